@@ -1,0 +1,98 @@
+"""BERT and MPNet: post-norm encoders; they differ in names only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cimsolve.architectures.common import (
+    Config,
+    Count,
+    Recorder,
+    Width,
+    attention,
+    check_heads,
+    context_tokens,
+    normalise_sum,
+    read_config,
+    torch_linear,
+)
+from cimsolve.model import Model, Operation
+
+
+class BertConfig(Config):
+    hidden_size: Width
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    intermediate_size: Width
+    max_position_embeddings: Width
+
+
+BERT_NAMES = {
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "o": "attention.output.dense",
+}
+MPNET_NAMES = {"q": "attention.attn.q", "k": "attention.attn.k", "v": "attention.attn.v", "o": "attention.attn.o"}
+
+
+def build_bert(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    return _build("bert", BERT_NAMES, config, origin, name, tokens)
+
+
+def build_mpnet(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    return _build("mpnet", MPNET_NAMES, config, origin, name, tokens)
+
+
+def _build(
+    family: str,
+    names: Mapping[str, str],
+    config: Mapping[str, Any],
+    origin: str,
+    name: str,
+    tokens: int | None,
+) -> Model:
+    read = read_config(BertConfig, config, origin)
+    width, inner, heads = read.hidden_size, read.intermediate_size, read.num_attention_heads
+    head_width = check_heads(origin, width, heads, "num_attention_heads")
+    n = context_tokens(origin, tokens, read.max_position_embeddings)
+    record = Recorder()
+    last: tuple[int, ...] = ()
+    for layer in range(read.num_hidden_layers):
+        record.layer = layer
+        at = f"encoder.layer.{layer}."
+        qkv = record.step(
+            f"layer{layer}.qkv",
+            [torch_linear(at + names[key], width, width) for key in "qkv"],
+            last,
+            normalise_sum(width) if last else (),
+        )
+        record.barrier()
+        out = record.step(
+            f"layer{layer}.attention_output",
+            [torch_linear(at + names["o"], width, width)],
+            [qkv],
+            attention(heads, head_width, n),
+        )
+        up = record.step(
+            f"layer{layer}.feed_forward_up",
+            [torch_linear(at + "intermediate.dense", width, inner)],
+            [out],
+            normalise_sum(width),
+        )
+        down = record.step(
+            f"layer{layer}.feed_forward_down",
+            [torch_linear(at + "output.dense", inner, width)],
+            [up],
+            [Operation("activation", inner)],
+        )
+        last = (down,)
+    return record.model(
+        name,
+        family,
+        config,
+        n,
+        {"token": (normalise_sum(width), width)},
+        ["embeddings", "attention scores and values", "layer norms and biases", "pooler and task head"],
+    )

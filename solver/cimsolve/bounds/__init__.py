@@ -1,0 +1,65 @@
+"""What no mapping can beat. docs/formulation.md, section "Bounds".
+
+The array count is bounded for any mapping; times and energy for any mapping on the number of arrays used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cimsolve.bounds.arrays import least_arrays
+from cimsolve.bounds.energy import least_area_mm2, least_energy_pj
+from cimsolve.bounds.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles
+from cimsolve.problem import Problem
+
+BOUND_OF_OBJECTIVE: Mapping[str, str] = {
+    "arrays": "arrays",
+    "latency": "latency_cycles",
+    "prefill": "prefill_ns",
+    "throughput": "ii_cycles",
+    "energy": "energy_pj",
+    "area": "area_mm2",
+}
+"""Objective -> the metric that it minimises."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A proven lower bound; `proof` names what shows it."""
+
+    value: int | float
+    proof: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Metric -> bound."""
+
+    lower: Mapping[str, Bound]
+
+
+def find_bounds(problem: Problem, metrics: Mapping[str, int | float]) -> Bounds:
+    """Bounds for a mapping with these metrics: of the array count free, of all else on `metrics['arrays']`."""
+    arrays = int(metrics["arrays"])
+    count, proof = least_arrays(problem, arrays)
+    latency = least_latency_cycles(problem, arrays)
+    clock_ns = problem.hardware.clock_ps / 1000
+    phases = least_phase_ii_cycles(problem, arrays)
+    prefill = latency + (problem.model.tokens - 1) * sum(phases)
+    here = f"critical path on {arrays} arrays"
+    return Bounds(
+        {
+            "arrays": Bound(count, proof),
+            "latency_cycles": Bound(latency, here),
+            "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
+            "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
+            "energy_pj": Bound(least_energy_pj(problem, count, latency), "conversions, rows and gaps"),
+            "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
+        }
+    )
+
+
+def relative_gap(value: float, lower: float) -> float:
+    """How far `value` lies above `lower`, as a share of `lower`."""
+    return (value - lower) / lower if lower > 0 else 0.0 if value <= 0 else float("inf")

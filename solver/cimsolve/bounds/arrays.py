@@ -1,0 +1,72 @@
+"""The fewest arrays that could hold the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.arrays import Ints, ceil_div
+from cimsolve.packing.arrays import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
+from cimsolve.packing.cutting_stock import solve_cutting_stock
+from cimsolve.problem import Problem
+
+
+@dataclass(frozen=True)
+class BlockTypes:
+    """Distinct block sizes and how many blocks have each; every array has shape (types,)."""
+
+    rows: Ints
+    cols: Ints
+    count: Ints
+    parts: Ints
+    """Fewest pieces along the rows."""
+
+
+def block_types(problem: Problem) -> BlockTypes:
+    table = problem.table
+    sizes, index = np.unique(np.stack([table.block_rows, table.block_cols], axis=1), axis=0, return_inverse=True)
+    count = np.zeros(len(sizes), dtype=np.int64)
+    np.add.at(count, index.reshape(-1), table.blocks)
+    return BlockTypes(sizes[:, 0], sizes[:, 1], count, ceil_div(sizes[:, 0], problem.rows_limit))
+
+
+def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
+    """A lower bound on the array count and the name of its proof; the search stops where it reaches `target`."""
+    types = block_types(problem)
+    rows, cols = problem.rows, problem.weights_per_row
+    area = lower_bound_area(types.rows, types.cols, types.count, rows, cols)
+    if area >= target or problem.cut == "both":
+        return area, "area"
+    if problem.must_cut_rows:
+        columns = _columns_with_free_splits(problem, types)
+        return (columns, "columns") if columns > area else (area, "area")
+    columns = lower_bound_columns(types.rows, types.cols, types.count, rows, cols)
+    best = (columns, "columns") if columns > area else (area, "area")
+    if problem.cut == "columns" or (types.cols > cols).any() or best[0] >= target:
+        return best
+    uncut = lower_bound_uncut(types.rows, types.cols, types.count, rows, cols, target)
+    return max(best, uncut, key=lambda bound: bound[0])
+
+
+def _columns_with_free_splits(problem: Problem, types: BlockTypes) -> int:
+    """Column bound where some blocks must be cut along the rows, into the fewest pieces of any sizes.
+
+    A dual-feasible function u bounds whatever the split is: a column of such a block weighs at least the least
+    sum of u over all its splits. u comes from the dual of the packing with even splits.
+    """
+    whole = types.parts == 1
+    even = types.rows // types.parts
+    heights, index = np.unique(np.where(whole, types.rows, even), return_inverse=True)
+    counts = np.zeros(len(heights), dtype=np.int64)
+    np.add.at(counts, index, types.cols * types.count * types.parts)
+    u = solve_cutting_stock(heights, counts, problem.rows).weight_of_size
+    weight = [
+        int(u[height]) if parts == 1 else split_weight(u, int(height), problem.rows_limit)
+        for height, parts in zip(types.rows, types.parts, strict=True)
+    ]
+    total = sum(
+        w * int(cols) * int(count) for w, cols, count in zip(weight, types.cols, types.count, strict=True)
+    )
+    bins = -(-total // int(u[-1]))
+    return -(-bins // problem.weights_per_row)

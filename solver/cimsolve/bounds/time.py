@@ -1,0 +1,271 @@
+"""Least time of a stage, of a token pass and between passes, on a given number of arrays.
+
+A time is tried, and refused where some necessary condition fails; all conditions get easier with more time, so
+bisection finds the least time that none of them refuses.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.arrays import Ints
+from cimsolve.bounds.work import (
+    ConverterFloor,
+    InputGroup,
+    cells_per_merge,
+    column_price,
+    converter_floor,
+    stage_groups,
+)
+from cimsolve.gaps import Gap, find_gaps, least_partial_sum_elements
+from cimsolve.problem import Problem
+
+UNLIMITED = 1 << 60
+FIRINGS_MAX = 100_000
+"""Beyond so many activations of one array the finest condition is left out: it would not bind."""
+
+
+def least_latency_cycles(problem: Problem, arrays: int) -> int:
+    """Critical path of the stages' least times and the gaps with the fewest partial sums."""
+    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    stage_cycles = least_stage_cycles(problem, arrays)
+    end: list[int] = []
+    for stage in problem.workload.stages:
+        ready = max((end[before] for before in stage.after), default=0)
+        end.append(ready + gaps.before[stage.id].cycles + stage_cycles[stage.id])
+    return max(end) + gaps.tails[list(gaps.tails)[-1]].cycles
+
+
+def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:
+    """Least cycles of every stage, as if it had all the arrays to itself."""
+    floor = converter_floor(problem)
+    known: dict[tuple[InputGroup, ...], int] = {}
+    found = []
+    for groups in stage_groups(problem):
+        if groups not in known:
+            known[groups] = _Work(problem, floor, (groups,), arrays).least_cycles()
+        found.append(known[groups])
+    return found
+
+
+def least_ii_cycles(problem: Problem, arrays: int) -> int:
+    """Least cycles between tokens of many sequences: the work of a whole pass, shared evenly."""
+    gaps = _gaps_of_phases(problem)
+    digital = sum(gap.partial_sum_cycles + gap.digital_cycles for phase in gaps for gap in phase)
+    transfer = sum(gap.transfer_cycles for phase in gaps for gap in phase)
+    work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays)
+    return max(work.least_cycles(), digital, transfer)
+
+
+def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
+    """Least cycles between tokens of one sequence, for each phase."""
+    floor = converter_floor(problem)
+    groups = stage_groups(problem)
+    stages = problem.workload.stages
+    names = sorted({stage.phase for stage in stages})
+    known: dict[tuple[tuple[InputGroup, ...], ...], int] = {}
+    found = []
+    for name, gaps in zip(names, _gaps_of_phases(problem), strict=True):
+        members = tuple(groups[stage.id] for stage in stages if stage.phase == name)
+        if members not in known:
+            known[members] = _Work(problem, floor, members, arrays).least_cycles()
+        digital = sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps)
+        transfer = sum(gap.transfer_cycles for gap in gaps)
+        found.append(max(known[members], digital, transfer))
+    return found
+
+
+def _gaps_of_phases(problem: Problem) -> list[list[Gap]]:
+    """The least gaps that each phase pays per token; the tail of a pass belongs to its last phase."""
+    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    stages = problem.workload.stages
+    found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
+    for stage in stages:
+        if stage.after and stages[stage.after[0]].pass_name == stage.pass_name:
+            found[stage.phase].append(gaps.before[stage.id])
+    for name, tail in gaps.tails.items():
+        found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Load:
+    """One input group with the conversion times that its pieces pay at least."""
+
+    group: InputGroup
+    least_ps: int
+    """Conversion time of the tallest piece that it cannot avoid."""
+    part_ps: int
+    """Conversion time of any of its pieces."""
+    column_ps: float
+    """Conversion time of one of its columns, over all its row parts."""
+
+
+class _Work:
+    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        floor: ConverterFloor,
+        stages: tuple[tuple[InputGroup, ...], ...],
+        arrays: int,
+    ) -> None:
+        self.problem = problem
+        self.arrays = arrays
+        hardware = problem.hardware
+        self.clock_ps = hardware.clock_ps
+        self.width = hardware.columns_per_weight
+        self.converters = hardware.adc.per_array
+        self.row = problem.weights_per_row
+        self.free_rows = problem.cut == "both"
+        self.lines = _duration_lines(problem)
+        self.loads = tuple(self._load(floor, group) for groups in stages for group in groups)
+        cells = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
+        free = arrays * problem.rows * self.row - problem.weight_cells
+        self.merges = 0 if not cells or free < 0 else free // max(1, min(cells))
+        self.columns_ps = sum(load.group.inputs * load.group.columns * load.column_ps for load in self.loads)
+
+    def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
+        if self.free_rows:
+            tallest = least = 1
+        else:
+            tallest = -(-group.height // group.parts)
+            # With the fewest parts none can be shorter than what the others leave at full height.
+            least = max(1, group.height - (group.parts - 1) * self.problem.rows_limit)
+        return _Load(
+            group,
+            int(floor.time_ps[tallest]),
+            int(floor.time_ps[least]),
+            column_price(floor.time_ps, group.height, group.parts, self.free_rows),
+        )
+
+    def least_cycles(self) -> int:
+        high = 1
+        while not self._possible(high):
+            high *= 2
+        low = high // 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._possible(middle) else (middle, high)
+        return high
+
+    def _conversions(self, time_ps: int, activations: int, conversion_ps: int) -> int:
+        """Most conversions per converter that `activations` firings of one array have time for; -1 for none."""
+        found = UNLIMITED
+        for fixed_ps, repeats in self.lines:
+            left = time_ps - activations * fixed_ps
+            if left < 0:
+                return -1
+            if repeats * conversion_ps:
+                found = min(found, left // (repeats * conversion_ps))
+        return found
+
+    def _columns(self, time_ps: int, activations: int, conversion_ps: int) -> int:
+        """Most logical columns that those conversions read."""
+        conversions = self._conversions(time_ps, activations, conversion_ps)
+        if conversions < 0:
+            return -1
+        return min(activations * self.row, conversions * self.converters // self.width)
+
+    def _possible(self, cycles: int) -> bool:
+        time_ps = cycles * self.clock_ps
+        needed = 0
+        for load in self.loads:
+            group = load.group
+            at_most = self._columns(time_ps, 1, load.least_ps)
+            if at_most < self._least_piece_columns(group):
+                return False
+            needed += group.inputs * self._activations_of_input(load, time_ps, at_most)
+        fastest_ps = min(load.part_ps for load in self.loads)
+        most = self._most_activations(cycles, fastest_ps)
+        if self.free_rows:
+            needed = 0  # stacked row parts of one block share activations without empty cells
+        needed = max(0, needed - self.merges * most)
+        if needed > self.arrays * most:
+            return False
+        return self._has_time(time_ps, needed) and self._has_room(time_ps, needed, most)
+
+    def _least_piece_columns(self, group: InputGroup) -> int:
+        if self.problem.cut != "none":
+            return 1
+        return -(-group.block_cols // -(-group.block_cols // self.row))
+
+    def _activations_of_input(self, load: _Load, time_ps: int, at_most: int) -> int:
+        """Fewest activations that read all columns of one input, if each reads one input only."""
+        group = load.group
+        others = max(1, self._columns(time_ps, 1, load.part_ps))
+        if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
+            # Whole blocks: an activation takes so many of them.
+            tall = -(-group.blocks // max(1, at_most // group.block_cols))
+            short = -(-group.blocks // max(1, others // group.block_cols))
+        else:
+            tall = -(-group.columns // max(1, at_most))
+            short = -(-group.columns // others)
+        return tall + (group.parts - 1) * short
+
+    def _most_activations(self, cycles: int, conversion_ps: int) -> int:
+        """Most activations of one array: each reads a weight at least and ends on a clock edge."""
+        least = -(-self.width // self.converters)
+        shortest_ps = max(fixed_ps + repeats * least * conversion_ps for fixed_ps, repeats in self.lines)
+        return cycles // max(1, -(-shortest_ps // self.clock_ps))
+
+    def _has_time(self, time_ps: int, activations: int) -> bool:
+        """All conversions, and the reads of that many activations, fit in the time of all arrays."""
+        for fixed_ps, repeats in self.lines:
+            work_ps = max(activations, self.arrays) * fixed_ps
+            work_ps += repeats * self.columns_ps * self.width / self.converters
+            # The price of row cuts is a float; a bound must not be refused over its last digit.
+            if work_ps * (1 - 1e-12) > self.arrays * time_ps:
+                return False
+        return True
+
+    def _has_room(self, time_ps: int, activations: int, most: int) -> bool:
+        """Converters of one kind only: whole conversions, dealt over the arrays as well as can be.
+
+        What n arrays read when they fire m times in all is at most the concave hull of what one array reads in
+        1, 2, ... firings.
+        """
+        kinds = {load.least_ps for load in self.loads}
+        if len(kinds) > 1 or self.free_rows or any(load.group.parts > 1 for load in self.loads):
+            return True
+        if most > FIRINGS_MAX:
+            return True
+        kind_ps = kinds.pop()
+        columns = sum(load.group.inputs * load.group.columns for load in self.loads)
+        mean = max(1.0, activations / self.arrays)
+        firings = np.arange(1, most + 1)
+        room = self._columns_of(time_ps, firings, kind_ps)
+        # Any slope gives a line above all points, so each of these bounds the hull at `mean` from above.
+        at = min(int(mean), most) - 1
+        slopes = [0.0, float(room[min(at + 1, most - 1)] - room[at])]
+        slopes += [
+            -fixed_ps * self.converters / (repeats * kind_ps * self.width)
+            for fixed_ps, repeats in self.lines
+            if repeats * kind_ps
+        ]
+        hull = min(float((room - slope * (firings - mean)).max()) for slope in slopes)
+        return columns <= math.floor(self.arrays * hull * (1 + 1e-12))
+
+    def _columns_of(self, time_ps: int, activations: Ints, conversion_ps: int) -> Ints:
+        """`_columns` for many counts of activations at once."""
+        room = activations * self.row
+        for fixed_ps, repeats in self.lines:
+            if repeats * conversion_ps:
+                conversions = (time_ps - activations * fixed_ps) // (repeats * conversion_ps)
+                room = np.minimum(room, np.maximum(conversions, 0) * self.converters // self.width)
+        return room
+
+
+def _duration_lines(problem: Problem) -> list[tuple[int, int]]:
+    """An activation takes max over (fixed, repeats) of fixed + repeats * v * t_conv, ps; convex in v."""
+    hardware = problem.hardware
+    if hardware.macro is not None:
+        return [(hardware.mvm_ps, 0)]
+    phases, read_ps = hardware.input_phases, hardware.read_ps
+    if hardware.adc.sample_hold:
+        return [(phases * read_ps, 1), (read_ps, phases)]
+    return [(phases * read_ps, phases)]

@@ -1,0 +1,107 @@
+"""What lies between stages: partial sums, digital operations, transfers. docs/formulation.md, section "Gaps"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cimsolve.arrays import Ints, sum_by
+from cimsolve.mapping import Pieces
+from cimsolve.model import Operation
+from cimsolve.problem import Problem
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One gap, once per token. Every operation starts on a clock edge, so the parts add up exactly."""
+
+    partial_sum_cycles: int = 0
+    digital_cycles: int = 0
+    transfer_cycles: int = 0
+    energy_pj: MappingABC[str, float] = field(default_factory=dict)
+    """Component -> energy: `partial_sums`, `transfer`, and each digital operation by name."""
+
+    @property
+    def cycles(self) -> int:
+        return self.partial_sum_cycles + self.digital_cycles + self.transfer_cycles
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The gap before each stage, and the one after each pass."""
+
+    before: tuple[Gap, ...]
+    tails: MappingABC[str, Gap]
+
+    @property
+    def before_cycles(self) -> Ints:
+        return np.array([gap.cycles for gap in self.before], dtype=np.int64)
+
+
+def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
+    """Digital additions per stage: every piece beyond the first that feeds an output element; shape (stages,).
+
+    The pieces of a block tile it (P1), so the columns of all pieces less the columns of all blocks count them.
+    """
+    table = problem.table
+    stages = len(problem.workload.stages)
+    made = sum_by(table.stage[pieces.factor], pieces.cols, stages)
+    return np.asarray(made - sum_by(table.stage, table.blocks * table.block_cols, stages))
+
+
+def least_partial_sum_elements(problem: Problem) -> Ints:
+    """The same for the fewest row cuts that the limits allow: no mapping adds less; shape (stages,)."""
+    table = problem.table
+    return sum_by(
+        table.stage,
+        (problem.row_parts - 1) * table.blocks * table.block_cols,
+        len(problem.workload.stages),
+    )
+
+
+def find_gaps(problem: Problem, added: Ints) -> Gaps:
+    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,)."""
+    workload = problem.workload
+    passes = list(workload.tails)
+    tails = {
+        name: _gap(
+            problem,
+            int(sum(added[stage] for stage in workload.last_stages[name])),
+            tail.operations,
+            tail.transfer_elements,
+        )
+        for name, tail in workload.tails.items()
+    }
+    before: list[Gap] = []
+    for stage in workload.stages:
+        if not stage.after:
+            before.append(Gap())
+        elif workload.stages[stage.after[0]].pass_name != stage.pass_name:
+            # A later pass starts once the earlier one has ended, its tail included.
+            before.append(tails[passes[passes.index(stage.pass_name) - 1]])
+        else:
+            adds = int(sum(added[earlier] for earlier in stage.after))
+            before.append(_gap(problem, adds, stage.operations, stage.transfer_elements))
+    return Gaps(tuple(before), tails)
+
+
+def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
+    hardware = problem.hardware
+    energy_pj: dict[str, float] = {}
+    partial_sum_cycles = 0
+    if added:
+        partial_sum_cycles = int(hardware.cycles(hardware.digital_ps("add", added)))
+        energy_pj["partial_sums"] = float(hardware.digital_pj("add", added))
+    digital_cycles = 0
+    for operation in operations:
+        digital_cycles += int(hardware.cycles(hardware.digital_ps(operation.name, operation.elements)))
+        pj = float(hardware.digital_pj(operation.name, operation.elements))
+        energy_pj[operation.name] = energy_pj.get(operation.name, 0.0) + pj
+    transfer_cycles = 0
+    if elements:
+        bits = elements * hardware.input.bits
+        transfer_cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
+        energy_pj["transfer"] = float(hardware.transfer_pj(bits))
+    return Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj)

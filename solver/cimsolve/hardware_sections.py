@@ -1,0 +1,175 @@
+"""The sections of a `cimsolve-hw/1` spec: keys, units and the range of each value.
+
+`hardware.py` joins them, checks what one section demands of another, and derives figures.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ROWS_MAX = 65536
+"""Most rows or columns of an array. Two 16-bit factors more still fit int64 in the lossless rule."""
+
+NS_MAX = 1e6
+PJ_MAX = 1e9
+UM2_MAX = 1e12
+
+Bits = Annotated[int, Field(ge=1, le=32)]
+FewBits = Annotated[int, Field(ge=1, le=16)]
+# 1 ps is the grid that all times are rounded to: less would round to nothing.
+Time = Annotated[float, Field(ge=0.001, le=NS_MAX)]
+TimeOrNone = Annotated[float, Field(ge=0, le=NS_MAX)]
+Energy = Annotated[float, Field(ge=0, le=PJ_MAX)]
+Area = Annotated[float, Field(ge=0, le=UM2_MAX)]
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys; numbers are numbers: no text, no true or false, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ArraySection(Section):
+    """One crossbar array."""
+
+    rows: int = Field(ge=1, le=ROWS_MAX, description="Rows (inputs) of one array.")
+    cols: int = Field(ge=1, le=ROWS_MAX, description="Physical columns of one array.")
+    count: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
+        default=None, description="Arrays on the chip; null or absent: as many as needed."
+    )
+    rows_active_max: Annotated[int, Field(ge=1, le=ROWS_MAX)] | None = Field(
+        default=None, description="Most rows driven at once; null or absent: all."
+    )
+    area_um2: float = Field(
+        gt=0,
+        le=UM2_MAX,
+        description="Area of one array with its drivers, without converters (macro: with), um2.",
+    )
+    leakage_uw: float = Field(
+        ge=0, le=PJ_MAX, description="Static power of one array and its converters, uW = 1e-3 pJ/ns."
+    )
+
+
+class CellSection(Section):
+    """One memory cell."""
+
+    bits: FewBits = Field(description="Bits one cell stores.")
+
+
+class WeightSection(Section):
+    """How a weight is stored."""
+
+    bits: Bits = Field(description="Bits of a weight.")
+    signed: Literal["differential", "offset", "none"] = Field(
+        description="differential: a positive and a negative cell group; offset: one group, the sign in an "
+        "offset or in the cell itself; none: weights are not negative."
+    )
+
+
+class InputSection(Section):
+    """How an input is driven."""
+
+    bits: Bits = Field(description="Bits of an input.")
+    dac_bits: FewBits = Field(description="Input bits driven in one phase.")
+
+
+class ConverterEntry(Section):
+    """One resolution the converter can run at."""
+
+    bits: Bits = Field(description="Bits of the result.")
+    ns: Time = Field(description="Time of one conversion, ns.")
+    pj: Energy = Field(description="Energy of one conversion, pJ.")
+    um2: Area = Field(description="Area of one converter, um2.")
+
+
+class AdcSection(Section):
+    """The converters of one array."""
+
+    per_array: int = Field(ge=1, le=ROWS_MAX, description="Converters of one array; at most its columns.")
+    wiring: Literal["any", "interleaved", "adjacent"] = Field(
+        description="Which converter reads column c: any free one, c mod per_array, "
+        "or c div ceil(cols / per_array)."
+    )
+    bits_rule: Literal["lossless", "log2_rows"] = Field(description="How many bits n stacked rows need.")
+    bits_max: Bits = Field(description="Most bits of the converter; at most the table's largest.")
+    lossy_allowed: bool = Field(description="Whether more bits than bits_max may be needed, at a loss.")
+    sample_hold: bool = Field(description="Whether conversions of a phase overlap the next phase's read.")
+    table: tuple[ConverterEntry, ...] | None = Field(
+        default=None,
+        strict=False,  # JSON has lists only; the entries in it stay strict
+        min_length=1,
+        max_length=32,
+        description="Time, energy and area by resolution, bits ascending. Absent with macro.",
+    )
+
+
+class ArrayEnergySection(Section):
+    """Energy of one input phase."""
+
+    row: Energy = Field(description="Driving one row, pJ.")
+    cell: Energy = Field(description="One occupied driven cell in a read column, pJ.")
+    column: Energy = Field(description="Reading one column without its conversion, pJ.")
+    shift_add: Energy = Field(description="Adding one conversion's result to the sum, pJ.")
+
+
+class TransferSection(Section):
+    """Moving vectors between arrays and digital units."""
+
+    base_ns: TimeOrNone = Field(description="Latency of one transfer before its first bit, ns.")
+    bits_per_ns: float = Field(ge=0.001, le=1e9, description="Throughput, bits per ns.")
+    pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
+
+
+class OperationSection(Section):
+    """One digital operation on a vector: base + per_element * elements, dealt out over the lanes."""
+
+    base_ns: TimeOrNone = Field(description="Latency of the operation before its first element, ns.")
+    per_element_ns: Annotated[float, Field(ge=0, le=1000)] = Field(
+        description="Time of one element on one lane, ns."
+    )
+    base_pj: Energy = Field(description="Energy of one operation whatever its length, pJ.")
+    per_element_pj: Energy = Field(description="Energy of one element, pJ.")
+
+
+class OperationsSection(Section):
+    """The digital operations that models ask for."""
+
+    add: OperationSection = Field(description="Addition: residuals, biases, partial sums.")
+    multiply: OperationSection = Field(description="Elementwise product, as in gated feed-forward.")
+    layer_norm: OperationSection = Field(description="LayerNorm or RMSNorm.")
+    activation: OperationSection = Field(description="GELU, SiLU, ReLU.")
+    softmax: OperationSection = Field(description="Softmax over attention scores.")
+    attention_mac: OperationSection = Field(
+        description="One multiply-accumulate of attention scores or values."
+    )
+
+
+class DigitalSection(Section):
+    """The digital units beside the arrays."""
+
+    units: int = Field(ge=1, le=10**6, description="Lanes that work on one vector in parallel.")
+    ops: OperationsSection = Field(description="Costs of each operation.")
+
+
+class MacroSection(Section):
+    """A measured core, converters included, instead of read_ns, energy_pj and adc.table."""
+
+    mvm_ns: Time = Field(description="One matrix-vector product of the whole array, all input bits, ns.")
+    mvm_pj: Energy = Field(description="Energy of it, pJ.")
+
+
+class SourceNote(Section):
+    """Where a figure comes from."""
+
+    origin: str = Field(
+        alias="from",
+        min_length=1,
+        max_length=1000,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="Paper, tool or reason.",
+    )
+    mark: Literal["read", "derived", "assumed"] = Field(
+        description="read in the source, derived from figures in it, or assumed."
+    )

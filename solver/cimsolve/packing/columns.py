@@ -1,0 +1,163 @@
+"""Packing where blocks may be cut between columns: a block of h rows is h x 1 items in array columns.
+
+Equal columns of many arrays are then one pattern of heights, and a layout is a table of shelves: rectangles
+that hold pieces of one height, dealt over the arrays as evenly as whole columns allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.packing.covering import ceil_div
+from cimsolve.packing.cutting_stock import checked_items, solve_cutting_stock
+from cimsolve.packing.knapsack import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnPacking:
+    """Array columns by pattern: `strips[p, i]` items of `heights[i]` each, `multiplicity[p]` such columns.
+
+    `heights` are distinct and fall; `demand[i]` columns of each are covered exactly. `arrays` of `rows` x
+    `cols` suffice and `lower` are proven necessary; `weight_of_size` is the dual-feasible function behind
+    the bound (see CuttingStock).
+    """
+
+    heights: Ints
+    demand: Ints
+    rows: int
+    cols: int
+    strips: Ints
+    multiplicity: Ints
+    columns: int
+    arrays: int
+    lower: int
+    weight_of_size: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Shelves:
+    """A table of rectangles, column-wise: `height` rows and `width` columns at (`row`, `col`) of `array`.
+
+    Each holds pieces of exactly `height` rows. Sorted by array, row, column; none overlap.
+    """
+
+    array: Ints
+    row: Ints
+    height: Ints
+    col: Ints
+    width: Ints
+
+
+def pack_columns(
+    heights: Sequence[int] | Ints, column_counts: Sequence[int] | Ints, rows: int, cols: int
+) -> ColumnPacking:
+    """Pack `column_counts[i]` columns of `heights[i]` rows into as few array columns as found.
+
+    Array columns are interchangeable, so the arrays are the columns over `cols`, rounded up.
+    """
+    if cols < 1:
+        raise InputError("an array needs at least one column")
+    height, count = checked_items(heights, column_counts, rows, "column height")
+    height, count = height[count > 0], count[count > 0]
+    distinct = np.unique(height)[::-1]
+    demand = np.asarray([count[height == h].sum() for h in distinct], dtype=np.int64)
+    packed = solve_cutting_stock(distinct, demand, rows)
+    return ColumnPacking(
+        heights=distinct,
+        demand=demand,
+        rows=rows,
+        cols=cols,
+        strips=packed.patterns,
+        multiplicity=packed.multiplicity,
+        columns=packed.bins,
+        arrays=ceil_div(packed.bins, cols),
+        lower=ceil_div(packed.lower, cols),
+        weight_of_size=packed.weight_of_size,
+    )
+
+
+def balanced_layout(packing: ColumnPacking, arrays: int | None = None, fill: bool = True) -> Shelves:
+    """Deal the column patterns over `arrays` (default: the fewest): floor or ceil of each one's share.
+
+    With `fill`, free columns widen all patterns in proportion and free rows take the tallest height that
+    fits, so there may be more shelf columns than demand; without it, exactly the demand.
+    """
+    number = packing.arrays if arrays is None else arrays
+    if number * packing.cols < packing.columns:
+        raise InfeasibleError(
+            f"{number} arrays have {number * packing.cols} columns, {packing.columns} are needed: "
+            f"{packing.arrays} arrays would do"
+        )
+    if not packing.columns:
+        empty = np.zeros(0, dtype=np.int64)
+        return Shelves(empty, empty, empty, empty, empty)
+    strips, columns = packing.strips, packing.multiplicity
+    if fill:
+        columns = _widened(columns, number * packing.cols)
+        strips = np.asarray([_filled(strip, packing.heights, packing.rows) for strip in strips])
+    # Tallest first and sorted: neighbours share their upper shelves, which then merge.
+    order = np.lexsort(-strips.T[::-1])
+    strips, columns = strips[order], columns[order]
+    tables = []
+    for first, last, widths in _shares(columns, number):
+        table = np.asarray(_merged(strips, widths, packing.heights), dtype=np.int64).reshape(-1, 4)
+        ids = np.repeat(np.arange(first, last, dtype=np.int64), len(table))
+        tables.append(np.column_stack([ids, np.tile(table, (last - first, 1))]))
+    array, row, col, height, width = np.concatenate(tables).T
+    return Shelves(array, row, height, col, width)
+
+
+def _widened(columns: Ints, total: int) -> Ints:
+    """`columns` scaled up to sum to `total`, largest remainders first; none gets fewer."""
+    used = int(columns.sum())
+    scaled = [divmod(int(c) * total, used) for c in columns]
+    wide = np.asarray([whole for whole, _ in scaled], dtype=np.int64)
+    remainders = np.asarray([rest for _, rest in scaled])
+    wide[np.argsort(-remainders, kind="stable")[: total - int(wide.sum())]] += 1
+    return wide
+
+
+def _filled(strip: Ints, heights: Ints, rows: int) -> Ints:
+    """The strip with its free rows given to the tallest heights that fit."""
+    full = strip.copy()
+    free = rows - int(strip @ heights)
+    for i, height in enumerate(heights.tolist()):
+        full[i] += free // height
+        free %= height
+    return full
+
+
+def _shares(columns: Ints, arrays: int) -> list[tuple[int, int, Ints]]:
+    """(first array, past the last, width of each pattern there): runs of arrays with equal shares.
+
+    The odd columns of each pattern go to the next arrays in turn, so totals differ by at most one.
+    """
+    even, odd = columns // arrays, columns % arrays
+    start = (np.cumsum(odd) - odd) % arrays
+    cuts = np.unique(np.concatenate([[0, arrays], start, (start + odd) % arrays]))
+    return [(a, b, even + ((a - start) % arrays < odd)) for a, b in pairwise(cuts.tolist())]
+
+
+def _merged(strips: Ints, widths: Ints, heights: Ints) -> list[tuple[int, int, int, int]]:
+    """Shelves (row, col, height, width) of one array; equal ones in adjacent columns become one."""
+    done: list[tuple[int, int, int, int]] = []
+    open_: dict[tuple[int, int], int] = {}  # (row, height) -> first column
+    col = 0
+    for p in np.flatnonzero(widths):
+        sequence = np.repeat(heights, strips[p])
+        rows = np.cumsum(sequence) - sequence
+        here = set(zip(rows.tolist(), sequence.tolist(), strict=True))
+        done += [
+            (row, first, height, col - first)
+            for (row, height), first in open_.items()
+            if (row, height) not in here
+        ]
+        open_ = {key: open_.get(key, col) for key in here}
+        col += int(widths[p])
+    done += [(row, first, height, col - first) for (row, height), first in open_.items()]
+    return sorted(done)

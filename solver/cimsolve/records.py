@@ -1,0 +1,138 @@
+"""From a mapping to a `Solution`: schedule it, cost it, bound it, and write down what was found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+
+from cimsolve import __version__
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
+from cimsolve.cost import Costs, evaluate
+from cimsolve.gaps import Gaps
+from cimsolve.mapping import Mapping
+from cimsolve.problem import Problem
+from cimsolve.schedule import schedule
+from cimsolve.solution import (
+    FORMAT,
+    AfterEntry,
+    BoundEntry,
+    Breakdown,
+    FactorEntry,
+    Header,
+    Options,
+    Solution,
+    StageEntry,
+    Status,
+)
+
+
+def describe_factors(problem: Problem) -> list[FactorEntry]:
+    """The workload's factors as the file lists them."""
+    width = problem.hardware.columns_per_weight
+    return [FactorEntry(**factor.__dict__, cols_per_weight=width) for factor in problem.workload.factors]
+
+
+def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
+    """The workload's stages with the gaps of a mapping, as the file lists them."""
+    workload = problem.workload
+    return [
+        StageEntry(
+            id=stage.id,
+            name=stage.name,
+            layer=stage.layer,
+            **{"pass": stage.pass_name},
+            phase=stage.phase,
+            after=[
+                AfterEntry(stage=before, gap_cycles=gaps.before[stage.id].cycles) for before in stage.after
+            ],
+            tail_cycles=gaps.tails[stage.pass_name].cycles
+            if stage.id in workload.last_stages[stage.pass_name]
+            else 0,
+        )
+        for stage in workload.stages
+    ]
+
+
+def describe_breakdown(costs: Costs) -> Breakdown:
+    """Components, stages and phases of the costs."""
+    stages = costs.stages
+    return Breakdown(
+        latency_cycles=dict(costs.latency_components_cycles),
+        energy_pj=dict(costs.energy_components_pj),
+        stages={
+            "start": stages.start.tolist(),
+            "end": stages.end.tolist(),
+            "partial_sum_cycles": stages.partial_sum_cycles.tolist(),
+            "digital_cycles": stages.digital_cycles.tolist(),
+            "transfer_cycles": stages.transfer_cycles.tolist(),
+            "activations": stages.activations.tolist(),
+            "array_pj": stages.array_pj.tolist(),
+            "gap_pj": stages.gap_pj.tolist(),
+        },
+        phases={
+            field: [getattr(phase, field) for phase in costs.phases]
+            for field in ("phase", "fill_cycles", "ii_cycles", "array_fill_cycles", "array_ii_cycles")
+        },
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of cimsolve, Python and the libraries that results depend on."""
+    return {
+        "cimsolve": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("numpy", "scipy", "ortools")},
+    }
+
+
+def proved_metrics(objective: Sequence[str]) -> list[str]:
+    """The metrics whose gaps must be closed before an answer to `objective` may be called optimal."""
+    return [BOUND_OF_OBJECTIVE[name] for name in objective]
+
+
+def make_solution(
+    problem: Problem,
+    mapping: Mapping,
+    *,
+    strategy: str,
+    objective: Sequence[str],
+    seed: int,
+    runtime_s: float,
+    proved: MappingABC[str, int] | None = None,
+) -> Solution:
+    """Schedule `mapping`, compute its metrics and bounds, and state the status that they support.
+
+    `proved` are lower bounds that a search has shown beyond the analytical ones, metric -> value.
+    """
+    placed, activations = schedule(problem, mapping)
+    costs = evaluate(problem, placed.pieces, activations)
+    analytical = find_bounds(problem, costs.metrics)
+    bounds: dict[str, BoundEntry] = {}
+    for name, bound in analytical.lower.items():
+        value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
+        if proved is not None and proved.get(name, lower) > lower:
+            lower, shown_by = proved[name], "search"
+        bounds[name] = BoundEntry(value=value, lower=lower, gap=relative_gap(value, lower), proof=shown_by)
+    status: Status = "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
+    header = Header(
+        format=FORMAT,
+        hw=problem.hardware.to_json(),
+        model_name=problem.model.name,
+        model=dict(problem.model.config),
+        structure={name: str(structure) for name, structure in problem.structures.items()},
+        strategy=strategy,
+        objective=list(objective),
+        options=Options(cut=problem.cut, max_arrays=problem.max_arrays, tokens=problem.model.tokens),
+        seed=seed,
+        versions=library_versions(),
+        status=status,
+        runtime_s=runtime_s,
+        bounds=bounds,
+        stages=describe_stages(problem, costs.gaps),
+        factors=describe_factors(problem),
+        metrics=costs.metrics,
+        breakdown=describe_breakdown(costs),
+    )
+    return Solution(header, placed.pieces, activations)

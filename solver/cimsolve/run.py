@@ -1,0 +1,59 @@
+"""From a question to checked solutions: the one path that every strategy takes."""
+
+from __future__ import annotations
+
+import time
+
+
+from cimsolve.check import CheckReport, check_solution
+from cimsolve.errors import InfeasibleError
+from cimsolve.problem import Problem, build_problem
+from cimsolve.records import make_solution
+from cimsolve.solution import Solution
+from cimsolve.strategies import STRATEGIES, Search
+from cimsolve.structure import Structure
+
+
+def question_for(strategy: str, problem: Problem) -> Problem:
+    """The question that a strategy answers: `linear` stores every matrix dense, the others as asked."""
+    if strategy != "linear":
+        return problem
+    dense = {name: Structure.dense() for name in problem.structures}
+    return build_problem(problem.hardware, problem.model, dense, problem.cut, problem.max_arrays)
+
+
+def solve(problem: Problem, strategy: str = "optimal", search: Search | None = None) -> Solution:
+    """Map `problem` by `strategy`, schedule, cost and bound the result.
+
+    Raises InfeasibleError where the mapping needs more arrays than allowed, KeyError for an unknown strategy.
+    """
+    search = search or Search()
+    began = time.perf_counter()
+    question = question_for(strategy, problem)
+    answer = STRATEGIES[strategy](question, search)
+    limit = question.array_limit
+    used = len(set(answer.mapping.pieces.array.tolist()))
+    if limit is not None and used > limit:
+        raise InfeasibleError(
+            f"{strategy}: {problem.model.name} needs {used} arrays of {problem.hardware.name} laid out by this rule; "
+            f"the limit is {limit}: arrays are short, allow {used} or more"
+        )
+    return make_solution(
+        question,
+        answer.mapping,
+        strategy=strategy,
+        objective=search.objective,
+        seed=search.seed,
+        runtime_s=round(time.perf_counter() - began, 3),
+        proved=answer.lower,
+    )
+
+
+def solve_and_check(
+    problem: Problem, strategy: str = "optimal", search: Search | None = None
+) -> tuple[Solution, CheckReport]:
+    """`solve`, then the independent checker on what came out."""
+    solution = solve(problem, strategy, search)
+    return solution, check_solution(solution, question_for(strategy, problem))
+
+

@@ -1,0 +1,78 @@
+"""When each activation runs: list scheduling of the stages, S4 to S6.
+
+Within a stage an array fires its activations one after the other; their order does not matter. A stage starts when
+all it reads has ended and the gap before it is over. Gaps use the digital units and the interconnect one at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cimsolve.activation import measure_activations
+from cimsolve.arrays import Ints, running_offsets
+from cimsolve.gaps import find_gaps, partial_sum_elements
+from cimsolve.mapping import Activations, Mapping
+from cimsolve.problem import Problem
+
+
+def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
+    """Earliest start of every activation of `mapping`, stages in dataflow order.
+
+    Returns the mapping with its pieces sorted by activation, and the activations sorted by start and array, so
+    that equal mappings give equal files.
+    """
+    pieces = mapping.pieces
+    _, fires = np.unique(mapping.fires, return_inverse=True)
+    count = int(fires.max()) + 1
+    shapes = measure_activations(problem.hardware, pieces, fires, count)
+    cycles = problem.hardware.activation_cycles(shapes.stacked, shapes.conversions)
+    bits = problem.hardware.adc_bits_used(shapes.stacked)
+    stage = np.zeros(count, dtype=np.int64)
+    stage[fires] = problem.table.stage[pieces.factor]
+    start = _start_cycles(problem, stage, shapes.array, cycles, partial_sum_elements(problem, pieces))
+    first_piece = np.full(count, len(pieces), dtype=np.int64)
+    np.minimum.at(first_piece, fires, np.arange(len(pieces)))
+    order = np.lexsort((first_piece, shapes.array, start))
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    by_activation = np.argsort(rank[fires], kind="stable")
+    sizes = np.bincount(rank[fires], minlength=count)
+    stops = np.cumsum(sizes)
+    sorted_pieces = pieces.take(by_activation)
+    activations = Activations(
+        array=shapes.array[order],
+        start=start[order],
+        end=(start + cycles)[order],
+        adc_bits=bits[order],
+        pieces_from=stops - sizes,
+        pieces_to=stops,
+        piece=np.arange(len(pieces), dtype=np.int64),
+    )
+    return Mapping(sorted_pieces, rank[fires][by_activation]), activations
+
+
+def _start_cycles(problem: Problem, stage: Ints, array: Ints, cycles: Ints, added: Ints) -> Ints:
+    gap_cycles = find_gaps(problem, added).before_cycles
+    order = np.lexsort((array, stage))
+    sorted_array = array[order].astype(np.int64)
+    arrays = int(array.max()) + 1
+    offset = running_offsets(stage[order] * arrays + sorted_array, cycles[order])
+    bounds = np.searchsorted(stage[order], np.arange(len(problem.workload.stages) + 1))
+    start = np.zeros(len(stage), dtype=np.int64)
+    ended = np.zeros(len(problem.workload.stages), dtype=np.int64)
+    array_free = np.zeros(arrays, dtype=np.int64)
+    gap_free = 0
+    for node in problem.workload.stages:
+        ready = max((int(ended[before]) for before in node.after), default=0)
+        if gap_cycles[node.id]:
+            # One gap at a time holds the digital units and the interconnect (S6).
+            gap_free = max(ready, gap_free) + int(gap_cycles[node.id])
+            ready = gap_free
+        part = slice(bounds[node.id], bounds[node.id + 1])
+        users = sorted_array[part]
+        begin = np.maximum(array_free[users], ready) + offset[part]
+        finish = begin + cycles[order[part]]
+        start[order[part]] = begin
+        np.maximum.at(array_free, users, finish)
+        ended[node.id] = finish.max()
+    return start

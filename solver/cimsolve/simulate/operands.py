@@ -1,0 +1,152 @@
+"""The integers that are multiplied: weights of the simulated factors and the vectors that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.arrays import Bools, Floats, Ints
+from cimsolve.errors import InputError
+from cimsolve.monarch import Monarch, project
+from cimsolve.problem import Problem
+from cimsolve.simulate.encoding import Encoding
+from cimsolve.workload import Factor, Workload, build_workload
+
+RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
+Int64s: TypeAlias = npt.NDArray[np.int64]
+
+EXACT_BITS = 53
+"""Integers below 2^53 are exact in float64, in which all sums are kept."""
+
+_WEIGHTS, _VECTORS = 0, 1  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Weights and vectors of one simulation. `workload` is rebuilt from model and structures: the truth."""
+
+    workload: Workload
+    encoding: Encoding
+    layers: tuple[int, ...]
+    simulated: Bools
+    """Whether a factor is simulated, shape (factors,)."""
+    store: Ints
+    """The weights of all simulated factors one after the other, flat."""
+    store_first: Int64s
+    """Where each factor's weights begin in `store`, -1 for the others; shape (factors,)."""
+    scales: Mapping[int, float]
+    """Factor -> scale of its integers, for weights that were given."""
+    vector_lengths: Mapping[int, int]
+    input_bits: int
+    vectors: int
+    seed: int
+
+    def weights(self, factor: Factor) -> Ints:
+        """Integer weights, shape (blocks, block_rows, block_cols)."""
+        first = int(self.store_first[factor.id])
+        return self.store[first : first + factor.weights].reshape(
+            factor.blocks, factor.block_rows, factor.block_cols
+        )
+
+    def draw(self, vector: int) -> Int64s:
+        """Random content of a vector, unsigned integers of shape (vectors, length)."""
+        size = (self.vectors, self.vector_lengths[vector])
+        return np.random.default_rng([self.seed, _VECTORS, vector]).integers(0, 1 << self.input_bits, size)
+
+
+def prepare_operands(
+    problem: Problem, layers: Sequence[int] | None, vectors: int, seed: int, given: RealWeights
+) -> Operands:
+    """Raises InputError for layers the model lacks, weights that do not fit, and numbers too large to be exact."""
+    workload = build_workload(problem.model, problem.structures)
+    encoding = Encoding.of(problem.hardware)
+    known = {factor.layer for factor in workload.factors}
+    chosen = sorted(known if layers is None else set(layers))
+    if vectors < 1 or seed < 0:
+        raise InputError(f"simulate: {vectors} vectors and seed {seed}; expected 1 or more and 0 or more")
+    if not chosen or not known.issuperset(chosen):
+        raise InputError(f"simulate: layers {chosen} are not all in the model; expected some of {min(known)}-{max(known)}")
+    _demand_exact_sums(problem, workload, encoding)
+    simulated = np.array([factor.layer in set(chosen) for factor in workload.factors], dtype=np.bool_)
+    sizes = np.array([factor.weights for factor in workload.factors], dtype=np.int64)
+    ends = np.cumsum(np.where(simulated, sizes, 0))
+    store = np.empty(int(ends[-1]), dtype=encoding.weight_dtype)
+    store_first = np.where(simulated, ends - sizes, -1)
+    scales: dict[int, float] = {}
+    real = _RealFactors(problem, given)
+    for factor in workload.factors:
+        if not simulated[factor.id]:
+            continue
+        shape = (factor.blocks, factor.block_rows, factor.block_cols)
+        target = store[store_first[factor.id] : ends[factor.id]].reshape(shape)
+        if factor.linear in given:
+            target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
+        else:
+            random = np.random.default_rng([seed, _WEIGHTS, factor.id])
+            target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
+    return Operands(
+        workload=workload,
+        encoding=encoding,
+        layers=tuple(chosen),
+        simulated=simulated,
+        store=store,
+        store_first=store_first,
+        scales=scales,
+        vector_lengths=_vector_lengths(workload),
+        input_bits=problem.hardware.input.bits,
+        vectors=vectors,
+        seed=seed,
+    )
+
+
+class _RealFactors:
+    """Given weights as (blocks, block_rows, block_cols), one linear's projection kept at a time."""
+
+    def __init__(self, problem: Problem, given: RealWeights) -> None:
+        names = {linear.name for linear in problem.model.linears}
+        for name in given:
+            if name not in names:
+                raise InputError(f"weights: {name!r} is no linear of {problem.model.name}")
+        self._problem = problem
+        self._given = given
+        self._kept: tuple[str, Monarch | Floats] | None = None
+
+    def of(self, factor: Factor) -> Floats:
+        if self._kept is None or self._kept[0] != factor.linear:
+            weights = self._given[factor.linear]
+            if factor.kind != "dense" and not isinstance(weights, Monarch):
+                weights = project(weights, self._problem.structures[factor.linear], factor.linear)
+            self._kept = (factor.linear, weights)
+        kept = self._kept[1]
+        if isinstance(kept, Monarch):
+            blocks = kept.R if factor.kind == "R" else kept.L
+        else:
+            blocks = kept[None]
+        expected = (factor.blocks, factor.block_rows, factor.block_cols)
+        if blocks.shape != expected or (factor.kind == "dense") == isinstance(kept, Monarch):
+            raise InputError(
+                f"weights of {factor.linear}: {factor.kind} blocks of shape {blocks.shape}; expected {expected}"
+            )
+        return blocks
+
+
+def _vector_lengths(workload: Workload) -> dict[int, int]:
+    lengths: dict[int, int] = {}
+    for factor in workload.factors:
+        lengths[factor.input] = factor.blocks * factor.block_rows
+        lengths[factor.output] = factor.blocks * factor.block_cols
+    return lengths
+
+
+def _demand_exact_sums(problem: Problem, workload: Workload, encoding: Encoding) -> None:
+    rows = max(factor.block_rows for factor in workload.factors)
+    largest = max(rows, problem.rows) * ((1 << problem.hardware.input.bits) - 1) * ((1 << encoding.bits) - 1)
+    if largest >= 1 << EXACT_BITS:
+        raise InputError(
+            f"simulate: sums of {rows} products of {problem.hardware.input.bits}-bit inputs and {encoding.bits}-bit "
+            f"weights pass 2^{EXACT_BITS} and are not exact; lower input.bits or weight.bits"
+        )

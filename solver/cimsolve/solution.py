@@ -1,0 +1,267 @@
+"""One answer to one question: a `Solution`, and its file. docs/file-formats.md describes the format.
+
+A JSON header carries the question (hardware, model, structure) and the claims about the answer; the tables
+`pieces` and `activations` stand inline while they are small, else in an `.npz` file beside it, bound by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cimsolve import jsonfile
+from cimsolve.arrays import Ints
+from cimsolve.errors import InputError
+from cimsolve.hardware import Hardware, parse_hardware
+from cimsolve.mapping import Activations, Pieces
+
+FORMAT = "cimsolve-solution/1"
+INLINE_PIECES_MAX = 100_000
+HEADER_BYTES_MAX = 2**30
+TABLE_BYTES_MAX = 16 * 2**30
+
+Status = Literal["optimal", "feasible"]
+Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=4096)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BoundEntry(_Part):
+    """`lower`: what no mapping can beat; `gap` = (value - lower) / lower; `proof`: what shows it."""
+
+    value: Integer | Number
+    lower: Integer | Number
+    gap: Number
+    proof: Text
+
+
+class AfterEntry(_Part):
+    stage: Integer
+    gap_cycles: Integer
+
+
+class StageEntry(_Part):
+    id: Integer
+    name: Text
+    layer: Integer
+    pass_name: Text = Field(alias="pass")
+    phase: Integer
+    after: list[AfterEntry]
+    tail_cycles: Integer
+
+
+class FactorEntry(_Part):
+    id: Integer
+    linear: Text
+    kind: Literal["dense", "R", "L"]
+    layer: Integer
+    stage: Integer
+    blocks: Integer
+    block_rows: Integer
+    block_cols: Integer
+    cols_per_weight: Integer
+    input: Integer
+    output: Integer
+
+
+class Options(_Part):
+    """How the question was limited; part of the question, as `hw`, `model` and `structure` are."""
+
+    cut: Literal["none", "columns", "both"]
+    max_arrays: Integer | None
+    tokens: Integer
+
+
+class Breakdown(_Part):
+    """The metrics again, by component, by stage and by phase; each sums to its total."""
+
+    latency_cycles: dict[str, Integer]
+    energy_pj: dict[str, Number]
+    stages: dict[str, list[Integer] | list[Number]]
+    phases: dict[str, list[Integer]]
+
+
+class TablesEntry(_Part):
+    file: Text
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Header(_Part):
+    """Everything in the JSON file except inline tables."""
+
+    format: Literal["cimsolve-solution/1"]
+    hw: dict[str, Any]
+    model_name: Text
+    model: dict[str, Any]
+    structure: dict[str, Text]
+    strategy: Text
+    objective: list[Text]
+    options: Options
+    seed: Integer
+    versions: dict[str, Text]
+    status: Status
+    runtime_s: Number
+    bounds: dict[str, BoundEntry]
+    stages: list[StageEntry]
+    factors: list[FactorEntry]
+    metrics: dict[str, Integer | Number]
+    breakdown: Breakdown
+    tables: TablesEntry | None = None
+
+
+class _InlineTables(_Part):
+    pieces: dict[str, list[Integer]]
+    activations: dict[str, list[Integer]]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A placed and scheduled model with its claims; what every strategy yields and the checker judges."""
+
+    header: Header
+    pieces: Pieces
+    activations: Activations
+
+    @property
+    def hardware(self) -> Hardware:
+        return parse_hardware(self.header.hw, "hw")
+
+
+Table = TypeVar("Table", Pieces, Activations)
+
+
+def write_solution(solution: Solution, path: Path) -> list[Path]:
+    """Write a solution, whole or not at all; returns the files written.
+
+    Raises InputError where the place cannot be written.
+    """
+    header = solution.header.model_dump(by_alias=True, exclude={"tables"})
+    if len(solution.pieces) < INLINE_PIECES_MAX:
+        for name, table in (("pieces", solution.pieces), ("activations", solution.activations)):
+            header[name] = {column: values.tolist() for column, values in _columns(table).items()}
+        jsonfile.write_json_atomically(path, header)
+        return [path]
+    tables = path.with_suffix(".npz")
+    partial = tables.with_name(f".{tables.name}.{os.getpid()}.tmp")
+    columns = {
+        f"{name}.{column}": _narrow(values)
+        for name, table in (("pieces", solution.pieces), ("activations", solution.activations))
+        for column, values in _columns(table).items()
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **columns)
+        digest = _sha256(partial)
+        os.replace(partial, tables)
+    except OSError as error:
+        raise InputError(f"{tables}: cannot be written ({error.strerror}); choose another place by --out") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    header["tables"] = {"file": tables.name, "sha256": digest}
+    jsonfile.write_json_atomically(path, header)
+    return [path, tables]
+
+
+def read_solution(path: Path) -> Solution:
+    """Read a solution file. Raises InputError where it is not one; whether its claims hold is not asked here."""
+    content = jsonfile.read_json(path, HEADER_BYTES_MAX)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}")
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: format: {jsonfile.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
+        )
+    inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
+    try:
+        header = Header.model_validate(content)
+        if header.tables is None:
+            read = _InlineTables.model_validate(inline)
+            columns = {"pieces": _as_arrays(read.pieces, path), "activations": _as_arrays(read.activations, path)}
+        elif inline:
+            raise InputError(f"{path}: tables: the file has inline tables too; expected one of the two")
+        else:
+            columns = _read_tables(path, header.tables)
+    except ValidationError as error:
+        raise InputError(jsonfile.first_problem(error, str(path), Header)) from None
+    return Solution(
+        header,
+        _table(Pieces, columns["pieces"], path, "pieces"),
+        _table(Activations, columns["activations"], path, "activations"),
+    )
+
+
+
+def _columns(table: Pieces | Activations) -> dict[str, Ints]:
+    return {field.name: getattr(table, field.name) for field in fields(table)}
+
+
+def _narrow(values: Ints) -> Ints:
+    """The same integers in the smallest signed type that holds them."""
+    for kind in (np.int8, np.int16, np.int32):
+        if len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max):
+            return values.astype(kind)
+    return values
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
+    return {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
+
+
+def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
+    if Path(entry.file).name != entry.file:
+        raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
+    tables = path.parent / entry.file
+    if not tables.is_file():
+        raise InputError(f"{tables}: there is no such file; {path.name} keeps its tables there, copy both")
+    if _sha256(tables) != entry.sha256:
+        raise InputError(f"{tables}: its sha256 is not the one in {path.name}; expected {entry.sha256}, write both anew")
+    columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
+    try:
+        with zipfile.ZipFile(tables) as archive:
+            if sum(member.file_size for member in archive.infolist()) > TABLE_BYTES_MAX:
+                raise InputError(f"{tables}: unpacks to more than {TABLE_BYTES_MAX} bytes; expected solution tables")
+        with np.load(tables, allow_pickle=False) as archive:
+            for key in archive.files:
+                name, _, column = key.partition(".")
+                values = archive[key]
+                if name not in columns or values.ndim != 1 or values.dtype.kind != "i":
+                    raise InputError(f"{tables}: {key}: expected a column of signed integers of pieces or activations")
+                columns[name][column] = values.astype(np.int64)
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{tables}: cannot be read as solution tables ({jsonfile.one_line(str(error))})") from None
+    return columns
+
+
+def _table(kind: type[Table], columns: Mapping[str, Ints], path: Path, name: str) -> Table:
+    known = [field.name for field in fields(kind)]
+    for column in columns:
+        if column not in known:
+            raise InputError(f"{path}: {name}.{column}: unknown column; expected {', '.join(known)}")
+    for column in known:
+        if column not in columns:
+            raise InputError(f"{path}: {name}.{column}: the column is missing")
+    table = kind(**columns)
+    lengths = {column: len(values) for column, values in columns.items() if column != "piece"}
+    if len(set(lengths.values())) != 1:
+        raise InputError(f"{path}: {name}: its columns differ in length: {lengths}")
+    if not min(lengths.values()):
+        raise InputError(f"{path}: {name}: the table is empty; expected at least one row")
+    return table
