@@ -118,7 +118,7 @@ class _Search:
         relaxation = self.generate(self.count)
         goal = max(lower, int(np.ceil(relaxation.value - 1e-6)))
         best: Packed = []
-        for step_back in (0, 2):
+        for step_back in (0, 3):  # arrays given back per pattern, for freedom in the rest
             base = np.maximum(np.floor(relaxation.x + 1e-6).astype(np.int64) - step_back, 0)
             packed = self.complete(base, goal)
             best = min([packed, best or packed], key=_arrays)

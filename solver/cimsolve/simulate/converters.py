@@ -4,9 +4,9 @@ An activation whose fullest read column has n occupied driven cells has the full
 
     F = n * (2^dac_bits - 1) * (2^cell.bits - 1).
 
-Let b be the bits that the activation claims and e = max(b, the bits that the spec's rule gives n rows). If e bits
-count to F, the converter's step is 1; otherwise it is F / (2^e - 1). The code is sum/step, rounded to the nearest
-integer and clipped to 0 ... 2^b - 1, and stands for code * step. Hence
+Let b be the bits that the activation claims and e = max(b, the bits that the spec's rule gives n rows). If e
+bits count to F, the converter's step is 1; otherwise it is F / (2^e - 1). The code is sum/step, rounded to
+the nearest integer and clipped to 0 ... 2^b - 1, and stands for code * step. Hence
 
 - enough bits convert exactly;
 - a claim below the rule keeps the rule's step but not its range: it saturates, and wrong numbers come out;
@@ -60,7 +60,9 @@ class Converters:
     def convert(self, sums: npt.NDArray[Any], of: Ints, ideal: bool) -> npt.NDArray[Any]:
         """Converted column sums; `sums` has shape (groups, ..., ...), `of` the activation of each group."""
         if ideal or self.exact[of].all():
-            return np.minimum(sums, self.value_max[of].astype(sums.dtype)[:, None, None], out=sums)
+            return np.asarray(
+                np.minimum(sums, self.value_max[of].astype(sums.dtype)[:, None, None], out=sums)
+            )
         step = self.step[of][:, None, None]
         codes = np.rint(sums / step)
         np.minimum(codes, self.code_max[of][:, None, None], out=codes)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cimsolve.arrays import Floats, Ints
 from cimsolve.errors import InputError
@@ -65,8 +64,12 @@ class Encoding:
 
     def cells(self, weights: Ints) -> Ints:
         """Cells of `weights` (shape S), shape S + (columns,)."""
-        wide = weights.astype(np.int64 if self.bits > 30 else np.int32)
-        halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
+        wide = weights.astype(np.int64)
+        halves = (
+            [np.maximum(wide, 0), np.maximum(-wide, 0)]
+            if self.signed == "differential"
+            else [wide + self.offset]
+        )
         cells = np.empty((*weights.shape, self.columns), dtype=self.cell_dtype)
         mask = (1 << self.cell_bits) - 1
         for half, stored in enumerate(halves):
@@ -79,7 +82,7 @@ class Encoding:
         powers = np.ldexp(1.0, np.arange(self.slices) * self.cell_bits)
         return np.concatenate([powers, -powers]) if self.signed == "differential" else powers
 
-    def quantise(self, weights: Floats, name: str) -> tuple[npt.NDArray[np.int64], float]:
+    def quantise(self, weights: Floats, name: str) -> tuple[Ints, float]:
         """The nearest integers q and the scale with weights ~ q * scale; one scale for the whole factor.
 
         Signed integers are symmetric, |q| <= 2^(bits-1) - 1 (1 for one bit); unsigned ones go to 2^bits - 1.
@@ -88,7 +91,9 @@ class Encoding:
         if not np.isfinite(weights).all():
             raise InputError(f"weights of {name}: some are NaN or infinite")
         if self.signed == "none" and (weights < 0).any():
-            raise InputError(f"weights of {name}: some are negative, and weight.signed = 'none' stores none such")
+            raise InputError(
+                f"weights of {name}: some are negative, and weight.signed = 'none' stores none such"
+            )
         top = (1 << self.bits) - 1 if self.signed == "none" else max(1, (1 << (self.bits - 1)) - 1)
         scale = float(np.abs(weights).max(initial=0.0)) / top
         if scale == 0.0:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from cimsolve.arrays import Bools, Floats, Ints
 from cimsolve.errors import InputError
@@ -17,7 +17,6 @@ from cimsolve.simulate.encoding import Encoding
 from cimsolve.workload import Factor, Workload, build_workload
 
 RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
-Int64s: TypeAlias = npt.NDArray[np.int64]
 
 EXACT_BITS = 53
 """Integers below 2^53 are exact in float64, in which all sums are kept."""
@@ -36,7 +35,7 @@ class Operands:
     """Whether a factor is simulated, shape (factors,)."""
     store: Ints
     """The weights of all simulated factors one after the other, flat."""
-    store_first: Int64s
+    store_first: Ints
     """Where each factor's weights begin in `store`, -1 for the others; shape (factors,)."""
     scales: Mapping[int, float]
     """Factor -> scale of its integers, for weights that were given."""
@@ -45,6 +44,16 @@ class Operands:
     vectors: int
     seed: int
 
+    @cached_property
+    def made_by(self) -> Mapping[int, Factor]:
+        """Vector -> the simulated R factor whose shuffled output it is."""
+        first = {factor.linear: factor for factor in self.workload.factors if factor.kind == "R"}
+        return {
+            factor.input: first[factor.linear]
+            for factor in self.workload.factors
+            if factor.kind == "L" and self.simulated[factor.id]
+        }
+
     def weights(self, factor: Factor) -> Ints:
         """Integer weights, shape (blocks, block_rows, block_cols)."""
         first = int(self.store_first[factor.id])
@@ -52,7 +61,7 @@ class Operands:
             factor.blocks, factor.block_rows, factor.block_cols
         )
 
-    def draw(self, vector: int) -> Int64s:
+    def draw(self, vector: int) -> Ints:
         """Random content of a vector, unsigned integers of shape (vectors, length)."""
         size = (self.vectors, self.vector_lengths[vector])
         return np.random.default_rng([self.seed, _VECTORS, vector]).integers(0, 1 << self.input_bits, size)
@@ -61,7 +70,7 @@ class Operands:
 def prepare_operands(
     problem: Problem, layers: Sequence[int] | None, vectors: int, seed: int, given: RealWeights
 ) -> Operands:
-    """Raises InputError for layers the model lacks, weights that do not fit, and numbers too large to be exact."""
+    """Raises InputError for layers the model lacks, weights that do not fit and sums that are not exact."""
     workload = build_workload(problem.model, problem.structures)
     encoding = Encoding.of(problem.hardware)
     known = {factor.layer for factor in workload.factors}
@@ -69,7 +78,9 @@ def prepare_operands(
     if vectors < 1 or seed < 0:
         raise InputError(f"simulate: {vectors} vectors and seed {seed}; expected 1 or more and 0 or more")
     if not chosen or not known.issuperset(chosen):
-        raise InputError(f"simulate: layers {chosen} are not all in the model; expected some of {min(known)}-{max(known)}")
+        raise InputError(
+            f"simulate: layers {chosen} are not all in the model; expected some of {min(known)}-{max(known)}"
+        )
     _demand_exact_sums(problem, workload, encoding)
     simulated = np.array([factor.layer in set(chosen) for factor in workload.factors], dtype=np.bool_)
     sizes = np.array([factor.weights for factor in workload.factors], dtype=np.int64)
@@ -87,7 +98,9 @@ def prepare_operands(
             target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
         else:
             random = np.random.default_rng([seed, _WEIGHTS, factor.id])
-            target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
+            target[...] = random.integers(
+                encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True
+            )
     return Operands(
         workload=workload,
         encoding=encoding,
@@ -122,14 +135,13 @@ class _RealFactors:
                 weights = project(weights, self._problem.structures[factor.linear], factor.linear)
             self._kept = (factor.linear, weights)
         kept = self._kept[1]
-        if isinstance(kept, Monarch):
-            blocks = kept.R if factor.kind == "R" else kept.L
-        else:
-            blocks = kept[None]
+        parts = {"R": kept.R, "L": kept.L} if isinstance(kept, Monarch) else {"dense": kept[None]}
         expected = (factor.blocks, factor.block_rows, factor.block_cols)
-        if blocks.shape != expected or (factor.kind == "dense") == isinstance(kept, Monarch):
+        blocks = parts.get(factor.kind)
+        if blocks is None or blocks.shape != expected:
+            shape = "none" if blocks is None else blocks.shape
             raise InputError(
-                f"weights of {factor.linear}: {factor.kind} blocks of shape {blocks.shape}; expected {expected}"
+                f"weights of {factor.linear}: {factor.kind} blocks have shape {shape}; expected {expected}"
             )
         return blocks
 
@@ -147,6 +159,6 @@ def _demand_exact_sums(problem: Problem, workload: Workload, encoding: Encoding)
     largest = max(rows, problem.rows) * ((1 << problem.hardware.input.bits) - 1) * ((1 << encoding.bits) - 1)
     if largest >= 1 << EXACT_BITS:
         raise InputError(
-            f"simulate: sums of {rows} products of {problem.hardware.input.bits}-bit inputs and {encoding.bits}-bit "
-            f"weights pass 2^{EXACT_BITS} and are not exact; lower input.bits or weight.bits"
+            f"simulate: sums of {rows} products of {problem.hardware.input.bits}-bit inputs and "
+            f"{encoding.bits}-bit weights pass 2^{EXACT_BITS}, not exact; lower input.bits or weight.bits"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from cimsolve.arrays import Floats, Ints
 from cimsolve.monarch import shuffle_index
 from cimsolve.problem import Problem
-from cimsolve.simulate.operands import Int64s, Operands
+from cimsolve.simulate.operands import Operands
 from cimsolve.structure import Structure
 from cimsolve.workload import Factor
 
@@ -34,14 +34,14 @@ class Requantiser:
     def zero_point(self) -> int:
         return 1 << (self.bits - 1)
 
-    def apply(self, z: Ints | Floats) -> Int64s:
-        shifted = np.asarray(np.rint(z), dtype=np.int64) >> self.shift
-        return np.clip(shifted + self.zero_point, 0, (1 << self.bits) - 1)
+    def apply(self, z: Ints | Floats) -> Ints:
+        shifted = np.rint(z).astype(np.int64) >> self.shift
+        return np.asarray(np.clip(shifted + self.zero_point, 0, (1 << self.bits) - 1))
 
 
 @dataclass(frozen=True)
 class Reference:
-    outputs: Mapping[int, Int64s]
+    outputs: Mapping[int, Ints]
     """Factor -> its output, shape (vectors, blocks * block_cols); of an R factor the z before the shuffle."""
     requantisers: Mapping[str, Requantiser]
     """Linear -> what lies between its two factors."""
@@ -49,7 +49,7 @@ class Reference:
 
 def compute_reference(problem: Problem, operands: Operands) -> Reference:
     """Outputs of every simulated factor."""
-    outputs: dict[int, Int64s] = {}
+    outputs: dict[int, Ints] = {}
     requantisers: dict[str, Requantiser] = {}
     factors = {(factor.linear, factor.kind): factor for factor in operands.workload.factors}
     for linear in problem.model.linears:
@@ -69,14 +69,14 @@ def compute_reference(problem: Problem, operands: Operands) -> Reference:
     return Reference(outputs, requantisers)
 
 
-def shuffled(structure: Structure, z: Int64s) -> Int64s:
+def shuffled(structure: Structure, z: Ints) -> Ints:
     """z of shape (vectors, k*T*l) in the order in which the L factor reads it."""
     moved = np.empty_like(z)
     moved[:, shuffle_index(structure.k, structure.l, structure.rank)] = z
     return moved
 
 
-def _multiply(operands: Operands, factor: Factor, x: Int64s) -> Int64s:
+def _multiply(operands: Operands, factor: Factor, x: Ints) -> Ints:
     """x of shape (vectors, blocks * block_rows) times the block-diagonal matrix; exact, as checked before."""
     by_block = x.reshape(len(x), factor.blocks, factor.block_rows).transpose(1, 0, 2).astype(np.float64)
     product = by_block @ operands.weights(factor).astype(np.float64)

@@ -5,19 +5,26 @@ The answer is measured again by the schedule and the cost model; what they find 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal
 
-import numpy as np
 from ortools.sat.python import cp_model
 
-from cimsolve.cost import evaluate
-from cimsolve.mapping import Mapping, Pieces
+from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
-from cimsolve.schedule import schedule
-from cimsolve.strategies.optimal.exact_items import Answer, Instance, build_instance, first_fit, why_not_exact
+from cimsolve.strategies.optimal.exact_answer import (
+    Answer,
+    answer_of,
+    canonical,
+    count_arrays,
+    first_fit,
+    mapping_of,
+    measure,
+    one_by_one,
+)
+from cimsolve.strategies.optimal.exact_items import Instance, build_instance, why_not_exact
 from cimsolve.strategies.optimal.exact_model import Variables, build_model
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
@@ -75,14 +82,28 @@ def solve_exact(
         raise ValueError(f"objective {objective}: expected an order of {' and '.join(METRICS)}")
     instance = build_instance(problem)
     limits = [limit for limit in (problem.array_limit, max_arrays) if limit is not None]
-    search = _Search(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
+    search = _Search(
+        instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress
+    )
     if instance.least_arrays > search.limit:
         return search.nothing("infeasible")
     answers = [first_fit(instance)]
-    if hint is not None:
-        hinted = _answer_of(instance, hint)
-        answers += [hinted] if hinted is not None else []
+    if hint is not None and (hinted := answer_of(instance, hint)) is not None:
+        answers.append(hinted)
+    if (uncut := _uncut(problem)) is not None:
+        # Whole blocks are far fewer items, and where cuts gain little their best mapping is nearly the answer.
+        first = _Search(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
+        outcome = first.run(objective, [first_fit(first.instance)])
+        search.spent = first.spent
+        if outcome.mapping is not None and (whole := answer_of(instance, outcome.mapping)) is not None:
+            answers.append(whole)
     return search.run(objective, answers)
+
+
+def _uncut(problem: Problem) -> Problem | None:
+    """The problem without cuts, where there were some to make and none must be."""
+    uncut = replace(problem, cut="none")
+    return uncut if problem.cut == "columns" and why_not_exact(uncut) is None else None
 
 
 @dataclass
@@ -100,28 +121,36 @@ class _Search:
     latency_lower: int | None = None
 
     def run(self, objective: tuple[str, ...], answers: list[Answer]) -> ExactResult:
+        """Minimise the metrics one after the other, each under the values found for those before it."""
         self.arrays_lower = self.instance.least_arrays
         proven = True
         latency_limit: int | None = None
-        best: Answer | None = None
         for metric in objective:
             if metric == "arrays" and latency_limit is None:
                 outcome = self._fewest_arrays(answers)
             else:
                 outcome = self._solve(metric, answers, latency_limit)
             if isinstance(outcome, str):
-                # Later metrics always have the answer of the first to fall back on.
+                # Only the first metric: a later one has its answer to fall back on.
                 return self.nothing(outcome)
             best, lower = outcome
-            answers = [*answers, best]
-            value = _value(self.instance, best, metric)
+            answers.append(best)
+            value = measure(self.instance, best)[METRICS.index(metric)]
             proven = proven and lower == value
             if metric == "arrays":
                 self.limit, self.arrays_lower = value, lower
             else:
                 latency_limit, self.latency_lower = value, lower
-        assert best is not None
-        return self._result(best, "optimal" if proven else "feasible")
+        arrays, latency = measure(self.instance, best)
+        return ExactResult(
+            status="optimal" if proven else "feasible",
+            mapping=mapping_of(self.instance, best),
+            arrays=arrays,
+            arrays_lower=self.arrays_lower,
+            latency_cycles=latency,
+            latency_lower_cycles=self.latency_lower,
+            deterministic_time=self.spent,
+        )
 
     def nothing(self, status: Status) -> ExactResult:
         """The result without a mapping."""
@@ -130,12 +159,12 @@ class _Search:
 
     def _fewest_arrays(self, answers: list[Answer]) -> tuple[Answer, int] | Status:
         """Every placement has a legal schedule, each item in its own activation: only placement is asked."""
-        usable = [_alone(answer) for answer in answers if _arrays(answer) <= self.limit]
-        slots = min([self.limit, *map(_arrays, usable)])
+        usable = [one_by_one(answer) for answer in answers if count_arrays(answer) <= self.limit]
         for answer in usable:
-            if _arrays(answer) == self.instance.least_arrays:
+            if count_arrays(answer) == self.instance.least_arrays:
                 return answer, self.instance.least_arrays
-        variables = build_model(self.instance, slots, placement_only=True)
+        arrays = min([self.limit, *map(count_arrays, usable)])
+        variables = build_model(self.instance, arrays, placement_only=True)
         return self._minimise(variables, "arrays", usable)
 
     def _solve(
@@ -144,58 +173,55 @@ class _Search:
         variables = build_model(self.instance, self.limit)
         if latency_limit is not None:
             variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
-        return self._minimise(variables, metric, [a for a in answers if _arrays(a) <= self.limit])
+        return self._minimise(variables, metric, answers)
 
     def _minimise(
         self, variables: Variables, metric: str, answers: list[Answer]
     ) -> tuple[Answer, int] | Status:
-        """The best answer found, at least as good as the legal ones of `answers`, and the metric's lower bound."""
-        instance = self.instance
-        constant = instance.gap_cycles[-1] if metric == "latency" else 0
+        """The best answer found, at least as good as those of `answers` that the model allows, and a lower bound."""
+        constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
-        legal = [answer for answer in answers if self._hint(variables, answer)]
+        found: list[tuple[int, int, Answer]] = []
+        hints: list[tuple[int, int, list[int]]] = []
+        for rank, answer in enumerate(answers):
+            values = self._all_values(variables, answer)
+            if values is not None:
+                value = measure(self.instance, answer)[METRICS.index(metric)]
+                found.append((value, rank, answer))
+                hints.append((value, rank, values))
+        if hints:
+            for index, value in enumerate(min(hints)[2]):
+                variables.model.add_hint(variables.model.get_int_var_from_proto_index(index), value)
         solver = self._solver(max(self.budget - self.spent, 0.01))
-        report = self.progress
-        code = solver.solve(variables.model, _Report(metric, constant, report) if report is not None else None)
+        report = None if self.progress is None else _Report(metric, constant, self.progress)
+        code = solver.solve(variables.model, report)
         self.spent += solver.deterministic_time
         assert code != cp_model.MODEL_INVALID, variables.model.validate()
         if code == cp_model.INFEASIBLE:
             return "infeasible"
         if code in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            legal.append(read_answer(variables, solver))
-        if not legal:
+            answer = read_answer(variables, solver)
+            found.append((measure(self.instance, answer)[METRICS.index(metric)], len(answers), answer))
+        if not found:
             return "unknown"
-        best = min(legal, key=lambda answer: measure(instance, answer)[METRICS.index(metric)])
-        return best, constant + max(0, math.ceil(solver.best_objective_bound - 1e-6))
+        return min(found)[2], constant + max(0, math.ceil(solver.best_objective_bound - 1e-6))
 
-    def _hint(self, variables: Variables, answer: Answer) -> bool:
-        """Hint every variable with this answer, if no later one is better; False if the rules do not hold.
-
-        The decisions fix all other variables, and the solver takes up complete hints only.
-        """
+    def _all_values(self, variables: Variables, answer: Answer) -> list[int] | None:
+        """Values of all variables under `answer`, as the solver wants its hints; None where the model forbids it."""
+        if count_arrays(answer) > variables.arrays:
+            return None
         answer = canonical(self.instance, answer)
         trial = variables.model.clone()
         decided = [(fired, int(answer.leader[i] == leader)) for (leader, i), fired in variables.leads.items()]
-        for of_items, values in (
-            (variables.array, answer.array),
-            (variables.row, answer.row),
-            (variables.col, answer.col),
-        ):
-            decided += zip(of_items, values, strict=True)
+        decided += zip(variables.array, answer.array, strict=True)
+        decided += zip(variables.row, answer.row, strict=True)
+        decided += zip(variables.col, answer.col, strict=True)
         for variable, value in decided:
             trial.add(trial.get_int_var_from_proto_index(variable.index) == value)
         solver = self._solver(self.budget)
         if solver.solve(trial) != cp_model.OPTIMAL:
-            return False
-        value = round(solver.objective_value)
-        if self.hinted is None or self.hinted[0] is not variables or value < self.hinted[1]:
-            self.hinted = (variables, value)
-            variables.model.clear_hints()
-            for index in range(len(trial.proto.variables)):
-                variable = variables.model.get_int_var_from_proto_index(index)
-                trial_variable = trial.get_int_var_from_proto_index(index)
-                variables.model.add_hint(variable, solver.value(trial_variable))
-        return True
+            return None
+        return list(solver.response_proto.solution)
 
     def _solver(self, deterministic_time: float) -> cp_model.CpSolver:
         solver = cp_model.CpSolver()
@@ -203,13 +229,6 @@ class _Search:
         solver.parameters.num_workers = self.workers
         solver.parameters.random_seed = self.seed
         return solver
-
-    def _result(self, answer: Answer, status: Status) -> ExactResult:
-        arrays, latency = measure(self.instance, answer)
-        mapping = mapping_of(self.instance, answer)
-        return ExactResult(
-            status, mapping, arrays, self.arrays_lower, latency, self.latency_lower, self.spent
-        )
 
 
 class _Report(cp_model.CpSolverSolutionCallback):
@@ -225,18 +244,34 @@ class _Report(cp_model.CpSolverSolutionCallback):
 
 
 def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:
-    """The solver's decisions. What the model makes of them must be what the cost model measures.
+    """The solver's decisions.
 
-    Raises AssertionError where the two differ: one of them has a bug.
+    Raises AssertionError where the cost model measures anything else than the model claims: one has a bug.
     """
+    leader = {i: lead for (lead, i), fired in v.leads.items() if solver.boolean_value(fired)}
     answer = Answer(
-        tuple(map(solver.value, v.array)),
-        tuple(map(solver.value, v.row)),
-        tuple(map(solver.value, v.col)),
-        tuple(next(lead for lead in range(i + 1) if _fires(v, solver, lead, i)) for i, _ in v.items()),
+        array=tuple(map(solver.value, v.array)),
+        row=tuple(map(solver.value, v.row)),
+        col=tuple(map(solver.value, v.col)),
+        leader=tuple(leader.get(i, i) for i, _ in v.items()),
     )
-    if any(solver.value(cycles) for cycles in v.cycles):
-        claimed = (solver.value(v.used), claimed_latency(v, solver))
-        assert claimed == measure(v.instance, answer), f"{claimed} claimed, {measure(v.instance, answer)} measured"
-        return answer
-    return _alone(answer)
+    if not v.scheduled:
+        return one_by_one(answer)
+    claimed = (solver.value(v.used), _claimed_latency(v, solver))
+    measured = measure(v.instance, answer)
+    assert claimed == measured, (
+        f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
+    )
+    return answer
+
+
+def _claimed_latency(v: Variables, solver: cp_model.CpSolver) -> int:
+    """Latency without the idle time that an unfinished search may leave in a stage."""
+    busy = [
+        max(
+            sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s)
+            for a in range(v.arrays)
+        )
+        for s in range(v.instance.stages)
+    ]
+    return sum(busy) + sum(v.instance.gap_cycles)

@@ -228,39 +228,3 @@ def build_instance(problem: Problem) -> Instance:
     ]
     items.sort(key=lambda item: (item.input, item.shape, item.factor, item.block, item.col0))
     return Instance(problem, tuple(items), row_unit, col_unit)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Where each item lies and which item's number its activation bears; shape (items,), grid units."""
-
-    array: tuple[int, ...]
-    row: tuple[int, ...]
-    col: tuple[int, ...]
-    leader: tuple[int, ...]
-
-
-def first_fit(instance: Instance) -> Answer:
-    """Every item at the first free place, tallest first, each in an activation of its own: always legal."""
-    free: list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]] = []
-    found: dict[int, tuple[int, int, int]] = {}
-    for i in sorted(range(len(instance.items)), key=lambda i: (instance.items[i].shape, -i), reverse=True):
-        item = instance.items[i]
-        array, row, col = _first_place(instance, free, item)
-        if array == len(free):
-            free.append(np.ones((instance.rows, instance.cols), dtype=np.bool_))
-        free[array][row : row + item.height, col : col + item.width] = False
-        found[i] = (array, row, col)
-    array_of, row_of, col_of = zip(*(found[i] for i in range(len(instance.items))), strict=True)
-    return Answer(array_of, row_of, col_of, tuple(range(len(instance.items))))
-
-
-def _first_place(
-    instance: Instance, free: list[np.ndarray[tuple[int, int], np.dtype[np.bool_]]], item: Item
-) -> tuple[int, int, int]:
-    for array, cells in enumerate(free):
-        for col in range(instance.cols - item.width + 1):
-            for row in range(instance.rows - item.height + 1):
-                if cells[row : row + item.height, col : col + item.width].all():
-                    return array, row, col
-    return len(free), 0, 0

@@ -29,6 +29,8 @@ class Variables:
 
     instance: Instance
     model: cp_model.CpModel
+    scheduled: bool
+    """Whether the model has the schedule's rules too; without them the variables from `leads` on mean nothing."""
     arrays: int
     """Arrays there are variables for."""
     array_limit: int
@@ -366,8 +368,67 @@ def stages_hold_their_work(v: Variables) -> None:
             v.model.add(
                 scale * v.cycles[leader]
                 >= scale * base * v.leads[leader, leader]
-                + sum(share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader)
+                + sum(
+                    share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader
+                )
             )
+
+
+def activations_fit_their_array(v: Variables) -> None:
+    """Inputs without a common element drive rows of their own (S2), items fired together read columns of their own.
+
+    So the heights of an activation's inputs sum to at most R, and its items' widths to at most L.
+    """
+    by_input: dict[tuple[int, int, int], list[int]] = {}
+    for i, item in v.items():
+        by_input.setdefault(item.input, []).append(i)
+    for leader, item in v.items():
+        leads = v.leads[leader, leader]
+        v.model.add(v.columns[leader] <= v.instance.cols * leads)
+        heights: list[cp_model.LinearExprT] = []
+        taken: list[Item] = []
+        for members in by_input.values():
+            first = v.instance.items[members[0]]
+            firing = [v.leads[leader, i] for i in members if (leader, i) in v.leads]
+            if first.stage == item.stage and firing and not any(first.shares_input(other) for other in taken):
+                fires = v.model.new_bool_var(f"activation {leader} takes input of {members[0]}")
+                v.model.add_bool_or(firing + [~fires])
+                for fired in firing:
+                    v.model.add_implication(fired, fires)
+                taken.append(first)
+                heights.append(min(v.instance.items[i].height for i in members) * fires)
+        v.model.add(sum(heights) <= v.instance.rows * leads)
+
+
+def merging_needs_empty_cells(v: Variables) -> None:
+    """Items i, j of one activation in rows of their own leave h_i * w_j + h_j * w_i cells of the array empty (S3).
+
+    Seen from its leader l, an activation leaves h_l * w_j empty for each item j in other rows.
+    """
+    instance = v.instance
+    cells = instance.rows * instance.cols
+    areas = [item.height * item.width for _, item in v.items()]
+    most_free = v.arrays * cells - sum(areas)
+    free = [v.model.new_int_var(0, min(cells, most_free), f"empty cells of array {a}") for a in range(v.arrays)]
+    for a, empty in enumerate(free):
+        v.model.add(empty == cells - sum(area * on[a] for area, on in zip(areas, v.on, strict=True)))
+    for i, j in v.same_stage():
+        one, other = instance.items[i], instance.items[j]
+        need = one.height * other.width + other.height * one.width
+        apart = [v.together[i, j], ~v.in_rows(i, j)]
+        if need > min(cells, most_free):
+            v.model.add_bool_or([~literal for literal in apart])
+            continue
+        for a, empty in enumerate(free):
+            v.model.add(empty >= need).only_enforce_if([*apart, v.on[i][a]])
+    for leader, item in v.items():
+        strangers = [
+            other.width * v.leads[leader, j]
+            for j, other in v.items()
+            if (leader, j) in v.leads and not item.shares_input(other)
+        ]
+        if strangers:
+            v.model.add(item.height * sum(strangers) <= most_free)
 
 
 PLACEMENT_RULES: tuple[Rule, ...] = (p1_cover, p2_inside, p3_apart, s6_array_count)
@@ -411,13 +472,13 @@ def build_model(
     known = {rule.__name__ for rule in RULES + SYMMETRY}
     assert known.issuperset(without), f"{set(without) - known} are no rules"
     slots = len(instance.items) if s6_array_count.__name__ in without else min(arrays, len(instance.items))
-    variables = make_variables(instance, slots, arrays)
+    variables = make_variables(instance, slots, arrays, scheduled=not placement_only)
     implied: tuple[Rule, ...] = (columns_hold_their_rows,)
     if placement_only:
         rules = (items_lie_on_their_array, *PLACEMENT_RULES)
     else:
         rules = (items_lie_on_their_array, *SCHEDULE_DEFINITIONS, *RULES)
-        implied += (stages_hold_their_work,)
+        implied += (stages_hold_their_work, activations_fit_their_array, merging_needs_empty_cells)
     if all(rule.__name__ not in without for rule in RULES):
         rules += implied
     for rule in rules + SYMMETRY:
@@ -426,7 +487,7 @@ def build_model(
     return variables
 
 
-def make_variables(instance: Instance, arrays: int, array_limit: int) -> Variables:
+def make_variables(instance: Instance, arrays: int, array_limit: int, scheduled: bool) -> Variables:
     """All variables with their widest domains."""
     model = cp_model.CpModel()
     items = instance.items
@@ -447,6 +508,7 @@ def make_variables(instance: Instance, arrays: int, array_limit: int) -> Variabl
     return Variables(
         instance=instance,
         model=model,
+        scheduled=scheduled,
         arrays=arrays,
         array_limit=array_limit,
         array=integers(n, arrays - 1, "array of"),
@@ -464,7 +526,9 @@ def make_variables(instance: Instance, arrays: int, array_limit: int) -> Variabl
         cycles=integers(n, longest, "cycles of"),
         cycles_on=[integers(arrays, longest, f"cycles of {i} on") for i in number],
         stage_start=integers(stages, horizon, "start of stage"),
-        stage_cycles=[model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)],
+        stage_cycles=[
+            model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)
+        ],
         used=model.new_int_var(1, arrays, "arrays used"),
         end=model.new_int_var(0, horizon, "end"),
     )

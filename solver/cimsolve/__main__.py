@@ -1,0 +1,74 @@
+"""The command line: `cimsolve`, or `python -m cimsolve`.
+
+Imports nothing heavy before the arguments are known to be sound, so that `--help` and a usage error answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from cimsolve.cli.arguments import ArgumentError, parse_arguments
+from cimsolve.errors import CimsolveError
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""What shells report for a process that SIGPIPE ended."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; arguments default to those of the process."""
+    # Threads of OpenBLAS spin: on the small products here they only cost time. Read when numpy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names may hold characters that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return EXIT_INTERRUPTED
+    except ArgumentError as error:
+        _complain(f"error: {error}; see cimsolve --help")
+        return error.exit_code
+    except CimsolveError as error:
+        _complain(f"error: {error}")
+        return error.exit_code
+    except MemoryError:
+        _complain("error: out of memory; try a smaller model, one strategy or --simulate none")
+        return EXIT_FAILED
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        options = parse_arguments(argv)
+    except SystemExit as stop:  # argparse has printed the help or the version
+        return int(stop.code or 0)
+    from cimsolve.cli import run_command
+
+    return run_command(options)
+
+
+def _complain(text: str) -> None:
+    """One line on stderr; where that is closed there is nobody to tell."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"cimsolve: {text}\n")
+        sys.stderr.flush()
+
+
+def _drop_output() -> None:
+    """Let the interpreter flush what is left of stdout into nothing, as its reader has gone."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,372 @@
+"""What the user asks on the command line, as plain data. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from cimsolve import __version__
+from cimsolve.errors import InputError
+
+# Names of the heavy modules, repeated so that help and refusals need not import those; a test compares them.
+STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
+OBJECTIVE_NAMES = ("arrays", "latency", "prefill", "throughput", "energy", "area")
+CUT_NAMES = ("none", "columns", "both")
+
+SIMULATE_NAMES = ("layer", "all", "none")
+
+DEFAULT_HARDWARE = "rram256"
+DEFAULT_MODEL = "bert-large"
+DEFAULT_OBJECTIVE = ("arrays", "latency")
+DEFAULT_OUT = "results"
+WORKERS_MAX = 1024
+SEED_MAX = 2**31 - 1
+TIME_LIMIT_MAX_S = 1e7
+NUMBER_MAX = 10**9
+
+
+class ArgumentError(InputError):
+    """The command line itself is wrong."""
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """`cimsolve`: map a model by some strategies. `tokens`, `time_limit_s`: None for the default."""
+
+    hardware: str
+    model: str
+    strategies: tuple[str, ...]
+    objective: tuple[str, ...]
+    structures: tuple[str, ...]
+    max_arrays: int | None
+    cut: str
+    tokens: int | None
+    settings: tuple[tuple[str, str], ...]
+    """Keys of the hardware spec that are changed, with their new values; --adcs among them."""
+    time_limit_s: float | None
+    seed: int
+    workers: int
+    out: str
+    simulate: str
+    json: bool
+    verbosity: int
+    """-1: quiet, 0: the report, 1: with breakdowns."""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """`cimsolve check`: judge solution files."""
+
+    files: tuple[str, ...]
+    json: bool
+    verbosity: int
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """`cimsolve list`: what is shipped."""
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """`cimsolve project`: what block-diagonal storage loses on real weights."""
+
+    model: str
+    structures: tuple[str, ...]
+    verbosity: int
+
+
+Options = SolveOptions | CheckOptions | ListOptions | ProjectOptions
+
+COMMANDS = ("check", "list", "project")
+
+_EPILOG = """\
+commands:
+  cimsolve [options]               map a model and compare strategies: the options above
+  cimsolve check FILE...           verify solution files and recompute their figures
+  cimsolve list                    shipped models and hardware specs, strategies, objectives
+  cimsolve project --model FOLDER  error of block-diagonal storage on the model's real weights
+
+exit codes:
+  0    done, and every answer passed the checker and the simulation
+  1    an answer failed its check or simulation; `optimal` found no mapping under the limits; or no strategy did
+       (a rule that does not fit is only reported while others do)
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what was found until then is checked and written
+
+examples:
+  cimsolve --hw rram256.json
+  cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
+  cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
+"""
+
+
+def parse_arguments(argv: Sequence[str]) -> Options:
+    """What `argv` asks for. Raises ArgumentError; SystemExit after --help or --version was printed."""
+    arguments = list(argv)
+    if arguments and arguments[0] in COMMANDS:
+        return _PARSE[arguments[0]](arguments[1:])
+    return _parse_solve(arguments)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose refusals are one line, raised."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, add_help=False, **settings
+        )
+        self.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(_one_line(message.removeprefix("argument ")))
+
+    def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse all of `arguments`; what is left over is refused with the nearest option."""
+        found, unknown = self.parse_known_args(list(arguments))
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            options = [text for action in self._actions for text in action.option_strings]
+            near = _near(word, options if word.startswith("-") else COMMANDS)
+            kind = "option" if word.startswith("-") else "command"
+            self.error(f"{word}: there is no such {kind}{near}")
+        return found
+
+
+def _parse_solve(arguments: Sequence[str]) -> SolveOptions:
+    parser = _Parser(
+        prog="cimsolve",
+        usage="cimsolve [options] | cimsolve check FILE... | cimsolve list | cimsolve project --model FOLDER",
+        description="Place and schedule a language model on compute-in-memory arrays, and prove how good it is.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"cimsolve {__version__}")
+    question = parser.add_argument_group("question")
+    question.add_argument(
+        "--hw", default=DEFAULT_HARDWARE, metavar="SPEC", help="shipped name or JSON file (default: %(default)s)"
+    )
+    question.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help="shipped name, Hugging Face config.json, or a folder that holds one, beside *.safetensors or not "
+        "(default: %(default)s)",
+    )
+    question.add_argument(
+        "--structure",
+        action="append",
+        default=[],
+        metavar="[PATTERN=]HOW",
+        help="how linears are stored: dense, sqrt, k,l,T or lowrank:T, for all or for those whose name matches; "
+        "repeatable, the last that fits counts (default: sqrt)",
+    )
+    question.add_argument(
+        "--tokens", type=_whole(1), metavar="N", help="context and prefill length (default: the model's, at most 512)"
+    )
+    question.add_argument("--max-arrays", type=_whole(1), metavar="N", help="use no more arrays than this")
+    question.add_argument(
+        "--cut",
+        type=_one_of(CUT_NAMES),
+        default="columns",
+        metavar="WHAT",
+        help="what `optimal` may cut beyond what it must: none, columns or both (default: %(default)s)",
+    )
+    question.add_argument(
+        "--adcs", type=_whole(1), metavar="N", help="converters of one array, short for --set adc.per_array=N"
+    )
+    question.add_argument(
+        "--set",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the hardware spec, such as array.rows=128; repeatable",
+    )
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--strategy",
+        action="append",
+        type=_names("strategy", STRATEGY_NAMES),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    )
+    search.add_argument(
+        "--objective",
+        type=_names("objective", OBJECTIVE_NAMES),
+        default=DEFAULT_OBJECTIVE,
+        metavar="NAME[,NAME]",
+        help="what `optimal` minimises, first things first (default: arrays,latency)",
+    )
+    search.add_argument(
+        "--time-limit", type=_seconds, metavar="SECONDS", help="brake of the search; without it results repeat"
+    )
+    search.add_argument("--seed", type=_whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    search.add_argument(
+        "--workers", type=_whole(1, WORKERS_MAX), default=1, metavar="N", help="search threads (default: %(default)s)"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out", default=DEFAULT_OUT, metavar="FOLDER", help="where solutions are written (default: %(default)s/)"
+    )
+    output.add_argument(
+        "--simulate",
+        type=_one_of(SIMULATE_NAMES),
+        default="layer",
+        metavar="WHAT",
+        help="simulate the first layer of each answer, all layers or none: layer, all, none (default: %(default)s)",
+    )
+    output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    _add_verbosity(output, "only the table of strategies", "also breakdowns, proofs and sources")
+    found = parser.parse_known(arguments)
+    return SolveOptions(
+        hardware=found.hw,
+        model=found.model,
+        strategies=_flat(found.strategy) or STRATEGY_NAMES,
+        objective=tuple(found.objective),
+        structures=tuple(found.structure),
+        max_arrays=found.max_arrays,
+        cut=found.cut,
+        tokens=found.tokens,
+        settings=_settings(found.adcs, found.set),
+        time_limit_s=found.time_limit,
+        seed=found.seed,
+        workers=found.workers,
+        out=found.out,
+        simulate=found.simulate,
+        json=found.json,
+        verbosity=found.verbosity,
+    )
+
+
+def _parse_check(arguments: Sequence[str]) -> CheckOptions:
+    parser = _Parser(
+        prog="cimsolve check",
+        description="Verify solution files with an independent checker and recompute every figure they state. "
+        "Exit codes: 0 all hold, 1 one fails, 2 one cannot be read.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="solutions, as written to results/")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    _add_verbosity(parser, "one line a file", "every violation, and the proofs of the bounds")
+    found = parser.parse_known(arguments)
+    return CheckOptions(tuple(found.files), found.json, found.verbosity)
+
+
+def _parse_list(arguments: Sequence[str]) -> ListOptions:
+    _Parser(prog="cimsolve list", description="Show shipped models, hardware specs, strategies.").parse_known(arguments)
+    return ListOptions()
+
+
+def _parse_project(arguments: Sequence[str]) -> ProjectOptions:
+    parser = _Parser(
+        prog="cimsolve project",
+        description="Project a model's real weights onto block-diagonal factors; show the relative error of each "
+        "linear beside that of a plain low-rank product of equal size.",
+    )
+    parser.add_argument(
+        "--model", required=True, metavar="FOLDER", help="a folder with a config.json and *.safetensors"
+    )
+    parser.add_argument(
+        "--structure", action="append", default=[], metavar="[PATTERN=]HOW", help="as of cimsolve (default: sqrt)"
+    )
+    _add_verbosity(parser, "only the means", "")
+    found = parser.parse_known(arguments)
+    return ProjectOptions(found.model, tuple(found.structure), found.verbosity)
+
+
+_PARSE: dict[str, Callable[[Sequence[str]], Options]] = {
+    "check": _parse_check,
+    "list": _parse_list,
+    "project": _parse_project,
+}
+
+
+def _add_verbosity(parser: argparse._ActionsContainer, quiet: str, verbose: str) -> None:
+    parser.set_defaults(verbosity=0)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0, help=quiet)
+    if verbose:
+        group.add_argument("-v", "--verbose", dest="verbosity", action="store_const", const=1, help=verbose)
+
+
+def _flat(groups: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
+    """All names of a repeatable option, each once, in the order given."""
+    return tuple(dict.fromkeys(name for group in groups or () for name in group))
+
+
+def _settings(adcs: int | None, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Changed keys, each once; --adcs is one of them. Raises ArgumentError where two values are asked for one."""
+    found = {"adc.per_array": str(adcs)} if adcs is not None else {}
+    for key, value in pairs:
+        if found.get(key, value) != value:
+            raise ArgumentError(f"{key} is set twice, to {found[key]} and to {_one_line(value)}: expected one value")
+        found[key] = value
+    return tuple(found.items())
+
+
+# Types of values: each raises ArgumentTypeError with what was expected.
+
+
+def _whole(least: int, most: int = NUMBER_MAX) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        # int() also takes 1_000, spaces and digits of other scripts.
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= TIME_LIMIT_MAX_S:  # also refuses NaN
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds, more than 0")
+    return seconds
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KEY=VALUE, such as array.rows=128")
+    return key.strip(), value.strip()
+
+
+def _one_of(known: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(known)}{_near(text, known)}")
+        return text
+
+    return read
+
+
+def _names(what: str, known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in text.split(","))
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"{name!r}: there is no such {what}{_near(name, known)}; known: {', '.join(known)}"
+                )
+        if len(set(names)) < len(names):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected each {what} once")
+        return names
+
+    return read
+
+
+def _near(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _one_line(text: str) -> str:
+    """`text` with unprintable characters escaped; jsonfile has the same, but imports pydantic."""
+    return text if text.isprintable() else text.encode("unicode_escape", "backslashreplace").decode("ascii")
