@@ -1,6 +1,6 @@
 """The command line: `cimsolve`, or `python -m cimsolve`.
 
-Imports nothing heavy before the arguments are known to be sound, so that `--help` and a usage error answer at once.
+Nothing heavy is imported before the arguments are known to be sound: help and usage errors answer at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cimsolve.cli.arguments import ArgumentError, parse_arguments
+from cimsolve.cli.arguments import parse_arguments
 from cimsolve.errors import CimsolveError
 
 EXIT_FAILED = 1
@@ -35,9 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return EXIT_INTERRUPTED
-    except ArgumentError as error:
-        _complain(f"error: {error}; see cimsolve --help")
-        return error.exit_code
     except CimsolveError as error:
         _complain(f"error: {error}")
         return error.exit_code

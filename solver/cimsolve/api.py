@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,7 +28,7 @@ from cimsolve.structure import Structure, StructurePolicy
 from cimsolve.weights import WeightFolder, linear_weight
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
-"""How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or linear name -> structure."""
+"""How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
 
 
 def load_model(path_or_name: Path | str, *, tokens: int | None = None) -> Model:
@@ -54,7 +54,9 @@ def make_problem(
     """
     if isinstance(model, Model):
         if tokens not in (None, model.tokens):
-            raise InputError(f"tokens = {tokens}: {model.name} is loaded for {model.tokens}; give load_model the number")
+            raise InputError(
+                f"tokens = {tokens}: {model.name} is loaded for {model.tokens}; give load_model the number"
+            )
         asked = model
     else:
         asked = load_model(model, tokens=tokens)
@@ -75,7 +77,9 @@ def make_search(
         if name not in OBJECTIVES:
             near = near_name(name, OBJECTIVES)
             hint = f"did you mean {near}? " if near else ""
-            raise InputError(f"objective {name!r}: there is none of that name; {hint}known: {', '.join(OBJECTIVES)}")
+            raise InputError(
+                f"objective {name!r}: there is none of that name; {hint}known: {', '.join(OBJECTIVES)}"
+            )
     if tuple(objective) not in SUPPORTED_OBJECTIVES:
         able = " or ".join(",".join(names) for names in SUPPORTED_OBJECTIVES)
         raise InputError(f"objective {','.join(objective)}: cannot be minimised yet; expected {able}")
@@ -104,27 +108,31 @@ def map_model(
     workers: int = 1,
     listen: Callable[[Event], None] | None = None,
 ) -> Solution:
-    """Place and schedule a model; the solution carries metrics, bounds and status, and has passed the checker.
+    """Place and schedule a model; the solution carries metrics, bounds and status and has passed the checker.
 
-    Raises InputError for a question that is none, InfeasibleError where no mapping obeys the limits, CheckError
-    where the answer breaks a rule, which is a bug in cimsolve. `listen` is told how the search goes.
+    Raises InputError for a question that is none, InfeasibleError where no mapping obeys the limits, and
+    CheckError where the answer breaks a rule, which is a bug in cimsolve. `listen` is told of the progress.
     """
     if strategy not in STRATEGIES:
         near = near_name(strategy, STRATEGIES)
         hint = f"did you mean {near}? " if near else ""
-        raise InputError(f"strategy {strategy!r}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}")
+        raise InputError(
+            f"strategy {strategy!r}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}"
+        )
     search = make_search(objective, time_limit_s=time_limit_s, seed=seed, workers=workers, listen=listen)
     problem = make_problem(
         model, hardware, structure=structure, cut=cut, max_arrays=max_arrays, tokens=tokens
     )
     answer, report = run.solve_and_check(problem, strategy, search)
     if not report.passed:
-        raise CheckError(f"{strategy} on {problem.model.name}: {report.violations[0]}; please report this bug")
+        raise CheckError(
+            f"{strategy} on {problem.model.name}: {report.violations[0]}; please report this bug"
+        )
     return answer
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:
-    """Judge a solution or a solution file: every rule, every figure. Raises InputError for a file that is none."""
+    """Judge a solution or its file: every rule, every figure. Raises InputError for a file that is none."""
     return check_read_solution(answer if isinstance(answer, Solution) else read_solution(answer))
 
 
@@ -178,7 +186,8 @@ class FolderWeights(Mapping[str, Floats]):
         self._folder = folder
         self._linears = {linear.name: linear for linear in model.linears}
         for linear in model.linears:
-            check_shape(folder, linear)
+            if not _fits(folder, linear):
+                self[linear.name]  # raises, and says how they differ
 
     def __getitem__(self, name: str) -> Floats:
         linear = self._linears[name]
@@ -194,9 +203,26 @@ class FolderWeights(Mapping[str, Floats]):
         return len(self._linears)
 
 
+def _demand_known(what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        near = near_name(name, known)
+        hint = f"did you mean {near}? " if near else ""
+        raise InputError(f"{what} {name!r}: there is none of that name; {hint}known: {', '.join(known)}")
+
+
 def _resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
     if isinstance(structure, Mapping):
         return structure
     texts = [structure] if isinstance(structure, str) else list(structure)
     shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
     return StructurePolicy.parse(texts).resolve(shapes)
+
+
+def _fits(folder: WeightFolder, linear: Linear) -> bool:
+    """Whether the stored tensor has the linear's shape, by its header alone."""
+    shape, ref = folder.shape(linear.tensor.name), linear.tensor
+    if len(shape) != 2:
+        return False
+    n_out, n_in = shape if ref.layout == "out_in" else shape[::-1]
+    stop = n_out if ref.stop is None else ref.stop
+    return n_in == linear.n_in and stop - ref.start == linear.n_out and stop <= n_out

@@ -96,3 +96,89 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     cluster = np.empty(len(order), dtype=np.int64)
     cluster[order] = np.cumsum(opens) - 1
     return cluster
+
+
+def departs_from_group(group: Ints, *columns: Ints) -> Bools:
+    """Entries that differ in any column from the one before them in their group; shape (entries,)."""
+    order = np.argsort(group, kind="stable")
+    differs = np.zeros(len(group), dtype=bool)
+    within = group[order][1:] == group[order][:-1]
+    for column in columns:
+        differs[order[1:]] |= within & (column[order][1:] != column[order][:-1])
+    return differs
+
+
+def meets_intervals(merged: tuple[Ints, Ints, Ints], group: Ints, start: Ints, end: Ints) -> Bools:
+    """Whether each half-open interval shares a position with those of its group in `merged`.
+
+    `merged` is what `merge_intervals` returns; the result has the shape of `group`.
+    """
+    known_group, known_start, known_end = merged
+    if not len(known_group) or not len(group):
+        return np.zeros(len(group), dtype=bool)
+    span = int(max(known_end.max(), end.max())) + 1
+    # The last known interval that begins before this one ends: no other of the group can reach further.
+    last = np.searchsorted(known_group * span + known_start, group.astype(np.int64) * span + end) - 1
+    found = np.maximum(last, 0)
+    return np.asarray((last >= 0) & (known_group[found] == group) & (known_end[found] > start))
+
+
+def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints) -> tuple[int, int] | None:
+    """Two half-open rectangles of one group that share a cell, or None; all arrays have shape (rectangles,).
+
+    A segment tree over the rows, level by level: a row range is made up of O(log rows) aligned intervals, the
+    tree's nodes. Two row ranges meet exactly where a node of one lies in, or is, a node of the other. So on every
+    node the rectangles that are made up of it must be apart in their columns, and apart from those that have a
+    node below it. Takes O(n log rows) steps, and memory in proportion to n, whatever the size of the arrays.
+    """
+    if not len(group):
+        return None
+    nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
+    low, high = top.astype(np.int64), bottom.astype(np.int64)
+    shift = 0
+    while len(left) and (low < high).any():
+        odd_low, odd_high = (low < high) & (low % 2 == 1), (low < high) & (high % 2 == 1)
+        owner = np.concatenate([np.flatnonzero(odd_low), np.flatnonzero(odd_high)])
+        node = np.concatenate([low[odd_low], high[odd_high] - 1])
+        found = _clash_on_nodes(group, top, bottom, left, right, (owner, node), shift, nodes, span)
+        if found is not None:
+            return found
+        low, high, shift = (low + 1) // 2, high // 2, shift + 1
+    return None
+
+
+def _clash_on_nodes(
+    group: Ints,
+    top: Ints,
+    bottom: Ints,
+    left: Ints,
+    right: Ints,
+    whole: tuple[Ints, Ints],
+    shift: int,
+    nodes: int,
+    span: int,
+) -> tuple[int, int] | None:
+    """Overlap on one level of the tree, of the rectangles `whole` (rectangle, node) with any that lie there."""
+    owner, node = whole
+    if not len(owner):
+        return None
+    key = (group[owner].astype(np.int64) * nodes + node) * span + left[owner]
+    order = np.argsort(key, kind="stable")
+    owner, key = owner[order], key[order]
+    line = key // span
+    reach = line * span + right[owner]
+    clash = np.flatnonzero((line[1:] == line[:-1]) & (key[1:] < reach[:-1]))
+    if len(clash):
+        return int(owner[clash[0]]), int(owner[clash[0] + 1])
+    # Nodes that a rectangle touches without covering them: those with a node of it below.
+    first, last = top >> shift, (bottom - 1) >> shift
+    upper = (first << shift < top) | ((first + 1) << shift > bottom)
+    lower = (last != first) & ((last + 1) << shift > bottom)
+    part = np.concatenate([np.flatnonzero(upper), np.flatnonzero(lower)])
+    part_line = group[part].astype(np.int64) * nodes + np.concatenate([first[upper], last[lower]])
+    at = np.searchsorted(key, part_line * span + right[part]) - 1
+    hit = (at >= 0) & (reach[np.maximum(at, 0)] > part_line * span + left[part])
+    if hit.any():
+        which = int(np.argmax(hit))
+        return int(owner[at[which]]), int(part[which])
+    return None

@@ -108,14 +108,16 @@ def make_solution(
     """
     placed, activations = schedule(problem, mapping)
     costs = evaluate(problem, placed.pieces, activations)
-    analytical = find_bounds(problem, costs.metrics)
+    analytical = find_bounds(problem, costs.metrics, objective)
     bounds: dict[str, BoundEntry] = {}
     for name, bound in analytical.lower.items():
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
         if proved is not None and proved.get(name, lower) > lower:
             lower, shown_by = proved[name], "search"
         bounds[name] = BoundEntry(value=value, lower=lower, gap=relative_gap(value, lower), proof=shown_by)
-    status: Status = "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
+    status: Status = (
+        "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
+    )
     header = Header(
         format=FORMAT,
         hw=problem.hardware.to_json(),

@@ -7,12 +7,13 @@ A JSON header carries the question (hardware, model, structure) and the claims a
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,13 +26,15 @@ from cimsolve.mapping import Activations, Pieces
 
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000
-HEADER_BYTES_MAX = 2**30
-TABLE_BYTES_MAX = 16 * 2**30
+HEADER_BYTES_MAX = 2**28
+COLUMN_HEADER_BYTES_MAX = 4096
 
 Status = Literal["optimal", "feasible"]
 Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=4096)]
+Line = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""What reports repeat as it is."""
 
 
 class _Part(BaseModel):
@@ -44,7 +47,7 @@ class BoundEntry(_Part):
     value: Integer | Number
     lower: Integer | Number
     gap: Number
-    proof: Text
+    proof: Line
 
 
 class AfterEntry(_Part):
@@ -94,7 +97,7 @@ class Breakdown(_Part):
 
 
 class TablesEntry(_Part):
-    file: Text
+    file: Line
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -103,16 +106,16 @@ class Header(_Part):
 
     format: Literal["cimsolve-solution/1"]
     hw: dict[str, Any]
-    model_name: Text
+    model_name: Line
     model: dict[str, Any]
     structure: dict[str, Text]
-    strategy: Text
-    objective: list[Text]
+    strategy: Line
+    objective: list[Line]
     options: Options
     seed: Integer
-    versions: dict[str, Text]
+    versions: dict[Line, Line]
     status: Status
-    runtime_s: Number
+    runtime_s: Annotated[Number, Field(ge=0)]
     bounds: dict[str, BoundEntry]
     stages: list[StageEntry]
     factors: list[FactorEntry]
@@ -147,6 +150,8 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
 
     Raises InputError where the place cannot be written.
     """
+    if path.suffix == ".npz":
+        raise InputError(f"{path}: .npz is the tables' own ending; choose another, such as .json")
     header = solution.header.model_dump(by_alias=True, exclude={"tables"})
     if len(solution.pieces) < INLINE_PIECES_MAX:
         for name, table in (("pieces", solution.pieces), ("activations", solution.activations)):
@@ -167,7 +172,9 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
         digest = _sha256(partial)
         os.replace(partial, tables)
     except OSError as error:
-        raise InputError(f"{tables}: cannot be written ({error.strerror}); choose another place by --out") from None
+        raise InputError(
+            f"{tables}: cannot be written ({error.strerror}); choose another place by --out"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
     header["tables"] = {"file": tables.name, "sha256": digest}
@@ -179,7 +186,9 @@ def read_solution(path: Path) -> Solution:
     """Read a solution file. Raises InputError where it is not one; whether its claims hold is not asked here."""
     content = jsonfile.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}")
+        raise InputError(
+            f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}"
+        )
     if content.get("format") != FORMAT:
         raise InputError(
             f"{path}: format: {jsonfile.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
@@ -189,7 +198,10 @@ def read_solution(path: Path) -> Solution:
         header = Header.model_validate(content)
         if header.tables is None:
             read = _InlineTables.model_validate(inline)
-            columns = {"pieces": _as_arrays(read.pieces, path), "activations": _as_arrays(read.activations, path)}
+            columns = {
+                "pieces": _as_arrays(read.pieces, path),
+                "activations": _as_arrays(read.activations, path),
+            }
         elif inline:
             raise InputError(f"{path}: tables: the file has inline tables too; expected one of the two")
         else:
@@ -201,7 +213,6 @@ def read_solution(path: Path) -> Solution:
         _table(Pieces, columns["pieces"], path, "pieces"),
         _table(Activations, columns["activations"], path, "activations"),
     )
-
 
 
 def _columns(table: Pieces | Activations) -> dict[str, Ints]:
@@ -227,27 +238,64 @@ def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
 
 def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     if Path(entry.file).name != entry.file:
-        raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
+        raise InputError(
+            f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name"
+        )
     tables = path.parent / entry.file
-    if not tables.is_file():
-        raise InputError(f"{tables}: there is no such file; {path.name} keeps its tables there, copy both")
-    if _sha256(tables) != entry.sha256:
-        raise InputError(f"{tables}: its sha256 is not the one in {path.name}; expected {entry.sha256}, write both anew")
-    columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
     try:
-        with zipfile.ZipFile(tables) as archive:
-            if sum(member.file_size for member in archive.infolist()) > TABLE_BYTES_MAX:
-                raise InputError(f"{tables}: unpacks to more than {TABLE_BYTES_MAX} bytes; expected solution tables")
-        with np.load(tables, allow_pickle=False) as archive:
-            for key in archive.files:
-                name, _, column = key.partition(".")
-                values = archive[key]
-                if name not in columns or values.ndim != 1 or values.dtype.kind != "i":
-                    raise InputError(f"{tables}: {key}: expected a column of signed integers of pieces or activations")
-                columns[name][column] = values.astype(np.int64)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{tables}: cannot be read as solution tables ({jsonfile.one_line(str(error))})") from None
+        if not tables.is_file():
+            raise InputError(
+                f"{tables}: there is no such file; {path.name} keeps its tables there, copy both"
+            )
+        with tables.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
+                raise InputError(
+                    f"{tables}: its sha256 is not the one in {path.name}; expected {entry.sha256}, write both anew"
+                )
+            return _read_columns(tables, stream)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(
+            f"{tables}: cannot be read as solution tables ({jsonfile.one_line(str(error))})"
+        ) from None
+
+
+def _read_columns(tables: Path, stream: BinaryIO) -> dict[str, dict[str, Ints]]:
+    """The columns of an `.npz` file as `np.savez` writes it: stored, so that no small file unpacks to a huge one."""
+    columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
+    size = os.fstat(stream.fileno()).st_size
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > size:
+            raise InputError(
+                f"{tables}: unpacks to more than its {size} bytes; expected tables that are not compressed"
+            )
+        for member in members:
+            key = member.filename.removesuffix(".npy")
+            name, _, column = key.partition(".")
+            if name not in columns or column in columns[name]:
+                raise InputError(f"{tables}: {key!r}: expected each column of pieces and activations once")
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise InputError(
+                    f"{tables}: {key}: expected a column that is neither compressed nor encrypted"
+                )
+            columns[name][column] = _column(archive.read(member), f"{tables}: {key}")
     return columns
+
+
+def _column(data: bytes, where: str) -> Ints:
+    """The integers of a `.npy` file; its header is believed only where the bytes that follow bear it out."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise InputError(f"{where}: npy version {version} is not known; expected (1, 0)")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=COLUMN_HEADER_BYTES_MAX)
+    if dtype.kind != "i" or len(shape) != 1:
+        raise InputError(f"{where}: expected a column of signed integers, got shape {shape} of {dtype}")
+    if len(data) - stream.tell() != shape[0] * dtype.itemsize:
+        raise InputError(
+            f"{where}: {shape[0]} integers are announced, {len(data) - stream.tell()} bytes follow"
+        )
+    return np.frombuffer(data, dtype=dtype, offset=stream.tell()).astype(np.int64)
 
 
 def _table(kind: type[Table], columns: Mapping[str, Ints], path: Path, name: str) -> Table:

@@ -5,7 +5,7 @@ The array count is bounded for any mapping; times and energy for any mapping on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cimsolve.bounds.arrays import least_arrays
@@ -39,25 +39,38 @@ class Bounds:
     lower: Mapping[str, Bound]
 
 
-def find_bounds(problem: Problem, metrics: Mapping[str, int | float]) -> Bounds:
-    """Bounds for a mapping with these metrics: of the array count free, of all else on `metrics['arrays']`."""
-    arrays = int(metrics["arrays"])
-    count, proof = least_arrays(problem, arrays)
+def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective: Sequence[str]) -> Bounds:
+    """Bounds for a mapping with these metrics that was sought for `objective`.
+
+    Where the array count comes first, all else is bounded for mappings on as many arrays as this one uses; where
+    something else does, for mappings on all the arrays allowed.
+    """
+    used = int(metrics["arrays"])
+    arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
+    count, proof = least_arrays(problem, used)
     latency = least_latency_cycles(problem, arrays)
     clock_ns = problem.hardware.clock_ps / 1000
     phases = least_phase_ii_cycles(problem, arrays)
     prefill = latency + (problem.model.tokens - 1) * sum(phases)
-    here = f"critical path on {arrays} arrays"
     return Bounds(
         {
             "arrays": Bound(count, proof),
-            "latency_cycles": Bound(latency, here),
+            "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
             "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
             "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
-            "energy_pj": Bound(least_energy_pj(problem, count, latency), "conversions, rows and gaps"),
+            "energy_pj": Bound(least_energy_pj(problem, count, latency), "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
         }
     )
+
+
+def most_arrays(problem: Problem) -> int:
+    """The arrays allowed, or so many that more would stay empty: one for every column of every row part."""
+    table = problem.table
+    needed = int((problem.row_parts * table.blocks * table.block_cols).sum())
+    if problem.cut == "both":
+        needed = problem.weight_cells
+    return needed if problem.array_limit is None else problem.array_limit
 
 
 def relative_gap(value: float, lower: float) -> float:

@@ -120,6 +120,7 @@ class _Work:
         self.clock_ps = hardware.clock_ps
         self.width = hardware.columns_per_weight
         self.converters = hardware.adc.per_array
+        self.least_conversions = least_conversions(problem)
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
         self.lines = _duration_lines(problem)
@@ -167,7 +168,7 @@ class _Work:
     def _columns(self, time_ps: int, activations: int, conversion_ps: int) -> int:
         """Most logical columns that those conversions read."""
         conversions = self._conversions(time_ps, activations, conversion_ps)
-        if conversions < 0:
+        if conversions < activations * self.least_conversions:
             return -1
         return min(activations * self.row, conversions * self.converters // self.width)
 
@@ -198,7 +199,10 @@ class _Work:
         """Fewest activations that read all columns of one input, if each reads one input only."""
         group = load.group
         others = max(1, self._columns(time_ps, 1, load.part_ps))
-        if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
+        if (
+            self.problem.cut == "none"
+            and group.columns == group.blocks * group.block_cols <= group.blocks * self.row
+        ):
             # Whole blocks: an activation takes so many of them.
             tall = -(-group.blocks // max(1, at_most // group.block_cols))
             short = -(-group.blocks // max(1, others // group.block_cols))
@@ -209,8 +213,8 @@ class _Work:
 
     def _most_activations(self, cycles: int, conversion_ps: int) -> int:
         """Most activations of one array: each reads a weight at least and ends on a clock edge."""
-        least = -(-self.width // self.converters)
-        shortest_ps = max(fixed_ps + repeats * least * conversion_ps for fixed_ps, repeats in self.lines)
+        least_ps = self.least_conversions * conversion_ps
+        shortest_ps = max(fixed_ps + repeats * least_ps for fixed_ps, repeats in self.lines)
         return cycles // max(1, -(-shortest_ps // self.clock_ps))
 
     def _has_time(self, time_ps: int, activations: int) -> bool:
@@ -238,26 +242,44 @@ class _Work:
         columns = sum(load.group.inputs * load.group.columns for load in self.loads)
         mean = max(1.0, activations / self.arrays)
         firings = np.arange(1, most + 1)
-        room = self._columns_of(time_ps, firings, kind_ps)
-        # Any slope gives a line above all points, so each of these bounds the hull at `mean` from above.
-        at = min(int(mean), most) - 1
-        slopes = [0.0, float(room[min(at + 1, most - 1)] - room[at])]
-        slopes += [
+        # More firings than `mean` are allowed, so the hull's maximum from there on counts: any line that does not
+        # rise and lies above all points bounds it.
+        slopes = [0.0] + [
             -fixed_ps * self.converters / (repeats * kind_ps * self.width)
             for fixed_ps, repeats in self.lines
             if repeats * kind_ps
         ]
-        hull = min(float((room - slope * (firings - mean)).max()) for slope in slopes)
-        return columns <= math.floor(self.arrays * hull * (1 + 1e-12))
+        at = min(int(mean), most) - 1
+        # One input fills an activation with its own columns at most; each merge adds another input's.
+        widest = min(self.row, max(load.group.columns for load in self.loads))
+        for most_columns, merged in ((self.row, 0), (widest, self.merges * most * widest)):
+            room = self._columns_of(time_ps, firings, kind_ps, most_columns)
+            local = min(0.0, float(room[min(at + 1, most - 1)] - room[at]))
+            hull = min(float((room - slope * (firings - mean)).max()) for slope in (*slopes, local))
+            if columns > math.floor(self.arrays * hull * (1 + 1e-12)) + merged:
+                return False
+        return True
 
-    def _columns_of(self, time_ps: int, activations: Ints, conversion_ps: int) -> Ints:
-        """`_columns` for many counts of activations at once."""
-        room = activations * self.row
+    def _columns_of(self, time_ps: int, activations: Ints, conversion_ps: int, widest: int) -> Ints:
+        """Most columns in each of many counts of activations that read at most `widest` each."""
+        room = activations * widest
         for fixed_ps, repeats in self.lines:
             if repeats * conversion_ps:
                 conversions = (time_ps - activations * fixed_ps) // (repeats * conversion_ps)
                 room = np.minimum(room, np.maximum(conversions, 0) * self.converters // self.width)
         return room
+
+
+def least_conversions(problem: Problem) -> int:
+    """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
+    hardware = problem.hardware
+    width = hardware.columns_per_weight
+    if hardware.adc.wiring != "adjacent":
+        return -(-width // hardware.adc.per_array)
+    share = -(-hardware.array.cols // hardware.adc.per_array)
+    left = np.arange(problem.weights_per_row)[:, None] * width
+    converter = (left + np.arange(width)) // share
+    return int(min(np.bincount(row).max() for row in converter))
 
 
 def _duration_lines(problem: Problem) -> list[tuple[int, int]]:

@@ -30,10 +30,6 @@ TIME_LIMIT_MAX_S = 1e7
 NUMBER_MAX = 10**9
 
 
-class ArgumentError(InputError):
-    """The command line itself is wrong."""
-
-
 @dataclass(frozen=True)
 class SolveOptions:
     """`cimsolve`: map a model by some strategies. `tokens`, `time_limit_s`: None for the default."""
@@ -94,8 +90,8 @@ commands:
 
 exit codes:
   0    done, and every answer passed the checker and the simulation
-  1    an answer failed its check or simulation; `optimal` found no mapping under the limits; or no strategy did
-       (a rule that does not fit is only reported while others do)
+  1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
+       any strategy (a rule that finds none is reported and does not fail the run while others succeed)
   2    a wrong option or a file that cannot be used
   130  interrupted; what was found until then is checked and written
 
@@ -107,7 +103,7 @@ examples:
 
 
 def parse_arguments(argv: Sequence[str]) -> Options:
-    """What `argv` asks for. Raises ArgumentError; SystemExit after --help or --version was printed."""
+    """What `argv` asks for. Raises InputError; SystemExit once --help or --version is printed."""
     arguments = list(argv)
     if arguments and arguments[0] in COMMANDS:
         return _PARSE[arguments[0]](arguments[1:])
@@ -115,16 +111,19 @@ def parse_arguments(argv: Sequence[str]) -> Options:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose refusals are one line, raised."""
+    """An ArgumentParser whose refusals are one line, raised as InputError."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, add_help=False, **settings
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+            **settings,
         )
         self.add_argument("-h", "--help", action="help", help="show this help and exit")
 
     def error(self, message: str) -> NoReturn:
-        raise ArgumentError(_one_line(message.removeprefix("argument ")))
+        raise InputError(f"{_one_line(message.removeprefix('argument '))}; see {self.prog} --help")
 
     def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse all of `arguments`; what is left over is refused with the nearest option."""
@@ -142,31 +141,37 @@ def _parse_solve(arguments: Sequence[str]) -> SolveOptions:
     parser = _Parser(
         prog="cimsolve",
         usage="cimsolve [options] | cimsolve check FILE... | cimsolve list | cimsolve project --model FOLDER",
-        description="Place and schedule a language model on compute-in-memory arrays, and prove how good it is.",
+        description="Place and schedule a language model on compute-in-memory arrays, with a proof or a gap.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"cimsolve {__version__}")
     question = parser.add_argument_group("question")
     question.add_argument(
-        "--hw", default=DEFAULT_HARDWARE, metavar="SPEC", help="shipped name or JSON file (default: %(default)s)"
+        "--hw",
+        default=DEFAULT_HARDWARE,
+        metavar="SPEC",
+        help="shipped name or JSON file (default: %(default)s)",
     )
     question.add_argument(
         "--model",
         default=DEFAULT_MODEL,
         metavar="MODEL",
-        help="shipped name, Hugging Face config.json, or a folder that holds one, beside *.safetensors or not "
-        "(default: %(default)s)",
+        help="shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside "
+        "it the simulation uses the real weights (default: %(default)s)",
     )
     question.add_argument(
         "--structure",
         action="append",
         default=[],
         metavar="[PATTERN=]HOW",
-        help="how linears are stored: dense, sqrt, k,l,T or lowrank:T, for all or for those whose name matches; "
-        "repeatable, the last that fits counts (default: sqrt)",
+        help="how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches; "
+        "repeatable, the last that matches counts (default: sqrt)",
     )
     question.add_argument(
-        "--tokens", type=_whole(1), metavar="N", help="context and prefill length (default: the model's, at most 512)"
+        "--tokens",
+        type=_whole(1),
+        metavar="N",
+        help="context and prefill length (default: the model's, at most 512)",
     )
     question.add_argument("--max-arrays", type=_whole(1), metavar="N", help="use no more arrays than this")
     question.add_argument(
@@ -203,22 +208,34 @@ def _parse_solve(arguments: Sequence[str]) -> SolveOptions:
         help="what `optimal` minimises, first things first (default: arrays,latency)",
     )
     search.add_argument(
-        "--time-limit", type=_seconds, metavar="SECONDS", help="brake of the search; without it results repeat"
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="brake of the search; without it results repeat",
     )
-    search.add_argument("--seed", type=_whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
     search.add_argument(
-        "--workers", type=_whole(1, WORKERS_MAX), default=1, metavar="N", help="search threads (default: %(default)s)"
+        "--seed", type=_whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s"
+    )
+    search.add_argument(
+        "--workers",
+        type=_whole(1, WORKERS_MAX),
+        default=1,
+        metavar="N",
+        help="search threads (default: %(default)s)",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out", default=DEFAULT_OUT, metavar="FOLDER", help="where solutions are written (default: %(default)s/)"
+        "--out",
+        default=DEFAULT_OUT,
+        metavar="FOLDER",
+        help="where solutions are written (default: %(default)s/)",
     )
     output.add_argument(
         "--simulate",
         type=_one_of(SIMULATE_NAMES),
         default="layer",
         metavar="WHAT",
-        help="simulate the first layer of each answer, all layers or none: layer, all, none (default: %(default)s)",
+        help="of each answer the first layer, all layers or none: layer, all, none (default: %(default)s)",
     )
     output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     _add_verbosity(output, "only the table of strategies", "also breakdowns, proofs and sources")
@@ -246,7 +263,7 @@ def _parse_solve(arguments: Sequence[str]) -> SolveOptions:
 def _parse_check(arguments: Sequence[str]) -> CheckOptions:
     parser = _Parser(
         prog="cimsolve check",
-        description="Verify solution files with an independent checker and recompute every figure they state. "
+        description="Verify solution files with an independent checker and recompute their figures. "
         "Exit codes: 0 all hold, 1 one fails, 2 one cannot be read.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="solutions, as written to results/")
@@ -257,21 +274,27 @@ def _parse_check(arguments: Sequence[str]) -> CheckOptions:
 
 
 def _parse_list(arguments: Sequence[str]) -> ListOptions:
-    _Parser(prog="cimsolve list", description="Show shipped models, hardware specs, strategies.").parse_known(arguments)
+    _Parser(prog="cimsolve list", description="Show shipped models, hardware specs, strategies.").parse_known(
+        arguments
+    )
     return ListOptions()
 
 
 def _parse_project(arguments: Sequence[str]) -> ProjectOptions:
     parser = _Parser(
         prog="cimsolve project",
-        description="Project a model's real weights onto block-diagonal factors; show the relative error of each "
-        "linear beside that of a plain low-rank product of equal size.",
+        description="Project a model's real weights onto block-diagonal factors; show the relative error "
+        "of each linear beside that of a plain low-rank product of equal size.",
     )
     parser.add_argument(
         "--model", required=True, metavar="FOLDER", help="a folder with a config.json and *.safetensors"
     )
     parser.add_argument(
-        "--structure", action="append", default=[], metavar="[PATTERN=]HOW", help="as of cimsolve (default: sqrt)"
+        "--structure",
+        action="append",
+        default=[],
+        metavar="[PATTERN=]HOW",
+        help="as of cimsolve (default: sqrt)",
     )
     _add_verbosity(parser, "only the means", "")
     found = parser.parse_known(arguments)
@@ -288,7 +311,9 @@ _PARSE: dict[str, Callable[[Sequence[str]], Options]] = {
 def _add_verbosity(parser: argparse._ActionsContainer, quiet: str, verbose: str) -> None:
     parser.set_defaults(verbosity=0)
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0, help=quiet)
+    group.add_argument(
+        "-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0, help=quiet
+    )
     if verbose:
         group.add_argument("-v", "--verbose", dest="verbosity", action="store_const", const=1, help=verbose)
 
@@ -299,11 +324,12 @@ def _flat(groups: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
 
 
 def _settings(adcs: int | None, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Changed keys, each once; --adcs is one of them. Raises ArgumentError where two values are asked for one."""
+    """Changed keys, each once, --adcs among them. Raises InputError where one gets two values."""
     found = {"adc.per_array": str(adcs)} if adcs is not None else {}
     for key, value in pairs:
         if found.get(key, value) != value:
-            raise ArgumentError(f"{key} is set twice, to {found[key]} and to {_one_line(value)}: expected one value")
+            shown = _one_line(f"{key} is set to {found[key]} and to {value}")
+            raise InputError(f"{shown}: expected one value")
         found[key] = value
     return tuple(found.items())
 
@@ -341,7 +367,9 @@ def _setting(text: str) -> tuple[str, str]:
 def _one_of(known: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(known)}{_near(text, known)}")
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected one of {', '.join(known)}{_near(text, known)}"
+            )
         return text
 
     return read

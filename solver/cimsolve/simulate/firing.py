@@ -1,7 +1,7 @@
 """Who fires when: the tables of a solution as (activation, piece) pairs, taken at their word.
 
-Nothing is checked. What lies outside an array or a block is cut off, numbers of things that do not exist are
-dropped: such pieces make no output or a wrong one.
+Nothing is checked. What lies outside an array is cut off, what does not exist is dropped: such pieces make no
+output or a wrong one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
 from cimsolve.simulate.operands import Operands
 
-UNKNOWN = -1
 FINAL = np.iinfo(np.int64).max
 NEVER = np.iinfo(np.int64).min
 
@@ -29,6 +28,10 @@ class Snapshot:
 
     vector: int
     time: int
+
+
+NOTHING = Snapshot(-1, NEVER)
+"""What a piece reads whose input vector does not exist; `snapshots[0]`."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class Firings:
     """Shapes from here: (pairs,)."""
     piece: Ints
     reads: Ints
-    """Index in `snapshots` of what the piece reads, or UNKNOWN."""
-    alone: Bools
-    """Whether the activation fires this piece only."""
+    """Index in `snapshots` of what the piece reads."""
+    may_share: Bools
+    """Whether a conversion may serve it and others: not if it fires alone, or is named a second time."""
     snapshots: tuple[Snapshot, ...]
     early: Bools
     """Whether a factor's output is read before it is complete, shape (factors,)."""
@@ -106,39 +109,39 @@ def collect_firings(
         activation=number,
         piece=piece,
         reads=reads,
-        alone=count[number] == 1,
+        may_share=(count[number] > 1) & ~_repeats(number, piece),
         snapshots=snapshots,
         early=early,
     )
 
 
 def clip_pieces(problem: Problem, operands: Operands, pieces: Pieces) -> Pieces:
-    """The part of each piece that lies both in its block and on its array."""
+    """The part of each piece that lies on its array; nothing of one that its block does not have."""
     factors = operands.workload.table
     wide = Pieces(*(getattr(pieces, name).astype(np.int64) for name in Pieces.__dataclass_fields__))
     known = (wide.factor >= 0) & (wide.factor < len(factors.blocks))
     factor = np.where(known, wide.factor, 0)
     known &= (wide.block >= 0) & (wide.block < factors.blocks[factor])
-    top = np.maximum(np.maximum(-wide.array_row, -wide.row0), 0)
-    left = np.maximum(np.maximum(-wide.array_col, -wide.col0), 0)
-    rows = np.minimum(
-        wide.rows, np.minimum(problem.rows - wide.array_row, factors.block_rows[factor] - wide.row0)
-    )
-    cols = np.minimum(
-        wide.cols,
-        np.minimum(problem.weights_per_row - wide.array_col, factors.block_cols[factor] - wide.col0),
-    )
-    inside = known & (rows > top) & (cols > left)
+    for first, size, whole in (
+        (wide.row0, wide.rows, factors.block_rows[factor]),
+        (wide.col0, wide.cols, factors.block_cols[factor]),
+    ):
+        known &= (first >= 0) & (first < whole) & (size <= whole - first)
+    above = np.maximum(-wide.array_row, 0)
+    before = np.maximum(-wide.array_col, 0)
+    rows = np.minimum(wide.rows, problem.rows - wide.array_row) - above
+    cols = np.minimum(wide.cols, problem.weights_per_row - wide.array_col) - before
+    inside = known & (rows > 0) & (cols > 0)
     return Pieces(
         factor=factor,
         block=np.where(known, wide.block, 0),
-        row0=wide.row0 + top,
-        rows=np.where(inside, rows - top, 0),
-        col0=wide.col0 + left,
-        cols=np.where(inside, cols - left, 0),
+        row0=wide.row0 + above,
+        rows=np.where(inside, rows, 0),
+        col0=wide.col0 + before,
+        cols=np.where(inside, cols, 0),
         array=wide.array,
-        array_row=wide.array_row + top,
-        array_col=wide.array_col + left,
+        array_row=wide.array_row + above,
+        array_col=wide.array_col + before,
     )
 
 
@@ -161,6 +164,15 @@ def _pairs(pieces: Pieces, activations: Activations) -> tuple[Ints, Ints]:
     return owner[real], piece[real]
 
 
+def _repeats(number: Ints, piece: Ints) -> Bools:
+    """Whether an earlier pair names the same piece in the same activation."""
+    order = np.lexsort((piece, number))
+    repeats = np.zeros(len(order), dtype=np.bool_)
+    same = (number[order][1:] == number[order][:-1]) & (piece[order][1:] == piece[order][:-1])
+    repeats[order[1:]] = same
+    return repeats
+
+
 def _dataflow(
     problem: Problem, operands: Operands, factor: Ints, number: Ints, start: Ints, end: Ints
 ) -> tuple[Ints, Ints, tuple[Snapshot, ...], Bools]:
@@ -170,8 +182,8 @@ def _dataflow(
     """
     claimed_inputs = problem.table.input[factor]
     early = np.zeros(len(operands.simulated), dtype=np.bool_)
-    reads = np.full(len(factor), UNKNOWN, dtype=np.int64)
-    snapshots: list[Snapshot] = []
+    reads = np.zeros(len(factor), dtype=np.int64)
+    snapshots = [NOTHING]
     waits: list[tuple[Ints, Ints, Ints]] = []
     pairs_of_factor = _members(factor)
     for vector, pairs in _members(claimed_inputs).items():

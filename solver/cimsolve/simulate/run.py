@@ -23,7 +23,7 @@ from cimsolve.simulate.crossbar import (
     programme,
     split_by,
 )
-from cimsolve.simulate.firing import FINAL, UNKNOWN, Firings, ragged
+from cimsolve.simulate.firing import FINAL, NOTHING, Firings, ragged
 from cimsolve.simulate.operands import Operands
 from cimsolve.simulate.reference import Reference, shuffled
 
@@ -43,7 +43,7 @@ class _Inputs:
     first: Ints
     """Where each snapshot begins, shape (snapshots,)."""
     length: Ints
-    """0 for snapshots of other levels."""
+    """Their lengths; 0 for NOTHING and for snapshots of other levels."""
 
 
 class TokenPass:
@@ -132,8 +132,10 @@ class TokenPass:
         length = np.zeros(len(firings.snapshots), dtype=np.int64)
         parts: list[Ints] = [np.zeros((1, operands.vectors), dtype=np.int64)]
         total = 1
-        for index in needed[needed != UNKNOWN].tolist():
+        for index in needed.tolist():
             snapshot = firings.snapshots[index]
+            if snapshot is NOTHING:
+                continue
             maker = operands.made_by.get(snapshot.vector)
             if maker is None:
                 content = operands.draw(snapshot.vector)
@@ -200,9 +202,9 @@ class TokenPass:
 
     def _elements(self, inputs: _Inputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
         """The input element that each row of each piece wants; 0, the constant, where its vector has none."""
-        height = self._problem.table.block_rows[pieces.factor]
+        height = self._operands.workload.table.block_rows[pieces.factor]
         element = (pieces.block * height + pieces.row0)[piece_of] + row
-        known = (reads != UNKNOWN)[piece_of] & (element < inputs.length[reads][piece_of])
+        known = element < inputs.length[reads][piece_of]
         return np.where(known, inputs.first[reads][piece_of] + element, 0)
 
     def _offset_corrections(self, inputs: _Inputs, elements: Ints, pieces: Pieces) -> Float64s:
@@ -217,7 +219,7 @@ class TokenPass:
         """Whether each column of each piece counts, flat, and where each piece begins in that list."""
         first = np.cumsum(pieces.cols) - pieces.cols
         counted = np.ones(int(pieces.cols.sum()), dtype=np.bool_)
-        several = np.flatnonzero(~self._firings.alone[pairs])
+        several = np.flatnonzero(self._firings.may_share[pairs])
         if len(several):
             some = pieces.take(several)
             width = self._operands.workload.table.block_cols[some.factor]

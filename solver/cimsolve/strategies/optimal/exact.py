@@ -1,4 +1,5 @@
-"""Small problems solved to a proof: one model of placement and schedule together, minimised in the order asked.
+"""Small problems solved to a proof: one model of placement and schedule together, minimised in the order
+asked.
 
 The answer is measured again by the schedule and the cost model; what they find must be what the model claims.
 """
@@ -25,7 +26,8 @@ from cimsolve.strategies.optimal.exact_answer import (
     one_by_one,
 )
 from cimsolve.strategies.optimal.exact_items import Instance, build_instance, why_not_exact
-from cimsolve.strategies.optimal.exact_model import Variables, build_model
+from cimsolve.strategies.optimal.exact_model import build_model
+from cimsolve.strategies.optimal.exact_variables import Variables
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 Progress = Callable[[str, int, int], None]
@@ -38,8 +40,9 @@ METRICS = ("arrays", "latency")
 class ExactResult:
     """A mapping, if one was found, and what is proven.
 
-    `optimal`: each metric of the objective is least, given those before it; `feasible`: legal, not all of that
-    proven; `infeasible`: proven that no mapping exists; `unknown`: the time ran out before any was found.
+    `optimal`: each metric of the objective is least, given those before it; `feasible`: legal, not all of
+    that proven; `infeasible`: proven that no mapping exists; `unknown`: the time ran out before any was
+    found.
     """
 
     status: Status
@@ -71,9 +74,9 @@ def solve_exact(
 ) -> ExactResult:
     """Minimise `objective`, a list of `arrays` and `latency` (cycles of a token pass), the first first.
 
-    `hint` may be any mapping of the problem; what of it is no help or not legal is ignored. With one worker the
-    same seed gives the same answer.
-    Raises ValueError for a problem that `can_solve_exactly` refuses and for other objectives.
+    `hint` may be any mapping of the problem; what of it is no help or not legal is ignored. With one worker
+    the same seed gives the same answer. Raises ValueError for a problem that `can_solve_exactly` refuses
+    and for other objectives.
     """
     reason = why_not_exact(problem)
     if reason is not None:
@@ -91,7 +94,7 @@ def solve_exact(
     if hint is not None and (hinted := answer_of(instance, hint)) is not None:
         answers.append(hinted)
     if (uncut := _uncut(problem)) is not None:
-        # Whole blocks are far fewer items, and where cuts gain little their best mapping is nearly the answer.
+        # Whole blocks are far fewer items. Where cuts gain little, their best mapping is nearly the answer.
         first = _Search(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
         outcome = first.run(objective, [first_fit(first.instance)])
         search.spent = first.spent
@@ -178,7 +181,7 @@ class _Search:
     def _minimise(
         self, variables: Variables, metric: str, answers: list[Answer]
     ) -> tuple[Answer, int] | Status:
-        """The best answer found, at least as good as those of `answers` that the model allows, and a lower bound."""
+        """The best answer, at least as good as those of `answers` that the model allows, and a lower bound."""
         constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
         found: list[tuple[int, int, Answer]] = []
@@ -207,7 +210,7 @@ class _Search:
         return min(found)[2], constant + max(0, math.ceil(solver.best_objective_bound - 1e-6))
 
     def _all_values(self, variables: Variables, answer: Answer) -> list[int] | None:
-        """Values of all variables under `answer`, as the solver wants its hints; None where the model forbids it."""
+        """Values of all variables under `answer`: the solver wants whole hints. None where the model forbids it."""
         if count_arrays(answer) > variables.arrays:
             return None
         answer = canonical(self.instance, answer)

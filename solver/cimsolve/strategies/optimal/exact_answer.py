@@ -1,4 +1,4 @@
-"""Answers of the exact solver in its own grid: a first one, from and to a mapping, measured, in canonical order."""
+"""Answers of the exact solver on its grid: a first one, from and to a mapping, measured, in canonical order."""
 
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ def _is_placement(instance: Instance, answer: Answer) -> bool:
 def canonical(instance: Instance, answer: Answer) -> Answer:
     """The same answer, renumbered until the model's symmetry rules hold.
 
-    Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it, so it ends.
+    Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it, so it
+    ends.
     """
     items = instance.items
     by_input: dict[object, list[int]] = defaultdict(list)
@@ -153,7 +154,7 @@ def canonical(instance: Instance, answer: Answer) -> Answer:
         by_input[item.input].append(i)
     partners: dict[int, list[int]] = {}
     for a, b in instance.alike_inputs:
-        partners[b] = partners.pop(a, [a]) + [b]
+        partners[b] = [*partners.pop(a, [a]), b]
     chains = [[by_input[items[first].input] for first in chain] for chain in partners.values()]
     while True:
         before = answer

@@ -1,12 +1,13 @@
 """What the exact solver places: items on a coarsened grid, and which of them are interchangeable.
 
-Items. Where columns may be cut, every logical column of a block is an item: any cut is a way to put columns side by
-side. Otherwise every block is one. Rows are never cut, so an item has its block's full height.
+Items. Where columns may be cut, every logical column of a block is an item: any cut is a way to put columns
+side by side. Otherwise every block is one. Rows are never cut, so an item has its block's full height.
 
-Grid. All heights and first input elements are multiples of g = gcd(block heights). Rounding every array row down
-to a multiple of g keeps a legal mapping legal and its costs equal: intervals whose lengths are multiples of g stay
-disjoint, and those that overlap on the same input elements differ by a multiple of g and move together. So rows
-are counted in units of g. Columns are too (g of the widths), where the wiring does not ask which column it is.
+Grid. All heights and first input elements are multiples of g = gcd(block heights). Rounding every array row
+down to a multiple of g keeps a legal mapping legal and its costs equal: intervals whose lengths are
+multiples of g stay disjoint, and those that overlap on the same input elements differ by a multiple of g
+and move together. So rows are counted in units of g. Columns are too (g of the widths), where the wiring
+does not ask which column it is.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Instance:
-    """The items of a problem, sorted so that interchangeable ones are neighbours, and the grid they lie on."""
+    """The items of a problem, sorted so that interchangeable ones are neighbours, and their grid."""
 
     problem: Problem
     items: tuple[Item, ...]

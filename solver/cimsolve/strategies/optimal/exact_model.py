@@ -1,90 +1,30 @@
 """Placement and schedule of a small problem as one CP-SAT model: a function for each rule of the formulation.
 
 Item i lies on array a_i, in columns c_i ... of it and rows y_i ...; the arrays stand side by side, array a at
-x = a*L, so that one two-dimensional no-overlap covers them all. Activations bear the number of their first item:
-`leads[l, i]` says that the activation of item l fires item i. Everything is in the grid units of `exact_items`.
+x = a*L, so that one two-dimensional no-overlap covers them all. Activations bear the number of their first
+item: `leads[l, i]` says that the activation of item l fires item i. Everything is in the grid units of
+`exact_items`.
 
-Why the symmetry rules agree with each other: the renumberings of arrays, of items alike and of inputs alike form
-one group that maps legal mappings to legal ones of equal cost. Among all images of a mapping take the one whose
-vector (key_0, key_1, ...), key_i = (a_i, c_i, y_i), is lexicographically least. No renumbering makes it smaller, so it
-obeys each rule. Columns are never renumbered: the wiring may tell them apart.
+Why the symmetry rules agree with each other: the renumberings of arrays, of items alike and of inputs alike
+form one group that maps legal mappings to legal ones of equal cost. Among all images of a mapping take the
+one whose vector (key_0, key_1, ...), key_i = (a_i, c_i, y_i), is lexicographically least. No renumbering
+makes it smaller, so it obeys each rule. Columns are never renumbered: the wiring may tell them apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable, Collection
 
 from ortools.sat.python import cp_model
 
-from cimsolve.strategies.optimal.exact_items import Instance, Item
-
-Pair = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Variables:
-    """The model and all its variables; i, j are items, l an item that leads an activation, a an array, s a stage."""
-
-    instance: Instance
-    model: cp_model.CpModel
-    scheduled: bool
-    """Whether the model has the schedule's rules too; without them the variables from `leads` on mean nothing."""
-    arrays: int
-    """Arrays there are variables for."""
-    array_limit: int
-    """Most arrays that may be used (S6)."""
-    array: list[cp_model.IntVar]
-    """[i]"""
-    on: list[list[cp_model.IntVar]]
-    """[i][a]: item i lies on array a."""
-    col: list[cp_model.IntVar]
-    """[i]: first column in its array."""
-    row: list[cp_model.IntVar]
-    """[i]"""
-    x: list[cp_model.IntVar]
-    """[i]: first column over all arrays, array * L + col."""
-    rows_meet: dict[Pair, cp_model.IntVar]
-    """[i, j], i < j: some row number is taken by both, be it on different arrays."""
-    cols_meet: dict[Pair, cp_model.IntVar]
-    """[i, j], i < j: some column is taken by both, on the same array."""
-    leads: dict[Pair, cp_model.IntVar]
-    """[l, i], l <= i of one stage: item i fires in the activation that item l leads."""
-    together: dict[Pair, cp_model.IntVar]
-    """[i, j], i < j of one stage: both fire in one activation."""
-    columns: list[cp_model.IntVar]
-    """[l]: columns read; 0 where l leads none, as the three below."""
-    tallest: list[cp_model.IntVar]
-    """[l]: most occupied driven rows of a read column: n of the activation."""
-    conversions: list[cp_model.IntVar]
-    """[l]: columns on the busiest converter, v."""
-    cycles: list[cp_model.IntVar]
-    """[l]"""
-    cycles_on: list[list[cp_model.IntVar]]
-    """[l][a]: the cycles if on array a, else 0."""
-    stage_start: list[cp_model.IntVar]
-    """[s]"""
-    stage_cycles: list[cp_model.IntVar]
-    """[s]: time in which every array can fire its activations of the stage."""
-    used: cp_model.IntVar
-    """Arrays used."""
-    end: cp_model.IntVar
-    """End of the last stage, the gaps between stages included."""
-
-    def items(self) -> Iterator[tuple[int, Item]]:
-        return enumerate(self.instance.items)
-
-    def same_stage(self) -> Iterator[Pair]:
-        """Pairs i < j that could fire together."""
-        return iter(self.together)
-
-    def in_rows(self, i: int, j: int) -> cp_model.IntVar:
-        return self.rows_meet[min(i, j), max(i, j)]
-
-    def in_cols(self, i: int, j: int) -> cp_model.IntVar:
-        return self.cols_meet[min(i, j), max(i, j)]
-
+from cimsolve.strategies.optimal.exact_implied import (
+    activations_fit_their_array,
+    columns_hold_their_rows,
+    merging_needs_empty_cells,
+    stages_hold_their_work,
+)
+from cimsolve.strategies.optimal.exact_items import Instance
+from cimsolve.strategies.optimal.exact_variables import Variables, make_variables
 
 Rule = Callable[[Variables], None]
 
@@ -123,7 +63,7 @@ def s6_array_count(v: Variables) -> None:
 
 
 def s1_once(v: Variables) -> None:
-    """S1: every item fires in exactly one activation, whose leader fires in it: leads[l, i] <= leads[l, l]."""
+    """S1: every item fires in exactly one activation, whose leader fires too: leads[l, i] <= leads[l, l]."""
     for i, _ in v.items():
         v.model.add_exactly_one(v.leads[pair] for pair in v.leads if pair[1] == i)
     for leader, i in v.leads:
@@ -140,7 +80,8 @@ def s1_on_one_array(v: Variables) -> None:
 def s2_same_input(v: Variables) -> None:
     """S2: fired together and sharing a row => y_i - y_j = first_i - first_j of one vector.
 
-    Row r of the array takes element first_i + r - y_i for item i; items without a common element share no row.
+    Row r of the array takes element first_i + r - y_i for item i; items without a common element share no
+    row.
     """
     items = v.instance.items
     for i, j in v.same_stage():
@@ -154,8 +95,8 @@ def s2_same_input(v: Variables) -> None:
 def s3_clean_columns(v: Variables) -> None:
     """S3: the cells (rows of j) x (columns of i) of items fired together hold nothing beside i.
 
-    Without row cuts every item makes outputs of its own, so whatever else lies there, j itself or a third item, fired
-    or not, would add to a column that i reads.
+    Without row cuts every item makes outputs of its own, so whatever else lies there, j itself or a third
+    item, fired or not, would add to a column that i reads.
     """
     for pair in v.same_stage():
         for i, j in (pair, pair[::-1]):
@@ -250,7 +191,7 @@ def activations_read_and_stack(v: Variables) -> None:
 
 
 def conversions_follow_wiring(v: Variables) -> None:
-    """v = ceil(columns * w / A) where any converter reads any column, else the most columns on one converter."""
+    """v = ceil(columns * w / A) where any converter reads any column, else the most on one converter."""
     instance = v.instance
     if instance.problem.hardware.adc.wiring == "any":
         table = [instance.conversions(columns) for columns in range(instance.cols + 1)]
@@ -326,111 +267,6 @@ def _key(v: Variables, i: int) -> cp_model.LinearExprT:
     return v.x[i] * v.instance.rows + v.row[i]
 
 
-# Implied by the rules, and of help to the solver
-
-
-def columns_hold_their_rows(v: Variables) -> None:
-    """The heights in every column sum to at most R, the widths in every row to at most all columns."""
-    widths = [v.model.new_fixed_size_interval_var(v.x[i], item.width, f"x {i}") for i, item in v.items()]
-    heights = [v.model.new_fixed_size_interval_var(v.row[i], item.height, f"y {i}") for i, item in v.items()]
-    v.model.add_cumulative(widths, [item.height for _, item in v.items()], v.instance.rows)
-    v.model.add_cumulative(heights, [item.width for _, item in v.items()], v.arrays * v.instance.cols)
-    for a in range(v.arrays):
-        v.model.add(
-            sum(item.height * item.width * v.on[i][a] for i, item in v.items())
-            <= v.instance.rows * v.instance.cols
-        )
-
-
-def stages_hold_their_work(v: Variables) -> None:
-    """All cycles of a stage fit its time on all arrays; an activation takes `base` and a share for each item.
-
-    With base = cycles of no column and share(h) = min over n >= h and columns c of (cycles(n, c) - base) / c, an
-    activation of n rows takes base + share(n) * c or more, and share(n) >= share(h) for each of its items.
-    """
-    scale = 1000
-    instance = v.instance
-    for s, stage_cycles in enumerate(v.stage_cycles):
-        members = [(i, item) for i, item in v.items() if item.stage == s]
-        v.model.add(sum(v.cycles[i] for i, _ in members) <= v.arrays * stage_cycles)
-        heights = {item.height for _, item in members}
-        base = min(instance.cycles(height, 0) for height in heights)
-        share = {
-            h: min(
-                (instance.cycles(n, instance.conversions(c)) - base) * scale // c
-                for n in heights
-                if n >= h
-                for c in range(1, instance.cols + 1)
-            )
-            for h in heights
-        }
-        for leader, _ in members:
-            v.model.add(
-                scale * v.cycles[leader]
-                >= scale * base * v.leads[leader, leader]
-                + sum(
-                    share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader
-                )
-            )
-
-
-def activations_fit_their_array(v: Variables) -> None:
-    """Inputs without a common element drive rows of their own (S2), items fired together read columns of their own.
-
-    So the heights of an activation's inputs sum to at most R, and its items' widths to at most L.
-    """
-    by_input: dict[tuple[int, int, int], list[int]] = {}
-    for i, item in v.items():
-        by_input.setdefault(item.input, []).append(i)
-    for leader, item in v.items():
-        leads = v.leads[leader, leader]
-        v.model.add(v.columns[leader] <= v.instance.cols * leads)
-        heights: list[cp_model.LinearExprT] = []
-        taken: list[Item] = []
-        for members in by_input.values():
-            first = v.instance.items[members[0]]
-            firing = [v.leads[leader, i] for i in members if (leader, i) in v.leads]
-            if first.stage == item.stage and firing and not any(first.shares_input(other) for other in taken):
-                fires = v.model.new_bool_var(f"activation {leader} takes input of {members[0]}")
-                v.model.add_bool_or(firing + [~fires])
-                for fired in firing:
-                    v.model.add_implication(fired, fires)
-                taken.append(first)
-                heights.append(min(v.instance.items[i].height for i in members) * fires)
-        v.model.add(sum(heights) <= v.instance.rows * leads)
-
-
-def merging_needs_empty_cells(v: Variables) -> None:
-    """Items i, j of one activation in rows of their own leave h_i * w_j + h_j * w_i cells of the array empty (S3).
-
-    Seen from its leader l, an activation leaves h_l * w_j empty for each item j in other rows.
-    """
-    instance = v.instance
-    cells = instance.rows * instance.cols
-    areas = [item.height * item.width for _, item in v.items()]
-    most_free = v.arrays * cells - sum(areas)
-    free = [v.model.new_int_var(0, min(cells, most_free), f"empty cells of array {a}") for a in range(v.arrays)]
-    for a, empty in enumerate(free):
-        v.model.add(empty == cells - sum(area * on[a] for area, on in zip(areas, v.on, strict=True)))
-    for i, j in v.same_stage():
-        one, other = instance.items[i], instance.items[j]
-        need = one.height * other.width + other.height * one.width
-        apart = [v.together[i, j], ~v.in_rows(i, j)]
-        if need > min(cells, most_free):
-            v.model.add_bool_or([~literal for literal in apart])
-            continue
-        for a, empty in enumerate(free):
-            v.model.add(empty >= need).only_enforce_if([*apart, v.on[i][a]])
-    for leader, item in v.items():
-        strangers = [
-            other.width * v.leads[leader, j]
-            for j, other in v.items()
-            if (leader, j) in v.leads and not item.shares_input(other)
-        ]
-        if strangers:
-            v.model.add(item.height * sum(strangers) <= most_free)
-
-
 PLACEMENT_RULES: tuple[Rule, ...] = (p1_cover, p2_inside, p3_apart, s6_array_count)
 
 SCHEDULE_RULES: tuple[Rule, ...] = (
@@ -466,8 +302,9 @@ def build_model(
 ) -> Variables:
     """The model of `instance` on at most `arrays` arrays.
 
-    `without` names functions of RULES and SYMMETRY to leave out: the tests prove with it that each rule is needed and
-    that no symmetry rule costs anything. What is only implied by the rules goes with the first rule left out.
+    `without` names functions of RULES and SYMMETRY to leave out: the tests prove with it that each rule is
+    needed and that no symmetry rule costs anything. What is only implied by the rules goes with the first
+    rule left out.
     """
     known = {rule.__name__ for rule in RULES + SYMMETRY}
     assert known.issuperset(without), f"{set(without) - known} are no rules"
@@ -485,50 +322,3 @@ def build_model(
         if rule.__name__ not in without:
             rule(variables)
     return variables
-
-
-def make_variables(instance: Instance, arrays: int, array_limit: int, scheduled: bool) -> Variables:
-    """All variables with their widest domains."""
-    model = cp_model.CpModel()
-    items = instance.items
-    number = range(len(items))
-    pairs = list(combinations(number, 2))
-    alike_stage = [(i, j) for i, j in pairs if items[i].stage == items[j].stage]
-    longest = instance.most_cycles
-
-    def integers(count: int, top: int, name: str) -> list[cp_model.IntVar]:
-        return [model.new_int_var(0, top, f"{name} {i}") for i in range(count)]
-
-    def booleans(keys: list[Pair], name: str) -> dict[Pair, cp_model.IntVar]:
-        return {key: model.new_bool_var(f"{name} {key}") for key in keys}
-
-    n, stages = len(items), instance.stages
-    most_of_stage = [longest * sum(item.stage == s for item in items) for s in range(stages)]
-    horizon = sum(most_of_stage) + sum(instance.gap_cycles)
-    return Variables(
-        instance=instance,
-        model=model,
-        scheduled=scheduled,
-        arrays=arrays,
-        array_limit=array_limit,
-        array=integers(n, arrays - 1, "array of"),
-        on=[[model.new_bool_var(f"item {i} on {a}") for a in range(arrays)] for i in number],
-        col=integers(n, instance.cols - 1, "col of"),
-        row=integers(n, instance.rows - 1, "row of"),
-        x=integers(n, arrays * instance.cols - 1, "x of"),
-        rows_meet=booleans(pairs, "rows meet"),
-        cols_meet=booleans(pairs, "cols meet"),
-        leads=booleans([(i, i) for i in number] + alike_stage, "leads"),
-        together=booleans(alike_stage, "together"),
-        columns=integers(n, instance.cols, "columns of"),
-        tallest=integers(n, instance.rows, "tallest of"),
-        conversions=integers(n, instance.most_conversions, "conversions of"),
-        cycles=integers(n, longest, "cycles of"),
-        cycles_on=[integers(arrays, longest, f"cycles of {i} on") for i in number],
-        stage_start=integers(stages, horizon, "start of stage"),
-        stage_cycles=[
-            model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)
-        ],
-        used=model.new_int_var(1, arrays, "arrays used"),
-        end=model.new_int_var(0, horizon, "end"),
-    )

@@ -1,37 +1,123 @@
-"""The solver's plan: exact where the problem is small, else the best of rules and column-cut spreading."""
+"""The solver's plan: the best of the rules and of column-cut spreading; small problems to a proof.
+
+Every candidate is judged by the cost model and by the objective, in lexicographic order.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, most_arrays
+from cimsolve.bounds.arrays import least_arrays
+from cimsolve.cost import Metrics, evaluate
+from cimsolve.errors import InfeasibleError
 from cimsolve.mapping import Mapping
 from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
 from cimsolve.problem import Problem
+from cimsolve.schedule import schedule
+from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.optimal.deal import columns_per_step, deal_strips
 from cimsolve.strategies.optimal.strips import densest_strips
 from cimsolve.strategies.search import Answer, Event, Search
+from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import map_spread
 
-SUPPORTED_OBJECTIVES: tuple[tuple[str, ...], ...] = (("arrays", "latency"), ("latency",), ("latency", "arrays"))
+EXACT_TIME = 20.0
+"""Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
+GROWTH = (1.03, 1.125, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
+"""Array counts to try where the count is not the first objective, as multiples of the least."""
+
+
+@dataclass
+class _Incumbent:
+    """The best mapping so far, by the objective."""
+
+    problem: Problem
+    search: Search
+    mapping: Mapping | None = None
+    metrics: Metrics = field(default_factory=dict)
+    fewest: int | None = None
+    """Fewest arrays of any candidate, also of those that break the limit."""
+
+    def offer(self, name: str, mapping: Mapping) -> None:
+        used = int(mapping.pieces.array.max()) + 1
+        self.fewest = used if self.fewest is None else min(self.fewest, used)
+        limit = self.problem.array_limit
+        if limit is not None and used > limit:
+            return
+        if self.search.objective[0] == "arrays" and self.metrics and used > self.metrics["arrays"]:
+            return
+        placed, activations = schedule(self.problem, mapping)
+        metrics = evaluate(self.problem, placed.pieces, activations).metrics
+        if self.mapping is None or self._score(metrics) < self._score(self.metrics):
+            self.mapping, self.metrics = mapping, metrics
+            first, *others = self.search.objective
+            shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
+            self.search.listen(Event(name, shown, metrics[shown]))
+
+    def _score(self, metrics: Metrics) -> tuple[float, ...]:
+        return tuple(metrics[BOUND_OF_OBJECTIVE[name]] for name in self.search.objective)
 
 
 def map_optimal(problem: Problem, search: Search) -> Answer:
-    if problem.cut == "none":
-        return Answer(map_spread(problem))
-    return Answer(_spread_columns(problem, search))
+    """The best mapping found for `search.objective`.
+
+    Raises InfeasibleError where all that was found needs more arrays than allowed. An interrupt by the user
+    returns the best so far, if there is one.
+    """
+    best = _Incumbent(problem, search)
+    began = time.monotonic()
+    lower: dict[str, int] = {}
+    try:
+        for name, find in _candidates(problem, search):
+            search.listen(Event(name))
+            best.offer(name, find())
+            if time.monotonic() - began > search.time_limit_s:
+                break
+        if best.mapping is not None and set(search.objective) <= {"arrays", "latency"}:
+            lower = _search_exactly(problem, search, best)
+    except KeyboardInterrupt:
+        if best.mapping is None:
+            raise
+        search.listen(Event("interrupted"))
+        return Answer(best.mapping, lower, interrupted=True)
+    if best.mapping is None:
+        raise _too_few_arrays(problem, best.fewest)
+    return Answer(best.mapping, lower)
 
 
-def _spread_columns(problem: Problem, search: Search) -> Mapping:
+def _candidates(problem: Problem, search: Search) -> Iterator[tuple[str, Callable[[], Mapping]]]:
+    """What to try, the most promising first, so that an early end has a good answer."""
+    if problem.cut != "none":
+        for arrays in _array_counts(problem, search):
+            yield f"columns cut and spread over {arrays} arrays", lambda n=arrays: _spread_columns(problem, search, n)
+    yield "whole blocks spread", lambda: map_spread(problem)
+    yield "dense diagonals", lambda: map_densemap(problem)
+    yield "sparse diagonals", lambda: map_sparsemap(problem)
+
+
+def _array_counts(problem: Problem, search: Search) -> list[int]:
+    """Array counts worth a try: the least that cutting columns reaches; more, where more may help."""
+    _, packing = densest_strips(problem)
+    least = packing.arrays
+    limit = problem.array_limit
+    if search.objective[0] == "arrays" or (limit is not None and limit <= least):
+        return [least]
+    most = most_arrays(problem)
+    grown = {min(most, round(least * factor)) for factor in GROWTH}
+    return sorted({least, most if limit is not None else least, *grown})
+
+
+def _spread_columns(problem: Problem, search: Search, arrays: int) -> Mapping:
     stages, packing = densest_strips(problem)
-    arrays = packing.arrays
-    if search.objective[0] == "latency" and problem.array_limit is not None:
-        arrays = max(arrays, problem.array_limit)
-    search.listen(Event("packing", "arrays", arrays, packing.lower))
 
     def listen(done: int, total: int) -> None:
-        search.listen(Event(f"dealing stages {done}/{total}", "arrays", arrays, packing.lower))
+        search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays, packing.lower))
 
-    return deal_strips(problem, stages, _layout(packing, arrays, columns_per_step(problem)), arrays, listen)
+    layout = _layout(packing, max(arrays, packing.arrays), columns_per_step(problem))
+    return deal_strips(problem, stages, layout, max(arrays, packing.arrays), listen)
 
 
 def _layout(packing: ColumnPacking, arrays: int, step: int) -> Shelves:
@@ -47,3 +133,40 @@ def _layout(packing: ColumnPacking, arrays: int, step: int) -> Shelves:
             return replace(shelves, col=shelves.col * step, width=shelves.width * step)
         step //= 2
     return balanced_layout(packing, arrays)
+
+
+def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:
+    """Improve and prove by the monolithic model where the problem is small; gives the bounds proved."""
+    # CP-SAT takes long to load and most problems are too large for it.
+    from cimsolve.strategies.optimal.exact import can_solve_exactly, solve_exact
+
+    if not can_solve_exactly(problem):
+        return {}
+
+    def progress(metric: str, value: int, lower: int) -> None:
+        search.listen(Event("exact search", metric, value, lower))
+
+    result = solve_exact(
+        problem,
+        search.objective,
+        hint=best.mapping,
+        deterministic_time=EXACT_TIME,
+        workers=search.workers,
+        seed=search.seed,
+        progress=progress,
+    )
+    if result.mapping is not None:
+        best.offer("exact search", result.mapping)
+    lower = {"arrays": result.arrays_lower}
+    if result.latency_lower_cycles is not None and result.arrays == best.metrics["arrays"]:
+        lower["latency_cycles"] = result.latency_lower_cycles
+    return lower
+
+
+def _too_few_arrays(problem: Problem, fewest: int | None) -> InfeasibleError:
+    needed, proof = least_arrays(problem, fewest or 0)
+    proved = f"no mapping does with fewer than {needed} ({proof} bound)"
+    return InfeasibleError(
+        f"arrays are short: {problem.model.name} on {problem.hardware.name} is limited to {problem.array_limit}; "
+        f"{proved}, the fewest found are {fewest}: allow {fewest}, or store fewer weights"
+    )

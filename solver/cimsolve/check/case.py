@@ -1,0 +1,119 @@
+"""What the rules look at: a claim beside what the question says, and what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cimsolve.activation import ActivationShapes, measure_activations
+from cimsolve.arrays import Bools, Ints
+from cimsolve.bounds import Bounds, find_bounds
+from cimsolve.cost import Costs, evaluate
+from cimsolve.gaps import Gaps, find_gaps, partial_sum_elements
+from cimsolve.mapping import Activations, Pieces
+from cimsolve.problem import Problem
+from cimsolve.solution import Header, Solution
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A broken rule, and in words where and how."""
+
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The verdict. `costs` and `bounds` are the recomputed ones, None where a rule of mappings is broken."""
+
+    violations: tuple[Violation, ...]
+    problem: Problem | None = None
+    costs: Costs | None = None
+    bounds: Bounds | None = None
+    unverified: tuple[str, ...] = ()
+    """Metrics whose bound rests on an exhaustive search, which only another search can confirm, and `status`
+    where it claims optimality on their strength."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.violations
+
+
+@dataclass(frozen=True)
+class Case:
+    """A solution whose tables are well formed, and the question rebuilt; what follows is computed when asked."""
+
+    problem: Problem
+    solution: Solution
+
+    @property
+    def header(self) -> Header:
+        return self.solution.header
+
+    @property
+    def pieces(self) -> Pieces:
+        return self.solution.pieces
+
+    @property
+    def activations(self) -> Activations:
+        return self.solution.activations
+
+    @cached_property
+    def fires(self) -> Ints:
+        """The activation that fires each piece; shape (pieces,)."""
+        return self.activations.of_piece(len(self.pieces))
+
+    @cached_property
+    def fires_with_others(self) -> Bools:
+        """Pieces that do not fire alone; shape (pieces,)."""
+        return np.asarray((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
+
+    @cached_property
+    def stage(self) -> Ints:
+        """The stage of each piece; shape (pieces,)."""
+        return np.asarray(self.problem.table.stage[self.pieces.factor])
+
+    @cached_property
+    def shapes(self) -> ActivationShapes:
+        return measure_activations(self.problem.hardware, self.pieces, self.fires, len(self.activations))
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        return find_gaps(self.problem, partial_sum_elements(self.problem, self.pieces))
+
+    @cached_property
+    def costs(self) -> Costs:
+        return evaluate(self.problem, self.pieces, self.activations)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        return find_bounds(self.problem, self.costs.metrics, self.solution.header.objective)
+
+    def name_of_block(self, number: int) -> str:
+        """A block counted through all factors, in words."""
+        table = self.problem.table
+        owner = self.problem.workload.factors[
+            int(np.searchsorted(table.first_block, number, side="right")) - 1
+        ]
+        return f"block {number - int(table.first_block[owner.id])} of {owner.linear} ({owner.kind})"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`find` yields what breaks the rule, in words; rules `on_claims` are asked of legal mappings only."""
+
+    name: str
+    find: Callable[[Case], Iterator[str]]
+    on_claims: bool = False
+
+
+def first(wrong: Bools) -> int:
+    """Index of the first entry that is wrong; ask only where there is one."""
+    return int(np.argmax(wrong))

@@ -1,0 +1,108 @@
+"""The two consoles, and the few ways of laying text out on them."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+Cell = str | Text
+
+
+class _Console(Console):
+    """A console that shows text as it is: model names may hold what rich would take for markup."""
+
+    def __init__(self, file: IO[str]) -> None:
+        super().__init__(file=file, markup=False, highlight=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def results() -> Console:
+    """The console on stdout as it is now."""
+    return _Console(sys.stdout)
+
+
+def messages() -> Console:
+    """The console on stderr as it is now."""
+    return _Console(sys.stderr)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; numbers that are not finite become null."""
+    json.dump(_finite(value), sys.stdout, indent=1, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"cimsolve: {text}\n")
+
+
+def heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def indented(console: Console, text: Cell) -> None:
+    """A paragraph, wrapped, two spaces in."""
+    console.print(Padding(text, (0, 0, 0, 2)))
+
+
+def verbatim(console: Console, text: str) -> None:
+    """A path or command, never broken into lines, two spaces in."""
+    console.print(f"  {text}", soft_wrap=True)
+
+
+def labelled(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Labels and what they mean, side by side."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(f"  {label}", text)
+    console.print(grid)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], text_columns: int = 1) -> Table:
+    """A plain table: the first `text_columns` columns to the left, numbers to the right."""
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False, show_edge=False)
+    for index, title in enumerate(columns):
+        left = index < text_columns
+        found.add_column(
+            title,
+            justify="left" if left else "right",
+            overflow="fold",
+            no_wrap=not left,
+            vertical="top",
+        )
+    for row in rows:
+        found.add_row(*row)
+    return found
+
+
+def good(text: str) -> Text:
+    return Text(text, style="green")
+
+
+def bad(text: str) -> Text:
+    return Text(text, style="bold red")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,98 @@
+"""The result of a run or a check as plain data, for programs that read stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cimsolve.check import CheckReport
+from cimsolve.report.outcome import Outcome
+from cimsolve.report.question import Asked
+from cimsolve.simulate import SimulationReport
+from cimsolve.solution import Header
+
+RUN_FORMAT = "cimsolve-run/1"
+CHECK_FORMAT = "cimsolve-check/1"
+
+
+def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
+    """The question, and of each strategy its figures, bounds, verdicts and files."""
+    problem = asked.problem
+    return {
+        "format": RUN_FORMAT,
+        "question": {
+            "hardware": problem.hardware.name,
+            "changes": list(asked.changes),
+            "model": problem.model.name,
+            "family": problem.model.family,
+            "linears": len(problem.model.linears),
+            "weights": problem.model.weight_count,
+            "stored_weights": problem.workload.weight_count,
+            "not_mapped": list(problem.model.unmapped),
+            "structure": {name: str(structure) for name, structure in problem.structures.items()},
+            "cut": problem.cut,
+            "max_arrays": problem.max_arrays,
+            "tokens": problem.model.tokens,
+            "objective": list(asked.objective),
+            "seed": asked.seed,
+        },
+        "strategies": {outcome.strategy: _outcome(outcome) for outcome in outcomes},
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def describe_check(
+    report: CheckReport, header: Header, metrics: Mapping[str, int | float] | None
+) -> dict[str, Any]:
+    """A judged solution file: the verdict, what it claims and what its tables give."""
+    return {
+        "passed": report.passed,
+        "strategy": header.strategy,
+        "model": header.model_name,
+        "hardware": header.hw.get("name"),
+        "status": header.status,
+        **_verdict(report),
+        "claimed": dict(header.metrics),
+        "recomputed": None if metrics is None else dict(metrics),
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = {"state": outcome.state}
+    if outcome.header is None or outcome.check is None:
+        return {**found, "reason": outcome.reason}
+    header = outcome.header
+    return {
+        **found,
+        "status": header.status,
+        "metrics": dict(header.metrics),
+        "bounds": {name: entry.model_dump() for name, entry in header.bounds.items()},
+        "check": {"passed": outcome.check.passed, **_verdict(outcome.check)},
+        "simulation": _simulation(outcome.simulation, outcome.not_simulated),
+        "files": [str(path) for path in outcome.files],
+        "runtime_s": header.runtime_s,
+    }
+
+
+def _verdict(report: CheckReport) -> dict[str, Any]:
+    return {
+        "violations": [str(violation) for violation in report.violations],
+        "unverified_bounds": list(report.unverified),
+    }
+
+
+def _simulation(report: SimulationReport | None, reason: str) -> dict[str, Any]:
+    if report is None:
+        return {"passed": None, "reason": reason}
+    return {
+        "passed": report.passed,
+        "exact": report.exact,
+        "lossless_expected": report.lossless_expected,
+        "layers": list(report.layers),
+        "outputs": report.outputs,
+        "mismatches": report.mismatches,
+        "relative_error": report.relative_error,
+        "snr_db": report.snr_db,
+        "first_mismatch": report.first_mismatch,
+    }

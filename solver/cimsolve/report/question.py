@@ -1,0 +1,170 @@
+"""What was asked: the model as it is stored, what of it is not mapped, and the chip."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cimsolve.hardware import Hardware
+from cimsolve.model import Linear
+from cimsolve.problem import Problem
+from cimsolve.report.console import heading, indented, labelled, table
+from cimsolve.report.units import millions, number, share
+from cimsolve.structure import Structure
+
+GROUPS_SHOWN = 16
+COSTED_KEYS = (
+    "adc",
+    "read_ns",
+    "energy_pj",
+    "transfer",
+    "digital",
+    "macro",
+    "array.area_um2",
+    "array.leakage_uw",
+)
+"""Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question and how it was put."""
+
+    problem: Problem
+    strategies: Sequence[str]
+    objective: Sequence[str]
+    seed: int
+    changes: Sequence[str]
+    """Keys of the hardware spec changed by the user, as KEY=VALUE."""
+    simulated: str
+    """Which layers are simulated, on what weights."""
+    command: str
+    """The command that gives the same again."""
+
+
+def print_question(console: Console, asked: Asked, verbosity: int) -> None:
+    """Everything that is known before any strategy runs."""
+    problem = asked.problem
+    heading(console, f"{problem.model.name} on {problem.hardware.name}")
+    labelled(console, describe_question(asked))
+    heading(console, "Linears by shape and structure")
+    console.print(_groups_table(problem))
+    if verbosity > 0:
+        heading(console, "Sources of the hardware figures")
+        rows = [[path, note.mark, note.origin] for path, note in sorted(problem.hardware.sources.items())]
+        console.print(table(["key", "mark", "from"], rows, text_columns=3))
+
+
+def describe_question(asked: Asked) -> list[tuple[str, str]]:
+    """Label and text, one line each."""
+    problem = asked.problem
+    model, workload = problem.model, problem.workload
+    stored, dense = workload.weight_count, model.weight_count
+    phases = len({stage.phase for stage in workload.stages})
+    limits = [f"at most {problem.array_limit} arrays"] if problem.array_limit is not None else []
+    return [
+        ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
+        (
+            "stored",
+            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer); "
+            f"as many MACs a token, dense {millions(dense)}",
+        ),
+        (
+            "workload",
+            f"{workload.block_count} blocks in {len(workload.stages)} stages and {phases} phases; "
+            f"prefill and cached context {model.tokens} tokens",
+        ),
+        ("not mapped", "; ".join(model.unmapped)),
+        ("hardware", describe_arrays(problem.hardware)),
+        ("converters", describe_converters(problem.hardware)),
+        *([("changed", ", ".join(asked.changes))] if asked.changes else []),
+        ("figures", describe_sources(problem.hardware)),
+        (
+            "search",
+            f"objective {', then '.join(asked.objective)}; may cut {problem.cut}; "
+            + "; ".join([*limits, f"seed {asked.seed}"]),
+        ),
+        ("simulation", asked.simulated),
+    ]
+
+
+def describe_arrays(hardware: Hardware) -> str:
+    array, width = hardware.array, hardware.columns_per_weight
+    count = "as many as needed" if array.count is None else f"{array.count} of them"
+    rows = "" if array.rows_active_max is None else f", {array.rows_active_max} rows at once"
+    return (
+        f"{hardware.technology}, {number(hardware.node_nm)} nm; arrays {array.rows} x {array.cols}, {count}{rows}; "
+        f"{hardware.weight.bits}-bit weights, {hardware.weight.signed}, in {hardware.cell.bits}-bit cells: "
+        f"w = {width} column{'s' if width > 1 else ''} a weight, {hardware.weights_per_row} weights a row; "
+        f"{hardware.input.bits}-bit inputs in f = {hardware.input_phases} phases"
+    )
+
+
+def describe_converters(hardware: Hardware) -> str:
+    adc = hardware.adc
+    text = (
+        f"{adc.per_array} ADCs an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, at most {adc.bits_max} bits"
+        f"{', more at a loss' if adc.lossy_allowed else ''}"
+    )
+    if hardware.macro is not None:
+        return f"{text}; measured core: {number(hardware.macro.mvm_ns)} ns and {number(hardware.macro.mvm_pj)} pJ"
+    return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold"
+
+
+def describe_sources(hardware: Hardware) -> str:
+    """How many figures were read, derived or assumed, and which of those that cost something are assumed."""
+    marks = Counter(note.mark for note in hardware.sources.values())
+    text = ", ".join(f"{marks[mark]} {mark}" for mark in ("read", "derived", "assumed") if marks[mark])
+    assumed = [
+        path
+        for path, note in hardware.sources.items()
+        if note.mark == "assumed" and any(path == key or path.startswith(f"{key}.") for key in COSTED_KEYS)
+    ]
+    return f"sources {text}; of costs assumed: {', '.join(assumed) or 'none'}"
+
+
+def _groups_table(problem: Problem) -> object:
+    groups: dict[tuple[int, int, Structure], list[Linear]] = {}
+    for linear in problem.model.linears:
+        key = (linear.n_in, linear.n_out, problem.structures[linear.name])
+        groups.setdefault(key, []).append(linear)
+    rows = []
+    for (n_in, n_out, structure), members in list(groups.items())[:GROUPS_SHOWN]:
+        names = ", ".join(dict.fromkeys(kind_of(linear.name) for linear in members))
+        shapes = (
+            ["-", "-"]
+            if structure.is_dense
+            else [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
+        )
+        rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
+    if len(groups) > GROUPS_SHOWN:
+        rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])
+    return table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows)
+
+
+def kind_of(name: str) -> str:
+    """A linear's name without its layer: what follows the last number, else the name with numbers starred."""
+    return re.sub(r"^.*\.\d+\.", "", name) if re.search(r"\.\d+\.", name) else re.sub(r"\d+", "*", name)
+
+
+def print_not_modelled(console: Console, problem: Problem) -> None:
+    """What the figures leave out, a line each."""
+    heading(console, "Not modelled")
+    for line in (
+        "wire resistance, device noise and drift: cells and wires are ideal, only converters round",
+        "programming: weights are written once; its time and energy are not counted",
+        "biases: no cells and no time; their additions are part of the digital units' margin",
+        "contention: transfers and digital work run one at a time at the spec's rates; no network is routed",
+        "attention, softmax, norms and activations: digital time and energy by the spec's `digital` section, "
+        "not simulated",
+    ):
+        indented(console, line)
+    if problem.hardware.adc.bits_rule == "log2_rows":
+        indented(
+            console,
+            "bits rule log2_rows counts rows, not levels: sums may need more bits, and the simulation shows the error",
+        )

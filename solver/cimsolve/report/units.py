@@ -1,0 +1,81 @@
+"""Numbers as people read them: four digits, a unit that fits, ASCII only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+Kind = Literal["count", "time", "energy", "area", "share"]
+
+
+class Unit(NamedTuple):
+    name: str
+    size: float
+    """Of one such unit, in the unit that metrics are kept in: ns, pJ, mm2."""
+
+
+UNITS: Mapping[Kind, tuple[Unit, ...]] = {
+    "count": (Unit("", 1.0),),
+    "time": (Unit("ns", 1.0), Unit("us", 1e3), Unit("ms", 1e6), Unit("s", 1e9)),
+    "energy": (Unit("pJ", 1.0), Unit("nJ", 1e3), Unit("uJ", 1e6), Unit("mJ", 1e9), Unit("J", 1e12)),
+    "area": (Unit("mm2", 1.0),),
+    "share": (Unit("%", 0.01),),
+}
+
+
+def choose_unit(kind: Kind, values: Iterable[float]) -> Unit:
+    """The largest unit in which the least of the values above zero is 1 or more; one for a whole column."""
+    least = min((value for value in values if 0 < value < math.inf), default=0.0)
+    fitting = [unit for unit in UNITS[kind] if unit.size <= least]
+    return fitting[-1] if fitting else UNITS[kind][0]
+
+
+def in_unit(value: float, unit: Unit) -> str:
+    """The number without its unit."""
+    return number(value / unit.size)
+
+
+def quantity(value: float, kind: Kind) -> str:
+    """The number with the unit that fits it."""
+    unit = choose_unit(kind, [abs(value)])
+    return f"{in_unit(value, unit)} {unit.name}".rstrip()
+
+
+def number(value: float) -> str:
+    """Four significant digits, whole numbers whole."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) or abs(value) >= 1000:
+        return str(round(value))
+    digits = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 9)}f}" if digits <= 9 else f"{value:.3g}"
+
+
+def share(value: float) -> str:
+    """A share as percent, three digits."""
+    percent = 100 * value
+    if not math.isfinite(percent):
+        return str(percent)
+    if percent and abs(percent) < 0.01:
+        return f"{percent:.0e}%"
+    decimals = 0 if abs(percent) >= 100 or percent == 0 else 1 if abs(percent) >= 10 else 2
+    return f"{percent:.{decimals}f}%"
+
+
+def ratio(value: float) -> str:
+    """How many times, three digits."""
+    if not math.isfinite(value) or value == 0:
+        return "-"
+    if abs(value) < 0.001:
+        return f"x{value:.0e}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"x{value:.{decimals}f}"
+
+
+def millions(value: int) -> str:
+    """A large count, shortened: 301.99 M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 10 * size or (value >= size and size > 1e3):
+            return f"{value / size:.4g} {letter}"
+    return str(value)
