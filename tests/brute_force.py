@@ -1,8 +1,8 @@
-"""The formulation's rules cell by cell, by exhaustion: for problems of a handful of weights, and with no solver.
+"""The formulation's rules cell by cell, by exhaustion: for a handful of weights, and with no solver.
 
-Nothing here is shared with the package beyond the question itself: rules, conversions, bits and times are written anew
-from docs/formulation.md. Rules act on one array at a time, so all contents of one array are tried, and what each
-needs of every stage's time is put together over the arrays.
+Nothing is shared with the package beyond the question itself: rules, conversions, bits and times are written
+anew from docs/formulation.md. Rules act on one array at a time, so all contents of one array are tried, and
+what each needs of every stage's time is put together over the arrays.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
 
 Times = tuple[int, ...]
@@ -40,13 +41,46 @@ class Piece:
 
 def best(problem: Problem, max_arrays: int) -> tuple[int, int] | None:
     """(fewest arrays, least latency on that many), or None where `max_arrays` do not hold the problem."""
-    found = None
     for arrays in range(1, max_arrays + 1):
         latency = least_latency(problem, arrays)
         if latency is not None:
-            found = (arrays, latency)
-            break
-    return found
+            return arrays, latency
+    return None
+
+
+def measure(problem: Problem, mapping: Mapping) -> tuple[int, int]:
+    """(arrays, latency) of a mapping without row cuts; fails where it breaks a rule."""
+    spec = problem.hardware.to_json()
+    factors = problem.workload.factors
+    pieces: list[Piece] = []
+    table = mapping.pieces
+    for f, block, col0, cols in zip(table.factor, table.block, table.col0, table.cols, strict=True):
+        height = factors[f].block_rows
+        element = block * height
+        pieces.append(Piece(f, block, col0, height, cols, factors[f].stage, factors[f].input, element))
+    assert (table.row0 == 0).all()
+    assert [piece.rows for piece in pieces] == list(table.rows)
+    columns = sorted((p.factor, p.block, p.col0 + c) for p in pieces for c in range(p.cols))
+    wanted = [(f.id, b, c) for f in factors for b in range(f.blocks) for c in range(f.block_cols)]
+    assert columns == wanted, "P1: the pieces do not tile the blocks"
+    busy = {(array, stage.id): 0 for array in set(table.array) for stage in problem.workload.stages}
+    for array in set(table.array):
+        members = [i for i in range(len(pieces)) if table.array[i] == array]
+        places = [(int(table.array_row[i]), int(table.array_col[i])) for i in members]
+        on_array = _Array(spec, [pieces[i] for i in members], places)
+        assert len(on_array.cells) == sum(p.rows * p.cols for p in on_array.pieces) * on_array.width, "P3"
+        assert all(
+            0 <= r < spec["array"]["rows"] and 0 <= c < spec["array"]["cols"] for r, c in on_array.cells
+        )
+        for number in {mapping.fires[i] for i in members}:
+            group = tuple(at for at, i in enumerate(members) if mapping.fires[i] == number)
+            assert sum(mapping.fires == number) == len(group), "an activation on two arrays"
+            (stage,) = {on_array.pieces[at].stage for at in group}
+            cycles = on_array.cycles(group)
+            assert cycles is not None, "S2, S3 or S6"
+            busy[array, stage] += cycles
+    times = [max(busy[array, stage.id] for array in set(table.array)) for stage in problem.workload.stages]
+    return len(set(table.array)), sum(times) + constant_cycles(problem)
 
 
 def least_latency(problem: Problem, max_arrays: int) -> int | None:
@@ -133,7 +167,7 @@ def partitions(indices: tuple[int, ...]) -> Iterator[list[tuple[int, ...]]]:
 
 
 def _times_of_array(spec: dict[str, Any], pieces: list[Piece], stages: int) -> set[Times]:
-    """Stage times of every placement of `pieces` on one array, each fired in every way; the undominated ones."""
+    """Stage times of all placements of `pieces` on one array, fired in every way; the undominated."""
     found: set[Times] = set()
     for places in _placements(spec, pieces):
         array = _Array(spec, pieces, places)
@@ -148,7 +182,7 @@ def _times_of_array(spec: dict[str, Any], pieces: list[Piece], stages: int) -> s
 
 
 def _placements(spec: dict[str, Any], pieces: list[Piece]) -> Iterator[list[tuple[int, int]]]:
-    """All (row, weight column) places inside one array, apart; pieces of one kind in one order only (P2, P3)."""
+    """All (row, weight column) places inside one array, apart (P2, P3); one order of each kind."""
     rows, width = spec["array"]["rows"], columns_per_weight(spec)
     cols = spec["array"]["cols"] // width
 
@@ -181,7 +215,7 @@ class _Array:
                     self.cells[row + r, col * self.width + c] = number
 
     def least_cycles(self, stage: int) -> int:
-        """Least time in which the pieces of `stage` all fire once, one activation after the other (S1, S4)."""
+        """Least time in which the pieces of `stage` fire once, one activation after the other (S1, S4)."""
         members = tuple(i for i, piece in enumerate(self.pieces) if piece.stage == stage)
         cycles = {}
         for mask in range(1, 2 ** len(members)):
@@ -245,7 +279,7 @@ def conversions(spec: dict[str, Any], columns: list[int]) -> int:
 
 
 def activation_cycles(spec: dict[str, Any], stacked: int, reads: int) -> int:
-    """Cycles of an activation of `stacked` occupied rows; specs of the tests give whole ns and a clock of 1 ns."""
+    """Cycles of an activation of `stacked` occupied rows; the tests' specs give whole ns."""
     dac, cell = 2 ** spec["input"]["dac_bits"] - 1, 2 ** spec["cell"]["bits"] - 1
     if spec["adc"]["bits_rule"] == "lossless":
         bits = math.ceil(math.log2(stacked * dac * cell + 1))
@@ -262,7 +296,7 @@ def activation_cycles(spec: dict[str, Any], stacked: int, reads: int) -> int:
 
 
 def constant_cycles(problem: Problem) -> int:
-    """Transfers between stages and out of the chip; the models of these tests ask for no digital operation."""
+    """Transfers between stages and out of the chip; the tests' models ask for no digital operation."""
     spec = problem.hardware.to_json()
     total = 0
     elements = [stage.transfer_elements for stage in problem.workload.stages if stage.after]

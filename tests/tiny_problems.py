@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -72,8 +73,11 @@ def tiny_problem(
     return build_problem(chip, parse_model(config, "tiny", "tiny"), structures, cut, max_arrays)
 
 
-def random_problems(seed: int, count: int) -> list[Problem]:
-    """Problems that the exact solver takes, over all that matters to it; the same for the same seed."""
+def random_problems(seed: int, count: int, most_placements: int = 20_000) -> list[Problem]:
+    """Problems that the exact solver takes, over all that matters to it; the same for the same seed.
+
+    `most_placements` of single columns on one array keep the brute force short.
+    """
     draw = random.Random(seed)
     found: list[Problem] = []
     while len(found) < count:
@@ -96,6 +100,16 @@ def random_problems(seed: int, count: int) -> list[Problem]:
         )
         table = problem.table
         fits = problem.cut == "columns" or int(table.block_cols.max()) <= problem.weights_per_row
-        if not problem.must_cut_rows and fits:
+        if not problem.must_cut_rows and fits and _placements(problem) <= most_placements:
             found.append(problem)
     return found
+
+
+def _placements(problem: Problem) -> float:
+    """About how many ways there are to place the columns of all blocks on one array."""
+    table = problem.table
+    ways = 1.0
+    for blocks, height, cols in zip(table.blocks, table.block_rows, table.block_cols, strict=True):
+        spots = (problem.rows - int(height) + 1) * problem.weights_per_row
+        ways *= math.comb(spots, int(cols)) ** int(blocks)
+    return ways

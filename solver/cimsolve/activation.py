@@ -32,7 +32,7 @@ class ActivationShapes:
 
 
 def measure_activations(hardware: Hardware, pieces: Pieces, fires: Ints, count: int) -> ActivationShapes:
-    """Shapes of the activations that `fires` (shape (pieces,), values 0 ... count-1) groups the pieces into."""
+    """Shapes of the activations 0 ... count-1 that `fires`, shape (pieces,), groups the pieces into."""
     width = hardware.columns_per_weight
     members = np.bincount(fires, minlength=count)
     array = np.zeros(count, dtype=np.int64)
@@ -98,7 +98,9 @@ def _busiest(hardware: Hardware, group: Ints, start: Ints, end: Ints, groups: in
         if hardware.adc.wiring == "interleaved":
             _count_interleaved(table, group[part] - low, start[part], end[part], converters)
         else:
-            _count_adjacent(table, group[part] - low, start[part], end[part], _columns_per_converter(hardware))
+            _count_adjacent(
+                table, group[part] - low, start[part], end[part], _columns_per_converter(hardware)
+            )
         busiest[low:high] = table[:, :converters].max(axis=1)
     return busiest
 
@@ -124,5 +126,3 @@ def _count_adjacent(table: Ints, group: Ints, start: Ints, end: Ints, share: int
         overlap = np.minimum(end, high) - np.maximum(start, low)
         hit = overlap > 0
         np.add.at(table[:, converter], group[hit], overlap[hit])
-
-

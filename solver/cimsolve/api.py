@@ -23,7 +23,6 @@ from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.simulate import RealWeights, SimulationReport, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event, Search
-from cimsolve.strategies.optimal.solve import SUPPORTED_OBJECTIVES
 from cimsolve.structure import Structure, StructurePolicy
 from cimsolve.weights import WeightFolder, linear_weight
 
@@ -72,7 +71,7 @@ def make_search(
     workers: int = 1,
     listen: Callable[[Event], None] | None = None,
 ) -> Search:
-    """How to search; raises InputError for an objective that the solver cannot minimise yet."""
+    """How to search, checked; raises InputError for an objective or a limit that is none."""
     for name in objective:
         if name not in OBJECTIVES:
             near = near_name(name, OBJECTIVES)
@@ -80,9 +79,8 @@ def make_search(
             raise InputError(
                 f"objective {name!r}: there is none of that name; {hint}known: {', '.join(OBJECTIVES)}"
             )
-    if tuple(objective) not in SUPPORTED_OBJECTIVES:
-        able = " or ".join(",".join(names) for names in SUPPORTED_OBJECTIVES)
-        raise InputError(f"objective {','.join(objective)}: cannot be minimised yet; expected {able}")
+    if not objective or len(set(objective)) < len(objective):
+        raise InputError(f"objective {','.join(objective)!r}: expected one or more names, each once")
     if seed < 0 or workers < 1 or (time_limit_s is not None and not time_limit_s > 0):
         raise InputError(
             f"seed = {seed}, workers = {workers}, time_limit_s = {time_limit_s}: expected a seed from 0, "

@@ -81,8 +81,8 @@ def running_offsets(group: Ints, values: Ints) -> Ints:
 def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     """Number the chains of overlapping half-open intervals within each group; shape (intervals,).
 
-    Intervals that only touch are in different chains. Overlap along a chain makes equality carry over: where any
-    two overlapping intervals must agree on something, all of a chain must.
+    Intervals that only touch are in different chains. Overlap along a chain makes equality carry over: where
+    any two overlapping intervals must agree on something, all of a chain must.
     """
     if len(group) == 0:
         return np.zeros(0, dtype=np.int64)
@@ -127,8 +127,8 @@ def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: In
     """Two half-open rectangles of one group that share a cell, or None; all arrays have shape (rectangles,).
 
     A segment tree over the rows, level by level: a row range is made up of O(log rows) aligned intervals, the
-    tree's nodes. Two row ranges meet exactly where a node of one lies in, or is, a node of the other. So on every
-    node the rectangles that are made up of it must be apart in their columns, and apart from those that have a
+    tree's nodes. Two row ranges meet exactly where a node of one lies in, or is, a node of the other. So on
+    every node the rectangles made up of it must be apart in their columns, and apart from those that have a
     node below it. Takes O(n log rows) steps, and memory in proportion to n, whatever the size of the arrays.
     """
     if not len(group):
@@ -158,7 +158,7 @@ def _clash_on_nodes(
     nodes: int,
     span: int,
 ) -> tuple[int, int] | None:
-    """Overlap on one level of the tree, of the rectangles `whole` (rectangle, node) with any that lie there."""
+    """Overlap on one level of the tree: of `whole`, rectangles and a node each, with any that lie there."""
     owner, node = whole
     if not len(owner):
         return None

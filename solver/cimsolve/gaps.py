@@ -1,4 +1,7 @@
-"""What lies between stages: partial sums, digital operations, transfers. docs/formulation.md, section "Gaps"."""
+"""What lies between stages: partial sums, digital operations, transfers.
+
+Equations: docs/formulation.md, section "Gaps".
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,9 @@ class Gaps:
 
 
 def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
-    """Digital additions per stage: every piece beyond the first that feeds an output element; shape (stages,).
+    """Digital additions per stage, shape (stages,): every piece beyond the first that feeds an output element.
 
-    The pieces of a block tile it (P1), so the columns of all pieces less the columns of all blocks count them.
+    The pieces of a block tile it (P1), so the columns of all pieces less those of all blocks count them.
     """
     table = problem.table
     stages = len(problem.workload.stages)

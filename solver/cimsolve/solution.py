@@ -1,24 +1,21 @@
 """One answer to one question: a `Solution`, and its file. docs/file-formats.md describes the format.
 
 A JSON header carries the question (hardware, model, structure) and the claims about the answer; the tables
-`pieces` and `activations` stand inline while they are small, else in an `.npz` file beside it, bound by its hash.
+`pieces` and `activations` stand inline while they are small, else in an `.npz` file beside it, bound by its
+hash.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve import jsonfile
+from cimsolve import jsonfile, tablefile
 from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
 from cimsolve.hardware import Hardware, parse_hardware
@@ -27,7 +24,6 @@ from cimsolve.mapping import Activations, Pieces
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000
 HEADER_BYTES_MAX = 2**28
-COLUMN_HEADER_BYTES_MAX = 4096
 
 Status = Literal["optimal", "feasible"]
 Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
@@ -159,31 +155,21 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
         jsonfile.write_json_atomically(path, header)
         return [path]
     tables = path.with_suffix(".npz")
-    partial = tables.with_name(f".{tables.name}.{os.getpid()}.tmp")
-    columns = {
-        f"{name}.{column}": _narrow(values)
-        for name, table in (("pieces", solution.pieces), ("activations", solution.activations))
-        for column, values in _columns(table).items()
-    }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **columns)
-        digest = _sha256(partial)
-        os.replace(partial, tables)
-    except OSError as error:
-        raise InputError(
-            f"{tables}: cannot be written ({error.strerror}); choose another place by --out"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    digest = tablefile.write_columns(
+        tables,
+        {
+            f"{name}.{column}": values
+            for name, table in (("pieces", solution.pieces), ("activations", solution.activations))
+            for column, values in _columns(table).items()
+        },
+    )
     header["tables"] = {"file": tables.name, "sha256": digest}
     jsonfile.write_json_atomically(path, header)
     return [path, tables]
 
 
 def read_solution(path: Path) -> Solution:
-    """Read a solution file. Raises InputError where it is not one; whether its claims hold is not asked here."""
+    """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
     content = jsonfile.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
         raise InputError(
@@ -219,83 +205,24 @@ def _columns(table: Pieces | Activations) -> dict[str, Ints]:
     return {field.name: getattr(table, field.name) for field in fields(table)}
 
 
-def _narrow(values: Ints) -> Ints:
-    """The same integers in the smallest signed type that holds them."""
-    for kind in (np.int8, np.int16, np.int32):
-        if len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max):
-            return values.astype(kind)
-    return values
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
-    return {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
-
-
 def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     if Path(entry.file).name != entry.file:
         raise InputError(
             f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name"
         )
-    tables = path.parent / entry.file
-    try:
-        if not tables.is_file():
-            raise InputError(
-                f"{tables}: there is no such file; {path.name} keeps its tables there, copy both"
-            )
-        with tables.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
-                raise InputError(
-                    f"{tables}: its sha256 is not the one in {path.name}; expected {entry.sha256}, write both anew"
-                )
-            return _read_columns(tables, stream)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(
-            f"{tables}: cannot be read as solution tables ({jsonfile.one_line(str(error))})"
-        ) from None
-
-
-def _read_columns(tables: Path, stream: BinaryIO) -> dict[str, dict[str, Ints]]:
-    """The columns of an `.npz` file as `np.savez` writes it: stored, so that no small file unpacks to a huge one."""
     columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
-    size = os.fstat(stream.fileno()).st_size
-    with zipfile.ZipFile(stream) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > size:
+    for key, values in tablefile.read_columns(path.parent / entry.file, entry.sha256).items():
+        name, _, column = key.partition(".")
+        if name not in columns:
             raise InputError(
-                f"{tables}: unpacks to more than its {size} bytes; expected tables that are not compressed"
+                f"{path.parent / entry.file}: {key!r}: expected columns of pieces and activations"
             )
-        for member in members:
-            key = member.filename.removesuffix(".npy")
-            name, _, column = key.partition(".")
-            if name not in columns or column in columns[name]:
-                raise InputError(f"{tables}: {key!r}: expected each column of pieces and activations once")
-            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                raise InputError(
-                    f"{tables}: {key}: expected a column that is neither compressed nor encrypted"
-                )
-            columns[name][column] = _column(archive.read(member), f"{tables}: {key}")
+        columns[name][column] = values
     return columns
 
 
-def _column(data: bytes, where: str) -> Ints:
-    """The integers of a `.npy` file; its header is believed only where the bytes that follow bear it out."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise InputError(f"{where}: npy version {version} is not known; expected (1, 0)")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=COLUMN_HEADER_BYTES_MAX)
-    if dtype.kind != "i" or len(shape) != 1:
-        raise InputError(f"{where}: expected a column of signed integers, got shape {shape} of {dtype}")
-    if len(data) - stream.tell() != shape[0] * dtype.itemsize:
-        raise InputError(
-            f"{where}: {shape[0]} integers are announced, {len(data) - stream.tell()} bytes follow"
-        )
-    return np.frombuffer(data, dtype=dtype, offset=stream.tell()).astype(np.int64)
+def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
+    return {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
 
 
 def _table(kind: type[Table], columns: Mapping[str, Ints], path: Path, name: str) -> Table:

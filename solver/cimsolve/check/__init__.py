@@ -1,12 +1,13 @@
 """The rules again, with no solver: judges any solution and recomputes its figures.
 
-`hw`, `model`, `structure` and `options` of a solution are the question; all else is a claim. The checker rebuilds
-factors, stages and gaps from the question and tests every claim against them. docs/formulation.md has the rules.
+`hw`, `model`, `structure` and `options` of a solution are the question; all else is a claim. The checker
+rebuilds factors, stages and gaps from the question and tests every claim against them. docs/formulation.md has
+the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cimsolve.check import claims, firing, placement, timing
 from cimsolve.check.case import Case, CheckReport, Rule, Violation
@@ -88,7 +89,7 @@ def _broken(case: Case, rules: Sequence[Rule]) -> list[Violation]:
 
 def _differing_part(asked: Problem, answered: Problem) -> str | None:
     """The first part in which two questions differ, by its place in a solution file."""
-    parts = {
+    parts: dict[str, Callable[[Problem], object]] = {
         "hw": lambda of: of.hardware.to_json(),
         "model": lambda of: of.model.config,
         "structure": lambda of: of.structures,

@@ -48,7 +48,7 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class Case:
-    """A solution whose tables are well formed, and the question rebuilt; what follows is computed when asked."""
+    """A solution with tables that are well formed, and its question; the rest is computed when asked for."""
 
     problem: Problem
     solution: Solution

@@ -1,4 +1,4 @@
-"""What a solution says about itself: its lists of factors and stages, metrics, breakdown, bounds and status."""
+"""What a solution says about itself: factors, stages, metrics, breakdown, bounds and status."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def _unlike(
         return
     for index, (theirs, ours) in enumerate(zip(claimed, expected, strict=True)):
         for key in type(ours).model_fields:
-            if getattr(theirs, key) != getattr(ours, key):
-                yield f"{name}.{index}.{key}: {getattr(theirs, key)!r} is claimed; expected {getattr(ours, key)!r}"
+            found, wanted = getattr(theirs, key), getattr(ours, key)
+            if found != wanted:
+                yield f"{name}.{index}.{key}: {found!r} is claimed; expected {wanted!r}"
                 return
 
 
@@ -81,7 +82,7 @@ def _shown(value: object) -> str:
 
 
 def bounds_are_those_that_hold(case: Case) -> Iterator[str]:
-    """Every bound is the one that the question gives, or rests on a search and lies between it and the value."""
+    """Every bound is the one that the question gives, or one of a search, between that and the value."""
     claimed, metrics = case.header.bounds, case.costs.metrics
     for name, bound in case.bounds.lower.items():
         if name not in claimed:
@@ -94,7 +95,7 @@ def bounds_are_those_that_hold(case: Case) -> Iterator[str]:
             if not _same(entry.lower, bound.value):
                 yield f"bounds.{name}.lower: {entry.lower!r} is claimed; the bound is {bound.value!r}"
             if entry.proof != bound.proof:
-                yield f"bounds.{name}.proof: {entry.proof!r} is claimed; the bound follows from {bound.proof!r}"
+                yield f"bounds.{name}.proof: {entry.proof!r} is claimed; expected {bound.proof!r}"
         gap = relative_gap(entry.value, entry.lower)
         if not math.isclose(entry.gap, gap, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE):
             yield f"bounds.{name}.gap: {entry.gap!r} is claimed; value and lower give {gap!r}"
@@ -107,7 +108,7 @@ def no_value_lies_below_its_bound(case: Case) -> Iterator[str]:
     for name, bound in case.bounds.lower.items():
         value = case.costs.metrics[name]
         if value < bound.value and not math.isclose(value, bound.value, rel_tol=RELATIVE_TOLERANCE):
-            yield f"{name}: the tables give {value!r}, below the proved bound {bound.value!r}; report this as a bug"
+            yield f"{name}: the tables give {value!r}, below the proved bound {bound.value!r}; report this bug"
 
 
 def optimal_means_that_value_and_bound_meet(case: Case) -> Iterator[str]:

@@ -20,8 +20,8 @@ def an_activation_fires_pieces_of_its_own_array(case: Case) -> Iterator[str]:
         at = first(wrong)
         which = int(case.fires[at])
         yield (
-            f"activation {which} of array {int(case.activations.array[which])} fires piece {at}, which lies on "
-            f"array {int(case.pieces.array[at])}"
+            f"activation {which} of array {int(case.activations.array[which])} fires piece {at}, which lies "
+            f"on array {int(case.pieces.array[at])}"
         )
 
 
@@ -60,8 +60,8 @@ def s3_fired_pieces_share_columns_of_one_output(case: Case) -> Iterator[str]:
     if wrong.any():
         at = int(index[first(wrong)])
         yield (
-            f"activation {int(case.fires[at])} fires piece {at} on a column in which another of its pieces feeds "
-            "another output element"
+            f"activation {int(case.fires[at])} fires piece {at} on a column in which another of its pieces "
+            "feeds another output element"
         )
 
 

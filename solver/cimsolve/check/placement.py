@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def cuts_are_those_allowed(case: Case) -> Iterator[str]:
         return
     owner = table.first_block[pieces.factor] + pieces.block
     factor = np.repeat(np.arange(len(table.blocks)), table.blocks)
-    # Given P1 every column crosses as many pieces as it must, or more: the sum tells whether any crosses more.
+    # Given P1 every column crosses as many pieces as it must or more: the sum tells if any crosses more.
     sides = [("rows", sum_by(owner, pieces.cols, blocks), problem.row_parts * table.block_cols)]
     if problem.cut == "none":
         parts = ceil_div(table.block_cols, problem.weights_per_row)
@@ -113,9 +114,9 @@ def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
     order = shared[np.argsort(array[shared], kind="stable")]
     # Whole arrays at a time.
     edges = np.flatnonzero(np.diff(array[order], prepend=-1))
-    wanted = np.searchsorted(edges, np.arange(0, len(order), CHUNK_PIECES))
-    cuts = np.unique(np.append(edges[np.minimum(wanted, len(edges) - 1)], len(order))) if len(order) else []
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    at = np.searchsorted(edges, np.arange(0, len(order), CHUNK_PIECES))
+    cuts = np.unique(np.append(edges[at[at < len(edges)]], len(order)))
+    for low, high in pairwise(cuts.tolist()):
         index = order[low:high]
         some = pieces.take(index)
         found = overlapping_pair(

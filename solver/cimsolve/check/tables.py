@@ -77,8 +77,8 @@ def _s1_every_piece_fires_once(solution: Solution) -> Iterator[str]:
     if wrong.any():
         at = int(np.argmax(wrong))
         yield (
-            f"activation {int(order[at])} fires piece[{int(start[at])}:{int(stop[at])}]; expected a range from "
-            f"{int(expected[at])} on, so that the ranges partition activations.piece"
+            f"activation {int(order[at])} fires piece[{int(start[at])}:{int(stop[at])}]; expected a range "
+            f"from {int(expected[at])} on, so that the ranges partition activations.piece"
         )
     elif stop[-1] != len(pieces):
         yield f"no activation fires piece[{int(stop[-1])}:{len(pieces)}]"

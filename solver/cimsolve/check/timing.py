@@ -19,8 +19,8 @@ def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
     if clash.any():
         at = first(clash)
         yield (
-            f"activations {int(order[at])} and {int(order[at + 1])} of array {int(array[at])} overlap in time, "
-            f"at cycle {int(start[at + 1])}"
+            f"activations {int(order[at])} and {int(order[at + 1])} of array {int(array[at])} overlap in "
+            f"time, at cycle {int(start[at + 1])}"
         )
 
 
@@ -34,8 +34,8 @@ def s5_stages_follow_the_dataflow(case: Case) -> Iterator[str]:
             earliest = int(end[before] + gap_cycles[stage.id])
             if start[stage.id] < earliest:
                 yield (
-                    f"stage {stage.name} starts at cycle {int(start[stage.id])}; {stages[before].name} and the gap "
-                    f"after it end at {earliest}"
+                    f"stage {stage.name} starts at cycle {int(start[stage.id])}; {stages[before].name} and "
+                    f"the gap after it end at {earliest}"
                 )
                 return
 
@@ -43,9 +43,9 @@ def s5_stages_follow_the_dataflow(case: Case) -> Iterator[str]:
 def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
     """S6: the digital units and the interconnect serve one gap at a time.
 
-    A file does not say when a gap runs within the time it has: between the end of what the stage reads and its
-    start. So the gaps are laid out as early as can be, in the order of the stages or of their starts, and one of
-    the two must meet every start.
+    A file does not say when a gap runs within the time it has: between the end of what the stage reads and
+    its start. So the gaps are laid out as early as can be, in the order of the stages or of their starts, and
+    one of the two must meet every start.
     """
     stages = case.problem.workload.stages
     start, end = _stage_times(case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from cimsolve.check import CheckReport, check_solution
 from cimsolve.cli.arguments import DEFAULT_OBJECTIVE, DEFAULT_OUT, SolveOptions
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.hardware import load_hardware, with_settings
+from cimsolve.jsonfile import one_line
 from cimsolve.problem import Cut, Problem
 from cimsolve.report.console import print_json, say
 from cimsolve.report.machine import describe_run
@@ -27,7 +29,7 @@ from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.solve import print_asked, print_run, summary_line
 from cimsolve.run import question_for, solve
-from cimsolve.simulate import SimulationReport, simulate
+from cimsolve.simulate import simulate
 from cimsolve.solution import Solution, write_solution
 from cimsolve.strategies import Event
 
@@ -58,15 +60,16 @@ def run_solve(options: SolveOptions) -> int:
         print_asked(asked, options.verbosity)
     outcomes = run.map_all()
     code = run.exit_code(outcomes)
+    hopeless = all(outcome.state == "infeasible" for outcome in outcomes)
     if options.json:
         print_json(describe_run(asked, outcomes, code))
-    else:
+    elif not hopeless:
         print_run(asked, outcomes, options.verbosity)
-    if run.interrupted:
-        skipped = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
-        say(f"interrupted; without an answer: {', '.join(skipped) or 'none'}")
-    elif all(outcome.state == "infeasible" for outcome in outcomes):
+    if hopeless:
         raise InfeasibleError("; ".join(outcome.reason for outcome in outcomes))
+    if run.interrupted:
+        without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
+        say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
     return code
 
 
@@ -137,8 +140,7 @@ class _Run:
             self.interrupted = True
         if outcome.state != "solved":
             return outcome
-        simulation, reason = self._simulate(question, solution, label, report)
-        return dataclasses.replace(outcome, simulation=simulation, not_simulated=reason)
+        return self._simulate(outcome, question, solution, label)
 
     def _write(self, solution: Solution, report: CheckReport) -> tuple[Path, ...]:
         """Only checked answers are written."""
@@ -152,19 +154,17 @@ class _Run:
         name = file_name(self._options, self._problem, solution.header.strategy)
         return tuple(write_solution(solution, folder / name))
 
-    def _simulate(
-        self, question: Problem, solution: Solution, label: str, report: CheckReport
-    ) -> tuple[SimulationReport | None, str]:
-        """The simulation, or why there is none."""
+    def _simulate(self, outcome: Outcome, question: Problem, solution: Solution, label: str) -> Outcome:
+        """The outcome with its simulation, or with why there is none."""
         if self._options.simulate == "none":
-            return None, "not asked"
-        if not report.passed:
-            return None, "check failed"
+            return dataclasses.replace(outcome, not_simulated="not asked")
+        if outcome.broken:
+            return dataclasses.replace(outcome, not_simulated="check failed")
         if self.interrupted:
-            return None, "interrupted"
+            return dataclasses.replace(outcome, not_simulated="interrupted")
         self._progress.begin(f"{label}: simulating")
         try:
-            return simulate(
+            report = simulate(
                 question,
                 solution.pieces,
                 solution.activations,
@@ -172,10 +172,15 @@ class _Run:
                 seed=self._options.seed,
                 weights=self._weights,
                 progress=self._progress.count,
-            ), ""
+            )
         except KeyboardInterrupt:
             self.interrupted = True
-            return None, "interrupted"
+            return dataclasses.replace(outcome, not_simulated="interrupted")
+        except InputError as error:
+            if self._weights is not None:
+                raise  # the weights may be what is wrong
+            return dataclasses.replace(outcome, not_simulated="not possible", reason=str(error))
+        return dataclasses.replace(outcome, simulation=report)
 
 
 def first_layer(problem: Problem) -> list[int]:
@@ -240,16 +245,19 @@ def file_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    """`text` with what a file name should not hold replaced; `--` stays for the parts of a name."""
-    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX] or "_"
+    """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
+    plain = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
+    if text and plain == text:
+        return text
+    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+    return f"{plain}~{digest[:6]}"
 
 
 def demand_writable(folder: Path) -> None:
     """Raise InputError where nothing can be written in `folder`, before any work is done for it."""
-    try:
-        there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    except ValueError:
-        raise InputError(f"--out {str(folder)!r}: is no name of a folder; choose another") from None
+    if not str(folder).isprintable():
+        raise InputError(f"--out {one_line(str(folder))}: is no printable name of a folder; choose another")
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise InputError(f"--out {folder}: {there} is no folder; choose another place")
     if not os.access(there, os.W_OK | os.X_OK):

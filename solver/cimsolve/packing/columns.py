@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -81,8 +80,13 @@ def pack_columns(
     )
 
 
-def balanced_layout(packing: ColumnPacking, arrays: int | None = None, fill: bool = True) -> Shelves:
+def balanced_layout(
+    packing: ColumnPacking, arrays: int | None = None, fill: bool = True, steps: Ints | None = None
+) -> Shelves:
     """Deal the column patterns over `arrays` (default: the fewest): floor or ceil of each one's share.
+
+    With `steps`, one for each strip of the packing, a pattern comes in runs of so many columns as far as
+    they go into the arrays, so that wide pieces find wide shelves.
 
     With `fill`, free columns widen all patterns in proportion and free rows take the tallest height that
     fits, so there may be more shelf columns than demand; without it, exactly the demand.
@@ -97,18 +101,21 @@ def balanced_layout(packing: ColumnPacking, arrays: int | None = None, fill: boo
         empty = np.zeros(0, dtype=np.int64)
         return Shelves(empty, empty, empty, empty, empty)
     strips, columns = packing.strips, packing.multiplicity
+    steps = np.ones(len(strips), dtype=np.int64) if steps is None else steps
     if fill:
         columns = _widened(columns, number * packing.cols)
         strips = np.asarray([_filled(strip, packing.heights, packing.rows) for strip in strips])
     # Tallest first and sorted: neighbours share their upper shelves, which then merge.
     order = np.lexsort(-strips.T[::-1])
     strips, columns = strips[order], columns[order]
+    shares, which = np.unique(_shares(columns, steps[order], number, packing.cols), axis=0, return_inverse=True)
     tables = []
-    for first, last, widths in _shares(columns, number):
+    for kind, widths in enumerate(shares):
         table = np.asarray(_merged(strips, widths, packing.heights), dtype=np.int64).reshape(-1, 4)
-        ids = np.repeat(np.arange(first, last, dtype=np.int64), len(table))
-        tables.append(np.column_stack([ids, np.tile(table, (last - first, 1))]))
-    array, row, col, height, width = np.concatenate(tables).T
+        ids = np.flatnonzero(which.reshape(-1) == kind)
+        tables.append(np.column_stack([np.repeat(ids, len(table)), np.tile(table, (len(ids), 1))]))
+    together = np.concatenate(tables)
+    array, row, col, height, width = together[np.lexsort(together.T[2::-1])].T
     return Shelves(array, row, height, col, width)
 
 
@@ -132,15 +139,36 @@ def _filled(strip: Ints, heights: Ints, rows: int) -> Ints:
     return full
 
 
-def _shares(columns: Ints, arrays: int) -> list[tuple[int, int, Ints]]:
-    """(first array, past the last, width of each pattern there): runs of arrays with equal shares.
+def _shares(columns: Ints, steps: Ints, arrays: int, cols: int) -> Ints:
+    """Columns of each pattern on each array, shape (arrays, patterns); at most `cols` an array.
 
-    The odd columns of each pattern go to the next arrays in turn, so totals differ by at most one.
+    Wide steps go first, the largest pattern last: it fills what is left.
     """
-    even, odd = columns // arrays, columns % arrays
-    start = (np.cumsum(odd) - odd) % arrays
-    cuts = np.unique(np.concatenate([[0, arrays], start, (start + odd) % arrays]))
-    return [(a, b, even + ((a - start) % arrays < odd)) for a, b in pairwise(cuts.tolist())]
+    shares = np.zeros((arrays, len(columns)), dtype=np.int64)
+    free = np.full(arrays, cols, dtype=np.int64)
+    for pattern in np.lexsort((columns, -steps)):
+        left = int(columns[pattern])
+        for step in (int(steps[pattern]), 1):
+            given = _evenly(left // step, free // step, free) * step
+            shares[:, pattern] += given
+            free -= given
+            left -= int(given.sum())
+    return shares
+
+
+def _evenly(units: int, room: Ints, free: Ints) -> Ints:
+    """Deal `units` over bins that hold `room` each, as evenly as can be; odd ones to those with most `free`."""
+    given = np.zeros_like(room)
+    while units and (open_ := np.flatnonzero(given < room)).size:
+        share = units // open_.size
+        if share:
+            more = np.minimum(share, (room - given)[open_])
+        else:
+            open_ = open_[np.argsort(-(free - given)[open_], kind="stable")[:units]]
+            more = np.ones(open_.size, dtype=np.int64)
+        given[open_] += more
+        units -= int(more.sum())
+    return given
 
 
 def _merged(strips: Ints, widths: Ints, heights: Ints) -> list[tuple[int, int, int, int]]:

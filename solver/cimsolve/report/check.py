@@ -25,7 +25,8 @@ def print_checked(
     """One file: the verdict, the first violations, and what it claims beside what its tables give."""
     console = results()
     verdict = good("ok") if report.passed else bad("FAILED")
-    what = f"{header.model_name} on {header.hw.get('name')}, {header.strategy}, {header.status}"
+    claim = f"optimal in {', '.join(header.objective)}" if header.status == "optimal" else header.status
+    what = f"{header.model_name} on {header.hw.get('name')} by {header.strategy}, claims {claim}"
     console.print(Text.assemble(f"{name}: ", verdict, f" ({what})"), soft_wrap=True)
     shown = report.violations if verbosity > 0 else report.violations[:VIOLATIONS_SHOWN]
     for violation in shown:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -48,14 +48,18 @@ def say(text: str) -> None:
     sys.stderr.write(f"cimsolve: {text}\n")
 
 
-def heading(console: Console, text: str) -> None:
-    console.print()
+def heading(console: Console, text: str, first: bool = False) -> None:
+    """A line in bold, after an empty one unless it is the `first` of all."""
+    if not first:
+        console.print()
     console.print(Text(text, style="bold"))
 
 
 def indented(console: Console, text: Cell) -> None:
     """A paragraph, wrapped, two spaces in."""
-    console.print(Padding(text, (0, 0, 0, 2)))
+    style = text.style if isinstance(text, Text) else ""
+    for line in textwrap.wrap(str(text), max(20, console.width - 2), break_on_hyphens=False):
+        console.print(Text(f"  {line}", style=style), soft_wrap=True)
 
 
 def verbatim(console: Console, text: str) -> None:
@@ -65,17 +69,23 @@ def verbatim(console: Console, text: str) -> None:
 
 def labelled(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     """Labels and what they mean, side by side."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
+    indent = 4 + max(len(label) for label, _ in rows)
     for label, text in rows:
-        grid.add_row(f"  {label}", text)
-    console.print(grid)
+        lines = textwrap.wrap(text, max(20, console.width - indent), break_on_hyphens=False) or [""]
+        console.print(Text.assemble((f"  {label}".ljust(indent), "bold"), lines[0]), soft_wrap=True)
+        for line in lines[1:]:
+            console.print(" " * indent + line, soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], text_columns: int = 1) -> Table:
-    """A plain table: the first `text_columns` columns to the left, numbers to the right."""
-    found = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False, show_edge=False)
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], text_columns: int = 1, tight: bool = False
+) -> Table:
+    """A plain table: the first `text_columns` columns to the left, numbers to the right.
+
+    `tight` leaves one space between columns, for tables that would not fit 80 characters with two.
+    """
+    padding = (0, 0) if tight else (0, 1, 0, 0)
+    found = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False)
     for index, title in enumerate(columns):
         left = index < text_columns
         found.add_column(

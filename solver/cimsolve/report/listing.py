@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from cimsolve.hardware import Hardware
 from cimsolve.model import Model
@@ -24,7 +25,7 @@ STRATEGY_LINES = {
 def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None:
     """Models, specs, strategies and objectives."""
     console = results()
-    heading(console, "Models (--model)")
+    heading(console, "Models (--model)", first=True)
     rows = [
         [
             model.name,
@@ -39,7 +40,8 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
     console.print(table(["name", "family", "linears", "weights", "passes", "tokens"], rows, text_columns=2))
     heading(console, "Hardware specs (--hw)")
     labelled(
-        console, [(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware]
+        console,
+        [(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware],
     )
     heading(console, "Strategies (--strategy)")
     labelled(console, [(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])
@@ -48,19 +50,29 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
 
 
 def print_projection(name: str, rows: Sequence[ProjectionRow], verbosity: int) -> None:
-    """Relative error of each linear beside that of a low-rank product of equal size, then the means by kind."""
+    """Relative error of each linear beside that of low-rank of equal size, then the means by kind."""
     console = results()
     columns = ["linear", "in x out", "k,l,T", "fewer\nweights", "error", "low-rank\nrank", "low-rank\nerror"]
     if verbosity >= 0:
-        heading(console, f"{name}: relative error of the weights, ||W - M|| / ||W|| (Frobenius)")
-        console.print(table(columns, [_projection_cells(row.linear, row) for row in rows]))
-    heading(console, f"{name}: plain means by kind")
+        prefix = common_prefix([row.linear for row in rows])
+        heading(console, f"{name}: relative error of the weights, ||W - M|| / ||W|| (Frobenius)", first=True)
+        columns[0] = f"linear\n{prefix}..." if prefix else columns[0]
+        cells = [_projection_cells(row.linear.removeprefix(prefix), row) for row in rows]
+        console.print(table(columns, cells, tight=True))
+    heading(console, f"{name}: plain means by kind", first=verbosity < 0)
     kinds: dict[str, list[ProjectionRow]] = {}
     for row in rows:
         kinds.setdefault(kind_of(row.linear), []).append(row)
     means = [[kind, str(len(members)), *_means(members)] for kind, members in kinds.items()]
     means.append(["all", str(len(rows)), *_means(rows)])
     console.print(table(["kind", "linears", "error", "low-rank\nerror"], means))
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, whole parts between dots; nothing for a single name."""
+    parts = [name.split(".")[:-1] for name in names] if len(names) > 1 else []
+    common = takewhile(lambda heads: len(set(heads)) == 1, zip(*parts, strict=False))
+    return "".join(f"{heads[0]}." for heads in common)
 
 
 def _projection_cells(name: str, row: ProjectionRow) -> list[str]:

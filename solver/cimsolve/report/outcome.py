@@ -16,7 +16,10 @@ State = Literal["solved", "infeasible", "interrupted", "skipped"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One strategy's run. Where `state` is `solved`, header and check are there, else `reason`."""
+    """One strategy's run. Where `state` is `solved`, header and check are there, else `reason`.
+
+    An answer that cannot be simulated has a `reason` too.
+    """
 
     strategy: str
     state: State
@@ -25,9 +28,8 @@ class Outcome:
     check: CheckReport | None = None
     simulation: SimulationReport | None = None
     not_simulated: str = ""
-    """Why there is no simulation."""
+    """Why there is no simulation, in two words."""
     files: tuple[Path, ...] = ()
-    check_s: float = 0.0
 
     @property
     def broken(self) -> bool:

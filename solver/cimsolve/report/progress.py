@@ -27,6 +27,7 @@ class Progress:
         self._clock_ns = clock_ns
         self._task = ""
         self._told = 0.0
+        self._known: dict[str, str] = {}
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -44,11 +45,14 @@ class Progress:
     def begin(self, task: str) -> None:
         """Name what runs now."""
         self._task = task
+        self._known = {}
         self._show("", always=True)
 
     def listen(self, event: Event) -> None:
-        """A step of a search."""
-        self._show(describe_event(event, self._clock_ns))
+        """A step of a search; values and bounds told earlier stay in sight."""
+        if event.value is not None:
+            self._known[event.metric] = describe_value(event, self._clock_ns)
+        self._show(", ".join([event.phase, *self._known.values()]))
 
     def count(self, done: int, total: int) -> None:
         """A step of work whose length is known."""
@@ -67,16 +71,17 @@ class Progress:
         self._status.update(f"{self._task}{': ' if text else ''}{text}")
 
 
-def describe_event(event: Event, clock_ns: float) -> str:
-    """An event in one line: phase, incumbent, bound, gap."""
+def describe_value(event: Event, clock_ns: float) -> str:
+    """What an event tells of a metric: the incumbent, the bound and the gap, where they are known."""
     if event.value is None:
-        return event.phase
+        return ""
     figure = figure_of_metric(event.metric)
-    if figure is None:
-        return f"{event.phase}: {event.metric} {number(event.value)}"
-    scale = clock_ns if figure.metric.endswith("_cycles") else 1.0
-    text = f"{event.phase}: {figure.title} {quantity(event.value * scale, figure.kind)}"
+    scale = clock_ns if figure is not None and figure.metric.endswith("_cycles") else 1.0
+
+    def shown(value: float) -> str:
+        return number(value) if figure is None else quantity(value * scale, figure.kind)
+
+    text = f"{event.metric if figure is None else figure.title} {shown(event.value)}"
     if event.lower is None:
         return text
-    gap = relative_gap(event.value, event.lower)
-    return f"{text}, bound {quantity(event.lower * scale, figure.kind)}, gap {share(gap)}"
+    return f"{text} (bound {shown(event.lower)}, gap {share(relative_gap(event.value, event.lower))})"

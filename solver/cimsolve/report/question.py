@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.table import Table
 
 from cimsolve.hardware import Hardware
 from cimsolve.model import Linear
 from cimsolve.problem import Problem
 from cimsolve.report.console import heading, indented, labelled, table
-from cimsolve.report.units import millions, number, share
+from cimsolve.report.units import millions, number, plural, share
 from cimsolve.structure import Structure
 
 GROUPS_SHOWN = 16
@@ -49,7 +50,7 @@ class Asked:
 def print_question(console: Console, asked: Asked, verbosity: int) -> None:
     """Everything that is known before any strategy runs."""
     problem = asked.problem
-    heading(console, f"{problem.model.name} on {problem.hardware.name}")
+    heading(console, f"{problem.model.name} on {problem.hardware.name}", first=True)
     labelled(console, describe_question(asked))
     heading(console, "Linears by shape and structure")
     console.print(_groups_table(problem))
@@ -70,13 +71,15 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
         (
             "stored",
-            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer); "
-            f"as many MACs a token, dense {millions(dense)}",
+            f"{millions(stored)} weights, {share(stored / dense)} of dense "
+            f"(x{number(dense / stored)} fewer), "
+            f"and as many MACs a token; `linear` stores and multiplies all {millions(dense)}",
         ),
         (
             "workload",
-            f"{workload.block_count} blocks in {len(workload.stages)} stages and {phases} phases; "
-            f"prefill and cached context {model.tokens} tokens",
+            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} "
+            f"and {plural(phases, 'phase')}; "
+            f"prefill and cached context {plural(model.tokens, 'token')}",
         ),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
@@ -97,21 +100,23 @@ def describe_arrays(hardware: Hardware) -> str:
     count = "as many as needed" if array.count is None else f"{array.count} of them"
     rows = "" if array.rows_active_max is None else f", {array.rows_active_max} rows at once"
     return (
-        f"{hardware.technology}, {number(hardware.node_nm)} nm; arrays {array.rows} x {array.cols}, {count}{rows}; "
+        f"{hardware.technology}, {number(hardware.node_nm)} nm; "
+        f"arrays {array.rows} x {array.cols}, {count}{rows}; "
         f"{hardware.weight.bits}-bit weights, {hardware.weight.signed}, in {hardware.cell.bits}-bit cells: "
-        f"w = {width} column{'s' if width > 1 else ''} a weight, {hardware.weights_per_row} weights a row; "
-        f"{hardware.input.bits}-bit inputs in f = {hardware.input_phases} phases"
+        f"w = {plural(width, 'column')} a weight, {plural(hardware.weights_per_row, 'weight')} a row; "
+        f"{hardware.input.bits}-bit inputs in f = {plural(hardware.input_phases, 'phase')}"
     )
 
 
 def describe_converters(hardware: Hardware) -> str:
     adc = hardware.adc
     text = (
-        f"{adc.per_array} ADCs an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, at most {adc.bits_max} bits"
-        f"{', more at a loss' if adc.lossy_allowed else ''}"
+        f"{plural(adc.per_array, 'ADC')} an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, "
+        f"at most {adc.bits_max} bits{', more at a loss' if adc.lossy_allowed else ''}"
     )
     if hardware.macro is not None:
-        return f"{text}; measured core: {number(hardware.macro.mvm_ns)} ns and {number(hardware.macro.mvm_pj)} pJ"
+        macro = hardware.macro
+        return f"{text}; measured core: {number(macro.mvm_ns)} ns and {number(macro.mvm_pj)} pJ a product"
     return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold"
 
 
@@ -120,14 +125,24 @@ def describe_sources(hardware: Hardware) -> str:
     marks = Counter(note.mark for note in hardware.sources.values())
     text = ", ".join(f"{marks[mark]} {mark}" for mark in ("read", "derived", "assumed") if marks[mark])
     assumed = [
-        path
+        f"{path}{_except(hardware, path)}"
         for path, note in hardware.sources.items()
         if note.mark == "assumed" and any(path == key or path.startswith(f"{key}.") for key in COSTED_KEYS)
     ]
     return f"sources {text}; of costs assumed: {', '.join(assumed) or 'none'}"
 
 
-def _groups_table(problem: Problem) -> object:
+def _except(hardware: Hardware, path: str) -> str:
+    """What of a section is better founded than the section: keys below `path` that are not assumed."""
+    inner = [
+        key.removeprefix(f"{path}.")
+        for key, note in hardware.sources.items()
+        if key.startswith(f"{path}.") and note.mark != "assumed"
+    ]
+    return f" (except {', '.join(inner)})" if inner else ""
+
+
+def _groups_table(problem: Problem) -> Table:
     groups: dict[tuple[int, int, Structure], list[Linear]] = {}
     for linear in problem.model.linears:
         key = (linear.n_in, linear.n_out, problem.structures[linear.name])
@@ -143,7 +158,7 @@ def _groups_table(problem: Problem) -> object:
         rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
     if len(groups) > GROUPS_SHOWN:
         rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])
-    return table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows)
+    return table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows, tight=True)
 
 
 def kind_of(name: str) -> str:
@@ -157,7 +172,7 @@ def print_not_modelled(console: Console, problem: Problem) -> None:
     for line in (
         "wire resistance, device noise and drift: cells and wires are ideal, only converters round",
         "programming: weights are written once; its time and energy are not counted",
-        "biases: no cells and no time; their additions are part of the digital units' margin",
+        "biases: neither stored in arrays nor counted as additions",
         "contention: transfers and digital work run one at a time at the spec's rates; no network is routed",
         "attention, softmax, norms and activations: digital time and energy by the spec's `digital` section, "
         "not simulated",
@@ -166,5 +181,6 @@ def print_not_modelled(console: Console, problem: Problem) -> None:
     if problem.hardware.adc.bits_rule == "log2_rows":
         indented(
             console,
-            "bits rule log2_rows counts rows, not levels: sums may need more bits, and the simulation shows the error",
+            "bits rule log2_rows counts rows, not levels: sums may need more bits than it gives; "
+            "the simulation shows the error",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -21,10 +21,12 @@ from cimsolve.report.figures import (
 )
 from cimsolve.report.outcome import Outcome, Solved, solved_ones
 from cimsolve.report.question import Asked, print_not_modelled, print_question
-from cimsolve.report.units import choose_unit, in_unit, number, quantity, ratio, share
+from cimsolve.report.units import choose_unit, component, in_unit, number, quantity, ratio, share
 from cimsolve.strategies import RULES
 
 VIOLATIONS_SHOWN = 5
+SNR_LOW_DB = 20.0
+"""Below this the converters' rounding is a tenth of the signal or more, which deserves a word."""
 TIMED = (LATENCY, PREFILL, INTERVAL)
 BASELINE = "linear"
 
@@ -39,9 +41,10 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     console = results()
     solved = solved_ones(outcomes)
     if solved:
-        _print_strategies(console, asked, outcomes, solved)
+        _print_strategies(console, asked, outcomes, solved, first=verbosity < 0)
     for outcome in outcomes:
         _print_trouble(console, outcome)
+    _print_rounding(console, outcomes)
     if verbosity < 0 or not solved:
         return
     _print_bounds(console, solved, verbosity)
@@ -64,9 +67,9 @@ def summary_line(outcome: Outcome) -> str:
 
 
 def _print_strategies(
-    console: Console, asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved]
+    console: Console, asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved], first: bool
 ) -> None:
-    heading(console, "Space and energy, one token")
+    heading(console, "Space and energy, one token", first)
     console.print(_space_table(outcomes, solved))
     heading(
         console, f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)"
@@ -175,15 +178,33 @@ def _simulation_text(outcome: Outcome) -> Cell:
 
 def _print_trouble(console: Console, outcome: Outcome) -> None:
     """Why a strategy has no answer, or what is wrong with the one it has."""
-    if outcome.state != "solved":
+    if outcome.reason:
         reason = outcome.reason.removeprefix(f"{outcome.strategy}: ")
-        indented(console, f"{outcome.strategy}: {outcome.state}: {reason}")
+        state = outcome.not_simulated if outcome.state == "solved" else outcome.state
+        indented(console, f"{outcome.strategy}: {state}: {reason}")
     if outcome.check is not None:
         for violation in outcome.check.violations[:VIOLATIONS_SHOWN]:
             indented(console, bad(f"{outcome.strategy} breaks {violation}"))
     simulation = outcome.simulation
     if simulation is not None and not simulation.passed:
         indented(console, bad(f"{outcome.strategy} computes wrong numbers: {simulation.first_mismatch}"))
+
+
+def _print_rounding(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """A word where mapping and schedule are right and the converters still spoil the result."""
+    low = [
+        f"{outcome.strategy} {outcome.simulation.snr_db:.1f} dB"
+        for outcome in outcomes
+        if outcome.simulation is not None
+        and outcome.simulation.passed
+        and outcome.simulation.snr_db < SNR_LOW_DB
+    ]
+    if low:
+        indented(
+            console,
+            "caution: mapping and schedule are right, but the converters have too few bits for these sums; "
+            f"signal to noise of {', '.join(low)}",
+        )
 
 
 def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) -> None:
@@ -201,22 +222,23 @@ def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) ->
     console.print(table(columns, rows, text_columns=2))
     indented(
         console,
-        "The bound on arrays holds for any mapping, those on times for any mapping on the arrays that the "
-        "strategy uses; `linear` is bounded as stored, dense.",
+        "The bound on arrays holds for any mapping, those on times and energy for any mapping on the "
+        "arrays that the strategy uses; `linear` is bounded as stored, dense.",
     )
     for one in solved:
         if one.check.unverified:
             indented(
                 console,
-                f"{one.strategy}: the bounds on {', '.join(one.check.unverified)} rest on an exhaustive search, which "
-                "only another search can confirm.",
+                f"{one.strategy}: the bounds on {', '.join(one.check.unverified)} rest on an exhaustive "
+                "search, which only another search can confirm.",
             )
     if verbosity > 0:
-        for one in solved:
-            proofs = ", ".join(
-                f"{figure.title}: {one.header.bounds[figure.metric].proof}" for figure in FIGURES
-            )
-            indented(console, f"{one.strategy}: {proofs}")
+        for figure in FIGURES:
+            by_proof: dict[str, list[str]] = {}
+            for one in solved:
+                by_proof.setdefault(one.header.bounds[figure.metric].proof, []).append(one.strategy)
+            proofs = "; ".join(f"{proof} ({', '.join(names)})" for proof, names in by_proof.items())
+            indented(console, f"{figure.title} by {proofs}")
 
 
 def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
@@ -233,7 +255,7 @@ def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> N
         default=None,
     )
     if baseline is not None and len(solved) > 1:
-        heading(console, f"Times better than {BASELINE} (x2 = half of its figure)")
+        heading(console, f"Times better than {BASELINE}: 2 means half of its figure")
         console.print(_ratio_table(baseline, solved))
     if best is not None and best is not baseline and len(solved) > 1:
         heading(
@@ -252,7 +274,7 @@ def _ratio_table(reference: Solved, solved: Sequence[Solved]) -> Table:
             mine = value(one)
             row.append(ratio(value(reference) / mine) if mine else "-")
         rows.append(row)
-    return table(columns, rows)
+    return table(columns, rows, tight=True)
 
 
 def _parts() -> list[tuple[str, Callable[[Solved], float]]]:
@@ -271,34 +293,38 @@ def _parts() -> list[tuple[str, Callable[[Solved], float]]]:
 
 
 def _print_breakdown(console: Console, solved: Sequence[Solved]) -> None:
-    names = [one.strategy for one in solved]
-    for title, figure, parts in (
-        (
-            "Token latency by component",
-            LATENCY,
-            [
-                {
-                    name: cycles * clock_ns(one.header)
-                    for name, cycles in one.header.breakdown.latency_cycles.items()
-                }
-                for one in solved
-            ],
-        ),
-        ("Energy of a token by component", ENERGY, [dict(one.header.breakdown.energy_pj) for one in solved]),
-    ):
-        unit = choose_unit(figure.kind, [figure.total(one.header) for one in solved])
-        heading(console, f"{title}, {unit.name}")
-        rows: list[list[str]] = []
-        for name in dict.fromkeys(name for part in parts for name in part):
-            row = [name.replace("_", " ")]
-            for one, part in zip(solved, parts, strict=True):
-                value = part.get(name, 0)
-                row.append(
-                    f"{in_unit(value, unit)} {share(value / figure.total(one.header)):>6}" if value else "-"
-                )
-            rows.append(row)
-        rows.append(["total", *(f"{in_unit(figure.total(one.header), unit)}   100%" for one in solved)])
-        console.print(table(["component", *names], rows))
+    cycles = [
+        {name: value * clock_ns(one.header) for name, value in one.header.breakdown.latency_cycles.items()}
+        for one in solved
+    ]
+    _print_components(console, "Token latency by component", LATENCY, solved, cycles)
+    energies = [one.header.breakdown.energy_pj for one in solved]
+    _print_components(console, "Energy of a token by component", ENERGY, solved, energies)
+
+
+def _print_components(
+    console: Console,
+    title: str,
+    figure: Figure,
+    solved: Sequence[Solved],
+    components: Sequence[Mapping[str, float]],
+) -> None:
+    totals = [figure.total(one.header) for one in solved]
+    unit = choose_unit(figure.kind, totals)
+    heading(console, f"{title}, {unit.name}")
+    names = dict.fromkeys(name for values in components for name in values)
+    rows = [
+        [
+            name.replace("_", " "),
+            *(
+                component(values[name], total, unit) if values.get(name) else "-"
+                for values, total in zip(components, totals, strict=True)
+            ),
+        ]
+        for name in names
+    ]
+    rows.append(["total", *(component(total, total, unit) for total in totals)])
+    console.print(table(["component", *(one.strategy for one in solved)], rows, tight=True))
 
 
 def _print_files(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:

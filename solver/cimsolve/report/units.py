@@ -64,13 +64,25 @@ def share(value: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times, three digits."""
+    """How many times, in five characters: three digits, fewer below 0.1."""
     if not math.isfinite(value) or value == 0:
         return "-"
-    if abs(value) < 0.001:
-        return f"x{value:.0e}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"x{value:.{decimals}f}"
+    if value < 0.001:
+        return f"{value:.0e}"
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{min(decimals, 3)}f}"
+
+
+def component(value: float, whole: float, unit: Unit) -> str:
+    """A component of a total: three digits, at most three decimals, and its share in whole percent."""
+    shown = value / unit.size
+    decimals = 3 if abs(shown) < 1 else max(0, 2 - math.floor(math.log10(abs(shown))))
+    percent = 100 * value / whole
+    return f"{shown:.{decimals}f} {'<1' if 0 < percent < 0.5 else f'{percent:.0f}':>3}%"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def millions(value: int) -> str:

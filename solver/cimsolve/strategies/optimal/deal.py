@@ -1,14 +1,14 @@
 """Deal the columns of every stage over the arrays so that no array makes the stage wait.
 
-Arrays are shelves of one height each (a layout of `packing.columns`). A stage is tried at its least time first; its
-strips are cut to what an array can convert in that time, and each array gets one piece. Where there are more
-pieces than arrays, the rests of strips share arrays, each paying its own read. Stages with the least choice go
-first; the last ones, whose pieces are small, fill what is left.
+A stage is tried at its least time first; its strips are cut to what an array can convert in that time, and each
+array gets one piece. Where there are more pieces than arrays, the rests of strips share arrays, each paying its own
+read. Stages with the least choice go first; the last ones, whose pieces are small, fill what is left. Where on its
+array a piece lies is decided afterwards, see `lay_out.py`.
 """
 
 from __future__ import annotations
 
-import copy
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from cimsolve.arrays import Ints
 from cimsolve.bounds.time import least_stage_cycles
-from cimsolve.mapping import Mapping, Pieces
-from cimsolve.packing.columns import Shelves
+from cimsolve.packing.columns import ColumnPacking
 from cimsolve.problem import Problem
-from cimsolve.strategies.common import fire_same_inputs_together
 from cimsolve.strategies.optimal.strips import StripKind
+
+Room = dict[int, Ints]
+"""Height -> free columns on each array, shape (arrays,)."""
 
 
 def columns_per_step(problem: Problem) -> int:
@@ -47,54 +48,23 @@ class Durations:
         return np.asarray(np.searchsorted(self.of_columns[height], cycles, side="right") - 1)
 
 
-class Room:
-    """Free columns: per height, the rest of every shelf as (arrays, shelves) tables."""
+def pattern_steps(
+    problem: Problem, stages: list[list[StripKind]], packing: ColumnPacking, arrays: int
+) -> Ints:
+    """For each column pattern of `packing`, how many columns should lie side by side at least.
 
-    def __init__(self, shelves: Shelves, arrays: int) -> None:
-        self.arrays = arrays
-        self.left: dict[int, Ints] = {}
-        self.row: dict[int, Ints] = {}
-        self.next_col: dict[int, Ints] = {}
-        for height in np.unique(shelves.height).tolist():
-            mine = shelves.height == height
-            array = shelves.array[mine]
-            first = np.searchsorted(array, np.arange(arrays))
-            index = np.arange(len(array)) - first[array]
-            shape = (arrays, int(index.max()) + 1)
-            for table, values in (
-                (self.left, shelves.width[mine]),
-                (self.row, shelves.row[mine]),
-                (self.next_col, shelves.col[mine]),
-            ):
-                table[height] = np.zeros(shape, dtype=np.int64)
-                table[height][array, index] = values
-
-    def copy(self, heights: set[int]) -> Room:
-        """The same room, where `heights` may be taken from without changing this one."""
-        other = copy.copy(self)
-        for name in ("left", "next_col"):
-            table = getattr(self, name)
-            setattr(other, name, {h: values.copy() if h in heights else values for h, values in table.items()})
-        return other
-
-    def widest(self, height: int) -> Ints:
-        """Widest free run on each array; shape (arrays,)."""
-        return self.left[height].max(axis=1)
-
-    def total(self, height: int) -> Ints:
-        """Free columns on each array; shape (arrays,)."""
-        return self.left[height].sum(axis=1)
-
-    def take(self, height: int, array: Ints, width: Ints) -> tuple[Ints, Ints]:
-        """Take `width` columns from the tightest shelf that has them, one piece an array; gives (row, col)."""
-        left = self.left[height][array]
-        fits = np.where(left >= width[:, None], left, np.iinfo(np.int64).max)
-        shelf = fits.argmin(axis=1)
-        row = self.row[height][array, shelf]
-        col = self.next_col[height][array, shelf]
-        self.left[height][array, shelf] -= width
-        self.next_col[height][array, shelf] += width
-        return row, col
+    That is the widest piece that any of its heights will have where every stage takes its least time.
+    """
+    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
+    widest: dict[int, int] = {}
+    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
+        for kind in kinds:
+            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, least))))
+            pieces = -(-kind.cols // width)
+            width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
+            widest[kind.height] = max(widest.get(kind.height, 1), width)
+    of_height = np.array([widest[height] for height in packing.heights.tolist()], dtype=np.int64)
+    return np.asarray((np.where(packing.strips > 0, of_height, 1)).max(axis=1), dtype=np.int64)
 
 
 class StageIsFull(Exception):
@@ -103,38 +73,36 @@ class StageIsFull(Exception):
 
 @dataclass(frozen=True)
 class Share:
-    """Runs of a strip kind's columns and their places; arrays of shape (runs,)."""
+    """Runs of a strip kind's columns on arrays; arrays of shape (runs,)."""
 
     kind: StripKind
     strip: Ints
     first: Ints
     width: Ints
     array: Ints
-    row: Ints
-    col: Ints
 
 
 def deal_strips(
     problem: Problem,
     stages: list[list[StripKind]],
-    shelves: Shelves,
+    room: Room,
     arrays: int,
     listen: Callable[[int, int], None],
-) -> Mapping:
-    """Give every column of every strip a place. `shelves` must have room for all heights.
+) -> list[Share]:
+    """Give every column of every strip an array. `room` must suffice for every height; it is used up.
 
     `listen` hears how many of how many stages are dealt.
     """
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
-    room = Room(shelves, arrays)
     least = least_stage_cycles(problem, arrays)
-    pieces: list[Pieces] = []
+    dealt: list[Share] = []
     for done, stage in enumerate(_by_choice(stages, durations, least)):
-        shares, room = _deal_stage(stages[stage], durations, room, least[stage])
-        pieces += [_pieces_of(share) for share in shares]
+        shares = _deal_stage(stages[stage], durations, room, least[stage])
+        for share in shares:
+            np.subtract.at(room[share.kind.height], share.array, share.width)
+        dealt += shares
         listen(done + 1, len(stages))
-    placed = Pieces.concatenate(pieces)
-    return Mapping(placed, fire_same_inputs_together(problem, placed))
+    return dealt
 
 
 def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[int]) -> list[int]:
@@ -149,15 +117,12 @@ def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[
     return sorted(range(len(stages)), key=lambda stage: (-pieces(stage), stage))
 
 
-def _deal_stage(
-    kinds: list[StripKind], durations: Durations, room: Room, least_cycles: int
-) -> tuple[list[Share], Room]:
-    """Shares of one stage at the least time at which dealing succeeds, and the room that they leave."""
+def _deal_stage(kinds: list[StripKind], durations: Durations, room: Room, least_cycles: int) -> list[Share]:
+    """Shares of one stage at the least time at which dealing succeeds."""
     cycles, tries = least_cycles, 0
     while True:
-        trial = room.copy({kind.height for kind in kinds})
         try:
-            return _try(kinds, durations, trial, cycles), trial
+            return _try(kinds, durations, room, cycles)
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
@@ -165,19 +130,22 @@ def _deal_stage(
 
 
 def _try(kinds: list[StripKind], durations: Durations, room: Room, cycles: int) -> list[Share]:
-    """Shares with which no array works longer than `cycles`, taken from `room`. Raises StageIsFull."""
-    budget = np.full(room.arrays, cycles, dtype=np.int64)
+    """Shares with which no array works longer than `cycles`. Raises StageIsFull."""
+    trial = {kind.height: room[kind.height].copy() for kind in kinds}
+    budget = np.full(len(next(iter(trial.values()))), cycles, dtype=np.int64)
     shares: list[Share] = []
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
-        share = _one_each(kind, durations, room, budget) or _several_each(kind, durations, room, budget)
+        free = trial[kind.height]
+        share = _one_each(kind, durations, free, budget) or _several_each(kind, durations, free, budget)
         shares.append(share)
+        np.subtract.at(free, share.array, share.width)
         np.subtract.at(budget, share.array, durations.of_columns[kind.height][share.width])
     return shares
 
 
-def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share | None:
+def _one_each(kind: StripKind, durations: Durations, free: Ints, budget: Ints) -> Share | None:
     """Every strip in the fewest pieces that the time allows, one an array; None where arrays are too few."""
-    able = np.minimum(durations.most_columns(kind.height, budget), room.widest(kind.height))
+    able = np.minimum(durations.most_columns(kind.height, budget), free)
     most = min(int(able.max()), kind.cols)
     if most < 1:
         return None
@@ -190,94 +158,59 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    total = room.total(kind.height)[candidates]
-    array = candidates[np.argsort(-total, kind="stable")][: len(width)]
-    row, col = room.take(kind.height, array, width)
-    strip = np.repeat(np.arange(kind.count), pieces)
-    return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, row, col)
+    array = candidates[np.argsort(-free[candidates], kind="stable")][: len(width)]
+    return Share(kind, np.repeat(np.arange(kind.count), pieces), np.tile(edge[:-1], kind.count), width, array)
 
 
-def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, free: Ints, budget: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
     """
-    height, cycles_of = kind.height, durations.of_columns[kind.height]
-    most = durations.most_columns(height, budget)
-    able = np.minimum(most, room.widest(height))
+    cycles_of = durations.of_columns[kind.height]
+    able = np.minimum(durations.most_columns(kind.height, budget), free)
     full = min(int(able.max()), kind.cols)
     if full < 1:
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
-    total = room.total(height)[candidates]
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = candidates[np.argsort(-total, kind="stable")][:fulls]
+    array = candidates[np.argsort(-free[candidates], kind="stable")][:fulls]
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full
-    width = np.full(fulls, full, dtype=np.int64)
-    row, col = room.take(height, array, width)
-    runs = [Share(kind, strip, first, width, array, row, col)]
     left = np.full(kind.count, kind.cols, dtype=np.int64)
     np.subtract.at(left, strip, full)
-    time_left = budget.copy()
+    time_left, free_left = budget.copy(), free.copy()
     time_left[array] -= cycles_of[full]
+    free_left[array] -= full
     rests = sorted(((int(cols), number) for number, cols in enumerate(left) if cols), reverse=True)
-    able = np.minimum(durations.most_columns(height, time_left), room.widest(height))
+    able = np.minimum(durations.most_columns(kind.height, time_left), free_left)
     order = np.argsort(-able, kind="stable")
-    places: list[tuple[int, int, int, int, int, int]] = []
-    shelves, rows, cols = room.left[height], room.row[height], room.next_col[height]
-    for number in order[able[order] > 0].tolist():
-        time = int(time_left[number])
+    order = order[able[order] > 0]
+    table = cycles_of.tolist()
+    runs: list[tuple[int, int, int, int]] = []
+    for number, time, columns in zip(
+        order.tolist(), time_left[order].tolist(), free_left[order].tolist(), strict=True
+    ):
         while rests:
-            shelf = shelves[number]
-            run = min(rests[-1][0], int(np.searchsorted(cycles_of, time, "right")) - 1)
-            run = min(run, int(shelf.max()))
+            remaining, which = rests[-1]
+            run = min(remaining, columns, bisect_right(table, time) - 1)
             if run < 1:
                 break
-            at = int(np.where(shelf >= run, shelf, np.iinfo(np.int64).max).argmin())
-            remaining, which = rests.pop()
-            places.append(
-                (which, kind.cols - remaining, run, number, int(rows[number, at]), int(cols[number, at]))
-            )
-            shelves[number, at] -= run
-            cols[number, at] += run
-            time -= int(cycles_of[run])
+            runs.append((which, kind.cols - remaining, run, number))
+            columns -= run
+            time -= table[run]
+            rests.pop()
             if remaining > run:
                 rests.append((remaining - run, which))
         if not rests:
             break
     if rests:
         raise StageIsFull
-    runs.append(Share(kind, *np.array(places, dtype=np.int64).reshape(-1, 6).T))
-    return _joined(runs)
-
-
-def _joined(runs: list[Share]) -> Share:
-    """Several shares of one kind as one."""
-    names = ("strip", "first", "width", "array", "row", "col")
-    return Share(runs[0].kind, *(np.concatenate([getattr(run, name) for run in runs]) for name in names))
-
-
-def _pieces_of(share: Share) -> Pieces:
-    """A run of a strip may reach over several blocks that read the same input: one piece for each."""
-    kind = share.kind
-    parts: list[Pieces] = []
-    for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
-        low = np.maximum(share.first, begin)
-        high = np.minimum(share.first + share.width, end)
-        index = np.flatnonzero(high > low)
-        low, high = low[index], high[index]
-        parts.append(
-            Pieces(
-                factor=np.full(len(index), factor, dtype=np.int64),
-                block=share.strip[index],
-                row0=np.full(len(index), kind.row0, dtype=np.int64),
-                rows=np.full(len(index), kind.height, dtype=np.int64),
-                col0=low - begin,
-                cols=high - low,
-                array=share.array[index],
-                array_row=share.row[index],
-                array_col=share.col[index] + low - share.first[index],
-            )
-        )
-    return Pieces.concatenate(parts)
+    more = np.array(runs, dtype=np.int64).reshape(-1, 4).T
+    return Share(
+        kind,
+        np.concatenate([strip, more[0]]),
+        np.concatenate([first, more[1]]),
+        np.concatenate([np.full(fulls, full, dtype=np.int64), more[2]]),
+        np.concatenate([array, more[3]]),
+    )

@@ -1,5 +1,4 @@
-"""Small problems solved to a proof: one model of placement and schedule together, minimised in the order
-asked.
+"""Small problems solved to a proof: placement and schedule as one model, minimised in the order asked.
 
 The answer is measured again by the schedule and the cost model; what they find must be what the model claims.
 """
@@ -35,14 +34,16 @@ Progress = Callable[[str, int, int], None]
 
 METRICS = ("arrays", "latency")
 
+COMPLETION_TIME = 10.0
+"""Deterministic time to work out all variables from given decisions: propagation only, a small part of it."""
+
 
 @dataclass(frozen=True)
 class ExactResult:
     """A mapping, if one was found, and what is proven.
 
-    `optimal`: each metric of the objective is least, given those before it; `feasible`: legal, not all of
-    that proven; `infeasible`: proven that no mapping exists; `unknown`: the time ran out before any was
-    found.
+    `optimal`: each metric of the objective is least, given those before it. `feasible`: legal, not all of
+    that proven. `infeasible`: no mapping exists. `unknown`: the time ran out before any was found.
     """
 
     status: Status
@@ -74,9 +75,8 @@ def solve_exact(
 ) -> ExactResult:
     """Minimise `objective`, a list of `arrays` and `latency` (cycles of a token pass), the first first.
 
-    `hint` may be any mapping of the problem; what of it is no help or not legal is ignored. With one worker
-    the same seed gives the same answer. Raises ValueError for a problem that `can_solve_exactly` refuses
-    and for other objectives.
+    `hint` may be any mapping of the problem, legal or not. With one worker equal seeds give equal answers.
+    Raises ValueError for a problem that `can_solve_exactly` refuses and for other objectives.
     """
     reason = why_not_exact(problem)
     if reason is not None:
@@ -105,8 +105,10 @@ def solve_exact(
 
 def _uncut(problem: Problem) -> Problem | None:
     """The problem without cuts, where there were some to make and none must be."""
+    if problem.cut == "none" or int(problem.table.block_cols.max()) == 1:
+        return None
     uncut = replace(problem, cut="none")
-    return uncut if problem.cut == "columns" and why_not_exact(uncut) is None else None
+    return uncut if why_not_exact(uncut) is None else None
 
 
 @dataclass
@@ -181,7 +183,7 @@ class _Search:
     def _minimise(
         self, variables: Variables, metric: str, answers: list[Answer]
     ) -> tuple[Answer, int] | Status:
-        """The best answer, at least as good as those of `answers` that the model allows, and a lower bound."""
+        """The best answer, no worse than any of `answers` that the model allows, and a lower bound."""
         constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
         found: list[tuple[int, int, Answer]] = []
@@ -207,10 +209,10 @@ class _Search:
             found.append((measure(self.instance, answer)[METRICS.index(metric)], len(answers), answer))
         if not found:
             return "unknown"
-        return min(found)[2], constant + max(0, math.ceil(solver.best_objective_bound - 1e-6))
+        return min(found)[2], constant + _whole(solver.best_objective_bound)
 
     def _all_values(self, variables: Variables, answer: Answer) -> list[int] | None:
-        """Values of all variables under `answer`: the solver wants whole hints. None where the model forbids it."""
+        """Values of all variables under `answer`, as hints must be whole; None where the model forbids it."""
         if count_arrays(answer) > variables.arrays:
             return None
         answer = canonical(self.instance, answer)
@@ -221,7 +223,7 @@ class _Search:
         decided += zip(variables.col, answer.col, strict=True)
         for variable, value in decided:
             trial.add(trial.get_int_var_from_proto_index(variable.index) == value)
-        solver = self._solver(self.budget)
+        solver = self._solver(COMPLETION_TIME)
         if solver.solve(trial) != cp_model.OPTIMAL:
             return None
         return list(solver.response_proto.solution)
@@ -242,8 +244,13 @@ class _Report(cp_model.CpSolverSolutionCallback):
         self._metric, self._constant, self._progress = metric, constant, progress
 
     def on_solution_callback(self) -> None:
-        lower = max(0, math.ceil(self.best_objective_bound - 1e-6))
-        self._progress(self._metric, round(self.objective_value) + self._constant, lower + self._constant)
+        value, lower = round(self.objective_value), _whole(self.best_objective_bound)
+        self._progress(self._metric, value + self._constant, lower + self._constant)
+
+
+def _whole(bound: float) -> int:
+    """A lower bound of an integer that is not negative; the solver's may be fractional, or none at all."""
+    return max(0, math.ceil(bound - 1e-6)) if math.isfinite(bound) else 0
 
 
 def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:

@@ -1,4 +1,4 @@
-"""Answers of the exact solver on its grid: a first one, from and to a mapping, measured, in canonical order."""
+"""Answers of the exact solver on its grid: the first, from and to a mapping, measured, in canonical order."""
 
 from __future__ import annotations
 
@@ -145,8 +145,7 @@ def _is_placement(instance: Instance, answer: Answer) -> bool:
 def canonical(instance: Instance, answer: Answer) -> Answer:
     """The same answer, renumbered until the model's symmetry rules hold.
 
-    Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it, so it
-    ends.
+    Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it: it ends.
     """
     items = instance.items
     by_input: dict[object, list[int]] = defaultdict(list)

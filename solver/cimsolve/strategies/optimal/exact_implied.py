@@ -28,9 +28,8 @@ def columns_hold_their_rows(v: Variables) -> None:
 def stages_hold_their_work(v: Variables) -> None:
     """All cycles of a stage fit its time on all arrays; an activation takes `base` and a share for each item.
 
-    With base = cycles of no column and share(h) = min over n >= h and columns c of (cycles(n, c) - base) /
-    c, an activation of n rows takes base + share(n) * c or more, and share(n) >= share(h) for each of its
-    items.
+    base = cycles of no column, share(h) = min over n >= h and columns c of (cycles(n, c) - base) / c: an
+    activation of n rows takes base + share(n) * c or more, and share(n) >= share(h) for each of its items.
     """
     scale = 1000
     instance = v.instance
@@ -59,10 +58,9 @@ def stages_hold_their_work(v: Variables) -> None:
 
 
 def activations_fit_their_array(v: Variables) -> None:
-    """Inputs without a common element drive rows of their own (S2), items fired together read columns of
-    their own.
+    """The heights of an activation's inputs sum to at most R, the widths of its items to at most L.
 
-    So the heights of an activation's inputs sum to at most R, and its items' widths to at most L.
+    Inputs without a common element drive different rows (S2), items fired together other columns (S3).
     """
     by_input: dict[tuple[int, int, int], list[int]] = {}
     for i, item in v.items():
@@ -86,15 +84,14 @@ def activations_fit_their_array(v: Variables) -> None:
 
 
 def merging_needs_empty_cells(v: Variables) -> None:
-    """Items i, j of one activation in rows of their own leave h_i * w_j + h_j * w_i cells of the array
-    empty (S3).
+    """Items i, j of one activation, in rows of their own, leave h_i * w_j + h_j * w_i cells empty (S3).
 
     Seen from its leader l, an activation leaves h_l * w_j empty for each item j in other rows.
     """
     instance = v.instance
     cells = instance.rows * instance.cols
     areas = [item.height * item.width for _, item in v.items()]
-    most_free = v.arrays * cells - sum(areas)
+    most_free = max(0, v.arrays * cells - sum(areas))
     free = [
         v.model.new_int_var(0, min(cells, most_free), f"empty cells of array {a}") for a in range(v.arrays)
     ]

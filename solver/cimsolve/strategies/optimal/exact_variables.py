@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Variables:
-    """The model and its variables; i, j are items, l an item that leads an activation, a an array, s a stage."""
+    """The model and its variables; i, j are items, l one that leads an activation, a an array, s a stage."""
 
     instance: Instance
     model: cp_model.CpModel

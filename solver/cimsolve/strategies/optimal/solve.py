@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cimsolve.bounds import BOUND_OF_OBJECTIVE, most_arrays
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.errors import InfeasibleError
 from cimsolve.mapping import Mapping
-from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
+from cimsolve.packing.columns import balanced_layout
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.densemap import map_densemap
-from cimsolve.strategies.optimal.deal import columns_per_step, deal_strips
+from cimsolve.strategies.optimal.deal import deal_strips, pattern_steps
+from cimsolve.strategies.optimal.lay_out import lay_out, room_of
 from cimsolve.strategies.optimal.strips import densest_strips
 from cimsolve.strategies.search import Answer, Event, Search
 from cimsolve.strategies.sparsemap import map_sparsemap
@@ -116,23 +117,10 @@ def _spread_columns(problem: Problem, search: Search, arrays: int) -> Mapping:
     def listen(done: int, total: int) -> None:
         search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays, packing.lower))
 
-    layout = _layout(packing, max(arrays, packing.arrays), columns_per_step(problem))
-    return deal_strips(problem, stages, layout, max(arrays, packing.arrays), listen)
-
-
-def _layout(packing: ColumnPacking, arrays: int, step: int) -> Shelves:
-    """Shelves whose widths are whole converter steps where that fits, so that pieces of such widths fill them."""
-    while step > 1:
-        cols = packing.cols // step
-        multiplicity = -(-packing.multiplicity // step)
-        if packing.cols % step == 0 and multiplicity.sum() <= arrays * cols:
-            coarse = replace(
-                packing, cols=cols, multiplicity=multiplicity, columns=int(multiplicity.sum()), arrays=arrays
-            )
-            shelves = balanced_layout(coarse, arrays)
-            return replace(shelves, col=shelves.col * step, width=shelves.width * step)
-        step //= 2
-    return balanced_layout(packing, arrays)
+    number = max(arrays, packing.arrays)
+    steps = pattern_steps(problem, stages, packing, number)
+    shelves = balanced_layout(packing, number, steps=steps)
+    return lay_out(problem, deal_strips(problem, stages, room_of(shelves, number), number, listen), shelves)
 
 
 def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:

@@ -1,0 +1,128 @@
+"""From shares to places: which shelf of its array every run lies on, and what fires together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cimsolve.arrays import Ints, running_offsets
+from cimsolve.mapping import Mapping, Pieces
+from cimsolve.packing.columns import Shelves
+from cimsolve.problem import Problem
+from cimsolve.strategies.common import fire_same_inputs_together
+from cimsolve.strategies.optimal.deal import Room, Share
+from cimsolve.strategies.optimal.strips import StripKind
+
+
+def room_of(shelves: Shelves, arrays: int) -> Room:
+    """Free columns per height and array."""
+    room: Room = {}
+    for height in np.unique(shelves.height).tolist():
+        mine = shelves.height == height
+        room[height] = np.zeros(arrays, dtype=np.int64)
+        np.add.at(room[height], shelves.array[mine], shelves.width[mine])
+    return room
+
+
+def lay_out(problem: Problem, shares: list[Share], shelves: Shelves) -> Mapping:
+    """Places for all runs. Raises nothing: what fits on no shelf whole is cut over several."""
+    pieces: list[Pieces] = []
+    for height in np.unique(shelves.height).tolist():
+        mine = [share for share in shares if share.kind.height == height]
+        if mine:
+            pieces += _lay_out_height(mine, shelves, height)
+    placed = Pieces.concatenate(pieces)
+    return Mapping(placed, fire_same_inputs_together(problem, placed))
+
+
+def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[Pieces]:
+    owner = np.repeat(np.arange(len(shares)), [len(share.width) for share in shares])
+    index = np.concatenate([np.arange(len(share.width)) for share in shares])
+    width = np.concatenate([share.width for share in shares])
+    array = np.concatenate([share.array for share in shares])
+    run, part, shelf, col = _best_fit(array, width, shelves, np.flatnonzero(shelves.height == height))
+    pieces = []
+    order = np.argsort(owner[run], kind="stable")
+    edges = np.searchsorted(owner[run][order], np.arange(len(shares) + 1))
+    taken = running_offsets(run, part)
+    for number, share in enumerate(shares):
+        own = order[edges[number] : edges[number + 1]]
+        at = index[run[own]]
+        pieces.append(
+            _pieces_of(
+                share.kind,
+                share.strip[at],
+                share.first[at] + taken[own],
+                part[own],
+                share.array[at],
+                shelves.row[shelf[own]],
+                col[own],
+            )
+        )
+    return pieces
+
+
+def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Best-fit decreasing on all arrays at once: the k-th widest run of every array in round k.
+
+    `mine` are the shelves to use, sorted by array. Returns (run, width, shelf, column) of each part, sorted by run;
+    a run that fits nowhere whole comes in several parts.
+    """
+    arrays = int(shelves.array[mine].max()) + 1
+    first = np.searchsorted(shelves.array[mine], np.arange(arrays + 1))
+    most = int(np.diff(first).max())
+    left = np.zeros((arrays, most), dtype=np.int64)
+    slot = np.arange(len(mine)) - first[shelves.array[mine]]
+    left[shelves.array[mine], slot] = shelves.width[mine]
+    order = np.lexsort((-width, array))
+    rank = running_offsets(array[order], np.ones(len(order), dtype=np.int64))
+    by_round = order[np.argsort(rank, kind="stable")]
+    edges = np.searchsorted(np.sort(rank), np.arange(int(rank.max()) + 2))
+    full = np.iinfo(np.int64).max
+    found: list[tuple[Ints, Ints, Ints, Ints]] = []
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        run = by_round[begin:end]
+        need = width[run]
+        while len(run):
+            here = left[array[run]]
+            fits = here >= need[:, None]
+            # What fits nowhere whole takes the widest rest, and comes again with what remains.
+            choice = np.where(
+                fits.any(axis=1), np.where(fits, here, full).argmin(axis=1), here.argmax(axis=1)
+            )
+            room = here[np.arange(len(run)), choice]
+            part = np.minimum(need, room)
+            shelf = mine[first[array[run]] + choice]
+            found.append((run, part, shelf, shelves.col[shelf] + shelves.width[shelf] - room))
+            left[array[run], choice] -= part
+            need = need - part
+            run, need = run[need > 0], need[need > 0]
+    run, part, shelf, col = (np.concatenate(column) for column in zip(*found, strict=True))
+    by_run = np.argsort(run, kind="stable")
+    return run[by_run], part[by_run], shelf[by_run], col[by_run]
+
+
+def _pieces_of(
+    kind: StripKind, strip: Ints, first: Ints, width: Ints, array: Ints, row: Ints, col: Ints
+) -> Pieces:
+    """A run of a strip may reach over several blocks that read the same input: one piece for each."""
+    parts: list[Pieces] = []
+    for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
+        low = np.maximum(first, begin)
+        high = np.minimum(first + width, end)
+        index = np.flatnonzero(high > low)
+        low, high = low[index], high[index]
+        count = len(index)
+        parts.append(
+            Pieces(
+                factor=np.full(count, factor, dtype=np.int64),
+                block=strip[index],
+                row0=np.full(count, kind.row0, dtype=np.int64),
+                rows=np.full(count, kind.height, dtype=np.int64),
+                col0=low - begin,
+                cols=high - low,
+                array=array[index],
+                array_row=row[index],
+                array_col=col[index] + low - first[index],
+            )
+        )
+    return Pieces.concatenate(parts)

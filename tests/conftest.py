@@ -1,0 +1,22 @@
+"""What every test runs under: quiet BLAS threads, and slow tests only when asked for by mark."""
+
+from __future__ import annotations
+
+import os
+
+# Threads of OpenBLAS spin: on small products beside another busy process they cost up to 40 times the time.
+# numpy reads this when it is first imported, which is after this file.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+
+ON_REQUEST = ("slow", "weights")
+"""Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr:
+        return
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in ON_REQUEST)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

@@ -1,0 +1,177 @@
+"""The Python API: the same job as the command line, in a few lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import cimsolve
+from cimsolve import api, run
+from cimsolve.check import CheckReport, Violation
+from cimsolve.strategies import Event
+from cimsolve.structure import Structure
+
+LINEARS = {
+    "model_type": "linears",
+    "context": 16,
+    "steps": [
+        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
+        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
+    ],
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A folder with a model of three linears."""
+    (tmp_path / "config.json").write_text(json.dumps(LINEARS))
+    return tmp_path
+
+
+def test_a_few_lines_suffice() -> None:
+    solution = cimsolve.map_model("minilm-l6", "paper256")
+    assert solution.header.metrics["latency_ns"] > 0
+    assert solution.header.strategy == "optimal"
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, cimsolve; cimsolve.__version__, cimsolve.InputError, dir(cimsolve); "
+        "print({'numpy', 'pydantic', 'ortools', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in cimsolve.__all__:
+        assert getattr(cimsolve, name) is not None
+        assert name in dir(cimsolve)
+    assert cimsolve.map_model is api.map_model
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'beauty'"):
+        cimsolve.beauty  # noqa: B018
+
+
+def test_map_check_simulate_write_read(tiny: Path) -> None:
+    solution = cimsolve.map_model(tiny, "rram256", strategy="spread")
+    report = cimsolve.check_solution(solution)
+    assert report.passed
+    simulation = cimsolve.simulate_solution(solution, layers=[0], vectors=2)
+    assert simulation.passed
+    assert simulation.exact
+    (path,) = cimsolve.write_solution(solution, tiny / "solution.json")
+    again = cimsolve.read_solution(path)
+    assert again.header.metrics == solution.header.metrics
+    assert cimsolve.check_solution(path).passed
+    assert cimsolve.simulate_solution(str(path)).layers == (0, 1)
+
+
+def test_loaded_parts_may_be_used_again(tiny: Path) -> None:
+    model = cimsolve.load_model(tiny, tokens=8)
+    hardware = cimsolve.load_hardware("paper256")
+    problem = cimsolve.make_problem(model, hardware, structure="dense", max_arrays=7, cut="none")
+    assert (problem.model.tokens, problem.array_limit, problem.cut) == (8, 7, "none")
+    solution = cimsolve.map_model(model, hardware, strategy="linear", tokens=8)
+    assert solution.header.options.tokens == 8
+
+
+@pytest.mark.parametrize("structure", ["2,2,1", ["dense", "*=2,2,1"], {"a.query": Structure.monarch(2, 2)}])
+def test_structures(tiny: Path, structure: api.Structures) -> None:
+    if isinstance(structure, dict):
+        structure = {**structure, "a.key": Structure.dense(), "b.out": Structure.dense()}
+    problem = cimsolve.make_problem(tiny, "paper256", structure=structure)
+    assert str(problem.structures["a.query"]) == "2,2,1"
+
+
+def test_options_reach_the_answer(tiny: Path) -> None:
+    events: list[Event] = []
+    solution = cimsolve.map_model(
+        tiny,
+        "paper256",
+        objective=["latency"],
+        max_arrays=3,
+        seed=5,
+        time_limit_s=10,
+        listen=events.append,
+    )
+    header = solution.header
+    assert (header.objective, header.options.max_arrays, header.seed) == (["latency"], 3, 5)
+    assert events
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"strategy": "optimum"}, "did you mean optimal?"),
+        ({"objective": ["latnecy"]}, "did you mean latency?"),
+        ({"objective": []}, "expected one or more names"),
+        ({"objective": ["arrays", "arrays"]}, "each once"),
+        ({"seed": -1}, "seed = -1"),
+        ({"workers": 0}, "workers = 0"),
+        ({"time_limit_s": 0}, "time_limit_s = 0"),
+        ({"time_limit_s": float("nan")}, "time_limit_s = nan"),
+        ({"structure": "3,3,1"}, "does not divide"),
+        ({"structure": {"nobody": Structure.dense()}}, "'nobody' is no linear"),
+        ({"max_arrays": 0}, "0"),
+        ({"tokens": 17}, "more than the model's context"),
+        ({"cut": "rows"}, "rows"),
+    ],
+)
+def test_bad_questions_are_input_errors(tiny: Path, options: dict[str, object], part: str) -> None:
+    with pytest.raises(cimsolve.InputError, match=r".") as caught:
+        cimsolve.map_model(tiny, "paper256", **options)  # type: ignore[arg-type]
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loaded_model_keeps_its_tokens(tiny: Path) -> None:
+    with pytest.raises(cimsolve.InputError, match="loaded for 16"):
+        cimsolve.make_problem(cimsolve.load_model(tiny), "paper256", tokens=8)
+
+
+def test_no_room_is_infeasible() -> None:
+    with pytest.raises(cimsolve.InfeasibleError, match="11"):
+        cimsolve.map_model("minilm-l6", "paper256", max_arrays=3)
+
+
+def test_a_wrong_answer_is_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = CheckReport((Violation("P1", "a hole"),))
+    monkeypatch.setattr(run, "check_solution", lambda *_: failed)
+    with pytest.raises(cimsolve.CheckError, match="P1: a hole; report this bug"):
+        cimsolve.map_model(tiny, "paper256", strategy="spread")
+
+
+def test_weights_beside_a_config(tiny: Path) -> None:
+    model = cimsolve.load_model(tiny)
+    assert api.weights_beside(model, "bert-large") is None
+    assert api.weights_beside(model, tiny) is None
+    random = np.random.default_rng(0)
+    sizes = {"a.query": (16, 16), "a.key": (16, 16), "b.out": (64, 16)}
+    stored = {name: random.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
+    save_file({f"{name}.weight": value for name, value in stored.items()}, tiny / "model.safetensors")
+    weights = api.weights_beside(model, tiny)
+    assert weights is not None
+    assert list(weights) == list(sizes)
+    assert (len(weights), "a.key" in weights, "a" in weights) == (3, True, False)
+    np.testing.assert_array_equal(weights["b.out"], stored["b.out"].T.astype(np.float64))
+    solution = cimsolve.map_model(model, "rram256", strategy="linear")
+    report = cimsolve.simulate_solution(solution, weights=weights)
+    assert report.exact
+    assert set(report.weight_scales) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("shape", [(16, 8), (16, 16, 1), (8, 16)])
+def test_weights_of_another_shape_are_refused_when_opened(tiny: Path, shape: tuple[int, ...]) -> None:
+    tensors = {name: np.zeros((16, 16), dtype=np.float32) for name in ("a.query.weight", "a.key.weight")}
+    save_file({**tensors, "b.out.weight": np.zeros(shape, dtype=np.float32)}, tiny / "model.safetensors")
+    with pytest.raises(cimsolve.InputError, match=r"b\.out\.weight has shape"):
+        api.weights_beside(cimsolve.load_model(tiny), tiny)

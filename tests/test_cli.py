@@ -1,0 +1,804 @@
+"""The command line as a user meets it: in process, on small models, with every option and every exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hardware_specs import spec
+from safetensors.numpy import save_file
+
+from cimsolve import run as run_module
+from cimsolve.__main__ import main
+from cimsolve.check import CheckReport, Violation
+from cimsolve.cli import arguments, solve_command
+from cimsolve.cli.arguments import ProjectOptions, SolveOptions, parse_arguments
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.problem import CUTS, Problem
+from cimsolve.simulate import SimulationReport
+from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, RULES, STRATEGIES, Answer, Event, Search
+
+TINY = {
+    "model_type": "linears",
+    "context": 16,
+    "steps": [
+        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
+        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
+    ],
+}
+TINY_RUN = ["--model", "tiny.json", "--hw", "paper256"]
+ONE = ["--strategy", "spread"]
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    Path("tiny.json").write_text(json.dumps(TINY))
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*argv: str) -> Result:
+        code = main(list(argv))
+        out, err = capsys.readouterr()
+        return Result(code, out, err)
+
+    return call
+
+
+def written() -> list[str]:
+    return sorted(path.name for path in Path("results").glob("*")) if Path("results").exists() else []
+
+
+def header(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("results", name).read_text())
+    return found
+
+
+def refused(result: Result, code: int, *parts: str) -> None:
+    """One line on stderr, no traceback, nothing on stdout, nothing written."""
+    assert result.code == code, result
+    assert result.err.startswith("cimsolve: error: ")
+    assert result.err.count("\n") == 1
+    assert result.err.endswith("\n")
+    for part in parts:
+        assert part in result.err
+    assert result.out == ""
+    assert not Path("results").exists()
+
+
+def hardware_file(**changes: Any) -> str:
+    Path("chip.json").write_text(json.dumps(spec("paper256", **changes)))
+    return "chip.json"
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, name: str, strategy: Callable[..., Answer]) -> None:
+    monkeypatch.setitem(run_module.STRATEGIES, name, strategy)  # type: ignore[arg-type]
+
+
+# Arguments
+
+
+def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
+    assert tuple(STRATEGIES) == arguments.STRATEGY_NAMES
+    assert OBJECTIVES == arguments.OBJECTIVE_NAMES
+    assert DEFAULT_OBJECTIVE == arguments.DEFAULT_OBJECTIVE
+    assert CUTS == arguments.CUT_NAMES
+
+
+def test_defaults_are_the_main_job() -> None:
+    options = parse_arguments([])
+    assert isinstance(options, SolveOptions)
+    assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
+    assert options.strategies == tuple(STRATEGIES)
+    assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
+
+
+def test_strategies_may_be_repeated_or_listed() -> None:
+    options = parse_arguments(
+        ["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"]
+    )
+    assert isinstance(options, SolveOptions)
+    assert options.strategies == ("optimal", "linear", "spread")
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--sed", "3"], ["--sed: there is no such option; did you mean --seed?"]),
+        (["chek", "x.json"], ["chek: there is no such command; did you mean check?"]),
+        (["rram256.json"], ["rram256.json: there is no such command"]),
+        (["--hw"], ["--hw: expected one argument"]),
+        (["--strategy", "spred"], ["'spred': there is no such strategy; did you mean spread?", "densemap"]),
+        (["--strategy", "spread,"], ["'': there is no such strategy"]),
+        (["--strategy", "spread,spread"], ["expected each strategy once"]),
+        (["--objective", "latnecy"], ["'latnecy': there is no such objective; did you mean latency?"]),
+        (["--cut", "rows"], ["'rows': expected one of none, columns, both"]),
+        (["--simulate", "al"], ["'al': expected one of layer, all, none; did you mean all?"]),
+        (["--max-arrays", "0"], ["--max-arrays: '0': expected a whole number from 1"]),
+        (["--max-arrays", "-3"], ["'-3': expected a whole number"]),
+        (["--max-arrays", "1e3"], ["'1e3': expected a whole number"]),
+        (["--max-arrays", "9" * 30], ["expected a whole number"]),
+        (["--tokens", "0"], ["--tokens: '0'"]),
+        (["--tokens", "1_0"], ["'1_0'"]),
+        (["--adcs", "0"], ["--adcs: '0'"]),
+        (["--adcs", "four"], ["'four'"]),
+        (["--seed", "-1"], ["--seed: '-1'"]),
+        (["--seed", str(2**31)], ["--seed"]),
+        (["--workers", "0"], ["--workers: '0'"]),
+        (["--workers", "٣"], ["expected a whole number"]),
+        (["--time-limit", "0"], ["--time-limit: '0': expected a number of seconds"]),
+        (["--time-limit", "nan"], ["'nan'"]),
+        (["--time-limit", "inf"], ["'inf'"]),
+        (["--time-limit", "-1"], ["'-1'"]),
+        (["--time-limit", "soon"], ["'soon'"]),
+        (["--set", "array.rows"], ["'array.rows': expected KEY=VALUE"]),
+        (["--set", "=3"], ["expected KEY=VALUE"]),
+        (["--set", "a=1", "--set", "a=2"], ["a is set to 1 and to 2: expected one value"]),
+        (["--adcs", "4", "--set", "adc.per_array=8"], ["adc.per_array is set to 4 and to 8"]),
+        (["-q", "-v"], ["not allowed with"]),
+        (["--sed\n3"], ["--sed\\n3"]),
+        (["check"], ["FILE", "see cimsolve check --help"]),
+        (["check", "--strategy", "x"], ["--strategy: there is no such option"]),
+        (["list", "--all"], ["--all", "see cimsolve list --help"]),
+        (["project"], ["--model", "see cimsolve project --help"]),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: list[str]) -> None:
+    refused(cli(*argv), 2, *parts)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["check", "--help"], ["list", "-h"], ["project", "-h"]])
+def test_help_exits_0(cli: Cli, argv: list[str]) -> None:
+    result = cli(*argv)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("usage: cimsolve")
+
+
+def test_help_tells_the_exit_codes(cli: Cli) -> None:
+    out = cli("--help").out
+    assert "exit codes:" in out
+    assert "130" in out
+
+
+def test_version(cli: Cli) -> None:
+    import cimsolve
+
+    assert cli("--version") == Result(0, f"cimsolve {cimsolve.__version__}\n", "")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["--strategy", "spred"], ["check"], ["chek"]])
+def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
+    code = (
+        "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
+        "heavy = {'numpy', 'pydantic', 'ortools', 'rich', 'scipy', 'networkx'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if argv[0] in ("--help", "--version") else 2), done.stderr
+    assert "imported" not in done.stderr
+
+
+# A run
+
+
+def test_all_strategies_are_checked_simulated_and_written(cli: Cli) -> None:
+    result = cli(*TINY_RUN)
+    assert (result.code, result.err) == (0, "")
+    assert written() == sorted(f"tiny--paper256--{name}.json" for name in STRATEGIES)
+    for name in STRATEGIES:
+        assert name in result.out
+    assert "FAILED" not in result.out
+    assert "whatever is not listed" in result.out
+    assert cli("check", *(str(path) for path in Path("results").glob("*.json"))).code == 0
+
+
+def test_optimal_is_never_worse_than_the_best_rule(cli: Cli) -> None:
+    found = json.loads(cli(*TINY_RUN, "--json").out)["strategies"]
+    keys = {name: (one["metrics"]["arrays"], one["metrics"]["latency_cycles"]) for name, one in found.items()}
+    assert keys["optimal"] <= min(keys[name] for name in RULES if name != "linear")
+
+
+def test_json_is_one_object_and_nothing_else(cli: Cli) -> None:
+    result = cli(*TINY_RUN, "--json")
+    assert result.err == ""
+    found = json.loads(result.out)
+    assert found["format"] == "cimsolve-run/1"
+    assert found["exit_code"] == result.code == 0
+    assert found["question"]["model"] == "tiny"
+    assert list(found["strategies"]) == list(STRATEGIES)
+    for name, one in found["strategies"].items():
+        assert one["state"] == "solved"
+        assert (
+            one["check"] == {"passed": True, "violations": [], "unverified_bounds": []} or name == "optimal"
+        )
+        assert one["simulation"]["passed"] is True
+        assert one["metrics"]["arrays"] >= one["bounds"]["arrays"]["lower"]
+        assert one["status"] in {"optimal", "feasible"}
+        assert all(Path(path).exists() for path in one["files"])
+
+
+def test_the_printed_command_gives_the_same_again(cli: Cli) -> None:
+    first = json.loads(cli(*TINY_RUN, *ONE, "--adcs", "4", "--structure", "*.out=dense", "--json").out)
+    words = shlex.split(first["command"])
+    assert words[0] == "cimsolve"
+    again = json.loads(cli(*words[1:], "--json").out)
+    assert again["strategies"]["spread"]["metrics"] == first["strategies"]["spread"]["metrics"]
+    assert again["command"] == first["command"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "key", "value"),
+    [
+        (["--adcs", "4"], "tiny--paper256-adcs4--spread.json", "hw.adc.per_array", 4),
+        (
+            ["--set", "array.rows=64", "--set", "array.cols=64"],
+            "tiny--paper256-array.rows64-array.cols64--spread.json",
+            "hw.array.rows",
+            64,
+        ),
+        (["--tokens", "8"], "tiny-tokens8--paper256--spread.json", "options.tokens", 8),
+        (["--max-arrays", "9"], "tiny--paper256--spread-max9.json", "options.max_arrays", 9),
+        (["--cut", "none"], "tiny--paper256--spread-cut-none.json", "options.cut", "none"),
+        (
+            ["--objective", "latency"],
+            "tiny--paper256--spread-latency.json",
+            "objective",
+            ["latency"],
+        ),
+        (["--structure", "dense"], "tiny-dense--paper256--spread.json", "structure", {"a.query": "dense"}),
+        (["--structure", "2,2,1"], "tiny-2,2,1--paper256--spread.json", "structure", {"b.out": "2,2,1"}),
+        (["--seed", "7"], "tiny--paper256--spread-seed7.json", "seed", 7),
+        (["--workers", "2", "--time-limit", "5.5"], "tiny--paper256--spread.json", "seed", 0),
+        (["-v"], "tiny--paper256--spread.json", "strategy", "spread"),
+    ],
+)
+def test_options_reach_the_question_and_the_file_name(
+    cli: Cli, argv: list[str], name: str, key: str, value: Any
+) -> None:
+    result = cli(*TINY_RUN, *ONE, *argv)
+    assert (result.code, result.err) == (0, "")
+    assert written() == [name]
+    found: Any = header(name)
+    for part in key.split("."):
+        found = found[part]
+    if isinstance(value, dict):
+        found = {name: found[name] for name in value}
+    assert found == value
+
+
+def test_per_linear_structures(cli: Cli) -> None:
+    argv = ["--structure", "dense", "--structure", "*.query=lowrank:2"]
+    assert cli(*TINY_RUN, *ONE, *argv).code == 0
+    (name,) = written()
+    assert header(name)["structure"] == {"a.query": "1,1,2", "a.key": "dense", "b.out": "dense"}
+
+
+def test_search_options_reach_the_search(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Search] = []
+
+    def look(problem: Problem, search: Search) -> Answer:
+        seen.append(search)
+        return RULES["spread"](problem, search)
+
+    answer_with(monkeypatch, "spread", look)
+    argv = ["--time-limit", "5.5", "--workers", "2", "--seed", "3", "--objective", "energy,area"]
+    assert cli(*TINY_RUN, *ONE, *argv).code == 0
+    assert (seen[0].time_limit_s, seen[0].workers, seen[0].seed) == (5.5, 2, 3)
+    assert seen[0].objective == ("energy", "area")
+
+
+def test_out_is_made_and_used(cli: Cli, tmp_path: Path) -> None:
+    assert cli(*TINY_RUN, *ONE, "--out", "deep/er").code == 0
+    assert (tmp_path / "deep/er/tiny--paper256--spread.json").is_file()
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(("what", "layers"), [("layer", [0]), ("all", [0, 1])])
+def test_simulated_layers(cli: Cli, what: str, layers: list[int]) -> None:
+    found = json.loads(cli(*TINY_RUN, *ONE, "--simulate", what, "--json").out)
+    assert found["strategies"]["spread"]["simulation"]["layers"] == layers
+
+
+def test_simulate_none(cli: Cli) -> None:
+    found = json.loads(cli(*TINY_RUN, *ONE, "--simulate", "none", "--json").out)
+    assert found["strategies"]["spread"]["simulation"] == {"passed": None, "reason": "not asked"}
+    assert "not asked" in cli(*TINY_RUN, *ONE, "--simulate", "none").out
+
+
+def test_sums_that_no_float_holds_are_reported_as_not_simulated(cli: Cli) -> None:
+    wide = ["--set", "input.bits=32", "--set", "weight.bits=32"]
+    result = cli(*TINY_RUN, *ONE, *wide)
+    assert result.code == 0
+    assert "not possible" in result.out
+    assert "not exact" in result.out
+
+
+def test_real_model_by_name(cli: Cli) -> None:
+    result = cli("--model", "minilm-l6", "--hw", "paper256.json", "--strategy", "linear,spread")
+    assert result.code == 0
+    assert written() == ["minilm-l6--paper256--linear.json", "minilm-l6--paper256--spread.json"]
+
+
+def test_names_that_no_file_can_bear(cli: Cli, tmp_path: Path) -> None:
+    odd = hardware_file(name="a/b -- c")
+    assert cli("--model", "tiny.json", "--hw", odd, *ONE).code == 0
+    (name,) = written()
+    assert name.startswith("tiny--a_b_-_c~")
+
+
+def test_file_names_of_different_questions_differ() -> None:
+    texts = ["*.query=dense", "?.query=dense", "x" * 100, "x" * 101, "a--b", "a-b", ""]
+    names = [solve_command.plain_name(text) for text in texts]
+    assert len(set(names)) == len(names)
+    assert all("/" not in name and "--" not in name and 0 < len(name) < 80 for name in names)
+
+
+# What cannot be answered
+
+
+def test_a_rule_that_does_not_fit_is_a_row_while_others_succeed(cli: Cli) -> None:
+    argv = ["--model", "minilm-l6", "--hw", "paper256", "--max-arrays", "20", "--strategy", "linear,densemap"]
+    result = cli(*argv)
+    assert (result.code, result.err) == (0, "")
+    assert "infeasible" in result.out
+    assert "the limit is 20" in result.out
+    assert written() == ["minilm-l6--paper256--densemap-max20.json"]
+    found = json.loads(cli(*argv, "--json").out)
+    assert found["strategies"]["linear"]["state"] == "infeasible"
+    assert "240" in found["strategies"]["linear"]["reason"]
+
+
+def test_optimal_without_an_answer_fails_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(problem: Problem, search: Search) -> Answer:
+        raise InfeasibleError("arrays are short")
+
+    answer_with(monkeypatch, "optimal", fail)
+    result = cli(*TINY_RUN, "--strategy", "spread,optimal")
+    assert (result.code, result.err) == (1, "")
+    assert "optimal: infeasible: arrays are short" in result.out
+
+
+@pytest.mark.parametrize("limit", [["--max-arrays", "1"], ["--set", "array.count=1"]])
+def test_a_model_that_does_not_fit_is_one_line_and_exit_1(cli: Cli, limit: list[str]) -> None:
+    result = cli("--model", "minilm-l6", "--hw", "paper256", "--strategy", "linear,optimal", "-q", *limit)
+    refused(result, 1, "240", "11", "limit")
+
+
+def test_json_of_a_model_that_does_not_fit(cli: Cli) -> None:
+    result = cli("--model", "minilm-l6", "--hw", "paper256", "--max-arrays", "1", *ONE, "--json")
+    assert result.code == 1
+    assert json.loads(result.out)["exit_code"] == 1
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["missing.json", "bert-lage", "", "a\nb", "x" * 5000])
+def test_unknown_models(cli: Cli, model: str) -> None:
+    refused(cli("--model", model), 2, "there is no such model")
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "empty"),
+        (b'{"model_type": "linears"', "cut short"),
+        (b"not json", "not JSON"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"[1]", "expected a JSON object"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"model_type": "mamba"}', "unknown architecture 'mamba'"),
+        (b'{"model_type": "bert"}', "hidden_size is missing"),
+        (b'{"model_type": "bert", "hidden_size": NaN}', "NaN"),
+        (b"{}", "model_type"),
+    ],
+)
+def test_bad_model_files(cli: Cli, content: bytes, part: str) -> None:
+    Path("bad.json").write_bytes(content)
+    refused(cli("--model", "bad.json"), 2, "bad.json", part)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"array__rows": 0}, "array.rows = 0"),
+        ({"array__rows": -1}, "array.rows = -1"),
+        ({"array__rows": 2**40}, "array.rows"),
+        ({"array__rows": "256"}, "array.rows"),
+        ({"adc__tabel": 1}, "adc.tabel"),
+        ({"clock_ns": 0}, "clock_ns"),
+    ],
+)
+def test_bad_hardware_files(cli: Cli, changes: dict[str, Any], part: str) -> None:
+    refused(cli("--model", "tiny.json", "--hw", hardware_file(**changes)), 2, "chip.json", part)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"), [(b"", "empty"), (b'{"format": 1', "cut short"), (b"{}", "missing"), (b"3", "3")]
+)
+def test_broken_hardware_files(cli: Cli, content: bytes, part: str) -> None:
+    Path("bad.json").write_bytes(content)
+    refused(cli("--hw", "bad.json"), 2, "bad.json", part)
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["--hw", "rram265"], ["rram265", "did you mean rram256?"]),
+        (["--set", "array.row=3"], ["array.row: the spec has no such key", "did you mean"]),
+        (["--set", "array.rows=-3"], ["array.rows", "-3"]),
+        (["--set", "array.rows=big"], ["array.rows", "big"]),
+        (["--adcs", "100000"], ["adc.per_array"]),
+        (["--structure", "3,3,1"], ["k = 3 does not divide n_in = 16", "2 and 4"]),
+        (["--structure", "sqr"], ["'sqr' is not one of"]),
+        (["--structure", "nothing*=dense"], ["matches no linear"]),
+        (["--tokens", "17"], ["17 is more than the model's context of 16"]),
+        (["--out", "tiny.json"], ["--out tiny.json", "is no folder"]),
+        (["--out", "tiny.json/deeper"], ["is no folder"]),
+        (["--out", "a\0b"], ["--out"]),
+    ],
+)
+def test_bad_questions(cli: Cli, argv: list[str], parts: list[str]) -> None:
+    refused(cli("--model", "tiny.json", *argv), 2, *parts)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written(cli: Cli) -> None:
+    Path("locked").mkdir(mode=0o500)
+    refused(cli("--model", "tiny.json", "--out", "locked/in"), 2, "cannot be written to")
+
+
+def test_out_of_memory_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(problem: Problem, search: Search) -> Answer:
+        raise MemoryError
+
+    answer_with(monkeypatch, "spread", fail)
+    refused(cli(*TINY_RUN, *ONE, "-q"), 1, "out of memory")
+
+
+# Ctrl-C
+
+
+def interrupt(problem: Problem, search: Search) -> Answer:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_is_finished_and_skips_the_rest(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_with(monkeypatch, "densemap", interrupt)
+    result = cli(*TINY_RUN, "--json")
+    states = {name: one["state"] for name, one in json.loads(result.out)["strategies"].items()}
+    assert result.code == 130
+    assert states == {
+        "linear": "solved",
+        "sparsemap": "solved",
+        "densemap": "interrupted",
+        "spread": "skipped",
+        "optimal": "skipped",
+    }
+    assert result.err == "cimsolve: interrupted; without an answer: densemap, spread, optimal\n"
+    assert written() == ["tiny--paper256--linear.json", "tiny--paper256--sparsemap.json"]
+
+
+def test_ctrl_c_report_names_what_was_skipped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_with(monkeypatch, "densemap", interrupt)
+    result = cli(*TINY_RUN)
+    assert result.code == 130
+    assert "densemap: interrupted" in result.out
+    assert "optimal: skipped" in result.out
+
+
+def test_an_interrupted_search_still_gives_its_best(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_early(problem: Problem, search: Search) -> Answer:
+        search.listen(Event("interrupted"))
+        answer = RULES["spread"](problem, search)
+        return dataclasses.replace(answer, interrupted=True)
+
+    answer_with(monkeypatch, "optimal", stop_early)
+    result = cli(*TINY_RUN, "--strategy", "optimal,spread", "--json")
+    found = json.loads(result.out)["strategies"]
+    assert result.code == 130
+    assert (found["optimal"]["state"], found["spread"]["state"]) == ("solved", "skipped")
+    assert found["optimal"]["check"]["passed"] is True
+    assert written() == ["tiny--paper256--optimal.json"]
+
+
+def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **options: Any) -> Problem:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve_command, "make_problem", stop)
+    assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
+
+
+def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = solve_command.check_solution
+
+    def slow(*arguments: Any) -> CheckReport:
+        os.kill(os.getpid(), signal.SIGINT)
+        return check(*arguments)
+
+    monkeypatch.setattr(solve_command, "check_solution", slow)
+    result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")
+    found = json.loads(result.out)["strategies"]
+    assert result.code == 130
+    assert found["spread"]["check"]["passed"] is True
+    assert found["spread"]["simulation"] == {"passed": None, "reason": "interrupted"}
+    assert found["linear"]["state"] == "skipped"
+    assert written() == ["tiny--paper256--spread.json"]
+
+
+def test_a_second_ctrl_c_is_obeyed_at_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(*arguments: Any) -> CheckReport:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("still here")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(solve_command, "check_solution", stuck)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 130
+    assert written() == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_simulating_keeps_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **options: Any) -> SimulationReport:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve_command, "simulate", stop)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 130
+    assert written() == ["tiny--paper256--spread.json"]
+
+
+# Answers that are wrong
+
+
+def test_an_answer_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> CheckReport:
+        return CheckReport((Violation("P3", "two pieces share a cell of array 0"),))
+
+    monkeypatch.setattr(solve_command, "check_solution", fail)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 1
+    assert "spread breaks P3: two pieces share a cell of array 0" in result.out
+    assert "FAILED" in result.out
+    assert "check failed" in result.out  # and so not simulated
+    assert written() == []
+
+
+def test_a_simulation_that_fails_is_exit_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate = solve_command.simulate
+
+    def wrong(*arguments: Any, **options: Any) -> SimulationReport:
+        report = simulate(*arguments, **options)
+        return dataclasses.replace(
+            report, ideal=dataclasses.replace(report.ideal, mismatches=1), first_mismatch="a.query R, block 0"
+        )
+
+    monkeypatch.setattr(solve_command, "simulate", wrong)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 1
+    assert "spread computes wrong numbers: a.query R, block 0" in result.out
+
+
+# cimsolve check
+
+
+@pytest.fixture
+def solution(cli: Cli) -> Path:
+    cli(*TINY_RUN, *ONE)
+    return Path("results/tiny--paper256--spread.json")
+
+
+def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_check_of_a_sound_file(cli: Cli, solution: Path) -> None:
+    result = cli("check", str(solution))
+    assert (result.code, result.err) == (0, "")
+    assert "ok (tiny on paper256 by spread" in result.out
+    assert "recomputed" in result.out
+    assert cli("check", "-q", str(solution)).out.count("\n") == 1
+    assert "proof" in cli("check", "-v", str(solution)).out
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda c: c["metrics"].update(latency_cycles=1), "latency_cycles: 1 is claimed"),
+        (lambda c: c["pieces"].update({key: [0] * 24 for key in ("array_row", "array_col")}), "P3"),
+        (lambda c: c["pieces"]["rows"].__setitem__(0, 1), "P1"),
+        (lambda c: c["activations"]["adc_bits"].__setitem__(0, 1), "adc_bits"),
+        (lambda c: c["structure"].update({"a.query": "3,3,1"}), "does not divide"),
+    ],
+)
+def test_check_catches_edits(cli: Cli, solution: Path, change: Callable[[Any], object], part: str) -> None:
+    result = cli("check", edited(solution, change))
+    assert (result.code, result.err) == (1, "")
+    assert "FAILED" in result.out
+    assert part in result.out
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda c: c.update(format="cimsolve-solution/9"), "is not known; expected 'cimsolve-solution/1'"),
+        (lambda c: c.pop("pieces"), "pieces"),
+        (lambda c: c["pieces"]["row0"].pop(), "differ in length"),
+        (lambda c: c.update(extra=1), "extra"),
+        (lambda c: c.pop("hw"), "hw"),
+    ],
+)
+def test_check_of_files_that_are_no_solutions(
+    cli: Cli, solution: Path, change: Callable[[Any], object], part: str
+) -> None:
+    result = cli("check", edited(solution, change))
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert part in result.err
+
+
+def test_check_judges_every_file(cli: Cli, solution: Path) -> None:
+    broken = Path("broken.json")
+    broken.write_text(solution.read_text())
+    edited(broken, lambda content: content["metrics"].update(arrays=9))
+    Path("cut.json").write_text(solution.read_text()[:500])
+    result = cli("check", "missing.json", "cut.json", str(broken), str(solution))
+    assert result.code == 2
+    assert result.err.count("\n") == 2
+    assert "FAILED" in result.out
+    assert ": ok" in result.out
+    assert cli("check", str(broken), str(solution)).code == 1
+
+
+def test_check_json(cli: Cli, solution: Path) -> None:
+    result = cli("check", "--json", str(solution), "missing.json")
+    found = json.loads(result.out)
+    assert result.code == found["exit_code"] == 2
+    good, missing = found["files"].values()
+    assert good["passed"] is True
+    assert good["claimed"] == good["recomputed"]
+    assert missing["passed"] is None
+    assert "there is no such file" in missing["error"]
+
+
+# cimsolve list
+
+
+def test_list_shows_everything_shipped(cli: Cli) -> None:
+    result = cli("list")
+    assert (result.code, result.err) == (0, "")
+    for name in ("bert-large", "llama-3-70b", "rram128-isaac", "pcm256", *STRATEGIES, *OBJECTIVES):
+        assert name in result.out
+
+
+# Real weights
+
+
+@pytest.fixture
+def folder() -> str:
+    """The tiny model with weights."""
+    Path("real").mkdir()
+    Path("real/config.json").write_text(json.dumps(TINY))
+    random = np.random.default_rng(0)
+    sizes = {"a.query": (16, 16), "a.key": (16, 16), "b.out": (64, 16)}
+    tensors = {
+        f"{name}.weight": random.standard_normal(size).astype(np.float32) for name, size in sizes.items()
+    }
+    save_file(tensors, "real/model.safetensors")
+    return "real"
+
+
+def test_a_folder_with_weights_is_simulated_on_them(cli: Cli, folder: str) -> None:
+    result = cli("--model", folder, "--hw", "rram256", "--simulate", "all")
+    assert result.code == 0
+    assert "the folder's weights" in result.out
+    assert result.out.count("exact") >= len(STRATEGIES)
+
+
+@pytest.mark.parametrize("command", [[], ["project"]])
+def test_weights_that_do_not_fit_the_config(cli: Cli, folder: str, command: list[str]) -> None:
+    save_file({"a.query.weight": np.zeros((16, 8), dtype=np.float32)}, "real/model.safetensors")
+    refused(cli(*command, "--model", folder), 2, "has shape (16, 8)")
+
+
+@pytest.mark.parametrize("command", [[], ["project"]])
+def test_weights_cut_short(cli: Cli, folder: str, command: list[str]) -> None:
+    file = Path("real/model.safetensors")
+    file.write_bytes(file.read_bytes()[:-10])
+    refused(cli(*command, "--model", folder), 2, "cut short")
+
+
+def test_weights_that_are_no_numbers(cli: Cli, folder: str) -> None:
+    save_file(
+        {
+            "a.query.weight": np.full((16, 16), np.nan, dtype=np.float32),
+            "a.key.weight": np.zeros((16, 16), dtype=np.float32),
+            "b.out.weight": np.zeros((64, 16), dtype=np.float32),
+        },
+        "real/model.safetensors",
+    )
+    result = cli("--model", folder, *ONE, "-q")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+
+
+def test_project_compares_with_low_rank(cli: Cli, folder: str) -> None:
+    result = cli("project", "--model", folder, "--structure", "b.*=2,2,1", "--structure", "a.key=dense")
+    assert (result.code, result.err) == (0, "")
+    for part in ("a.query", "b.out", "4,4,1", "2,2,1", "dense", "low-rank", "plain means by kind", "all"):
+        assert part in result.out
+    quiet = cli("project", "--model", folder, "-q").out
+    assert "plain means" in quiet
+    assert "4,4,1" not in quiet
+
+
+@pytest.mark.parametrize("model", ["bert-large", "nowhere", "tiny.json"])
+def test_project_needs_a_folder(cli: Cli, model: str) -> None:
+    refused(cli("project", "--model", model), 2, "expected a folder")
+
+
+def test_project_needs_weights(cli: Cli) -> None:
+    Path("bare").mkdir()
+    Path("bare/config.json").write_text(json.dumps(TINY))
+    refused(cli("project", "--model", "bare"), 2, "no *.safetensors")
+
+
+def test_project_options() -> None:
+    assert parse_arguments(["project", "--model", "x", "--structure", "dense", "-q"]) == ProjectOptions(
+        "x", ("dense",), -1
+    )
+
+
+# As a process
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "cimsolve", "list"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_characters_that_the_terminal_lacks_are_escaped() -> None:
+    model = {**TINY, "steps": [{**TINY["steps"][0], "name": "ü"}]}  # type: ignore[dict-item,index]
+    Path("modèle.json").write_text(json.dumps(model))
+    command = [sys.executable, "-m", "cimsolve", "--model", "modèle.json", "--hw", "paper256", "-q", *ONE]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*command, "--out", "é"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_input_errors_of_a_process_are_one_line() -> None:
+    command = [sys.executable, "-m", "cimsolve", "--hw", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == InputError.exit_code
+    assert done.stderr.count("\n") == 1
