@@ -146,7 +146,7 @@ def test_no_room_is_infeasible() -> None:
 def test_a_wrong_answer_is_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = CheckReport((Violation("P1", "a hole"),))
     monkeypatch.setattr(run, "check_solution", lambda *_: failed)
-    with pytest.raises(cimsolve.CheckError, match="P1: a hole; report this bug"):
+    with pytest.raises(cimsolve.CheckError, match="P1: a hole; please report this bug"):
         cimsolve.map_model(tiny, "paper256", strategy="spread")
 
 

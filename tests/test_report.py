@@ -185,7 +185,7 @@ def test_the_report_says_what_an_architect_asks(
         "log2_rows",
         "assumed",
         "adc.per_array=8",
-        "24 of 16x16",
+        "16 of 24x16",
         "attention.self.query, attention.self.key",
         "the first layer",
         "Times better than linear",
@@ -228,8 +228,12 @@ def test_verbose_adds_components_and_proofs(
 
 
 def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(
-    capsys: pytest.CaptureFixture[str], asked: question.Asked, outcomes: list[Outcome]
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: question.Asked,
+    outcomes: list[Outcome],
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     out = printed(capsys, asked, outcomes)
     assert all(outcome.header is not None and outcome.header.status == "feasible" for outcome in outcomes)
     assert "optimal" not in out

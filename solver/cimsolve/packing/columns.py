@@ -142,13 +142,14 @@ def _filled(strip: Ints, heights: Ints, rows: int) -> Ints:
 def _shares(columns: Ints, steps: Ints, arrays: int, cols: int) -> Ints:
     """Columns of each pattern on each array, shape (arrays, patterns); at most `cols` an array.
 
-    Wide steps go first, the largest pattern last: it fills what is left.
+    The smallest pattern goes first, the largest last: it fills what is left.
     """
     shares = np.zeros((arrays, len(columns)), dtype=np.int64)
     free = np.full(arrays, cols, dtype=np.int64)
-    for pattern in np.lexsort((columns, -steps)):
+    common = int(np.gcd.reduce(steps))
+    for pattern in np.argsort(columns, kind="stable"):
         left = int(columns[pattern])
-        for step in (int(steps[pattern]), 1):
+        for step in (int(steps[pattern]), common, 1):
             given = _evenly(left // step, free // step, free) * step
             shares[:, pattern] += given
             free -= given

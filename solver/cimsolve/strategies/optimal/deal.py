@@ -16,7 +16,6 @@ import numpy as np
 
 from cimsolve.arrays import Ints
 from cimsolve.bounds.time import least_stage_cycles
-from cimsolve.packing.columns import ColumnPacking
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.strips import StripKind
 
@@ -48,13 +47,8 @@ class Durations:
         return np.asarray(np.searchsorted(self.of_columns[height], cycles, side="right") - 1)
 
 
-def pattern_steps(
-    problem: Problem, stages: list[list[StripKind]], packing: ColumnPacking, arrays: int
-) -> Ints:
-    """For each column pattern of `packing`, how many columns should lie side by side at least.
-
-    That is the widest piece that any of its heights will have where every stage takes its least time.
-    """
+def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
+    """The widest piece that each of `heights` has where every stage takes its least time; shape (heights,)."""
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
     widest: dict[int, int] = {}
     for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
@@ -63,8 +57,7 @@ def pattern_steps(
             pieces = -(-kind.cols // width)
             width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
             widest[kind.height] = max(widest.get(kind.height, 1), width)
-    of_height = np.array([widest[height] for height in packing.heights.tolist()], dtype=np.int64)
-    return np.asarray((np.where(packing.strips > 0, of_height, 1)).max(axis=1), dtype=np.int64)
+    return np.array([widest[height] for height in heights.tolist()], dtype=np.int64)
 
 
 class StageIsFull(Exception):

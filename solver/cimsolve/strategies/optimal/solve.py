@@ -8,17 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from cimsolve.bounds import BOUND_OF_OBJECTIVE, most_arrays
+import numpy as np
+
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, most_arrays
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.errors import InfeasibleError
 from cimsolve.mapping import Mapping
 from cimsolve.packing.columns import balanced_layout
+from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.densemap import map_densemap
-from cimsolve.strategies.optimal.deal import deal_strips, pattern_steps
+from cimsolve.strategies.optimal.deal import deal_strips, piece_widths
 from cimsolve.strategies.optimal.lay_out import lay_out, room_of
 from cimsolve.strategies.optimal.strips import densest_strips
 from cimsolve.strategies.search import Answer, Event, Search
@@ -27,6 +31,8 @@ from cimsolve.strategies.spread import map_spread
 
 EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
+LAYOUTS = ("stepped", "few wide", "even")
+"""How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
 GROWTH = (1.03, 1.125, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
 """Array counts to try where the count is not the first objective, as multiples of the least."""
 
@@ -58,6 +64,14 @@ class _Incumbent:
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             self.search.listen(Event(name, shown, metrics[shown]))
 
+    def is_proved(self) -> bool:
+        """Whether no mapping can be better: every metric of the objective stands at its bound."""
+        if self.mapping is None:
+            return False
+        lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
+        names = [BOUND_OF_OBJECTIVE[name] for name in self.search.objective]
+        return all(self.metrics[name] <= lower[name].value for name in names)
+
     def _score(self, metrics: Metrics) -> tuple[float, ...]:
         return tuple(metrics[BOUND_OF_OBJECTIVE[name]] for name in self.search.objective)
 
@@ -75,9 +89,9 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
         for name, find in _candidates(problem, search):
             search.listen(Event(name))
             best.offer(name, find())
-            if time.monotonic() - began > search.time_limit_s:
+            if best.is_proved() or time.monotonic() - began > search.time_limit_s:
                 break
-        if best.mapping is not None and set(search.objective) <= {"arrays", "latency"}:
+        if best.mapping is not None and not best.is_proved() and set(search.objective) <= {"arrays", "latency"}:
             lower = _search_exactly(problem, search, best)
     except KeyboardInterrupt:
         if best.mapping is None:
@@ -93,10 +107,12 @@ def _candidates(problem: Problem, search: Search) -> Iterator[tuple[str, Callabl
     """What to try, the most promising first, so that an early end has a good answer."""
     if problem.cut != "none":
         for arrays in _array_counts(problem, search):
-            yield f"columns cut and spread over {arrays} arrays", lambda n=arrays: _spread_columns(problem, search, n)
-    yield "whole blocks spread", lambda: map_spread(problem)
-    yield "dense diagonals", lambda: map_densemap(problem)
-    yield "sparse diagonals", lambda: map_sparsemap(problem)
+            for layout in LAYOUTS:
+                name = f"columns cut and spread over {arrays} arrays, {layout} shelves"
+                yield name, partial(_spread_columns, problem, search, arrays, layout)
+    yield "whole blocks spread", partial(map_spread, problem)
+    yield "dense diagonals", partial(map_densemap, problem)
+    yield "sparse diagonals", partial(map_sparsemap, problem)
 
 
 def _array_counts(problem: Problem, search: Search) -> list[int]:
@@ -111,15 +127,18 @@ def _array_counts(problem: Problem, search: Search) -> list[int]:
     return sorted({least, most if limit is not None else least, *grown})
 
 
-def _spread_columns(problem: Problem, search: Search, arrays: int) -> Mapping:
+def _spread_columns(problem: Problem, search: Search, arrays: int, layout: str) -> Mapping:
     stages, packing = densest_strips(problem)
+    number = max(arrays, packing.arrays)
+    widths = piece_widths(problem, stages, packing.heights, number)
+    if layout == "few wide":
+        packing = widen_shelves(packing, number, widths)
+    steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
+    shelves = balanced_layout(packing, number, steps=steps)
 
     def listen(done: int, total: int) -> None:
-        search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays, packing.lower))
+        search.listen(Event(f"{number} arrays: stages dealt {done}/{total}", "arrays", number, packing.lower))
 
-    number = max(arrays, packing.arrays)
-    steps = pattern_steps(problem, stages, packing, number)
-    shelves = balanced_layout(packing, number, steps=steps)
     return lay_out(problem, deal_strips(problem, stages, room_of(shelves, number), number, listen), shelves)
 
 
