@@ -120,9 +120,13 @@ def _count_interleaved(table: Ints, group: Ints, start: Ints, end: Ints, convert
 
 
 def _count_adjacent(table: Ints, group: Ints, start: Ints, end: Ints, share: int) -> None:
-    """Columns per converter where neighbouring columns share one; fills `table`."""
-    for converter in range(table.shape[1] - 1):
-        low, high = converter * share, (converter + 1) * share
-        overlap = np.minimum(end, high) - np.maximum(start, low)
-        hit = overlap > 0
-        np.add.at(table[:, converter], group[hit], overlap[hit])
+    """Columns per converter where `share` neighbouring columns have one; fills `table`."""
+    last_converter = table.shape[1] - 2
+    first = np.minimum(start // share, last_converter)
+    last = np.minimum((end - 1) // share, last_converter)
+    # Every converter from first to last gets all its columns, less those beyond the ends of the run.
+    np.add.at(table, (group, first), share)
+    np.add.at(table, (group, last + 1), -share)
+    np.cumsum(table, axis=1, out=table)
+    np.add.at(table, (group, first), first * share - start)
+    np.add.at(table, (group, last), end - (last + 1) * share)

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cimsolve.arrays import Ints, sum_by
+from cimsolve.errors import InputError
 from cimsolve.mapping import Pieces
 from cimsolve.model import Operation
 from cimsolve.problem import Problem
+
+ELEMENTS_MAX = 2**40
+MOVED_MAX = 2**36
+CYCLES_MAX = 2**60
+"""Most elements of one digital operation, of one transfer, and most cycles of a gap: at the slowest that a
+hardware spec can say, their picoseconds fit int64."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Gaps:
 
 
 def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
-    """Digital additions per stage, shape (stages,): every piece beyond the first that feeds an output element.
+    """Digital additions per stage: each piece beyond the first that feeds an output; shape (stages,).
 
     The pieces of a block tile it (P1), so the columns of all pieces less those of all blocks count them.
     """
@@ -65,7 +72,10 @@ def least_partial_sum_elements(problem: Problem) -> Ints:
 
 
 def find_gaps(problem: Problem, added: Ints) -> Gaps:
-    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,)."""
+    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,).
+
+    Raises InputError for more work than int64 picoseconds can count.
+    """
     workload = problem.workload
     passes = list(workload.tails)
     tails = {
@@ -92,6 +102,9 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
 
 def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
     hardware = problem.hardware
+    most = max([added, *(operation.elements for operation in operations)])
+    if most > ELEMENTS_MAX or elements > MOVED_MAX:
+        raise _too_much_work(problem)
     energy_pj: dict[str, float] = {}
     partial_sum_cycles = 0
     if added:
@@ -107,4 +120,14 @@ def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elemen
         bits = elements * hardware.input.bits
         transfer_cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
         energy_pj["transfer"] = float(hardware.transfer_pj(bits))
-    return Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj)
+    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj)
+    if gap.cycles > CYCLES_MAX:
+        raise _too_much_work(problem)
+    return gap
+
+
+def _too_much_work(problem: Problem) -> InputError:
+    return InputError(
+        f"{problem.model.name}: more work between two stages than can be counted; expected at most "
+        f"{ELEMENTS_MAX} elements an operation and {MOVED_MAX} a transfer"
+    )

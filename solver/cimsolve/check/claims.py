@@ -108,7 +108,7 @@ def no_value_lies_below_its_bound(case: Case) -> Iterator[str]:
     for name, bound in case.bounds.lower.items():
         value = case.costs.metrics[name]
         if value < bound.value and not math.isclose(value, bound.value, rel_tol=RELATIVE_TOLERANCE):
-            yield f"{name}: the tables give {value!r}, below the proved bound {bound.value!r}; report this bug"
+            yield f"{name}: the tables give {value!r}, below the bound {bound.value!r}; report this bug"
 
 
 def optimal_means_that_value_and_bound_meet(case: Case) -> Iterator[str]:

@@ -2,25 +2,69 @@
 
 A stage is tried at its least time first; its strips are cut to what an array can convert in that time, and each
 array gets one piece. Where there are more pieces than arrays, the rests of strips share arrays, each paying its own
-read. Stages with the least choice go first; the last ones, whose pieces are small, fill what is left. Where on its
-array a piece lies is decided afterwards, see `lay_out.py`.
+read. Stages with the least choice go first; the last ones, whose pieces are small, fill what is left.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cimsolve.arrays import Ints
 from cimsolve.bounds.time import least_stage_cycles
+from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.strips import StripKind
 
-Room = dict[int, Ints]
-"""Height -> free columns on each array, shape (arrays,)."""
+class Room:
+    """Free columns of one height: the rest of every shelf as a table (arrays, shelves), used from the left."""
+
+    def __init__(self, left: Ints, row: Ints, col: Ints) -> None:
+        self.left, self.row, self.col = left, row, col
+
+    @staticmethod
+    def of(shelves: Shelves, height: int, arrays: int) -> Room:
+        """All shelves of this height."""
+        mine = np.flatnonzero(shelves.height == height)
+        array = shelves.array[mine]
+        slot = np.arange(len(mine)) - np.searchsorted(array, array)
+        left, row, col = (np.zeros((arrays, int(slot.max()) + 1), dtype=np.int64) for _ in range(3))
+        left[array, slot], row[array, slot], col[array, slot] = (
+            shelves.width[mine],
+            shelves.row[mine],
+            shelves.col[mine],
+        )
+        return Room(left, row, col)
+
+    def copy(self) -> Room:
+        return Room(self.left.copy(), self.row, self.col.copy())
+
+    def joined(self) -> Room:
+        """The same columns as if they were one shelf an array."""
+        total = self.total[:, None]
+        return Room(total, np.zeros_like(total), np.zeros_like(total))
+
+    @property
+    def widest(self) -> Ints:
+        """Widest free run on each array; shape (arrays,)."""
+        return np.asarray(self.left.max(axis=1))
+
+    @property
+    def total(self) -> Ints:
+        """Free columns on each array; shape (arrays,)."""
+        return np.asarray(self.left.sum(axis=1))
+
+    def take(self, array: Ints, width: Ints) -> tuple[Ints, Ints]:
+        """Take a run of `width` on each of `array` (all different), from the tightest shelf; gives (row, col)."""
+        left = self.left[array]
+        shelf = np.where(left >= width[:, None], left, np.iinfo(np.int64).max).argmin(axis=1)
+        row, col = self.row[array, shelf], self.col[array, shelf]
+        self.left[array, shelf] -= width
+        self.col[array, shelf] += width
+        return row, col
 
 
 def columns_per_step(problem: Problem) -> int:
@@ -73,16 +117,18 @@ class Share:
     first: Ints
     width: Ints
     array: Ints
+    row: Ints
+    col: Ints
 
 
 def deal_strips(
     problem: Problem,
     stages: list[list[StripKind]],
-    room: Room,
+    room: Mapping[int, Room],
     arrays: int,
     listen: Callable[[int, int], None],
 ) -> list[Share]:
-    """Give every column of every strip an array. `room` must suffice for every height; it is used up.
+    """Give every column of every strip a place. `room`, height -> room, must suffice for every height.
 
     `listen` hears how many of how many stages are dealt.
     """
@@ -90,9 +136,8 @@ def deal_strips(
     least = least_stage_cycles(problem, arrays)
     dealt: list[Share] = []
     for done, stage in enumerate(_by_choice(stages, durations, least)):
-        shares = _deal_stage(stages[stage], durations, room, least[stage])
-        for share in shares:
-            np.subtract.at(room[share.kind.height], share.array, share.width)
+        shares, left = _deal_stage(stages[stage], durations, room, least[stage])
+        room = {**room, **left}
         dealt += shares
         listen(done + 1, len(stages))
     return dealt
@@ -110,35 +155,36 @@ def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[
     return sorted(range(len(stages)), key=lambda stage: (-pieces(stage), stage))
 
 
-def _deal_stage(kinds: list[StripKind], durations: Durations, room: Room, least_cycles: int) -> list[Share]:
-    """Shares of one stage at the least time at which dealing succeeds."""
+def _deal_stage(
+    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], least_cycles: int
+) -> tuple[list[Share], dict[int, Room]]:
+    """Shares of one stage at the least time at which dealing succeeds, and the room that they leave."""
     cycles, tries = least_cycles, 0
     while True:
+        left = {kind.height: room[kind.height].copy() for kind in kinds}
         try:
-            return _try(kinds, durations, room, cycles)
+            return _try(kinds, durations, left, cycles), left
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
             cycles += max(1, cycles // 100 if tries <= 100 else cycles // 10)
 
 
-def _try(kinds: list[StripKind], durations: Durations, room: Room, cycles: int) -> list[Share]:
-    """Shares with which no array works longer than `cycles`. Raises StageIsFull."""
-    trial = {kind.height: room[kind.height].copy() for kind in kinds}
-    budget = np.full(len(next(iter(trial.values()))), cycles, dtype=np.int64)
+def _try(kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], cycles: int) -> list[Share]:
+    """Shares with which no array works longer than `cycles`, taken from `room`. Raises StageIsFull."""
+    budget = np.full(len(room[kinds[0].height].left), cycles, dtype=np.int64)
     shares: list[Share] = []
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
-        free = trial[kind.height]
-        share = _one_each(kind, durations, free, budget) or _several_each(kind, durations, free, budget)
+        here = room[kind.height]
+        share = _one_each(kind, durations, here, budget) or _several_each(kind, durations, here, budget)
         shares.append(share)
-        np.subtract.at(free, share.array, share.width)
         np.subtract.at(budget, share.array, durations.of_columns[kind.height][share.width])
     return shares
 
 
-def _one_each(kind: StripKind, durations: Durations, free: Ints, budget: Ints) -> Share | None:
+def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share | None:
     """Every strip in the fewest pieces that the time allows, one an array; None where arrays are too few."""
-    able = np.minimum(durations.most_columns(kind.height, budget), free)
+    able = np.minimum(durations.most_columns(kind.height, budget), room.widest)
     most = min(int(able.max()), kind.cols)
     if most < 1:
         return None
@@ -151,59 +197,80 @@ def _one_each(kind: StripKind, durations: Durations, free: Ints, budget: Ints) -
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    array = candidates[np.argsort(-free[candidates], kind="stable")][: len(width)]
-    return Share(kind, np.repeat(np.arange(kind.count), pieces), np.tile(edge[:-1], kind.count), width, array)
+    array = candidates[np.argsort(-room.total[candidates], kind="stable")][: len(width)]
+    row, col = room.take(array, width)
+    strip = np.repeat(np.arange(kind.count), pieces)
+    return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, row, col)
 
 
-def _several_each(kind: StripKind, durations: Durations, free: Ints, budget: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
     """
     cycles_of = durations.of_columns[kind.height]
-    able = np.minimum(durations.most_columns(kind.height, budget), free)
+    able = np.minimum(durations.most_columns(kind.height, budget), room.widest)
     full = min(int(able.max()), kind.cols)
     if full < 1:
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = candidates[np.argsort(-free[candidates], kind="stable")][:fulls]
+    array = candidates[np.argsort(-room.total[candidates], kind="stable")][:fulls]
+    width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full
+    row, col = room.take(array, width)
     left = np.full(kind.count, kind.cols, dtype=np.int64)
     np.subtract.at(left, strip, full)
-    time_left, free_left = budget.copy(), free.copy()
+    time_left = budget.copy()
     time_left[array] -= cycles_of[full]
-    free_left[array] -= full
-    rests = sorted(((int(cols), number) for number, cols in enumerate(left) if cols), reverse=True)
-    able = np.minimum(durations.most_columns(kind.height, time_left), free_left)
+    rests = [(int(cols), number) for number, cols in enumerate(left) if cols]
+    runs = np.array(_share_out(rests, kind, cycles_of, room, time_left), dtype=np.int64).reshape(-1, 6).T
+    whole = (strip, first, width, array, row, col)
+    return Share(kind, *(np.concatenate(columns) for columns in zip(whole, runs, strict=True)))
+
+
+def _share_out(
+    rests: list[tuple[int, int]], kind: StripKind, cycles_of: Ints, room: Room, time_left: Ints
+) -> list[tuple[int, int, int, int, int, int]]:
+    """Runs (strip, first, width, array, row, col) for what is left of strips, given as (columns, strip).
+
+    The widest rest goes to the array that can take most; what it cannot take goes on to the next.
+    """
+    rests = sorted(rests, reverse=True)
+    table = cycles_of.tolist()
+    able = np.minimum(np.searchsorted(cycles_of, time_left, side="right") - 1, room.widest)
     order = np.argsort(-able, kind="stable")
     order = order[able[order] > 0]
-    table = cycles_of.tolist()
-    runs: list[tuple[int, int, int, int]] = []
-    for number, time, columns in zip(
-        order.tolist(), time_left[order].tolist(), free_left[order].tolist(), strict=True
+    runs: list[tuple[int, int, int, int, int, int]] = []
+    for number, time, left in zip(
+        order.tolist(), time_left[order].tolist(), room.left[order].tolist(), strict=True
     ):
         while rests:
             remaining, which = rests[-1]
-            run = min(remaining, columns, bisect_right(table, time) - 1)
+            run = min(remaining, max(left), bisect_right(table, time) - 1)
             if run < 1:
                 break
-            runs.append((which, kind.cols - remaining, run, number))
-            columns -= run
+            shelf = min((columns, at) for at, columns in enumerate(left) if columns >= run)[1]
+            runs.append(
+                (
+                    which,
+                    kind.cols - remaining,
+                    run,
+                    number,
+                    int(room.row[number, shelf]),
+                    int(room.col[number, shelf]),
+                )
+            )
+            left[shelf] -= run
+            room.left[number, shelf] -= run
+            room.col[number, shelf] += run
             time -= table[run]
             rests.pop()
             if remaining > run:
                 rests.append((remaining - run, which))
         if not rests:
-            break
+            return runs
     if rests:
         raise StageIsFull
-    more = np.array(runs, dtype=np.int64).reshape(-1, 4).T
-    return Share(
-        kind,
-        np.concatenate([strip, more[0]]),
-        np.concatenate([first, more[1]]),
-        np.concatenate([np.full(fulls, full, dtype=np.int64), more[2]]),
-        np.concatenate([array, more[3]]),
-    )
+    return runs

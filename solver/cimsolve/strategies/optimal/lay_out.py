@@ -1,4 +1,4 @@
-"""From shares to places: which shelf of its array every run lies on, and what fires together."""
+"""From shares to a mapping: which shelf of its array every run lies on, and what fires together."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ from cimsolve.mapping import Mapping, Pieces
 from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.common import fire_same_inputs_together
-from cimsolve.strategies.optimal.deal import Room, Share
+from cimsolve.strategies.optimal.deal import Share
 from cimsolve.strategies.optimal.strips import StripKind
 
 
-def room_of(shelves: Shelves, arrays: int) -> Room:
-    """Free columns per height and array."""
-    room: Room = {}
-    for height in np.unique(shelves.height).tolist():
-        mine = shelves.height == height
-        room[height] = np.zeros(arrays, dtype=np.int64)
-        np.add.at(room[height], shelves.array[mine], shelves.width[mine])
-    return room
+def map_as_dealt(problem: Problem, shares: list[Share]) -> Mapping:
+    """The runs where dealing put them."""
+    return _mapping(
+        problem,
+        [_pieces_of(s.kind, s.strip, s.first, s.width, s.array, s.row, s.col) for s in shares],
+    )
 
 
 def lay_out(problem: Problem, shares: list[Share], shelves: Shelves) -> Mapping:
-    """Places for all runs. Raises nothing: what fits on no shelf whole is cut over several."""
+    """Places on their arrays for runs that were dealt as if each array had one shelf a height.
+
+    What fits on no shelf whole is cut over several, and its parts fire one after the other.
+    """
     pieces: list[Pieces] = []
     for height in np.unique(shelves.height).tolist():
         mine = [share for share in shares if share.kind.height == height]
         if mine:
             pieces += _lay_out_height(mine, shelves, height)
+    return _mapping(problem, pieces)
+
+
+def _mapping(problem: Problem, pieces: list[Pieces]) -> Mapping:
     placed = Pieces.concatenate(pieces)
     return Mapping(placed, fire_same_inputs_together(problem, placed))
 

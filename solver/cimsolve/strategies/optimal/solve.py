@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -22,8 +23,8 @@ from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.densemap import map_densemap
-from cimsolve.strategies.optimal.deal import deal_strips, piece_widths
-from cimsolve.strategies.optimal.lay_out import lay_out, room_of
+from cimsolve.strategies.optimal.deal import Room, deal_strips, piece_widths
+from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
 from cimsolve.strategies.optimal.strips import densest_strips
 from cimsolve.strategies.search import Answer, Event, Search
 from cimsolve.strategies.sparsemap import map_sparsemap
@@ -107,9 +108,10 @@ def _candidates(problem: Problem, search: Search) -> Iterator[tuple[str, Callabl
     """What to try, the most promising first, so that an early end has a good answer."""
     if problem.cut != "none":
         for arrays in _array_counts(problem, search):
-            for layout in LAYOUTS:
-                name = f"columns cut and spread over {arrays} arrays, {layout} shelves"
-                yield name, partial(_spread_columns, problem, search, arrays, layout)
+            for layout, by_shelf in product(LAYOUTS, (False, True)):
+                dealt = "by shelf" if by_shelf else "by array"
+                name = f"columns cut, spread over {arrays} arrays {dealt}, {layout} shelves"
+                yield name, partial(_spread_columns, problem, search, arrays, layout, by_shelf)
     yield "whole blocks spread", partial(map_spread, problem)
     yield "dense diagonals", partial(map_densemap, problem)
     yield "sparse diagonals", partial(map_sparsemap, problem)
@@ -127,7 +129,7 @@ def _array_counts(problem: Problem, search: Search) -> list[int]:
     return sorted({least, most if limit is not None else least, *grown})
 
 
-def _spread_columns(problem: Problem, search: Search, arrays: int, layout: str) -> Mapping:
+def _spread_columns(problem: Problem, search: Search, arrays: int, layout: str, by_shelf: bool) -> Mapping:
     stages, packing = densest_strips(problem)
     number = max(arrays, packing.arrays)
     widths = piece_widths(problem, stages, packing.heights, number)
@@ -139,7 +141,12 @@ def _spread_columns(problem: Problem, search: Search, arrays: int, layout: str) 
     def listen(done: int, total: int) -> None:
         search.listen(Event(f"{number} arrays: stages dealt {done}/{total}", "arrays", number, packing.lower))
 
-    return lay_out(problem, deal_strips(problem, stages, room_of(shelves, number), number, listen), shelves)
+    room = {height: Room.of(shelves, height, number) for height in np.unique(shelves.height).tolist()}
+    if by_shelf:
+        return map_as_dealt(problem, deal_strips(problem, stages, room, number, listen))
+    # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
+    joined = {height: here.joined() for height, here in room.items()}
+    return lay_out(problem, deal_strips(problem, stages, joined, number, listen), shelves)
 
 
 def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:

@@ -1,0 +1,101 @@
+"""The README keeps its word: its Python runs, its commands parse, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cimsolve.cli.arguments import parse_arguments
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language: str) -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+def invocations() -> list[list[str]]:
+    """The arguments of every `cimsolve` in a shell block."""
+    found = []
+    for command in commands():
+        words = shlex.split(command, comments=True)
+        for number, word in enumerate(words):
+            if word.rpartition("/")[2] == "cimsolve":
+                found.append(words[number + 1 :])
+    return found
+
+
+def test_readme_has_what_is_tested_here() -> None:
+    assert len(invocations()) >= 8
+    assert len(blocks("python")) == 1
+
+
+@pytest.mark.parametrize("arguments", invocations(), ids=" ".join)
+def test_commands_parse(arguments: list[str]) -> None:
+    if "--help" in arguments:
+        with pytest.raises(SystemExit) as stop:
+            parse_arguments(arguments)
+        assert stop.value.code == 0
+    else:
+        parse_arguments(arguments)
+
+
+def test_python_prints_what_its_comments_say(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    assert expected
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == expected
+    assert (tmp_path / "minilm.json").is_file()
+
+
+def test_set_up_commands_need_nothing_before_them() -> None:
+    starts = [line for line in commands() if "venv" in line]
+    assert len(starts) == 2
+    for line in starts:
+        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install -q ")
+
+
+def test_ci_takes_the_test_command_from_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.search(r"grep -m 1 -F '(.*?)' README.md", script)
+    assert pattern is not None
+    first = next(line for line in (ROOT / "README.md").read_text().splitlines() if pattern[1] in line)
+    assert first in commands()
+
+
+def anchors(page: Path) -> set[str]:
+    """The link targets that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        place = (page.parent / path) if path else page
+        assert place.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(place), f"{page.name} links to {target}"
