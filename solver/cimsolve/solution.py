@@ -106,7 +106,7 @@ class Header(_Part):
     model: dict[str, Any]
     structure: dict[str, Text]
     strategy: Line
-    objective: list[Line]
+    objective: Annotated[list[Line], Field(min_length=1)]
     options: Options
     seed: Integer
     versions: dict[Line, Line]

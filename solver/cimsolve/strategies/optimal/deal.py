@@ -135,8 +135,12 @@ def deal_strips(
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
     least = least_stage_cycles(problem, arrays)
     dealt: list[Share] = []
+    # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
+    reached: dict[tuple[tuple[int, ...], ...], int] = {}
     for done, stage in enumerate(_by_choice(stages, durations, least)):
-        shares, left = _deal_stage(stages[stage], durations, room, least[stage])
+        shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in stages[stage])
+        start = max(least[stage], reached.get(shape, 0))
+        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, start)
         room = {**room, **left}
         dealt += shares
         listen(done + 1, len(stages))
@@ -157,13 +161,13 @@ def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[
 
 def _deal_stage(
     kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], least_cycles: int
-) -> tuple[list[Share], dict[int, Room]]:
-    """Shares of one stage at the least time at which dealing succeeds, and the room that they leave."""
+) -> tuple[list[Share], dict[int, Room], int]:
+    """Shares of one stage at the least time at which dealing succeeds, the room that they leave, and that time."""
     cycles, tries = least_cycles, 0
     while True:
         left = {kind.height: room[kind.height].copy() for kind in kinds}
         try:
-            return _try(kinds, durations, left, cycles), left
+            return _try(kinds, durations, left, cycles), left, cycles
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from cimsolve.arrays import Ints, running_offsets
@@ -11,6 +13,10 @@ from cimsolve.problem import Problem
 from cimsolve.strategies.common import fire_same_inputs_together
 from cimsolve.strategies.optimal.deal import Share
 from cimsolve.strategies.optimal.strips import StripKind
+
+
+PACK_TIME = 0.2
+"""Deterministic time, in CP-SAT's units, to pack the runs of one array exactly."""
 
 
 def map_as_dealt(problem: Problem, shares: list[Share]) -> Mapping:
@@ -44,7 +50,7 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[
     index = np.concatenate([np.arange(len(share.width)) for share in shares])
     width = np.concatenate([share.width for share in shares])
     array = np.concatenate([share.array for share in shares])
-    run, part, shelf, col = _best_fit(array, width, shelves, np.flatnonzero(shelves.height == height))
+    run, part, shelf, col = _places(array, width, shelves, np.flatnonzero(shelves.height == height))
     pieces = []
     order = np.argsort(owner[run], kind="stable")
     edges = np.searchsorted(owner[run][order], np.arange(len(shares) + 1))
@@ -64,6 +70,56 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[
             )
         )
     return pieces
+
+
+def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Shelf and column of every run: (run, width, shelf, column) of each part, sorted by run.
+
+    Best-fit decreasing first; arrays on which that leaves a run that fits no shelf whole are packed exactly.
+    """
+    run, part, shelf, col = _best_fit(array, width, shelves, mine)
+    split = run[1:][run[1:] == run[:-1]]
+    for number in np.unique(array[split]).tolist():
+        members = np.flatnonzero(array == number)
+        here = mine[shelves.array[mine] == number]
+        choice = _pack_exactly(tuple(width[members].tolist()), tuple(shelves.width[here].tolist()))
+        if choice is None:
+            continue
+        own = array[run] != number
+        order = np.lexsort((members, choice))
+        chosen = np.array(choice)[order]
+        offset = running_offsets(chosen, width[members][order])
+        run = np.concatenate([run[own], members[order]])
+        part = np.concatenate([part[own], width[members][order]])
+        shelf = np.concatenate([shelf[own], here[chosen]])
+        col = np.concatenate([col[own], shelves.col[here[chosen]] + offset])
+    by_run = np.argsort(run, kind="stable")
+    return run[by_run], part[by_run], shelf[by_run], col[by_run]
+
+
+@lru_cache(maxsize=4096)
+def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A shelf for each run such that all fit, or None where there is none or it is hard to find."""
+    # CP-SAT takes long to load, and most problems never need it.
+    from ortools.sat.python import cp_model
+
+    sizes = sorted(set(widths))
+    model = cp_model.CpModel()
+    number = [[model.new_int_var(0, widths.count(size), "") for _ in shelves] for size in sizes]
+    for size, row in zip(sizes, number, strict=True):
+        model.add(sum(row) == widths.count(size))
+    for at, room in enumerate(shelves):
+        model.add(sum(size * row[at] for size, row in zip(sizes, number, strict=True)) <= room)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.max_deterministic_time = PACK_TIME
+    if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    slots = {
+        size: [at for at, variable in enumerate(row) for _ in range(solver.value(variable))]
+        for size, row in zip(sizes, number, strict=True)
+    }
+    return tuple(slots[width].pop() for width in widths)
 
 
 def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Ints, Ints, Ints, Ints]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,14 +19,14 @@ from cimsolve.bounds.arrays import least_arrays
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.errors import InfeasibleError
 from cimsolve.mapping import Mapping
-from cimsolve.packing.columns import balanced_layout
+from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
 from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.optimal.deal import Room, deal_strips, piece_widths
 from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
-from cimsolve.strategies.optimal.strips import densest_strips
+from cimsolve.strategies.optimal.strips import StripKind, ways_to_strips
 from cimsolve.strategies.search import Answer, Event, Search
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import map_spread
@@ -55,7 +56,7 @@ class _Incumbent:
         limit = self.problem.array_limit
         if limit is not None and used > limit:
             return
-        if self.search.objective[0] == "arrays" and self.metrics and used > self.metrics["arrays"]:
+        if self.beats(used):
             return
         placed, activations = schedule(self.problem, mapping)
         metrics = evaluate(self.problem, placed.pieces, activations).metrics
@@ -64,6 +65,10 @@ class _Incumbent:
             first, *others = self.search.objective
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             self.search.listen(Event(name, shown, metrics[shown]))
+
+    def beats(self, arrays: int) -> bool:
+        """Whether a mapping on so many arrays cannot be better, whatever else it is."""
+        return bool(self.metrics) and self.search.objective[0] == "arrays" and arrays > self.metrics["arrays"]
 
     def is_proved(self) -> bool:
         """Whether no mapping can be better: every metric of the objective stands at its bound."""
@@ -87,9 +92,11 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     began = time.monotonic()
     lower: dict[str, int] = {}
     try:
-        for name, find in _candidates(problem, search):
-            search.listen(Event(name))
-            best.offer(name, find())
+        for candidate in _candidates(problem, search):
+            if best.beats(candidate.arrays):
+                continue
+            search.listen(Event(candidate.name))
+            best.offer(candidate.name, candidate.find())
             if best.is_proved() or time.monotonic() - began > search.time_limit_s:
                 break
         if best.mapping is not None and not best.is_proved() and set(search.objective) <= {"arrays", "latency"}:
@@ -104,23 +111,31 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     return Answer(best.mapping, lower)
 
 
-def _candidates(problem: Problem, search: Search) -> Iterator[tuple[str, Callable[[], Mapping]]]:
-    """What to try, the most promising first, so that an early end has a good answer."""
+class _Candidate(NamedTuple):
+    name: str
+    find: Callable[[], Mapping]
+    arrays: int = 0
+    """Arrays that it will use, where that is known before."""
+
+
+def _candidates(problem: Problem, search: Search) -> Iterator[_Candidate]:
+    """What to try: first what is quick, so that an early end has an answer, then the most promising."""
+    yield _Candidate("whole blocks spread", partial(map_spread, problem))
     if problem.cut != "none":
-        for arrays in _array_counts(problem, search):
-            for layout, by_shelf in product(LAYOUTS, (False, True)):
-                dealt = "by shelf" if by_shelf else "by array"
-                name = f"columns cut, spread over {arrays} arrays {dealt}, {layout} shelves"
-                yield name, partial(_spread_columns, problem, search, arrays, layout, by_shelf)
-    yield "whole blocks spread", partial(map_spread, problem)
-    yield "dense diagonals", partial(map_densemap, problem)
-    yield "sparse diagonals", partial(map_sparsemap, problem)
+        for stages, packing in ways_to_strips(problem):
+            for arrays in _array_counts(problem, search, packing.arrays):
+                shelves_of = cache(partial(_shelves, problem, stages, packing, arrays))
+                for layout, by_shelf in product(LAYOUTS, (False, True)):
+                    dealt = "by shelf" if by_shelf else "by array"
+                    name = f"columns cut, spread over {arrays} arrays {dealt}, {layout} shelves"
+                    way = partial(_spread_columns, problem, search, stages, arrays, shelves_of)
+                    yield _Candidate(name, partial(way, layout, by_shelf), arrays)
+    yield _Candidate("dense diagonals", partial(map_densemap, problem))
+    yield _Candidate("sparse diagonals", partial(map_sparsemap, problem))
 
 
-def _array_counts(problem: Problem, search: Search) -> list[int]:
+def _array_counts(problem: Problem, search: Search, least: int) -> list[int]:
     """Array counts worth a try: the least that cutting columns reaches; more, where more may help."""
-    _, packing = densest_strips(problem)
-    least = packing.arrays
     limit = problem.array_limit
     if search.objective[0] == "arrays" or (limit is not None and limit <= least):
         return [least]
@@ -129,24 +144,36 @@ def _array_counts(problem: Problem, search: Search) -> list[int]:
     return sorted({least, most if limit is not None else least, *grown})
 
 
-def _spread_columns(problem: Problem, search: Search, arrays: int, layout: str, by_shelf: bool) -> Mapping:
-    stages, packing = densest_strips(problem)
-    number = max(arrays, packing.arrays)
-    widths = piece_widths(problem, stages, packing.heights, number)
+def _shelves(
+    problem: Problem, stages: list[list[StripKind]], packing: ColumnPacking, arrays: int, layout: str
+) -> Shelves:
+    widths = piece_widths(problem, stages, packing.heights, arrays)
     if layout == "few wide":
-        packing = widen_shelves(packing, number, widths)
+        packing = widen_shelves(packing, arrays, widths)
     steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
-    shelves = balanced_layout(packing, number, steps=steps)
+    return balanced_layout(packing, arrays, steps=steps)
+
+
+def _spread_columns(
+    problem: Problem,
+    search: Search,
+    stages: list[list[StripKind]],
+    arrays: int,
+    shelves_of: Callable[[str], Shelves],
+    layout: str,
+    by_shelf: bool,
+) -> Mapping:
+    shelves = shelves_of(layout)
 
     def listen(done: int, total: int) -> None:
-        search.listen(Event(f"{number} arrays: stages dealt {done}/{total}", "arrays", number, packing.lower))
+        search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays))
 
-    room = {height: Room.of(shelves, height, number) for height in np.unique(shelves.height).tolist()}
+    room = {height: Room.of(shelves, height, arrays) for height in np.unique(shelves.height).tolist()}
     if by_shelf:
-        return map_as_dealt(problem, deal_strips(problem, stages, room, number, listen))
+        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, listen))
     # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
     joined = {height: here.joined() for height, here in room.items()}
-    return lay_out(problem, deal_strips(problem, stages, joined, number, listen), shelves)
+    return lay_out(problem, deal_strips(problem, stages, joined, arrays, listen), shelves)
 
 
 def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:

@@ -63,8 +63,11 @@ def pack_strips(problem: Problem, stages: list[list[StripKind]]) -> ColumnPackin
     return pack_columns(heights, columns, problem.rows, problem.weights_per_row)
 
 
-def densest_strips(problem: Problem) -> tuple[list[list[StripKind]], ColumnPacking]:
-    """Strips and their packing, with the way of forced row cuts that needs fewer arrays."""
-    ways = (False, True) if problem.must_cut_rows else (False,)
-    candidates = [(stages, pack_strips(problem, stages)) for stages in (cut_into_strips(problem, way) for way in ways)]
-    return min(candidates, key=lambda candidate: candidate[1].columns)
+def ways_to_strips(problem: Problem) -> list[tuple[list[list[StripKind]], ColumnPacking]]:
+    """Strips and their packing for each way of the forced row cuts, the one on fewest arrays first.
+
+    Even parts are lower, so a converter needs fewer bits; full ones may leave rests that fill gaps.
+    """
+    ways = (True, False) if problem.must_cut_rows else (False,)
+    found = [(stages, pack_strips(problem, stages)) for stages in (cut_into_strips(problem, way) for way in ways)]
+    return sorted(found, key=lambda way: way[1].arrays)

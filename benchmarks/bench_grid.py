@@ -1,0 +1,244 @@
+"""Every shipped model on every shipped spec, with and without column cuts: value, bound, time, memory.
+
+Strategy `optimal`, default objective (fewest arrays, then token latency). Each cell runs in a process of its own,
+so that its peak of memory is its own and one that fails does not end the run; the smallest come first, and the
+report is written anew after each. `--resume` keeps measured cells in a file and only measures what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import (
+    HARDWARE,
+    MODELS,
+    BenchmarkError,
+    log,
+    make_parser,
+    markdown_table,
+    percent,
+    provenance,
+    run_self,
+    write_report,
+)
+
+CUTS = ("none", "columns")
+GAPS = ("latency_cycles", "prefill_ns", "ii_cycles")
+CLOSE = 0.05
+"""The gap that a cell with fewer arrays than its largest stage has blocks should reach."""
+
+Cell = tuple[str, str, str]
+Result = Mapping[str, Any]
+
+
+def measure(cell: Cell, seed: int = 0) -> dict[str, Any]:
+    """Map and check one cell in this process."""
+    from cimsolve.api import make_problem, make_search
+    from cimsolve.check import check_solution
+    from cimsolve.run import solve
+
+    model, hardware, cut = cell
+    problem = make_problem(model, hardware, cut=cut)
+    began = time.perf_counter()
+    solution = solve(problem, "optimal", make_search(seed=seed))
+    mapped = time.perf_counter()
+    report = check_solution(solution, problem)
+    checked = time.perf_counter()
+    factors = problem.workload.factors
+    header = solution.header
+    return {
+        "bounds": {
+            name: {"value": bound.value, "lower": bound.lower, "gap": bound.gap, "proof": bound.proof}
+            for name, bound in header.bounds.items()
+        },
+        "stage_blocks": max(
+            sum(factors[number].blocks for number in members)
+            for members in problem.workload.factors_of_stage
+        ),
+        "pieces": len(solution.pieces),
+        "map_s": mapped - began,
+        "check_s": checked - mapped,
+        "violation": str(report.violations[0]) if report.violations else None,
+    }
+
+
+def spread_out(result: Result) -> bool:
+    """Whether the cell has at least as many arrays as its largest stage has blocks."""
+    return bool(result["bounds"]["arrays"]["value"] >= result["stage_blocks"])
+
+
+def negative_gaps(cells: Mapping[Cell, Result]) -> list[str]:
+    """Values below their bound: bugs."""
+    return [
+        f"{' / '.join(cell)}: {name} {bound['value']} lies below its bound {bound['lower']}"
+        for cell, result in cells.items()
+        if "error" not in result
+        for name, bound in result["bounds"].items()
+        if bound["value"] < bound["lower"]
+    ]
+
+
+def table(cells: Mapping[Cell, Result]) -> str:
+    header = (
+        "model",
+        "hardware",
+        "cut",
+        "arrays",
+        "bound",
+        "proof",
+        "token gap %",
+        "prefill gap %",
+        "II gap %",
+        "spread out",
+        "check",
+        "map, s",
+        "check, s",
+        "pieces",
+        "peak, MiB",
+    )
+    return markdown_table(header, [_line(cell, result) for cell, result in cells.items()])
+
+
+def _line(cell: Cell, result: Result) -> list[object]:
+    if "error" in result:
+        return [*cell, *[None] * 7, f"none: {result['error']}"[:120].replace("|", "/"), *[None] * 4]
+    bounds = result["bounds"]
+    return [
+        *cell,
+        bounds["arrays"]["value"],
+        bounds["arrays"]["lower"],
+        bounds["arrays"]["proof"],
+        *(percent(bounds[name]["gap"]) for name in GAPS),
+        "yes" if spread_out(result) else "no",
+        "passed" if result["violation"] is None else result["violation"][:120].replace("|", "/"),
+        f"{result['map_s']:.1f}",
+        f"{result['check_s']:.1f}",
+        result["pieces"],
+        f"{result['peak_mib']:.0f}",
+    ]
+
+
+def summary(cells: Mapping[Cell, Result]) -> str:
+    """What the issue asks of the grid, in lines."""
+    answered = {cell: result for cell, result in cells.items() if "error" not in result}
+    if not answered:
+        return f"No cell of {len(cells)} was answered."
+    passed = sum(result["violation"] is None for result in answered.values())
+    proved = [cell for cell, result in answered.items() if result["bounds"]["arrays"]["gap"] == 0]
+    above = {
+        cell: (arrays["value"] - arrays["lower"], arrays["gap"])
+        for cell, result in answered.items()
+        if (arrays := result["bounds"]["arrays"])["gap"] != 0
+    }
+    lines = [
+        f"- {len(answered)} of {len(cells)} cells answered, {passed} passed the checker.",
+        f"- Array count proved optimal: {_share(len(proved), len(answered))}.",
+    ]
+    if above:
+        worst = max(above, key=lambda cell: above[cell][1])
+        beyond = sum(more > 1 and gap > 0.01 for more, gap in above.values())
+        lines.append(
+            f"- Elsewhere at most {above[worst][0]} more than the bound, {percent(above[worst][1])} % "
+            f"({' / '.join(worst)}); {beyond} cells are both more than 1 array and more than 1 % above it."
+        )
+    for much, name in ((True, "at least"), (False, "fewer")):
+        group = {cell: result for cell, result in answered.items() if spread_out(result) is much}
+        if group:
+            lines += _latency_lines(group, name, 0.0 if much else CLOSE)
+    worst_of = []
+    for name in GAPS:
+        cell = max(answered, key=lambda cell: answered[cell]["bounds"][name]["gap"])
+        worst_of.append(f"{name} {percent(answered[cell]['bounds'][name]['gap'])} % ({' / '.join(cell)})")
+    lines.append(f"- Worst gaps: {', '.join(worst_of)}.")
+    slowest = max(answered, key=lambda cell: answered[cell]["map_s"] + answered[cell]["check_s"])
+    seconds = answered[slowest]["map_s"] + answered[slowest]["check_s"]
+    lines.append(f"- Slowest: {seconds:.0f} s, {' / '.join(slowest)}.")
+    below = negative_gaps(cells)
+    lines.append(f"- Values below their bound: {'none' if not below else '; '.join(below)}.")
+    return "\n".join(lines)
+
+
+def _latency_lines(group: Mapping[Cell, Result], name: str, limit: float) -> list[str]:
+    gaps = {cell: result["bounds"]["latency_cycles"]["gap"] for cell, result in group.items()}
+    closed = sum(gap == 0 for gap in gaps.values())
+    worst = max(gaps, key=lambda cell: gaps[cell])
+    lines = [
+        f"- Token latency where there are {name} arrays {'as' if limit == 0 else 'than'} blocks in the largest stage "
+        f"({len(group)} cells): gap 0 in {_share(closed, len(group))}; worst {percent(gaps[worst])} % "
+        f"({' / '.join(worst)})."
+    ]
+    if limit:
+        close = sum(gap <= limit for gap in gaps.values())
+        lines.append(f"  At most {limit:.0%} above the bound: {_share(close, len(group))}.")
+    return lines
+
+
+def _share(part: int, of: int) -> str:
+    return f"{part} of {of} ({part / of:.0%})"
+
+
+NOTES = """\
+Gaps are (value - bound) / bound. The array count is bounded for any mapping under the cut, everything else for
+mappings on as many arrays as the answer uses; prefill and II are not sought here, only shown. "Spread out": the
+answer has at least as many arrays as the largest stage has blocks. Seconds are those inside the process, without
+its start; the peak of memory is that of the whole process, mapping and checking."""
+
+
+def report(
+    cells: Mapping[Cell, Result], argv: Sequence[str] | None, out: Path | None, dates: Sequence[str]
+) -> None:
+    spans = sorted(set(dates))
+    measured = f"Cells measured from {spans[0]} to {spans[-1]} (UTC)." if len(spans) > 1 else ""
+    write_report(
+        out,
+        "# `optimal` on every shipped model and spec",
+        provenance(__file__, argv),
+        f"{NOTES} {measured}".strip(),
+        summary(cells),
+        table(cells),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser(__doc__ or "", "grid.md")
+    parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL")
+    parser.add_argument("--hw", nargs="+", default=HARDWARE, metavar="SPEC")
+    parser.add_argument("--cuts", nargs="+", default=CUTS, choices=CUTS)
+    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="of one cell")
+    parser.add_argument("--resume", type=Path, metavar="JSON", help="keep measured cells there; measure the others")
+    parser.add_argument("--cell", nargs=3, metavar=("MODEL", "SPEC", "CUT"), help="this cell, here, as JSON")
+    options = parser.parse_args(argv)
+    if options.cell:
+        print(json.dumps(measure(tuple(options.cell))))
+        return 0
+    kept: dict[str, Any] = {}
+    if options.resume and options.resume.exists():
+        kept = json.loads(options.resume.read_text(encoding="utf-8"))
+    asked = [(model, spec, cut) for model in options.models for spec in options.hw for cut in options.cuts]
+    for cell in asked:
+        key = "/".join(cell)
+        if "error" not in kept.get(key, {"error": ""}):
+            continue
+        log(key)
+        try:
+            kept[key] = run_self(__file__, ["--cell", *cell], options.timeout)
+        except BenchmarkError as error:
+            kept[key] = {"error": str(error)}
+            log(f"  {error}")
+        kept[key]["date"] = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        if options.resume:
+            options.resume.parent.mkdir(parents=True, exist_ok=True)
+            options.resume.write_text(json.dumps(kept), encoding="utf-8")
+    cells = {cell: kept["/".join(cell)] for cell in asked}
+    report(cells, argv, options.out, [result["date"][:10] for result in cells.values()])
+    failed = any("error" in result or result["violation"] for result in cells.values())
+    return 1 if failed or negative_gaps(cells) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
