@@ -84,7 +84,7 @@ class Chip:
         share = 1
         while share * adc["per_array"] < self.cols:
             share += 1
-        return column // share
+        return min(column // share, adc["per_array"] - 1)  # columns outside the array are another rule's
 
     def busiest(self, columns: set[int]) -> int:
         adc = self.data["adc"]
@@ -255,7 +255,8 @@ class Naive:
             yield "adc_bits"
         if shape.bits_needed > shape.bits and not self.chip.data["adc"]["lossy_allowed"]:
             yield "S6 converters"
-        if shape.rows > self.chip.active_max:
+        limit = self.chip.data["array"].get("rows_active_max")
+        if limit is not None and shape.rows > limit:
             yield "S6 rows"
 
     def time(self) -> Iterator[str]:
@@ -265,6 +266,12 @@ class Naive:
                 if (firing.array, cycle) in busy:
                     yield "S4"
                 busy.add((firing.array, cycle))
+        used = {piece.array for piece in self.pieces}
+        count, allowed = self.chip.data["array"].get("count"), self.problem.max_arrays
+        if count is not None and (len(used) > count or max(used) >= count):
+            yield "S6 arrays"
+        if allowed is not None and len(used) > allowed:
+            yield "S6 arrays"
         start: dict[int, int] = {}
         end: dict[int, int] = {}
         for firing in self.firings:
@@ -282,12 +289,6 @@ class Naive:
         orders = [waiting, sorted(waiting, key=lambda number: start[number])]
         if not any(self.gaps_fit(order, gap, start, end) for order in orders):
             yield "S6 shared units"
-        used = {piece.array for piece in self.pieces}
-        count, allowed = self.chip.data["array"].get("count"), self.problem.max_arrays
-        if count is not None and (len(used) > count or max(used) >= count):
-            yield "S6 arrays"
-        if allowed is not None and len(used) > allowed:
-            yield "S6 arrays"
 
     def gaps_fit(
         self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]

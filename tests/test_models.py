@@ -139,8 +139,7 @@ def test_sqrt_factors_have_the_shapes_of_the_equations(name: str) -> None:
         shape = dict(zip("RL", structure.factors(linear.n_in, linear.n_out), strict=True))[factor.kind]
         assert (factor.blocks, factor.block_rows, factor.block_cols) == shape
     stored = sum(
-        StructurePolicy.parse([]).choose(x.name, x.n_in, x.n_out).stored_weights(x.n_in, x.n_out)
-        for x in model.linears
+        StructurePolicy.parse([]).choose(x.name, x.n_in, x.n_out).stored_weights(x.n_in, x.n_out) for x in model.linears
     )
     assert workload.weight_count == stored
 
@@ -196,9 +195,7 @@ def test_dense_and_monarch_linears_of_a_step_share_its_first_stage() -> None:
 
 def test_llama_has_grouped_keys_and_a_gate() -> None:
     model = shipped("llama-3-8b")
-    shapes = {
-        linear.name.rpartition(".")[2]: (linear.n_in, linear.n_out) for linear in model.steps[0].linears
-    }
+    shapes = {linear.name.rpartition(".")[2]: (linear.n_in, linear.n_out) for linear in model.steps[0].linears}
     assert shapes == {"q_proj": (4096, 4096), "k_proj": (4096, 1024), "v_proj": (4096, 1024)}
     up, down = model.steps[2], model.steps[3]
     assert [linear.n_out for linear in up.linears] == [14336, 14336]

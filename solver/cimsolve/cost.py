@@ -132,12 +132,8 @@ def stored_cells(pieces: Pieces) -> int:
 
 def _own_gaps(problem: Problem, gaps: Gaps) -> list[Gap]:
     """The gaps before stages, without those that repeat the tail of an earlier pass."""
-    stages = problem.workload.stages
-    return [
-        gaps.before[stage.id]
-        for stage in stages
-        if stage.after and stages[stage.after[0]].pass_name == stage.pass_name
-    ]
+    workload = problem.workload
+    return [gaps.before[stage.id] for stage in workload.stages if workload.continues_pass(stage.id)]
 
 
 def _activation_energy(
@@ -205,7 +201,7 @@ def _phases(
     previous_end = int(stages.start.min())
     for index, name in enumerate(names):
         members = np.flatnonzero(phase_of_stage == index)
-        work = [gaps.before[s] for s in members if nodes[s].after and nodes[nodes[s].after[0]].pass_name == nodes[s].pass_name]
+        work = [gaps.before[s] for s in members.tolist() if problem.workload.continues_pass(s)]
         end = int(stages.end[members].max())
         # The tail of a pass belongs to its last phase.
         pass_name = nodes[members[-1]].pass_name

@@ -91,7 +91,7 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
     for stage in workload.stages:
         if not stage.after:
             before.append(Gap())
-        elif workload.stages[stage.after[0]].pass_name != stage.pass_name:
+        elif not workload.continues_pass(stage.id):
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:

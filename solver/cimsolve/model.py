@@ -96,7 +96,7 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     from cimsolve.architectures import FAMILIES, near_family
 
     if not isinstance(config, dict):
-        raise InputError(f"{origin}: expected a JSON object with the model's configuration, got {type(config).__name__}")
+        raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
     family = config.get("model_type")
     if not isinstance(family, str):
         raise InputError(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-
 from cimsolve.check import CheckReport, check_solution
 from cimsolve.errors import InfeasibleError
-from cimsolve.problem import Problem, build_problem
+from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import make_solution
 from cimsolve.solution import Solution
 from cimsolve.strategies import STRATEGIES, Search
@@ -19,7 +18,10 @@ def question_for(strategy: str, problem: Problem) -> Problem:
     if strategy != "linear":
         return problem
     dense = {name: Structure.dense() for name in problem.structures}
-    return build_problem(problem.hardware, problem.model, dense, problem.cut, problem.max_arrays)
+    # Tiles of the array's height, fired in row groups, can be more pieces than the fewest where the limit on
+    # rows does not divide that height.
+    cut: Cut = "both" if problem.rows % problem.rows_limit else problem.cut
+    return build_problem(problem.hardware, problem.model, dense, cut, problem.max_arrays)
 
 
 def solve(problem: Problem, strategy: str = "optimal", search: Search | None = None) -> Solution:

@@ -120,6 +120,11 @@ class Workload:
             members[factor.stage].append(factor.id)
         return tuple(tuple(ids) for ids in members)
 
+    def continues_pass(self, stage: int) -> bool:
+        """Whether the stage reads another of its own pass; the others start a pass."""
+        after = self.stages[stage].after
+        return bool(after) and self.stages[after[0]].pass_name == self.stages[stage].pass_name
+
     @cached_property
     def last_stages(self) -> Mapping[str, tuple[int, ...]]:
         """Pass name -> the stages that no other stage of the pass reads."""

@@ -35,17 +35,22 @@ def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
     """A lower bound on the array count and the name of its proof; the search stops where it reaches `target`."""
     types = block_types(problem)
     rows, cols = problem.rows, problem.weights_per_row
-    area = lower_bound_area(types.rows, types.cols, types.count, rows, cols)
-    if area >= target or problem.cut == "both":
-        return area, "area"
-    if problem.must_cut_rows:
+    area = lower_bound_area(types.rows, types.cols, types.count, rows, cols), "area"
+    if area[0] >= target or problem.cut == "both":
+        return area
+    if (types.rows % types.parts).any() or (types.rows // types.parts < problem.rows_limit)[types.parts > 1].any():
         columns = _columns_with_free_splits(problem, types)
-        return (columns, "columns") if columns > area else (area, "area")
-    columns = lower_bound_columns(types.rows, types.cols, types.count, rows, cols)
-    best = (columns, "columns") if columns > area else (area, "area")
-    if problem.cut == "columns" or (types.cols > cols).any() or best[0] >= target:
+    else:
+        # Blocks that are whole multiples of the limit leave no choice: every part has the limit's height.
+        types = BlockTypes(types.rows // types.parts, types.cols, types.count * types.parts, types.parts)
+        columns = lower_bound_columns(types.rows, types.cols, types.count, rows, cols)
+    best = max(area, (columns, "columns"), key=lambda bound: bound[0])
+    across = -(-types.cols // cols)
+    if problem.cut == "columns" or best[0] >= target or (types.rows > problem.rows_limit).any():
         return best
-    uncut = lower_bound_uncut(types.rows, types.cols, types.count, rows, cols, target)
+    if (types.cols % across).any() or (types.cols // across < cols)[across > 1].any():
+        return best
+    uncut = lower_bound_uncut(types.rows, types.cols // across, types.count * across, rows, cols, target)
     return max(best, uncut, key=lambda bound: bound[0])
 
 
@@ -60,7 +65,23 @@ def _columns_with_free_splits(problem: Problem, types: BlockTypes) -> int:
     heights, index = np.unique(np.where(whole, types.rows, even), return_inverse=True)
     counts = np.zeros(len(heights), dtype=np.int64)
     np.add.at(counts, index, types.cols * types.count * types.parts)
-    u = solve_cutting_stock(heights, counts, problem.rows).weight_of_size
+    functions = [solve_cutting_stock(heights, counts, problem.rows).weight_of_size]
+    thresholds = {int(t) for t in (*heights, *(problem.rows - heights))}
+    functions += [_threshold(problem.rows, t) for t in thresholds if 0 < 2 * t <= problem.rows]
+    return max(_columns_by_weight(problem, types, u) for u in functions)
+
+
+def _threshold(capacity: int, least: int) -> Ints:
+    """The dual-feasible function that rounds sizes above capacity - least up to a whole bin, and those below
+    `least` down to nothing (Martello & Toth 1990, Fekete & Schepers 2001)."""
+    u = np.arange(capacity + 1, dtype=np.int64)
+    u[u < least] = 0
+    u[capacity - least + 1 :] = capacity
+    return u
+
+
+def _columns_by_weight(problem: Problem, types: BlockTypes, u: Ints) -> int:
+    """Arrays that the weights `u` of all block columns need, each block split in the lightest way."""
     weight = [
         int(u[height]) if parts == 1 else split_weight(u, int(height), problem.rows_limit)
         for height, parts in zip(types.rows, types.parts, strict=True)

@@ -17,12 +17,9 @@ def least_energy_pj(problem: Problem, arrays: int, latency_cycles: int) -> float
     """
     hardware = problem.hardware
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    stages = problem.workload.stages
-    own = [
-        gaps.before[stage.id]
-        for stage in stages
-        if stage.after and stages[stage.after[0]].pass_name == stage.pass_name
-    ]
+    workload = problem.workload
+    stages = workload.stages
+    own = [gaps.before[stage.id] for stage in stages if workload.continues_pass(stage.id)]
     total = sum(sum(gap.energy_pj.values()) for gap in [*own, *gaps.tails.values()])
     total += arrays * hardware.array.leakage_uw * latency_cycles * hardware.clock_ps * 1e-6
     if hardware.macro is not None:
@@ -41,7 +38,8 @@ def least_energy_pj(problem: Problem, arrays: int, latency_cycles: int) -> float
     for groups in stage_groups(problem):
         for group in groups:
             columns = group.inputs * group.columns * width
-            price = column_price(floor.energy_pj + energy.column + energy.shift_add, group.height, group.parts, free_rows)
+            each_pj = floor.energy_pj + energy.column + energy.shift_add
+            price = column_price(each_pj, group.height, group.parts, free_rows)
             total += phases * columns * price
         # Groups on one vector may share driven rows, so each vector counts once.
         vectors = {group.vector: group.inputs * group.height for group in groups}

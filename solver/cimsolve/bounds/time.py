@@ -84,7 +84,7 @@ def _gaps_of_phases(problem: Problem) -> list[list[Gap]]:
     stages = problem.workload.stages
     found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
     for stage in stages:
-        if stage.after and stages[stage.after[0]].pass_name == stage.pass_name:
+        if problem.workload.continues_pass(stage.id):
             found[stage.phase].append(gaps.before[stage.id])
     for name, tail in gaps.tails.items():
         found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
@@ -220,7 +220,7 @@ class _Work:
     def _has_time(self, time_ps: int, activations: int) -> bool:
         """All conversions, and the reads of that many activations, fit in the time of all arrays."""
         for fixed_ps, repeats in self.lines:
-            work_ps = max(activations, self.arrays) * fixed_ps
+            work_ps = float(max(activations, self.arrays) * fixed_ps)
             work_ps += repeats * self.columns_ps * self.width / self.converters
             # The price of row cuts is a float; a bound must not be refused over its last digit.
             if work_ps * (1 - 1e-12) > self.arrays * time_ps:

@@ -52,6 +52,11 @@ def find_malformed(problem: Problem, solution: Solution) -> Iterator[tuple[str, 
             f"pieces.block.{at} = {int(pieces.block[at])}: expected 0 to {owner.blocks - 1}, the blocks of "
             f"{owner.linear} ({owner.kind})",
         )
+    ends_first = activations.end <= activations.start
+    if ends_first.any():
+        at = int(np.argmax(ends_first))
+        start, end = int(activations.start[at]), int(activations.end[at])
+        yield "tables", f"activations.end.{at} = {end}: expected more than its start, {start}"
     yield from (("S1", text) for text in _s1_every_piece_fires_once(solution))
 
 

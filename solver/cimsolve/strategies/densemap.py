@@ -5,6 +5,8 @@ The capacity-optimised mapping of de Lima et al., arXiv 2510.11192.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from cimsolve.arrays import Ints
@@ -30,7 +32,7 @@ def map_densemap(problem: Problem) -> Mapping:
     edges = np.flatnonzero(np.diff(shape[order], prepend=-1, append=-1))
     arrays = 0
     partners = _partners(problem)
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges.tolist()):
         members = order[first:last]
         height, width = int(parts.rows[members[0]]), int(parts.cols[members[0]])
         per_column, per_row = problem.rows // height, problem.weights_per_row // width

@@ -6,6 +6,7 @@ An array then holds blocks of many stages and seldom two of one, so that stages 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def deal(problem: Problem, packed: PackedParts) -> Mapping:
     edges = np.flatnonzero(np.diff(stage[order] * shapes + packed.shape[order], prepend=-1, append=-1))
     busy = np.zeros(len(free), dtype=np.int64)
     current = -1
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges.tolist()):
         members = order[first:last]
         shape = int(packed.shape[members[0]])
         if stage[members[0]] != current:

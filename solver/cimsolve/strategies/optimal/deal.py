@@ -19,6 +19,7 @@ from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.strips import StripKind
 
+
 class Room:
     """Free columns of one height: the rest of every shelf as a table (arrays, shelves), used from the left."""
 
@@ -126,9 +127,13 @@ def deal_strips(
     stages: list[list[StripKind]],
     room: Mapping[int, Room],
     arrays: int,
+    balanced: bool,
     listen: Callable[[int, int], None],
 ) -> list[Share]:
     """Give every column of every strip a place. `room`, height -> room, must suffice for every height.
+
+    `balanced`: of arrays that could take a piece, those least busy in the stage's phase go first, which evens out
+    the time between tokens; otherwise those with most room, which keeps the choice of later stages wide.
 
     `listen` hears how many of how many stages are dealt.
     """
@@ -137,11 +142,18 @@ def deal_strips(
     dealt: list[Share] = []
     # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
     reached: dict[tuple[tuple[int, ...], ...], int] = {}
+    busy: dict[int, Ints] = {}
+    idle = np.zeros(arrays, dtype=np.int64)
     for done, stage in enumerate(_by_choice(stages, durations, least)):
         shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in stages[stage])
         start = max(least[stage], reached.get(shape, 0))
-        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, start)
+        phase = problem.workload.stages[stage].phase
+        load = busy.setdefault(phase, idle.copy()) if balanced else idle
+        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, load, start)
         room = {**room, **left}
+        if balanced:
+            for share in shares:
+                np.add.at(load, share.array, durations.of_columns[share.kind.height][share.width])
         dealt += shares
         listen(done + 1, len(stages))
     return dealt
@@ -160,33 +172,35 @@ def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[
 
 
 def _deal_stage(
-    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], least_cycles: int
+    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], load: Ints, least_cycles: int
 ) -> tuple[list[Share], dict[int, Room], int]:
     """Shares of one stage at the least time at which dealing succeeds, the room that they leave, and that time."""
     cycles, tries = least_cycles, 0
     while True:
         left = {kind.height: room[kind.height].copy() for kind in kinds}
         try:
-            return _try(kinds, durations, left, cycles), left, cycles
+            return _try(kinds, durations, left, load, cycles), left, cycles
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
             cycles += max(1, cycles // 100 if tries <= 100 else cycles // 10)
 
 
-def _try(kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], cycles: int) -> list[Share]:
+def _try(
+    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], load: Ints, cycles: int
+) -> list[Share]:
     """Shares with which no array works longer than `cycles`, taken from `room`. Raises StageIsFull."""
     budget = np.full(len(room[kinds[0].height].left), cycles, dtype=np.int64)
     shares: list[Share] = []
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
         here = room[kind.height]
-        share = _one_each(kind, durations, here, budget) or _several_each(kind, durations, here, budget)
+        share = _one_each(kind, durations, here, budget, load) or _several_each(kind, durations, here, budget, load)
         shares.append(share)
         np.subtract.at(budget, share.array, durations.of_columns[kind.height][share.width])
     return shares
 
 
-def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share | None:
+def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, load: Ints) -> Share | None:
     """Every strip in the fewest pieces that the time allows, one an array; None where arrays are too few."""
     able = np.minimum(durations.most_columns(kind.height, budget), room.widest)
     most = min(int(able.max()), kind.cols)
@@ -201,13 +215,13 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    array = candidates[np.argsort(-room.total[candidates], kind="stable")][: len(width)]
+    array = candidates[np.lexsort((-room.total[candidates], load[candidates]))][: len(width)]
     row, col = room.take(array, width)
     strip = np.repeat(np.arange(kind.count), pieces)
     return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, row, col)
 
 
-def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, load: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
@@ -219,7 +233,7 @@ def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Int
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = candidates[np.argsort(-room.total[candidates], kind="stable")][:fulls]
+    array = candidates[np.lexsort((-room.total[candidates], load[candidates]))][:fulls]
     width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from cimsolve.problem import Problem
 from cimsolve.strategies.common import fire_same_inputs_together
 from cimsolve.strategies.optimal.deal import Share
 from cimsolve.strategies.optimal.strips import StripKind
-
 
 PACK_TIME = 0.2
 """Deterministic time, in CP-SAT's units, to pack the runs of one array exactly."""
@@ -86,8 +86,8 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
         if choice is None:
             continue
         own = array[run] != number
-        order = np.lexsort((members, choice))
-        chosen = np.array(choice)[order]
+        order = np.argsort(choice, kind="stable")
+        chosen = np.array(choice, dtype=np.int64)[order]
         offset = running_offsets(chosen, width[members][order])
         run = np.concatenate([run[own], members[order]])
         part = np.concatenate([part[own], width[members][order]])
@@ -140,7 +140,7 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     edges = np.searchsorted(np.sort(rank), np.arange(int(rank.max()) + 2))
     full = np.iinfo(np.int64).max
     found: list[tuple[Ints, Ints, Ints, Ints]] = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges.tolist()):
         run = by_round[begin:end]
         need = width[run]
         while len(run):

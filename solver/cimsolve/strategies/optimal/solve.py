@@ -35,6 +35,7 @@ EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
 LAYOUTS = ("stepped", "few wide", "even")
 """How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
+TIE_BREAKERS = ("latency", "prefill", "energy")
 GROWTH = (1.03, 1.125, 1.25, 1.5, 2.0, 3.0, 4.0, 8.0)
 """Array counts to try where the count is not the first objective, as multiples of the least."""
 
@@ -79,7 +80,9 @@ class _Incumbent:
         return all(self.metrics[name] <= lower[name].value for name in names)
 
     def _score(self, metrics: Metrics) -> tuple[float, ...]:
-        return tuple(metrics[BOUND_OF_OBJECTIVE[name]] for name in self.search.objective)
+        # What the user did not ask for breaks ties.
+        names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]
+        return tuple(metrics[name] for name in names)
 
 
 def map_optimal(problem: Problem, search: Search) -> Answer:
@@ -125,11 +128,11 @@ def _candidates(problem: Problem, search: Search) -> Iterator[_Candidate]:
         for stages, packing in ways_to_strips(problem):
             for arrays in _array_counts(problem, search, packing.arrays):
                 shelves_of = cache(partial(_shelves, problem, stages, packing, arrays))
-                for layout, by_shelf in product(LAYOUTS, (False, True)):
-                    dealt = "by shelf" if by_shelf else "by array"
+                for layout, by_shelf, balanced in product(LAYOUTS, (False, True), (True, False)):
+                    dealt = f"{'by shelf' if by_shelf else 'by array'}, {'least busy' if balanced else 'emptiest'} first"
                     name = f"columns cut, spread over {arrays} arrays {dealt}, {layout} shelves"
                     way = partial(_spread_columns, problem, search, stages, arrays, shelves_of)
-                    yield _Candidate(name, partial(way, layout, by_shelf), arrays)
+                    yield _Candidate(name, partial(way, layout, by_shelf, balanced), arrays)
     yield _Candidate("dense diagonals", partial(map_densemap, problem))
     yield _Candidate("sparse diagonals", partial(map_sparsemap, problem))
 
@@ -162,6 +165,7 @@ def _spread_columns(
     shelves_of: Callable[[str], Shelves],
     layout: str,
     by_shelf: bool,
+    balanced: bool,
 ) -> Mapping:
     shelves = shelves_of(layout)
 
@@ -170,10 +174,10 @@ def _spread_columns(
 
     room = {height: Room.of(shelves, height, arrays) for height in np.unique(shelves.height).tolist()}
     if by_shelf:
-        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, listen))
+        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, balanced, listen))
     # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
     joined = {height: here.joined() for height, here in room.items()}
-    return lay_out(problem, deal_strips(problem, stages, joined, arrays, listen), shelves)
+    return lay_out(problem, deal_strips(problem, stages, joined, arrays, balanced, listen), shelves)
 
 
 def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:
