@@ -3,8 +3,8 @@
 Whole blocks (sqrt structure, no cuts, no rotation) on 256x256 arrays, one column a weight, packed by
 
 - ours: `optimal` with `--cut none`, which also schedules, costs and bounds what it packs;
-- one binary program, block x array: each block is assigned to an array and to a shelf there (after
-  arXiv 2411.04814), solved by HiGHS and by CP-SAT under a time limit;
+- one binary program, block x shelf of an array (after arXiv 2411.04814), solved by HiGHS and by CP-SAT under a
+  time limit;
 - rectpack, the best of 24 settings, as many as the time limit allows.
 
 Every run has a process of its own. `bert-large:2` means its first two layers.
@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, run_self, write_report
@@ -88,127 +89,137 @@ def first_fit(problem: Problem) -> int:
     return sum(times for _, times in packed)
 
 
-def solve_highs(problem: Problem, limit_s: float) -> Found:
-    """Variables: x[p, a] block p on array a, n[a, h] shelves of height h there, z[a] array in use."""
+@dataclass(frozen=True)
+class Program:
+    """The binary program of one instance, for both solvers.
+
+    Shelf s of array `array[s]` is `level[s]` rows high, as high as some block; block p may lie on the shelves
+    `allowed(p)`. Variables: x[p, s] block p lies on shelf s, y[s] shelf s is open, z[a] array a is used.
+    """
+
+    rows: int
+    cols: int
+    height: Ints
+    width: Ints
+    arrays: int
+    array: Ints
+    level: Ints
+
+    def allowed(self, p: int) -> Ints:
+        import numpy as np
+
+        return np.flatnonzero(self.level >= self.height[p])
+
+    def twins(self) -> list[int]:
+        """Shelves s whose like s - 1 lies on the same array: they open in order."""
+        same = (self.array[1:] == self.array[:-1]) & (self.level[1:] == self.level[:-1])
+        return [int(s) + 1 for s in same.nonzero()[0]]
+
+    @property
+    def binaries(self) -> int:
+        return sum(int((self.level >= height).sum()) for height in self.height)
+
+
+def program(problem: Problem) -> Program:
+    import numpy as np
+
+    height, width = blocks(problem)
+    arrays = first_fit(problem)
+    levels = np.unique(height)[::-1]
+    level = np.repeat(levels, problem.rows // levels)
+    return Program(
+        problem.rows,
+        problem.weights_per_row,
+        height,
+        width,
+        arrays,
+        np.repeat(np.arange(arrays), len(level)),
+        np.tile(level, arrays),
+    )
+
+
+def solve_highs(of: Program, limit_s: float) -> Found:
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import coo_array
 
-    began = time.perf_counter()
-    height, width = blocks(problem)
-    pieces, arrays = len(height), first_fit(problem)
-    levels = np.unique(height)[::-1]
-    shelf0, used0 = pieces * arrays, pieces * arrays + arrays * len(levels)
-    variables = used0 + arrays
-    rows, cols, values = [], [], []
-    least: list[float] = []
-
-    def add(columns: Any, weights: Any, at_least: float) -> None:
-        rows.append(np.full(len(columns), len(least)))
-        cols.append(np.asarray(columns))
-        values.append(np.broadcast_to(weights, len(columns)))
-        least.append(at_least)
-
-    for p in range(pieces):
-        add(p * arrays + np.arange(arrays), 1, 1)  # every block is on an array; on two is never better
-    for a in range(arrays):
-        shelves = shelf0 + a * len(levels) + np.arange(len(levels))
-        for j, level in enumerate(levels):
-            # Blocks as tall as this level need that much width of shelves as tall.
-            tall = np.flatnonzero(height >= level)
-            columns = np.concatenate([shelves[: j + 1], tall * arrays + a])
-            add(columns, np.concatenate([np.full(j + 1, problem.weights_per_row), -width[tall]]), 0)
-        add([used0 + a, *shelves], np.concatenate([[problem.rows], -levels]), 0)
-        if a:
-            add([used0 + a - 1, used0 + a], np.array([1, -1]), 0)
-    matrix = coo_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols))), shape=(len(least), variables)
+    shelves = [of.allowed(p) for p in range(len(of.height))]
+    block = np.repeat(np.arange(len(shelves)), [len(allowed) for allowed in shelves])
+    shelf = np.concatenate(shelves)
+    y0 = len(shelf)
+    z0 = y0 + len(of.level)
+    variables = z0 + of.arrays
+    twins = np.asarray(of.twins(), dtype=np.int64)
+    x, y, z = np.arange(y0), np.arange(y0, z0), np.arange(z0, variables)
+    # Rows of the matrix, all at least 0 (the first at least 1): blocks placed, shelves' widths, arrays' heights,
+    # like shelves and arrays in order.
+    widths, heights = len(shelves), len(shelves) + len(of.level)
+    order = heights + of.arrays
+    entries = (
+        (block, x, 1),
+        (widths + shelf, x, -of.width[block]),
+        (widths + y - y0, y, of.cols),
+        (heights + of.array, y, -of.level),
+        (heights + z - z0, z, of.rows),
+        (order + np.arange(len(twins)), y0 + twins - 1, 1),
+        (order + np.arange(len(twins)), y0 + twins, -1),
+        (order + len(twins) + np.arange(of.arrays - 1), z[:-1], 1),
+        (order + len(twins) + np.arange(of.arrays - 1), z[1:], -1),
     )
-    most = np.ones(variables)
-    most[shelf0:used0] = np.tile(problem.rows // levels, arrays)
+    row, col, value = (
+        np.concatenate([np.broadcast_to(entry[i], len(entry[0])) for entry in entries]) for i in range(3)
+    )
+    count = order + len(twins) + of.arrays - 1
     answer = milp(
-        np.concatenate([np.zeros(used0), np.ones(arrays)]),
-        constraints=LinearConstraint(matrix.tocsr(), np.asarray(least), np.inf),
+        np.where(np.arange(variables) < z0, 0, 1),
+        constraints=LinearConstraint(
+            coo_array((value, (row, col)), shape=(count, variables)).tocsr(),
+            np.where(np.arange(count) < widths, 1, 0),
+            np.inf,
+        ),
         integrality=np.ones(variables),
-        bounds=Bounds(0, most),
+        bounds=Bounds(0, 1),
         options={"time_limit": limit_s},
     )
-    seconds = time.perf_counter() - began
     lower = None if answer.mip_dual_bound is None else int(np.ceil(answer.mip_dual_bound - 1e-6))
-    found: Found = {"arrays": None, "lower": lower, "seconds": seconds, "note": "nothing found"}
-    if answer.x is not None:
-        found["arrays"] = round(answer.fun)
-        found["note"] = _verdict(found)
-        chosen = answer.x[:shelf0].reshape(pieces, arrays).argmax(axis=1)
-        shelves_found = np.round(answer.x[shelf0:used0]).astype(int).reshape(arrays, len(levels))
-        found["note"] += _shelf_note(problem, chosen, shelves_found)
-    return found
+    return {"arrays": None if answer.x is None else round(answer.fun), "lower": lower}
 
 
-def solve_cp_sat(problem: Problem, limit_s: float) -> Found:
-    """The same program."""
+def solve_cp_sat(of: Program, limit_s: float) -> Found:
     import numpy as np
     from ortools.sat.python import cp_model
 
-    began = time.perf_counter()
-    height, width = blocks(problem)
-    pieces, arrays = len(height), first_fit(problem)
-    levels = np.unique(height)[::-1].tolist()
     model = cp_model.CpModel()
-    x = [[model.new_bool_var("") for _ in range(arrays)] for _ in range(pieces)]
-    shelves = [[model.new_int_var(0, problem.rows // level, "") for level in levels] for _ in range(arrays)]
-    used = [model.new_bool_var("") for _ in range(arrays)]
-    for of_block in x:
-        model.add_exactly_one(of_block)
-    for a in range(arrays):
-        for j, level in enumerate(levels):
-            tall = np.flatnonzero(height >= level).tolist()
-            taken = cp_model.LinearExpr.weighted_sum([x[p][a] for p in tall], width[tall].tolist())
-            model.add(taken <= problem.weights_per_row * sum(shelves[a][: j + 1]))
-        model.add(cp_model.LinearExpr.weighted_sum(shelves[a], levels) <= problem.rows * used[a])
+    y = [model.new_bool_var("") for _ in of.level]
+    z = [model.new_bool_var("") for _ in range(of.arrays)]
+    on_shelf: list[tuple[list[Any], list[int]]] = [([], []) for _ in of.level]
+    for p, width in enumerate(of.width.tolist()):
+        x = []
+        for s in of.allowed(p).tolist():
+            x.append(model.new_bool_var(""))
+            on_shelf[s][0].append(x[-1])
+            on_shelf[s][1].append(width)
+        model.add_exactly_one(x)
+    for s, (x, widths) in enumerate(on_shelf):
+        model.add(cp_model.LinearExpr.weighted_sum(x, widths) <= of.cols * y[s])
+    for a in range(of.arrays):
+        mine = np.flatnonzero(of.array == a).tolist()
+        heights = of.level[mine].tolist()
+        model.add(cp_model.LinearExpr.weighted_sum([y[s] for s in mine], heights) <= of.rows * z[a])
         if a:
-            model.add_implication(used[a], used[a - 1])
-    model.minimize(sum(used))
+            model.add_implication(z[a], z[a - 1])
+    for s in of.twins():
+        model.add_implication(y[s], y[s - 1])
+    model.minimize(sum(z))
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = limit_s
     solver.parameters.num_workers = len(os.sched_getaffinity(0))
     status = solver.solve(model)
-    seconds = time.perf_counter() - began
-    lower = int(np.ceil(solver.best_objective_bound - 1e-6))
-    found: Found = {"arrays": None, "lower": lower, "seconds": seconds, "note": "nothing found"}
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        found["arrays"] = round(solver.objective_value)
-        found["note"] = _verdict(found)
-        chosen = np.array([[solver.value(var) for var in of_block] for of_block in x]).argmax(axis=1)
-        shelves_found = np.array([[solver.value(var) for var in of_array] for of_array in shelves])
-        found["note"] += _shelf_note(problem, chosen, shelves_found)
-    return found
-
-
-def _verdict(found: Found) -> str:
-    return "proved" if found["arrays"] == found["lower"] else "not proved in time"
-
-
-def _shelf_note(problem: Problem, chosen: Ints, shelves: Ints) -> str:
-    """Whether the blocks of each array really fit side by side on its shelves, by first fit.
-
-    The program only demands that the widths add up, which favours it.
-    """
-    import numpy as np
-
-    height, width = blocks(problem)
-    levels = np.unique(height)[::-1]
-    short = 0
-    for a in range(len(shelves)):
-        # The lowest shelf that will do comes first.
-        room = [[int(level), problem.weights_per_row] for level, n in zip(levels, shelves[a], strict=True) for _ in range(n)]
-        for p in np.flatnonzero(chosen == a):
-            fitting = [shelf for shelf in reversed(room) if shelf[0] >= height[p] and shelf[1] >= width[p]]
-            if not fitting:
-                short += 1
-                break
-            fitting[0][1] -= int(width[p])
-    return f"; {short} of its arrays overflow by first fit" if short else ""
+    found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+    return {
+        "arrays": round(solver.objective_value) if found else None,
+        "lower": int(np.ceil(solver.best_objective_bound - 1e-6)),
+    }
 
 
 def solve_rectpack(problem: Problem, limit_s: float) -> Found:
@@ -258,10 +269,17 @@ def measure(name: str, method: str, limit_s: float, binaries_max: int) -> Found:
         return solve_ours(problem)
     if method == "rectpack":
         return solve_rectpack(problem, limit_s)
-    binaries = problem.workload.block_count * first_fit(problem)
-    if binaries > binaries_max:
-        raise BenchmarkError(f"not tried: {binaries:,} binaries (--binaries-max)")
-    return (solve_highs if method == "HiGHS" else solve_cp_sat)(problem, limit_s)
+    began = time.perf_counter()
+    asked = program(problem)
+    if asked.binaries > binaries_max:
+        raise BenchmarkError(f"not tried: {asked.binaries:,} binaries")
+    found = (solve_highs if method == "HiGHS" else solve_cp_sat)(asked, limit_s)
+    verdict = "proved" if found["arrays"] == found["lower"] else "not proved in time"
+    return {
+        **found,
+        "seconds": time.perf_counter() - began,
+        "note": f"{asked.binaries:,} binaries, {verdict if found['arrays'] else 'nothing found'}",
+    }
 
 
 def lines_of(name: str, found: Mapping[str, Found]) -> list[list[object]]:
@@ -316,8 +334,8 @@ def summary(results: Mapping[str, Mapping[str, Found]]) -> str:
 NOTES = """\
 Seconds are those inside the process, from the blocks to the answer: ours with schedule, cost, bounds and check,
 the peers' with building their model. HiGHS has one thread, CP-SAT one per core, ours one. The binary program is
-offered as many arrays as first-fit shelves need; it asks only that widths add up to those of the shelves, which
-favours it ("overflow": first fit found no such arrangement). Its bound holds for shelves, ours for any placement.
+offered as many arrays as first-fit shelves need, and each with as many shelves of every block height as it holds.
+Its bound holds for shelves, ours for any placement.
 
 `packingsolver` 0.1.1233 needs Python 3.12 or newer and is not run here; an earlier measurement elsewhere on
 SmolLM2 gave 110 arrays after 30 s."""
@@ -328,7 +346,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instances", nargs="+", default=INSTANCES, metavar="MODEL[:LAYERS]")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS", help="of each peer (default: 60)")
-    parser.add_argument("--binaries-max", type=int, default=300_000, metavar="N", help="larger programs are not tried")
+    parser.add_argument("--binaries-max", type=int, default=1_000_000, metavar="N", help="larger programs are not tried")
     parser.add_argument("--case", nargs=2, metavar=("MODEL", "METHOD"), help="this case, here, as JSON")
     options = parser.parse_args(argv)
     if options.case:

@@ -52,30 +52,45 @@ def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:
 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
-    """Least cycles between tokens of many sequences: the work of a whole pass, shared evenly."""
-    gaps = _gaps_of_phases(problem)
-    digital = sum(gap.partial_sum_cycles + gap.digital_cycles for phase in gaps for gap in phase)
-    transfer = sum(gap.transfer_cycles for phase in gaps for gap in phase)
-    work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays)
-    return max(work.least_cycles(), digital, transfer)
+    """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
+    gaps = [gap for phase in _gaps_of_phases(problem) for gap in phase]
+    return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
+    work = least_phase_work_cycles(problem, arrays)
+    return [
+        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _gaps_of_phases(problem), strict=True)
+    ]
+
+
+def least_work_cycles(problem: Problem, arrays: int) -> int:
+    """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
+    return _Work(problem, converter_floor(problem), stage_groups(problem), arrays).least_cycles()
+
+
+def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
+    """The same for each phase."""
     floor = converter_floor(problem)
     groups = stage_groups(problem)
     stages = problem.workload.stages
-    names = sorted({stage.phase for stage in stages})
     known: dict[tuple[tuple[InputGroup, ...], ...], int] = {}
     found = []
-    for name, gaps in zip(names, _gaps_of_phases(problem), strict=True):
+    for name in sorted({stage.phase for stage in stages}):
         members = tuple(groups[stage.id] for stage in stages if stage.phase == name)
         if members not in known:
             known[members] = _Work(problem, floor, members, arrays).least_cycles()
-        digital = sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps)
-        transfer = sum(gap.transfer_cycles for gap in gaps)
-        found.append(max(known[members], digital, transfer))
+        found.append(known[members])
     return found
+
+
+def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
+    """Cycles that gaps hold the digital units and the interconnect."""
+    return (
+        sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps),
+        sum(gap.transfer_cycles for gap in gaps),
+    )
 
 
 def _gaps_of_phases(problem: Problem) -> list[list[Gap]]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from cimsolve.arrays import Ints
-from cimsolve.bounds.time import least_stage_cycles
+from cimsolve.bounds.time import least_phase_work_cycles, least_stage_cycles, least_work_cycles
 from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.strips import StripKind
@@ -89,7 +90,7 @@ class Durations:
 
     def most_columns(self, height: int, cycles: Ints | int) -> Ints:
         """Most columns that one firing reads in so many cycles; elementwise."""
-        return np.asarray(np.searchsorted(self.of_columns[height], cycles, side="right") - 1)
+        return np.maximum(np.searchsorted(self.of_columns[height], cycles, side="right") - 1, 0)
 
 
 def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
@@ -122,41 +123,60 @@ class Share:
     col: Ints
 
 
+Goal = Literal["latency", "balanced latency", "prefill", "throughput"]
+"""What dealing aims at.
+
+`latency`: every stage in its least time, on the arrays with most room, which keeps the choice of later stages wide.
+`balanced latency`: the same on the arrays least busy in the stage's phase, which evens out the time between tokens.
+`prefill`, `throughput`: no array works longer in a phase, or in the whole pass, than the least that all could do
+with; pieces are as wide as that allows, for each piece more is another read.
+"""
+
+
 def deal_strips(
     problem: Problem,
     stages: list[list[StripKind]],
     room: Mapping[int, Room],
     arrays: int,
-    balanced: bool,
+    goal: Goal,
     listen: Callable[[int, int], None],
 ) -> list[Share]:
     """Give every column of every strip a place. `room`, height -> room, must suffice for every height.
 
-    `balanced`: of arrays that could take a piece, those least busy in the stage's phase go first, which evens out
-    the time between tokens; otherwise those with most room, which keeps the choice of later stages wide.
-
     `listen` hears how many of how many stages are dealt.
     """
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
-    least = least_stage_cycles(problem, arrays)
+    least = _least_cycles(problem, arrays, goal)
     dealt: list[Share] = []
     # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
     reached: dict[tuple[tuple[int, ...], ...], int] = {}
     busy: dict[int, Ints] = {}
-    idle = np.zeros(arrays, dtype=np.int64)
     for done, stage in enumerate(_by_choice(stages, durations, least)):
         shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in stages[stage])
+        phase = 0 if goal == "throughput" else problem.workload.stages[stage].phase
+        load = busy.setdefault(phase, np.zeros(arrays, dtype=np.int64))
+        spent = load if goal in ("prefill", "throughput") else np.zeros_like(load)
+        prefer = np.zeros_like(load) if goal == "latency" else load
         start = max(least[stage], reached.get(shape, 0))
-        phase = problem.workload.stages[stage].phase
-        load = busy.setdefault(phase, idle.copy()) if balanced else idle
-        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, load, start)
+        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, spent, prefer, start)
         room = {**room, **left}
-        if balanced:
-            for share in shares:
-                np.add.at(load, share.array, durations.of_columns[share.kind.height][share.width])
+        for share in shares:
+            np.add.at(load, share.array, durations.of_columns[share.kind.height][share.width])
         dealt += shares
         listen(done + 1, len(stages))
     return dealt
+
+
+def _least_cycles(problem: Problem, arrays: int, goal: Goal) -> list[int]:
+    """For each stage, the least time in which an array must be done: with the stage, its phase, or the pass."""
+    stages = problem.workload.stages
+    if goal == "throughput":
+        return [least_work_cycles(problem, arrays)] * len(stages)
+    if goal == "prefill":
+        names = sorted({stage.phase for stage in stages})
+        of_phase = dict(zip(names, least_phase_work_cycles(problem, arrays), strict=True))
+        return [of_phase[stage.phase] for stage in stages]
+    return least_stage_cycles(problem, arrays)
 
 
 def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[int]) -> list[int]:
@@ -172,35 +192,37 @@ def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[
 
 
 def _deal_stage(
-    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], load: Ints, least_cycles: int
+    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], spent: Ints, prefer: Ints, least_cycles: int
 ) -> tuple[list[Share], dict[int, Room], int]:
     """Shares of one stage at the least time at which dealing succeeds, the room that they leave, and that time."""
     cycles, tries = least_cycles, 0
     while True:
         left = {kind.height: room[kind.height].copy() for kind in kinds}
         try:
-            return _try(kinds, durations, left, load, cycles), left, cycles
+            return _try(kinds, durations, left, cycles - spent, prefer), left, cycles
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
-            cycles += max(1, cycles // 100 if tries <= 100 else cycles // 10)
+            cycles += max(1, cycles // (100 if tries <= 20 else 30 if tries <= 40 else 10))
 
 
 def _try(
-    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], load: Ints, cycles: int
+    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], budget: Ints, prefer: Ints
 ) -> list[Share]:
-    """Shares with which no array works longer than `cycles`, taken from `room`. Raises StageIsFull."""
-    budget = np.full(len(room[kinds[0].height].left), cycles, dtype=np.int64)
+    """Shares with which no array works longer than its `budget`, taken from `room`. Raises StageIsFull.
+
+    Both of shape (arrays,); arrays with the least `prefer` go first.
+    """
     shares: list[Share] = []
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
         here = room[kind.height]
-        share = _one_each(kind, durations, here, budget, load) or _several_each(kind, durations, here, budget, load)
+        share = _one_each(kind, durations, here, budget, prefer) or _several_each(kind, durations, here, budget, prefer)
         shares.append(share)
         np.subtract.at(budget, share.array, durations.of_columns[kind.height][share.width])
     return shares
 
 
-def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, load: Ints) -> Share | None:
+def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, prefer: Ints) -> Share | None:
     """Every strip in the fewest pieces that the time allows, one an array; None where arrays are too few."""
     able = np.minimum(durations.most_columns(kind.height, budget), room.widest)
     most = min(int(able.max()), kind.cols)
@@ -215,13 +237,13 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, l
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    array = candidates[np.lexsort((-room.total[candidates], load[candidates]))][: len(width)]
+    array = candidates[np.lexsort((-room.total[candidates], prefer[candidates]))][: len(width)]
     row, col = room.take(array, width)
     strip = np.repeat(np.arange(kind.count), pieces)
     return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, row, col)
 
 
-def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, load: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, prefer: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
@@ -233,7 +255,7 @@ def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Int
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = candidates[np.lexsort((-room.total[candidates], load[candidates]))][:fulls]
+    array = candidates[np.lexsort((-room.total[candidates], prefer[candidates]))][:fulls]
     width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full

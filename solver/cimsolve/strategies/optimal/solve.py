@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import product
@@ -24,7 +25,7 @@ from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.densemap import map_densemap
-from cimsolve.strategies.optimal.deal import Room, deal_strips, piece_widths
+from cimsolve.strategies.optimal.deal import Goal, Room, deal_strips, piece_widths
 from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
 from cimsolve.strategies.optimal.strips import StripKind, ways_to_strips
 from cimsolve.strategies.search import Answer, Event, Search
@@ -128,13 +129,25 @@ def _candidates(problem: Problem, search: Search) -> Iterator[_Candidate]:
         for stages, packing in ways_to_strips(problem):
             for arrays in _array_counts(problem, search, packing.arrays):
                 shelves_of = cache(partial(_shelves, problem, stages, packing, arrays))
-                for layout, by_shelf, balanced in product(LAYOUTS, (False, True), (True, False)):
-                    dealt = f"{'by shelf' if by_shelf else 'by array'}, {'least busy' if balanced else 'emptiest'} first"
-                    name = f"columns cut, spread over {arrays} arrays {dealt}, {layout} shelves"
+                for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
+                    dealt = "by shelf" if by_shelf else "by array"
+                    name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
                     way = partial(_spread_columns, problem, search, stages, arrays, shelves_of)
-                    yield _Candidate(name, partial(way, layout, by_shelf, balanced), arrays)
+                    yield _Candidate(name, partial(way, layout, by_shelf, goal), arrays)
     yield _Candidate("dense diagonals", partial(map_densemap, problem))
     yield _Candidate("sparse diagonals", partial(map_sparsemap, problem))
+
+
+def _goals(search: Search) -> list[Goal]:
+    """What dealing may aim at, by the order of the objectives."""
+    wanted: MappingABC[str, list[Goal]] = {
+        "latency": ["balanced latency", "latency"],
+        "prefill": ["prefill", "balanced latency"],
+        "throughput": ["throughput"],
+        "energy": ["throughput"],
+    }
+    goals = [goal for name in search.objective for goal in wanted.get(name, [])]
+    return list(dict.fromkeys(goals)) or ["balanced latency"]
 
 
 def _array_counts(problem: Problem, search: Search, least: int) -> list[int]:
@@ -165,7 +178,7 @@ def _spread_columns(
     shelves_of: Callable[[str], Shelves],
     layout: str,
     by_shelf: bool,
-    balanced: bool,
+    goal: Goal,
 ) -> Mapping:
     shelves = shelves_of(layout)
 
@@ -174,10 +187,10 @@ def _spread_columns(
 
     room = {height: Room.of(shelves, height, arrays) for height in np.unique(shelves.height).tolist()}
     if by_shelf:
-        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, balanced, listen))
+        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, goal, listen))
     # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
     joined = {height: here.joined() for height, here in room.items()}
-    return lay_out(problem, deal_strips(problem, stages, joined, arrays, balanced, listen), shelves)
+    return lay_out(problem, deal_strips(problem, stages, joined, arrays, goal, listen), shelves)
 
 
 def _search_exactly(problem: Problem, search: Search, best: _Incumbent) -> dict[str, int]:
