@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -88,7 +89,7 @@ def make_search(
         )
     search = Search(objective=tuple(objective), seed=seed, workers=workers)
     limit = search.time_limit_s if time_limit_s is None else time_limit_s
-    return Search(search.objective, limit, seed, workers, search.listen if listen is None else listen)
+    return replace(search, time_limit_s=limit, listen=search.listen if listen is None else listen)
 
 
 def map_model(

@@ -6,7 +6,7 @@ Strategies answer it, the checker rebuilds it from a solution file's header.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -25,7 +25,8 @@ CUTS: tuple[Cut, ...] = ("none", "columns", "both")
 class Problem:
     """One mapping question.
 
-    `cut` says what may be cut beyond what must be; `max_arrays` lowers the hardware's own array count.
+    `cut` says what may be cut beyond what must be; `max_arrays` lowers the hardware's own array count;
+    `max_latency_ns` and `max_energy_pj` limit a token's latency and energy.
     Sizes below are in logical weights: an array holds `rows x weights_per_row` of them.
     """
 
@@ -35,6 +36,22 @@ class Problem:
     workload: Workload
     cut: Cut = "columns"
     max_arrays: int | None = None
+    max_latency_ns: float | None = None
+    max_energy_pj: float | None = None
+
+    @property
+    def cost_limits(self) -> dict[str, float]:
+        """Metric -> the most that the user allows."""
+        limits = {"latency_ns": self.max_latency_ns, "energy_pj": self.max_energy_pj}
+        return {metric: limit for metric, limit in limits.items() if limit is not None}
+
+    @property
+    def has_cost_limits(self) -> bool:
+        return bool(self.cost_limits)
+
+    def excess(self, metrics: Mapping[str, int | float]) -> float:
+        """How far metrics are over the cost limits, as a sum of shares; 0 where all are kept."""
+        return sum(max(0.0, metrics[metric] / limit - 1) for metric, limit in self.cost_limits.items())
 
     @property
     def rows(self) -> int:
@@ -73,8 +90,6 @@ class Problem:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count
 
-    def with_arrays(self, max_arrays: int | None) -> Problem:
-        return replace(self, max_arrays=max_arrays)
 
 
 def build_problem(
@@ -83,6 +98,8 @@ def build_problem(
     structures: Mapping[str, Structure],
     cut: Cut = "columns",
     max_arrays: int | None = None,
+    max_latency_ns: float | None = None,
+    max_energy_pj: float | None = None,
 ) -> Problem:
     """Check that the parts fit together and build the workload.
 
@@ -101,4 +118,8 @@ def build_problem(
         raise InputError(f"--cut: {cut!r} is not known; expected one of {', '.join(CUTS)}")
     if max_arrays is not None and max_arrays < 1:
         raise InputError(f"--max-arrays: {max_arrays} is no number of arrays; expected 1 or more")
-    return Problem(hardware, model, dict(structures), build_workload(model, structures), cut, max_arrays)
+    for option, limit in (("--max-latency", max_latency_ns), ("--max-energy", max_energy_pj)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise InputError(f"{option}: {limit} is no limit; expected a number above 0")
+    workload = build_workload(model, structures)
+    return Problem(hardware, model, dict(structures), workload, cut, max_arrays, max_latency_ns, max_energy_pj)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from cimsolve.check import CheckReport, check_solution
 from cimsolve.errors import InfeasibleError
-from cimsolve.problem import Cut, Problem, build_problem
+from cimsolve.problem import Cut, Problem
 from cimsolve.records import make_solution
 from cimsolve.solution import Solution
 from cimsolve.strategies import STRATEGIES, Search
 from cimsolve.structure import Structure
+from cimsolve.workload import build_workload
 
 
 def question_for(strategy: str, problem: Problem) -> Problem:
@@ -21,7 +23,9 @@ def question_for(strategy: str, problem: Problem) -> Problem:
     # Tiles of the array's height, fired in row groups, can be more pieces than the fewest where the limit on
     # rows does not divide that height.
     cut: Cut = "both" if problem.rows % problem.rows_limit else problem.cut
-    return build_problem(problem.hardware, problem.model, dense, cut, problem.max_arrays)
+    return replace(
+        problem, structures=dense, workload=build_workload(problem.model, dense), cut=cut
+    )
 
 
 def solve(problem: Problem, strategy: str = "optimal", search: Search | None = None) -> Solution:
@@ -40,7 +44,7 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
             f"{strategy}: {problem.model.name} needs {used} arrays of {problem.hardware.name} laid out by this rule; "
             f"the limit is {limit}: arrays are short, allow {used} or more"
         )
-    return make_solution(
+    solution = make_solution(
         question,
         answer.mapping,
         strategy=strategy,
@@ -49,6 +53,13 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
         runtime_s=round(time.perf_counter() - began, 3),
         proved=answer.lower,
     )
+    for metric, most in question.cost_limits.items():
+        value = solution.header.metrics[metric]
+        if value > most:
+            raise InfeasibleError(
+                f"{strategy}: {metric} is short: the limit is {most:g}, this rule needs {value:g}; allow as much"
+            )
+    return solution
 
 
 def solve_and_check(

@@ -81,6 +81,8 @@ class Options(_Part):
     cut: Literal["none", "columns", "both"]
     max_arrays: Integer | None
     tokens: Integer
+    max_latency_ns: Number | None = None
+    max_energy_pj: Number | None = None
 
 
 class Breakdown(_Part):

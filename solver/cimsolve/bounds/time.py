@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
 
 from cimsolve.arrays import Ints
@@ -32,11 +33,12 @@ def least_latency_cycles(problem: Problem, arrays: int) -> int:
     """Critical path of the stages' least times and the gaps with the fewest partial sums."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
     stage_cycles = least_stage_cycles(problem, arrays)
-    end: list[int] = []
+    graph = nx.DiGraph()
     for stage in problem.workload.stages:
-        ready = max((end[before] for before in stage.after), default=0)
-        end.append(ready + gaps.before[stage.id].cycles + stage_cycles[stage.id])
-    return max(end) + gaps.tails[list(gaps.tails)[-1]].cycles
+        # The time of a stage and the gap before it lie on the edges that enter it.
+        length = gaps.before[stage.id].cycles + stage_cycles[stage.id]
+        graph.add_weighted_edges_from((before, stage.id, length) for before in (*stage.after,) or ("start",))
+    return int(nx.dag_longest_path_length(graph)) + gaps.tails[list(gaps.tails)[-1]].cycles
 
 
 def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:

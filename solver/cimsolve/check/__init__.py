@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     Rule("stages", claims.stages_are_those_of_the_model),
     Rule("metrics", claims.metrics_follow_from_the_tables, on_claims=True),
     Rule("breakdown", claims.breakdown_follows_from_the_tables, on_claims=True),
+    Rule("limits", claims.no_cost_is_over_its_limit, on_claims=True),
     Rule("bounds", claims.bounds_are_those_that_hold, on_claims=True),
     Rule("below bound", claims.no_value_lies_below_its_bound, on_claims=True),
     Rule("status", claims.optimal_means_that_value_and_bound_meet, on_claims=True),
@@ -55,7 +56,16 @@ def rebuild_problem(solution: Solution) -> Problem:
     header = solution.header
     model = parse_model(header.model, "model", header.model_name, header.options.tokens)
     structures = {name: Structure.parse(text) for name, text in header.structure.items()}
-    return build_problem(solution.hardware, model, structures, header.options.cut, header.options.max_arrays)
+    options = header.options
+    return build_problem(
+        solution.hardware,
+        model,
+        structures,
+        options.cut,
+        options.max_arrays,
+        options.max_latency_ns,
+        options.max_energy_pj,
+    )
 
 
 def check_solution(
@@ -96,5 +106,7 @@ def _differing_part(asked: Problem, answered: Problem) -> str | None:
         "options.tokens": lambda of: of.model.tokens,
         "options.cut": lambda of: of.cut,
         "options.max_arrays": lambda of: of.max_arrays,
+        "options.max_latency_ns": lambda of: of.max_latency_ns,
+        "options.max_energy_pj": lambda of: of.max_energy_pj,
     }
     return next((name for name, part in parts.items() if part(asked) != part(answered)), None)

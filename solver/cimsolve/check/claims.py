@@ -81,6 +81,13 @@ def _shown(value: object) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else repr(value)
 
 
+def no_cost_is_over_its_limit(case: Case) -> Iterator[str]:
+    """The latency and energy that the user allows at most."""
+    for name, limit in case.problem.cost_limits.items():
+        if case.costs.metrics[name] > limit:
+            yield f"{name}: {case.costs.metrics[name]!r} is over the limit of {limit!r}"
+
+
 def bounds_are_those_that_hold(case: Case) -> Iterator[str]:
     """Every bound is the one that the question gives, or one of a search, between that and the value."""
     claimed, metrics = case.header.bounds, case.costs.metrics

@@ -38,6 +38,10 @@ class Search:
     time_limit_s: float = 60.0
     seed: int = 0
     workers: int = 1
+    exact: bool = False
+    """Insist on the monolithic model: refuse a problem that is too large for it."""
+    start: Mapping | None = None
+    """A mapping of the same problem to start from."""
     listen: Callable[[Event], None] = field(default=_ignore)
 
 

@@ -1,0 +1,116 @@
+"""The mappings that the solver tries: rules, and column-cut spreading in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingABC
+from functools import cache, partial
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from cimsolve.bounds import most_arrays
+from cimsolve.mapping import Mapping
+from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
+from cimsolve.packing.smooth import widen_shelves
+from cimsolve.problem import Problem
+from cimsolve.strategies.densemap import map_densemap
+from cimsolve.strategies.optimal.deal import Goal, Room, deal_strips, piece_widths
+from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
+from cimsolve.strategies.optimal.strips import StripKind, ways_to_strips
+from cimsolve.strategies.search import Event, Search
+from cimsolve.strategies.sparsemap import map_sparsemap
+from cimsolve.strategies.spread import map_spread
+
+LAYOUTS = ("stepped", "few wide", "even")
+"""How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
+GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Array counts to try where more than the least may help, as multiples of it."""
+
+
+class Candidate(NamedTuple):
+    name: str
+    find: Callable[[], Mapping]
+    arrays: int = 0
+    """Arrays that it will use, where that is known before."""
+    layout: str = ""
+
+
+def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
+    """What to try: first what is quick, so that an early end has an answer, then the most promising."""
+    yield Candidate("whole blocks spread", partial(map_spread, problem))
+    if problem.cut != "none":
+        for stages, packing in ways_to_strips(problem):
+            for arrays in _array_counts(problem, search, packing.arrays):
+                shelves_of = cache(partial(_shelves, problem, stages, packing, arrays))
+                for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
+                    dealt = "by shelf" if by_shelf else "by array"
+                    name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
+                    way = partial(_spread_columns, problem, search, stages, arrays, shelves_of)
+                    yield Candidate(name, partial(way, layout, by_shelf, goal), arrays, layout)
+    yield Candidate("dense diagonals", partial(map_densemap, problem))
+    yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
+
+
+def _goals(search: Search) -> list[Goal]:
+    """What dealing may aim at, by the order of the objectives."""
+    wanted: MappingABC[str, list[Goal]] = {
+        "latency": ["balanced latency", "latency"],
+        "prefill": ["prefill", "balanced latency"],
+        "throughput": ["throughput"],
+        "energy": ["throughput"],
+    }
+    goals = [goal for name in search.objective for goal in wanted.get(name, [])]
+    return list(dict.fromkeys(goals)) or ["balanced latency"]
+
+
+def _array_counts(problem: Problem, search: Search, least: int) -> list[int]:
+    """Array counts worth a try: the least that cutting columns reaches; more, where more may help."""
+    limit = problem.array_limit
+    fewest_first = search.objective[0] == "arrays" and not problem.has_cost_limits
+    if fewest_first or (limit is not None and limit <= least):
+        return [least]
+    return grown_counts(problem, least)
+
+
+def grown_counts(problem: Problem, least: int) -> list[int]:
+    """`least` and larger array counts, up to what is allowed and of any use; ascending."""
+    most = most_arrays(problem)
+    grown = {min(most, round(least * factor)) for factor in GROWTH}
+    return sorted({least, *grown} | ({most} if problem.array_limit is not None else set()))
+
+
+def _shelves(
+    problem: Problem, stages: list[list[StripKind]], packing: ColumnPacking, arrays: int, layout: str
+) -> Shelves:
+    widths = piece_widths(problem, stages, packing.heights, arrays)
+    if layout == "few wide":
+        packing = widen_shelves(packing, arrays, widths)
+    steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
+    return balanced_layout(packing, arrays, steps=steps)
+
+
+def _spread_columns(
+    problem: Problem,
+    search: Search,
+    stages: list[list[StripKind]],
+    arrays: int,
+    shelves_of: Callable[[str], Shelves],
+    layout: str,
+    by_shelf: bool,
+    goal: Goal,
+) -> Mapping:
+    shelves = shelves_of(layout)
+
+    def listen(done: int, total: int) -> None:
+        search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays))
+
+    room = {height: Room.of(shelves, height, arrays) for height in np.unique(shelves.height).tolist()}
+    if by_shelf:
+        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, goal, listen))
+    # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
+    joined = {height: here.joined() for height, here in room.items()}
+    return lay_out(problem, deal_strips(problem, stages, joined, arrays, goal, listen), shelves)
+
+

@@ -1,0 +1,70 @@
+"""The best mapping so far, judged by the cost model, the user's limits and the objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds
+from cimsolve.cost import Metrics, evaluate
+from cimsolve.mapping import Mapping
+from cimsolve.problem import Problem
+from cimsolve.schedule import schedule
+from cimsolve.strategies.search import Event, Search
+
+TIE_BREAKERS = ("latency", "prefill", "energy")
+"""What the user did not ask for breaks ties, in this order."""
+
+
+@dataclass
+class Incumbent:
+    """The best mapping so far: least over the user's limits first, then by the objective in its order."""
+
+    problem: Problem
+    search: Search
+    mapping: Mapping | None = None
+    metrics: Metrics = field(default_factory=dict)
+    fewest: int | None = None
+    """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
+
+    def offer(self, name: str, mapping: Mapping) -> None:
+        """Keep `mapping` if it is better."""
+        used = int(mapping.pieces.array.max()) + 1
+        self.fewest = used if self.fewest is None else min(self.fewest, used)
+        limit = self.problem.array_limit
+        if (limit is not None and used > limit) or self.beats(used):
+            return
+        metrics = measure(self.problem, mapping)
+        if self.mapping is None or self._score(metrics) < self._score(self.metrics):
+            self.mapping, self.metrics = mapping, metrics
+            first, *others = self.search.objective
+            shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
+            lower = find_bounds(self.problem, metrics, self.search.objective).lower[shown].value
+            self.search.listen(Event(name, shown, metrics[shown], lower))
+
+    def beats(self, arrays: int) -> bool:
+        """Whether a mapping on so many arrays cannot be better, whatever else it is."""
+        if not self.metrics or self.search.objective[0] != "arrays" or self.is_over_limits:
+            return False
+        return arrays > self.metrics["arrays"]
+
+    @property
+    def is_over_limits(self) -> bool:
+        return self.problem.excess(self.metrics) > 0
+
+    def is_proved(self) -> bool:
+        """Whether no mapping can be better: every metric of the objective stands at its bound."""
+        if self.mapping is None or self.is_over_limits:
+            return False
+        lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
+        names = [BOUND_OF_OBJECTIVE[name] for name in self.search.objective]
+        return all(self.metrics[name] <= lower[name].value for name in names)
+
+    def _score(self, metrics: Metrics) -> tuple[float, ...]:
+        names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]
+        return (self.problem.excess(metrics), *(metrics[name] for name in names))
+
+
+def measure(problem: Problem, mapping: Mapping) -> Metrics:
+    """What the cost model says of a mapping once it is scheduled."""
+    placed, activations = schedule(problem, mapping)
+    return evaluate(problem, placed.pieces, activations).metrics
