@@ -83,8 +83,8 @@ class Row:
     verdict: str
 
 
-def measure(model_name: str, adcs: int, variants: Sequence[Variant] = VARIANTS) -> list[Row]:
-    """All variants at one number of converters; raises BenchmarkError where an answer breaks a rule."""
+def measure(model_name: str, adcs: int, variants: Sequence[Variant]) -> list[Row]:
+    """These variants at one number of converters; raises BenchmarkError where an answer breaks a rule."""
     hardware = with_settings(load_hardware("paper256"), {"adc.per_array": str(adcs)})
     model = load_model(model_name)
     rows = []
@@ -207,9 +207,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(__doc__ or "", "adc-sweep-bert-large.md")
     parser.add_argument("--model", default="bert-large", help="shipped name or config (default: %(default)s)")
     parser.add_argument("--adcs", type=int, nargs="+", default=[4, 8, 16, 32], metavar="N")
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     options = parser.parse_args(argv)
+    variants = [variant for variant in VARIANTS if variant.name in options.rows]
     try:
-        rows = [row for adcs in options.adcs for row in measure(options.model, adcs)]
+        rows = [row for adcs in options.adcs for row in measure(options.model, adcs, variants)]
     except BenchmarkError as error:
         log(f"error: {error}")
         return 1

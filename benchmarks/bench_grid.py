@@ -59,8 +59,7 @@ def measure(cell: Cell, seed: int = 0) -> dict[str, Any]:
             for name, bound in header.bounds.items()
         },
         "stage_blocks": max(
-            sum(factors[number].blocks for number in members)
-            for members in problem.workload.factors_of_stage
+            sum(factors[number].blocks for number in members) for members in problem.workload.factors_of_stage
         ),
         "pieces": len(solution.pieces),
         "map_s": mapped - began,
@@ -208,9 +207,7 @@ answer has at least as many arrays as the largest stage has blocks. Seconds are 
 its start; the peak of memory is that of the whole process, mapping and checking."""
 
 
-def report(
-    cells: Mapping[Cell, Result], argv: Sequence[str] | None, out: Path | None, dates: Sequence[str]
-) -> None:
+def report(cells: Mapping[Cell, Result], argv: Sequence[str] | None, out: Path | None, dates: Sequence[str]) -> None:
     spans = sorted(set(dates))
     measured = f"Cells measured from {spans[0]} to {spans[-1]} (UTC)." if len(spans) > 1 else ""
     write_report(

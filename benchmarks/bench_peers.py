@@ -325,7 +325,9 @@ def summary(results: Mapping[str, Mapping[str, Found]]) -> str:
         f"- A peer needs more arrays: {', '.join(more) or 'nowhere'}.",
     ]
     if proved:
-        lines.append(f"- Where the binary program is proved, it takes {min(proved):.0f} to {max(proved):.0f} times ours.")
+        lines.append(
+            f"- Where the binary program is proved, it takes {min(proved):.0f} to {max(proved):.0f} times ours."
+        )
     met = [name for name, found in results.items() if found["ours"].get("arrays") == found["ours"].get("lower")]
     lines.append(f"- Ours meets its proved bound on {len(met)} of {len(results)}: {', '.join(met) or 'none'}.")
     return "\n".join(lines)
@@ -346,7 +348,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instances", nargs="+", default=INSTANCES, metavar="MODEL[:LAYERS]")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS", help="of each peer (default: 60)")
-    parser.add_argument("--binaries-max", type=int, default=1_000_000, metavar="N", help="larger programs are not tried")
+    parser.add_argument(
+        "--binaries-max", type=int, default=1_000_000, metavar="N", help="larger programs are not tried"
+    )
     parser.add_argument("--case", nargs=2, metavar=("MODEL", "METHOD"), help="this case, here, as JSON")
     options = parser.parse_args(argv)
     if options.case:

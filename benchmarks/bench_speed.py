@@ -118,9 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for command in GROUPS[group]:
             log(command.name)
             rows.append(row(command, options.repeats, options.timeout))
-    write_report(
-        options.out, "# Whole commands", provenance(__file__, argv), NOTES, markdown_table(HEADER, rows)
-    )
+    write_report(options.out, "# Whole commands", provenance(__file__, argv), NOTES, markdown_table(HEADER, rows))
     return 0
 
 

@@ -202,7 +202,8 @@ def _phases(
     for index, name in enumerate(names):
         members = np.flatnonzero(phase_of_stage == index)
         work = [gaps.before[s] for s in members.tolist() if problem.workload.continues_pass(s)]
-        end = int(stages.end[members].max())
+        # Phases of parallel branches may overlap: each is charged what it adds to the time so far.
+        end = max(previous_end, int(stages.end[members].max()))
         # The tail of a pass belongs to its last phase.
         pass_name = nodes[members[-1]].pass_name
         later = [node for node in nodes if node.phase > name and node.pass_name == pass_name]

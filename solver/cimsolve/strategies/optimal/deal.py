@@ -180,15 +180,19 @@ def _least_cycles(problem: Problem, arrays: int, goal: Goal) -> list[int]:
 
 
 def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[int]) -> list[int]:
-    """Stages by how many pieces they need at their least time, most first: these can choose arrays least."""
+    """Stages by the width of their pieces at their least time, widest first; then by how many these are.
 
-    def pieces(stage: int) -> int:
-        return sum(
-            kind.count * -(-kind.cols // max(1, int(durations.most_columns(kind.height, least[stage]))))
-            for kind in stages[stage]
-        )
+    Wide pieces leave uneven room, which narrow ones can still fill; the other way round they find none.
+    """
 
-    return sorted(range(len(stages)), key=lambda stage: (-pieces(stage), stage))
+    def choice(stage: int) -> tuple[int, int, int]:
+        widths = [
+            max(1, min(kind.cols, int(durations.most_columns(kind.height, least[stage])))) for kind in stages[stage]
+        ]
+        pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(stages[stage], widths, strict=True))
+        return -max(widths), -pieces, stage
+
+    return sorted(range(len(stages)), key=choice)
 
 
 def _deal_stage(
