@@ -16,6 +16,7 @@ from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import LAYOUTS, Candidate, candidates, grown_counts
 from cimsolve.strategies.optimal.incumbent import measure
+from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.optimal.strips import ways_to_strips
 from cimsolve.strategies.search import Event, Search
 
@@ -44,7 +45,7 @@ def find_front(problem: Problem, search: Search) -> list[FrontPoint]:
     try:
         for candidate in _all(problem, search):
             search.listen(Event(candidate.name))
-            mapping = candidate.find()
+            mapping = fire_pairs_together(problem, candidate.find())
             used = int(mapping.pieces.array.max()) + 1
             if problem.array_limit is None or used <= problem.array_limit:
                 metrics = measure(problem, mapping)

@@ -13,6 +13,7 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import candidates
 from cimsolve.strategies.optimal.incumbent import Incumbent
+from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.search import Answer, Event, Search
 
 EXACT_TIME = 20.0
@@ -37,6 +38,8 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             best.offer(candidate.name, candidate.find())
             if best.is_proved() or time.monotonic() - began > search.time_limit_s:
                 break
+        if best.mapping is not None and not best.is_proved():
+            best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
         if search.exact or not best.is_proved():
             lower = _search_exactly(problem, search, best)
     except KeyboardInterrupt:
