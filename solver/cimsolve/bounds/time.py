@@ -141,7 +141,9 @@ class _Work:
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
         self.lines = _duration_lines(problem)
-        self.loads = tuple(self._load(floor, group) for groups in stages for group in groups)
+        by_stage = [tuple(self._load(floor, group) for group in groups) for groups in stages]
+        self.loads = tuple(load for loads in by_stage for load in loads)
+        self.sharing = [loads for stage in by_stage for loads in _that_may_share(stage)]
         cells = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
         free = arrays * problem.rows * self.row - problem.weight_cells
         self.merges = 0 if not cells or free < 0 else free // max(1, min(cells))
@@ -192,12 +194,12 @@ class _Work:
     def _possible(self, cycles: int) -> bool:
         time_ps = cycles * self.clock_ps
         needed = 0
-        for load in self.loads:
-            group = load.group
-            at_most = self._columns(time_ps, 1, load.least_ps)
-            if at_most < self._least_piece_columns(group):
+        for loads in self.sharing:
+            alone = [self._activations(load, time_ps) for load in loads]
+            if min(alone) < 0:
                 return False
-            needed += group.inputs * self._activations_of_input(load, time_ps, at_most)
+            # Those that may share rows at no cost need as many activations as the most demanding of them.
+            needed += max(alone)
         fastest_ps = min(load.part_ps for load in self.loads)
         most = self._most_activations(cycles, fastest_ps)
         if self.free_rows:
@@ -212,9 +214,15 @@ class _Work:
             return 1
         return -(-group.block_cols // -(-group.block_cols // self.row))
 
-    def _activations_of_input(self, load: _Load, time_ps: int, at_most: int) -> int:
-        """Fewest activations that read all columns of one input, if each reads one input only."""
+    def _activations(self, load: _Load, time_ps: int) -> int:
+        """Fewest activations that read all columns of a group, if each reads one input only; -1 if none can.
+
+        Every column has a part that is as high as the mean at least; its other parts may be as low as can be.
+        """
         group = load.group
+        at_most = self._columns(time_ps, 1, load.least_ps)
+        if at_most < self._least_piece_columns(group):
+            return -1
         others = max(1, self._columns(time_ps, 1, load.part_ps))
         if (
             self.problem.cut == "none"
@@ -222,11 +230,11 @@ class _Work:
         ):
             # Whole blocks: an activation takes so many of them.
             tall = -(-group.blocks // max(1, at_most // group.block_cols))
-            short = -(-group.blocks // max(1, others // group.block_cols))
+            short = -(-group.blocks * (group.parts - 1) // max(1, others // group.block_cols))
         else:
             tall = -(-group.columns // max(1, at_most))
-            short = -(-group.columns // others)
-        return tall + (group.parts - 1) * short
+            short = -(-group.columns * (group.parts - 1) // others)
+        return group.inputs * (tall + short)
 
     def _most_activations(self, cycles: int, conversion_ps: int) -> int:
         """Most activations of one array: each reads a weight at least and ends on a clock edge."""
@@ -285,6 +293,24 @@ class _Work:
                 conversions = (time_ps - activations * fixed_ps) // (repeats * conversion_ps)
                 room = np.minimum(room, np.maximum(conversions, 0) * self.converters // self.width)
         return room
+
+
+def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
+    """Groups of one stage by what may fire together in a full array.
+
+    Where blocks are cut along the rows, a part can cover just the rows of a lower block on the same vector. Uncut
+    blocks of different heights never do.
+    """
+    shared: dict[int, list[_Load]] = {}
+    for load in loads:
+        shared.setdefault(load.group.vector, []).append(load)
+    found: list[tuple[_Load, ...]] = []
+    for members in shared.values():
+        if any(load.group.parts > 1 for load in members):
+            found.append(tuple(members))
+        else:
+            found += [(load,) for load in members]
+    return found
 
 
 def least_conversions(problem: Problem) -> int:

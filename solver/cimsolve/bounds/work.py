@@ -29,11 +29,6 @@ class InputGroup:
     blocks: int
     block_cols: int
 
-    @property
-    def least_part(self) -> int:
-        """Fewest rows that a piece of the fewest row cuts can have; needs the limit only through `parts`."""
-        return self.height if self.parts == 1 else 1
-
 
 def stage_groups(problem: Problem) -> tuple[tuple[InputGroup, ...], ...]:
     """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
@@ -64,17 +59,20 @@ def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
 
     Two pieces that fire together keep clean columns (S3) only if the cells in the rows of one and the columns of
     the other are empty, except on rows that both need with the same input. So different row ranges of one height
-    leave two rectangles of at least that many rows empty; different heights on one vector their difference.
+    leave two rectangles of at least that many rows empty; different heights on one vector their difference. Where
+    blocks are cut along the rows, runs of columns may be cut at different rows, and ranges differ by a row only.
     None: no two inputs, nothing to merge.
     """
     least: int | None = None
     for i, first in enumerate(groups):
-        candidates = [2 * first.least_part] if first.inputs * first.parts > 1 else []
+        if first.parts > 1:
+            return 1
+        candidates = [2 * first.height] if first.inputs > 1 else []
         for other in groups[i + 1 :]:
-            if first.vector == other.vector and first.parts == other.parts == 1:
+            if first.vector == other.vector:
                 candidates.append(abs(first.height - other.height))
             else:
-                candidates.append(1 if first.vector == other.vector else first.least_part + other.least_part)
+                candidates.append(first.height + other.height)
         for cells in candidates:
             least = cells if least is None else min(least, cells)
     return least

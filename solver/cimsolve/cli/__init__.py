@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cimsolve.cli.arguments import CheckOptions, ListOptions, Options, ProjectOptions
+from cimsolve.cli.arguments import CheckOptions, FrontOptions, ListOptions, Options, ProjectOptions
 
 
 def run_command(options: Options) -> int:
@@ -19,6 +19,10 @@ def run_command(options: Options) -> int:
         from cimsolve.cli.project_command import run_project
 
         return run_project(options)
+    if isinstance(options, FrontOptions):
+        from cimsolve.cli.pareto_command import run_pareto
+
+        return run_pareto(options)
     from cimsolve.cli.solve_command import run_solve
 
     return run_solve(options)

@@ -10,7 +10,5 @@ from cimsolve.report.listing import print_shipped
 
 def run_list() -> int:
     """Show shipped models and specs, strategies and objectives."""
-    print_shipped(
-        [load_model(name) for name in shipped_models()], [load_hardware(name) for name in shipped_hardware()]
-    )
+    print_shipped([load_model(name) for name in shipped_models()], [load_hardware(name) for name in shipped_hardware()])
     return 0

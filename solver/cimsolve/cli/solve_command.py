@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import os
-import re
 import shlex
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import cast
 
-from cimsolve.api import FolderWeights, load_model, make_problem, make_search, weights_beside
-from cimsolve.check import CheckReport, check_solution
-from cimsolve.cli.arguments import DEFAULT_OBJECTIVE, DEFAULT_OUT, SolveOptions
+from cimsolve.api import FolderWeights, demand_exact, make_search, start_from, weights_beside
+from cimsolve.check import check_solution
+from cimsolve.cli.arguments import DEFAULT_OBJECTIVE, SolveOptions
+from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
+from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.hardware import load_hardware, with_settings
-from cimsolve.jsonfile import one_line
-from cimsolve.problem import Cut, Problem
+from cimsolve.mapping import Mapping
+from cimsolve.problem import Problem
 from cimsolve.report.console import print_json, say
 from cimsolve.report.machine import describe_run
 from cimsolve.report.outcome import Outcome
@@ -30,12 +22,10 @@ from cimsolve.report.question import Asked
 from cimsolve.report.solve import print_asked, print_run, summary_line
 from cimsolve.run import question_for, solve
 from cimsolve.simulate import simulate
-from cimsolve.solution import Solution, write_solution
+from cimsolve.solution import Solution
 from cimsolve.strategies import Event
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
-NAME_MAX = 60
-"""Most characters of a file name that one thing the user gave may take."""
 
 
 def run_solve(options: SolveOptions) -> int:
@@ -43,18 +33,11 @@ def run_solve(options: SolveOptions) -> int:
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
-    hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
-    model = load_model(options.model, tokens=options.tokens)
-    problem = make_problem(
-        model,
-        hardware,
-        structure=options.structures,
-        cut=cast(Cut, options.cut),
-        max_arrays=options.max_arrays,
-    )
-    weights = weights_beside(model, options.model)
+    problem = problem_of(options)
+    weights = weights_beside(problem.model, options.model)
     demand_writable(Path(options.out))
-    run = _Run(options, problem, weights)
+    start = None if options.start is None else start_from(options.start, problem)
+    run = _Run(options, problem, weights, start)
     asked = describe_asked(options, problem, weights is not None)
     if not options.json and options.verbosity >= 0:
         print_asked(asked, options.verbosity)
@@ -76,7 +59,10 @@ def run_solve(options: SolveOptions) -> int:
 class _Run:
     """One run over all strategies. After Ctrl-C `interrupted` is set and the strategies left are skipped."""
 
-    def __init__(self, options: SolveOptions, problem: Problem, weights: FolderWeights | None) -> None:
+    def __init__(
+        self, options: SolveOptions, problem: Problem, weights: FolderWeights | None, start: Mapping | None
+    ) -> None:
+        """Raises InputError where the exact model is insisted on and out of reach."""
         self.interrupted = False
         self._options = options
         self._problem = problem
@@ -87,8 +73,11 @@ class _Run:
             time_limit_s=options.time_limit_s,
             seed=options.seed,
             workers=options.workers,
+            exact=options.exact,
+            start=start,
             listen=self._listen,
         )
+        demand_exact(problem, self._search)
 
     def map_all(self) -> list[Outcome]:
         """What became of each strategy, in the order asked for."""
@@ -132,27 +121,14 @@ class _Run:
             with interrupts_held():
                 self._progress.begin(f"{label}: checking")
                 report = check_solution(solution, question)
-                files = self._write(solution, report)
-                outcome = Outcome(
-                    name, "solved", header=solution.header, check=without_tables(report), files=files
-                )
+                file = answer_name(self._options, self._problem, name)
+                files = write_checked(solution, report, Path(self._options.out), file)
+                outcome = Outcome(name, "solved", header=solution.header, check=without_tables(report), files=files)
         except KeyboardInterrupt:
             self.interrupted = True
         if outcome.state != "solved":
             return outcome
         return self._simulate(outcome, question, solution, label)
-
-    def _write(self, solution: Solution, report: CheckReport) -> tuple[Path, ...]:
-        """Only checked answers are written."""
-        if not report.passed:
-            return ()
-        folder = Path(self._options.out)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
-        name = file_name(self._options, self._problem, solution.header.strategy)
-        return tuple(write_solution(solution, folder / name))
 
     def _simulate(self, outcome: Outcome, question: Problem, solution: Solution, label: str) -> Outcome:
         """The outcome with its simulation, or with why there is none."""
@@ -187,11 +163,6 @@ def first_layer(problem: Problem) -> list[int]:
     return [problem.workload.factors[0].layer]
 
 
-def without_tables(report: CheckReport) -> CheckReport:
-    """The verdict alone: five strategies' tables need not be in memory at once."""
-    return dataclasses.replace(report, problem=None, costs=None, bounds=None)
-
-
 def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) -> Asked:
     layers = {"layer": "the first layer", "all": "all layers", "none": "none"}[options.simulate]
     weights = "the folder's weights" if real_weights else "random weights"
@@ -200,7 +171,7 @@ def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) 
         strategies=options.strategies,
         objective=options.objective,
         seed=options.seed,
-        changes=[f"{key}={value}" for key, value in options.settings],
+        changes=changes_of(options),
         simulated=layers if options.simulate == "none" else f"{layers} of each answer, {weights} and inputs",
         command=command_line(options),
     )
@@ -208,81 +179,21 @@ def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) 
 
 def command_line(options: SolveOptions) -> str:
     """The command that asks the same again, to be pasted into a shell."""
-    words = ["cimsolve", "--hw", options.hardware, "--model", options.model]
-    words += ["--strategy", ",".join(options.strategies)]
-    for structure in options.structures:
-        words += ["--structure", structure]
-    for key, value in options.settings:
-        words += ["--set", f"{key}={value}"]
-    for flag, given, default in (
-        ("--tokens", options.tokens, None),
-        ("--max-arrays", options.max_arrays, None),
-        ("--cut", options.cut, "columns"),
+    words = ["cimsolve", *question_words(options), "--strategy", ",".join(options.strategies)]
+    words += ["--exact"] if options.exact else []
+    words += words_unless_default(
+        ("--start", options.start, None),
         ("--objective", ",".join(options.objective), ",".join(DEFAULT_OBJECTIVE)),
         ("--time-limit", options.time_limit_s, None),
         ("--simulate", options.simulate, "layer"),
-        ("--out", options.out, DEFAULT_OUT),
-    ):
-        if given != default:
-            words += [flag, str(given)]
+    )
     words += ["--seed", str(options.seed), "--workers", str(options.workers)]
     return shlex.join(words)
 
 
-def file_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
-    """`<model>--<hardware>--<strategy>.json` and what was asked beyond the defaults: no run hides another."""
-    model = [problem.model.name, *options.structures]
-    model += [f"tokens{options.tokens}"] if options.tokens is not None else []
-    hardware = [problem.hardware.name]
-    for key, value in options.settings:
-        hardware.append(f"adcs{value}" if key == "adc.per_array" else f"{key}{value}")
-    how = [strategy]
-    how += [f"max{options.max_arrays}"] if options.max_arrays is not None else []
-    how += [f"cut-{options.cut}"] if options.cut != "columns" else []
-    how += list(options.objective) if options.objective != DEFAULT_OBJECTIVE else []
-    how += [f"seed{options.seed}"] if options.seed else []
-    return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
-
-
-def plain_name(text: str) -> str:
-    """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
-    plain = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
-    if text and plain == text:
-        return text
-    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    return f"{plain}~{digest[:6]}"
-
-
-def demand_writable(folder: Path) -> None:
-    """Raise InputError where nothing can be written in `folder`, before any work is done for it."""
-    if not str(folder).isprintable():
-        raise InputError(f"--out {one_line(str(folder))}: is no printable name of a folder; choose another")
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise InputError(f"--out {folder}: {there} is no folder; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"--out {folder}: {there} cannot be written to; choose another place")
-
-
-@contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Within, the first Ctrl-C waits for the end; a second one is raised at once."""
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield  # signals reach the main thread only; where they are ignored they stay so
-        return
-    held = False
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
-            raise KeyboardInterrupt
-        held = True
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        raise KeyboardInterrupt
+def answer_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
+    """The file of a strategy's answer. An answer found from --start takes the place of one found without."""
+    search = ["exact"] if options.exact else []
+    search += list(options.objective) if options.objective != DEFAULT_OBJECTIVE else []
+    search += [f"seed{options.seed}"] if options.seed else []
+    return file_name(options, problem, [strategy], search)

@@ -78,16 +78,21 @@ def labelled(console: Console, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]], text_columns: int = 1, tight: bool = False
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    text_columns: int = 1,
+    tight: bool = False,
+    words_last: bool = False,
 ) -> Table:
     """A plain table: the first `text_columns` columns to the left, numbers to the right.
 
+    `words_last`: the last column is text too, and takes what width is left.
     `tight` leaves one space between columns, for tables that would not fit 80 characters with two.
     """
     padding = (0, 0) if tight else (0, 1, 0, 0)
     found = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False)
     for index, title in enumerate(columns):
-        left = index < text_columns
+        left = index < text_columns or (words_last and index == len(columns) - 1)
         found.add_column(
             title,
             justify="left" if left else "right",

@@ -6,45 +6,54 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cimsolve.check import CheckReport
+from cimsolve.report.front import FrontFound, RuleRow, stand
 from cimsolve.report.outcome import Outcome
 from cimsolve.report.question import Asked
 from cimsolve.simulate import SimulationReport
 from cimsolve.solution import Header
 
 RUN_FORMAT = "cimsolve-run/1"
+FRONT_FORMAT = "cimsolve-front/1"
 CHECK_FORMAT = "cimsolve-check/1"
 
 
 def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
     """The question, and of each strategy its figures, bounds, verdicts and files."""
-    problem = asked.problem
     return {
         "format": RUN_FORMAT,
-        "question": {
-            "hardware": problem.hardware.name,
-            "changes": list(asked.changes),
-            "model": problem.model.name,
-            "family": problem.model.family,
-            "linears": len(problem.model.linears),
-            "weights": problem.model.weight_count,
-            "stored_weights": problem.workload.weight_count,
-            "not_mapped": list(problem.model.unmapped),
-            "structure": {name: str(structure) for name, structure in problem.structures.items()},
-            "cut": problem.cut,
-            "max_arrays": problem.max_arrays,
-            "tokens": problem.model.tokens,
-            "objective": list(asked.objective),
-            "seed": asked.seed,
-        },
+        "question": {**_question(asked), "objective": list(asked.objective), "seed": asked.seed},
         "strategies": {outcome.strategy: _outcome(outcome) for outcome in outcomes},
         "command": asked.command,
         "exit_code": exit_code,
     }
 
 
-def describe_check(
-    report: CheckReport, header: Header, metrics: Mapping[str, int | float] | None
-) -> dict[str, Any]:
+def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str, Any]:
+    """The question, every point of the front, and how each rule stands to them."""
+    return {
+        "format": FRONT_FORMAT,
+        "question": _question(asked),
+        "points": [
+            {
+                "point": row.label,
+                "found_by": row.found_by,
+                "metrics": dict(row.header.metrics),
+                "bounds": _bounds(row.header),
+                "proved": [name for name, entry in row.header.bounds.items() if entry.gap == 0],
+                "check": {"passed": row.check.passed, **_verdict(row.check)},
+                "files": [str(path) for path in row.files],
+            }
+            for row in found.points
+        ],
+        "rules": {row.strategy: _rule(row, found) for row in found.rules},
+        "search_s": found.search_s,
+        "stopped_by_time_limit": found.time_limit_s is not None,
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def describe_check(report: CheckReport, header: Header, metrics: Mapping[str, int | float] | None) -> dict[str, Any]:
     """A judged solution file: the verdict, what it claims and what its tables give."""
     return {
         "passed": report.passed,
@@ -58,6 +67,26 @@ def describe_check(
     }
 
 
+def _question(asked: Asked) -> dict[str, Any]:
+    problem = asked.problem
+    return {
+        "hardware": problem.hardware.name,
+        "changes": list(asked.changes),
+        "model": problem.model.name,
+        "family": problem.model.family,
+        "linears": len(problem.model.linears),
+        "weights": problem.model.weight_count,
+        "stored_weights": problem.workload.weight_count,
+        "not_mapped": list(problem.model.unmapped),
+        "structure": {name: str(structure) for name, structure in problem.structures.items()},
+        "cut": problem.cut,
+        "max_arrays": problem.max_arrays,
+        "max_latency_ns": problem.max_latency_ns,
+        "max_energy_pj": problem.max_energy_pj,
+        "tokens": problem.model.tokens,
+    }
+
+
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     found: dict[str, Any] = {"state": outcome.state}
     if outcome.header is None or outcome.check is None:
@@ -67,12 +96,31 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         **found,
         "status": header.status,
         "metrics": dict(header.metrics),
-        "bounds": {name: entry.model_dump() for name, entry in header.bounds.items()},
+        "bounds": _bounds(header),
         "check": {"passed": outcome.check.passed, **_verdict(outcome.check)},
         "simulation": _simulation(outcome.simulation, outcome.not_simulated),
         "files": [str(path) for path in outcome.files],
         "runtime_s": header.runtime_s,
     }
+
+
+def _rule(row: RuleRow, found: FrontFound) -> dict[str, Any]:
+    if row.header is None or row.check is None:
+        return {"state": "infeasible", "reason": row.reason}
+    standing = stand(row.header, found.points)
+    return {
+        "state": "solved",
+        "metrics": dict(row.header.metrics),
+        "check": {"passed": row.check.passed, **_verdict(row.check)},
+        "beaten_by": standing.beaten_by,
+        "but_for": standing.but_for,
+        "excess": standing.excess,
+        "is_point": standing.is_point,
+    }
+
+
+def _bounds(header: Header) -> dict[str, Any]:
+    return {name: entry.model_dump() for name, entry in header.bounds.items()}
 
 
 def _verdict(report: CheckReport) -> dict[str, Any]:

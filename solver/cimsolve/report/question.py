@@ -14,7 +14,7 @@ from cimsolve.hardware import Hardware
 from cimsolve.model import Linear
 from cimsolve.problem import Problem
 from cimsolve.report.console import heading, indented, labelled, table
-from cimsolve.report.units import millions, number, plural, share
+from cimsolve.report.units import Kind, millions, number, plural, quantity, share
 from cimsolve.structure import Structure
 
 GROUPS_SHOWN = 16
@@ -31,9 +31,14 @@ COSTED_KEYS = (
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
 
 
+FRONT = "the front of arrays, token latency, prefill, II and energy"
+TIME: Kind = "time"
+ENERGY: Kind = "energy"
+
+
 @dataclass(frozen=True)
 class Asked:
-    """The question and how it was put."""
+    """The question and how it was put; without an objective the whole front is sought."""
 
     problem: Problem
     strategies: Sequence[str]
@@ -67,6 +72,11 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
     stored, dense = workload.weight_count, model.weight_count
     phases = len({stage.phase for stage in workload.stages})
     limits = [f"at most {problem.array_limit} arrays"] if problem.array_limit is not None else []
+    for limit, kind in ((problem.max_latency_ns, TIME), (problem.max_energy_pj, ENERGY)):
+        limits += [f"a token at most {quantity(limit, kind)}"] if limit is not None else []
+    sought = f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT
+    how = [f"{sought}; may cut {problem.cut}", *limits]
+    how += [f"seed {asked.seed}"] if asked.objective else []
     return [
         ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
         (
@@ -86,11 +96,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("converters", describe_converters(problem.hardware)),
         *([("changed", ", ".join(asked.changes))] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
-        (
-            "search",
-            f"objective {', then '.join(asked.objective)}; may cut {problem.cut}; "
-            + "; ".join([*limits, f"seed {asked.seed}"]),
-        ),
+        ("search", "; ".join(how)),
         ("simulation", asked.simulated),
     ]
 

@@ -71,9 +71,7 @@ def _print_strategies(
 ) -> None:
     heading(console, "Space and energy, one token", first)
     console.print(_space_table(outcomes, solved))
-    heading(
-        console, f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)"
-    )
+    heading(console, f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
     console.print(_time_table(solved))
     heading(console, "Verdicts")
     console.print(_verdict_table(solved))
@@ -195,9 +193,7 @@ def _print_rounding(console: Console, outcomes: Sequence[Outcome]) -> None:
     low = [
         f"{outcome.strategy} {outcome.simulation.snr_db:.1f} dB"
         for outcome in outcomes
-        if outcome.simulation is not None
-        and outcome.simulation.passed
-        and outcome.simulation.snr_db < SNR_LOW_DB
+        if outcome.simulation is not None and outcome.simulation.passed and outcome.simulation.snr_db < SNR_LOW_DB
     ]
     if low:
         indented(
@@ -247,10 +243,7 @@ def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> N
     best = min(
         rules,
         key=lambda one: [
-            figure.total(one.header)
-            for name in asked.objective
-            for figure in FIGURES
-            if figure.objective == name
+            figure.total(one.header) for name in asked.objective for figure in FIGURES if figure.objective == name
         ],
         default=None,
     )
@@ -258,9 +251,7 @@ def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> N
         heading(console, f"Times better than {BASELINE}: 2 means half of its figure")
         console.print(_ratio_table(baseline, solved))
     if best is not None and best is not baseline and len(solved) > 1:
-        heading(
-            console, f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}"
-        )
+        heading(console, f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}")
         console.print(_ratio_table(best, solved))
 
 

@@ -1,0 +1,99 @@
+"""Types of values on the command line: each raises ArgumentTypeError with what was expected."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from cimsolve.report.units import UNITS, Kind
+
+NUMBER_MAX = 10**9
+TIME_LIMIT_MAX_S = 1e7
+QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})? ?([A-Za-z]*)")
+
+
+def whole(least: int, most: int = NUMBER_MAX) -> Callable[[str], int]:
+    """A whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        # int() also takes 1_000, spaces and digits of other scripts.
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def quantity(kind: Kind, example: str) -> Callable[[str], float]:
+    """An amount above zero in the first unit of its kind (ns, pJ); a suffix names another one: 60us, 12uJ."""
+    units = {unit.name: unit.size for unit in UNITS[kind]}
+
+    def read(text: str) -> float:
+        found = QUANTITY.fullmatch(text.strip()) if text.isascii() and len(text) <= 40 else None
+        size = units.get(found[3] or UNITS[kind][0].name) if found else None
+        # Decimal: 0.1us is 100 ns and not a bit more.
+        value = float(Decimal(found[1] + (found[2] or "")) * Decimal(size)) if found and size else 0.0
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected a number above 0, alone or with one of {', '.join(units)}, such as {example}"
+            )
+        return value
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, more than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= TIME_LIMIT_MAX_S:  # also refuses NaN
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds, more than 0")
+    return value
+
+
+def setting(text: str) -> tuple[str, str]:
+    """KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KEY=VALUE, such as array.rows=128")
+    return key.strip(), value.strip()
+
+
+def one_of(known: Sequence[str]) -> Callable[[str], str]:
+    """One of the `known` words."""
+
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(known)}{near(text, known)}")
+        return text
+
+    return read
+
+
+def names(what: str, known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Some of the `known` names, between commas, each once."""
+
+    def read(text: str) -> tuple[str, ...]:
+        found = tuple(name.strip() for name in text.split(","))
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"{name!r}: there is no such {what}{near(name, known)}; known: {', '.join(known)}"
+                )
+        if len(set(found)) < len(found):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected each {what} once")
+        return found
+
+    return read
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """A question after the nearest of the `known` words, or nothing."""
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
