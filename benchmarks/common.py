@@ -71,7 +71,8 @@ def provenance(script: str, argv: Sequence[str] | None, libraries: Iterable[str]
         (
             f"- Command: `{command}`",
             f"- Date: {today}",
-            f"- Machine: {machine}; shared with other jobs, so times are upper limits",
+            f"- Machine: {machine}; shared with other jobs (load {os.getloadavg()[2]:.1f} in the last 15 minutes), "
+            "so wall times are upper limits",
             f"- Python {platform.python_version()}, {versions}; OPENBLAS_NUM_THREADS=1",
         )
     )

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from cimsolve import run as run_module
 from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation
-from cimsolve.cli import arguments, solve_command
+from cimsolve.cli import arguments, question, solve_command, values
 from cimsolve.cli.arguments import ProjectOptions, SolveOptions, parse_arguments
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import CUTS, Problem
@@ -115,9 +115,7 @@ def test_defaults_are_the_main_job() -> None:
 
 
 def test_strategies_may_be_repeated_or_listed() -> None:
-    options = parse_arguments(
-        ["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"]
-    )
+    options = parse_arguments(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
     assert isinstance(options, SolveOptions)
     assert options.strategies == ("optimal", "linear", "spread")
 
@@ -135,6 +133,16 @@ def test_strategies_may_be_repeated_or_listed() -> None:
         (["--objective", "latnecy"], ["'latnecy': there is no such objective; did you mean latency?"]),
         (["--cut", "rows"], ["'rows': expected one of none, columns, both"]),
         (["--simulate", "al"], ["'al': expected one of layer, all, none; did you mean all?"]),
+        (["--max-latency", "0"], ["--max-latency: '0': expected a number above 0", "ns, us, ms, s", "such as 60us"]),
+        (["--max-latency", "60uJ"], ["'60uJ'", "ns, us, ms, s"]),
+        (["--max-latency", "inf"], ["'inf'"]),
+        (["--max-latency=-3"], ["'-3'"]),
+        (["--max-energy", "nan"], ["'nan'", "pJ, nJ, uJ, mJ, J", "such as 12uJ"]),
+        (["--max-energy", "1_0"], ["'1_0'"]),
+        (["--exact", "--strategy", "spread"], ["--exact: of the strategies only optimal searches"]),
+        (["--start", "x.json", "--strategy", "spread"], ["--start: of the strategies only optimal searches"]),
+        (["pareto", "--seed", "3"], ["--seed: there is no such option", "see cimsolve pareto --help"]),
+        (["pareto", "x"], ["x: there is no such command"]),
         (["--max-arrays", "0"], ["--max-arrays: '0': expected a whole number from 1"]),
         (["--max-arrays", "-3"], ["'-3': expected a whole number"]),
         (["--max-arrays", "1e3"], ["'1e3': expected a whole number"]),
@@ -168,7 +176,9 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
     refused(cli(*argv), 2, *parts)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["check", "--help"], ["list", "-h"], ["project", "-h"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["pareto", "--help"], ["check", "--help"], ["list", "-h"], ["project", "-h"]]
+)
 def test_help_exits_0(cli: Cli, argv: list[str]) -> None:
     result = cli(*argv)
     assert (result.code, result.err) == (0, "")
@@ -197,6 +207,14 @@ def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
     assert done.returncode == (0 if argv[0] in ("--help", "--version") else 2), done.stderr
     assert "imported" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "pj"),
+    [("12", 12.0), ("0.1nJ", 100.0), ("12uJ", 12e6), ("1e3", 1e3), (" .5 mJ ", 5e8), ("1.5e-1J", 1.5e11)],
+)
+def test_quantities_may_have_a_unit(text: str, pj: float) -> None:
+    assert values.quantity("energy", "12uJ")(text) == pj
 
 
 # A run
@@ -229,9 +247,7 @@ def test_json_is_one_object_and_nothing_else(cli: Cli) -> None:
     assert list(found["strategies"]) == list(STRATEGIES)
     for name, one in found["strategies"].items():
         assert one["state"] == "solved"
-        assert (
-            one["check"] == {"passed": True, "violations": [], "unverified_bounds": []} or name == "optimal"
-        )
+        assert one["check"] == {"passed": True, "violations": [], "unverified_bounds": []} or name == "optimal"
         assert one["simulation"]["passed"] is True
         assert one["metrics"]["arrays"] >= one["bounds"]["arrays"]["lower"]
         assert one["status"] in {"optimal", "feasible"}
@@ -259,6 +275,8 @@ def test_the_printed_command_gives_the_same_again(cli: Cli) -> None:
         ),
         (["--tokens", "8"], "tiny-tokens8--paper256--spread.json", "options.tokens", 8),
         (["--max-arrays", "9"], "tiny--paper256--spread-max9.json", "options.max_arrays", 9),
+        (["--max-latency", "60us"], "tiny--paper256--spread-latency60000ns.json", "options.max_latency_ns", 60000.0),
+        (["--max-energy", "1.5uJ"], "tiny--paper256--spread-energy1500000pJ.json", "options.max_energy_pj", 1.5e6),
         (["--cut", "none"], "tiny--paper256--spread-cut-none.json", "options.cut", "none"),
         (
             ["--objective", "latency"],
@@ -349,9 +367,139 @@ def test_names_that_no_file_can_bear(cli: Cli, tmp_path: Path) -> None:
 
 def test_file_names_of_different_questions_differ() -> None:
     texts = ["*.query=dense", "?.query=dense", "x" * 100, "x" * 101, "a--b", "a-b", ""]
-    names = [solve_command.plain_name(text) for text in texts]
+    names = [question.plain_name(text) for text in texts]
     assert len(set(names)) == len(names)
     assert all("/" not in name and "--" not in name and 0 < len(name) < 80 for name in names)
+
+
+# Limits, the exact model, a start
+
+OPTIMAL = ["--strategy", "optimal", "--simulate", "none"]
+
+
+def test_a_rule_over_a_limit_is_a_row(cli: Cli) -> None:
+    metrics = json.loads(cli(*TINY_RUN, "--simulate", "none", "--json").out)["strategies"]
+    slow, quick = (metrics[name]["metrics"]["latency_ns"] for name in ("densemap", "optimal"))
+    assert quick < slow
+    result = cli(*TINY_RUN, "--max-latency", str(quick), "--out", "limited", "--json")
+    found = json.loads(result.out)
+    assert result.code == 0
+    assert found["question"]["max_latency_ns"] == quick
+    assert found["strategies"]["densemap"]["state"] == "infeasible"
+    assert f"this rule needs {slow:g}" in found["strategies"]["densemap"]["reason"]
+    assert found["strategies"]["optimal"]["metrics"]["latency_ns"] == quick
+    words = shlex.split(found["command"])
+    again = json.loads(cli(*words[1:], "--json").out)
+    assert again["command"] == found["command"]
+    assert again["strategies"]["optimal"]["metrics"] == found["strategies"]["optimal"]["metrics"]
+
+
+@pytest.mark.parametrize(("limit", "metric"), [("--max-latency", "latency_ns"), ("--max-energy", "energy_pj")])
+def test_a_limit_that_nothing_keeps_names_what_is_short_and_what_would_do(cli: Cli, limit: str, metric: str) -> None:
+    refused(cli(*TINY_RUN, *OPTIMAL, "-q", limit, "1"), 1, f"{metric} is short: the limit is 1, ", " would do; ")
+
+
+def test_exact_solves_small_problems(cli: Cli) -> None:
+    small = ["--set", "array.rows=32", "--set", "array.cols=32", "--cut", "none"]
+    result = cli(*TINY_RUN, *OPTIMAL, *small, "--exact", "--json")
+    assert result.code == 0
+    name = "tiny--paper256-array.rows32-array.cols32--optimal-cut-none-exact.json"
+    assert written() == [name]
+    assert "--exact" in shlex.split(json.loads(result.out)["command"])
+    assert header(name)["status"] == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("argv", "part"),
+    [
+        (["--model", "minilm-l6"], "items are more than"),
+        (["--cut", "both"], "rows may be cut"),
+        (["--cut", "none", "--objective", "energy"], "its objectives are arrays and latency"),
+        (["--cut", "none", "--max-latency", "1ms"], "without other limits"),
+    ],
+)
+def test_exact_is_refused_before_any_work(cli: Cli, argv: list[str], part: str) -> None:
+    refused(cli(*TINY_RUN, "--exact", *argv), 2, "--exact: this problem is out of reach", part)
+
+
+def test_a_run_may_start_from_a_file_of_an_interrupted_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+
+        def stop_early(problem: Problem, search: Search) -> Answer:
+            search.listen(Event("interrupted"))
+            return dataclasses.replace(RULES["densemap"](problem, search), interrupted=True)
+
+        answer_with(patch, "optimal", stop_early)
+        assert cli(*TINY_RUN, *OPTIMAL).code == 130
+    (name,) = written()
+    before = header(name)["metrics"]
+    seen: list[Search] = []
+
+    with monkeypatch.context() as patch:
+        original = STRATEGIES["optimal"]
+
+        def remember(problem: Problem, search: Search) -> Answer:
+            seen.append(search)
+            return original(problem, search)
+
+        answer_with(patch, "optimal", remember)
+        result = cli(*TINY_RUN, *OPTIMAL, "--start", f"results/{name}", "--json")
+    assert result.code == 0
+    assert seen[0].start is not None
+    assert written() == [name]
+    after = header(name)["metrics"]
+    assert (after["arrays"], after["latency_ns"]) <= (before["arrays"], before["latency_ns"])
+    assert f"--start results/{name}" in json.loads(result.out)["command"]
+
+
+def test_a_start_is_kept_where_nothing_is_better(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli(*TINY_RUN, *OPTIMAL).code == 0
+    (name,) = written()
+
+    def keep(problem: Problem, search: Search) -> Answer:
+        assert search.start is not None
+        return Answer(search.start)
+
+    answer_with(monkeypatch, "optimal", keep)
+    before = header(name)["metrics"]
+    assert cli(*TINY_RUN, *OPTIMAL, "--start", f"results/{name}").code == 0
+    assert header(name)["metrics"] == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "part"),
+    [
+        (["--adcs", "4"], "hw.adc.per_array is 8 there and 4 in the question"),
+        (["--tokens", "8"], "options.tokens is 16 there and 8 in the question"),
+        (["--structure", "dense"], 'structure.a.query is "4,4,1" there and "dense" in the question'),
+        (["--model", "minilm-l6"], 'model.model_type is "linears" there and "bert" in the question'),
+        (["--cut", "none"], "fails its check, cut: "),
+        (["--max-arrays", "1"], "uses 2 arrays, the limit is 1"),
+    ],
+)
+def test_a_start_of_another_question_is_refused(cli: Cli, argv: list[str], part: str) -> None:
+    narrow = ["--set", "array.rows=16", "--set", "array.cols=24"]
+    assert cli(*TINY_RUN, *OPTIMAL, *narrow, "--out", "before").code == 0
+    (path,) = Path("before").glob("*.json")
+    result = cli(*TINY_RUN, *OPTIMAL, *narrow, *argv, "--start", str(path))
+    refused(result, 2, f"--start {path}: {part}")
+
+
+def test_a_start_may_differ_in_limits_and_in_cuts_that_it_does_not_use(cli: Cli) -> None:
+    assert cli(*TINY_RUN, *ONE, "--max-arrays", "9", "--max-latency", "1ms", "--out", "before").code == 0
+    (path,) = Path("before").glob("*.json")
+    assert cli(*TINY_RUN, *OPTIMAL, "--cut", "none", "--start", str(path)).code == 0
+
+
+def test_starts_that_are_none(cli: Cli) -> None:
+    refused(cli(*TINY_RUN, "--start", "missing.json"), 2, "missing.json")
+    refused(cli(*TINY_RUN, "--start", "tiny.json"), 2, "tiny.json: format")
+    assert cli(*TINY_RUN, *ONE, "--out", "before").code == 0
+    (path,) = Path("before").glob("*.json")
+    content = json.loads(path.read_text())
+    content["metrics"]["latency_ns"] = 1.0
+    path.write_text(json.dumps(content))
+    refused(cli(*TINY_RUN, "--start", str(path)), 2, "fails its check, metrics: ")
 
 
 # What cannot be answered
@@ -525,7 +673,7 @@ def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.Monkey
     def stop(*arguments: Any, **options: Any) -> Problem:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve_command, "make_problem", stop)
+    monkeypatch.setattr(question, "make_problem", stop)
     assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
 
 
@@ -706,9 +854,7 @@ def folder() -> str:
     Path("real/config.json").write_text(json.dumps(TINY))
     random = np.random.default_rng(0)
     sizes = {"a.query": (16, 16), "a.key": (16, 16), "b.out": (64, 16)}
-    tensors = {
-        f"{name}.weight": random.standard_normal(size).astype(np.float32) for name, size in sizes.items()
-    }
+    tensors = {f"{name}.weight": random.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
     save_file(tensors, "real/model.safetensors")
     return "real"
 
@@ -791,9 +937,7 @@ def test_characters_that_the_terminal_lacks_are_escaped() -> None:
     Path("modèle.json").write_text(json.dumps(model))
     command = [sys.executable, "-m", "cimsolve", "--model", "modèle.json", "--hw", "paper256", "-q", *ONE]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(
-        [*command, "--out", "é"], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([*command, "--out", "é"], capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -131,7 +131,7 @@ def test_a_tiny_llama_by_hand() -> None:
 
 
 def test_blocks_of_two_heights_may_read_one_vector() -> None:
-    structure = {name: "2,2,1" for name in (linear.name for linear in ask(LLAMA).model.linears)}
+    structure = dict.fromkeys((linear.name for linear in ask(LLAMA).model.linears), "2,2,1")
     structure["model.layers.0.self_attn.k_proj"] = "4,2,1"
     q, k, v = ask(LLAMA, structure).workload.factors[:3]
     assert (q.block_rows, k.block_rows, v.block_rows) == (4, 2, 4)

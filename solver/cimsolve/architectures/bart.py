@@ -47,36 +47,27 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     def project(at: str, *keys: str) -> list[Linear]:
         return [torch_linear(f"{at}{key}", width, width) for key in keys]
 
-    def feed_forward(name: str, at: str, inner: int, reads: int) -> int:
-        up = record.step(
-            f"{name}.feed_forward_up", [torch_linear(at + "fc1", width, inner)], [reads], normalise_sum(width)
-        )
-        return record.step(
-            f"{name}.feed_forward_down",
-            [torch_linear(at + "fc2", inner, width)],
-            [up],
-            [Operation("activation", inner)],
-        )
+    def widen(at: str, inner: int) -> tuple[list[Linear], list[Operation], Linear]:
+        up, down = torch_linear(at + "fc1", width, inner), torch_linear(at + "fc2", inner, width)
+        return [up], [Operation("activation", inner)], down
 
     record.pass_name = "source"
-    last: tuple[int, ...] = ()
+    last: int | None = None
     for layer in range(read.encoder_layers):
         record.layer = layer
-        at, label = f"encoder.layers.{layer}.", f"encoder{layer}"
-        qkv = record.step(
-            f"{label}.qkv",
-            project(at + "self_attn.", "q_proj", "k_proj", "v_proj"),
+        at = f"encoder.layers.{layer}."
+        up, activation, down = widen(at, read.encoder_ffn_dim)
+        last = record.layer_of_transformer(
+            f"encoder{layer}",
             last,
-            normalise_sum(width) if last else (),
+            width,
+            qkv=project(at + "self_attn.", "q_proj", "k_proj", "v_proj"),
+            attention=attention(source_heads, source_head, n),
+            out=project(at + "self_attn.", "out_proj")[0],
+            up=up,
+            activation=activation,
+            down=down,
         )
-        record.barrier()
-        out = record.step(
-            f"{label}.attention_output",
-            project(at + "self_attn.", "out_proj"),
-            [qkv],
-            attention(source_heads, source_head, n),
-        )
-        last = (feed_forward(label, at, read.encoder_ffn_dim, out),)
     # Keys and values of all decoder layers read the same vector, so all of them may run at once.
     record.layer = read.encoder_layers
     record.step(
@@ -86,21 +77,21 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             for layer in range(read.decoder_layers)
             for linear in project(f"decoder.layers.{layer}.encoder_attn.", "k_proj", "v_proj")
         ],
-        last,
+        [] if last is None else [last],
         normalise_sum(width),
     )
 
     record.pass_name = "target"
     record.barrier()
-    last = ()
+    last = None
     for layer in range(read.decoder_layers):
         record.layer = read.encoder_layers + layer
         at, label = f"decoder.layers.{layer}.", f"decoder{layer}"
         qkv = record.step(
             f"{label}.qkv",
             project(at + "self_attn.", "q_proj", "k_proj", "v_proj"),
-            last,
-            normalise_sum(width) if last else (),
+            [] if last is None else [last],
+            () if last is None else normalise_sum(width),
         )
         record.barrier()
         out = record.step(
@@ -119,7 +110,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             [cross_q],
             attention(target_heads, target_head, n),
         )
-        last = (feed_forward(label, at, read.decoder_ffn_dim, cross_out),)
+        last = record.feed_forward(label, cross_out, width, *widen(at, read.decoder_ffn_dim))
     return record.model(
         name,
         "bart",

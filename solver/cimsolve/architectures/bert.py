@@ -58,36 +58,21 @@ def _build(
     head_width = check_heads(origin, width, heads, "num_attention_heads")
     n = context_tokens(origin, tokens, read.max_position_embeddings)
     record = Recorder()
-    last: tuple[int, ...] = ()
+    last: int | None = None
     for layer in range(read.num_hidden_layers):
         record.layer = layer
         at = f"encoder.layer.{layer}."
-        qkv = record.step(
-            f"layer{layer}.qkv",
-            [torch_linear(at + names[key], width, width) for key in "qkv"],
+        last = record.layer_of_transformer(
+            f"layer{layer}",
             last,
-            normalise_sum(width) if last else (),
+            width,
+            qkv=[torch_linear(at + names[key], width, width) for key in "qkv"],
+            attention=attention(heads, head_width, n),
+            out=torch_linear(at + names["o"], width, width),
+            up=[torch_linear(at + "intermediate.dense", width, inner)],
+            activation=[Operation("activation", inner)],
+            down=torch_linear(at + "output.dense", inner, width),
         )
-        record.barrier()
-        out = record.step(
-            f"layer{layer}.attention_output",
-            [torch_linear(at + names["o"], width, width)],
-            [qkv],
-            attention(heads, head_width, n),
-        )
-        up = record.step(
-            f"layer{layer}.feed_forward_up",
-            [torch_linear(at + "intermediate.dense", width, inner)],
-            [out],
-            normalise_sum(width),
-        )
-        down = record.step(
-            f"layer{layer}.feed_forward_down",
-            [torch_linear(at + "output.dense", inner, width)],
-            [up],
-            [Operation("activation", inner)],
-        )
-        last = (down,)
     return record.model(
         name,
         family,

@@ -98,6 +98,46 @@ class Recorder:
         )
         return number
 
+    def layer_of_transformer(
+        self,
+        label: str,
+        after: int | None,
+        width: int,
+        *,
+        qkv: Sequence[Linear],
+        attention: Sequence[Operation],
+        out: Linear,
+        up: Sequence[Linear],
+        activation: Sequence[Operation],
+        down: Linear,
+    ) -> int:
+        """Self-attention and feed-forward, each with a residual sum and a normalisation; the number of its last step.
+
+        Whether the normalisation stands before or after makes no difference to the work between the steps.
+        """
+        first = self.step(
+            f"{label}.qkv",
+            qkv,
+            [] if after is None else [after],
+            () if after is None else normalise_sum(width),
+        )
+        self.barrier()
+        attended = self.step(f"{label}.attention_output", [out], [first], attention)
+        return self.feed_forward(label, attended, width, up, activation, down)
+
+    def feed_forward(
+        self,
+        label: str,
+        after: int,
+        width: int,
+        up: Sequence[Linear],
+        activation: Sequence[Operation],
+        down: Linear,
+    ) -> int:
+        """The feed-forward half of a layer; the number of its last step."""
+        widened = self.step(f"{label}.feed_forward_up", up, [after], normalise_sum(width))
+        return self.step(f"{label}.feed_forward_down", [down], [widened], activation)
+
     def model(
         self,
         name: str,

@@ -39,13 +39,15 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     head_width = check_heads(origin, width, heads, "n_head", "n_embd")
     n = context_tokens(origin, tokens, read.n_positions)
     record = Recorder()
-    last: tuple[int, ...] = ()
+    last: int | None = None
     for layer in range(read.n_layer):
         record.layer = layer
         at = f"h.{layer}."
-        qkv = record.step(
-            f"layer{layer}.qkv",
-            [
+        last = record.layer_of_transformer(
+            f"layer{layer}",
+            last,
+            width,
+            qkv=[
                 Linear(
                     f"{at}attn.c_attn.{key}",
                     width,
@@ -54,29 +56,12 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
                 )
                 for i, key in enumerate("qkv")
             ],
-            last,
-            normalise_sum(width) if last else (),
+            attention=attention(heads, head_width, n),
+            out=_conv1d(at + "attn.c_proj", width, width),
+            up=[_conv1d(at + "mlp.c_fc", width, inner)],
+            activation=[Operation("activation", inner)],
+            down=_conv1d(at + "mlp.c_proj", inner, width),
         )
-        record.barrier()
-        out = record.step(
-            f"layer{layer}.attention_output",
-            [_conv1d(at + "attn.c_proj", width, width)],
-            [qkv],
-            attention(heads, head_width, n),
-        )
-        up = record.step(
-            f"layer{layer}.feed_forward_up",
-            [_conv1d(at + "mlp.c_fc", width, inner)],
-            [out],
-            normalise_sum(width),
-        )
-        down = record.step(
-            f"layer{layer}.feed_forward_down",
-            [_conv1d(at + "mlp.c_proj", inner, width)],
-            [up],
-            [Operation("activation", inner)],
-        )
-        last = (down,)
     return record.model(
         name,
         "gpt2",

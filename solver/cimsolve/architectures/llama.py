@@ -47,40 +47,25 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     # A rotation of each pair of elements: two products and one sum per element of Q and K.
     rotary = (Operation("multiply", 2 * (q_width + kv_width)), Operation("add", q_width + kv_width))
     record = Recorder()
-    last: tuple[int, ...] = ()
+    last: int | None = None
     for layer in range(read.num_hidden_layers):
         record.layer = layer
         at = f"model.layers.{layer}."
-        qkv = record.step(
-            f"layer{layer}.qkv",
-            [
+        last = record.layer_of_transformer(
+            f"layer{layer}",
+            last,
+            width,
+            qkv=[
                 torch_linear(at + "self_attn.q_proj", width, q_width),
                 torch_linear(at + "self_attn.k_proj", width, kv_width),
                 torch_linear(at + "self_attn.v_proj", width, kv_width),
             ],
-            last,
-            normalise_sum(width) if last else (),
+            attention=(*rotary, *attention(heads, head_width, n)),
+            out=torch_linear(at + "self_attn.o_proj", q_width, width),
+            up=[torch_linear(at + "mlp.gate_proj", width, inner), torch_linear(at + "mlp.up_proj", width, inner)],
+            activation=[Operation("activation", inner), Operation("multiply", inner)],
+            down=torch_linear(at + "mlp.down_proj", inner, width),
         )
-        record.barrier()
-        out = record.step(
-            f"layer{layer}.attention_output",
-            [torch_linear(at + "self_attn.o_proj", q_width, width)],
-            [qkv],
-            (*rotary, *attention(heads, head_width, n)),
-        )
-        up = record.step(
-            f"layer{layer}.feed_forward_up",
-            [torch_linear(at + "mlp.gate_proj", width, inner), torch_linear(at + "mlp.up_proj", width, inner)],
-            [out],
-            normalise_sum(width),
-        )
-        down = record.step(
-            f"layer{layer}.feed_forward_down",
-            [torch_linear(at + "mlp.down_proj", inner, width)],
-            [up],
-            [Operation("activation", inner), Operation("multiply", inner)],
-        )
-        last = (down,)
     return record.model(
         name,
         read.model_type,

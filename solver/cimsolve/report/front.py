@@ -21,6 +21,8 @@ from cimsolve.strategies.optimal.pareto import FRONT_METRICS
 
 COMPARED = ((ARRAYS, "arrays"), (LATENCY, "token"), (PREFILL, "prefill"), (INTERVAL, "II"), (ENERGY, "energy"))
 PROVED = "*"
+CUT_NAME = re.compile(r"columns cut for ([a-z ]+), spread over \d+ arrays by ([a-z]+), ([a-z ]+) shelves")
+"""How candidates that cut columns are called; other names are short enough."""
 VIOLATIONS_SHOWN = 3
 FILES_SHOWN = 4
 
@@ -99,6 +101,11 @@ def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
         f"{PROVED} proved: no mapping on as many arrays has less; beside arrays: none has fewer. The rest is the "
         "least found that no other point beats in all five figures.",
     )
+    indented(
+        console,
+        "found by: what columns were cut for (balanced: latency first, then prefill), dealt to whole arrays or to "
+        "shelves, and the layout of the shelves; or the rule.",
+    )
     for row in found.points:
         _print_violations(console, f"point {row.label}", row.check)
     if found.time_limit_s is not None:
@@ -131,8 +138,11 @@ def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
 
 def found_by(name: str) -> str:
     """The name of a candidate in few words: the array count has a column of its own."""
-    short = re.sub(r",? spread over \d+ arrays", "", name)
-    return short.replace("columns cut for", "cut for").removesuffix(" shelves")
+    found = CUT_NAME.fullmatch(name)
+    if found is None:
+        return name
+    goal, over, layout = found.groups()
+    return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}"
 
 
 def _points_table(points: Sequence[FrontRow]) -> Table:
