@@ -326,7 +326,7 @@ def summary(results: Mapping[str, Mapping[str, Found]]) -> str:
     ]
     if proved:
         lines.append(
-            f"- Where the binary program is proved, it takes {min(proved):.0f} to {max(proved):.0f} times ours."
+            f"- Where the binary program is proved, it takes {min(proved):.0f} to {max(proved):.0f} times our CPU."
         )
     met = [name for name, found in results.items() if found["ours"].get("arrays") == found["ours"].get("lower")]
     lines.append(f"- Ours meets its proved bound on {len(met)} of {len(results)}: {', '.join(met) or 'none'}.")

@@ -233,9 +233,10 @@ def compare(solution: Solution) -> None:
     found = rules_of(check_solution(solution, rules=MAPPING_RULES))
     if found <= {"tables", "S1"} and found:
         return  # nothing else is defined
-    # What has no answer: how often a block is cut, and what its sums cost, that is not covered; which converter
-    # reads a column outside the array; whose column is spoilt where pieces overlap or fire on two arrays.
-    moot = {"cut", "S5", "S6 shared units"} if "P1" in found else set()
+    # What has no answer: how often a block is cut, what its sums cost and what it feeds beyond its end, if it is
+    # not covered; which converter reads a column outside the array; whose column is spoilt where pieces overlap
+    # or fire on two arrays.
+    moot = {"cut", "S2", "S3 outputs", "S5", "S6 shared units"} if "P1" in found else set()
     moot |= {"durations"} if "P2" in found else set()
     moot |= {"S3 columns"} if found & {"P3", "array"} else set()
     naive = broken_rules(solution)

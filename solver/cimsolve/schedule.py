@@ -6,12 +6,14 @@ all it reads has ended and the gap before it is over. Gaps use the digital units
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cimsolve.activation import measure_activations
 from cimsolve.arrays import Ints, running_offsets
 from cimsolve.gaps import find_gaps, partial_sum_elements
-from cimsolve.mapping import Activations, Mapping
+from cimsolve.mapping import Activations, Mapping, Pieces
 from cimsolve.problem import Problem
 
 
@@ -21,7 +23,7 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
     Returns the mapping with its pieces sorted by activation, and the activations sorted by start and array, so
     that equal mappings give equal files.
     """
-    pieces = mapping.pieces
+    pieces = _number_arrays(mapping.pieces)
     _, fires = np.unique(mapping.fires, return_inverse=True)
     count = int(fires.max()) + 1
     shapes = measure_activations(problem.hardware, pieces, fires, count)
@@ -49,6 +51,13 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
         piece=np.arange(len(pieces), dtype=np.int64),
     )
     return Mapping(sorted_pieces, rank[fires][by_activation]), activations
+
+
+def _number_arrays(pieces: Pieces) -> Pieces:
+    """The pieces with their arrays counted from 0, none left out."""
+    used = np.zeros(int(pieces.array.max()) + 1, dtype=bool)
+    used[pieces.array] = True
+    return pieces if used.all() else replace(pieces, array=(np.cumsum(used) - 1)[pieces.array])
 
 
 def _start_cycles(problem: Problem, stage: Ints, array: Ints, cycles: Ints, added: Ints) -> Ints:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.mapping import Mapping
@@ -28,7 +30,7 @@ class Incumbent:
 
     def offer(self, name: str, mapping: Mapping) -> None:
         """Keep `mapping` if it is better."""
-        used = int(mapping.pieces.array.max()) + 1
+        used = count_arrays(mapping)
         self.fewest = used if self.fewest is None else min(self.fewest, used)
         limit = self.problem.array_limit
         if (limit is not None and used > limit) or self.beats(used):
@@ -62,6 +64,11 @@ class Incumbent:
     def _score(self, metrics: Metrics) -> tuple[float, ...]:
         names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]
         return (self.problem.excess(metrics), *(metrics[name] for name in names))
+
+
+def count_arrays(mapping: Mapping) -> int:
+    """Arrays that hold a piece."""
+    return int((np.bincount(mapping.pieces.array) > 0).sum())
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:

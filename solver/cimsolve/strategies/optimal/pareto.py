@@ -15,7 +15,7 @@ from cimsolve.cost import Metrics
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import LAYOUTS, Candidate, candidates, grown_counts
-from cimsolve.strategies.optimal.incumbent import measure
+from cimsolve.strategies.optimal.incumbent import count_arrays, measure
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.optimal.strips import ways_to_strips
 from cimsolve.strategies.search import Event, Search
@@ -46,8 +46,7 @@ def find_front(problem: Problem, search: Search) -> list[FrontPoint]:
         for candidate in _all(problem, search):
             search.listen(Event(candidate.name))
             mapping = fire_pairs_together(problem, candidate.find())
-            used = int(mapping.pieces.array.max()) + 1
-            if problem.array_limit is None or used <= problem.array_limit:
+            if problem.array_limit is None or count_arrays(mapping) <= problem.array_limit:
                 metrics = measure(problem, mapping)
                 if problem.excess(metrics) == 0:
                     points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
