@@ -42,9 +42,9 @@ Found = dict[str, Any]
 def instance(name: str) -> Problem:
     """The question of one instance; `name:N` keeps the first N layers."""
     from cimsolve.api import make_problem
+    from cimsolve.architectures import parse_model
     from cimsolve.jsonfile import read_json
     from cimsolve.library import resolve_model
-    from cimsolve.model import parse_model
 
     base, _, layers = name.partition(":")
     config = read_json(resolve_model(base), 2**24)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from hardware_specs import spec
 
+from cimsolve.architectures import parse_model
 from cimsolve.bounds import find_bounds, relative_gap
 from cimsolve.check import CheckReport, check_solution, rebuild_problem
 from cimsolve.cost import evaluate
 from cimsolve.hardware import parse_hardware
 from cimsolve.mapping import Activations, Mapping, Pieces
-from cimsolve.model import parse_model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import describe_breakdown, describe_factors, describe_stages, make_solution
 from cimsolve.solution import BoundEntry, Solution
@@ -120,11 +120,13 @@ def pieces_of(*rows: Row) -> Pieces:
     return Pieces(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
 
 
-def answer(problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None) -> Solution:
+def answer(
+    problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None, objective: str = "arrays"
+) -> Solution:
     """A solution with honest figures for these pieces, alone or fired together where `fires` is equal."""
     together = np.arange(len(pieces)) if fires is None else np.array(fires, dtype=np.int64)
     return make_solution(
-        problem, Mapping(pieces, together), strategy="by hand", objective=("arrays",), seed=0, runtime_s=0.0
+        problem, Mapping(pieces, together), strategy="by hand", objective=(objective,), seed=0, runtime_s=0.0
     )
 
 

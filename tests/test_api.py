@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +176,47 @@ def test_weights_of_another_shape_are_refused_when_opened(tiny: Path, shape: tup
     save_file({**tensors, "b.out.weight": np.zeros(shape, dtype=np.float32)}, tiny / "model.safetensors")
     with pytest.raises(cimsolve.InputError, match=r"b\.out\.weight has shape"):
         api.weights_beside(cimsolve.load_model(tiny), tiny)
+
+
+def test_limits_reach_the_question(tiny: Path) -> None:
+    problem = cimsolve.make_problem(tiny, "paper256", max_latency_ns=1e6, max_energy_pj=1e9)
+    assert problem.cost_limits == {"latency_ns": 1e6, "energy_pj": 1e9}
+    options = cimsolve.map_model(tiny, "paper256", strategy="spread", max_latency_ns=1e6).header.options
+    assert (options.max_latency_ns, options.max_energy_pj) == (1e6, None)
+    with pytest.raises(cimsolve.InputError, match="--max-latency"):
+        cimsolve.make_problem(tiny, "paper256", max_latency_ns=0)
+
+
+def test_a_start_is_a_solution_or_its_file(tiny: Path) -> None:
+    rule = cimsolve.map_model(tiny, "paper256", strategy="spread", cut="none")
+    best = cimsolve.map_model(tiny, "paper256", cut="none", start=rule)
+    cimsolve.write_solution(rule, tiny / "rule.json")
+    again = cimsolve.map_model(tiny, "paper256", cut="none", start=tiny / "rule.json")
+    assert best.header.metrics == again.header.metrics
+    assert best.header.metrics["latency_ns"] <= rule.header.metrics["latency_ns"]
+    with pytest.raises(cimsolve.InputError, match="the given solution: hw"):
+        cimsolve.map_model(tiny, "rram256", start=rule)
+
+
+def test_a_start_may_number_its_arrays_with_gaps(tiny: Path) -> None:
+    problem = cimsolve.make_problem(tiny, "paper256")
+    rule = cimsolve.map_model(tiny, "paper256", strategy="sparsemap")
+    apart = replace(
+        rule,
+        pieces=replace(rule.pieces, array=rule.pieces.array * 3),
+        activations=replace(rule.activations, array=rule.activations.array * 3),
+    )
+    assert cimsolve.check_solution(apart).passed
+    assert api.start_from(apart, problem).pieces.array.tolist() == rule.pieces.array.tolist()
+
+
+def test_exact_is_refused_where_it_is_out_of_reach(tiny: Path) -> None:
+    with pytest.raises(cimsolve.InputError, match="--exact: this problem is out of reach"):
+        cimsolve.map_model("minilm-l6", "paper256", exact=True)
+
+
+def test_where_two_pieces_of_json_differ() -> None:
+    assert api.first_difference({"a": [1]}, {"a": [1]}) is None
+    assert api.first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b is 1 there and 2 in the question"
+    assert api.first_difference({"c": 1}, {}) == "c is only in the file"
+    assert api.first_difference({}, {"c": 1}) == "c is not in the file"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cimsolve.architectures import FAMILIES
+from cimsolve.architectures import FAMILIES, load_model, parse_model
 from cimsolve.errors import InputError
 from cimsolve.library import resolve_model, shipped_models
-from cimsolve.model import Linear, Model, Operation, load_model, parse_model
+from cimsolve.model import Linear, Model, Operation
 from cimsolve.structure import Structure, StructurePolicy
 from cimsolve.workload import Workload, build_workload
 

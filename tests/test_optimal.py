@@ -130,9 +130,9 @@ def test_other_objectives_too(number: int, objective: tuple[str, ...], no_exact_
     assert_honest(solution)
     names = {"latency": "latency_cycles", "prefill": "prefill_ns", "throughput": "ii_cycles"}
     metric = names.get(objective[0], {"energy": "energy_pj", "area": "area_mm2"}.get(objective[0], ""))
-    for name in SMALL_RULES:
-        rule = measure(problem, RULES[name](problem, Search()).mapping)
-        assert solution.header.metrics[metric] <= rule[metric] * (1 + 1e-12), name
+    for rule_name in SMALL_RULES:
+        rule = measure(problem, RULES[rule_name](problem, Search()).mapping)
+        assert solution.header.metrics[metric] <= rule[metric] * (1 + 1e-12), rule_name
 
 
 def assert_honest(solution: Solution) -> None:
@@ -176,8 +176,16 @@ def test_the_decomposition_claims_no_optimum_that_is_none(number: int, no_exact_
 
 
 @pytest.mark.parametrize("number", range(0, len(MEDIUM), 3))
-def test_equal_seeds_give_equal_tables(number: int) -> None:
-    problem = MEDIUM[number]
+def test_equal_seeds_give_equal_tables(number: int, no_exact_search: None) -> None:
+    assert_repeats(MEDIUM[number])
+
+
+def test_the_exact_search_repeats_too() -> None:
+    for problem in random_problems(seed=79, count=4):
+        assert_repeats(problem)
+
+
+def assert_repeats(problem: Problem) -> None:
     first, second = solve(problem, "optimal", Search(seed=5)), solve(problem, "optimal", Search(seed=5))
     for table in ("pieces", "activations"):
         for name, column in vars(getattr(first, table)).items():
@@ -186,7 +194,7 @@ def test_equal_seeds_give_equal_tables(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(0, len(MEDIUM), 2))
-def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int) -> None:
+def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int, no_exact_search: None) -> None:
     problem = replace(MEDIUM[number], cut="none")
     solution = solve(problem)
     widest = int(problem.table.block_cols.max())
@@ -197,17 +205,17 @@ def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int) -> None:
 
 
 def test_the_limit_on_arrays_is_kept(no_exact_search: None) -> None:
-    for problem in MEDIUM[:6]:
+    for problem in (MEDIUM[3], MEDIUM[7]):
         free = int(solve(problem).header.metrics["arrays"])
-        for limit in (free, free + 1, 2 * free):
+        for limit in (free, free + 1):
             search = Search(("latency",))
             solution, report = solve_and_check(replace(problem, max_arrays=limit), "optimal", search)
             assert not report.violations
             assert solution.header.metrics["arrays"] <= limit
 
 
-def test_too_few_arrays_are_refused_with_the_least_that_do() -> None:
-    problem = MEDIUM[0]
+def test_too_few_arrays_are_refused_with_the_least_that_do(no_exact_search: None) -> None:
+    problem = MEDIUM[3]
     fewest = int(solve(problem).header.metrics["arrays"])
     lower, _ = least_arrays(problem, fewest)
     with pytest.raises(InfeasibleError, match=rf"no mapping does with fewer than {lower} \(.* allow {fewest}"):
@@ -215,13 +223,13 @@ def test_too_few_arrays_are_refused_with_the_least_that_do() -> None:
 
 
 def test_more_arrays_never_cost_latency(no_exact_search: None) -> None:
-    problem = MEDIUM[1]
+    problem = MEDIUM[7]
     fewest = int(solve(problem).header.metrics["arrays"])
     times = [
         solve(replace(problem, max_arrays=fewest * factor), "optimal", Search(("latency",))).header.metrics[
             "latency_cycles"
         ]
-        for factor in (1, 2, 4)
+        for factor in (1, 2)
     ]
     assert times == sorted(times, reverse=True)
 
@@ -240,7 +248,7 @@ class _Interrupt:
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_returns_the_best_so_far() -> None:
+def test_an_interrupt_returns_the_best_so_far(no_exact_search: None) -> None:
     problem = next(p for p in MEDIUM if p.cut == "columns" and not p.must_cut_rows)
     whole = measure(problem, RULES["spread"](problem, Search()).mapping)
     for after in (3, 6, 9):
@@ -256,7 +264,7 @@ def test_an_interrupt_before_any_answer_is_one() -> None:
         plan.map_optimal(MEDIUM[0], Search(listen=_Interrupt(1)))
 
 
-def test_the_search_tells_of_its_progress() -> None:
+def test_the_search_tells_of_its_progress(no_exact_search: None) -> None:
     listener = _Interrupt(0)
     solve(next(p for p in MEDIUM if p.cut == "columns"), "optimal", Search(listen=listener))
     values = [event.value for event in listener.seen if event.metric == "latency_cycles" and event.lower is not None]

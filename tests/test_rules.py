@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import NOTHING, OPERATIONS, ask, chip, linears, macro_chip, rules_of
+from builders import NOTHING, OPERATIONS, answer, ask, chip, linears, macro_chip, rules_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from naive_checker import broken_rules, shapes_of
@@ -20,6 +20,7 @@ from cimsolve.problem import Problem
 from cimsolve.run import question_for, solve
 from cimsolve.schedule import schedule
 from cimsolve.solution import Solution
+from cimsolve.strategies import OBJECTIVES
 from cimsolve.strategies import RULES as STRATEGIES
 
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
@@ -212,6 +213,18 @@ def test_the_naive_checker_agrees_on_random_mappings(problem: Problem, seed: int
     agree_on_shapes(solution, problem)
     compare(solution)
     compare(corrupted(solution, random))
+
+
+@given(problem=problems(width=4), seed=st.integers(0, 2**32))
+@quick
+def test_no_random_mapping_that_is_legal_beats_a_bound(problem: Problem, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    mapping = random_mapping(problem, random)
+    solution = answer(problem, mapping.pieces, mapping.fires.tolist(), objective=random.choice(OBJECTIVES))
+    report = check_solution(solution)
+    if rules_of(report) & {rule.name for rule in MAPPING_RULES}:
+        return
+    assert not report.violations
 
 
 @given(problem=problems(width=6), strategy=st.sampled_from(sorted(STRATEGIES)), seed=st.integers(0, 2**32))

@@ -13,12 +13,12 @@ from hardware_specs import spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cimsolve.architectures import parse_model
 from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
 from cimsolve.hardware import Hardware, parse_hardware
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.mapping import Mapping as Placement
-from cimsolve.model import parse_model
 from cimsolve.monarch import Monarch, project
 from cimsolve.problem import Problem, build_problem
 from cimsolve.schedule import schedule

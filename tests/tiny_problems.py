@@ -9,8 +9,8 @@ from typing import Any
 
 from hardware_specs import spec
 
+from cimsolve.architectures import parse_model
 from cimsolve.hardware import parse_hardware
-from cimsolve.model import parse_model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.structure import Structure
 

@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from cimsolve import mapping, run, solution
-from cimsolve import model as models
+from cimsolve import architectures, mapping, run, solution
 from cimsolve.arrays import Floats
 from cimsolve.check import RULES, CheckReport, rebuild_problem
 from cimsolve.check import check_solution as check_read_solution
@@ -40,7 +39,7 @@ def load_model(path_or_name: Path | str, *, tokens: int | None = None) -> Model:
 
     `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
     """
-    return models.load_model(resolve_model(str(path_or_name)), tokens)
+    return architectures.load_model(resolve_model(str(path_or_name)), tokens)
 
 
 def make_problem(
@@ -366,13 +365,13 @@ def _question(problem: Problem) -> dict[str, Any]:
 def first_difference(theirs: Any, ours: Any, path: str = "") -> str | None:
     """Where two pieces of JSON first differ, by the path of keys, and how; None where they are equal."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in dict.fromkeys((*ours, *theirs)):
-            where = f"{path}.{key}" if path else str(key)
-            if key not in theirs or key not in ours:
-                return f"{one_line(where)} is {'only' if key in theirs else 'not'} in the file"
-            difference = first_difference(theirs[key], ours[key], where)
+        for key in [key for key in ours if key in theirs]:
+            difference = first_difference(theirs[key], ours[key], f"{path}.{key}".lstrip("."))
             if difference is not None:
                 return difference
+        for key in [*theirs, *ours]:
+            if key not in theirs or key not in ours:
+                return f"{one_line(f'{path}.{key}'.lstrip('.'))} is {'only' if key in theirs else 'not'} in the file"
         return None
     if theirs == ours:
         return None

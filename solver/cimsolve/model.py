@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from cimsolve import jsonfile
-from cimsolve.errors import InputError
 from cimsolve.weights import TensorRef
-
-CONFIG_BYTES_MAX = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -79,32 +74,3 @@ class Model:
     @property
     def weight_count(self) -> int:
         return sum(linear.weights for linear in self.linears)
-
-
-def load_model(path: Path, tokens: int | None = None) -> Model:
-    """Read a `config.json`; `tokens` defaults to the model's context, at most 512.
-
-    Raises InputError for a file that cannot be read or an architecture that is not known.
-    """
-    name = path.parent.name if path.name == "config.json" else path.stem
-    return parse_model(jsonfile.read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
-
-
-def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
-    """Build the model that a parsed config describes; `origin` names it in errors."""
-    # Here and not above: the families build on this module's classes.
-    from cimsolve.architectures import FAMILIES, near_family
-
-    if not isinstance(config, dict):
-        raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
-    family = config.get("model_type")
-    if not isinstance(family, str):
-        raise InputError(
-            f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}"
-        )
-    if family not in FAMILIES:
-        raise InputError(
-            f"{origin}: model_type: unknown architecture {family!r}{near_family(family)}; "
-            f"known: {', '.join(FAMILIES)}"
-        )
-    return FAMILIES[family](config, origin, name, tokens)

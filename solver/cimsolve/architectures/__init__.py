@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cimsolve.architectures import bart, bert, gpt2, linears, llama
-from cimsolve.jsonfile import near_name
+from cimsolve.errors import InputError
+from cimsolve.jsonfile import near_name, read_json
 from cimsolve.model import Model
+
+CONFIG_BYTES_MAX = 16 * 2**20
 
 Family = Callable[[Mapping[str, Any], str, str, int | None], Model]
 
@@ -23,7 +27,33 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def near_family(text: str) -> str:
+def load_model(path: Path, tokens: int | None = None) -> Model:
+    """Read a `config.json`; `tokens` defaults to the model's context, at most 512.
+
+    Raises InputError for a file that cannot be read or an architecture that is not known.
+    """
+    name = path.parent.name if path.name == "config.json" else path.stem
+    return parse_model(read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
+
+
+def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
+    """Build the model that a parsed config describes; `origin` names it in errors."""
+    if not isinstance(config, dict):
+        raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
+    family = config.get("model_type")
+    if not isinstance(family, str):
+        raise InputError(
+            f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}"
+        )
+    if family not in FAMILIES:
+        raise InputError(
+            f"{origin}: model_type: unknown architecture {family!r}{_near_family(family)}; "
+            f"known: {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[family](config, origin, name, tokens)
+
+
+def _near_family(text: str) -> str:
     """A hint with the nearest known name, or nothing."""
     near = near_name(text, FAMILIES)
     return f" (did you mean {near!r}?)" if near else ""

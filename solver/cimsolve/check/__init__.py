@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from cimsolve.architectures import parse_model
 from cimsolve.check import claims, firing, placement, timing
 from cimsolve.check.case import Case, CheckReport, Rule, Violation
 from cimsolve.check.tables import find_malformed
 from cimsolve.errors import CimsolveError
 from cimsolve.jsonfile import one_line
-from cimsolve.model import parse_model
 from cimsolve.problem import Problem, build_problem
 from cimsolve.solution import Solution
 from cimsolve.structure import Structure
