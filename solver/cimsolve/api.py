@@ -25,8 +25,8 @@ from cimsolve.records import make_solution
 from cimsolve.simulate import RealWeights, SimulationReport, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event, Search
-from cimsolve.strategies.optimal.exact_items import why_not_exact
 from cimsolve.strategies.optimal.pareto import FrontPoint, find_front
+from cimsolve.strategies.optimal.solve import demand_exact
 from cimsolve.structure import Structure, StructurePolicy
 from cimsolve.weights import WeightFolder, linear_weight
 
@@ -256,16 +256,6 @@ def start_from(answer: Solution | Path | str, problem: Problem) -> mapping.Mappi
         )
     pieces = replace(given.pieces, array=array.reshape(-1).astype(np.int64))
     return mapping.Mapping(pieces, given.activations.of_piece(len(given.pieces)))
-
-
-def demand_exact(problem: Problem, search: Search) -> None:
-    """Raise InputError, before any work, where `search` insists on the exact model and that is out of reach."""
-    if not search.exact:
-        return
-    known = set(search.objective) <= {"arrays", "latency"} and not problem.has_cost_limits
-    reason = why_not_exact(problem) if known else "its objectives are arrays and latency, without other limits"
-    if reason is not None:
-        raise InputError(f"--exact: this problem is out of reach of the exact model: {reason}; leave --exact out")
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:

@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from cimsolve.api import FolderWeights, demand_exact, make_search, start_from, weights_beside
+from cimsolve.api import FolderWeights, make_search, start_from, weights_beside
 from cimsolve.check import check_solution
 from cimsolve.cli.arguments import DEFAULT_OBJECTIVE, SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
@@ -24,6 +24,7 @@ from cimsolve.run import question_for, solve
 from cimsolve.simulate import simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import Event
+from cimsolve.strategies.optimal.solve import demand_exact
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Search:
     """
 
     objective: tuple[str, ...] = DEFAULT_OBJECTIVE
-    time_limit_s: float = 60.0
+    time_limit_s: float = math.inf
     seed: int = 0
     workers: int = 1
     exact: bool = False

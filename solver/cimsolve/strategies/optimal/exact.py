@@ -233,6 +233,8 @@ class _Search:
         solver.parameters.max_deterministic_time = deterministic_time
         solver.parameters.num_workers = self.workers
         solver.parameters.random_seed = self.seed
+        # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.
+        solver.parameters.catch_sigint_signal = False
         return solver
 
 

@@ -113,6 +113,8 @@ def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[in
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.max_deterministic_time = PACK_TIME
+    # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.
+    solver.parameters.catch_sigint_signal = False
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     slots = {

@@ -12,6 +12,7 @@ from cimsolve.bounds.arrays import least_arrays
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import candidates
+from cimsolve.strategies.optimal.exact_items import why_not_exact
 from cimsolve.strategies.optimal.incumbent import Incumbent
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.search import Answer, Event, Search
@@ -25,6 +26,7 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     Raises InfeasibleError where all that was found is over a limit. An interrupt by the user returns the best so
     far, if there is one.
     """
+    demand_exact(problem, search)
     best = Incumbent(problem, search)
     began = time.monotonic()
     lower: dict[str, int] = {}
@@ -54,17 +56,26 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     return Answer(best.mapping, lower)
 
 
+def demand_exact(problem: Problem, search: Search) -> None:
+    """Raise InputError where `search` insists on the exact model and that is out of reach."""
+    reason = why_out_of_reach(problem, search) if search.exact else None
+    if reason is not None:
+        raise InputError(f"--exact: this problem is out of reach of the exact model: {reason}; leave --exact out")
+
+
+def why_out_of_reach(problem: Problem, search: Search) -> str | None:
+    """Why the monolithic model cannot answer this question, or None."""
+    if set(search.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
+        return why_not_exact(problem)
+    return "its objectives are arrays and latency, without other limits"
+
+
 def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[str, int]:
     """Improve and prove by the monolithic model where the problem is small; gives the bounds proved."""
     # CP-SAT takes long to load and most problems are too large for it.
     from cimsolve.strategies.optimal.exact import solve_exact
-    from cimsolve.strategies.optimal.exact_items import why_not_exact
 
-    known = set(search.objective) <= {"arrays", "latency"} and not problem.has_cost_limits
-    reason = why_not_exact(problem) if known else "its objectives are arrays and latency, without other limits"
-    if reason is not None:
-        if search.exact:
-            raise InputError(f"--exact: this problem is out of reach of the exact model: {reason}; leave --exact out")
+    if why_out_of_reach(problem, search) is not None:
         return {}
 
     def progress(metric: str, value: int, lower: int) -> None:
