@@ -98,9 +98,7 @@ def _busiest(hardware: Hardware, group: Ints, start: Ints, end: Ints, groups: in
         if hardware.adc.wiring == "interleaved":
             _count_interleaved(table, group[part] - low, start[part], end[part], converters)
         else:
-            _count_adjacent(
-                table, group[part] - low, start[part], end[part], _columns_per_converter(hardware)
-            )
+            _count_adjacent(table, group[part] - low, start[part], end[part], _columns_per_converter(hardware))
         busiest[low:high] = table[:, :converters].max(axis=1)
     return busiest
 

@@ -63,12 +63,8 @@ class Hardware(Section):
     """A hardware spec, checked when built; `parse_hardware` and `load_hardware` raise InputError instead."""
 
     format: Literal["cimsolve-hw/1"] = Field(description="Name and version of this format.")
-    name: str = Field(
-        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Name in reports."
-    )
-    technology: str = Field(
-        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="Memory kind."
-    )
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Name in reports.")
+    technology: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="Memory kind.")
     node_nm: float = Field(gt=0, le=1e5, description="Technology node, nm; documentation only.")
     clock_ns: Time = Field(description="Clock period, ns; an activation is rounded up to whole periods.")
     array: ArraySection
@@ -182,9 +178,7 @@ class Hardware(Section):
         read + (f - 1) * max(read, v * t_conv) + v * t_conv           with it
         mvm                                                           for a macro
         """
-        rows, reads = np.broadcast_arrays(
-            np.asarray(n, dtype=np.int64), np.asarray(conversions, dtype=np.int64)
-        )
+        rows, reads = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(conversions, dtype=np.int64))
         if self.macro is not None:
             return np.full(rows.shape, self.mvm_ps, dtype=np.int64)
         converting = reads * self.conversion_ps(self.adc_bits_used(rows))

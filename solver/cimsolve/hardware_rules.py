@@ -52,13 +52,11 @@ def bits_divide_sensibly(hardware: Hardware) -> None:
     """No cell holds more bits than a weight, no phase drives more than an input has."""
     if hardware.cell.bits > hardware.weight.bits:
         raise ValueError(
-            f"cell.bits = {hardware.cell.bits}: expected at most weight.bits = {hardware.weight.bits}; "
-            "lower it"
+            f"cell.bits = {hardware.cell.bits}: expected at most weight.bits = {hardware.weight.bits}; lower it"
         )
     if hardware.input.dac_bits > hardware.input.bits:
         raise ValueError(
-            f"input.dac_bits = {hardware.input.dac_bits}: expected at most "
-            f"input.bits = {hardware.input.bits}; lower it"
+            f"input.dac_bits = {hardware.input.dac_bits}: expected at most input.bits = {hardware.input.bits}; lower it"
         )
 
 

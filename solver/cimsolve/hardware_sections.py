@@ -89,8 +89,7 @@ class AdcSection(Section):
 
     per_array: int = Field(ge=1, le=ROWS_MAX, description="Converters of one array; at most its columns.")
     wiring: Literal["any", "interleaved", "adjacent"] = Field(
-        description="Which converter reads column c: any free one, c mod per_array, "
-        "or c div ceil(cols / per_array)."
+        description="Which converter reads column c: any free one, c mod per_array, or c div ceil(cols / per_array)."
     )
     bits_rule: Literal["lossless", "log2_rows"] = Field(description="How many bits n stacked rows need.")
     bits_max: Bits = Field(description="Most bits of the converter; at most the table's largest.")
@@ -126,9 +125,7 @@ class OperationSection(Section):
     """One digital operation on a vector: base + per_element * elements, dealt out over the lanes."""
 
     base_ns: TimeOrNone = Field(description="Latency of the operation before its first element, ns.")
-    per_element_ns: Annotated[float, Field(ge=0, le=1000)] = Field(
-        description="Time of one element on one lane, ns."
-    )
+    per_element_ns: Annotated[float, Field(ge=0, le=1000)] = Field(description="Time of one element on one lane, ns.")
     base_pj: Energy = Field(description="Energy of one operation whatever its length, pJ.")
     per_element_pj: Energy = Field(description="Energy of one element, pJ.")
 
@@ -141,9 +138,7 @@ class OperationsSection(Section):
     layer_norm: OperationSection = Field(description="LayerNorm or RMSNorm.")
     activation: OperationSection = Field(description="GELU, SiLU, ReLU.")
     softmax: OperationSection = Field(description="Softmax over attention scores.")
-    attention_mac: OperationSection = Field(
-        description="One multiply-accumulate of attention scores or values."
-    )
+    attention_mac: OperationSection = Field(description="One multiply-accumulate of attention scores or values.")
 
 
 class DigitalSection(Section):

@@ -45,9 +45,7 @@ def read_json(path: Path | str, max_bytes: int) -> object:
     except json.JSONDecodeError as error:
         raise InputError(f"{shown}: {_explain_syntax(error, text)}") from None
     except RecursionError:
-        raise InputError(
-            f"{shown}: nested too deeply to read; expected a flat JSON file, simplify it"
-        ) from None
+        raise InputError(f"{shown}: nested too deeply to read; expected a flat JSON file, simplify it") from None
     except ValueError as error:
         raise InputError(f"{shown}: {error}; correct the file") from None
 
@@ -196,9 +194,7 @@ def _read_bytes(path: Path, shown: str, max_bytes: int) -> bytes:
         raise InputError(f"{shown}: there is no such file; check the path") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{shown}: cannot be read ({one_line(reason)}); check the path and its rights"
-        ) from None
+        raise InputError(f"{shown}: cannot be read ({one_line(reason)}); check the path and its rights") from None
     if size > max_bytes or len(data) > max_bytes:
         raise InputError(
             f"{shown}: {max(size, len(data))} bytes or more: expected at most {max_bytes}; "
@@ -212,8 +208,7 @@ def _explain_syntax(error: json.JSONDecodeError, text: str) -> str:
         return f"the JSON breaks off at line {error.lineno}; the file is cut short, write or copy it again"
     found = one_line(text[error.pos : error.pos + 20])
     return (
-        f"line {error.lineno}, column {error.colno} is not JSON: {error.msg.lower()}, found {found!r}; "
-        "correct the file"
+        f"line {error.lineno}, column {error.colno} is not JSON: {error.msg.lower()}, found {found!r}; correct the file"
     )
 
 
@@ -272,9 +267,7 @@ def _near_key(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     """Path of the known key nearest to the unknown one at `loc`: a sibling, else its name elsewhere."""
     section: type[BaseModel] | None = model
     for part in loc[:-1]:
-        names = (
-            {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
-        )
+        names = {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
         if part in names:  # list indices and free keys stay within the section found before
             section = _section_of(names[str(part)].annotation)
     siblings = [field.alias or name for name, field in section.model_fields.items()] if section else []

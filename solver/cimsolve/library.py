@@ -71,9 +71,7 @@ def _shipped_or_error(kind: str, text: str, what: str) -> Path:
     shown = one_line(text) if text else "(empty)"
     if text and _is_folder(Path(text)):
         missing = " without a config.json" if kind == "models" else ""
-        raise InputError(
-            f"{shown}: is a folder{missing}; expected a {what}, give a file or one of: {', '.join(names)}"
-        )
+        raise InputError(f"{shown}: is a folder{missing}; expected a {what}, give a file or one of: {', '.join(names)}")
     near = near_name(Path(name).name.lower(), names)
     hint = f"did you mean {near}? " if near else ""
     raise InputError(f"{shown}: there is no such {what}; {hint}give a file or one of: {', '.join(names)}")

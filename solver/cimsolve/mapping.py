@@ -40,9 +40,7 @@ class Pieces:
 
     @staticmethod
     def concatenate(parts: list[Pieces]) -> Pieces:
-        return Pieces(
-            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pieces))
-        )
+        return Pieces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pieces)))
 
 
 @dataclass(frozen=True)

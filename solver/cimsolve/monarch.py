@@ -189,9 +189,7 @@ def lowrank_error(weight: Floats, rank: int, name: str = "weight") -> float:
 def check_weight(weight: Floats, name: str) -> tuple[int, int]:
     """Shape of a usable weight. Raises InputError, naming `name`, for no matrix, no floats, NaN, infinity."""
     if weight.ndim != 2 or 0 in weight.shape:
-        raise InputError(
-            f"{name}: a weight must be a matrix with rows and columns, not of shape {weight.shape}"
-        )
+        raise InputError(f"{name}: a weight must be a matrix with rows and columns, not of shape {weight.shape}")
     if not np.issubdtype(weight.dtype, np.floating):
         raise InputError(f"{name}: a weight must be floating-point, not {weight.dtype}")
     bad = weight.size - int(np.count_nonzero(np.isfinite(weight)))
@@ -216,9 +214,7 @@ def _scale(weight: Floats) -> float:
 def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tuple[slice, slice, _Float64]]:
     """Groups of slices of `weight / scale`: (range of K, range of b, float64 array (Ks, bs, P, S))."""
     k, blocks_out = structure.k, structure.l
-    view = weight.reshape(k, weight.shape[0] // k, weight.shape[1] // blocks_out, blocks_out).transpose(
-        0, 3, 1, 2
-    )
+    view = weight.reshape(k, weight.shape[0] // k, weight.shape[1] // blocks_out, blocks_out).transpose(0, 3, 1, 2)
     slice_numbers = view.shape[2] * view.shape[3]
     fit = max(1, _GROUP_NUMBERS // slice_numbers)
     across = min(blocks_out, fit)
@@ -259,9 +255,7 @@ def _leading_eigenvectors(gram: _Float64, rank: int) -> _Float64:
     if size < _LARGE_GRAM or 2 * rank > size:
         return np.linalg.eigh(gram)[1][..., : -rank - 1 : -1]
     # One call a matrix, but of the `rank` vectors wanted only; there are few matrices of this size.
-    found = [
-        eigh(g, subset_by_index=(size - rank, size - 1))[1][:, ::-1] for g in gram.reshape(-1, size, size)
-    ]
+    found = [eigh(g, subset_by_index=(size - rank, size - 1))[1][:, ::-1] for g in gram.reshape(-1, size, size)]
     return np.stack(found).reshape(*gram.shape[:-1], rank)
 
 

@@ -91,7 +91,6 @@ class Problem:
         return self.workload.weight_count
 
 
-
 def build_problem(
     hardware: Hardware,
     model: Model,

@@ -46,9 +46,7 @@ def project_table(
     return [_row(folder, name, ref, n_in, n_out, structures[name]) for name, ref, n_in, n_out in linears]
 
 
-def _row(
-    folder: WeightFolder, name: str, ref: TensorRef, n_in: int, n_out: int, structure: Structure
-) -> ProjectionRow:
+def _row(folder: WeightFolder, name: str, ref: TensorRef, n_in: int, n_out: int, structure: Structure) -> ProjectionRow:
     weight = linear_weight(folder, ref, n_in, n_out)
     stored = structure.stored_weights(n_in, n_out)
     tensor = folder.find(ref.name)
@@ -57,6 +55,4 @@ def _row(
         return ProjectionRow(name, n_in, n_out, structure, stored, 0.0, None, None)
     error = relative_error(weight, project(weight, structure, tensor), tensor)
     rank = lowrank_of_equal_size(n_in, n_out, structure)
-    return ProjectionRow(
-        name, n_in, n_out, structure, stored, error, rank, lowrank_error(weight, rank, tensor)
-    )
+    return ProjectionRow(name, n_in, n_out, structure, stored, error, rank, lowrank_error(weight, rank, tensor))

@@ -44,12 +44,8 @@ def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
             layer=stage.layer,
             **{"pass": stage.pass_name},
             phase=stage.phase,
-            after=[
-                AfterEntry(stage=before, gap_cycles=gaps.before[stage.id].cycles) for before in stage.after
-            ],
-            tail_cycles=gaps.tails[stage.pass_name].cycles
-            if stage.id in workload.last_stages[stage.pass_name]
-            else 0,
+            after=[AfterEntry(stage=before, gap_cycles=gaps.before[stage.id].cycles) for before in stage.after],
+            tail_cycles=gaps.tails[stage.pass_name].cycles if stage.id in workload.last_stages[stage.pass_name] else 0,
         )
         for stage in workload.stages
     ]
@@ -115,9 +111,7 @@ def make_solution(
         if proved is not None and proved.get(name, lower) > lower:
             lower, shown_by = proved[name], "search"
         bounds[name] = BoundEntry(value=value, lower=lower, gap=relative_gap(value, lower), proof=shown_by)
-    status: Status = (
-        "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
-    )
+    status: Status = "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
     header = Header(
         format=FORMAT,
         hw=problem.hardware.to_json(),

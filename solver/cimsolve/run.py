@@ -23,9 +23,7 @@ def question_for(strategy: str, problem: Problem) -> Problem:
     # Tiles of the array's height, fired in row groups, can be more pieces than the fewest where the limit on
     # rows does not divide that height.
     cut: Cut = "both" if problem.rows % problem.rows_limit else problem.cut
-    return replace(
-        problem, structures=dense, workload=build_workload(problem.model, dense), cut=cut
-    )
+    return replace(problem, structures=dense, workload=build_workload(problem.model, dense), cut=cut)
 
 
 def solve(problem: Problem, strategy: str = "optimal", search: Search | None = None) -> Solution:
@@ -68,5 +66,3 @@ def solve_and_check(
     """`solve`, then the independent checker on what came out."""
     solution = solve(problem, strategy, search)
     return solution, check_solution(solution, question_for(strategy, problem))
-
-

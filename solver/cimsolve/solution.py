@@ -174,9 +174,7 @@ def read_solution(path: Path) -> Solution:
     """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
     content = jsonfile.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}"
-        )
+        raise InputError(f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}")
     if content.get("format") != FORMAT:
         raise InputError(
             f"{path}: format: {jsonfile.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
@@ -209,16 +207,12 @@ def _columns(table: Pieces | Activations) -> dict[str, Ints]:
 
 def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     if Path(entry.file).name != entry.file:
-        raise InputError(
-            f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name"
-        )
+        raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
     columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
     for key, values in tablefile.read_columns(path.parent / entry.file, entry.sha256).items():
         name, _, column = key.partition(".")
         if name not in columns:
-            raise InputError(
-                f"{path.parent / entry.file}: {key!r}: expected columns of pieces and activations"
-            )
+            raise InputError(f"{path.parent / entry.file}: {key!r}: expected columns of pieces and activations")
         columns[name][column] = values
     return columns
 

@@ -78,9 +78,7 @@ class WeightFolder:
                 self._entries[name] = entry
         for name in owner or ():
             if name not in self._entries:
-                raise InputError(
-                    f"{self.path}: the index puts tensor {name} in {(owner or {})[name]}, which lacks it"
-                )
+                raise InputError(f"{self.path}: the index puts tensor {name} in {(owner or {})[name]}, which lacks it")
 
     def names(self) -> tuple[str, ...]:
         """Names of all stored tensors, sorted."""
@@ -104,9 +102,7 @@ class WeightFolder:
         if ends:
             raise InputError(f"{self.path}: tensor {name} is ambiguous: {_listed(ends)}")
         near = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.4)
-        hint = (
-            f"near names: {', '.join(near)}" if near else f"it holds {_listed(self.names()) or 'no tensors'}"
-        )
+        hint = f"near names: {', '.join(near)}" if near else f"it holds {_listed(self.names()) or 'no tensors'}"
         raise InputError(f"{self.path}: no tensor {name}; {hint}")
 
     def tensor(self, name: str) -> _Float32:
@@ -148,9 +144,7 @@ def linear_weight(folder: WeightFolder, ref: TensorRef, n_in: int, n_out: int) -
     if have_in != n_in or not 0 <= ref.start <= stop <= have_out or stop - ref.start != n_out:
         need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
         need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
-        raise InputError(
-            f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}"
-        )
+        raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}")
     tensor = folder.tensor(stored)
     weight = tensor[ref.start : stop].T if ref.layout == "out_in" else tensor[:, ref.start : stop]
     return np.ascontiguousarray(weight)
@@ -212,9 +206,7 @@ def _read_index(index: Path) -> dict[str, str]:
     for name, file in owner.items():
         # A downloaded index must not reach for files elsewhere.
         if not isinstance(file, str) or not file.endswith(".safetensors") or re.search(r"[/\\\0]", file):
-            raise InputError(
-                f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it"
-            )
+            raise InputError(f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it")
     return owner
 
 
@@ -225,14 +217,10 @@ def _read_header(file: Path) -> dict[str, _Entry]:
         with file.open("rb") as stream:
             first = stream.read(len(_LFS_POINTER))
             if first == _LFS_POINTER:
-                raise InputError(
-                    f"{file}: is a Git LFS pointer, not the weights; fetch them with git lfs pull"
-                )
+                raise InputError(f"{file}: is a Git LFS pointer, not the weights; fetch them with git lfs pull")
             length = int.from_bytes(first[:8], "little")
             if len(first) < 8 or 8 + length > size:
-                raise InputError(
-                    f"{file}: is cut short or no safetensors file: {size} bytes do not hold its header"
-                )
+                raise InputError(f"{file}: is cut short or no safetensors file: {size} bytes do not hold its header")
             stream.seek(8)
             text = stream.read(length)
         header = json.loads(text)

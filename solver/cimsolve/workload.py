@@ -172,9 +172,7 @@ class _Builder:
         )
         return number
 
-    def factor(
-        self, linear: Linear, kind: str, layer: int, stage: int, shape: tuple[int, int, int], reads: int
-    ) -> int:
+    def factor(self, linear: Linear, kind: str, layer: int, stage: int, shape: tuple[int, int, int], reads: int) -> int:
         output = self.vector()
         blocks, rows, cols = shape
         self.factors.append(
@@ -237,7 +235,5 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
     return Workload(
         factors=tuple(builder.factors),
         stages=tuple(builder.stages),
-        tails={
-            name: Tail(operations, elements) for name, (operations, elements) in model.tails.items()
-        },
+        tails={name: Tail(operations, elements) for name, (operations, elements) in model.tails.items()},
     )

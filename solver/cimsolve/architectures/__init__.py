@@ -42,13 +42,10 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
         raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
     family = config.get("model_type")
     if not isinstance(family, str):
-        raise InputError(
-            f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}"
-        )
+        raise InputError(f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}")
     if family not in FAMILIES:
         raise InputError(
-            f"{origin}: model_type: unknown architecture {family!r}{_near_family(family)}; "
-            f"known: {', '.join(FAMILIES)}"
+            f"{origin}: model_type: unknown architecture {family!r}{_near_family(family)}; known: {', '.join(FAMILIES)}"
         )
     return FAMILIES[family](config, origin, name, tokens)
 

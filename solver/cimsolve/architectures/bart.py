@@ -100,9 +100,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             [qkv],
             attention(target_heads, target_head, n),
         )
-        cross_q = record.step(
-            f"{label}.cross_q", project(at + "encoder_attn.", "q_proj"), [out], normalise_sum(width)
-        )
+        cross_q = record.step(f"{label}.cross_q", project(at + "encoder_attn.", "q_proj"), [out], normalise_sum(width))
         record.barrier()
         cross_out = record.step(
             f"{label}.cross_output",

@@ -86,8 +86,6 @@ def _columns_by_weight(problem: Problem, types: BlockTypes, u: Ints) -> int:
         int(u[height]) if parts == 1 else split_weight(u, int(height), problem.rows_limit)
         for height, parts in zip(types.rows, types.parts, strict=True)
     ]
-    total = sum(
-        w * int(cols) * int(count) for w, cols, count in zip(weight, types.cols, types.count, strict=True)
-    )
+    total = sum(w * int(cols) * int(count) for w, cols, count in zip(weight, types.cols, types.count, strict=True))
     bins = -(-total // int(u[-1]))
     return -(-bins // problem.weights_per_row)

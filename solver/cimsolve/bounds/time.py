@@ -62,9 +62,7 @@ def least_ii_cycles(problem: Problem, arrays: int) -> int:
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [
-        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _gaps_of_phases(problem), strict=True)
-    ]
+    return [max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _gaps_of_phases(problem), strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -224,10 +222,7 @@ class _Work:
         if at_most < self._least_piece_columns(group):
             return -1
         others = max(1, self._columns(time_ps, 1, load.part_ps))
-        if (
-            self.problem.cut == "none"
-            and group.columns == group.blocks * group.block_cols <= group.blocks * self.row
-        ):
+        if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
             # Whole blocks: an activation takes so many of them.
             tall = -(-group.blocks // max(1, at_most // group.block_cols))
             short = -(-group.blocks * (group.parts - 1) // max(1, others // group.block_cols))

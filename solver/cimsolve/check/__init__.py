@@ -68,16 +68,12 @@ def rebuild_problem(solution: Solution) -> Problem:
     )
 
 
-def check_solution(
-    solution: Solution, problem: Problem | None = None, rules: Sequence[Rule] = RULES
-) -> CheckReport:
+def check_solution(solution: Solution, problem: Problem | None = None, rules: Sequence[Rule] = RULES) -> CheckReport:
     """Judge every claim of `solution`; with `problem`, also that it answers this question and no other."""
     try:
         asked = rebuild_problem(solution)
         if problem is not None and (difference := _differing_part(problem, asked)):
-            return CheckReport(
-                (Violation("question", f"{difference}: it is not the one that was asked"),), problem
-            )
+            return CheckReport((Violation("question", f"{difference}: it is not the one that was asked"),), problem)
         return _judge(Case(asked, solution), rules)
     except CimsolveError as error:
         return CheckReport((Violation("question", one_line(str(error))),))

@@ -99,9 +99,7 @@ class Case:
     def name_of_block(self, number: int) -> str:
         """A block counted through all factors, in words."""
         table = self.problem.table
-        owner = self.problem.workload.factors[
-            int(np.searchsorted(table.first_block, number, side="right")) - 1
-        ]
+        owner = self.problem.workload.factors[int(np.searchsorted(table.first_block, number, side="right")) - 1]
         return f"block {number - int(table.first_block[owner.id])} of {owner.linear} ({owner.kind})"
 
 

@@ -65,9 +65,7 @@ def _unequal(name: str, claimed: Mapping[str, object], expected: Mapping[str, ob
 def _same(claimed: object, expected: object) -> bool:
     """Whole numbers must be equal and whole, others equal up to the order of a sum."""
     if isinstance(expected, list):
-        return (
-            isinstance(claimed, list) and len(claimed) == len(expected) and all(map(_same, claimed, expected))
-        )
+        return isinstance(claimed, list) and len(claimed) == len(expected) and all(map(_same, claimed, expected))
     if isinstance(expected, int):
         return isinstance(claimed, int) and claimed == expected
     return (

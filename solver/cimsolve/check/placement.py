@@ -44,9 +44,7 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
     base = np.cumsum(size) - size
     owner = table.first_block[pieces.factor] + pieces.block
     ends = [_corner_keys(base, np.zeros_like(rows), rows, np.zeros_like(cols), cols, cols + 1)]
-    ends.append(
-        _corner_keys(base[owner], pieces.row0, pieces.rows, pieces.col0, pieces.cols, cols[owner] + 1)
-    )
+    ends.append(_corner_keys(base[owner], pieces.row0, pieces.rows, pieces.col0, pieces.cols, cols[owner] + 1))
     keys = np.concatenate([key for part in ends for key in part])
     signs = np.concatenate(
         [

@@ -80,9 +80,7 @@ def pack_blocks(
         best = min(best, _Search(height, width, count, rows, cols).run(lower), key=_arrays)
     lower, name = lower_bound_uncut(height, width, count, rows, cols, target=_arrays(best))
     patterns = [Pattern(present[p.type], p.row, p.col) for p, _ in best]
-    return ArrayPacking(
-        patterns, np.asarray([n for _, n in best], dtype=np.int64), _arrays(best), lower, name
-    )
+    return ArrayPacking(patterns, np.asarray([n for _, n in best], dtype=np.int64), _arrays(best), lower, name)
 
 
 def _arrays(packed: Packed) -> int:

@@ -46,9 +46,7 @@ def lower_bound_rows(heights: Ints, widths: Ints, counts: Ints, rows: int, cols:
     return lower_bound_columns(widths, heights, counts, cols, rows)
 
 
-def lower_bound_uncut(
-    heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int, target: int
-) -> tuple[int, str]:
+def lower_bound_uncut(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int, target: int) -> tuple[int, str]:
     """The best bound for whole blocks placed freely, and its name; stops early where one reaches `target`.
 
     Pushed up and left, a packing ends at sums of heights and of widths: only the largest such sums count.
@@ -75,11 +73,7 @@ def lower_bound_dff(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: 
     """
     high, wide = _Axis(heights, counts, rows), _Axis(widths, counts, cols)
     pairs = sorted(
-        (
-            (_product(u, v, counts), i, j)
-            for i, u in enumerate(high.weights)
-            for j, v in enumerate(wide.weights)
-        ),
+        ((_product(u, v, counts), i, j) for i, u in enumerate(high.weights) for j, v in enumerate(wide.weights)),
         key=lambda p: (-p[0], p[1], p[2]),
     )
     best = pairs[0][0]
@@ -120,12 +114,8 @@ class _Axis:
 
     def improved(self, other: Weights) -> list[Weights]:
         """Weights that are best for fixed weights of the other axis: duals of demands counts * other."""
-        demand = np.asarray(
-            [int(c) * int(o) for c, o in zip(self.counts, other[0], strict=True)], dtype=float
-        )
-        scaled = np.ceil(demand * (1e9 / demand.max())).astype(
-            np.int64
-        )  # demands only steer, they prove nothing
+        demand = np.asarray([int(c) * int(o) for c, o in zip(self.counts, other[0], strict=True)], dtype=float)
+        scaled = np.ceil(demand * (1e9 / demand.max())).astype(np.int64)  # demands only steer, they prove nothing
         _, relaxation = column_generation(self.sizes, scaled, self.capacity, limits=self.limits)
         return [self.verified(y) for y in integer_duals(relaxation.duals) if y.any()]
 
@@ -150,9 +140,7 @@ def split_weight(u: Ints, height: int, limit: int) -> int:
     least this together. With k parts of limit - d_i rows the shortfalls d_i add up to k * limit - height.
     """
     if height < 1 or not 1 <= limit < len(u):
-        raise InputError(
-            f"cannot split {height} rows into parts of at most {limit} with weights up to {len(u) - 1}"
-        )
+        raise InputError(f"cannot split {height} rows into parts of at most {limit} with weights up to {len(u) - 1}")
     parts = ceil_div(height, limit)
     shortfall = parts * limit - height
     one = np.asarray(u[limit - np.arange(shortfall + 1)], dtype=np.int64)

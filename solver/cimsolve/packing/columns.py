@@ -182,9 +182,7 @@ def _merged(strips: Ints, widths: Ints, heights: Ints) -> list[tuple[int, int, i
         rows = np.cumsum(sequence) - sequence
         here = set(zip(rows.tolist(), sequence.tolist(), strict=True))
         done += [
-            (row, first, height, col - first)
-            for (row, height), first in open_.items()
-            if (row, height) not in here
+            (row, first, height, col - first) for (row, height), first in open_.items() if (row, height) not in here
         ]
         open_ = {key: open_.get(key, col) for key in here}
         col += int(widths[p])

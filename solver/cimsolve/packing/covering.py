@@ -65,9 +65,7 @@ class Relaxation:
 def relax(patterns: Ints, counts: Ints) -> Relaxation:
     """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
     unit = max(1.0, float(counts.max()) / LARGEST_DEMAND)
-    result = optimize.linprog(
-        np.ones(len(patterns)), A_ub=-patterns.T, b_ub=-counts / unit, method="highs-ds"
-    )
+    result = optimize.linprog(np.ones(len(patterns)), A_ub=-patterns.T, b_ub=-counts / unit, method="highs-ds")
     if result.x is None:
         raise RuntimeError(f"master problem: {result.message}")
     return Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))

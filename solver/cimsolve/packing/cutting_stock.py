@@ -44,9 +44,7 @@ class CuttingStock:
     weight_scale: int
 
 
-def solve_cutting_stock(
-    sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int
-) -> CuttingStock:
+def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> CuttingStock:
     """Pack `counts[i]` items of `sizes[i]` into as few bins of `capacity` as found, with a proven bound."""
     size, count = checked_items(sizes, counts, capacity, "size")
     if not count.any():
@@ -85,9 +83,7 @@ def checked_items(
     return size, count
 
 
-def column_generation(
-    size: Ints, count: Ints, capacity: int, limits: Ints | None = None
-) -> tuple[Pool, Relaxation]:
+def column_generation(size: Ints, count: Ints, capacity: int, limits: Ints | None = None) -> tuple[Pool, Relaxation]:
     """Optimal linear relaxation over all patterns, each with at most `limits` (default `count`) of a size."""
     most = np.minimum(count if limits is None else limits, capacity // size)
     pool = Pool(len(size))
@@ -190,9 +186,7 @@ def maximal_patterns(size: Ints, most: Ints, capacity: int) -> list[Ints]:
     return found if extend(0, capacity) and len(found) <= MAXIMAL_PATTERNS else []
 
 
-def _round(
-    pool: Pool, relaxation: Relaxation, size: Ints, count: Ints, capacity: int, lower: int
-) -> tuple[Ints, Ints]:
+def _round(pool: Pool, relaxation: Relaxation, size: Ints, count: Ints, capacity: int, lower: int) -> tuple[Ints, Ints]:
     """Whole patterns: the relaxation rounded down (and then some, for freedom), the rest by search."""
     best = first_fit_decreasing(size, count, capacity)
     matrix = pool.matrix()

@@ -81,9 +81,7 @@ class ShelfPricer:
         used = array.pick(self.rows)
         for shelf in np.flatnonzero(used)[::-1]:
             height = int(shelf_heights[shelf])
-            shelf_blocks = self._cut_shelf(
-                stacks, ends, stack_widths, stack_values[:, rising][:, shelf], height
-            )
+            shelf_blocks = self._cut_shelf(stacks, ends, stack_widths, stack_values[:, rising][:, shelf], height)
             for _ in range(int(used[shelf])):
                 blocks += [(t, (row + r) * self.grid_rows, c * self.grid_cols) for t, r, c in shelf_blocks]
                 row += height

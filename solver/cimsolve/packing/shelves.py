@@ -53,9 +53,7 @@ def first_fit_shelves(
     return _stack_shelves(shelves, rows)
 
 
-def _extended(
-    shelf: _Shelf, t: int, height: int, width: int, number: int, pile: int, cols: int, times: int
-) -> _Shelf:
+def _extended(shelf: _Shelf, t: int, height: int, width: int, number: int, pile: int, cols: int, times: int) -> _Shelf:
     """`times` copies of `shelf` with `number` more blocks, up to `pile` on top of each other."""
     col = cols - shelf.room
     added = [(t, i % pile * height, col + i // pile * width) for i in range(number)]

@@ -66,9 +66,7 @@ def simulate(
     converters = Converters.of(problem.hardware, firings.stacked, firings.claimed_bits)
     lossless = bool(converters.exact.all())
 
-    outputs = TokenPass(
-        problem, operands, firings, reference, converters, ideal=lossless, progress=progress
-    ).run()
+    outputs = TokenPass(problem, operands, firings, reference, converters, ideal=lossless, progress=progress).run()
     stages = compare_stages(operands, reference.outputs, outputs)
     overall = Deviation.total([stage.deviation for stage in stages])
     ideal, ideal_outputs = overall, outputs

@@ -60,9 +60,7 @@ class Converters:
     def convert(self, sums: npt.NDArray[Any], of: Ints, ideal: bool) -> npt.NDArray[Any]:
         """Converted column sums; `sums` has shape (groups, ..., ...), `of` the activation of each group."""
         if ideal or self.exact[of].all():
-            return np.asarray(
-                np.minimum(sums, self.value_max[of].astype(sums.dtype)[:, None, None], out=sums)
-            )
+            return np.asarray(np.minimum(sums, self.value_max[of].astype(sums.dtype)[:, None, None], out=sums))
         step = self.step[of][:, None, None]
         codes = np.rint(sums / step)
         np.minimum(codes, self.code_max[of][:, None, None], out=codes)

@@ -61,11 +61,7 @@ def programme(problem: Problem, operands: Operands, pieces: Pieces, arrays: Ints
             width = cols * encoding.columns
             windows = sliding_window_view(cells, (rows, width), axis=(1, 2), writeable=True)
             step = max(1, BATCH_NUMBERS // (rows * width))
-            noise = (
-                random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype)
-                if foreign
-                else None
-            )
+            noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
             for first in range(0, len(group), step):
                 some = group[first : first + step]
                 at = (slot[some], pieces.array_row[some], pieces.array_col[some] * encoding.columns)

@@ -65,11 +65,7 @@ class Encoding:
     def cells(self, weights: Ints) -> Ints:
         """Cells of `weights` (shape S), shape S + (columns,)."""
         wide = weights.astype(np.int64)
-        halves = (
-            [np.maximum(wide, 0), np.maximum(-wide, 0)]
-            if self.signed == "differential"
-            else [wide + self.offset]
-        )
+        halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
         cells = np.empty((*weights.shape, self.columns), dtype=self.cell_dtype)
         mask = (1 << self.cell_bits) - 1
         for half, stored in enumerate(halves):
@@ -91,9 +87,7 @@ class Encoding:
         if not np.isfinite(weights).all():
             raise InputError(f"weights of {name}: some are NaN or infinite")
         if self.signed == "none" and (weights < 0).any():
-            raise InputError(
-                f"weights of {name}: some are negative, and weight.signed = 'none' stores none such"
-            )
+            raise InputError(f"weights of {name}: some are negative, and weight.signed = 'none' stores none such")
         top = (1 << self.bits) - 1 if self.signed == "none" else max(1, (1 << (self.bits - 1)) - 1)
         scale = float(np.abs(weights).max(initial=0.0)) / top
         if scale == 0.0:

@@ -69,9 +69,7 @@ class Firings:
         return len(self.array)
 
 
-def collect_firings(
-    problem: Problem, operands: Operands, pieces: Pieces, activations: Activations
-) -> Firings:
+def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activations: Activations) -> Firings:
     clipped = clip_pieces(problem, operands, pieces)
     owner, piece = _pairs(clipped, activations)
     wanted = np.zeros(len(activations), dtype=np.bool_)

@@ -57,9 +57,7 @@ class Operands:
     def weights(self, factor: Factor) -> Ints:
         """Integer weights, shape (blocks, block_rows, block_cols)."""
         first = int(self.store_first[factor.id])
-        return self.store[first : first + factor.weights].reshape(
-            factor.blocks, factor.block_rows, factor.block_cols
-        )
+        return self.store[first : first + factor.weights].reshape(factor.blocks, factor.block_rows, factor.block_cols)
 
     def draw(self, vector: int) -> Ints:
         """Random content of a vector, unsigned integers of shape (vectors, length)."""
@@ -98,9 +96,7 @@ def prepare_operands(
             target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
         else:
             random = np.random.default_rng([seed, _WEIGHTS, factor.id])
-            target[...] = random.integers(
-                encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True
-            )
+            target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
     return Operands(
         workload=workload,
         encoding=encoding,

@@ -121,9 +121,7 @@ def compare_stages(
     )
 
 
-def describe_first_mismatch(
-    operands: Operands, expected: Mapping[int, Ints], got: Mapping[int, Ints]
-) -> str | None:
+def describe_first_mismatch(operands: Operands, expected: Mapping[int, Ints], got: Mapping[int, Ints]) -> str | None:
     for factor in sorted(operands.workload.factors, key=lambda factor: (factor.stage, factor.id)):
         if not operands.simulated[factor.id]:
             continue

@@ -140,19 +140,14 @@ class TokenPass:
             if maker is None:
                 content = operands.draw(snapshot.vector)
             else:
-                z = self._reference.requantisers[maker.linear].apply(
-                    self._gathered_by(maker.id, snapshot.time)
-                )
+                z = self._reference.requantisers[maker.linear].apply(self._gathered_by(maker.id, snapshot.time))
                 content = shuffled(self._problem.structures[maker.linear], z)
             parts.append(content.T)
             first[index], length[index] = total, content.shape[1]
             total += content.shape[1]
         values = np.concatenate(parts)
         dac_bits = self._problem.hardware.input.dac_bits
-        phases = [
-            (values >> (phase * dac_bits)) & ((1 << dac_bits) - 1)
-            for phase in range(len(self._phase_factors))
-        ]
+        phases = [(values >> (phase * dac_bits)) & ((1 << dac_bits) - 1) for phase in range(len(self._phase_factors))]
         return _Inputs(values, np.concatenate(phases, axis=1).astype(self._dtype), first, length)
 
     def _fire(self, image: ArrayImage, inputs: _Inputs, batch: Ints) -> None:
@@ -168,9 +163,7 @@ class TokenPass:
         window = np.cumsum(span) - span
         driven = np.zeros(int(span.sum()), dtype=np.int64)
         # Where two pieces want different elements on one row, the last one gets its own.
-        driven[(window - firings.row_low[batch])[local][piece_of] + pieces.array_row[piece_of] + row] = (
-            elements
-        )
+        driven[(window - firings.row_low[batch])[local][piece_of] + pieces.array_row[piece_of] + row] = elements
         corrections = self._offset_corrections(inputs, elements, pieces)
         counted, first_column = self._counted_columns(pairs, pieces)
         slot = np.searchsorted(image.arrays, firings.array[batch])
@@ -239,9 +232,7 @@ class TokenPass:
             len(self._phase_factors),
             self._operands.vectors,
         )
-        by_weight = np.einsum(
-            "gcwfv,w->gcfv", converted.reshape(shape).astype(np.float64), self._column_factors
-        )
+        by_weight = np.einsum("gcwfv,w->gcfv", converted.reshape(shape).astype(np.float64), self._column_factors)
         return np.asarray(np.einsum("gcfv,f->gcv", by_weight, self._phase_factors))
 
     def _gather(self, pieces: Pieces, read: Float64s, end: Ints) -> None:

@@ -30,9 +30,7 @@ class Parts:
 
     def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
         """The parts with a place each; arrays of shape (parts,)."""
-        return Pieces(
-            self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col
-        )
+        return Pieces(self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col)
 
 
 def cut_sizes(size: int, limit: int, even: bool = False) -> list[int]:

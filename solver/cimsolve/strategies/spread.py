@@ -107,7 +107,5 @@ def deal(problem: Problem, packed: PackedParts) -> Mapping:
             slot[now] = free[best, shape]
             busy[best] += cycles[shape]
     pattern = slots.pattern[array]
-    pieces = parts.place(
-        array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot]
-    )
+    pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))

@@ -112,5 +112,3 @@ def _spread_columns(
     # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
     joined = {height: here.joined() for height, here in room.items()}
     return lay_out(problem, deal_strips(problem, stages, joined, arrays, goal, listen), shelves)
-
-

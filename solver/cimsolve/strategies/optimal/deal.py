@@ -287,9 +287,7 @@ def _share_out(
     order = np.argsort(-able, kind="stable")
     order = order[able[order] > 0]
     runs: list[tuple[int, int, int, int, int, int]] = []
-    for number, time, left in zip(
-        order.tolist(), time_left[order].tolist(), room.left[order].tolist(), strict=True
-    ):
+    for number, time, left in zip(order.tolist(), time_left[order].tolist(), room.left[order].tolist(), strict=True):
         while rests:
             remaining, which = rests[-1]
             run = min(remaining, max(left), bisect_right(table, time) - 1)

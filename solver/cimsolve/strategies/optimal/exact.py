@@ -85,9 +85,7 @@ def solve_exact(
         raise ValueError(f"objective {objective}: expected an order of {' and '.join(METRICS)}")
     instance = build_instance(problem)
     limits = [limit for limit in (problem.array_limit, max_arrays) if limit is not None]
-    search = _Search(
-        instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress
-    )
+    search = _Search(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
     if instance.least_arrays > search.limit:
         return search.nothing("infeasible")
     answers = [first_fit(instance)]
@@ -172,17 +170,13 @@ class _Search:
         variables = build_model(self.instance, arrays, placement_only=True)
         return self._minimise(variables, "arrays", usable)
 
-    def _solve(
-        self, metric: str, answers: list[Answer], latency_limit: int | None
-    ) -> tuple[Answer, int] | Status:
+    def _solve(self, metric: str, answers: list[Answer], latency_limit: int | None) -> tuple[Answer, int] | Status:
         variables = build_model(self.instance, self.limit)
         if latency_limit is not None:
             variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
         return self._minimise(variables, metric, answers)
 
-    def _minimise(
-        self, variables: Variables, metric: str, answers: list[Answer]
-    ) -> tuple[Answer, int] | Status:
+    def _minimise(self, variables: Variables, metric: str, answers: list[Answer]) -> tuple[Answer, int] | Status:
         """The best answer, no worse than any of `answers` that the model allows, and a lower bound."""
         constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
@@ -271,19 +265,14 @@ def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:
         return one_by_one(answer)
     claimed = (solver.value(v.used), _claimed_latency(v, solver))
     measured = measure(v.instance, answer)
-    assert claimed == measured, (
-        f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
-    )
+    assert claimed == measured, f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
     return answer
 
 
 def _claimed_latency(v: Variables, solver: cp_model.CpSolver) -> int:
     """Latency without the idle time that an unfinished search may leave in a stage."""
     busy = [
-        max(
-            sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s)
-            for a in range(v.arrays)
-        )
+        max(sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s) for a in range(v.arrays))
         for s in range(v.instance.stages)
     ]
     return sum(busy) + sum(v.instance.gap_cycles)

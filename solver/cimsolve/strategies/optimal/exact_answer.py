@@ -121,9 +121,7 @@ def answer_of(instance: Instance, mapping: Mapping) -> Answer | None:
         col = int(pieces.array_col[p]) + item.col0 - int(pieces.col0[p])
         row = int(pieces.array_row[p])
         leader = first_of.setdefault(int(mapping.fires[p]), i)
-        places.append(
-            (numbers[int(pieces.array[p])], row // instance.row_unit, col // instance.col_unit, leader)
-        )
+        places.append((numbers[int(pieces.array[p])], row // instance.row_unit, col // instance.col_unit, leader))
     answer = Answer(*zip(*places, strict=True))
     return answer if _is_placement(instance, answer) else None
 
@@ -164,9 +162,7 @@ def canonical(instance: Instance, answer: Answer) -> Answer:
         for members in _runs(instance.alike):
             source[members[0] : members[-1] + 1] = sorted(members, key=keys.__getitem__)
         for chain in chains:
-            ranked = sorted(
-                ([source[i] for i in group] for group in chain), key=lambda g: [keys[i] for i in g]
-            )
+            ranked = sorted(([source[i] for i in group] for group in chain), key=lambda g: [keys[i] for i in g])
             for group, taken in zip(chain, ranked, strict=True):
                 for i, j in zip(group, taken, strict=True):
                     source[i] = j

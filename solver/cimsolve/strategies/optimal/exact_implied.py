@@ -20,8 +20,7 @@ def columns_hold_their_rows(v: Variables) -> None:
     v.model.add_cumulative(heights, [item.width for _, item in v.items()], v.arrays * v.instance.cols)
     for a in range(v.arrays):
         v.model.add(
-            sum(item.height * item.width * v.on[i][a] for i, item in v.items())
-            <= v.instance.rows * v.instance.cols
+            sum(item.height * item.width * v.on[i][a] for i, item in v.items()) <= v.instance.rows * v.instance.cols
         )
 
 
@@ -51,9 +50,7 @@ def stages_hold_their_work(v: Variables) -> None:
             v.model.add(
                 scale * v.cycles[leader]
                 >= scale * base * v.leads[leader, leader]
-                + sum(
-                    share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader
-                )
+                + sum(share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader)
             )
 
 
@@ -92,9 +89,7 @@ def merging_needs_empty_cells(v: Variables) -> None:
     cells = instance.rows * instance.cols
     areas = [item.height * item.width for _, item in v.items()]
     most_free = max(0, v.arrays * cells - sum(areas))
-    free = [
-        v.model.new_int_var(0, min(cells, most_free), f"empty cells of array {a}") for a in range(v.arrays)
-    ]
+    free = [v.model.new_int_var(0, min(cells, most_free), f"empty cells of array {a}") for a in range(v.arrays)]
     for a, empty in enumerate(free):
         v.model.add(empty == cells - sum(area * on[a] for area, on in zip(areas, v.on, strict=True)))
     for i, j in v.same_stage():

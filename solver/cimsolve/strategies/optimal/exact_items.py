@@ -104,9 +104,7 @@ class Instance:
     def alike(self) -> tuple[tuple[int, int], ...]:
         """Neighbours (i, i + 1) of equal input and shape: swapping what is done with them changes nothing."""
         return tuple(
-            (i, i + 1)
-            for i, (a, b) in enumerate(pairwise(self.items))
-            if (a.input, a.shape) == (b.input, b.shape)
+            (i, i + 1) for i, (a, b) in enumerate(pairwise(self.items)) if (a.input, a.shape) == (b.input, b.shape)
         )
 
     @cached_property

@@ -115,9 +115,7 @@ def make_variables(instance: Instance, arrays: int, array_limit: int, scheduled:
         cycles=integers(n, longest, "cycles of"),
         cycles_on=[integers(arrays, longest, f"cycles of {i} on") for i in number],
         stage_start=integers(stages, horizon, "start of stage"),
-        stage_cycles=[
-            model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)
-        ],
+        stage_cycles=[model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)],
         used=model.new_int_var(1, arrays, "arrays used"),
         end=model.new_int_var(0, horizon, "end"),
     )

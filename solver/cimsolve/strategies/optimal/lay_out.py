@@ -149,9 +149,7 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
             here = left[array[run]]
             fits = here >= need[:, None]
             # What fits nowhere whole takes the widest rest, and comes again with what remains.
-            choice = np.where(
-                fits.any(axis=1), np.where(fits, here, full).argmin(axis=1), here.argmax(axis=1)
-            )
+            choice = np.where(fits.any(axis=1), np.where(fits, here, full).argmin(axis=1), here.argmax(axis=1))
             room = here[np.arange(len(run)), choice]
             part = np.minimum(need, room)
             shelf = mine[first[array[run]] + choice]
@@ -164,9 +162,7 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
-def _pieces_of(
-    kind: StripKind, strip: Ints, first: Ints, width: Ints, array: Ints, row: Ints, col: Ints
-) -> Pieces:
+def _pieces_of(kind: StripKind, strip: Ints, first: Ints, width: Ints, array: Ints, row: Ints, col: Ints) -> Pieces:
     """A run of a strip may reach over several blocks that read the same input: one piece for each."""
     parts: list[Pieces] = []
     for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):

@@ -20,6 +20,7 @@ from cimsolve.strategies.search import Answer, Event, Search
 EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
 
+
 def map_optimal(problem: Problem, search: Search) -> Answer:
     """The best mapping found for `search.objective`, starting from `search.start` if there is one.
 

@@ -47,9 +47,7 @@ def cut_into_strips(problem: Problem, even: bool) -> list[list[StripKind]]:
             row0 = 0
             for height in cut_sizes(block_rows, limit, even):
                 blocks = factors[numbers[0]].blocks
-                kinds.append(
-                    StripKind(stage, height, row0, blocks, tuple(numbers), tuple(int(edge) for edge in edges))
-                )
+                kinds.append(StripKind(stage, height, row0, blocks, tuple(numbers), tuple(int(edge) for edge in edges)))
                 row0 += height
         stages.append(kinds)
     return stages
