@@ -87,10 +87,7 @@ def macro_chip(**changes: Any) -> dict[str, Any]:
 
 def step(name: str, *linears: tuple[int, int], **keys: Any) -> dict[str, Any]:
     """A step of a `linears` model; its matrices are called name0, name1, ..."""
-    entries = [
-        {"name": f"{name}{index}", "n_in": n_in, "n_out": n_out}
-        for index, (n_in, n_out) in enumerate(linears)
-    ]
+    entries = [{"name": f"{name}{index}", "n_in": n_in, "n_out": n_out} for index, (n_in, n_out) in enumerate(linears)]
     return {"name": name, "linears": entries, **keys}
 
 
@@ -120,9 +117,7 @@ def pieces_of(*rows: Row) -> Pieces:
     return Pieces(*(np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)))
 
 
-def answer(
-    problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None, objective: str = "arrays"
-) -> Solution:
+def answer(problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None, objective: str = "arrays") -> Solution:
     """A solution with honest figures for these pieces, alone or fired together where `fires` is equal."""
     together = np.arange(len(pieces)) if fires is None else np.array(fires, dtype=np.int64)
     return make_solution(

@@ -131,9 +131,7 @@ class Chip:
         """Tallest piece that can fire."""
         allowed = self.data["adc"]["lossy_allowed"]
         return max(
-            n
-            for n in range(1, self.active_max + 1)
-            if allowed or self.bits_needed(n) <= self.data["adc"]["bits_max"]
+            n for n in range(1, self.active_max + 1) if allowed or self.bits_needed(n) <= self.data["adc"]["bits_max"]
         )
 
 
@@ -290,9 +288,7 @@ class Naive:
         if not any(self.gaps_fit(order, gap, start, end) for order in orders):
             yield "S6 shared units"
 
-    def gaps_fit(
-        self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]
-    ) -> bool:
+    def gaps_fit(self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]) -> bool:
         taken: set[int] = set()
         cycle = 0
         for number in order:

@@ -26,9 +26,7 @@ from cimsolve.strategies import RULES as STRATEGIES
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
 """What the naive checker knows too."""
 
-quick = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+quick = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
@@ -54,9 +52,7 @@ def hardware(draw: st.DrawFn) -> dict[str, Any]:
         "adc__sample_hold": draw(st.booleans()),
         "transfer__base_ns": draw(st.sampled_from([0, 0, 1.5])),
         "transfer__bits_per_ns": draw(st.sampled_from([1e9, 16])),
-        "digital__ops": {
-            name: {**NOTHING, "per_element_ns": draw(st.sampled_from([0, 0.5]))} for name in OPERATIONS
-        },
+        "digital__ops": {name: {**NOTHING, "per_element_ns": draw(st.sampled_from([0, 0.5]))} for name in OPERATIONS},
     }
     return (macro_chip if draw(st.integers(0, 5)) == 0 else chip)(**changes)
 

@@ -82,8 +82,9 @@ def _shown(value: object) -> str:
 def no_cost_is_over_its_limit(case: Case) -> Iterator[str]:
     """The latency and energy that the user allows at most."""
     for name, limit in case.problem.cost_limits.items():
-        if case.costs.metrics[name] > limit:
-            yield f"{name}: {case.costs.metrics[name]!r} is over the limit of {limit!r}"
+        value = case.costs.metrics[name]
+        if value > limit and not math.isclose(value, limit, rel_tol=RELATIVE_TOLERANCE):
+            yield f"{name}: {value!r} is over the limit of {limit!r}"
 
 
 def bounds_are_those_that_hold(case: Case) -> Iterator[str]:
