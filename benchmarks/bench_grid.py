@@ -251,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.resume.parent.mkdir(parents=True, exist_ok=True)
             options.resume.write_text(json.dumps(kept), encoding="utf-8")
     cells = {cell: kept["/".join(cell)] for cell in asked}
-    report(cells, argv, options.out, [result["date"][:10] for result in cells.values()])
+    report(cells, argv, options.out, [result["date"] for result in cells.values()])
     failed = any("error" in result or result["violation"] for result in cells.values())
     return 1 if failed or negative_gaps(cells) else 0
 

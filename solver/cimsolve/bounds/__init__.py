@@ -74,5 +74,7 @@ def most_arrays(problem: Problem) -> int:
 
 
 def relative_gap(value: float, lower: float) -> float:
-    """How far `value` lies above `lower`, as a share of `lower`."""
+    """How far `value` lies above `lower`, as a share of `lower`; 0 within the rounding of sums of floats."""
+    if abs(value - lower) <= 1e-12 * abs(lower):
+        return 0.0
     return (value - lower) / lower if lower > 0 else 0.0 if value <= 0 else float("inf")

@@ -222,13 +222,17 @@ class _Work:
         if at_most < self._least_piece_columns(group):
             return -1
         others = max(1, self._columns(time_ps, 1, load.part_ps))
+        units, each, other = group.columns, max(1, at_most), others
         if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
             # Whole blocks: an activation takes so many of them.
-            tall = -(-group.blocks // max(1, at_most // group.block_cols))
-            short = -(-group.blocks * (group.parts - 1) // max(1, others // group.block_cols))
-        else:
-            tall = -(-group.columns // max(1, at_most))
-            short = -(-group.columns * (group.parts - 1) // others)
+            units, each, other = (
+                group.blocks,
+                max(1, at_most // group.block_cols),
+                max(1, others // group.block_cols),
+            )
+        tall = -(-units // each)
+        # Activations for high parts have room for more of them, which then need no lower ones.
+        short = -(-max(0, group.parts * units - tall * each) // other)
         return group.inputs * (tall + short)
 
     def _most_activations(self, cycles: int, conversion_ps: int) -> int:
