@@ -69,9 +69,7 @@ def measure(problem: Problem, mapping: Mapping) -> tuple[int, int]:
         places = [(int(table.array_row[i]), int(table.array_col[i])) for i in members]
         on_array = _Array(spec, [pieces[i] for i in members], places)
         assert len(on_array.cells) == sum(p.rows * p.cols for p in on_array.pieces) * on_array.width, "P3"
-        assert all(
-            0 <= r < spec["array"]["rows"] and 0 <= c < spec["array"]["cols"] for r, c in on_array.cells
-        )
+        assert all(0 <= r < spec["array"]["rows"] and 0 <= c < spec["array"]["cols"] for r, c in on_array.cells)
         for number in {mapping.fires[i] for i in members}:
             group = tuple(at for at, i in enumerate(members) if mapping.fires[i] == number)
             assert sum(mapping.fires == number) == len(group), "an activation on two arrays"
@@ -102,9 +100,7 @@ def all_cuts(problem: Problem) -> Iterator[list[Piece]]:
     whole = [(factor, block) for factor in problem.workload.factors for block in range(factor.blocks)]
     ways = []
     for factor, _ in whole:
-        ways.append(
-            list(_compositions(factor.block_cols)) if problem.cut == "columns" else [[factor.block_cols]]
-        )
+        ways.append(list(_compositions(factor.block_cols)) if problem.cut == "columns" else [[factor.block_cols]])
     for widths_of_block in product(*ways):
         pieces = []
         for (factor, block), widths in zip(whole, widths_of_block, strict=True):
@@ -112,9 +108,7 @@ def all_cuts(problem: Problem) -> Iterator[list[Piece]]:
                 element = block * factor.block_rows
                 col0 = sum(widths[:number])
                 pieces.append(
-                    Piece(
-                        factor.id, block, col0, factor.block_rows, width, factor.stage, factor.input, element
-                    )
+                    Piece(factor.id, block, col0, factor.block_rows, width, factor.stage, factor.input, element)
                 )
         yield pieces
 
@@ -175,9 +169,7 @@ def _times_of_array(spec: dict[str, Any], pieces: list[Piece], stages: int) -> s
     return {
         times
         for times in found
-        if not any(
-            other != times and all(a <= b for a, b in zip(other, times, strict=True)) for other in found
-        )
+        if not any(other != times and all(a <= b for a, b in zip(other, times, strict=True)) for other in found)
     }
 
 
@@ -303,7 +295,5 @@ def constant_cycles(problem: Problem) -> int:
     elements += [tail.transfer_elements for tail in problem.workload.tails.values()]
     for count in elements:
         bits = count * spec["input"]["bits"]
-        total += math.ceil(
-            (spec["transfer"]["base_ns"] + bits / spec["transfer"]["bits_per_ns"]) / spec["clock_ns"]
-        )
+        total += math.ceil((spec["transfer"]["base_ns"] + bits / spec["transfer"]["bits_per_ns"]) / spec["clock_ns"])
     return total

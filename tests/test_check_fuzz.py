@@ -93,7 +93,7 @@ def mutate(content: dict[str, Any], draw: st.DataObject) -> None:
     elif how == "swap":
         other = draw.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
         place[key], place[other] = place[other], place[key]
-    elif how == "nudge" and isinstance(place[key], int | float):
+    elif how == "nudge" and isinstance(place[key], int | float) and abs(place[key]) < 2**60:
         place[key] += draw.draw(st.sampled_from([-1, 1, 0.5, -0.001, 2**32]), label="by")
     else:
         place[key] = copy.deepcopy(draw.draw(st.sampled_from(VALUES), label="value"))

@@ -182,9 +182,7 @@ def test_an_illegal_hint_does_no_harm() -> None:
     nowhere = np.zeros_like(best.mapping.fires)
     all_at_once = Mapping(best.mapping.pieces, nowhere)
     all_in_one_place = Mapping(replace(best.mapping.pieces, array_row=nowhere, array_col=nowhere), nowhere)
-    outside = Mapping(
-        replace(best.mapping.pieces, array_row=best.mapping.pieces.array_row + 9), best.mapping.fires
-    )
+    outside = Mapping(replace(best.mapping.pieces, array_row=best.mapping.pieces.array_row + 9), best.mapping.fires)
     cut = Mapping(replace(best.mapping.pieces, rows=nowhere + 1), best.mapping.fires)
     for hint in (all_at_once, all_in_one_place, outside, cut):
         for time in (1e-6, 10.0):

@@ -147,9 +147,7 @@ def test_tiny_errors_are_accurate_too(structure: Structure) -> None:
 
 
 @pytest.mark.parametrize("numbers", [1, 100, 700])
-def test_the_size_of_the_working_groups_does_not_matter(
-    numbers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_size_of_the_working_groups_does_not_matter(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weight = np.random.default_rng(5).standard_normal((60, 42))
     structure = Structure.monarch(5, 6, 2)
     whole = reconstruct(project(weight, structure))
@@ -163,9 +161,7 @@ def test_units_do_not_matter(size: float) -> None:
     weight = np.random.default_rng(6).standard_normal((12, 20))
     structure = Structure.monarch(3, 4, 2)
     expected = svd_error(weight, structure)
-    assert relative_error(weight * size, project(weight * size, structure)) == pytest.approx(
-        expected, rel=1e-9
-    )
+    assert relative_error(weight * size, project(weight * size, structure)) == pytest.approx(expected, rel=1e-9)
     assert optimal_error(weight * size, structure) == pytest.approx(expected, rel=1e-9)
 
 
@@ -184,16 +180,12 @@ def test_zero_weights_and_zero_slices() -> None:
     assert relative_error(zero, Monarch(np.ones((2, 4, 4)), np.ones((2, 4, 4)))) == np.inf
     half = zero.copy()
     half[:4] = np.random.default_rng(8).standard_normal((4, 8))
-    assert relative_error(half, project(half, structure)) == pytest.approx(
-        svd_error(half, structure), rel=1e-9
-    )
+    assert relative_error(half, project(half, structure)) == pytest.approx(svd_error(half, structure), rel=1e-9)
 
 
 def test_what_keeps_everything_loses_nothing() -> None:
     weight = np.random.default_rng(10).standard_normal((6, 8))
-    assert (
-        optimal_error(weight, Structure.dense()) == optimal_error(weight, Structure.monarch(2, 2, 3)) == 0.0
-    )
+    assert optimal_error(weight, Structure.dense()) == optimal_error(weight, Structure.monarch(2, 2, 3)) == 0.0
     assert relative_error(weight, project(weight, Structure.monarch(2, 2, 3))) < 1e-14
 
 
@@ -205,9 +197,7 @@ def test_types() -> None:
     assert project(weight, structure).R.dtype == np.float64
     assert relative_error(weight, single) == pytest.approx(svd_error(weight, structure), rel=1e-6)
     view = np.asfortranarray(weight)[::-1].T
-    assert relative_error(view, project(view, structure)) == pytest.approx(
-        svd_error(view, structure), rel=1e-9
-    )
+    assert relative_error(view, project(view, structure)) == pytest.approx(svd_error(view, structure), rel=1e-9)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -322,8 +312,6 @@ def test_minilm_square_linears(text: str, square_error: float, compression: floa
 def test_minilm_lowrank_of_equal_size_is_nearer_but_once(text: str) -> None:
     """Plain low-rank is the baseline to beat: on these weights Monarch does so for one linear of 36."""
     rows = minilm_table(text)
-    assert all(
-        row.lowrank_error is not None and max(row.lowrank_error, row.relative_error) < 1 for row in rows
-    )
+    assert all(row.lowrank_error is not None and max(row.lowrank_error, row.relative_error) < 1 for row in rows)
     nearer = [row.linear for row in rows if row.relative_error < (row.lowrank_error or 0)]
     assert nearer == ["layer.5.attention.output.dense"]

@@ -100,9 +100,7 @@ def assert_packed(instance: Instance, packed: ArrayPacking) -> None:
     total = np.zeros(len(heights), dtype=np.int64)
     for pattern, times in zip(packed.patterns, packed.multiplicity.tolist(), strict=True):
         cells = np.zeros((rows, cols), dtype=np.int64)
-        for t, row, col in zip(
-            pattern.type.tolist(), pattern.row.tolist(), pattern.col.tolist(), strict=True
-        ):
+        for t, row, col in zip(pattern.type.tolist(), pattern.row.tolist(), pattern.col.tolist(), strict=True):
             assert 0 <= row <= rows - heights[t]
             assert 0 <= col <= cols - widths[t]
             cells[row : row + heights[t], col : col + widths[t]] += 1
@@ -228,10 +226,7 @@ def test_trim_leaves_exactly_what_is_asked(case: tuple[list[int], list[int], int
     sizes, counts, capacity = case
     patterns = np.asarray([[capacity // s for s in sizes], [1] * len(sizes)])
     runs = trim(patterns, np.asarray([max(counts), 5]), np.asarray(counts))
-    assert (
-        sum((np.asarray(content) * times for _, content, times in runs), np.zeros(len(sizes))).tolist()
-        == counts
-    )
+    assert sum((np.asarray(content) * times for _, content, times in runs), np.zeros(len(sizes))).tolist() == counts
     assert all(np.all(content <= patterns[p]) and times > 0 for p, content, times in runs)
 
 
@@ -406,9 +401,7 @@ def assert_layout(packing: ColumnPacking, layout: Shelves, arrays: int) -> Count
 
 @given(items(most=200, capacity=24), st.integers(1, 12), st.integers(0, 3))
 @relaxed
-def test_balanced_layouts_hold_the_demand(
-    case: tuple[list[int], list[int], int], cols: int, more: int
-) -> None:
+def test_balanced_layouts_hold_the_demand(case: tuple[list[int], list[int], int], cols: int, more: int) -> None:
     sizes, counts, rows = case
     packing = pack_columns(sizes, counts, rows, cols)
     assert packing.lower <= packing.arrays
@@ -441,10 +434,7 @@ def test_equal_shelves_in_adjacent_columns_merge() -> None:
     packing = pack_columns([4, 2], [6, 6], 8, 6)
     layout = balanced_layout(packing, 1)
     keys = list(zip(layout.row.tolist(), layout.height.tolist(), layout.col.tolist(), strict=True))
-    ends = {
-        (row, height, col + width)
-        for (row, height, col), width in zip(keys, layout.width.tolist(), strict=True)
-    }
+    ends = {(row, height, col + width) for (row, height, col), width in zip(keys, layout.width.tolist(), strict=True)}
     assert not ends & set(keys)
 
 

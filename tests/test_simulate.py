@@ -42,24 +42,18 @@ def small_hardware(rows: int = 32, cols: int = 128, **changes: Any) -> Hardware:
     return parse_hardware(spec("rram256", array__rows=rows, array__cols=cols, **changes), "test")
 
 
-def small_problem(
-    steps: Sequence[Sequence[tuple[int, int, str]]], hardware: Hardware | None = None
-) -> Problem:
+def small_problem(steps: Sequence[Sequence[tuple[int, int, str]]], hardware: Hardware | None = None) -> Problem:
     """One step per entry, of linears (n_in, n_out, structure); the linears of step i are called s{i}.{j}."""
     described = [
         {
             "name": f"s{i}",
-            "linears": [
-                {"name": f"s{i}.{j}", "n_in": n_in, "n_out": n_out} for j, (n_in, n_out, _) in enumerate(step)
-            ],
+            "linears": [{"name": f"s{i}.{j}", "n_in": n_in, "n_out": n_out} for j, (n_in, n_out, _) in enumerate(step)],
         }
         for i, step in enumerate(steps)
     ]
     model = parse_model({"model_type": "linears", "steps": described}, "test", "test")
     structures = {
-        f"s{i}.{j}": Structure.parse(text)
-        for i, step in enumerate(steps)
-        for j, (*_, text) in enumerate(step)
+        f"s{i}.{j}": Structure.parse(text) for i, step in enumerate(steps) for j, (*_, text) in enumerate(step)
     }
     return build_problem(hardware or small_hardware(), model, structures)
 
@@ -74,8 +68,7 @@ def tiles(problem: Problem, rows: int = 10**6, cols: int = 10**6) -> Pieces:
         for col in range(0, f.block_cols, min(cols, problem.weights_per_row))
     ]
     found = [
-        (f, b, row, min(n, problem.rows_limit), col, min(m, problem.weights_per_row))
-        for f, b, row, n, col, m in found
+        (f, b, row, min(n, problem.rows_limit), col, min(m, problem.weights_per_row)) for f, b, row, n, col, m in found
     ]
     columns = np.array(found, dtype=np.int64).T
     nowhere = np.zeros(len(found), dtype=np.int64)
@@ -130,9 +123,7 @@ CHAIN = [[(16, 16, "4,4,1"), (16, 24, "4,4,1")], [(24, 12, "dense")]]
     ("weight_bits", "cell_bits", "input_bits", "dac_bits"),
     [(8, 2, 8, 1), (4, 4, 6, 2), (5, 2, 5, 2), (1, 1, 1, 1), (3, 3, 4, 3), (8, 1, 8, 1)],
 )
-def test_whole_blocks_are_exact(
-    signed: str, weight_bits: int, cell_bits: int, input_bits: int, dac_bits: int
-) -> None:
+def test_whole_blocks_are_exact(signed: str, weight_bits: int, cell_bits: int, input_bits: int, dac_bits: int) -> None:
     hardware = small_hardware(
         rows=24,
         cols=400,
@@ -155,9 +146,7 @@ def test_whole_blocks_are_exact(
     assert [stage.name for stage in report.stages] == ["s0.R", "s0.L", "s1"]
 
 
-@pytest.mark.parametrize(
-    "structure", ["dense", "4,4,1", "8,8,1", "2,4,2", "4,2,3", "1,1,5", "8,1,1", "1,8,2"]
-)
+@pytest.mark.parametrize("structure", ["dense", "4,4,1", "8,8,1", "2,4,2", "4,2,3", "1,1,5", "8,1,1", "1,8,2"])
 @pytest.mark.parametrize("cut", [(10**6, 10**6), (10**6, 1), (5, 3), (1, 1)])
 @pytest.mark.parametrize("packed", [False, True])
 def test_structures_and_cuts_are_exact(structure: str, cut: tuple[int, int], packed: bool) -> None:
@@ -403,9 +392,7 @@ def test_each_missing_cycle_of_the_last_maker_shows() -> None:
     of_kind = kinds(problem, ordered, activations)
     last_r_end = max(int(activations.end[i]) for i, kind in enumerate(of_kind) if kind == "R")
     for begins in (last_r_end, last_r_end - 1):
-        start = np.array(
-            [begins if kind == "L" else s for s, kind in zip(activations.start, of_kind, strict=True)]
-        )
+        start = np.array([begins if kind == "L" else s for s, kind in zip(activations.start, of_kind, strict=True)])
         assert simulate(problem, ordered, replace(activations, start=start)).exact == (begins == last_r_end)
 
 
@@ -442,9 +429,7 @@ def together(pieces: Pieces, activations: Activations) -> tuple[Pieces, Activati
     bits = rest[3].copy()
     bits[0] = 40
     stops = a.pieces_to[1:]
-    return pieces, Activations(
-        *rest[:3], bits, np.concatenate([a.pieces_from[:1], a.pieces_from[2:]]), stops, a.piece
-    )
+    return pieces, Activations(*rest[:3], bits, np.concatenate([a.pieces_from[:1], a.pieces_from[2:]]), stops, a.piece)
 
 
 @pytest.mark.parametrize("vector", [0, 99])
@@ -684,9 +669,7 @@ def simulate_by_cell(
             for j in range(at["cols"][p]):
                 cells = encoding.cells(block[at["row0"][p] + i, at["col0"][p] + j])
                 for c in range(w):
-                    table[at["array"][p], at["array_row"][p] + i, (at["array_col"][p] + j) * w + c] = int(
-                        cells[c]
-                    )
+                    table[at["array"][p], at["array_row"][p] + i, (at["array_col"][p] + j) * w + c] = int(cells[c])
     made: list[tuple[int, int, int, float]] = []  # factor, element, end, value
 
     def gathered(factor: int, time: float) -> Ints:
@@ -738,9 +721,7 @@ def simulate_by_cell(
                             col = (at["array_col"][p] + j) * w + c
                             total = 0
                             for row, u_row in drive.items():
-                                digit = (
-                                    u_row >> (phase * hardware.input.dac_bits)
-                                ) % 2**hardware.input.dac_bits
+                                digit = (u_row >> (phase * hardware.input.dac_bits)) % 2**hardware.input.dac_bits
                                 total += digit * table.get((int(activations.array[a]), row, col), 0)
                             code = min(round(total / step), 2**claimed - 1)
                             place = 2.0 ** (phase * hardware.input.dac_bits)

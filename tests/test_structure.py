@@ -82,9 +82,7 @@ def test_shapes_of_a_rectangular_linear() -> None:
 
 @patient
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(1, 8))
-def test_stored_weights_are_the_cells_of_both_factors(
-    k: int, blocks_out: int, rank: int, rows: int, cols: int
-) -> None:
+def test_stored_weights_are_the_cells_of_both_factors(k: int, blocks_out: int, rank: int, rows: int, cols: int) -> None:
     n_in, n_out = k * rows, blocks_out * cols
     structure = Structure.monarch(k, blocks_out, rank)
     assert structure.stored_weights(n_in, n_out) == sum(math.prod(f) for f in structure.factors(n_in, n_out))
@@ -164,9 +162,7 @@ def test_patterns_mind_case_and_may_hold_an_equals_sign() -> None:
     assert policy.choose("a=b", 384, 384).is_dense
 
 
-@pytest.mark.parametrize(
-    "text", ["", "root", "4,4", "lowrank", "lowrank:0", "lowrank:-1", "*.q=", "*.q=sqrt,1"]
-)
+@pytest.mark.parametrize("text", ["", "root", "4,4", "lowrank", "lowrank:0", "lowrank:-1", "*.q=", "*.q=sqrt,1"])
 def test_bad_policy_text(text: str) -> None:
     with pytest.raises(InputError, match="is not one of dense, sqrt, k,l,T"):
         StructurePolicy.parse([text])
@@ -178,9 +174,7 @@ def test_policy_text_without_a_pattern_before_the_equals_sign() -> None:
 
 
 def test_pattern_that_matches_nothing_names_what_is_near() -> None:
-    with pytest.raises(
-        InputError, match=r"'\*\.atention\.query' matches no linear.*layer\.0\.attention\.query"
-    ):
+    with pytest.raises(InputError, match=r"'\*\.atention\.query' matches no linear.*layer\.0\.attention\.query"):
         StructurePolicy.parse(["*.atention.query=dense"]).resolve(LINEARS)
     with pytest.raises(InputError, match="near names: layer"):
         StructurePolicy.parse(["zzz=dense"]).resolve(LINEARS)

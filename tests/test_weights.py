@@ -37,9 +37,7 @@ def matrix(rows: int, cols: int) -> Floats:
 
 
 def one(folder: Path, **tensors: Floats) -> WeightFolder:
-    save_file(
-        {name.replace("__", "."): value for name, value in tensors.items()}, folder / "model.safetensors"
-    )
+    save_file({name.replace("__", "."): value for name, value in tensors.items()}, folder / "model.safetensors")
     return WeightFolder(folder)
 
 
@@ -273,9 +271,7 @@ def test_gpt2_holds_query_key_and_value_side_by_side(tmp_path: Path) -> None:
 def test_slices_of_out_in_tensors(tmp_path: Path) -> None:
     stored = matrix(6, 3)
     folder = one(tmp_path, qkv=stored)
-    np.testing.assert_array_equal(
-        linear_weight(folder, TensorRef("qkv", "out_in", 2, 4), 3, 2), stored[2:4].T
-    )
+    np.testing.assert_array_equal(linear_weight(folder, TensorRef("qkv", "out_in", 2, 4), 3, 2), stored[2:4].T)
     np.testing.assert_array_equal(linear_weight(folder, TensorRef("qkv", "out_in", 4), 3, 2), stored[4:].T)
 
 
