@@ -295,7 +295,7 @@ def test_nothing_is_unpickled(beside: Path, monkeypatch: pytest.MonkeyPatch) -> 
     columns = stored(beside)
     columns["pieces.factor"] = np.array([Bomb()] * 3, dtype=object)
     forge(beside, savez(columns))
-    assert "expected a column of signed integers" in refusal(beside)
+    assert NO_COLUMN in refusal(beside)
     assert not Path("pickled").exists()
 
 
@@ -317,22 +317,23 @@ def with_member(
     return buffer.getvalue()
 
 
+NO_COLUMN = "expected a column of signed integers"
 HOSTILE_MEMBERS: dict[str, tuple[bytes, str]] = {
     "2^40 rows announced": (npy("(1099511627776,)"), "1099511627776 integers are announced, 0 bytes follow"),
     "2^30 rows announced": (npy("(1073741824,)", "|i1", b"\x00\x01\x02"), "are announced, 3 bytes follow"),
-    "negative rows": (npy("(-3,)", data=b"\x00" * 24), "are announced"),
-    "two dimensions": (npy("(3, 1)", data=b"\x00" * 24), "expected a column of signed integers"),
-    "no dimension": (npy("()", data=b"\x00" * 8), "expected a column of signed integers"),
-    "floats": (npy("(3,)", "<f8", b"\x00" * 24), "expected a column of signed integers"),
-    "unsigned": (npy("(3,)", "<u8", b"\x00" * 24), "expected a column of signed integers"),
-    "bools": (npy("(3,)", "|b1", b"\x00" * 3), "expected a column of signed integers"),
-    "text": (npy("(3,)", "<U2", b"\x00" * 24), "expected a column of signed integers"),
-    "structured": (npy("(3,)", "i8,i8"), "cannot be read"),
-    "no header": (b"hello", "cannot be read"),
-    "nothing": (b"", "cannot be read"),
-    "nested header": (npy("(" * 60 + ")" * 60), "cannot be read"),
-    "header with code": (npy("__import__('os')"), "cannot be read"),
-    "another version": (b"\x93NUMPY\x07\x00" + bytes(200), "npy version (7, 0) is not known"),
+    "negative rows": (npy("(-3,)", data=b"\x00" * 24), NO_COLUMN),
+    "two dimensions": (npy("(3, 1)", data=b"\x00" * 24), NO_COLUMN),
+    "no dimension": (npy("()", data=b"\x00" * 8), NO_COLUMN),
+    "floats": (npy("(3,)", "<f8", b"\x00" * 24), NO_COLUMN),
+    "unsigned": (npy("(3,)", "<u8", b"\x00" * 24), NO_COLUMN),
+    "bools": (npy("(3,)", "|b1", b"\x00" * 3), NO_COLUMN),
+    "text": (npy("(3,)", "<U2", b"\x00" * 24), NO_COLUMN),
+    "structured": (npy("(3,)", "i8,i8"), NO_COLUMN),
+    "no header": (b"hello", NO_COLUMN),
+    "nothing": (b"", NO_COLUMN),
+    "nested header": (npy("(" * 30), NO_COLUMN),
+    "header with code": (npy("__import__('os')"), NO_COLUMN),
+    "another version": (b"\x93NUMPY\x07\x00" + bytes(200), NO_COLUMN),
 }
 
 
@@ -375,8 +376,10 @@ def test_a_column_given_twice_is_refused(beside: Path) -> None:
 
 
 def test_a_column_of_no_table_is_refused(beside: Path) -> None:
+    honest_bytes = beside.with_suffix(".npz").read_bytes()
     forge(beside, with_member(beside, npy("(3,)", data=bytes(24)), "secrets.npy"))
     assert "expected columns of pieces and activations" in refusal(beside)
+    forge(beside, honest_bytes)
     forge(beside, with_member(beside, npy("(3,)", data=bytes(24)), "pieces.secret.npy"))
     assert "pieces.secret: unknown column" in refusal(beside)
 
@@ -466,7 +469,7 @@ def test_the_largest_arrays_and_few_pieces(wiring: str) -> None:
         array__rows=side,
         array__cols=side,
         adc__wiring=wiring,
-        adc__per_array=side,
+        adc__per_array=side // 64,
         adc__lossy_allowed=True,
     )
     problem = ask(linears(step("a", (side, 4)), step("b", (4, 4))), {"a0": "2,2,1", "b0": "dense"}, hardware)

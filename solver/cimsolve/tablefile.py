@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,12 @@ from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
 from cimsolve.jsonfile import one_line
 
-COLUMN_HEADER_BYTES_MAX = 4096
+_COLUMN = re.compile(
+    rb"\x93NUMPY\x01\x00.."
+    rb"\{'descr': '(?P<kind>[<>|]i[1248])', 'fortran_order': False, 'shape': \((?P<rows>[0-9]{1,15}),\), \} *\n",
+    re.DOTALL,
+)
+"""The start of a `.npy` file as numpy writes it for a column of integers."""
 
 
 def write_columns(path: Path, columns: Mapping[str, Ints]) -> str:
@@ -77,17 +82,14 @@ def _members(stream: BinaryIO, where: str) -> dict[str, Ints]:
 
 def _column(data: bytes, where: str) -> Ints:
     """The integers of a `.npy` file; what its header announces must be what follows."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise InputError(f"{where}: npy version {version} is not known; expected (1, 0)")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=COLUMN_HEADER_BYTES_MAX)
-    if dtype.kind != "i" or len(shape) != 1:
-        raise InputError(f"{where}: expected a column of signed integers, got {dtype} of shape {shape}")
-    follow = len(data) - stream.tell()
-    if follow != shape[0] * dtype.itemsize:
-        raise InputError(f"{where}: {shape[0]} integers are announced, {follow} bytes follow")
-    return np.frombuffer(data, dtype=dtype, offset=stream.tell()).astype(np.int64)
+    header = _COLUMN.match(data)
+    if header is None:
+        raise InputError(f"{where}: expected a column of signed integers in the npy format, version 1.0")
+    kind, rows = header["kind"].decode(), int(header["rows"])
+    follow = len(data) - header.end()
+    if follow != rows * np.dtype(kind).itemsize:
+        raise InputError(f"{where}: {rows} integers are announced, {follow} bytes follow")
+    return np.frombuffer(data, dtype=kind, offset=header.end()).astype(np.int64)
 
 
 def _narrow(values: Ints) -> Ints:
