@@ -82,9 +82,7 @@ def problems(draw: st.DrawFn, width: int = 12) -> Problem:
         if index:
             earlier = [f"s{before}" for before in range(index)]
             step["barrier"] = draw(st.booleans())
-            # A barrier waits for all that went before.
-            chosen = st.lists(st.sampled_from(earlier), unique=True, max_size=2)
-            step["reads"] = earlier if step["barrier"] else draw(chosen)
+            step["reads"] = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=2))
             if step["reads"] and draw(st.booleans()):
                 step["operations"] = [{"name": "activation", "elements": draw(st.integers(1, 9))}]
         steps.append(step)
