@@ -21,8 +21,10 @@ from safetensors.numpy import save_file
 from cimsolve import run as run_module
 from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation
-from cimsolve.cli import arguments, question, solve_command, values
-from cimsolve.cli.arguments import ProjectOptions, SolveOptions, parse_arguments
+from cimsolve.cli import question, values
+from cimsolve.cli.commands import solve as solve_command
+from cimsolve.cli.options import project, solve
+from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import CUTS, Problem
 from cimsolve.simulate import SimulationReport
@@ -100,23 +102,23 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, name: str, strategy: Callable[.
 
 
 def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
-    assert tuple(STRATEGIES) == arguments.STRATEGY_NAMES
-    assert OBJECTIVES == arguments.OBJECTIVE_NAMES
-    assert DEFAULT_OBJECTIVE == arguments.DEFAULT_OBJECTIVE
-    assert CUTS == arguments.CUT_NAMES
+    assert tuple(STRATEGIES) == solve.STRATEGY_NAMES
+    assert OBJECTIVES == solve.OBJECTIVE_NAMES
+    assert DEFAULT_OBJECTIVE == solve.DEFAULT_OBJECTIVE
+    assert CUTS == CUT_NAMES
 
 
 def test_defaults_are_the_main_job() -> None:
-    options = parse_arguments([])
-    assert isinstance(options, SolveOptions)
+    options = solve.parse([])
+    assert isinstance(options, solve.SolveOptions)
     assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
     assert options.strategies == tuple(STRATEGIES)
     assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
 
 
 def test_strategies_may_be_repeated_or_listed() -> None:
-    options = parse_arguments(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
-    assert isinstance(options, SolveOptions)
+    options = solve.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
+    assert isinstance(options, solve.SolveOptions)
     assert options.strategies == ("optimal", "linear", "spread")
 
 
@@ -917,9 +919,7 @@ def test_project_needs_weights(cli: Cli) -> None:
 
 
 def test_project_options() -> None:
-    assert parse_arguments(["project", "--model", "x", "--structure", "dense", "-q"]) == ProjectOptions(
-        "x", ("dense",), -1
-    )
+    assert project.parse(["--model", "x", "--structure", "dense", "-q"]) == project.ProjectOptions("x", ("dense",), -1)
 
 
 # As a process

@@ -15,7 +15,7 @@ import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation, check_solution
-from cimsolve.cli import pareto_command
+from cimsolve.cli.commands import pareto as pareto_command
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem
 from cimsolve.report.front import FrontRow, found_by, stand

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cimsolve.cli.arguments import parse_arguments
+from cimsolve.cli import parse_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -45,10 +45,10 @@ def test_readme_has_what_is_tested_here() -> None:
 def test_commands_parse(arguments: list[str]) -> None:
     if "--help" in arguments:
         with pytest.raises(SystemExit) as stop:
-            parse_arguments(arguments)
+            parse_command(arguments)
         assert stop.value.code == 0
     else:
-        parse_arguments(arguments)
+        parse_command(arguments)
 
 
 def test_python_prints_what_its_comments_say(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cimsolve.cli.arguments import parse_arguments
+from cimsolve.cli import run_command
 from cimsolve.errors import CimsolveError
 
 EXIT_FAILED = 1
@@ -46,12 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        options = parse_arguments(argv)
+        return run_command(argv)
     except SystemExit as stop:  # argparse has printed the help or the version
         return int(stop.code or 0)
-    from cimsolve.cli import run_command
-
-    return run_command(options)
 
 
 def _complain(text: str) -> None:

@@ -1,28 +1,31 @@
-"""The commands. `arguments` says what was asked, one module a command does it and returns the exit code."""
+"""The commands. For each, `options/` says what was asked and `commands/` does it, in a module of its name."""
 
 from __future__ import annotations
 
-from cimsolve.cli.arguments import CheckOptions, FrontOptions, ListOptions, Options, ProjectOptions
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
+    "check": ("FILE...", "verify solution files and recompute their figures"),
+    "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
+    "list": ("", "shipped models and hardware specs, strategies, objectives"),
+}
+"""First word -> (its arguments, what it does), for the help. Without one of them the command is `solve`."""
 
 
-def run_command(options: Options) -> int:
-    """Do what was asked; each command's imports load only when it runs."""
-    if isinstance(options, CheckOptions):
-        from cimsolve.cli.check_command import run_check
+def run_command(argv: Sequence[str]) -> int:
+    """Do what `argv` asks for and return the exit code; what is heavy loads only once `argv` is sound.
 
-        return run_check(options)
-    if isinstance(options, ListOptions):
-        from cimsolve.cli.list_command import run_list
+    Raises CimsolveError, InputError among them for a wrong option; SystemExit once help or version is printed.
+    """
+    name, options = parse_command(argv)
+    run: Callable[[object], int] = import_module(f"cimsolve.cli.commands.{name}").run
+    return run(options)
 
-        return run_list()
-    if isinstance(options, ProjectOptions):
-        from cimsolve.cli.project_command import run_project
 
-        return run_project(options)
-    if isinstance(options, FrontOptions):
-        from cimsolve.cli.pareto_command import run_pareto
-
-        return run_pareto(options)
-    from cimsolve.cli.solve_command import run_solve
-
-    return run_solve(options)
+def parse_command(argv: Sequence[str]) -> tuple[str, object]:
+    """The command and its options. Raises as `run_command` does."""
+    words = list(argv)
+    name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("solve", words)
+    return name, import_module(f"cimsolve.cli.options.{name}").parse(words)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from cimsolve.api import load_model, make_problem
-from cimsolve.cli.arguments import DEFAULT_OUT, QuestionOptions
+from cimsolve.cli.options.parser import DEFAULT_OUT
+from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.hardware import load_hardware, with_settings
 from cimsolve.problem import Cut, Problem
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cimsolve.api import make_search, search_front, solution_of_point
 from cimsolve.check import check_solution
-from cimsolve.cli.arguments import FRONT_TIME_LIMIT_S, FrontOptions
+from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from cimsolve.cli.options.pareto import FRONT_TIME_LIMIT_S, FrontOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.solve_command import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem
@@ -24,7 +24,7 @@ from cimsolve.run import solve_and_check
 from cimsolve.strategies import RULES, Event
 
 
-def run_pareto(options: FrontOptions) -> int:
+def run(options: FrontOptions) -> int:
     """Find, check, write and show the front; returns the exit code.
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cimsolve.check import check_solution
-from cimsolve.cli.arguments import CheckOptions
+from cimsolve.cli.options.check import CheckOptions
 from cimsolve.errors import InputError
 from cimsolve.report.check import print_checked
 from cimsolve.report.console import print_json, say
@@ -17,7 +17,7 @@ from cimsolve.solution import read_solution
 EXIT_DONE, EXIT_FAILED = 0, 1
 
 
-def run_check(options: CheckOptions) -> int:
+def run(options: CheckOptions) -> int:
     """Judge every file; returns 2 where one cannot be read, else 1 where one fails, else 0."""
     code = EXIT_DONE
     judged: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cimsolve.api import FolderWeights, make_search, start_from, weights_beside
 from cimsolve.check import check_solution
-from cimsolve.cli.arguments import DEFAULT_OBJECTIVE, SolveOptions
+from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
 from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
@@ -29,7 +29,7 @@ from cimsolve.strategies.optimal.solve import demand_exact
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
 
-def run_solve(options: SolveOptions) -> int:
+def run(options: SolveOptions) -> int:
     """Answer the question by every strategy asked for; returns the exit code.
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cimsolve.api import load_model
-from cimsolve.cli.arguments import ProjectOptions
+from cimsolve.cli.options.project import ProjectOptions
 from cimsolve.errors import InputError
 from cimsolve.projection import ProjectionRow, project_table
 from cimsolve.report.listing import print_projection
@@ -14,7 +14,7 @@ from cimsolve.structure import StructurePolicy
 from cimsolve.weights import WeightFolder
 
 
-def run_project(options: ProjectOptions) -> int:
+def run(options: ProjectOptions) -> int:
     """Project every linear of the folder's model and show the errors.
 
     Raises InputError for a folder without a config or weights that fit it.

@@ -1,0 +1,75 @@
+"""The parser that all commands share, and options that more than one has. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from cimsolve.cli.values import near
+from cimsolve.errors import InputError
+
+DEFAULT_OUT = "results"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose refusals are one line, raised as InputError.
+
+    `commands`: what a stray word may have been meant for.
+    """
+
+    def __init__(self, commands: Sequence[str] = (), **settings: Any) -> None:
+        self.commands = commands
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+            **settings,
+        )
+        self.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
+
+    def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse all of `arguments`; what is left over is refused with the nearest option."""
+        found, unknown = self.parse_known_args(list(arguments))
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            options = [text for action in self._actions for text in action.option_strings]
+            hint = near(word, options if word.startswith("-") else self.commands)
+            kind = "option" if word.startswith("-") else "command"
+            self.error(f"{word}: there is no such {kind}{hint}")
+        return found
+
+
+def add_output(parser: argparse.ArgumentParser, quiet: str, verbose: str) -> argparse._ArgumentGroup:
+    """Where answers go and how much is said."""
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        default=DEFAULT_OUT,
+        metavar="FOLDER",
+        help="where solutions are written (default: %(default)s/)",
+    )
+    output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    add_verbosity(output, quiet, verbose)
+    return output
+
+
+def add_verbosity(parser: argparse._ActionsContainer, quiet: str, verbose: str) -> None:
+    parser.set_defaults(verbosity=0)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-q", "--quiet", dest="verbosity", action="store_const", const=-1, default=0, help=quiet)
+    if verbose:
+        group.add_argument("-v", "--verbose", dest="verbosity", action="store_const", const=1, help=verbose)
+
+
+def flat(groups: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
+    """All names of a repeatable option, each once, in the order given."""
+    return tuple(dict.fromkeys(name for group in groups or () for name in group))
+
+
+def one_line(text: str) -> str:
+    """`text` with unprintable characters escaped; jsonfile has the same, but imports pydantic."""
+    return text if text.isprintable() else text.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,0 +1,137 @@
+"""`cimsolve`: map a model by some strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cimsolve import __version__
+from cimsolve.cli import COMMANDS
+from cimsolve.cli.options.parser import Parser, add_output, flat
+from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
+from cimsolve.cli.values import names, one_of, seconds, whole
+
+# Names of the heavy modules, repeated so that help and refusals need not import those; a test compares them.
+STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
+OBJECTIVE_NAMES = ("arrays", "latency", "prefill", "throughput", "energy", "area")
+
+SIMULATE_NAMES = ("layer", "all", "none")
+
+DEFAULT_OBJECTIVE = ("arrays", "latency")
+WORKERS_MAX = 1024
+SEED_MAX = 2**31 - 1
+
+_EPILOG = """\
+limits:
+  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ
+
+exit codes:
+  0    done, and every answer passed the checker and the simulation
+  1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
+       any strategy (a rule that finds none is reported and does not fail the run while others succeed)
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what was found until then is checked and written
+
+examples:
+  cimsolve --hw rram256.json
+  cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
+  cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolveOptions(QuestionOptions):
+    """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
+
+    strategies: tuple[str, ...]
+    objective: tuple[str, ...]
+    exact: bool
+    start: str | None
+    """A solution file to start from."""
+    time_limit_s: float | None
+    seed: int
+    workers: int
+    simulate: str
+
+
+def parse(arguments: Sequence[str]) -> SolveOptions:
+    parser = Parser(
+        prog="cimsolve",
+        commands=tuple(COMMANDS),
+        usage="cimsolve [options] | cimsolve COMMAND ...",
+        description="Place and schedule a language model on compute-in-memory arrays, with a proof or a gap.",
+        epilog=f"{_commands()}\n{_EPILOG}",
+    )
+    parser.add_argument("--version", action="version", version=f"cimsolve {__version__}")
+    add_question(parser)
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--strategy",
+        action="append",
+        type=names("strategy", STRATEGY_NAMES),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    )
+    search.add_argument(
+        "--objective",
+        type=names("objective", OBJECTIVE_NAMES),
+        default=DEFAULT_OBJECTIVE,
+        metavar="NAME[,NAME]",
+        help="what `optimal` minimises, first things first (default: arrays,latency)",
+    )
+    search.add_argument(
+        "--exact",
+        action="store_true",
+        help="solve `optimal` by one exact model to the end; refused where the problem is too large for it",
+    )
+    search.add_argument(
+        "--start",
+        metavar="FILE",
+        help="a solution of the same question, limits apart, that `optimal` starts from and does not get worse than",
+    )
+    search.add_argument(
+        "--time-limit",
+        type=seconds,
+        metavar="SECONDS",
+        help="brake of the search; without it results repeat",
+    )
+    search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    search.add_argument(
+        "--workers",
+        type=whole(1, WORKERS_MAX),
+        default=1,
+        metavar="N",
+        help="search threads (default: %(default)s)",
+    )
+    output = add_output(parser, "only the table of strategies", "also breakdowns, proofs and sources")
+    output.add_argument(
+        "--simulate",
+        type=one_of(SIMULATE_NAMES),
+        default="layer",
+        metavar="WHAT",
+        help="of each answer the first layer, all layers or none: layer, all, none (default: %(default)s)",
+    )
+    found = parser.parse_known(arguments)
+    strategies = flat(found.strategy) or STRATEGY_NAMES
+    for option, given in (("--exact", found.exact), ("--start", found.start is not None)):
+        if given and "optimal" not in strategies:
+            parser.error(f"{option}: of the strategies only optimal searches; expected it in --strategy")
+    return SolveOptions(
+        **question_options(found),
+        strategies=strategies,
+        objective=tuple(found.objective),
+        exact=found.exact,
+        start=found.start,
+        time_limit_s=found.time_limit,
+        seed=found.seed,
+        workers=found.workers,
+        simulate=found.simulate,
+    )
+
+
+def _commands() -> str:
+    """What the first word may be; each has a --help of its own."""
+    listed = {"[options]": "map a model and compare strategies: the options above"}
+    listed |= {f"{name} {words}".strip(): does for name, (words, does) in COMMANDS.items()}
+    width = max(map(len, listed)) + 2
+    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in listed.items())])
