@@ -606,6 +606,23 @@ def test_two_inputs_share_an_activation_only_beside_empty_cells() -> None:
     assert least_stage_cycles(ask(linears(step("a", (4, 2))), "2,2,1", wide), 1) == [8, 8]
 
 
+def test_columns_of_all_heights_share_whole_conversions() -> None:
+    """Two converters an array, two phases of a 3 ns read; 3 ns at 2 bits (4 rows), 2 ns at 1 bit (2 rows).
+
+    One conversion each takes 2 * (3 + 3) = 12 and 2 * (3 + 2) = 10 ns, two of the lower 2 * (3 + 4) = 14. In less
+    than 14 ns three arrays read 2 columns each. There are 2 high ones and 2 * 3 low ones, though their work shared
+    evenly, 3 * 2 * 3 + 2 * (2 * 3 + 6 * 2) / 2 = 36 ns, would fit into three times 12.
+    """
+    table = [{"bits": bits, "ns": ns, "pj": 1, "um2": 1} for bits, ns in [(1, 2), (2, 3), (3, 4), (4, 5)]]
+    hardware = chip(array__rows=8, array__cols=3, adc__table=table, adc__bits_rule="log2_rows", **STILL)
+    problem = ask(linears(step("a", (4, 2), (4, 3))), {"a0": "dense", "a1": "2,3,1"}, hardware, max_arrays=3)
+    assert least_stage_cycles(problem, 3)[0] == 14
+    exact = solve_exact(problem, ("latency",))
+    assert exact.mapping is not None
+    placed, activations = schedule(problem, exact.mapping)
+    assert evaluate(problem, placed.pieces, activations).stages.end[0] == 14
+
+
 def test_whole_clock_cycles_count_for_each_activation() -> None:
     """An activation of 8 ns takes 2 cycles of 5 ns: two of them 4, not 16 / 5 rounded up."""
     full = chip(array__rows=2, array__cols=4, adc__per_array=4, clock_ns=5, **STILL)

@@ -118,6 +118,10 @@ class _Load:
     column_ps: float
     """Conversion time of one of its columns, over all its row parts."""
 
+    def conversions(self, slow_ps: int) -> int:
+        """Conversions of one of its columns that take `slow_ps` or longer, at least."""
+        return self.group.parts if self.part_ps >= slow_ps else int(self.least_ps >= slow_ps)
+
 
 class _Work:
     """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array."""
@@ -252,18 +256,22 @@ class _Work:
         return True
 
     def _has_room(self, time_ps: int, activations: int, most: int) -> bool:
-        """Converters of one kind only: whole conversions, dealt over the arrays as well as can be.
+        """Whole conversions, dealt over the arrays as well as can be.
 
         What n arrays read when they fire m times in all is at most the concave hull of what one array reads in
-        1, 2, ... firings.
+        1, 2, ... firings. Each conversion time in turn: the columns that take so long or longer must find room as
+        if none took longer.
         """
-        kinds = {load.least_ps for load in self.loads}
-        if len(kinds) > 1 or self.free_rows or any(load.group.parts > 1 for load in self.loads):
+        if self.free_rows or most > FIRINGS_MAX:
             return True
-        if most > FIRINGS_MAX:
-            return True
-        kind_ps = kinds.pop()
-        columns = sum(load.group.inputs * load.group.columns for load in self.loads)
+        return all(
+            self._has_room_for(time_ps, activations, most, slow_ps)
+            for slow_ps in {price for load in self.loads for price in (load.least_ps, load.part_ps)}
+        )
+
+    def _has_room_for(self, time_ps: int, activations: int, most: int, kind_ps: int) -> bool:
+        """Room for the columns that take at least `kind_ps` a conversion."""
+        columns = sum(load.group.inputs * load.group.columns * load.conversions(kind_ps) for load in self.loads)
         mean = max(1.0, activations / self.arrays)
         firings = np.arange(1, most + 1)
         # More firings than `mean` are allowed, so the hull's maximum from there on counts: any line that does not
@@ -274,8 +282,9 @@ class _Work:
             if repeats * kind_ps
         ]
         at = min(int(mean), most) - 1
-        # One input fills an activation with its own columns at most; each merge adds another input's.
-        widest = min(self.row, max(load.group.columns for load in self.loads))
+        # One input, with what may share its rows, fills an activation with its own columns at most; each merge adds
+        # another input's.
+        widest = min(self.row, max(sum(load.group.columns for load in loads) for loads in self.sharing))
         for most_columns, merged in ((self.row, 0), (widest, self.merges * most * widest)):
             room = self._columns_of(time_ps, firings, kind_ps, most_columns)
             local = min(0.0, float(room[min(at + 1, most - 1)] - room[at]))
