@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ortools.sat.python import cp_model
+from packings import painted
 
 from cimsolve import packing
 from cimsolve.errors import InfeasibleError, InputError
@@ -97,18 +98,8 @@ def fewest_bins(sizes: list[int], counts: list[int], capacity: int) -> int:
 def assert_packed(instance: Instance, packed: ArrayPacking) -> None:
     """P1 to P3, painted; figures recounted."""
     heights, widths, counts, rows, cols = instance
-    total = np.zeros(len(heights), dtype=np.int64)
-    for pattern, times in zip(packed.patterns, packed.multiplicity.tolist(), strict=True):
-        cells = np.zeros((rows, cols), dtype=np.int64)
-        for t, row, col in zip(pattern.type.tolist(), pattern.row.tolist(), pattern.col.tolist(), strict=True):
-            assert 0 <= row <= rows - heights[t]
-            assert 0 <= col <= cols - widths[t]
-            cells[row : row + heights[t], col : col + widths[t]] += 1
-        assert cells.max() == 1
-        assert times > 0
-        total += times * pattern.counts(len(heights))
+    total = painted(heights, widths, rows, cols, packed)
     assert total.tolist() == list(counts)
-    assert packed.arrays == packed.multiplicity.sum()
     assert packed.lower <= packed.arrays
     assert packed.lower_name in {"area", "columns", "rows", "dff"}
 

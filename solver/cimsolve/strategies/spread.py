@@ -6,7 +6,7 @@ An array then holds blocks of many stages and seldom two of one, so that stages 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 
@@ -19,25 +19,25 @@ from cimsolve.strategies.common import Parts, fire_same_inputs_together, forced_
 
 def map_spread(problem: Problem) -> Mapping:
     """Pack by block shape, then deal the stages' blocks one an array, to the arrays with most room first."""
-    packed = min(
-        (_pack(problem, forced_parts(problem, even)) for even in ((False, True) if _is_cut(problem) else (False,))),
-        key=lambda candidate: candidate.packing.arrays,
-    )
-    return deal(problem, packed)
+    return deal(problem, min(packings(problem), key=lambda packed: packed.packing.arrays))
 
 
 @dataclass(frozen=True)
 class PackedParts:
-    """Parts, the shape of each (shape (parts,)), and a packing of so many of every shape."""
+    """Parts, rows and columns of every shape ((shapes, 2)), the shape of each part ((parts,)), and a packing of so
+    many of every shape."""
 
     parts: Parts
+    sizes: Ints
     shape: Ints
     packing: ArrayPacking
 
 
-def _is_cut(problem: Problem) -> bool:
+def packings(problem: Problem) -> list[PackedParts]:
+    """Densest packings, one for each way of the forced cuts."""
     table = problem.table
-    return problem.must_cut_rows or bool((table.block_cols > problem.weights_per_row).any())
+    is_cut = problem.must_cut_rows or bool((table.block_cols > problem.weights_per_row).any())
+    return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
 
 
 def _pack(problem: Problem, parts: Parts) -> PackedParts:
@@ -45,7 +45,7 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
         np.stack([parts.rows, parts.cols], axis=1), axis=0, return_inverse=True, return_counts=True
     )
     packing = pack_blocks(sizes[:, 0], sizes[:, 1], counts, problem.rows, problem.weights_per_row)
-    return PackedParts(parts, shape.reshape(-1), packing)
+    return PackedParts(parts, sizes, shape.reshape(-1), packing)
 
 
 @dataclass(frozen=True)
@@ -75,37 +75,39 @@ def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
 
 
 def deal(problem: Problem, packed: PackedParts) -> Mapping:
-    """Give every part a slot: stage after stage, to the arrays least busy in the stage, then with most room."""
+    """Give every part a slot: stage after stage, to the arrays least busy in the stage, then with most room.
+
+    Within a stage shapes that fewer arrays have room for than the stage has parts go first, then the slowest.
+    """
     parts, hardware = packed.parts, problem.hardware
-    shapes = int(packed.shape.max()) + 1
-    slots = _slots(packed.packing, shapes)
-    free = slots.free.copy()
+    slots = _slots(packed.packing, len(packed.sizes))
     # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
-    sample = np.zeros(shapes, dtype=np.int64)
-    sample[packed.shape] = np.arange(len(parts))
-    columns = parts.cols[sample] * hardware.columns_per_weight
-    cycles = hardware.activation_cycles(parts.rows[sample], -(-columns // hardware.adc.per_array))
+    columns = packed.sizes[:, 1] * hardware.columns_per_weight
+    cycles = hardware.activation_cycles(packed.sizes[:, 0], -(-columns // hardware.adc.per_array))
+    free = slots.free.copy()
     array = np.empty(len(parts), dtype=np.int64)
     slot = np.empty(len(parts), dtype=np.int64)
     stage = problem.table.stage[parts.factor]
-    order = np.lexsort((np.arange(len(parts)), -cycles[packed.shape], stage))
-    edges = np.flatnonzero(np.diff(stage[order] * shapes + packed.shape[order], prepend=-1, append=-1))
-    busy = np.zeros(len(free), dtype=np.int64)
-    current = -1
-    for first, last in pairwise(edges.tolist()):
-        members = order[first:last]
-        shape = int(packed.shape[members[0]])
-        if stage[members[0]] != current:
-            current = int(stage[members[0]])
-            busy[:] = 0
-        while len(members):
-            open_arrays = np.flatnonzero(free[:, shape])
-            best = open_arrays[np.lexsort((-free[open_arrays, shape], busy[open_arrays]))][: len(members)]
-            now, members = members[: len(best)], members[len(best) :]
-            array[now] = best
-            free[best, shape] -= 1
-            slot[now] = free[best, shape]
-            busy[best] += cycles[shape]
+    order = np.lexsort((packed.shape, stage))
+    for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
+        busy = np.zeros(len(free), dtype=np.int64)
+        groups = np.split(members, np.flatnonzero(np.diff(packed.shape[members])) + 1)
+        for group in sorted(groups, key=partial(_urgency, packed.shape, free, cycles, len(members))):
+            shape = int(packed.shape[group[0]])
+            while len(group):
+                open_arrays = np.flatnonzero(free[:, shape])
+                best = open_arrays[np.lexsort((-free[open_arrays, shape], busy[open_arrays]))][: len(group)]
+                now, group = group[: len(best)], group[len(best) :]
+                array[now] = best
+                free[best, shape] -= 1
+                slot[now] = free[best, shape]
+                busy[best] += cycles[shape]
     pattern = slots.pattern[array]
     pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
+
+
+def _urgency(shape: Ints, free: Ints, cycles: Ints, parts: int, group: Ints) -> tuple[int, int]:
+    """Order of the parts of one shape within their stage, which has so many `parts`; the least goes first."""
+    own = int(shape[group[0]])
+    return min(0, int((free[:, own] > 0).sum()) - parts), -int(cycles[own])

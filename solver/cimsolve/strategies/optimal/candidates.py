@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingABC
+from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from cimsolve.bounds import most_arrays
 from cimsolve.mapping import Mapping
 from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
+from cimsolve.packing.even_out import even_out
 from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.densemap import map_densemap
@@ -21,7 +23,7 @@ from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
 from cimsolve.strategies.optimal.strips import StripKind, ways_to_strips
 from cimsolve.strategies.search import Event, Search
 from cimsolve.strategies.sparsemap import map_sparsemap
-from cimsolve.strategies.spread import map_spread
+from cimsolve.strategies.spread import PackedParts, deal, map_spread, packings
 
 LAYOUTS = ("stepped", "few wide", "even")
 """How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
@@ -40,6 +42,10 @@ class Candidate(NamedTuple):
 def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
     """What to try: first what is quick, so that an early end has an answer, then the most promising."""
     yield Candidate("whole blocks spread", partial(map_spread, problem))
+    for packed in packings(problem):
+        for arrays in _array_counts(problem, search, packed.packing.arrays):
+            name = f"whole blocks, each shape spread over {arrays} arrays"
+            yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
     if problem.cut != "none":
         for stages, packing in ways_to_strips(problem):
             for arrays in _array_counts(problem, search, packing.arrays):
@@ -51,6 +57,15 @@ def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
                     yield Candidate(name, partial(way, layout, by_shelf, goal), arrays, layout)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
+
+
+def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:
+    """`spread`, on a packing that does not leave a shape to a few arrays."""
+    demands = np.zeros((len(problem.workload.stages), len(packed.sizes)), dtype=np.int64)
+    np.add.at(demands, (problem.table.stage[packed.parts.factor], packed.shape), 1)
+    height, width = packed.sizes.T
+    even = even_out(packed.packing, height, width, demands, problem.rows, problem.weights_per_row, arrays)
+    return deal(problem, replace(packed, packing=even))
 
 
 def _goals(search: Search) -> list[Goal]:
