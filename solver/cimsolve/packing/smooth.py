@@ -17,14 +17,16 @@ from cimsolve.packing.cutting_stock import maximal_patterns
 from cimsolve.packing.knapsack import Ints
 
 
-def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints) -> ColumnPacking:
+def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most: Ints) -> ColumnPacking:
     """A packing of the same demand on `arrays` arrays with wide shelves, or `packing` where none is found.
 
-    `piece_widths[i]` is the width wanted for pieces of `heights[i]`. A fixed-charge program over the maximal
-    patterns: a pattern used costs its shelf rows, each weighed by how many of them its height could fill.
+    `piece_widths[i]` is the width wanted for pieces of `heights[i]`, `most[i]` the columns of that height that one
+    array has use for: no pattern has more shelves than that of the width wanted. A fixed-charge program over the
+    maximal patterns: a pattern used costs its shelf rows, each weighed by how many of them its height could fill.
     """
-    most = packing.rows // packing.heights
-    patterns = np.array(maximal_patterns(packing.heights, most, packing.rows), dtype=np.int64)
+    useful = np.maximum(1, 3 * most // (4 * np.minimum(piece_widths, packing.cols)))
+    limits = np.minimum(packing.rows // packing.heights, useful)
+    patterns = np.array(maximal_patterns(packing.heights, limits, packing.rows), dtype=np.int64)
     if not len(patterns):
         return packing
     wanted = np.where(patterns > 0, piece_widths, 1).max(axis=1)

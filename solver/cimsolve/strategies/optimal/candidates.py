@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingABC
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -13,20 +13,16 @@ import numpy as np
 
 from cimsolve.bounds import most_arrays
 from cimsolve.mapping import Mapping
-from cimsolve.packing.columns import ColumnPacking, Shelves, balanced_layout
 from cimsolve.packing.even_out import even_out
-from cimsolve.packing.smooth import widen_shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.densemap import map_densemap
-from cimsolve.strategies.optimal.deal import Goal, Room, deal_strips, piece_widths
-from cimsolve.strategies.optimal.lay_out import lay_out, map_as_dealt
-from cimsolve.strategies.optimal.strips import StripKind, ways_to_strips
-from cimsolve.strategies.search import Event, Search
+from cimsolve.strategies.optimal.column_spread import LAYOUTS, ColumnSpread
+from cimsolve.strategies.optimal.deal import TIMED_BY_STAGE, Goal
+from cimsolve.strategies.optimal.strips import ways_to_strips
+from cimsolve.strategies.search import Search
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import PackedParts, deal, map_spread, packings
 
-LAYOUTS = ("stepped", "few wide", "even")
-"""How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Array counts to try where more than the least may help, as multiples of it."""
 
@@ -37,6 +33,8 @@ class Candidate(NamedTuple):
     arrays: int = 0
     """Arrays that it will use, where that is known before."""
     layout: str = ""
+    refine: Callable[[], Mapping] | None = None
+    """The same with more effort, where that may help."""
 
 
 def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
@@ -49,12 +47,13 @@ def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
     if problem.cut != "none":
         for stages, packing in ways_to_strips(problem):
             for arrays in _array_counts(problem, search, packing.arrays):
-                shelves_of = cache(partial(_shelves, problem, stages, packing, arrays))
+                spread = ColumnSpread(problem, stages, packing, arrays, search.listen)
                 for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
                     dealt = "by shelf" if by_shelf else "by array"
                     name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
-                    way = partial(_spread_columns, problem, search, stages, arrays, shelves_of)
-                    yield Candidate(name, partial(way, layout, by_shelf, goal), arrays, layout)
+                    find = partial(spread.find, layout, by_shelf, goal)
+                    refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
+                    yield Candidate(name, find, arrays, layout, refine)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
 
@@ -94,36 +93,3 @@ def grown_counts(problem: Problem, least: int) -> list[int]:
     most = most_arrays(problem)
     grown = {min(most, round(least * factor)) for factor in GROWTH}
     return sorted({least, *grown} | ({most} if problem.array_limit is not None else set()))
-
-
-def _shelves(
-    problem: Problem, stages: list[list[StripKind]], packing: ColumnPacking, arrays: int, layout: str
-) -> Shelves:
-    widths = piece_widths(problem, stages, packing.heights, arrays)
-    if layout == "few wide":
-        packing = widen_shelves(packing, arrays, widths)
-    steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
-    return balanced_layout(packing, arrays, steps=steps)
-
-
-def _spread_columns(
-    problem: Problem,
-    search: Search,
-    stages: list[list[StripKind]],
-    arrays: int,
-    shelves_of: Callable[[str], Shelves],
-    layout: str,
-    by_shelf: bool,
-    goal: Goal,
-) -> Mapping:
-    shelves = shelves_of(layout)
-
-    def listen(done: int, total: int) -> None:
-        search.listen(Event(f"{arrays} arrays: stages dealt {done}/{total}", "arrays", arrays))
-
-    room = {height: Room.of(shelves, height, arrays) for height in np.unique(shelves.height).tolist()}
-    if by_shelf:
-        return map_as_dealt(problem, deal_strips(problem, stages, room, arrays, goal, listen))
-    # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
-    joined = {height: here.joined() for height, here in room.items()}
-    return lay_out(problem, deal_strips(problem, stages, joined, arrays, goal, listen), shelves)

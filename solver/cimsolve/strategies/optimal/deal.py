@@ -2,125 +2,32 @@
 
 A stage is tried at its least time first; its strips are cut to what an array can convert in that time, and each
 array gets one piece. Where there are more pieces than arrays, the rests of strips share arrays, each paying its own
-read. Stages with the least choice go first; the last ones, whose pieces are small, fill what is left.
+read. Stages with the least choice go first; the last ones, whose pieces are small, fill what is left, and where that
+lies on the wrong arrays, earlier stages make room (`exchange`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from cimsolve.arrays import Ints
 from cimsolve.bounds.time import least_phase_work_cycles, least_stage_cycles, least_work_cycles
-from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
+from cimsolve.strategies.optimal.exchange import RUNS_MAX, Exchange, Run
+from cimsolve.strategies.optimal.rooms import Durations, Room, Share
 from cimsolve.strategies.optimal.strips import StripKind
 
-
-class Room:
-    """Free columns of one height: the rest of every shelf as a table (arrays, shelves), used from the left."""
-
-    def __init__(self, left: Ints, row: Ints, col: Ints) -> None:
-        self.left, self.row, self.col = left, row, col
-
-    @staticmethod
-    def of(shelves: Shelves, height: int, arrays: int) -> Room:
-        """All shelves of this height."""
-        mine = np.flatnonzero(shelves.height == height)
-        array = shelves.array[mine]
-        slot = np.arange(len(mine)) - np.searchsorted(array, array)
-        left, row, col = (np.zeros((arrays, int(slot.max()) + 1), dtype=np.int64) for _ in range(3))
-        left[array, slot], row[array, slot], col[array, slot] = (
-            shelves.width[mine],
-            shelves.row[mine],
-            shelves.col[mine],
-        )
-        return Room(left, row, col)
-
-    def copy(self) -> Room:
-        return Room(self.left.copy(), self.row, self.col.copy())
-
-    def joined(self) -> Room:
-        """The same columns as if they were one shelf an array."""
-        total = self.total[:, None]
-        return Room(total, np.zeros_like(total), np.zeros_like(total))
-
-    @property
-    def widest(self) -> Ints:
-        """Widest free run on each array; shape (arrays,)."""
-        return np.asarray(self.left.max(axis=1))
-
-    @property
-    def total(self) -> Ints:
-        """Free columns on each array; shape (arrays,)."""
-        return np.asarray(self.left.sum(axis=1))
-
-    def take(self, array: Ints, width: Ints) -> tuple[Ints, Ints]:
-        """Take a run of `width` on each of `array` (all different), from the tightest shelf; gives (row, col)."""
-        left = self.left[array]
-        shelf = np.where(left >= width[:, None], left, np.iinfo(np.int64).max).argmin(axis=1)
-        row, col = self.row[array, shelf], self.col[array, shelf]
-        self.left[array, shelf] -= width
-        self.col[array, shelf] += width
-        return row, col
-
-
-def columns_per_step(problem: Problem) -> int:
-    """Logical columns that all converters of an array read in one conversion, at least 1."""
-    return max(1, problem.hardware.adc.per_array // problem.hardware.columns_per_weight)
-
-
-class Durations:
-    """Cycles of one piece by height and columns, as if it fired alone and lay as badly as can be."""
-
-    def __init__(self, problem: Problem, heights: list[int]) -> None:
-        hardware = problem.hardware
-        self.step = columns_per_step(problem)
-        columns = np.arange(1, problem.weights_per_row + 1) * hardware.columns_per_weight
-        busiest = -(-columns // hardware.adc.per_array)
-        if hardware.adc.wiring == "adjacent":
-            busiest = np.minimum(columns, -(-hardware.array.cols // hardware.adc.per_array))
-        self.of_columns: dict[int, Ints] = {
-            height: np.concatenate([[0], hardware.activation_cycles(height, busiest)]) for height in set(heights)
-        }
-
-    def most_columns(self, height: int, cycles: Ints | int) -> Ints:
-        """Most columns that one firing reads in so many cycles; elementwise."""
-        return np.maximum(np.searchsorted(self.of_columns[height], cycles, side="right") - 1, 0)
-
-
-def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
-    """The widest piece that each of `heights` has where every stage takes its least time; shape (heights,)."""
-    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
-    widest: dict[int, int] = {}
-    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
-        for kind in kinds:
-            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, least))))
-            pieces = -(-kind.cols // width)
-            width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
-            widest[kind.height] = max(widest.get(kind.height, 1), width)
-    return np.array([widest[height] for height in heights.tolist()], dtype=np.int64)
+FIRST_CHAINS, LATER_CHAINS = ((1, 4000), (2, 4000)), ((1, 1000),)
+"""Effort for making room at the least time of a stage, where success ends the search, and at later ones."""
 
 
 class StageIsFull(Exception):
     """The stage does not fit in the time tried."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """Runs of a strip kind's columns on arrays; arrays of shape (runs,)."""
-
-    kind: StripKind
-    strip: Ints
-    first: Ints
-    width: Ints
-    array: Ints
-    row: Ints
-    col: Ints
 
 
 Goal = Literal["latency", "balanced latency", "prefill", "throughput"]
@@ -132,6 +39,9 @@ Goal = Literal["latency", "balanced latency", "prefill", "throughput"]
 with; pieces are as wide as that allows, for each piece more is another read.
 """
 
+TIMED_BY_STAGE: tuple[Goal, ...] = ("latency", "balanced latency")
+"""Goals with a time of its own for every stage."""
+
 
 def deal_strips(
     problem: Problem,
@@ -140,31 +50,59 @@ def deal_strips(
     arrays: int,
     goal: Goal,
     listen: Callable[[int, int], None],
+    effort: int = 0,
+    urgency: Mapping[int, int] | None = None,
 ) -> list[Share]:
     """Give every column of every strip a place. `room`, height -> room, must suffice for every height.
 
-    `listen` hears how many of how many stages are dealt.
+    `listen` hears how many of how many stages are dealt. With `effort`, earlier stages make room for later ones, so
+    often; only where a stage has a time of its own. Stages of greater `urgency` go first.
     """
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
     least = _least_cycles(problem, arrays, goal)
-    dealt: list[Share] = []
+    table = _Table(
+        dict(room), {height: [] for height in room}, {}, {}, _Effort(effort if goal in TIMED_BY_STAGE else 0)
+    )
     # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
     reached: dict[tuple[tuple[int, ...], ...], int] = {}
     busy: dict[int, Ints] = {}
-    for done, stage in enumerate(_by_choice(stages, durations, least)):
+    for done, stage in enumerate(_by_choice(stages, durations, least, urgency or {})):
         shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in stages[stage])
         phase = 0 if goal == "throughput" else problem.workload.stages[stage].phase
         load = busy.setdefault(phase, np.zeros(arrays, dtype=np.int64))
         spent = load if goal in ("prefill", "throughput") else np.zeros_like(load)
         prefer = np.zeros_like(load) if goal == "latency" else load
         start = max(least[stage], reached.get(shape, 0))
-        shares, left, reached[shape] = _deal_stage(stages[stage], durations, room, spent, prefer, start)
-        room = {**room, **left}
-        for share in shares:
-            np.add.at(load, share.array, durations.of_columns[share.kind.height][share.width])
-        dealt += shares
+        table, reached[shape] = _deal_stage(stages[stage], durations, table, spent, prefer, start)
+        table.limit[stage] = reached[shape]
+        np.add(load, table.load[stage], out=load)
         listen(done + 1, len(stages))
-    return dealt
+    return [share for shares in table.shares.values() for share in shares]
+
+
+@dataclass
+class _Effort:
+    """How often a place for a run of an earlier stage may still be looked for; shared by all tries."""
+
+    left: int
+    chains: tuple[tuple[int, int], ...] = ()
+    """How long a chain of moves may be in the try at hand, and how much of the effort is for it; all are tried."""
+
+
+@dataclass
+class _Table:
+    """What is dealt so far, and what is left; by height the room and the shares, by stage the load and its limit."""
+
+    room: dict[int, Room]
+    shares: dict[int, list[Share]]
+    load: dict[int, Ints]
+    limit: dict[int, int]
+    effort: _Effort
+
+    def copy(self, kinds: list[StripKind]) -> _Table:
+        """To try a stage of these kinds on; what cannot change is not copied."""
+        room = {**self.room, **{kind.height: self.room[kind.height].copy() for kind in kinds}}
+        return replace(self, room=room, shares=dict(self.shares), load=dict(self.load))
 
 
 def _least_cycles(problem: Problem, arrays: int, goal: Goal) -> list[int]:
@@ -179,51 +117,65 @@ def _least_cycles(problem: Problem, arrays: int, goal: Goal) -> list[int]:
     return least_stage_cycles(problem, arrays)
 
 
-def _by_choice(stages: list[list[StripKind]], durations: Durations, least: list[int]) -> list[int]:
-    """Stages by the width of their pieces at their least time, widest first; then by how many these are.
+def _by_choice(
+    stages: list[list[StripKind]], durations: Durations, least: list[int], urgency: Mapping[int, int]
+) -> list[int]:
+    """Stages by urgency, then by the width of their pieces at their least time, widest first, then by their number.
 
     Wide pieces leave uneven room, which narrow ones can still fill; the other way round they find none.
     """
 
-    def choice(stage: int) -> tuple[int, int, int]:
+    def choice(stage: int) -> tuple[int, int, int, int]:
         widths = [
             max(1, min(kind.cols, int(durations.most_columns(kind.height, least[stage])))) for kind in stages[stage]
         ]
         pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(stages[stage], widths, strict=True))
-        return -max(widths), -pieces, stage
+        return -urgency.get(stage, 0), -max(widths), -pieces, stage
 
     return sorted(range(len(stages)), key=choice)
 
 
 def _deal_stage(
-    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], spent: Ints, prefer: Ints, least_cycles: int
-) -> tuple[list[Share], dict[int, Room], int]:
-    """Shares of one stage at the least time at which dealing succeeds, the room that they leave, and that time."""
+    kinds: list[StripKind], durations: Durations, table: _Table, spent: Ints, prefer: Ints, least_cycles: int
+) -> tuple[_Table, int]:
+    """The table with the shares of one stage, at the least time at which dealing succeeds, and that time."""
     cycles, tries = least_cycles, 0
     while True:
-        left = {kind.height: room[kind.height].copy() for kind in kinds}
+        trial = table.copy(kinds)
+        trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
         try:
-            return _try(kinds, durations, left, cycles - spent, prefer), left, cycles
+            _try(kinds, durations, trial, cycles - spent, prefer)
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
             cycles += max(1, cycles // (100 if tries <= 20 else 30 if tries <= 40 else 10))
+        else:
+            return trial, cycles
 
 
-def _try(
-    kinds: list[StripKind], durations: Durations, room: Mapping[int, Room], budget: Ints, prefer: Ints
-) -> list[Share]:
-    """Shares with which no array works longer than its `budget`, taken from `room`. Raises StageIsFull.
+def _try(kinds: list[StripKind], durations: Durations, table: _Table, budget: Ints, prefer: Ints) -> None:
+    """Deal one stage such that no array works longer for it than its `budget`. Raises StageIsFull.
 
-    Both of shape (arrays,); arrays with the least `prefer` go first.
+    `budget` and `prefer` of shape (arrays,); arrays with the least `prefer` go first.
     """
-    shares: list[Share] = []
+    load = table.load[kinds[0].stage] = np.zeros_like(budget)
+    crowded = {height for height in {kind.height for kind in kinds} if _is_crowded(height, kinds, durations, budget)}
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
-        here = room[kind.height]
-        share = _one_each(kind, durations, here, budget, prefer) or _several_each(kind, durations, here, budget, prefer)
-        shares.append(share)
-        np.subtract.at(budget, share.array, durations.of_columns[kind.height][share.width])
-    return shares
+        left = budget - load
+        share = None
+        if kind.height not in crowded:
+            share = _one_each(kind, durations, table.room[kind.height], left, prefer)
+        share = share or _several_each(kind, durations, table, left, prefer)
+        table.shares[kind.height] = [*table.shares[kind.height], share]
+        np.add.at(load, share.array, durations.of_columns[kind.height][share.width])
+
+
+def _is_crowded(height: int, kinds: list[StripKind], durations: Durations, budget: Ints) -> bool:
+    """Whether the kinds of one height have more pieces than there are arrays, though a single kind may not."""
+    able = durations.most_columns(height, budget)
+    widest = max(1, int(able.max()))
+    pieces = sum(kind.count * -(-kind.cols // widest) for kind in kinds if kind.height == height)
+    return pieces > int((able > 0).sum())
 
 
 def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, prefer: Ints) -> Share | None:
@@ -242,16 +194,16 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, p
     if len(candidates) < len(width):
         return None
     array = candidates[np.lexsort((-room.total[candidates], prefer[candidates]))][: len(width)]
-    row, col = room.take(array, width)
     strip = np.repeat(np.arange(kind.count), pieces)
-    return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, row, col)
+    return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, room.take(array, width))
 
 
-def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, prefer: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, table: _Table, budget: Ints, prefer: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
     """
+    room = table.room[kind.height]
     cycles_of = durations.of_columns[kind.height]
     able = np.minimum(durations.most_columns(kind.height, budget), room.widest)
     full = min(int(able.max()), kind.cols)
@@ -263,30 +215,34 @@ def _several_each(kind: StripKind, durations: Durations, room: Room, budget: Int
     width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full
-    row, col = room.take(array, width)
+    shelf = room.take(array, width)
     left = np.full(kind.count, kind.cols, dtype=np.int64)
     np.subtract.at(left, strip, full)
     time_left = budget.copy()
     time_left[array] -= cycles_of[full]
     rests = [(int(cols), number) for number, cols in enumerate(left) if cols]
-    runs = np.array(_share_out(rests, kind, cycles_of, room, time_left), dtype=np.int64).reshape(-1, 6).T
-    whole = (strip, first, width, array, row, col)
+    shared, rests = _share_out(rests, kind, cycles_of, room, time_left)
+    if rests:
+        shared += _make_room(rests, kind, durations, table, time_left)
+    runs = np.array(shared, dtype=np.int64).reshape(-1, 5).T
+    whole = (strip, first, width, array, shelf)
     return Share(kind, *(np.concatenate(columns) for columns in zip(whole, runs, strict=True)))
 
 
 def _share_out(
     rests: list[tuple[int, int]], kind: StripKind, cycles_of: Ints, room: Room, time_left: Ints
-) -> list[tuple[int, int, int, int, int, int]]:
-    """Runs (strip, first, width, array, row, col) for what is left of strips, given as (columns, strip).
+) -> tuple[list[Run], list[tuple[int, int]]]:
+    """Runs for what is left of strips, given as (columns, strip), and what then is left still.
 
-    The widest rest goes to the array that can take most; what it cannot take goes on to the next.
+    The widest rest goes to the array that can take most; what it cannot take goes on to the next. Uses up `room`
+    and `time_left`.
     """
     rests = sorted(rests, reverse=True)
     table = cycles_of.tolist()
     able = np.minimum(np.searchsorted(cycles_of, time_left, side="right") - 1, room.widest)
     order = np.argsort(-able, kind="stable")
     order = order[able[order] > 0]
-    runs: list[tuple[int, int, int, int, int, int]] = []
+    runs: list[Run] = []
     for number, time, left in zip(order.tolist(), time_left[order].tolist(), room.left[order].tolist(), strict=True):
         while rests:
             remaining, which = rests[-1]
@@ -294,25 +250,36 @@ def _share_out(
             if run < 1:
                 break
             shelf = min((columns, at) for at, columns in enumerate(left) if columns >= run)[1]
-            runs.append(
-                (
-                    which,
-                    kind.cols - remaining,
-                    run,
-                    number,
-                    int(room.row[number, shelf]),
-                    int(room.col[number, shelf]),
-                )
-            )
+            runs.append((which, kind.cols - remaining, run, number, shelf))
             left[shelf] -= run
             room.left[number, shelf] -= run
-            room.col[number, shelf] += run
             time -= table[run]
             rests.pop()
             if remaining > run:
                 rests.append((remaining - run, which))
+        time_left[number] = time
         if not rests:
-            return runs
-    if rests:
+            break
+    return runs, rests
+
+
+def _make_room(
+    rests: list[tuple[int, int]], kind: StripKind, durations: Durations, table: _Table, time_left: Ints
+) -> list[Run]:
+    """Runs for the rests on columns that earlier stages leave to them. Raises StageIsFull."""
+    shares = table.shares[kind.height]
+    if sum(len(share.width) for share in shares) > RUNS_MAX:
         raise StageIsFull
-    return runs
+    for depth, most in table.effort.chains:
+        effort = min(most, table.effort.left)
+        if effort <= 0:
+            break
+        here = table.room[kind.height].copy()
+        exchange = Exchange(durations, here, shares, table.load, table.limit, depth, effort)
+        runs = exchange.place(kind, rests, time_left.copy())
+        table.effort.left -= effort - exchange.effort
+        if runs is not None:
+            table.room[kind.height] = here
+            table.shares[kind.height], table.load = exchange.settled()
+            return runs
+    raise StageIsFull

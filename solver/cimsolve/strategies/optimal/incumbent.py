@@ -16,6 +16,8 @@ from cimsolve.strategies.search import Event, Search
 TIE_BREAKERS = ("latency", "prefill", "energy")
 """What the user did not ask for breaks ties, in this order."""
 
+Score = tuple[float, ...]
+
 
 @dataclass
 class Incumbent:
@@ -28,20 +30,22 @@ class Incumbent:
     fewest: int | None = None
     """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
 
-    def offer(self, name: str, mapping: Mapping) -> None:
-        """Keep `mapping` if it is better."""
+    def offer(self, name: str, mapping: Mapping) -> Score | None:
+        """Keep `mapping` if it is better; gives its score, less is better, or None where it is out of question."""
         used = count_arrays(mapping)
         self.fewest = used if self.fewest is None else min(self.fewest, used)
         limit = self.problem.array_limit
         if (limit is not None and used > limit) or self.beats(used):
-            return
+            return None
         metrics = measure(self.problem, mapping)
-        if self.mapping is None or self._score(metrics) < self._score(self.metrics):
+        score = self._score(metrics)
+        if self.mapping is None or score < self._score(self.metrics):
             self.mapping, self.metrics = mapping, metrics
             first, *others = self.search.objective
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             lower = find_bounds(self.problem, metrics, self.search.objective).lower[shown].value
             self.search.listen(Event(name, shown, metrics[shown], lower))
+        return score
 
     def beats(self, arrays: int) -> bool:
         """Whether a mapping on so many arrays cannot be better, whatever else it is."""
@@ -61,7 +65,7 @@ class Incumbent:
         names = [BOUND_OF_OBJECTIVE[name] for name in self.search.objective]
         return all(self.metrics[name] <= lower[name].value for name in names)
 
-    def _score(self, metrics: Metrics) -> tuple[float, ...]:
+    def _score(self, metrics: Metrics) -> Score:
         names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]
         return (self.problem.excess(metrics), *(metrics[name] for name in names))
 

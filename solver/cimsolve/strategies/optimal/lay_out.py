@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingABC
 from functools import lru_cache
 from itertools import pairwise
 
@@ -12,19 +13,32 @@ from cimsolve.mapping import Mapping, Pieces
 from cimsolve.packing.columns import Shelves
 from cimsolve.problem import Problem
 from cimsolve.strategies.common import fire_same_inputs_together
-from cimsolve.strategies.optimal.deal import Share
+from cimsolve.strategies.optimal.rooms import Room, Share
 from cimsolve.strategies.optimal.strips import StripKind
 
 PACK_TIME = 0.2
 """Deterministic time, in CP-SAT's units, to pack the runs of one array exactly."""
 
 
-def map_as_dealt(problem: Problem, shares: list[Share]) -> Mapping:
-    """The runs where dealing put them."""
-    return _mapping(
-        problem,
-        [_pieces_of(s.kind, s.strip, s.first, s.width, s.array, s.row, s.col) for s in shares],
-    )
+def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Room]) -> Mapping:
+    """The runs on the shelves where dealing put them, from the left; `room` is that before dealing, by height."""
+    pieces: list[Pieces] = []
+    for height, free in room.items():
+        mine = [share for share in shares if share.kind.height == height]
+        if not mine:
+            continue
+        array, shelf, width = (np.concatenate([getattr(s, name) for s in mine]) for name in ("array", "shelf", "width"))
+        lane = array * free.left.shape[1] + shelf
+        order = np.argsort(lane, kind="stable")
+        col = free.col[array, shelf]
+        col[order] += running_offsets(lane[order], width[order])
+        edges = np.cumsum([0, *(len(share.width) for share in mine)])
+        for share, low, high in zip(mine, edges[:-1], edges[1:], strict=True):
+            row = free.row[share.array, share.shelf]
+            pieces.append(
+                _pieces_of(share.kind, share.strip, share.first, share.width, share.array, row, col[low:high])
+            )
+    return _mapping(problem, pieces)
 
 
 def lay_out(problem: Problem, shares: list[Share], shelves: Shelves) -> Mapping:

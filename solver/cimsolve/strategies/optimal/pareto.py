@@ -14,7 +14,8 @@ from cimsolve.bounds import find_bounds
 from cimsolve.cost import Metrics
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
-from cimsolve.strategies.optimal.candidates import LAYOUTS, Candidate, candidates, grown_counts
+from cimsolve.strategies.optimal.candidates import Candidate, candidates, grown_counts
+from cimsolve.strategies.optimal.column_spread import LAYOUTS
 from cimsolve.strategies.optimal.incumbent import count_arrays, measure
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.optimal.strips import ways_to_strips

@@ -6,17 +6,21 @@ Every candidate is judged by the cost model and by the objective, in lexicograph
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from cimsolve.bounds import find_bounds
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import candidates
 from cimsolve.strategies.optimal.exact_items import why_not_exact
-from cimsolve.strategies.optimal.incumbent import Incumbent
+from cimsolve.strategies.optimal.incumbent import Incumbent, Score
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.search import Answer, Event, Search
 
+REFINED = 6
+"""So many of the best candidates are tried again with more effort."""
 EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
 
@@ -31,6 +35,7 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     best = Incumbent(problem, search)
     began = time.monotonic()
     lower: dict[str, int] = {}
+    refinable: dict[Score, tuple[str, Callable[[], Mapping]]] = {}
     try:
         if search.start is not None:
             best.offer("given start", search.start)
@@ -38,9 +43,17 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             if best.beats(candidate.arrays):
                 continue
             search.listen(Event(candidate.name))
-            best.offer(candidate.name, candidate.find())
+            score = best.offer(candidate.name, candidate.find())
+            if score is not None and candidate.refine is not None:
+                # Of those that came out alike one will do.
+                refinable.setdefault(score, (candidate.name, candidate.refine))
             if best.is_proved() or time.monotonic() - began > search.time_limit_s:
                 break
+        for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
+            if best.is_proved() or time.monotonic() - began > search.time_limit_s:
+                break
+            search.listen(Event(f"{name}, refined"))
+            best.offer(f"{name}, refined", refine())
         if best.mapping is not None and not best.is_proved():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
         if search.exact or not best.is_proved():
