@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from pathlib import Path
 
 import jsonschema
@@ -240,3 +241,26 @@ def test_specs_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         hardware.array.rows = 3
     assert copy.deepcopy(hardware) == hardware
+
+
+# Sources
+
+
+def figures_of(value: object, path: str = "") -> list[str]:
+    """Paths of all that states a figure: numbers, words and switches; null states none."""
+    if isinstance(value, dict):
+        return [each for key, inner in value.items() for each in figures_of(inner, f"{path}.{key}".strip("."))]
+    if isinstance(value, list):
+        return [each for index, inner in enumerate(value) for each in figures_of(inner, f"{path}.{index}")]
+    return [] if value is None else [path]
+
+
+NAMED_WORK = re.compile(r"\([^)]*\b(?:19|20)\d\d")
+"""A publication with its year."""
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_figures_that_were_read_name_a_publication(name: str) -> None:
+    for path, note in spec(name)["sources"].items():
+        if note["mark"] == "read":
+            assert NAMED_WORK.search(note["from"]), f"{name}: {path}: {note['from']}"

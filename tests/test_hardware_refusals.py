@@ -151,7 +151,7 @@ def test_source_of_no_key_is_refused() -> None:
     ("note", "message"),
     [
         ({"from": "x"}, "sources.read_ns.mark is missing"),
-        ({"from": "x", "mark": "guessed"}, "expected 'read', 'derived' or 'assumed'"),
+        ({"from": "x", "mark": "guessed"}, "expected 'read', 'derived', 'extrapolated' or 'assumed'"),
         ({"from": "", "mark": "read"}, "expected some text"),
         ({"from": "x", "mark": "read", "url": "y"}, "there is no such key"),
         ("x", 'sources.read_ns = "x": expected an object'),
@@ -215,6 +215,8 @@ def test_a_whole_section_and_one_table_figure_can_be_set() -> None:
     [
         ("adc.per_aray", "4", "--set adc.per_aray: the spec has no such key; did you mean adc.per_array?"),
         ("per_array", "4", "did you mean adc.per_array?"),
+        ("array.row", "4", "did you mean array.rows?"),
+        ("array.per_array", "4", "did you mean adc.per_array?"),
         ("", "4", "listed in docs/hardware.md"),
         ("array.rows.x", "4", "no such key"),
         ("adc.table.9.ns", "4", "no such key"),

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
+from cimsolve.converters import OWN_TABLE, ConverterTable, Place, make_table
 from cimsolve.errors import InputError
 from cimsolve.hardware_rules import HARDWARE_RULES
 from cimsolve.hardware_sections import (
@@ -146,6 +147,13 @@ class Hardware(Section):
         """Energy of one conversion, pJ; chosen, and raising, as conversion_ps."""
         return self._from_table(self._table_pj, bits)
 
+    @property
+    def extrapolated_lines(self) -> dict[int, str]:
+        """Bits of the table's lines whose figures are marked as extrapolated one by one -> why."""
+        marked = {path: note for path, note in self.sources.items() if note.mark == "extrapolated"}
+        notes = {entry.bits: marked.get(f"adc.table.{index}") for index, entry in enumerate(self.adc.table or ())}
+        return {bits: note.origin.rpartition(": ")[2] for bits, note in notes.items() if note is not None}
+
     def converter_um2(self, bits: IntsLike) -> Float64s:
         """Area of one converter, um2; chosen, and raising, as conversion_ps."""
         return self._from_table(self._table_um2, bits)
@@ -267,9 +275,27 @@ def load_hardware(path_or_name: Path | str) -> Hardware:
 def parse_hardware(data: object, origin: str) -> Hardware:
     """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected."""
     try:
-        return Hardware.model_validate(data)
+        hardware = Hardware.model_validate(data)
+        if hardware.adc.model in (None, OWN_TABLE):
+            return hardware
+        return Hardware.model_validate(_with_made_table(hardware, hardware.adc.model))
     except ValidationError as error:
         raise InputError(first_problem(error, origin, Hardware)) from None
+
+
+def _make_table(hardware: Hardware, model: str) -> ConverterTable:
+    return make_table(model, hardware.adc.bits_max, Place(hardware.array.rows, hardware.node_nm))
+
+
+def _with_made_table(hardware: Hardware, model: str) -> dict[str, Any]:
+    """The spec as data with the table that a converter model makes, its sources, and `table_from` for `model`."""
+    data = hardware.to_json()
+    made = _make_table(hardware, model)
+    del data["adc"]["model"]
+    data["adc"] |= {"table_from": model, "table": list(made.lines)}
+    _drop_sources(data, "adc.model", "adc.table")
+    data["sources"] |= {f"adc.table.{path}".rstrip("."): note for path, note in made.sources.items()}
+    return data
 
 
 def with_settings(hardware: Hardware, settings: Mapping[str, str]) -> Hardware:
@@ -279,12 +305,12 @@ def with_settings(hardware: Hardware, settings: Mapping[str, str]) -> Hardware:
     Raises InputError for an unknown key or a spec that no longer holds together.
     """
     data = hardware.to_json()
+    _unmake_table(hardware, data, settings)
     for key, text in settings.items():
         _set_key(data, key, _setting_value(text))
         if key.partition(".")[0] in {"format", "name", "technology"}:
             continue  # these need no source
-        for path in [path for path in data["sources"] if path.startswith(f"{key}.")]:
-            del data["sources"][path]  # the section they describe has been replaced
+        _drop_sources(data, key)  # the section they describe has been replaced
         data["sources"][key] = {"from": "set on the command line", "mark": "assumed"}
     changes = " ".join(f"--set {key}={text}" for key, text in settings.items())
     return parse_hardware(data, f"{hardware.name} with {changes}" if changes else hardware.name)
@@ -323,6 +349,40 @@ def _picoseconds(ns: float | Float64s) -> Int64s:
     return np.asarray(np.rint(np.asarray(ns, dtype=np.float64) * 1000.0), dtype=np.int64)
 
 
+def _unmake_table(hardware: Hardware, data: dict[str, Any], settings: Mapping[str, str]) -> None:
+    """Make way for a table made anew: a model is chosen, or a made table follows the keys that change.
+
+    Raises InputError where a model and a table are both set, or a table wanted back that a model has replaced.
+    """
+    by_hand = next((key for key in settings if key == "adc.table" or key.startswith("adc.table.")), None)
+    chosen, made = settings.get("adc.model"), _made_by(hardware)
+    if by_hand is not None and chosen not in (None, OWN_TABLE):
+        raise InputError(f"--set {one_line(by_hand)} beside adc.model={one_line(str(chosen))}: expected one of them")
+    if made is not None and chosen == OWN_TABLE and by_hand is None:
+        raise InputError(f"--set adc.model={OWN_TABLE}: the table of {hardware.name} was made by {made}; load its spec")
+    data["adc"].pop("table_from", None)
+    if by_hand is not None or hardware.macro is not None:
+        return
+    if chosen not in (None, OWN_TABLE) or made is not None:
+        data["adc"].pop("table", None)
+        _drop_sources(data, "adc.table")
+        data["adc"]["model"] = made  # where one is chosen, it is set with the other keys
+
+
+def _made_by(hardware: Hardware) -> str | None:
+    """The model that made the table; None where the table is not, or no longer, what it makes."""
+    model = hardware.adc.table_from
+    given = [entry.model_dump() for entry in hardware.adc.table or ()]
+    return model if model is not None and given == list(_make_table(hardware, model).lines) else None
+
+
+def _drop_sources(data: dict[str, Any], *keys: str) -> None:
+    """Remove the sources of keys and of all below them."""
+    for path in list(data["sources"]):
+        if any(path == key or path.startswith(f"{key}.") for key in keys):
+            del data["sources"][path]
+
+
 def _setting_value(text: str) -> object:
     try:
         return parse_json_text(text)
@@ -356,8 +416,11 @@ def _step(place: Any, part: str, key: str) -> Any:
 
 def _unknown_key(key: str) -> InputError:
     known = [path for path in key_paths(Hardware) if path != "sources"]
-    same_name = [path for path in known if path.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = same_name[0] if same_name and same_name[0] != key else near_name(key, known)
+    section, _, last = key.rpartition(".")
+    siblings = [path.rpartition(".")[2] for path in known if section and path.rpartition(".")[0] == section]
+    same_name = [path for path in known if path.rpartition(".")[2] == last]
+    sibling = near_name(last, siblings)
+    near = f"{section}.{sibling}" if sibling else next(iter(same_name), "") or near_name(key, known)
     todo = f"did you mean {near}?" if near and near != key else "the keys are listed in docs/hardware.md"
     return InputError(f"--set {one_line(key)}: the spec has no such key; {todo}")
 

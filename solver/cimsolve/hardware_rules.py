@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from cimsolve.converters import OWN_TABLE
 from cimsolve.jsonfile import near_name, shown_value
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""
+
+CONVERTER_LABELS = {"adc.model", "adc.table_from"}
+"""Keys that say where figures come from."""
 
 
 def macro_replaces_the_array_model(hardware: Hardware) -> None:
@@ -26,8 +30,20 @@ def macro_replaces_the_array_model(hardware: Hardware) -> None:
                 f"{key} = {shown_value(_plain(value))}: expected none, as macro states the whole core; "
                 f"remove {key} or macro"
             )
-        if hardware.macro is None and value is None:
+        if hardware.macro is None and value is None and not (key == "adc.table" and _model_makes_the_table(hardware)):
             raise ValueError(f"{key} is missing; add it, or macro for a measured core")
+
+
+def one_thing_states_the_converters(hardware: Hardware) -> None:
+    """adc.model makes a table: none is given beside it, nor a macro, which holds its converters."""
+    if not _model_makes_the_table(hardware):
+        return
+    for key, value in (("macro", hardware.macro), ("adc.table", hardware.adc.table)):
+        if value is not None:
+            raise ValueError(
+                f"adc.model = {shown_value(hardware.adc.model)}: expected none beside {key}, which states the "
+                f"converters; remove one of the two"
+            )
 
 
 def table_ascends_and_reaches_bits_max(hardware: Hardware) -> None:
@@ -101,12 +117,15 @@ def every_figure_has_a_source(hardware: Hardware) -> None:
         # null states that there is no figure
         if isinstance(value, dict | list) or value is None or _is_covered(key, hardware.sources):
             continue
+        if key in CONVERTER_LABELS:
+            continue
         raise ValueError(
             f"{key} = {shown_value(value)} has no source; add {shown_value(key)} or a prefix of it to sources"
         )
 
 
 HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
+    one_thing_states_the_converters,
     macro_replaces_the_array_model,
     table_ascends_and_reaches_bits_max,
     bits_divide_sensibly,
@@ -114,6 +133,10 @@ HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
     converter_resolves_one_row,
     every_figure_has_a_source,
 )
+
+
+def _model_makes_the_table(hardware: Hardware) -> bool:
+    return hardware.adc.model not in (None, OWN_TABLE)
 
 
 def _walk(value: object, prefix: str) -> Iterator[tuple[str, object]]:

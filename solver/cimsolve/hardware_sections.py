@@ -95,12 +95,20 @@ class AdcSection(Section):
     bits_max: Bits = Field(description="Most bits of the converter; at most the table's largest.")
     lossy_allowed: bool = Field(description="Whether more bits than bits_max may be needed, at a loss.")
     sample_hold: bool = Field(description="Whether conversions of a phase overlap the next phase's read.")
+    model: Literal["table", "isaac", "saberi", "sar", "survey"] | None = Field(
+        default=None,
+        description="Where the table comes from: table or absent, the spec's own; else the converter model that "
+        "makes it when the spec is read. Absent with macro.",
+    )
+    table_from: Literal["isaac", "saberi", "sar", "survey"] | None = Field(
+        default=None, description="Written by cimsolve: the converter model that made the table."
+    )
     table: tuple[ConverterEntry, ...] | None = Field(
         default=None,
         strict=False,  # JSON has lists only; the entries in it stay strict
         min_length=1,
         max_length=32,
-        description="Time, energy and area by resolution, bits ascending. Absent with macro.",
+        description="Time, energy and area by resolution, bits ascending. Absent with macro, or where model makes it.",
     )
 
 
@@ -165,6 +173,6 @@ class SourceNote(Section):
         pattern=r"^[^\x00-\x1f\x7f]+$",
         description="Paper, tool or reason.",
     )
-    mark: Literal["read", "derived", "assumed"] = Field(
-        description="read in the source, derived from figures in it, or assumed."
+    mark: Literal["read", "derived", "extrapolated", "assumed"] = Field(
+        description="read in the source, derived from figures in it, extrapolated beyond what it covers, or assumed."
     )

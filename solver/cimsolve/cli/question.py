@@ -13,6 +13,9 @@ from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.hardware import load_hardware, with_settings
 from cimsolve.problem import Cut, Problem
 
+SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
+"""What changed keys are called in file names."""
+
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
@@ -62,7 +65,7 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
     model += [f"tokens{options.tokens}"] if options.tokens is not None else []
     hardware = [problem.hardware.name]
     for key, value in options.settings:
-        hardware.append(f"adcs{value}" if key == "adc.per_array" else f"{key}{value}")
+        hardware.append(SHORT_NAMES.get(key, key) + value)
     how = list(answer)
     how += [f"max{options.max_arrays}"] if options.max_arrays is not None else []
     how += [f"latency{plain_number(options.max_latency_ns)}ns"] if options.max_latency_ns is not None else []

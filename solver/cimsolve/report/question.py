@@ -123,13 +123,26 @@ def describe_converters(hardware: Hardware) -> str:
     if hardware.macro is not None:
         macro = hardware.macro
         return f"{text}; measured core: {number(macro.mvm_ns)} ns and {number(macro.mvm_pj)} pJ a product"
-    return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold"
+    made = "" if adc.table_from is None else f", table made by {adc.table_from}{_extrapolations(hardware)}"
+    return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold{made}"
+
+
+def _extrapolations(hardware: Hardware) -> str:
+    """What of a made table lies outside the model that made it."""
+    reasons: dict[str, list[int]] = {}
+    for bits, reason in hardware.extrapolated_lines.items():
+        reasons.setdefault(reason, []).append(bits)
+    notes = [f"at {', '.join(map(str, bits))} bits {reason}" for reason, bits in reasons.items()]
+    whole = hardware.sources.get("adc.table")
+    if whole is not None and whole.mark == "extrapolated":
+        notes.append(whole.origin.rpartition("; ")[2])
+    return f"; extrapolated: {'; '.join(notes)}" if notes else ""
 
 
 def describe_sources(hardware: Hardware) -> str:
     """How many figures were read, derived or assumed, and which of those that cost something are assumed."""
     marks = Counter(note.mark for note in hardware.sources.values())
-    text = ", ".join(f"{marks[mark]} {mark}" for mark in ("read", "derived", "assumed") if marks[mark])
+    text = ", ".join(f"{marks[mark]} {mark}" for mark in ("read", "derived", "extrapolated", "assumed") if marks[mark])
     assumed = [
         f"{path}{_except(hardware, path)}"
         for path, note in hardware.sources.items()

@@ -14,6 +14,9 @@ from cimsolve.errors import InputError
 CUT_NAMES = ("none", "columns", "both")
 """Those of `problem`, which is too heavy to import; a test compares them."""
 
+CONVERTER_NAMES = ("table", "isaac", "saberi", "sar", "survey")
+"""Those of `converters`; a test compares them."""
+
 DEFAULT_HARDWARE = "rram256"
 DEFAULT_MODEL = "bert-large"
 
@@ -31,7 +34,7 @@ class QuestionOptions:
     max_energy_pj: float | None
     cut: str
     settings: tuple[tuple[str, str], ...]
-    """Keys of the hardware spec that are changed, with their new values; --adcs among them."""
+    """Keys of the hardware spec that are changed, with their new values; --adcs and --converter among them."""
     out: str
     json: bool
     verbosity: int
@@ -92,6 +95,13 @@ def add_question(parser: argparse.ArgumentParser) -> None:
         "--adcs", type=whole(1), metavar="N", help="converters of one array, short for --set adc.per_array=N"
     )
     question.add_argument(
+        "--converter",
+        type=one_of(CONVERTER_NAMES),
+        metavar="NAME",
+        help="converter model that makes the table of times, energies and areas by resolution: isaac, saberi, sar or "
+        "survey; table: the spec's own (default); short for --set adc.model=NAME",
+    )
+    question.add_argument(
         "--set",
         action="append",
         type=setting,
@@ -112,16 +122,18 @@ def question_options(found: argparse.Namespace) -> dict[str, Any]:
         "max_latency_ns": found.max_latency,
         "max_energy_pj": found.max_energy,
         "cut": found.cut,
-        "settings": _settings(found.adcs, found.set),
+        "settings": _settings(found.adcs, found.converter, found.set),
         "out": found.out,
         "json": found.json,
         "verbosity": found.verbosity,
     }
 
 
-def _settings(adcs: int | None, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Changed keys, each once, --adcs among them. Raises InputError where one gets two values."""
+def _settings(adcs: int | None, converter: str | None, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Changed keys, each once, --adcs and --converter among them. Raises InputError where one gets two values."""
     found = {"adc.per_array": str(adcs)} if adcs is not None else {}
+    if converter is not None:
+        found["adc.model"] = converter
     for key, value in pairs:
         if found.get(key, value) != value:
             shown = one_line(f"{key} is set to {found[key]} and to {value}")
