@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("strategies",),
     ("solution", "records"),
     ("check", "simulate", "projection"),
-    ("run", "api"),
+    ("run", "sensitivity", "api"),
     ("report",),
     ("cli", "__main__"),
 )

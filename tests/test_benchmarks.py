@@ -143,6 +143,15 @@ def test_check(script, tmp_path):
     assert ["verdict", "passed"] in rows_of(report_of(out))
 
 
+def test_sensitivity(script, tmp_path):
+    out = tmp_path / "sensitivity.md"
+    arguments = ["--model", "minilm-l6", "--hw", "paper256", "--strategies", "sparsemap", "spread", "--out", str(out)]
+    assert script("bench_sensitivity").main(arguments) == 0
+    rows = [row for row in rows_of(report_of(out)) if row[0] == "as given"]
+    assert len(rows) == 5
+    assert rows[0][3] == "100 %" or float(rows[0][2]) > 0.99
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 

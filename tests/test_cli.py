@@ -179,7 +179,15 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["pareto", "--help"], ["check", "--help"], ["list", "-h"], ["project", "-h"]]
+    "argv",
+    [
+        ["--help"],
+        ["pareto", "--help"],
+        ["sensitivity", "--help"],
+        ["check", "--help"],
+        ["list", "-h"],
+        ["project", "-h"],
+    ],
 )
 def test_help_exits_0(cli: Cli, argv: list[str]) -> None:
     result = cli(*argv)

@@ -18,6 +18,7 @@ from cimsolve.errors import CheckError, CimsolveError, FailedError, InfeasibleEr
 if TYPE_CHECKING:
     from cimsolve.api import (
         check_solution,
+        compare_converters,
         load_hardware,
         load_model,
         make_problem,
@@ -50,6 +51,7 @@ __all__ = [
     "Solution",
     "__version__",
     "check_solution",
+    "compare_converters",
     "load_hardware",
     "load_model",
     "make_problem",

@@ -22,6 +22,7 @@ from cimsolve.library import resolve_model
 from cimsolve.model import Linear, Model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import make_solution
+from cimsolve.sensitivity import VariantAnswers, answer_variants
 from cimsolve.simulate import RealWeights, SimulationReport, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event, Search
@@ -188,6 +189,33 @@ def map_front(
     found = [solution_of_point(problem, point, runtime_s=seconds) for point in points]
     for answer in found:
         _demand_passed(check_read_solution(answer, problem), answer.header.strategy)
+    return found
+
+
+def compare_converters(
+    model: Model | Path | str,
+    hardware: Hardware | Path | str,
+    *,
+    strategies: Sequence[str] = tuple(STRATEGIES),
+    structure: Structures = "sqrt",
+    cut: Cut = "columns",
+    max_arrays: int | None = None,
+    tokens: int | None = None,
+    time_limit_s: float | None = None,
+    listen: Callable[[Event], None] | None = None,
+) -> list[VariantAnswers]:
+    """Every strategy on the chip as given, then with other converter models, wirings and sample-and-hold.
+
+    Each answer has passed the checker. Raises as `map_model` does, but a strategy without a mapping has no metrics.
+    """
+    for strategy in strategies:
+        _demand_known("strategy", strategy, STRATEGIES)
+    problem = make_problem(model, hardware, structure=structure, cut=cut, max_arrays=max_arrays, tokens=tokens)
+    found = list(answer_variants(problem, strategies, make_search(time_limit_s=time_limit_s, listen=listen)))
+    for each in found:
+        for name, answer in each.answers.items():
+            if answer.violations:
+                raise CheckError(f"{each.variant.name}, {name}: {answer.violations[0]}; please report this bug")
     return found
 
 

@@ -9,11 +9,14 @@ from cimsolve.check import CheckReport
 from cimsolve.report.front import FrontFound, RuleRow, stand
 from cimsolve.report.outcome import Outcome
 from cimsolve.report.question import Asked
+from cimsolve.report.sensitivity import Compared
+from cimsolve.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, rank, ratio
 from cimsolve.simulate import SimulationReport
 from cimsolve.solution import Header
 
 RUN_FORMAT = "cimsolve-run/1"
 FRONT_FORMAT = "cimsolve-front/1"
+SENSITIVITY_FORMAT = "cimsolve-sensitivity/1"
 CHECK_FORMAT = "cimsolve-check/1"
 
 
@@ -48,6 +51,18 @@ def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str,
         "rules": {row.strategy: _rule(row, found) for row in found.rules},
         "search_s": found.search_s,
         "stopped_by_time_limit": found.time_limit_s is not None,
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def describe_sensitivity(asked: Asked, compared: Compared, exit_code: int) -> dict[str, Any]:
+    """The question, and of each variant every strategy's figures, ratios, savings kept, and the rankings."""
+    return {
+        "format": SENSITIVITY_FORMAT,
+        "question": _question(asked),
+        "reference": compared.reference,
+        "variants": [_variant(each, compared) for each in compared.variants],
         "command": asked.command,
         "exit_code": exit_code,
     }
@@ -116,6 +131,36 @@ def _rule(row: RuleRow, found: FrontFound) -> dict[str, Any]:
         "but_for": standing.but_for,
         "excess": standing.excess,
         "is_point": standing.is_point,
+    }
+
+
+def _variant(answers: VariantAnswers, compared: Compared) -> dict[str, Any]:
+    compare: dict[str, Any] = {}
+    for metric in COMPARED_METRICS:
+        given, here = compared.variants[0].values(metric), answers.values(metric)
+        ratios = {name: ratio(here, name, compared.reference) for name in answers.answers}
+        as_given = {name: ratio(given, name, compared.reference) for name in answers.answers}
+        compare[metric] = {
+            "ratio": ratios,
+            "kept": {name: kept(as_given[name], ratios[name]) for name in ratios},
+            "ranking": rank(here),
+            "flips": flips(given, here),
+        }
+    return {
+        "name": answers.variant.name,
+        "changes": dict(answers.variant.settings),
+        "extrapolated_bits": answers.extrapolated(),
+        "compare": compare,
+        "strategies": {
+            name: {
+                "state": "solved" if answer.metrics else "infeasible",
+                "metrics": dict(answer.metrics),
+                "adc_bits": list(answer.adc_bits),
+                "violations": list(answer.violations),
+                "reason": answer.reason,
+            }
+            for name, answer in answers.answers.items()
+        },
     }
 
 

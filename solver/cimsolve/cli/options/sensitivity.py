@@ -1,0 +1,67 @@
+"""`cimsolve sensitivity`: how a comparison of strategies depends on the converters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
+from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
+from cimsolve.cli.options.solve import STRATEGY_NAMES
+from cimsolve.cli.values import names, one_of, seconds
+
+DEFAULT_REFERENCE = "sparsemap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityOptions(QuestionOptions):
+    """`cimsolve sensitivity`: how a comparison of strategies depends on the converters."""
+
+    strategies: tuple[str, ...]
+    reference: str
+    time_limit_s: float | None
+
+
+def parse(arguments: Sequence[str]) -> SensitivityOptions:
+    parser = Parser(
+        prog="cimsolve sensitivity",
+        usage="cimsolve sensitivity [options]",
+        description="Ask the question again with another converter model, other converter wiring, and with or without "
+        "sample-and-hold, one change at a time; compare strategies under each and show where their ranking flips. "
+        "Every answer is checked, none is written. Exit codes as of cimsolve.",
+    )
+    add_question(parser)
+    comparison = parser.add_argument_group("comparison")
+    comparison.add_argument(
+        "--strategy",
+        action="append",
+        type=names("strategy", STRATEGY_NAMES),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all)",
+    )
+    comparison.add_argument(
+        "--reference",
+        type=one_of(STRATEGY_NAMES),
+        metavar="NAME",
+        help=f"what ratios and savings are counted against (default: {DEFAULT_REFERENCE}, or the first strategy)",
+    )
+    comparison.add_argument(
+        "--time-limit",
+        type=seconds,
+        metavar="SECONDS",
+        help="brake of `optimal` under each change; without it results repeat",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
+    add_verbosity(output, "only the tables", "totals beside the figures in arrays")
+    found = parser.parse_known(arguments)
+    found.out = DEFAULT_OUT
+    strategies = flat(found.strategy) or STRATEGY_NAMES
+    reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
+    if len(strategies) < 2:
+        parser.error(f"--strategy: {strategies[0]} alone: expected two or more to compare")
+    if reference not in strategies:
+        parser.error(f"--reference: {reference}: expected one of those compared, {', '.join(strategies)}")
+    return SensitivityOptions(
+        **question_options(found), strategies=strategies, reference=reference, time_limit_s=found.time_limit
+    )
