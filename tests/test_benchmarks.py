@@ -152,6 +152,28 @@ def test_sensitivity(script, tmp_path):
     assert rows[0][3] == "100 %" or float(rows[0][2]) > 0.99
 
 
+def test_paper(script, tmp_path):
+    out = tmp_path / "paper.md"
+    arguments = ["--models", "bert-large", "--adcs", "8", "--ours", "--out", str(out)]
+    assert script("bench_paper").main(arguments) == 0
+    rows = {tuple(row[:3]): row for row in rows_of(report_of(out))}
+    assert rows["bert-large", "8", "densemap"][3:6] == ["216", "95.3", "100.0"]
+    # 2 * 12 squares of 1024 in each of 24 layers: 576 of 4608 and of 2304 arrays
+    assert rows["DenseMap, arrays below Linear", "87 %", "95.3 %"][3].endswith("87.5 %, squares apart")
+    assert rows["DenseMap, arrays below SparseMap", "over 73 %", "87.5 %"][3] == "75.0 %, squares apart"
+    # 12 * 1024^2 weights and 2 * 512 * 1024 MACs of attention a layer, against 9 * 65,536 weights
+    assert rows["bert-large", "sqrt", "21.33"][6] == f"{(12 * 2**20 + 2**20) / (9 * 2**16 + 2**20):.2f}"
+
+
+def test_a_layout_of_strided_diagonals_has_three_bits_and_is_full(script):
+    rebuilt = script("paper_counts").rebuild(8, 0.001, {"clock_ns": "0.001"})
+    metrics = rebuilt.headers["rebuilt"].metrics
+    assert (metrics["arrays"], metrics["occupancy"], metrics["adc_bits_max"]) == (16, 1.0, 3)
+    # 32 row groups * 8 phases * (read + 1 conversion of 3 ns); dense 8 * (read + 32 conversions of 8 ns)
+    assert rebuilt.stage_ns("rebuilt") == pytest.approx(32 * 8 * 3.001)
+    assert rebuilt.stage_ns("linear") == pytest.approx(8 * (0.001 + 32 * 8))
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 
