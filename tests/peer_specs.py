@@ -10,10 +10,13 @@ from typing import Any
 
 from builders import NOTHING, OPERATIONS, STILL, chip, linears, macro_chip, step
 
+from cimsolve.architectures import parse_model
 from cimsolve.converters import Place, make_table
-from cimsolve.problem import Problem
+from cimsolve.hardware import parse_hardware
+from cimsolve.problem import Problem, build_problem
 from cimsolve.run import solve_and_check
 from cimsolve.solution import Solution
+from cimsolve.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,12 @@ BERT_BASE: dict[str, Any] = {
     "num_hidden_layers": 12,
     "vocab_size": 30522,
 }
+
+
+def bert_base_on_tiers(side: int, transfer_ns: float = 10) -> Problem:
+    model = parse_model(BERT_BASE, "config.json", "bert-base", 32)
+    hardware = parse_hardware(placeholder_tiers(side, transfer_ns), "tiers")
+    return build_problem(hardware, model, {linear.name: Structure.dense() for linear in model.linears})
 
 
 def answer_of(problem: Problem, strategy: str) -> Solution:

@@ -174,6 +174,14 @@ def test_a_layout_of_strided_diagonals_has_three_bits_and_is_full(script):
     assert rebuilt.stage_ns("linear") == pytest.approx(8 * (0.001 + 32 * 8))
 
 
+def test_cross_checks(script, tmp_path):
+    out = tmp_path / "cross.md"
+    assert script("bench_cross_checks").main(["--repeats", "1", "--out", str(out)]) == 0
+    rows = rows_of(report_of(out))[2:]
+    assert len(rows) > 15
+    assert all(float(row[4]) == pytest.approx(1, abs=0.003) for row in rows if not row[5] and row[0])
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 

@@ -9,22 +9,18 @@ from __future__ import annotations
 import pytest
 from builders import ask
 from peer_specs import (
-    BERT_BASE,
     STEP_OF_A_PS,
     ZIGZAG,
     answer_of,
+    bert_base_on_tiers,
     cores_in_parallel,
     measured_core,
     one_matrix,
-    placeholder_tiers,
     zigzag_chip,
 )
 
-from cimsolve.architectures import parse_model
-from cimsolve.hardware import load_hardware, parse_hardware, with_settings
-from cimsolve.problem import Problem, build_problem
+from cimsolve.hardware import load_hardware, with_settings
 from cimsolve.solution import Solution
-from cimsolve.structure import Structure
 
 OPERATIONS_OF_A_CORE = 2 * 256 * 256
 """A multiplication and an addition a weight."""
@@ -175,12 +171,6 @@ def test_the_shipped_core_area_is_that_of_hermes_at_the_chips_speed() -> None:
 
 
 # IBM's 3D-CiM-LLM-Inference-Simulator, BERT-base
-
-
-def bert_base_on_tiers(side: int, transfer_ns: float = 10) -> Problem:
-    model = parse_model(BERT_BASE, "config.json", "bert-base", 32)
-    hardware = parse_hardware(placeholder_tiers(side, transfer_ns), "tiers")
-    return build_problem(hardware, model, {linear.name: Structure.dense() for linear in model.linears})
 
 
 @pytest.mark.parametrize(
