@@ -55,7 +55,7 @@ def figure_table(found: Sequence[VariantAnswers], metric: str, size: float, unit
         for name in others:
             now = ratio(here, name, REFERENCE)
             left = kept(ratio(given, name, REFERENCE), now)
-            row += [f"{now:.3f}" if now is not None else "", "" if left is None else f"{100 * left:.0f} %"]
+            row += [f"{now:.3f}" if now is not None else "", "" if left is None else f"{round(100 * left)} %"]
         row.append("; ".join(f"{a} and {b}" for a, b in flips(given, here)))
         rows.append(row)
     return markdown_table(header, rows)

@@ -213,6 +213,15 @@ def test_choices_that_are_none(settings: dict[str, str], text: str) -> None:
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["sar", "survey"])
+def test_more_bits_than_a_figure_can_hold_are_one_line(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        with_model(name, adc__bits_max="32")
+    assert f"adc.bits_max = 32: adc.model {name} makes no usable table up to so many bits; lower it" in str(
+        caught.value
+    )
+
+
 def test_the_own_table_does_not_come_back() -> None:
     with pytest.raises(InputError, match="the table of paper256 was made by sar; load its spec"):
         with_settings(with_model("sar"), {"adc.model": "table"})

@@ -194,6 +194,13 @@ def test_json_holds_what_the_checker_recomputed(cli: Cli) -> None:
     assert compare["ranking"] == [[name] for name in sorted(values, key=lambda name: values[name])]
 
 
+def test_the_question_names_made_tables(cli: Cli) -> None:
+    found = json.loads(cli(*RUN, "--converter", "survey", "--strategy", "linear,spread", "--json").out)
+    assert found["question"]["converters"]["table_from"] == "survey"
+    assert list(found["question"]["converters"]["extrapolated_bits"]) == ["1", "2", "3"]
+    assert "survey" not in [each["name"] for each in found["variants"]]
+
+
 def test_the_reference_follows_the_strategies(cli: Cli) -> None:
     found = json.loads(cli(*RUN, "--strategy", "spread,linear", "--json").out)
     assert found["reference"] == "spread"

@@ -276,11 +276,18 @@ def parse_hardware(data: object, origin: str) -> Hardware:
     """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected."""
     try:
         hardware = Hardware.model_validate(data)
-        if hardware.adc.model in (None, OWN_TABLE):
-            return hardware
-        return Hardware.model_validate(_with_made_table(hardware, hardware.adc.model))
     except ValidationError as error:
         raise InputError(first_problem(error, origin, Hardware)) from None
+    model = hardware.adc.model
+    if model in (None, OWN_TABLE):
+        return hardware
+    try:
+        return Hardware.model_validate(_with_made_table(hardware, model))
+    except ValidationError:
+        raise InputError(
+            f"{origin}: adc.bits_max = {hardware.adc.bits_max}: adc.model {model} makes no usable table up to so many "
+            "bits; lower it"
+        ) from None
 
 
 def _make_table(hardware: Hardware, model: str) -> ConverterTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
+from cimsolve.converters import CONVERTER_MODELS, OWN_TABLE
 from cimsolve.hardware import Hardware
 from cimsolve.model import Model
 from cimsolve.projection import ProjectionRow
@@ -42,6 +43,10 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
     labelled(
         console,
         [(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware],
+    )
+    heading(console, "Converter models (--converter)")
+    labelled(
+        console, [(OWN_TABLE, "the spec's own"), *((name, each.origin) for name, each in CONVERTER_MODELS.items())]
     )
     heading(console, "Strategies (--strategy)")
     labelled(console, [(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])

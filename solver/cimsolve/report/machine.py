@@ -87,6 +87,10 @@ def _question(asked: Asked) -> dict[str, Any]:
     return {
         "hardware": problem.hardware.name,
         "changes": list(asked.changes),
+        "converters": {
+            "table_from": problem.hardware.adc.table_from,
+            "extrapolated_bits": problem.hardware.extrapolated_lines,
+        },
         "model": problem.model.name,
         "family": problem.model.family,
         "linears": len(problem.model.linears),

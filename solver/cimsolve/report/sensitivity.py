@@ -85,6 +85,11 @@ def values_of(asked: Asked, answers: VariantAnswers, metric: str) -> dict[str, f
     return {name: value * scale for name, value in answers.values(metric).items()}
 
 
+def percent(share: float) -> str:
+    """Whole percent, without a minus before nothing."""
+    return f"{round(100 * share)}%"
+
+
 def groups_text(values: dict[str, float]) -> str:
     """The ranking in one line: commas between, equals signs where values are equal."""
     return ", ".join(" = ".join(group) for group in rank(values))
@@ -105,7 +110,7 @@ def _ratios_table(asked: Asked, compared: Compared, metric: str) -> Table:
         for name in others:
             here = ratio(row, name, compared.reference)
             left = kept(ratio(given, name, compared.reference), here)
-            line += ["-" if here is None else ratio_text(here), "" if left is None else f"{100 * left:.0f}%"]
+            line += ["-" if here is None else ratio_text(here), "" if left is None else percent(left)]
         cells.append(line)
     return table(columns, cells, tight=True)
 
