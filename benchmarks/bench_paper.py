@@ -307,8 +307,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 ENERGY = """\
 Gain of `densemap` over `linear`, {model}, 8 ADCs: the structure as shipped, squares of 1024, and the rebuilt layout
-on 16 squares. `survey` is what the paper used (the Accelergy plug-in), and `paper256` has its energies; it refuses
-under 4 bits, so 3 bits cost what 4 do."""
+on 16 squares. The paper's converter figures are those of the Accelergy ADC plug-in; `survey` is its successor,
+hwcomponents-adc, and `paper256` has its energies. It refuses under 4 bits, so 3 bits cost here what 4 do."""
 
 COUNTS = """\
 How many times fewer, by what is counted. `sqrt` is the shipped structure: factors of 1024 x 4096 linears have 32
