@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from ortools.sat.python import cp_model
 
 from cimsolve.packing.arrays import ArrayPacking
+
+Instance = tuple[list[int], list[int], list[int], int, int]  # heights, widths, counts, rows, cols
 
 
 def painted(heights: Sequence[int], widths: Sequence[int], rows: int, cols: int, packed: ArrayPacking) -> np.ndarray:
@@ -23,3 +26,27 @@ def painted(heights: Sequence[int], widths: Sequence[int], rows: int, cols: int,
         total += times * pattern.counts(len(heights))
     assert packed.arrays == packed.multiplicity.sum()
     return total
+
+
+def fits_into(instance: Instance, arrays: int) -> bool:
+    """Exact search for a free placement on `arrays` arrays, laid side by side."""
+    heights, widths, counts, rows, cols = instance
+    model = cp_model.CpModel()
+    across, down = [], []
+    for h, w, n in zip(heights, widths, counts, strict=True):
+        inside = cp_model.Domain.from_intervals([[a * cols, (a + 1) * cols - w] for a in range(arrays)])
+        previous = None
+        for _ in range(n):
+            x = model.new_int_var_from_domain(inside, "")
+            across.append(model.new_fixed_size_interval_var(x, w, ""))
+            down.append(model.new_fixed_size_interval_var(model.new_int_var(0, rows - h, ""), h, ""))
+            if previous is not None:
+                model.add(previous <= x)  # equal blocks in one order
+            previous = x
+    model.add_no_overlap_2d(across, down)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    status = solver.solve(model)
+    assert status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE)
+    return status != cp_model.INFEASIBLE

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import STILL, Row, answer, ask, chip, linears, macro_chip, pieces_of, step
+from packings import fits_into
 
+from cimsolve.api import make_problem
 from cimsolve.bounds import find_bounds, most_arrays, relative_gap
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.bounds.time import (
@@ -555,6 +557,45 @@ def test_arrays_with_free_row_splits_are_bounded_below_exhaustion(seed: int) -> 
     assert lower <= -(-fewest // cols)
     used = int(measure(problem, STRATEGIES["optimal"](problem, Search()).mapping)["arrays"])
     assert lower <= used
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_uncut_arrays_with_free_splits_are_bounded_below_exhaustion(seed: int) -> None:
+    """Blocks wider or higher than an array, in every way of cutting them into the fewest pieces, placed freely."""
+    draw = Random(seed)
+    while True:
+        rows, cols = draw.randint(2, 5), draw.randint(2, 5)
+        hardware = chip(
+            array__rows=rows,
+            array__cols=cols,
+            array__rows_active_max=draw.choice([None, rows - 1]),
+            adc__per_array=1,
+            adc__bits_max=4,
+        )
+        sizes = [(draw.randint(1, 7), draw.randint(1, 7)) for _ in range(draw.randint(1, 3))]
+        problem = ask(linears(*(step(f"s{i}", size) for i, size in enumerate(sizes))), "dense", hardware, "none")
+        pieces = [-(-r // problem.rows_limit) * -(-c // cols) for r, c in sizes]
+        if max(pieces) > 1 and sum(pieces) <= 7:
+            break
+    lower, _ = least_arrays(problem, 10**9)
+    ways = [list(product(_splits(r, problem.rows_limit), _splits(c, cols))) for r, c in sizes]
+    for way in product(*ways):
+        tiles = [tile for high, wide in way for tile in product(high, wide)]
+        heights, widths = [tile[0] for tile in tiles], [tile[1] for tile in tiles]
+        # Fewer arrays than the bound must not do, however the blocks are cut.
+        assert lower <= 1 or not fits_into((heights, widths, [1] * len(tiles), rows, cols), lower - 1)
+
+
+def test_models_whose_blocks_must_be_cut_need_what_the_solver_finds() -> None:
+    """MiniLM on `sram256`: a row of a 24-wide block is alone in its 32 columns, two of 16 share one, one of 96 takes
+    three: 480 * 16 + (480 * 24 + 96 * 96) / 2 + 288 * 16 = 22656 rows, 88.5 arrays of 256. SmolLM2 on
+    `rram128-isaac`: the product of weights of heights and of widths."""
+    minilm, smollm = (
+        make_problem("minilm-l6", "sram256", cut="none"),
+        make_problem("smollm2-135m", "rram128-isaac", cut="none"),
+    )
+    assert least_arrays(minilm, 10**9) == (89, "rows")
+    assert least_arrays(smollm, 10**9) == (3564, "dff")
 
 
 def _splits(height: int, limit: int) -> Iterator[tuple[int, ...]]:

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ortools.sat.python import cp_model
-from packings import painted
+from packings import Instance, fits_into, painted
 
 from cimsolve import packing
 from cimsolve.errors import InfeasibleError, InputError
@@ -35,8 +34,6 @@ from cimsolve.packing import (
 from cimsolve.packing.covering import trim
 from cimsolve.packing.cutting_stock import first_fit_decreasing, martello_toth
 from cimsolve.packing.knapsack import knapsack, multiples
-
-Instance = tuple[list[int], list[int], list[int], int, int]  # heights, widths, counts, rows, cols
 
 relaxed = settings(max_examples=60, deadline=None, derandomize=True)
 few = settings(max_examples=25, deadline=None, derandomize=True)
@@ -102,30 +99,6 @@ def assert_packed(instance: Instance, packed: ArrayPacking) -> None:
     assert total.tolist() == list(counts)
     assert packed.lower <= packed.arrays
     assert packed.lower_name in {"area", "columns", "rows", "dff"}
-
-
-def fits_into(instance: Instance, arrays: int) -> bool:
-    """Exact search for a free placement on `arrays` arrays, laid side by side."""
-    heights, widths, counts, rows, cols = instance
-    model = cp_model.CpModel()
-    across, down = [], []
-    for h, w, n in zip(heights, widths, counts, strict=True):
-        inside = cp_model.Domain.from_intervals([[a * cols, (a + 1) * cols - w] for a in range(arrays)])
-        previous = None
-        for _ in range(n):
-            x = model.new_int_var_from_domain(inside, "")
-            across.append(model.new_fixed_size_interval_var(x, w, ""))
-            down.append(model.new_fixed_size_interval_var(model.new_int_var(0, rows - h, ""), h, ""))
-            if previous is not None:
-                model.add(previous <= x)  # equal blocks in one order
-            previous = x
-    model.add_no_overlap_2d(across, down)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    status = solver.solve(model)
-    assert status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.INFEASIBLE)
-    return status != cp_model.INFEASIBLE
 
 
 # ---------------------------------------------------------------------- one dimension

@@ -39,14 +39,18 @@ def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
     if area[0] >= target or problem.cut == "both":
         return area
     if (types.rows % types.parts).any() or (types.rows // types.parts < problem.rows_limit)[types.parts > 1].any():
-        columns = _columns_with_free_splits(problem, types)
+        each_column = _Sides(types.rows, types.parts, types.cols * types.count)
+        columns = -(-_bins_with_free_splits(each_column, rows, problem.rows_limit) // cols)
     else:
         # Blocks that are whole multiples of the limit leave no choice: every part has the limit's height.
-        types = BlockTypes(types.rows // types.parts, types.cols, types.count * types.parts, types.parts)
+        types = BlockTypes(types.rows // types.parts, types.cols, types.count * types.parts, np.ones_like(types.parts))
         columns = lower_bound_columns(types.rows, types.cols, types.count, rows, cols)
     best = max(area, (columns, "columns"), key=lambda bound: bound[0])
-    across = -(-types.cols // cols)
-    if problem.cut == "columns" or best[0] >= target or (types.rows > problem.rows_limit).any():
+    if problem.cut == "columns" or best[0] >= target:
+        return best
+    across = ceil_div(types.cols, cols)
+    best = max(best, _uncut_with_free_splits(problem, types), key=lambda bound: bound[0])
+    if best[0] >= target or (types.rows > problem.rows_limit).any():
         return best
     if (types.cols % across).any() or (types.cols // across < cols)[across > 1].any():
         return best
@@ -54,21 +58,54 @@ def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
     return max(best, uncut, key=lambda bound: bound[0])
 
 
-def _columns_with_free_splits(problem: Problem, types: BlockTypes) -> int:
-    """Column bound where some blocks must be cut along the rows, into the fewest pieces of any sizes.
+def _uncut_with_free_splits(problem: Problem, types: BlockTypes) -> tuple[int, str]:
+    """Bounds where no column is cut but some blocks must be cut, into the fewest pieces of any sizes; with a name.
 
-    A dual-feasible function u bounds whatever the split is: a column of such a block weighs at least the least
-    sum of u over all its splits. u comes from the dual of the packing with even splits.
+    `rows`: however its rows are cut, every row of a block is an item of its width. `dff`: blocks resized to u(height)
+    x v(width) still fit into arrays resized likewise, for dual-feasible u and v (Fekete & Schepers 2001), so each
+    block counts v of its width, in the lightest split, as many columns of its height.
     """
-    whole = types.parts == 1
-    even = types.rows // types.parts
-    heights, index = np.unique(np.where(whole, types.rows, even), return_inverse=True)
-    counts = np.zeros(len(heights), dtype=np.int64)
-    np.add.at(counts, index, types.cols * types.count * types.parts)
-    functions = [solve_cutting_stock(heights, counts, problem.rows).weight_of_size]
-    thresholds = {int(t) for t in (*heights, *(problem.rows - heights))}
-    functions += [_threshold(problem.rows, t) for t in thresholds if 0 < 2 * t <= problem.rows]
-    return max(_columns_by_weight(problem, types, u) for u in functions)
+    rows, cols = problem.rows, problem.weights_per_row
+    across = _Sides(types.cols, ceil_div(types.cols, cols), types.rows * types.count)
+    best = -(-_bins_with_free_splits(across, cols, cols) // rows), "rows"
+    for v in _dual_feasible(across, cols, cols):
+        resized = _Sides(types.rows, types.parts, types.count * _lightest(across, cols, v))
+        if resized.count.any():
+            bins = _bins_with_free_splits(resized, rows, problem.rows_limit)
+            best = max(best, (-(-bins // int(v[-1])), "dff"), key=lambda bound: bound[0])
+    return best
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Sides of blocks along one axis, the fewest parts that each must be cut into, and how many there are."""
+
+    size: Ints
+    parts: Ints
+    count: Ints
+
+
+def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
+    """Bins that the sides need, some of them cut into the fewest parts of at most `limit`, of any sizes."""
+    found = 0
+    for u in _dual_feasible(sides, capacity, limit):
+        total = sum(
+            int(weight) * int(count) for weight, count in zip(_lightest(sides, limit, u), sides.count, strict=True)
+        )
+        found = max(found, -(-total // int(u[-1])))
+    return found
+
+
+def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
+    """Superadditive functions of a size, (capacity + 1,), that may prove much: the dual of the packing with even
+    splits, and those that round at a threshold."""
+    sizes, index = np.unique(sides.size // sides.parts, return_inverse=True)
+    counts = np.zeros(len(sizes), dtype=np.int64)
+    np.add.at(counts, index.reshape(-1), sides.count * sides.parts)
+    rests = sides.size - (sides.parts - 1) * limit
+    thresholds = {int(t) for t in (*sizes, *(capacity - sizes), *rests, *(capacity - rests))}
+    rounded = [_threshold(capacity, t) for t in sorted(thresholds) if 0 < 2 * t <= capacity]
+    return [solve_cutting_stock(sizes, counts, capacity).weight_of_size, *rounded]
 
 
 def _threshold(capacity: int, least: int) -> Ints:
@@ -80,12 +117,10 @@ def _threshold(capacity: int, least: int) -> Ints:
     return u
 
 
-def _columns_by_weight(problem: Problem, types: BlockTypes, u: Ints) -> int:
-    """Arrays that the weights `u` of all block columns need, each block split in the lightest way."""
-    weight = [
-        int(u[height]) if parts == 1 else split_weight(u, int(height), problem.rows_limit)
-        for height, parts in zip(types.rows, types.parts, strict=True)
+def _lightest(sides: _Sides, limit: int, u: Ints) -> Ints:
+    """What each side weighs by `u` at least, whatever its split; shape (sides,)."""
+    weights = [
+        int(u[size]) if parts == 1 else split_weight(u, int(size), limit)
+        for size, parts in zip(sides.size, sides.parts, strict=True)
     ]
-    total = sum(w * int(cols) * int(count) for w, cols, count in zip(weight, types.cols, types.count, strict=True))
-    bins = -(-total // int(u[-1]))
-    return -(-bins // problem.weights_per_row)
+    return np.array(weights, dtype=np.int64)
