@@ -243,7 +243,8 @@ def _share_out(
     order = np.argsort(-able, kind="stable")
     order = order[able[order] > 0]
     runs: list[Run] = []
-    for number, time, left in zip(order.tolist(), time_left[order].tolist(), room.left[order].tolist(), strict=True):
+    for number in order.tolist():
+        time, left = int(time_left[number]), room.left[number].tolist()
         while rests:
             remaining, which = rests[-1]
             run = min(remaining, max(left), bisect_right(table, time) - 1)

@@ -93,20 +93,26 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
     """
     run, part, shelf, col = _best_fit(array, width, shelves, mine)
     split = run[1:][run[1:] == run[:-1]]
+    whole: list[tuple[Ints, Ints, Ints, Ints]] = []
+    repacked = np.zeros(int(array.max()) + 1, dtype=bool)
+    order = np.argsort(array, kind="stable")
+    by_array, shelf_array = array[order], shelves.array[mine]
     for number in np.unique(array[split]).tolist():
-        members = np.flatnonzero(array == number)
-        here = mine[shelves.array[mine] == number]
+        low, high = np.searchsorted(by_array, (number, number + 1))
+        members = order[low:high]
+        low, high = np.searchsorted(shelf_array, (number, number + 1))
+        here = mine[low:high]
         choice = _pack_exactly(tuple(width[members].tolist()), tuple(shelves.width[here].tolist()))
         if choice is None:
             continue
-        own = array[run] != number
-        order = np.argsort(choice, kind="stable")
-        chosen = np.array(choice, dtype=np.int64)[order]
-        offset = running_offsets(chosen, width[members][order])
-        run = np.concatenate([run[own], members[order]])
-        part = np.concatenate([part[own], width[members][order]])
-        shelf = np.concatenate([shelf[own], here[chosen]])
-        col = np.concatenate([col[own], shelves.col[here[chosen]] + offset])
+        repacked[number] = True
+        by_choice = np.argsort(choice, kind="stable")
+        chosen = np.array(choice, dtype=np.int64)[by_choice]
+        offset = running_offsets(chosen, width[members][by_choice])
+        whole.append((members[by_choice], width[members][by_choice], here[chosen], shelves.col[here[chosen]] + offset))
+    keep = ~repacked[array[run]]
+    whole.append((run[keep], part[keep], shelf[keep], col[keep]))
+    run, part, shelf, col = (np.concatenate(column) for column in zip(*whole, strict=True))
     by_run = np.argsort(run, kind="stable")
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
