@@ -12,7 +12,10 @@ computes something else, and that shows.
   subtracted, partial sums of row cuts added. Stacked pieces of one output element share one conversion.
 - An activation reads of z what had ended when it started, requantised and shuffled (`firing`, `reference`).
 
-Not modelled: gaps, two activations of one array at one time, what lies between linears, device noise.
+Not modelled: gaps, two activations of one array at one time, what lies between linears.
+
+That is `simulate`. Beside it stands `ArraySimulator`, which takes the mapping to be legal and runs batches of any
+inputs fast, with noise of cells and converters (`noise`); `study` says what each kind of noise takes of the signal.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
 from cimsolve.simulate.converters import Converters
 from cimsolve.simulate.firing import collect_firings
+from cimsolve.simulate.noise import Noise
 from cimsolve.simulate.operands import RealWeights, prepare_operands
 from cimsolve.simulate.reference import compute_reference
 from cimsolve.simulate.report import (
@@ -34,8 +38,20 @@ from cimsolve.simulate.report import (
     describe_first_mismatch,
 )
 from cimsolve.simulate.run import Progress, TokenPass
+from cimsolve.simulate.simulator import ArraySimulator
+from cimsolve.simulate.study import Study, study
 
-__all__ = ["Deviation", "RealWeights", "SimulationReport", "StageDeviation", "simulate"]
+__all__ = [
+    "ArraySimulator",
+    "Deviation",
+    "Noise",
+    "RealWeights",
+    "SimulationReport",
+    "StageDeviation",
+    "Study",
+    "simulate",
+    "study",
+]
 
 
 def simulate(

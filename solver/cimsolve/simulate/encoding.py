@@ -84,13 +84,21 @@ class Encoding:
         Signed integers are symmetric, |q| <= 2^(bits-1) - 1 (1 for one bit); unsigned ones go to 2^bits - 1.
         Raises InputError for weights that are not finite, and for negative ones in unsigned cells.
         """
+        whole, scales = self._quantise(weights, name, None)
+        return whole, float(scales.reshape(-1)[0])
+
+    def quantise_columns(self, weights: Floats, name: str) -> tuple[Ints, Floats]:
+        """The same for blocks (blocks, rows, cols), with a scale for each column, shape (blocks * cols,)."""
+        whole, scales = self._quantise(weights, name, 1)
+        return whole, scales.reshape(-1)
+
+    def _quantise(self, weights: Floats, name: str, axis: int | None) -> tuple[Ints, Floats]:
         if not np.isfinite(weights).all():
             raise InputError(f"weights of {name}: some are NaN or infinite")
         if self.signed == "none" and (weights < 0).any():
             raise InputError(f"weights of {name}: some are negative, and weight.signed = 'none' stores none such")
         top = (1 << self.bits) - 1 if self.signed == "none" else max(1, (1 << (self.bits - 1)) - 1)
-        scale = float(np.abs(weights).max(initial=0.0)) / top
-        if scale == 0.0:
-            return np.zeros(weights.shape, dtype=np.int64), 1.0
-        whole = np.rint(weights.astype(np.float64) / scale).astype(np.int64)
-        return np.clip(whole, self.low, self.high), scale
+        exact = weights.astype(np.float64)
+        scales = np.abs(exact).max(axis=axis, keepdims=True, initial=0.0) / top
+        scales[scales == 0] = 1.0
+        return np.clip(np.rint(exact / scales).astype(np.int64), self.low, self.high), scales

@@ -39,6 +39,8 @@ class Operands:
     """Where each factor's weights begin in `store`, -1 for the others; shape (factors,)."""
     scales: Mapping[int, float]
     """Factor -> scale of its integers, for weights that were given."""
+    column_scales: Mapping[int, Floats]
+    """Factor -> scale of each of its columns, shape (blocks * block_cols,), where columns have their own."""
     vector_lengths: Mapping[int, int]
     input_bits: int
     vectors: int
@@ -66,9 +68,16 @@ class Operands:
 
 
 def prepare_operands(
-    problem: Problem, layers: Sequence[int] | None, vectors: int, seed: int, given: RealWeights
+    problem: Problem,
+    layers: Sequence[int] | None,
+    vectors: int,
+    seed: int,
+    given: RealWeights,
+    scale_columns: bool = False,
 ) -> Operands:
-    """Raises InputError for layers the model lacks, weights that do not fit and sums that are not exact."""
+    """`scale_columns`: given weights are quantised column by column, each with its own scale.
+
+    Raises InputError for layers the model lacks, weights that do not fit and sums that are not exact."""
     workload = build_workload(problem.model, problem.structures)
     encoding = Encoding.of(problem.hardware)
     known = {factor.layer for factor in workload.factors}
@@ -86,13 +95,16 @@ def prepare_operands(
     store = np.empty(int(ends[-1]), dtype=encoding.weight_dtype)
     store_first = np.where(simulated, ends - sizes, -1)
     scales: dict[int, float] = {}
+    column_scales: dict[int, Floats] = {}
     real = _RealFactors(problem, given)
     for factor in workload.factors:
         if not simulated[factor.id]:
             continue
         shape = (factor.blocks, factor.block_rows, factor.block_cols)
         target = store[store_first[factor.id] : ends[factor.id]].reshape(shape)
-        if factor.linear in given:
+        if factor.linear in given and scale_columns:
+            target[...], column_scales[factor.id] = encoding.quantise_columns(real.of(factor), factor.linear)
+        elif factor.linear in given:
             target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
         else:
             random = np.random.default_rng([seed, _WEIGHTS, factor.id])
@@ -105,6 +117,7 @@ def prepare_operands(
         store=store,
         store_first=store_first,
         scales=scales,
+        column_scales=column_scales,
         vector_lengths=_vector_lengths(workload),
         input_bits=problem.hardware.input.bits,
         vectors=vectors,

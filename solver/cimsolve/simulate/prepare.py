@@ -1,0 +1,103 @@
+"""Programme the arrays once and take from them what each factor's windows read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.arrays import Ints
+from cimsolve.problem import Problem
+from cimsolve.simulate.crossbar import programme
+from cimsolve.simulate.firing import Firings
+from cimsolve.simulate.noise import Noise, converter_errors, disturb
+from cimsolve.simulate.operands import Operands
+from cimsolve.simulate.products import FLOAT32_BITS, Operand
+from cimsolve.simulate.windows import WindowGroup, collect_windows, occupied_cells
+
+Numbers = npt.NDArray[Any]
+Pairs = Literal["converted", "subtracted"]
+
+CHUNK_CELLS = 1 << 25
+"""Most cells of arrays that are programmed at once."""
+
+
+@dataclass(frozen=True)
+class PreparedGroup:
+    windows: WindowGroup
+    operand: Operand
+    distinct: bool
+    """No output element is named twice."""
+
+
+def prepare_groups(
+    problem: Problem,
+    operands: Operands,
+    firings: Firings,
+    noise: Noise,
+    seed: int,
+    pairs: Pairs,
+) -> dict[int, list[PreparedGroup]]:
+    """The prepared groups of every simulated factor."""
+    collected = collect_windows(problem, firings, noise.stuck_on > 0)
+    groups = [group for made, found in collected.items() if operands.simulated[made] for group in found]
+    per_weight = operands.encoding.columns
+    cells = [np.zeros((len(g), per_weight, g.array.shape[1], g.elements.shape[1]), np.float32) for g in groups]
+    errors = [tuple(np.zeros(each.shape[:3], np.float32) for _ in range(2)) for each in cells]
+    arrays = np.unique(np.concatenate([group.array.reshape(-1) for group in groups])) if groups else np.zeros(0, int)
+    step = max(1, CHUNK_CELLS // (problem.rows * problem.weights_per_row * per_weight))
+    largest = (1 << problem.hardware.cell.bits) - 1
+    for first in range(0, len(arrays), step):
+        chunk = arrays[first : first + step]
+        image = programme(problem, operands, firings.pieces, chunk)
+        occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
+        conductance = disturb(noise, seed, chunk, image.cells, occupied, largest)
+        faults = converter_errors(noise, seed, chunk, problem.hardware.adc.per_array)
+        for group, into, error in zip(groups, cells, errors, strict=True):
+            window, column = np.nonzero(np.isin(group.array, chunk))
+            slot = np.searchsorted(chunk, group.array[window, column])
+            row = group.row[window, column][:, None] + group.offset[window]
+            for place in range(per_weight):
+                physical = group.col[window, column] * per_weight + place
+                into[window, place, column] = conductance[slot[:, None], row, physical[:, None]]
+                if noise.of_converters:
+                    converter = _converter_of(problem, physical)
+                    for target, fault in zip(error, faults, strict=True):
+                        target[window, place, column] = fault[slot, converter]
+    found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
+    for group, made, error in zip(groups, cells, errors, strict=True):
+        operand = _operand(problem, operands, made, noise, pairs)
+        if noise.of_converters:
+            gain, offset = (each[:, : len(operand.factors)].reshape(len(each), -1, 1) for each in error)
+            operand = replace(operand, gain=gain, offset=offset)
+        outputs = group.output.reshape(-1)
+        found[group.factor].append(PreparedGroup(group, operand, len(np.unique(outputs)) == len(outputs)))
+    return found
+
+
+def _converter_of(problem: Problem, physical: Ints) -> Ints:
+    """The converter that reads a physical column; where any may, those are taken in turn."""
+    adc = problem.hardware.adc
+    if adc.wiring == "adjacent":
+        return physical // -(-problem.hardware.array.cols // adc.per_array)
+    return physical % adc.per_array
+
+
+def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise, pairs: Pairs) -> Operand:
+    """`cells` of shape (b, w, c, h) as they are multiplied."""
+    hardware = problem.hardware
+    factors = operands.encoding.column_factors()
+    if pairs == "subtracted":
+        slices = operands.encoding.slices
+        cells, factors = cells[:, :slices] - cells[:, slices:], factors[:slices]
+    flat = cells.reshape(len(cells), -1, cells.shape[3])
+    digit = (1 << hardware.input.dac_bits) - 1
+    high = int(np.ceil(np.maximum(flat, 0).sum(axis=2).max(initial=0))) * digit
+    low = int(np.ceil(np.maximum(-flat, 0).sum(axis=2).max(initial=0))) * digit
+    shifts = sum(1 << (phase * hardware.input.dac_bits) for phase in range(hardware.input_phases))
+    exact = not noise.of_cells
+    if exact and max(high, low) * shifts >= 1 << FLOAT32_BITS:
+        flat = flat.astype(np.float64)
+    return Operand(flat, factors, low, high, exact)
