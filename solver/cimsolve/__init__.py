@@ -22,22 +22,25 @@ if TYPE_CHECKING:
         load_hardware,
         load_model,
         make_problem,
+        make_simulator,
         map_front,
         map_model,
         read_solution,
         simulate_solution,
+        study_solution,
         write_solution,
     )
     from cimsolve.check import CheckReport
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
-    from cimsolve.simulate import SimulationReport
+    from cimsolve.simulate import ArraySimulator, Noise, SimulationReport, Study
     from cimsolve.solution import Solution
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArraySimulator",
     "CheckError",
     "CheckReport",
     "CimsolveError",
@@ -46,29 +49,36 @@ __all__ = [
     "InfeasibleError",
     "InputError",
     "Model",
+    "Noise",
     "Problem",
     "SimulationReport",
     "Solution",
+    "Study",
     "__version__",
     "check_solution",
     "compare_converters",
     "load_hardware",
     "load_model",
     "make_problem",
+    "make_simulator",
     "map_front",
     "map_model",
     "read_solution",
     "simulate_solution",
+    "study_solution",
     "write_solution",
 ]
 
 _MODULE_OF = {
+    "ArraySimulator": "simulate",
     "CheckReport": "check",
     "Hardware": "hardware",
     "Model": "model",
+    "Noise": "simulate",
     "Problem": "problem",
     "SimulationReport": "simulate",
     "Solution": "solution",
+    "Study": "simulate",
 }
 """Where a public class lives; all other lazy names are functions of `api`."""
 

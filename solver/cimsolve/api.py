@@ -23,7 +23,9 @@ from cimsolve.model import Linear, Model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import make_solution
 from cimsolve.sensitivity import VariantAnswers, answer_variants
-from cimsolve.simulate import RealWeights, SimulationReport, simulate
+from cimsolve.simulate import ArraySimulator, Noise, RealWeights, SimulationReport, Study, simulate, study
+from cimsolve.simulate.prepare import Pairs
+from cimsolve.simulate.simulator import Range
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event, Search
 from cimsolve.strategies.optimal.pareto import FrontPoint, find_front
@@ -310,6 +312,55 @@ def simulate_solution(
         seed=seed,
         weights=weights,
     )
+
+
+def study_solution(
+    answer: Solution | Path | str,
+    *,
+    layers: Sequence[int] | None = None,
+    vectors: int = 16,
+    seed: int = 0,
+    weights: RealWeights | None = None,
+    noise: Noise | None = None,
+    pairs: Pairs = "converted",
+    adc_bits_max: int | None = None,
+    adc_range: Range = "full",
+) -> Study:
+    """Signal to noise of each stage with `noise`, effect by effect; `simulate.study` says what the options mean.
+
+    Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
+    """
+    solved = _legal(answer)
+    return study(
+        rebuild_problem(solved),
+        solved.pieces,
+        solved.activations,
+        layers=layers,
+        vectors=vectors,
+        seed=seed,
+        weights=weights,
+        noise=noise,
+        pairs=pairs,
+        adc_bits_max=adc_bits_max,
+        adc_range=adc_range,
+    )
+
+
+def make_simulator(answer: Solution | Path | str, **options: Any) -> ArraySimulator:
+    """A solution's arrays, programmed, to run its linears on real inputs; `options` are those of `ArraySimulator`.
+
+    Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
+    """
+    solved = _legal(answer)
+    return ArraySimulator(rebuild_problem(solved), solved.pieces, solved.activations, **options)
+
+
+def _legal(answer: Solution | Path | str) -> Solution:
+    solved = answer if isinstance(answer, Solution) else read_solution(answer)
+    report = check_read_solution(solved)
+    if not report.passed:
+        raise CheckError(f"the solution breaks a rule: {report.violations[0]}; expected one that passes its check")
+    return solved
 
 
 def read_solution(path: Path | str) -> Solution:

@@ -9,6 +9,7 @@ COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
     "sensitivity": ("[options]", "whether a comparison holds on other converters, their wiring and timing"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
+    "simulate": ("FILE...", "run the arrays of solution files with noise, and show what it takes"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
 }

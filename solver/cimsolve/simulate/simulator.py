@@ -81,6 +81,7 @@ class ArraySimulator:
         weights: RealWeights | None = None,
         factors: Mapping[str, Monarch | tuple[Floats, Floats]] | None = None,
         layers: Sequence[int] | None = None,
+        operands: Operands | None = None,
         noise: Noise | None = None,
         seed: int = 0,
         pairs: Pairs = "converted",
@@ -97,6 +98,7 @@ class ArraySimulator:
 
         `weights` maps names of linears to the dense matrix (n_in, n_out), projected if stored as Monarch, or to
         its Monarch factors; `factors` to (R, L), which take its place. Linears without either get random weights.
+        `operands`, already quantised, stand for all three.
 
         `pairs`: the two columns of a differential pair are "converted" apart, as the schedule counts, or
         "subtracted" before one converter of as many bits and a sign. `adc_bits_max` lowers the resolution of all
@@ -122,7 +124,7 @@ class ArraySimulator:
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._rounds, self._clips, self._packs = rounds, clips, packs
         given = dict(weights or {}) | {name: _as_monarch(each) for name, each in (factors or {}).items()}
-        self.operands: Operands = prepare_operands(
+        self.operands = operands or prepare_operands(
             problem, layers, 1, seed, given, scale_columns=weight_scale == "column"
         )
         firings = collect_firings(problem, self.operands, pieces, activations)
@@ -134,7 +136,7 @@ class ArraySimulator:
         }
         self._shortcut = shortcut
         self._integers: dict[int, Floats | None] = {}
-        self._column_sums: dict[int, Ints] = {}
+        self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
@@ -247,12 +249,6 @@ class ArraySimulator:
             sums -= offset * of_block.repeat(made.block_cols, axis=1)
         return sums
 
-    def column_sums(self, factor: Factor) -> Ints:
-        """What an input of 1 everywhere makes of a factor's integer weights, (n_out,): known when they are written."""
-        if factor.id not in self._column_sums:
-            self._column_sums[factor.id] = self.operands.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1)
-        return self._column_sums[factor.id]
-
     def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, out: Float64s) -> None:
         """Add what a group gives to `out` (n_out, tokens)."""
         windows, tokens = group.windows, inputs.values.shape[1]
@@ -339,7 +335,7 @@ class ArraySimulator:
             raise InputError(f"linear {factor.linear!r}: its converters have no range yet; expected calibrate() first")
         quantised = quantise_inputs(inputs, self.problem.hardware.input.bits, self._input_scale)
         sums = self.integers(factor.id, quantised.values)
-        sums -= quantised.zero_point * self.column_sums(factor)
+        sums -= quantised.zero_point * self._column_sums[factor.id]
         sums *= quantised.scale * self.operands.column_scales.get(factor.id, self.operands.scales.get(factor.id, 1.0))
         return sums
 
@@ -350,6 +346,11 @@ class ArraySimulator:
         if not np.isfinite(inputs).all():
             raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
         return inputs
+
+
+def column_sums(operands: Operands, factor: Factor) -> Ints:
+    """What an input of 1 everywhere makes of a factor's integer weights, (n_out,): known when they are written."""
+    return np.asarray(operands.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))
 
 
 def _as_monarch(factors: Monarch | tuple[Floats, Floats]) -> Monarch:

@@ -1,12 +1,17 @@
 """How much signal each stage keeps, and what takes the rest: a model's arrays run once for each effect alone.
 
-Expected are the integer products of the reference; what differs from them is noise, whatever its cause. Effects are
-switched on alone, the converters then neither rounding nor clipping, and all together. Their contributions need not
-add: rounding hides small noise, clipping hides large one, and what an R factor gets wrong its L factor reads.
+Expected are the integer products of the reference; what differs from them is noise, whatever its cause. Random
+inputs are unsigned integers u that stand for u - 2^(bits - 1), as real ones do about their zero point: the mean
+that this takes off every output would otherwise pass for signal.
+
+Effects are switched on alone, the converters then neither rounding nor clipping, and all together. Their
+contributions need not add: rounding hides small noise, clipping hides large one, and what an R factor gets wrong
+its L factor reads.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +28,7 @@ from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.reference import Reference, compute_reference, shuffled
 from cimsolve.simulate.report import Deviation, StageDeviation, compare_stages
 from cimsolve.simulate.run import Progress
-from cimsolve.simulate.simulator import ArraySimulator, Range
+from cimsolve.simulate.simulator import ArraySimulator, Range, column_sums
 
 TOGETHER = "all together"
 ROUNDING, CLIPPING = "rounding", "clipping"
@@ -47,6 +52,10 @@ class Study:
 
     def overall(self, effect: str = TOGETHER) -> Deviation:
         return Deviation.total([stage.deviation for stage in self.stages[effect]])
+
+    def median_db(self, effect: str = TOGETHER) -> float:
+        """Of the stages' signal-to-noise ratios: pooled outputs would show those of the largest integers alone."""
+        return statistics.median(stage.deviation.snr_db for stage in self.stages[effect])
 
     def worst_stage(self, effect: str = TOGETHER) -> StageDeviation:
         """The stage with the least signal-to-noise ratio."""
@@ -77,6 +86,11 @@ def study(
     noise = Noise() if noise is None else noise
     operands = prepare_operands(problem, layers, vectors, seed, weights or {})
     reference = compute_reference(problem, operands)
+    expected = {
+        factor: output - (0 if made.kind == "L" else _zero_point(operands) * column_sums(operands, made))
+        for factor, output in reference.outputs.items()
+        for made in [operands.workload.factors[factor]]
+    }
     stages: dict[str, tuple[StageDeviation, ...]] = {}
     lossless = False
     runs = list(_runs(noise))
@@ -85,8 +99,7 @@ def study(
             problem,
             pieces,
             activations,
-            weights=weights,
-            layers=operands.layers,
+            operands=operands,
             noise=alone,
             seed=seed,
             pairs=pairs,
@@ -100,7 +113,7 @@ def study(
             outputs |= _run_linear(simulator, operands, reference, linear)
             if progress is not None:
                 progress(number * len(simulator.linears) + done, len(runs) * len(simulator.linears))
-        stages[name] = compare_stages(operands, reference.outputs, outputs)
+        stages[name] = compare_stages(operands, expected, outputs)
         lossless = not simulator.lossy if name == TOGETHER else lossless
     return Study(
         stages=stages,
@@ -134,9 +147,12 @@ def _run_linear(simulator: ArraySimulator, operands: Operands, reference: Refere
         if simulator.calibrates:
             simulator.calibrate_factor(factor.id, values)
         sums = simulator.integers(factor.id, values)
-        if factor.kind == "L" and requantiser is not None:
-            sums = sums - requantiser.zero_point * simulator.column_sums(factor)
-        outputs[factor.id] = np.rint(sums).astype(np.int64)
+        zero_point = _zero_point(operands) * column_sums(operands, factor)
+        outputs[factor.id] = np.rint(sums).astype(np.int64) - zero_point
         if factor.kind == "R" and requantiser is not None:
             values = shuffled(simulator.problem.structures[linear], requantiser.apply(sums))
     return outputs
+
+
+def _zero_point(operands: Operands) -> int:
+    return 1 << (operands.input_bits - 1)
