@@ -98,12 +98,21 @@ class Conversion:
         return self.steps if self.rounds else np.ones_like(self.steps)
 
     def apply(
-        self, sums: npt.NDArray[Any], gain: npt.NDArray[Any] | None = None, offset: npt.NDArray[Any] | None = None
+        self,
+        sums: npt.NDArray[Any],
+        gain: npt.NDArray[Any] | None = None,
+        offset: npt.NDArray[Any] | None = None,
+        whole: bool = False,
     ) -> None:
         """Turn `sums`, (windows, q * c, tokens), into multiples of `values`, in place.
 
-        `gain`, and `offset` in codes, have shape (windows, q * c, 1).
+        `gain`, and `offset` in codes, have shape (windows, q * c, 1). With `whole`, sums are known to be codes
+        already, but for clipping.
         """
+        if whole:
+            if self.clips:
+                np.clip(sums, self.low, self.high, out=sums)
+            return
         if gain is not None:
             sums *= gain
         by_column = sums.reshape(len(sums), len(self.steps), -1)

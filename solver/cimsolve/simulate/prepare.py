@@ -30,6 +30,9 @@ class PreparedGroup:
     operand: Operand
     distinct: bool
     """No output element is named twice."""
+    elements_in_a_row: bool
+    """In every window the input elements count up by one; then they need not be gathered."""
+    outputs_in_a_row: bool
 
 
 def prepare_groups(
@@ -73,7 +76,15 @@ def prepare_groups(
             gain, offset = (each[:, : len(operand.factors)].reshape(len(each), -1, 1) for each in error)
             operand = replace(operand, gain=gain, offset=offset)
         outputs = group.output.reshape(-1)
-        found[group.factor].append(PreparedGroup(group, operand, len(np.unique(outputs)) == len(outputs)))
+        found[group.factor].append(
+            PreparedGroup(
+                windows=group,
+                operand=operand,
+                distinct=len(np.unique(outputs)) == len(outputs),
+                elements_in_a_row=bool((np.diff(group.elements, axis=1) == 1).all()),
+                outputs_in_a_row=bool((np.diff(group.output, axis=1) == 1).all()),
+            )
+        )
     return found
 
 

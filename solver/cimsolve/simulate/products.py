@@ -70,12 +70,14 @@ class Packing:
 
 
 class Inputs:
-    """The phases of one batch of inputs, packed as asked for; unsigned integers of shape (elements, tokens)."""
+    """The phases of one batch of inputs, packed as asked for; unsigned integers of shape (tokens, elements)."""
 
     def __init__(self, values: Ints, phases: int, dac_bits: int) -> None:
         self.phases, self.dac_bits = phases, dac_bits
         bits = phases * dac_bits
-        self.values: Numbers = values.astype(np.uint8 if bits <= 8 else np.uint32 if bits <= 32 else np.int64)
+        small = values.astype(np.uint8 if bits <= 8 else np.uint32 if bits <= 32 else np.int64)
+        self.values: Numbers = np.ascontiguousarray(small.T)
+        """Shape (elements, tokens)."""
         mask = self.values.dtype.type((1 << dac_bits) - 1)
         self._digits = [(self.values >> (phase * dac_bits)) & mask for phase in range(phases)]
         self._made: dict[tuple[Packing, np.dtype[Any]], Numbers] = {}
@@ -124,6 +126,8 @@ class Operand:
 
     def part(self, some: slice) -> Operand:
         """The same of some of the windows."""
+        if len(self.cells) == 1:
+            return self
         gain = None if self.gain is None else self.gain[some]
         offset = None if self.offset is None else self.offset[some]
         return replace(self, cells=self.cells[some], gain=gain, offset=offset)
@@ -144,14 +148,15 @@ def multiply(
     conversion: Conversion,
     scratch: Scratch,
     *,
+    in_a_row: bool = False,
     packs: bool = True,
     read: ReadNoise | None = None,
     observe: Callable[[Numbers], None] | None = None,
 ) -> Numbers:
     """What the windows give, float64 of shape (b, c, tokens), in units of weight level times input level.
 
-    `elements` of shape (b, h) are what drives the rows. The result is a buffer of `scratch`: use it before the
-    next call.
+    `elements` of shape (b, h) are what drives the rows; `in_a_row` says that they count up in every window. The
+    result is a buffer of `scratch`: use it before the next call.
     """
     windows, columns, _ = operand.cells.shape
     tokens = inputs.values.shape[1]
@@ -160,14 +165,16 @@ def multiply(
     packing = Packing()
     if packs and tokens >= FEW_TOKENS and not disturbed and observe is None and operand.cells.dtype == np.float32:
         packing = Packing.of(operand.low + operand.high, inputs.phases)
-    sums = _products(operand, elements, inputs.packed(packing, operand.cells.dtype), scratch)
+    sums = _products(operand, elements, inputs.packed(packing, operand.cells.dtype), scratch, in_a_row)
     if packing.count > 1 and operand.low:
         # No digit is negative.
         for number, total in enumerate(sums):
             places = min(packing.count, inputs.phases - number * packing.count)
             total += operand.low * sum(2.0 ** (-packing.bits * place) for place in range(places))
-    gathered = scratch.take("gathered", (windows, columns, tokens), operand.cells.dtype)
+    gathered = sums[0] if inputs.phases == 1 else scratch.take("gathered", sums[0].shape, sums.dtype)
     digit = scratch.take("digit", gathered.shape, gathered.dtype)
+    # Rounding to steps of 1 leaves whole numbers as they are.
+    idle = not disturbed and bool((conversion.steps == 1).all())
     squares = None if read is None else inputs.squares(elements)
     for phase in range(inputs.phases):
         number, place = divmod(phase, packing.count)
@@ -186,7 +193,9 @@ def multiply(
             part += lot
         if observe is not None:
             observe(part)
-        conversion.apply(part, operand.gain, operand.offset)
+        conversion.apply(part, operand.gain, operand.offset, whole=idle)
+        if inputs.phases == 1:
+            break
         if phase == 0:
             gathered[...] = part
         else:
@@ -197,14 +206,18 @@ def multiply(
     )
 
 
-def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratch) -> Numbers:
+def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratch, in_a_row: bool) -> Numbers:
     """Sums of every phase or operand, shape (operands, b, q * c, tokens)."""
     windows, columns, rows = operand.cells.shape
     operands, _, tokens = packed.shape
     shape = (operands, windows, columns, tokens)
     sums = scratch.take("sums", shape, operand.cells.dtype)
     if tokens >= FEW_TOKENS:
-        np.matmul(operand.cells, packed[:, elements], out=sums)
+        if windows == 1 and in_a_row:
+            first = int(elements[0, 0])
+            np.matmul(operand.cells, packed[:, None, first : first + rows], out=sums)
+        else:
+            np.matmul(operand.cells, packed[:, elements], out=sums)
     else:
         beside = packed[:, elements].transpose(1, 2, 0, 3).reshape(windows, rows, operands * tokens)
         product = operand.cells @ beside
@@ -215,6 +228,8 @@ def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratc
 def _join(gathered: Numbers, factors: Numbers, conversion: Conversion, scratch: Scratch) -> Numbers:
     """Add the physical columns of each weight: (b, q, numbers) to float64 (b, numbers)."""
     result = scratch.take("result", (len(gathered), gathered.shape[2]), np.dtype(np.float64))
+    if len(factors) == 1:
+        return np.multiply(gathered[:, 0], np.float64(factors[0] * conversion.values[0]), out=result)
     result[...] = 0
     for place, factor in enumerate(factors.tolist()):
         # A power of two: exact in any float type; only the sum needs more bits.

@@ -25,7 +25,7 @@ from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import READ_STREAM, Noise
 from cimsolve.simulate.operands import Operands, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs, PreparedGroup, prepare_groups
-from cimsolve.simulate.products import SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply
+from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply
 from cimsolve.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.workload import Factor
 
@@ -238,7 +238,7 @@ class ArraySimulator:
         hardware = self.problem.hardware
         for first in range(0, tokens, TOKENS):
             some = slice(first, first + TOKENS)
-            inputs = Inputs(values[some].T, hardware.input_phases, hardware.input.dac_bits)
+            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
             for group in self._groups.get(factor, ()):
                 self._run(factor, group, inputs, out[:, some])
         sums = out.T
@@ -268,15 +268,19 @@ class ArraySimulator:
                 inputs,
                 conversion,
                 self._scratch,
+                in_a_row=group.elements_in_a_row,
                 packs=self._packs,
                 read=read,
                 observe=observe,
             )
-            if group.distinct:
+            if group.outputs_in_a_row and tokens >= FEW_TOKENS:
+                for output, values in zip(windows.output[some, 0].tolist(), read_out, strict=True):
+                    out[output : output + len(values)] += values
+            elif group.distinct:
                 out[windows.output[some].reshape(-1)] += read_out.reshape(-1, tokens)
             else:
-                for output, values in zip(windows.output[some], read_out, strict=True):
-                    out[output] += values
+                for outputs, values in zip(windows.output[some], read_out, strict=True):
+                    out[outputs] += values
 
     def _programmed(self, factor: Factor) -> Floats | None:
         """The factor's weights as its cells hold them, if conversion changes no sum that those can give."""
