@@ -17,17 +17,19 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_hardware, make_problem
+from cimsolve.api import load_hardware, load_model, make_problem, weights_beside
 from cimsolve.architectures import parse_model
 from cimsolve.hardware import Hardware, with_settings
 from cimsolve.problem import build_problem
 from cimsolve.run import solve
 from cimsolve.simulate import ArraySimulator
+from cimsolve.simulate.products import Packing
 from cimsolve.structure import Structure
 
 TILE_ROWS = 256
@@ -48,6 +50,9 @@ PEERS: dict[tuple[str, int, int], tuple[float, dict[str, float]]] = {
     ("whole", 256, 512): (1.7, {"CrossSim": 3.1, "aihwkit": 3.8}),
     ("whole", 1024, 512): (28, {"CrossSim": 34, "aihwkit": 38}),
 }
+
+ANSWERS = (("rram256", "spread"), ("rram256", "optimal"), ("paper256", "spread"))
+"""Chip and strategy of the whole model's answers."""
 
 Job = Callable[[], Any]
 
@@ -101,6 +106,30 @@ def plain_numpy(kind: str, weights: Any, inputs: Any) -> Job:
     return (lambda: values @ whole) if kind == "whole" else bit_serial
 
 
+def products_alone(kind: str, weights: Any, batch: int) -> Job:
+    """The matrix products that packing leaves, in blocks that suit the cache, and nothing else."""
+    parts = [np.maximum(weights, 0), np.maximum(-weights, 0)]
+    slices = [((part >> (CELL_BITS * s)) & 3).astype(np.float32) for part in parts for s in range(SLICES)]
+    if kind == "subtracted":
+        slices = [p - n for p, n in zip(slices[:SLICES], slices[SLICES:], strict=True)]
+    tiles = [
+        np.concatenate([part[first : first + TILE_ROWS].T for part in slices])
+        for first in range(0, len(weights), TILE_ROWS)
+    ]
+    span = max(int(np.maximum(t, 0).sum(axis=1).max() + np.maximum(-t, 0).sum(axis=1).max()) for t in tiles)
+    operands = -(-PHASES // Packing.of(span, PHASES).count)
+    driven = np.ones((len(tiles[0].T), batch), np.float32)
+    blocks = [np.ascontiguousarray(tile[first : first + 512]) for tile in tiles for first in range(0, len(tile), 512)]
+    out = np.empty((512, batch), np.float32)
+
+    def job() -> None:
+        for block in blocks:
+            for _ in range(operands):
+                np.matmul(block, driven, out=out[: len(block)])
+
+    return job
+
+
 def in_turns(jobs: dict[str, Job], repetitions: int) -> dict[str, float]:
     """The least CPU seconds of each job, run in turns after one run each to warm up."""
     least = dict.fromkeys(jobs, float("inf"))
@@ -115,7 +144,7 @@ def in_turns(jobs: dict[str, Job], repetitions: int) -> dict[str, float]:
 
 
 def measure(kind: str, size: int, batch: int, repetitions: int) -> dict[str, float]:
-    """Microseconds per product: `numpy`, `packed`, `plain`, `shortcut`."""
+    """Microseconds per product: `numpy`, `packed`, `plain`, `shortcut`, `products`."""
     random = np.random.default_rng([size, batch])
     top = 2 ** (BITS - 1) - 1
     weights = np.clip(np.rint(random.normal(size=(size, size)) * top / 4), -top, top).astype(np.int64)
@@ -131,15 +160,16 @@ def measure(kind: str, size: int, batch: int, repetitions: int) -> dict[str, flo
         if not built.lossy:
             assert (jobs[name]() == exact).all(), "the simulator and integers differ"
     if kind != "whole":
+        jobs["products"] = products_alone(kind, weights, batch)
         assert np.allclose(jobs["numpy"](), exact, rtol=1e-6, atol=64), "numpy and integers differ"
     return {name: 1e6 * seconds / batch for name, seconds in in_turns(jobs, repetitions).items()}
 
 
-def rows_of(repetitions: int) -> list[list[str]]:
+def rows_of(sizes: Sequence[int], batches: Sequence[int], repetitions: int) -> list[list[str]]:
     rows = []
     for kind in ("converted", "subtracted", "whole"):
-        for size in (256, 1024):
-            for batch in (512, 1):
+        for size in sizes:
+            for batch in batches:
                 log(f"{kind} {size}x{size}, batch {batch}")
                 turns = repetitions if batch > 1 else 20 * repetitions
                 found = measure(kind, size, batch, turns)
@@ -153,6 +183,7 @@ def rows_of(repetitions: int) -> list[list[str]]:
                         f"{found['packed']:.3g}",
                         f"{own:.2f}",
                         f"{found['numpy'] / found['plain']:.2f}" if "plain" in found else "",
+                        f"{found['numpy'] / found['products']:.2f}" if "products" in found and batch > 1 else "",
                         f"{found['numpy'] / found['shortcut']:.3g}" if "shortcut" in found else "",
                         *(f"{plain / peers[peer]:.2f}" if peer in peers else "" for peer in ("CrossSim", "aihwkit")),
                     ]
@@ -163,7 +194,7 @@ def rows_of(repetitions: int) -> list[list[str]]:
 def whole_model(tokens: int) -> list[list[str]]:
     """MiniLM's linears one after the other, in CPU seconds, every phase, slice and conversion; outputs compared."""
     rows = []
-    for hardware, strategy in (("rram256", "spread"), ("rram256", "optimal"), ("paper256", "spread")):
+    for hardware, strategy in ANSWERS:
         log(f"minilm-l6 on {hardware} by {strategy}")
         problem = make_problem("minilm-l6", hardware)
         answer = solve(problem, strategy)
@@ -196,12 +227,77 @@ def whole_model(tokens: int) -> list[list[str]]:
     return rows
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "lossless": {},
+    "lossless, a scale a column": {"weight_scale": "column"},
+    "8 bits": {"weight_scale": "column", "adc_bits_max": 8},
+    "6 bits": {"weight_scale": "column", "adc_bits_max": 6},
+    "8 bits, calibrated": {"weight_scale": "column", "adc_bits_max": 8, "adc_range": "calibrated"},
+    "6 bits, calibrated": {"weight_scale": "column", "adc_bits_max": 6, "adc_range": "calibrated"},
+    "6 bits, calibrated, pairs subtracted": {
+        "weight_scale": "column",
+        "adc_bits_max": 6,
+        "adc_range": "calibrated",
+        "pairs": "subtracted",
+    },
+}
+
+
+def real_weights(folder: str, tokens: int = 128) -> str:
+    """Signal to noise, in dB, of the dense linears of a folder's first layer against products of floats."""
+    model = load_model(folder)
+    weights = weights_beside(model, folder)
+    if weights is None:
+        return ""
+    problem = make_problem(model, "rram256", structure="dense")
+    answer = solve(problem, "spread")
+    names: list[str] = []
+    rows = []
+    for label, options in SETTINGS.items():
+        log(f"{model.name}: {label}")
+        built = ArraySimulator(problem, answer.pieces, answer.activations, weights=weights, layers=[0], **options)
+        found = []
+        for number, name in enumerate(built.linears):
+            inputs = np.random.default_rng(number).normal(size=(tokens, weights[name].shape[0]))
+            if built.calibrates:
+                built.calibrate(name, np.random.default_rng([number, 1]).normal(size=inputs.shape))
+            want = inputs @ weights[name]
+            noise = np.square(built.linear(name, inputs) - want).sum()
+            found.append(f"{10 * np.log10(np.square(want).sum() / noise):.1f}")
+        rows.append([label, *found])
+        names = [".".join(name.split(".")[-2:]) for name in built.linears]
+    return "\n\n".join(
+        (
+            f"## Real weights\n\n{model.name}'s first layer, dense on rram256 (256 rows, 2-bit cells, 8-bit weights "
+            f"and inputs): signal to noise in dB against products of floats, {tokens} normal input vectors, calibrated "
+            "on others. All but the first have a scale of the weights a column.",
+            markdown_table(["converters", *names], rows),
+        )
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser: argparse.ArgumentParser = make_parser(__doc__ or "", "simulate.md")
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="default: %(default)s")
     parser.add_argument("--tokens", type=int, default=512, metavar="N", help="default: %(default)s")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024], metavar="N", help="default: 256 1024")
+    parser.add_argument("--batches", type=int, nargs="+", default=[512, 1], metavar="N", help="default: 512 1")
+    parser.add_argument(
+        "--weights", default="weights/minilm", metavar="FOLDER", help="real weights, if there (default: %(default)s)"
+    )
     options = parser.parse_args(argv)
-    columns = ["product", "batch", "numpy, us", "cimsolve, us", "times", "unpacked", "shortcut", "CrossSim", "aihwkit"]
+    columns = [
+        "product",
+        "batch",
+        "numpy, us",
+        "cimsolve, us",
+        "times",
+        "unpacked",
+        "at most",
+        "shortcut",
+        "CrossSim",
+        "aihwkit",
+    ]
     write_report(
         options.out,
         "# The array simulator: speed",
@@ -209,9 +305,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "CPU time of one thread, float32, per product of one vector with the matrix; weights are normal, quantised to "
         "8 bits, in arrays of 256 rows. `times` is numpy's time over cimsolve's, as in the columns that follow: all "
         "of them but `shortcut` form every sum of every phase and slice and convert it. `unpacked` is one product a "
-        "phase. `shortcut` is the integer product that takes the place of lossless conversions, proved equal. For "
+        "phase. `at most` is what would be left if everything but packing's own matrix products took no time: their "
+        "arithmetic is the limit, as 24 bits of float32 hold the sums of 3 phases of 8 bits, or 2 of 9 to 12. "
+        "`shortcut` is the integer product that takes the place of lossless conversions, proved equal. For "
         "`whole`, numpy is the bare product of floats, without converters.",
-        markdown_table(columns, rows_of(options.repetitions)),
+        markdown_table(columns, rows_of(options.sizes, options.batches, options.repetitions)),
         "`CrossSim` (3.2.0) and `aihwkit` (1.2.0, TorchInference) are numpy's time over theirs as measured once on "
         "another machine, in one thread and float32 (microseconds at batch 512 unless said: "
         + "; ".join(
@@ -228,6 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ["chip, strategy", "arrays", "10^9 conversions", "programmed, s", "run, s", "exact outputs"],
             whole_model(options.tokens),
         ),
+        real_weights(options.weights) if Path(options.weights).is_dir() else "",
     )
     return 0
 

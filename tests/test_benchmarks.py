@@ -183,6 +183,19 @@ def test_cross_checks(script, tmp_path):
     assert all(float(row[4]) == pytest.approx(1, abs=0.003) for row in rows if not row[5] and row[0])
 
 
+def test_simulate(script, tmp_path, monkeypatch):
+    """The simulator's and numpy's outputs are compared inside."""
+    monkeypatch.setattr(script("bench_simulate"), "ANSWERS", (("rram256", "spread"),))
+    out = tmp_path / "simulate.md"
+    arguments = ["--sizes", "32", "--batches", "20", "1", "--repetitions", "1", "--tokens", "2", "--weights", "none"]
+    assert script("bench_simulate").main([*arguments, "--out", str(out)]) == 0
+    rows = rows_of(report_of(out))
+    assert [row[0] for row in rows[2:8]] == [
+        f"{kind} 32x32" for kind in ("converted", "subtracted", "whole") for _ in range(2)
+    ]
+    assert [row[5] for row in rows if row[0].startswith("rram256, ")] == ["all"]
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 

@@ -139,7 +139,7 @@ def test_full_digits_do_not_carry() -> None:
     hardware = small_hardware(rows=85, cols=8, weight__bits=2, weight__signed="none", cell__bits=2, input__bits=8)
     problem = small_problem([[(85, 2, "dense")]], hardware)
     simulator = build(problem, tiles(problem), weights={"s0.0": np.ones((85, 2))})
-    assert simulator._groups[0][0].operand.high == 255
+    assert simulator._groups[0][0].operand.high.tolist() == [255]
     values = np.full((40, 85), 255)
     assert (simulator.integers(0, values) == 85 * 3 * 255).all()
 
@@ -344,6 +344,23 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: s
     problem = small_problem(CHAIN)
     with pytest.raises(InputError, match=message):
         build(problem, tiles(problem), **options)
+
+
+def test_more_cells_than_memory_should_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_problem(CHAIN)
+    monkeypatch.setattr("cimsolve.simulate.prepare.CELLS_MAX", 24 * 12 * 4)  # 4-bit weights in pairs of two slices
+    build(problem, tiles(problem), layers=[1])
+    with pytest.raises(InputError, match="expected 1152 or fewer, fewer layers"):
+        build(problem, tiles(problem))
+
+
+def test_arrays_in_turn_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_problem(CHAIN)
+    tables = scheduled(problem, shelves(problem, tiles(problem, 5, 3)))
+    noise, x = Noise(programming=0.1, stuck_on=0.01, adc_gain=0.1), np.ones((2, 16))
+    whole = ArraySimulator(problem, *tables, noise=noise).linear("s0.0", x)
+    monkeypatch.setattr("cimsolve.simulate.prepare.CHUNK_CELLS", 1)
+    assert ArraySimulator(problem, *tables, noise=noise).linear("s0.0", x).tolist() == whole.tolist()
 
 
 def test_only_differential_pairs_can_be_subtracted() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cimsolve.arrays import Ints
+from cimsolve.errors import InputError
 from cimsolve.problem import Problem
 from cimsolve.simulate.crossbar import programme
 from cimsolve.simulate.firing import Firings
@@ -22,6 +23,9 @@ Pairs = Literal["converted", "subtracted"]
 
 CHUNK_CELLS = 1 << 25
 """Most cells of arrays that are programmed at once."""
+
+CELLS_MAX = 1 << 30
+"""Most cells that are kept, in four bytes each."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,19 @@ def prepare_groups(
     seed: int,
     pairs: Pairs,
 ) -> dict[int, list[PreparedGroup]]:
-    """The prepared groups of every simulated factor."""
+    """The prepared groups of every simulated factor. Raises InputError where they have too many cells to be kept."""
     collected = collect_windows(problem, firings, noise.stuck_on > 0)
     groups = [group for made, found in collected.items() if operands.simulated[made] for group in found]
     per_weight = operands.encoding.columns
+    wanted = sum(g.array.size * g.elements.shape[1] for g in groups) * per_weight
+    if wanted > CELLS_MAX:
+        raise InputError(
+            f"simulate: {wanted} cells of the layers asked for; expected {CELLS_MAX} or fewer, fewer layers"
+        )
     cells = [np.zeros((len(g), per_weight, g.array.shape[1], g.elements.shape[1]), np.float32) for g in groups]
-    errors = [tuple(np.zeros(each.shape[:3], np.float32) for _ in range(2)) for each in cells]
+    errors = [
+        tuple(np.zeros(each.shape[:3], np.float32) for _ in range(2 if noise.of_converters else 0)) for each in cells
+    ]
     arrays = np.unique(np.concatenate([group.array.reshape(-1) for group in groups])) if groups else np.zeros(0, int)
     step = max(1, CHUNK_CELLS // (problem.rows * problem.weights_per_row * per_weight))
     largest = (1 << problem.hardware.cell.bits) - 1
@@ -105,10 +116,10 @@ def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise,
         cells, factors = cells[:, :slices] - cells[:, slices:], factors[:slices]
     flat = cells.reshape(len(cells), -1, cells.shape[3])
     digit = (1 << hardware.input.dac_bits) - 1
-    high = int(np.ceil(np.maximum(flat, 0).sum(axis=2).max(initial=0))) * digit
-    low = int(np.ceil(np.maximum(-flat, 0).sum(axis=2).max(initial=0))) * digit
+    high = np.ceil(np.maximum(flat, 0).sum(axis=2).max(axis=1)).astype(np.int64) * digit
+    low = np.ceil(np.maximum(-flat, 0).sum(axis=2).max(axis=1)).astype(np.int64) * digit
     shifts = sum(1 << (phase * hardware.input.dac_bits) for phase in range(hardware.input_phases))
     exact = not noise.of_cells
-    if exact and max(high, low) * shifts >= 1 << FLOAT32_BITS:
+    if exact and max(high.max(), low.max()) * shifts >= 1 << FLOAT32_BITS:
         flat = flat.astype(np.float64)
     return Operand(flat, factors, low, high, exact)

@@ -27,8 +27,8 @@ Numbers = npt.NDArray[Any]
 FLOAT32_BITS = 24
 """Whole numbers up to 2^24 are exact in float32."""
 
-TOKENS = 128
-"""Most tokens of one product."""
+TOKENS = 256
+"""Most tokens of one product; twice as many where inputs have a single phase."""
 
 SUMS = 1 << 16
 """About as many sums of one phase are held at once; suits the cache."""
@@ -116,9 +116,9 @@ class Operand:
     """Conductances in cell levels, shape (b, q * c, h): q physical columns a weight, each for all c columns."""
     factors: Numbers
     """What each of the q columns counts in the shift-add: powers of two, with a sign."""
-    low: int
-    """No sum of one phase is below -`low`, or above `high`, if the cells are whole numbers."""
-    high: int
+    low: Ints
+    """No sum of one phase in a window is below -`low`, or above `high`, if the cells are whole; shape (b,)."""
+    high: Ints
     whole: bool
     gain: Numbers | None = None
     """Of each column's converter, shape (b, q * c, 1); None: 1 everywhere."""
@@ -130,7 +130,7 @@ class Operand:
             return self
         gain = None if self.gain is None else self.gain[some]
         offset = None if self.offset is None else self.offset[some]
-        return replace(self, cells=self.cells[some], gain=gain, offset=offset)
+        return replace(self, cells=self.cells[some], low=self.low[some], high=self.high[some], gain=gain, offset=offset)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def multiply(
     read: ReadNoise | None = None,
     observe: Callable[[Numbers], None] | None = None,
 ) -> Numbers:
-    """What the windows give, float64 of shape (b, c, tokens), in units of weight level times input level.
+    """What the windows give, floats of shape (b, c, tokens), in units of weight level times input level.
 
     `elements` of shape (b, h) are what drives the rows; `in_a_row` says that they count up in every window. The
     result is a buffer of `scratch`: use it before the next call.
@@ -164,13 +164,14 @@ def multiply(
     disturbed = not operand.whole or read is not None or operand.gain is not None or operand.offset is not None
     packing = Packing()
     if packs and tokens >= FEW_TOKENS and not disturbed and observe is None and operand.cells.dtype == np.float32:
-        packing = Packing.of(operand.low + operand.high, inputs.phases)
+        packing = Packing.of(int(operand.low.max() + operand.high.max()), inputs.phases)
     sums = _products(operand, elements, inputs.packed(packing, operand.cells.dtype), scratch, in_a_row)
-    if packing.count > 1 and operand.low:
+    least = int(operand.low.max())
+    if packing.count > 1 and least:
         # No digit is negative.
         for number, total in enumerate(sums):
             places = min(packing.count, inputs.phases - number * packing.count)
-            total += operand.low * sum(2.0 ** (-packing.bits * place) for place in range(places))
+            total += least * sum(2.0 ** (-packing.bits * place) for place in range(places))
     gathered = sums[0] if inputs.phases == 1 else scratch.take("gathered", sums[0].shape, sums.dtype)
     digit = scratch.take("digit", gathered.shape, gathered.dtype)
     # Rounding to steps of 1 leaves whole numbers as they are.
@@ -184,8 +185,8 @@ def multiply(
             part = np.floor(total, out=digit)
             total -= part
             total *= 2.0**packing.bits
-        if packing.count > 1 and operand.low:
-            part -= operand.low
+        if packing.count > 1 and least:
+            part -= least
         if read is not None and squares is not None:
             lot = read.random.standard_normal(part.shape, dtype=np.float32)
             lot *= np.sqrt(squares[phase])
@@ -226,10 +227,11 @@ def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratc
 
 
 def _join(gathered: Numbers, factors: Numbers, conversion: Conversion, scratch: Scratch) -> Numbers:
-    """Add the physical columns of each weight: (b, q, numbers) to float64 (b, numbers)."""
-    result = scratch.take("result", (len(gathered), gathered.shape[2]), np.dtype(np.float64))
+    """Add the physical columns of each weight: (b, q, numbers) to (b, numbers)."""
     if len(factors) == 1:
-        return np.multiply(gathered[:, 0], np.float64(factors[0] * conversion.values[0]), out=result)
+        value = float(factors[0] * conversion.values[0])
+        return gathered[:, 0] if value == 1 else np.multiply(gathered[:, 0], value, out=gathered[:, 0])
+    result = scratch.take("result", (len(gathered), gathered.shape[2]), np.dtype(np.float64))
     result[...] = 0
     for place, factor in enumerate(factors.tolist()):
         # A power of two: exact in any float type; only the sum needs more bits.

@@ -236,8 +236,9 @@ class ArraySimulator:
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
         hardware = self.problem.hardware
-        for first in range(0, tokens, TOKENS):
-            some = slice(first, first + TOKENS)
+        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
+        for first in range(0, tokens, most):
+            some = slice(first, first + most)
             inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
             for group in self._groups.get(factor, ()):
                 self._run(factor, group, inputs, out[:, some])
@@ -289,7 +290,7 @@ class ArraySimulator:
         groups = self._groups.get(factor.id, [])
         for group in groups:
             conversion = self._conversion(factor.id, group)
-            reach = max(group.operand.high, group.operand.low)
+            reach = max(group.operand.high.max(), group.operand.low.max())
             if (conversion.values != 1).any() or (self._clips and conversion.high * conversion.steps.min() < reach):
                 return None
         if factor.id not in self._integers:

@@ -115,6 +115,7 @@ def study(
                 progress(number * len(simulator.linears) + done, len(runs) * len(simulator.linears))
         stages[name] = compare_stages(operands, expected, outputs)
         lossless = not simulator.lossy if name == TOGETHER else lossless
+        del simulator  # its cells, before the next ones are programmed
     return Study(
         stages=stages,
         layers=operands.layers,
