@@ -38,8 +38,8 @@ PHASES, SLICES, CELL_BITS = 8, 4, 2
 SUM_MAX = 2**10 - 1
 """Codes of a lossless converter: 256 rows of cells of at most 3."""
 
-# Peers, microseconds per product at batch 512 and 1: measured once, one thread of another machine, float32, beside
-# the numpy figure on the same machine. CrossSim 3.2.0 and aihwkit 1.2.0 (its TorchInference tile).
+# Peers, microseconds per product at batch 512 and 1: measured once, apart from these runs, one thread, float32,
+# beside the numpy figure of the same session. CrossSim 3.2.0 and aihwkit 1.2.0 (its TorchInference tile).
 PEERS: dict[tuple[str, int, int], tuple[float, dict[str, float]]] = {
     ("subtracted", 256, 512): (54, {"CrossSim": 194}),
     ("subtracted", 1024, 512): (952, {"CrossSim": 1382}),
@@ -116,14 +116,17 @@ def products_alone(kind: str, weights: Any, batch: int) -> Job:
         np.concatenate([part[first : first + TILE_ROWS].T for part in slices])
         for first in range(0, len(weights), TILE_ROWS)
     ]
-    span = max(int(np.maximum(t, 0).sum(axis=1).max() + np.maximum(-t, 0).sum(axis=1).max()) for t in tiles)
-    operands = -(-PHASES // Packing.of(span, PHASES).count)
-    driven = np.ones((len(tiles[0].T), batch), np.float32)
-    blocks = [np.ascontiguousarray(tile[first : first + 512]) for tile in tiles for first in range(0, len(tile), 512)]
+    driven = np.ones((tiles[0].shape[1], batch), np.float32)
+    blocks = []
+    for tile in tiles:
+        for first in range(0, len(tile), 512):
+            block = np.ascontiguousarray(tile[first : first + 512])
+            span = np.maximum(block, 0).sum(axis=1).max() + np.maximum(-block, 0).sum(axis=1).max()
+            blocks.append((block, -(-PHASES // Packing.of(int(span), PHASES).count)))
     out = np.empty((512, batch), np.float32)
 
     def job() -> None:
-        for block in blocks:
+        for block, operands in blocks:
             for _ in range(operands):
                 np.matmul(block, driven, out=out[: len(block)])
 
@@ -310,8 +313,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "`shortcut` is the integer product that takes the place of lossless conversions, proved equal. For "
         "`whole`, numpy is the bare product of floats, without converters.",
         markdown_table(columns, rows_of(options.sizes, options.batches, options.repetitions)),
-        "`CrossSim` (3.2.0) and `aihwkit` (1.2.0, TorchInference) are numpy's time over theirs as measured once on "
-        "another machine, in one thread and float32 (microseconds at batch 512 unless said: "
+        "`CrossSim` (3.2.0) and `aihwkit` (1.2.0, TorchInference) are numpy's time over theirs as measured "
+        "once, before and apart from this run, in one thread and float32 (microseconds at batch 512 unless said: "
         + "; ".join(
             f"{kind} {size}{'' if batch == 512 else ', batch 1'}: numpy {plain:g}, "
             + ", ".join(f"{peer} {value:g}" for peer, value in peers.items())

@@ -47,7 +47,7 @@ exit codes:
   2    a wrong option or a file that cannot be used
 
 examples:
-  cimsolve simulate results/minilm-l6-rram256-spread.json
+  cimsolve simulate results/minilm-l6--rram256--spread.json
   cimsolve simulate FILE --noise programming=0.03,read=0.01,stuck=0.001 --vectors 64
   cimsolve simulate FILE --adc-bits 5 --adc-range calibrated --weights weights/minilm
 """
