@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_arrays import CHAIN, placed, scheduled, shelves, small_hardware, small_problem, tiles
 
+from cimsolve.api import make_problem
 from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
 from cimsolve.hardware import load_hardware
 from cimsolve.mapping import Pieces
 from cimsolve.monarch import Monarch, apply, project
 from cimsolve.problem import Problem
-from cimsolve.run import solve
+from cimsolve.run import question_for, solve
 from cimsolve.simulate import ArraySimulator, Noise, simulate, study
 from cimsolve.simulate.products import Packing
 from cimsolve.simulate.simulator import quantise_inputs
@@ -70,6 +71,18 @@ def test_every_strategy_and_shipped_spec_is_exact(strategy: str, name: str) -> N
     leaking = Noise(stuck_on=1e-30)
     options: dict[str, Any] = {"noise": leaking, "rounds": not as_shipped.lossy}
     assert_exact(ArraySimulator(question, solution.pieces, solution.activations, **options), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_whole_model_is_exact(strategy: str, name: str) -> None:
+    problem = question_for(strategy, make_problem("minilm-l6", name))
+    solution = solve(make_problem("minilm-l6", name), strategy)
+    layers = [0] if strategy == "linear" else None
+    options: dict[str, Any] = {"layers": layers, "rounds": name not in ("paper256", "pcm256")}
+    simulator = ArraySimulator(problem, solution.pieces, solution.activations, **options)
+    assert_exact(simulator, 64)
 
 
 def test_stacked_pieces_share_one_conversion() -> None:
