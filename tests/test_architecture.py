@@ -15,7 +15,7 @@ LINES_MAX = 450
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "arrays"),
     ("jsonfile", "library", "tablefile"),
-    ("hardware_sections", "hardware_rules", "hardware", "structure", "weights", "monarch"),
+    ("hardware_sections", "hardware_rules", "hardware", "structure", "weights", "leading", "monarch"),
     ("model", "architectures"),
     ("workload",),
     ("problem",),
