@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
+    from cimsolve.projection import ProjectionRow
+    from cimsolve.real_weights import project_model, read_factors
     from cimsolve.simulate import SimulationReport
     from cimsolve.solution import Solution
 
@@ -46,6 +48,7 @@ __all__ = [
     "InputError",
     "Model",
     "Problem",
+    "ProjectionRow",
     "SimulationReport",
     "Solution",
     "__version__",
@@ -55,6 +58,8 @@ __all__ = [
     "make_problem",
     "map_front",
     "map_model",
+    "project_model",
+    "read_factors",
     "read_solution",
     "simulate_solution",
     "write_solution",
@@ -65,10 +70,13 @@ _MODULE_OF = {
     "Hardware": "hardware",
     "Model": "model",
     "Problem": "problem",
+    "ProjectionRow": "projection",
     "SimulationReport": "simulate",
     "Solution": "solution",
+    "project_model": "real_weights",
+    "read_factors": "real_weights",
 }
-"""Where a public class lives; all other lazy names are functions of `api`."""
+"""Where a public name lives; all other lazy names are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:
