@@ -53,6 +53,9 @@ def test_what_is_put_comes_back(tmp_path: Path, order: list[str]) -> None:
         np.testing.assert_array_equal(pair[1], kept[name].L)
         np.testing.assert_array_equal(found.weights[name], reconstruct(kept[name]))
     np.testing.assert_array_equal(found.weights["a.key"], kept["a.key"])
+    over = found.weights_over({"a.query": np.zeros((12, 8)), "a.key": np.ones((12, 8)), "b.out": np.ones((8, 6))})
+    np.testing.assert_array_equal(over["a.key"], kept["a.key"])
+    np.testing.assert_array_equal(over["a.query"], np.zeros((12, 8)))
     assert "a.key" not in found.factors
     with pytest.raises(KeyError):
         found.factors["a.key"]

@@ -132,6 +132,8 @@ def test_a_folder_is_opened_by_what_it_holds(tmp_path: Path, folder: Path) -> No
         open_weights(place)
     write_gguf(place / "m.gguf", folder)
     assert isinstance(open_weights(place), GgufFile)
+    (place / "factors.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    assert isinstance(open_weights(place), GgufFile)
     (place / "n.gguf").write_bytes(b"")
     with pytest.raises(InputError, match=r"holds 2 GGUF files \(m\.gguf, \.\.\.\); expected one"):
         find_gguf(place)

@@ -67,6 +67,14 @@ class FactorFile:
         """Linear -> the dense matrix (n_in, n_out): as stored, or the product of its factors."""
         return OnDemand(list(self.structures), self._dense)
 
+    def weights_over(self, others: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        """Linear -> the dense matrix stored here, else that of `others`: for those who store factored linears dense."""
+
+        def read(name: str) -> Floats:
+            return self._dense(name) if self.structures[name].is_dense else others[name]
+
+        return OnDemand(list(self.structures), read)
+
     def demand_fits(self, linears: Sequence[tuple[str, int, int]], model: str) -> None:
         """Raise InputError unless these are all `linears` of (name, n_in, n_out) of a model."""
         names = {name for name, _, _ in linears}

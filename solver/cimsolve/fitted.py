@@ -35,7 +35,7 @@ from cimsolve.structure import Structure
 _Float64: TypeAlias = npt.NDArray[np.float64]
 
 RIDGE = 0.05
-SWEEPS_MAX = 30
+SWEEPS_MAX = 12
 PATIENCE = 2
 """Sweeps without a better error on the inputs that say when to stop."""
 BETTER = 1e-3

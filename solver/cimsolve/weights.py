@@ -21,6 +21,7 @@ from cimsolve.errors import InputError
 from cimsolve.gguf_file import GgufFile, find_gguf
 from cimsolve.tensors import Entry, Float32s, Tensors, listed, read_header
 
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
 
@@ -65,9 +66,12 @@ class WeightFolder(Tensors):
 
 
 def open_weights(folder: Path | str) -> Tensors:
-    """The tensors of a model folder: its safetensors, else its GGUF file. Raises InputError where it has neither."""
+    """The tensors of a model folder: its safetensors, or its GGUF file. Raises InputError where it has neither.
+
+    Safetensors of other names than Hugging Face's own do not come before a GGUF file: they may be factors.
+    """
     place = Path(folder)
-    if place.is_dir() and not any(place.glob("*.safetensors")):
+    if not any((place / name).exists() for name in (_SINGLE, _INDEX)):
         found = find_gguf(place)
         if found is not None:
             return GgufFile(found)
@@ -100,10 +104,10 @@ def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
     if not folder.is_dir():
         what = "is a file; name the folder it lies in" if folder.exists() else "there is no such folder"
         raise InputError(f"{folder}: {what}")
-    single = folder / "model.safetensors"
+    single = folder / _SINGLE
     if single.exists():
         return [single], None
-    index = folder / "model.safetensors.index.json"
+    index = folder / _INDEX
     if index.exists():
         owner = _read_index(index)
         files = [folder / name for name in sorted(set(owner.values()))]

@@ -36,12 +36,13 @@ def run(options: SolveOptions) -> int:
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
     problem = problem_of(options, options.weights)
-    weights: RealWeights | None = weights_beside(problem.model, options.model)
+    beside = weights_beside(problem.model, options.model)
+    weights: RealWeights | None = beside
     factors: RealFactors | None = None
     if options.weights is not None:
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
-        weights, factors = stored.weights if weights is None else weights, stored.factors
+        weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
     demand_writable(Path(options.out))
     start = None if options.start is None else start_from(options.start, problem)
     run = _Run(options, problem, weights, factors, start)
