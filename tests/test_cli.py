@@ -27,6 +27,7 @@ from cimsolve.cli.options import project, solve
 from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import CUTS, Problem
+from cimsolve.projection import METHODS
 from cimsolve.simulate import SimulationReport
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, RULES, STRATEGIES, Answer, Event, Search
 
@@ -908,7 +909,7 @@ def test_weights_that_are_no_numbers(cli: Cli, folder: str) -> None:
 def test_project_compares_with_low_rank(cli: Cli, folder: str) -> None:
     result = cli("project", "--model", folder, "--structure", "b.*=2,2,1", "--structure", "a.key=dense")
     assert (result.code, result.err) == (0, "")
-    for part in ("a.query", "b.out", "4,4,1", "2,2,1", "dense", "low-rank", "plain means by kind", "all"):
+    for part in ("a.query", "b.out", "4,4,1", "2,2,1", "dense", "low-rank", "by kind, plain means", "all"):
         assert part in result.out
     quiet = cli("project", "--model", folder, "-q").out
     assert "plain means" in quiet
@@ -927,7 +928,20 @@ def test_project_needs_weights(cli: Cli) -> None:
 
 
 def test_project_options() -> None:
-    assert project.parse(["--model", "x", "--structure", "dense", "-q"]) == project.ProjectOptions("x", ("dense",), -1)
+    words = ["--model", "x", "--structure", "dense", "--method", "als", "--text", "a", "--text", "b"]
+    found = project.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
+    assert found == project.ProjectOptions(
+        model="x",
+        structures=("dense",),
+        method="als",
+        inputs=None,
+        texts=("a", "b"),
+        samples=9,
+        seed=3,
+        out="f.safetensors",
+        verbosity=-1,
+    )
+    assert project.METHOD_NAMES == METHODS
 
 
 # As a process

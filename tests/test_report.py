@@ -16,9 +16,9 @@ from cimsolve.check import CheckReport, Violation, check_solution
 from cimsolve.hardware import load_hardware
 from cimsolve.report import console, machine, progress, question, solve, units
 from cimsolve.report.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
-from cimsolve.report.listing import common_prefix
 from cimsolve.report.outcome import Outcome, solved_ones
 from cimsolve.report.progress import Progress, describe_value
+from cimsolve.report.projection import common_prefix
 from cimsolve.run import question_for, solve_and_check
 from cimsolve.simulate import simulate
 from cimsolve.strategies import Event

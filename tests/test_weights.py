@@ -237,7 +237,7 @@ def test_git_lfs_pointer(tmp_path: Path) -> None:
 def test_folders_without_safetensors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         WeightFolder(tmp_path / "absent")
-    with pytest.raises(InputError, match=r"no \*\.safetensors file"):
+    with pytest.raises(InputError, match=r"no \*\.safetensors or \*\.gguf file"):
         WeightFolder(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(InputError, match=r"pickled weights only \(pytorch_model\.bin\).*convert them"):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
+    from cimsolve.projection import ProjectionRow
+    from cimsolve.real_weights import project_model, read_factors
     from cimsolve.simulate import ArraySimulator, Noise, SimulationReport, Study
     from cimsolve.solution import Solution
 
@@ -51,6 +53,7 @@ __all__ = [
     "Model",
     "Noise",
     "Problem",
+    "ProjectionRow",
     "SimulationReport",
     "Solution",
     "Study",
@@ -63,6 +66,8 @@ __all__ = [
     "make_simulator",
     "map_front",
     "map_model",
+    "project_model",
+    "read_factors",
     "read_solution",
     "simulate_solution",
     "study_solution",
@@ -76,11 +81,14 @@ _MODULE_OF = {
     "Model": "model",
     "Noise": "simulate",
     "Problem": "problem",
+    "ProjectionRow": "projection",
     "SimulationReport": "simulate",
     "Solution": "solution",
     "Study": "simulate",
+    "project_model": "real_weights",
+    "read_factors": "real_weights",
 }
-"""Where a public class lives; all other lazy names are functions of `api`."""
+"""Where a public name lives; all other lazy names are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:

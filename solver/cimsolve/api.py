@@ -23,7 +23,16 @@ from cimsolve.model import Linear, Model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import make_solution
 from cimsolve.sensitivity import VariantAnswers, answer_variants
-from cimsolve.simulate import ArraySimulator, Noise, RealWeights, SimulationReport, Study, simulate, study
+from cimsolve.simulate import (
+    ArraySimulator,
+    Noise,
+    RealFactors,
+    RealWeights,
+    SimulationReport,
+    Study,
+    simulate,
+    study,
+)
 from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import Range
 from cimsolve.solution import Solution
@@ -31,7 +40,8 @@ from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event
 from cimsolve.strategies.optimal.pareto import FrontPoint, find_front
 from cimsolve.strategies.optimal.solve import demand_exact
 from cimsolve.structure import Structure, StructurePolicy
-from cimsolve.weights import WeightFolder, linear_weight
+from cimsolve.tensors import Tensors
+from cimsolve.weights import linear_weight, open_weights
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
 """How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
@@ -69,7 +79,7 @@ def make_problem(
     else:
         asked = load_model(model, tokens=tokens)
     chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    structures = _resolve_structures(asked, structure)
+    structures = resolve_structures(asked, structure)
     return build_problem(chip, asked, structures, cut, max_arrays, max_latency_ns, max_energy_pj)
 
 
@@ -300,8 +310,12 @@ def simulate_solution(
     vectors: int = 1,
     seed: int = 0,
     weights: RealWeights | None = None,
+    factors: RealFactors | None = None,
 ) -> SimulationReport:
-    """Run a solution's arrays on random vectors and compare with the integer products; `layers` None: all."""
+    """Run a solution's arrays on random vectors and compare with the integer products; `layers` None: all.
+
+    `weights` and `factors` are as for `simulate`: those of `read_factors(...)` among them.
+    """
     solved = answer if isinstance(answer, Solution) else read_solution(answer)
     return simulate(
         rebuild_problem(solved),
@@ -311,6 +325,7 @@ def simulate_solution(
         vectors=vectors,
         seed=seed,
         weights=weights,
+        factors=factors,
     )
 
 
@@ -374,20 +389,20 @@ def write_solution(answer: Solution, path: Path | str) -> list[Path]:
 
 
 def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | None:
-    """The real weights of a model given as a folder; None where it is no folder or holds no safetensors.
+    """The real weights of a model given as a folder; None where it is no folder or holds none.
 
     Raises InputError where they are damaged or do not fit the config; only headers are read.
     """
     folder = Path(path_or_name)
-    if not (folder.is_dir() and any(folder.glob("*.safetensors"))):
+    if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
-    return FolderWeights(WeightFolder(folder), model)
+    return FolderWeights(open_weights(folder), model)
 
 
 class FolderWeights(Mapping[str, Floats]):
     """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for."""
 
-    def __init__(self, folder: WeightFolder, model: Model) -> None:
+    def __init__(self, folder: Tensors, model: Model) -> None:
         """Raises InputError where a tensor is missing or its shape is not what the model's config says."""
         self._folder = folder
         self._linears = {linear.name: linear for linear in model.linears}
@@ -447,7 +462,8 @@ def first_difference(theirs: Any, ours: Any, path: str = "") -> str | None:
     return f"{one_line(path)} is {shown_value(theirs)} there and {shown_value(ours)} in the question"
 
 
-def _resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
+def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
+    """How each linear is stored. Raises InputError for texts that are none or do not fit."""
     if isinstance(structure, Mapping):
         return structure
     texts = [structure] if isinstance(structure, str) else list(structure)
@@ -455,7 +471,7 @@ def _resolve_structures(model: Model, structure: Structures) -> Mapping[str, Str
     return StructurePolicy.parse(texts).resolve(shapes)
 
 
-def _fits(folder: WeightFolder, linear: Linear) -> bool:
+def _fits(folder: Tensors, linear: Linear) -> bool:
     """Whether the stored tensor has the linear's shape, by its header alone."""
     shape, ref = folder.shape(linear.tensor.name), linear.tensor
     if len(shape) != 2:

@@ -21,20 +21,16 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh
 
 from cimsolve.arrays import Floats, Ints
 from cimsolve.errors import InputError
+from cimsolve.leading import best_product, singular_squares
 from cimsolve.structure import Structure
 
 _Float64: TypeAlias = npt.NDArray[np.float64]
 
 # Slices are worked on in groups of about this many numbers, which bounds the float64 temporaries.
 _GROUP_NUMBERS = 1 << 20
-# From this size on, the few leading eigenvectors of one Gram matrix are cheaper than a batched call for all.
-_LARGE_GRAM = 256
-# Eigenvalues of a Gram matrix are good to about 1e-16 of its trace: below this share they are not trusted.
-_TRUSTED_TAIL = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,30 +68,42 @@ class Monarch:
 def project(weight: Floats, structure: Structure, name: str = "weight") -> Monarch:
     """The Monarch factors nearest to `weight` (n_in, n_out) in Frobenius norm.
 
-    Computed in float64; the factors have the weight's type if it is float32, float64 otherwise. Of each
-    singular value, its square root goes into either factor, so that both use a quantiser's range alike.
+    The factors have the weight's type if it is float32, float64 otherwise, and the arithmetic is that of `leading`:
+    for float32 weights the error is within 1e-6 of the least one. Of each singular value, its square root goes into
+    either factor, so that both use a quantiser's range alike.
 
     Raises InputError, naming `name`, for NaN or infinite weights and for a structure that does not fit;
     ValueError for a dense structure.
     """
     n_in, n_out = _checked(weight, structure, name)
     k, blocks_out, rank = structure.k, structure.l, structure.rank
-    shape_r, shape_l = structure.factors(n_in, n_out)
-    kind = np.float32 if weight.dtype == np.float32 else np.float64
-    # Axes of R: K, p, t, b; of L: b, K, t, s. Flattened, these are the orders of the module's equations.
-    right = np.empty((k, shape_r.rows, rank, blocks_out), dtype=kind)
-    left = np.empty((blocks_out, k, rank, shape_l.cols), dtype=kind)
+    tall = np.empty((k, blocks_out, n_in // k, rank))
+    wide = np.empty((k, blocks_out, rank, n_out // blocks_out))
     scale = _scale(weight)
+    quick = weight.dtype == np.float32
     for rows, columns, slices in _slices(weight, structure, scale):
-        tall, wide = _best_product(slices, rank)
-        size_tall, size_wide = np.linalg.norm(tall, axis=-2), np.linalg.norm(wide, axis=-1)
-        share = np.sqrt(size_tall * size_wide) * math.sqrt(scale)
-        # A rank without weight is kept as zeros in both factors, not as a unit vector times zero.
-        tall *= np.divide(share, size_tall, out=np.zeros_like(share), where=share > 0)[..., None, :]
-        wide *= np.divide(share, size_wide, out=np.zeros_like(share), where=share > 0)[..., None]
-        right[rows, :, :, columns] = tall.transpose(0, 2, 3, 1)
-        left[columns, rows] = wide.transpose(1, 0, 2, 3)
-    return Monarch(right.reshape(shape_r), left.reshape(shape_l))
+        flat = slices.reshape(-1, *slices.shape[2:])
+        found = best_product(flat, rank, quick=quick)
+        tall[rows, columns] = found[0].reshape(*slices.shape[:2], *tall.shape[2:])
+        wide[rows, columns] = found[1].reshape(*slices.shape[:2], *wide.shape[2:])
+    return from_slices(tall, wide, np.float32 if quick else np.float64, scale)
+
+
+def from_slices(tall: Floats, wide: Floats, dtype: npt.DTypeLike = np.float64, scale: float = 1.0) -> Monarch:
+    """The factors whose slice (K, b) is `scale * tall[K, b] @ wide[K, b]`; shapes (k, l, P, T) and (k, l, T, S).
+
+    The two share each rank's magnitude alike, so that both use a quantiser's range alike.
+    """
+    k, blocks_out, rows, rank = tall.shape
+    size_tall, size_wide = np.linalg.norm(tall, axis=-2), np.linalg.norm(wide, axis=-1)
+    share = np.sqrt(size_tall * size_wide) * math.sqrt(scale)
+    # A rank without weight is kept as zeros in both factors, not as a unit vector times zero.
+    tall = tall * np.divide(share, size_tall, out=np.zeros_like(share), where=share > 0)[..., None, :]
+    wide = wide * np.divide(share, size_wide, out=np.zeros_like(share), where=share > 0)[..., None]
+    # Axes of R: K, p, t, b; of L: b, K, t, s. Flattened, these are the orders of the module's equations.
+    right = tall.transpose(0, 2, 3, 1).astype(dtype, order="C").reshape(k, rows, rank * blocks_out)
+    left = wide.transpose(1, 0, 2, 3).astype(dtype, order="C").reshape(blocks_out, k * rank, wide.shape[-1])
+    return Monarch(right, left)
 
 
 def reconstruct(monarch: Monarch) -> Floats:
@@ -166,7 +174,7 @@ def optimal_error(weight: Floats, structure: Structure, name: str = "weight") ->
         return 0.0
     total = lost = 0.0
     for _, _, slices in _slices(weight, structure, _scale(weight)):
-        energy = _singular_squares(slices, structure.rank)
+        energy = singular_squares(slices, structure.rank)
         total += float(energy.sum())
         lost += float(energy[..., structure.rank :].sum())
     return math.sqrt(lost / total) if total > 0 else 0.0
@@ -225,48 +233,3 @@ def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tupl
             group = np.array(view[rows, columns], dtype=np.float64, order="C")
             group /= scale
             yield rows, columns, group
-
-
-def _best_product(slices: _Float64, rank: int) -> tuple[_Float64, _Float64]:
-    """The nearest product of `rank` to each slice: (..., P, S) -> (..., P, rank) and (..., rank, S).
-
-    From the leading eigenvectors of the smaller Gram matrix; where what is left over is too small a share of
-    the group for that, by SVD.
-    """
-    flipped = np.swapaxes(slices, -1, -2)
-    if slices.shape[-2] <= slices.shape[-1]:
-        tall = _leading_eigenvectors(slices @ flipped, rank)
-        wide = np.swapaxes(tall, -1, -2) @ slices
-        kept = float(np.vdot(wide, wide))
-    else:
-        wide = np.swapaxes(_leading_eigenvectors(flipped @ slices, rank), -1, -2)
-        tall = slices @ np.swapaxes(wide, -1, -2)
-        kept = float(np.vdot(tall, tall))
-    total = float(np.vdot(slices, slices))
-    if total - kept < _TRUSTED_TAIL * total:
-        u, size, vh = np.linalg.svd(slices, full_matrices=False)
-        return u[..., :rank] * size[..., None, :rank], vh[..., :rank, :].copy()
-    return tall, wide.copy()
-
-
-def _leading_eigenvectors(gram: _Float64, rank: int) -> _Float64:
-    """Eigenvectors of the `rank` largest eigenvalues, largest first; (..., m, m) -> (..., m, rank)."""
-    size = gram.shape[-1]
-    if size < _LARGE_GRAM or 2 * rank > size:
-        return np.linalg.eigh(gram)[1][..., : -rank - 1 : -1]
-    # One call a matrix, but of the `rank` vectors wanted only; there are few matrices of this size.
-    found = [eigh(g, subset_by_index=(size - rank, size - 1))[1][:, ::-1] for g in gram.reshape(-1, size, size)]
-    return np.stack(found).reshape(*gram.shape[:-1], rank)
-
-
-def _singular_squares(slices: _Float64, rank: int) -> _Float64:
-    """Squared singular values of each slice, descending; (..., P, S) -> (..., min(P, S)).
-
-    From the smaller Gram matrix; where what follows `rank` is too small a share of a group for that, by SVD.
-    """
-    flipped = np.swapaxes(slices, -1, -2)
-    gram = slices @ flipped if slices.shape[-2] <= slices.shape[-1] else flipped @ slices
-    energy = np.maximum(np.linalg.eigvalsh(gram)[..., ::-1], 0.0)
-    if energy[..., rank:].sum() < _TRUSTED_TAIL * energy.sum():
-        energy = np.linalg.svd(slices, compute_uv=False) ** 2
-    return np.asarray(energy, dtype=np.float64)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from cimsolve.api import load_model, make_problem
+from cimsolve.api import Structures, load_model, make_problem
 from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.hardware import load_hardware, with_settings
 from cimsolve.problem import Cut, Problem
+from cimsolve.real_weights import stored_structures
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
@@ -20,12 +21,19 @@ NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
 
-def problem_of(options: QuestionOptions) -> Problem:
-    """The question that is asked. Raises InputError where it is none."""
+def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:
+    """The question that is asked; a file of factors, `weights`, says how linears are stored.
+
+    Raises InputError where it is none, and where the file is none or --structure says otherwise.
+    """
+    model = load_model(options.model, tokens=options.tokens)
+    structures: Structures = options.structures
+    if weights is not None:
+        structures = stored_structures(model, weights, options.structures)
     return make_problem(
-        load_model(options.model, tokens=options.tokens),
+        model,
         with_settings(load_hardware(options.hardware), dict(options.settings)),
-        structure=options.structures,
+        structure=structures,
         cut=cast(Cut, options.cut),
         max_arrays=options.max_arrays,
         max_latency_ns=options.max_latency_ns,

@@ -28,7 +28,7 @@ from cimsolve.problem import Problem
 from cimsolve.simulate.converters import Converters
 from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import Noise
-from cimsolve.simulate.operands import RealWeights, prepare_operands
+from cimsolve.simulate.operands import RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.reference import compute_reference
 from cimsolve.simulate.report import (
     Deviation,
@@ -45,6 +45,7 @@ __all__ = [
     "ArraySimulator",
     "Deviation",
     "Noise",
+    "RealFactors",
     "RealWeights",
     "SimulationReport",
     "StageDeviation",
@@ -63,20 +64,23 @@ def simulate(
     vectors: int = 1,
     seed: int = 0,
     weights: RealWeights | None = None,
+    factors: RealFactors | None = None,
     progress: Progress | None = None,
 ) -> SimulationReport:
     """Run one token pass of `layers` (None: all) on `vectors` input vectors at once and compare every output.
 
     `weights` maps names of linears to their Monarch factors or to the dense float matrix (n_in, n_out), which
     is projected if the linear is stored as Monarch; each factor is quantised symmetrically to `weight.bits`.
-    Linears without an entry get random weights. `progress(done, total)` counts the activations of each run.
+    `factors` maps names to (R, L) as docs/formulation.md lays them out; where a linear is stored as Monarch they are
+    taken as they are, before `weights`. Linears without an entry get random weights. `progress(done, total)` counts
+    the activations of each run.
 
     Where converters must lose something the pass runs twice, the second time without rounding: that run
     verifies mapping and schedule. Raises InputError for unknown layers, weights that do not fit, and bits so
     many that sums are not exact in float64.
     """
     begun = time.perf_counter()
-    operands = prepare_operands(problem, layers, vectors, seed, weights or {})
+    operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     firings = collect_firings(problem, operands, pieces, activations)
     converters = Converters.of(problem.hardware, firings.stacked, firings.claimed_bits)

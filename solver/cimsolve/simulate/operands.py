@@ -17,6 +17,8 @@ from cimsolve.simulate.encoding import Encoding
 from cimsolve.workload import Factor, Workload, build_workload
 
 RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
+RealFactors: TypeAlias = Mapping[str, tuple[Floats, Floats]]
+"""Linear -> its factors (R, L), to be used as they are wherever it is stored as Monarch."""
 
 EXACT_BITS = 53
 """Integers below 2^53 are exact in float64, in which all sums are kept."""
@@ -73,6 +75,7 @@ def prepare_operands(
     vectors: int,
     seed: int,
     given: RealWeights,
+    factors: RealFactors | None = None,
     scale_columns: bool = False,
 ) -> Operands:
     """`scale_columns`: given weights are quantised column by column, each with its own scale.
@@ -96,15 +99,15 @@ def prepare_operands(
     store_first = np.where(simulated, ends - sizes, -1)
     scales: dict[int, float] = {}
     column_scales: dict[int, Floats] = {}
-    real = _RealFactors(problem, given)
+    real = _RealFactors(problem, given, factors or {})
     for factor in workload.factors:
         if not simulated[factor.id]:
             continue
         shape = (factor.blocks, factor.block_rows, factor.block_cols)
         target = store[store_first[factor.id] : ends[factor.id]].reshape(shape)
-        if factor.linear in given and scale_columns:
+        if factor in real and scale_columns:
             target[...], column_scales[factor.id] = encoding.quantise_columns(real.of(factor), factor.linear)
-        elif factor.linear in given:
+        elif factor in real:
             target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
         else:
             random = np.random.default_rng([seed, _WEIGHTS, factor.id])
@@ -128,18 +131,31 @@ def prepare_operands(
 class _RealFactors:
     """Given weights as (blocks, block_rows, block_cols), one linear's projection kept at a time."""
 
-    def __init__(self, problem: Problem, given: RealWeights) -> None:
+    def __init__(self, problem: Problem, given: RealWeights, factors: RealFactors) -> None:
         names = {linear.name for linear in problem.model.linears}
-        for name in given:
+        for name in (*given, *factors):
             if name not in names:
                 raise InputError(f"weights: {name!r} is no linear of {problem.model.name}")
         self._problem = problem
-        self._given = given
+        self._given, self._factors = given, factors
         self._kept: tuple[str, Monarch | Floats] | None = None
+
+    def __contains__(self, factor: Factor) -> bool:
+        """Whether there are real numbers for it; raises InputError for factors of what is stored dense."""
+        if factor.kind == "dense" and factor.linear in self._factors and factor.linear not in self._given:
+            raise InputError(f"factors of {factor.linear}: it is stored dense here; expected its weights")
+        return factor.linear in self._given or self._has_factors(factor)
+
+    def _has_factors(self, factor: Factor) -> bool:
+        return factor.kind != "dense" and factor.linear in self._factors
 
     def of(self, factor: Factor) -> Floats:
         if self._kept is None or self._kept[0] != factor.linear:
-            weights = self._given[factor.linear]
+            weights: Monarch | Floats
+            if self._has_factors(factor):
+                weights = Monarch(*self._factors[factor.linear])
+            else:
+                weights = self._given[factor.linear]
             if factor.kind != "dense" and not isinstance(weights, Monarch):
                 weights = project(weights, self._problem.structures[factor.linear], factor.linear)
             self._kept = (factor.linear, weights)

@@ -8,7 +8,7 @@ are taken to be legal: let the checker judge them first. Times are not: whatever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -18,12 +18,12 @@ import numpy.typing as npt
 from cimsolve.arrays import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.mapping import Activations, Pieces
-from cimsolve.monarch import Monarch, shuffle_index
+from cimsolve.monarch import shuffle_index
 from cimsolve.problem import Problem
 from cimsolve.simulate.converters import Conversion, Converters, full_scale
 from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import READ_STREAM, Noise
-from cimsolve.simulate.operands import Operands, RealWeights, prepare_operands
+from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs, PreparedGroup, prepare_groups
 from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply
 from cimsolve.simulate.shortcut import multiply_integers, programmed_weights
@@ -79,7 +79,7 @@ class ArraySimulator:
         activations: Activations,
         *,
         weights: RealWeights | None = None,
-        factors: Mapping[str, Monarch | tuple[Floats, Floats]] | None = None,
+        factors: RealFactors | None = None,
         layers: Sequence[int] | None = None,
         operands: Operands | None = None,
         noise: Noise | None = None,
@@ -123,9 +123,8 @@ class ArraySimulator:
         self._pairs, self._adc_range, self._input_scale = pairs, adc_range, input_scale
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._rounds, self._clips, self._packs = rounds, clips, packs
-        given = dict(weights or {}) | {name: _as_monarch(each) for name, each in (factors or {}).items()}
         self.operands = operands or prepare_operands(
-            problem, layers, 1, seed, given, scale_columns=weight_scale == "column"
+            problem, layers, 1, seed, weights or {}, factors, scale_columns=weight_scale == "column"
         )
         firings = collect_firings(problem, self.operands, pieces, activations)
         self._groups = prepare_groups(problem, self.operands, firings, self.noise, seed, pairs)
@@ -356,7 +355,3 @@ class ArraySimulator:
 def column_sums(operands: Operands, factor: Factor) -> Ints:
     """What an input of 1 everywhere makes of a factor's integer weights, (n_out,): known when they are written."""
     return np.asarray(operands.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))
-
-
-def _as_monarch(factors: Monarch | tuple[Floats, Floats]) -> Monarch:
-    return factors if isinstance(factors, Monarch) else Monarch(*factors)

@@ -1,23 +1,22 @@
-"""`cimsolve project`: what block-diagonal storage loses on a model's real weights."""
+"""`cimsolve project`: from a model's dense weights to factors, and what that loses."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cimsolve.api import load_model
 from cimsolve.cli.options.project import ProjectOptions
 from cimsolve.errors import InputError
-from cimsolve.projection import ProjectionRow, project_table
-from cimsolve.report.listing import print_projection
+from cimsolve.factors import SUFFIX
+from cimsolve.real_weights import project_model
 from cimsolve.report.progress import Progress
-from cimsolve.structure import StructurePolicy
-from cimsolve.weights import WeightFolder
+from cimsolve.report.projection import print_projection, print_written
 
 
 def run(options: ProjectOptions) -> int:
-    """Project every linear of the folder's model and show the errors.
+    """Project every linear of the folder's model, show the errors and write the factors where asked.
 
-    Raises InputError for a folder without a config or weights that fit it.
+    Raises InputError for a folder without a config or weights that fit it, for inputs that do not fit, and for a
+    place that cannot be written.
     """
     folder = Path(options.model)
     if not folder.is_dir():
@@ -25,17 +24,31 @@ def run(options: ProjectOptions) -> int:
             f"--model {options.model}: expected a folder with a config.json and *.safetensors; "
             "shipped models have no weights"
         )
-    model = load_model(folder)
-    structures = StructurePolicy.parse(options.structures).resolve(
-        (linear.name, linear.n_in, linear.n_out) for linear in model.linears
-    )
-    weights = WeightFolder(folder)
-    rows: list[ProjectionRow] = []
+    out = None if options.out is None else factor_file(options.out)
     with Progress(options.verbosity >= 0) as progress:
-        progress.begin(f"projecting {model.name}")
-        for linear in model.linears:
-            one = (linear.name, linear.tensor, linear.n_in, linear.n_out)
-            rows += project_table(weights, [one], structures)
-            progress.count(len(rows), len(model.linears))
-    print_projection(model.name, rows, options.verbosity)
+        progress.begin(f"projecting {folder.name}")
+        rows = project_model(
+            folder,
+            structure=options.structures,
+            method=options.method,
+            inputs=options.inputs,
+            text=options.texts,
+            samples=options.samples,
+            seed=options.seed,
+            out=out,
+            progress=progress.count,
+        )
+    print_projection(folder.resolve().name, options.method, rows, options.verbosity)
+    if out is not None:
+        print_written(out)
     return 0
+
+
+def factor_file(text: str) -> Path:
+    """The file that --out means. Raises InputError for a name that is neither a safetensors file nor a folder."""
+    given = Path(text)
+    if given.suffix == SUFFIX and not given.is_dir():
+        return given
+    if given.suffix and not given.is_dir():
+        raise InputError(f"--out {text}: expected a name that ends in {SUFFIX}, or a folder")
+    return given / f"factors{SUFFIX}"

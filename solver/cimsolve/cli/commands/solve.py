@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from cimsolve.api import FolderWeights, make_search, start_from, weights_beside
+from cimsolve.api import make_search, start_from, weights_beside
 from cimsolve.check import check_solution
 from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
@@ -14,6 +14,7 @@ from cimsolve.cli.writing import demand_writable, interrupts_held, without_table
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
+from cimsolve.real_weights import read_factors
 from cimsolve.report.console import print_json, say
 from cimsolve.report.machine import describe_run
 from cimsolve.report.outcome import Outcome
@@ -21,7 +22,7 @@ from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.solve import print_asked, print_run, summary_line
 from cimsolve.run import question_for, solve
-from cimsolve.simulate import simulate
+from cimsolve.simulate import RealFactors, RealWeights, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import Event
 from cimsolve.strategies.optimal.solve import demand_exact
@@ -34,11 +35,17 @@ def run(options: SolveOptions) -> int:
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
-    problem = problem_of(options)
-    weights = weights_beside(problem.model, options.model)
+    problem = problem_of(options, options.weights)
+    beside = weights_beside(problem.model, options.model)
+    weights: RealWeights | None = beside
+    factors: RealFactors | None = None
+    if options.weights is not None:
+        stored = read_factors(options.weights, problem.model)
+        # `linear` stores the dense matrices; without the model's own they are the products of the factors.
+        weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
     demand_writable(Path(options.out))
     start = None if options.start is None else start_from(options.start, problem)
-    run = _Run(options, problem, weights, start)
+    run = _Run(options, problem, weights, factors, start)
     asked = describe_asked(options, problem, weights is not None)
     if not options.json and options.verbosity >= 0:
         print_asked(asked, options.verbosity)
@@ -61,13 +68,18 @@ class _Run:
     """One run over all strategies. After Ctrl-C `interrupted` is set and the strategies left are skipped."""
 
     def __init__(
-        self, options: SolveOptions, problem: Problem, weights: FolderWeights | None, start: Mapping | None
+        self,
+        options: SolveOptions,
+        problem: Problem,
+        weights: RealWeights | None,
+        factors: RealFactors | None,
+        start: Mapping | None,
     ) -> None:
         """Raises InputError where the exact model is insisted on and out of reach."""
         self.interrupted = False
         self._options = options
         self._problem = problem
-        self._weights = weights
+        self._weights, self._factors = weights, factors
         self._progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
         self._search = make_search(
             options.objective,
@@ -148,6 +160,7 @@ class _Run:
                 layers=first_layer(question) if self._options.simulate == "layer" else None,
                 seed=self._options.seed,
                 weights=self._weights,
+                factors=self._factors,
                 progress=self._progress.count,
             )
         except KeyboardInterrupt:
@@ -167,6 +180,7 @@ def first_layer(problem: Problem) -> list[int]:
 def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) -> Asked:
     layers = {"layer": "the first layer", "all": "all layers", "none": "none"}[options.simulate]
     weights = "the folder's weights" if real_weights else "random weights"
+    weights = weights if options.weights is None else f"the factors of {options.weights}"
     return Asked(
         problem=problem,
         strategies=options.strategies,
@@ -187,6 +201,7 @@ def command_line(options: SolveOptions) -> str:
         ("--objective", ",".join(options.objective), ",".join(DEFAULT_OBJECTIVE)),
         ("--time-limit", options.time_limit_s, None),
         ("--simulate", options.simulate, "layer"),
+        ("--weights", options.weights, None),
     )
     words += ["--seed", str(options.seed), "--workers", str(options.workers)]
     return shlex.join(words)
@@ -197,4 +212,5 @@ def answer_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
     search = ["exact"] if options.exact else []
     search += list(options.objective) if options.objective != DEFAULT_OBJECTIVE else []
     search += [f"seed{options.seed}"] if options.seed else []
+    search += [f"weights-{Path(options.weights).stem}"] if options.weights is not None else []
     return file_name(options, problem, [strategy], search)

@@ -52,6 +52,8 @@ class SolveOptions(QuestionOptions):
     seed: int
     workers: int
     simulate: str
+    weights: str | None
+    """A file of factors to simulate."""
 
 
 def parse(arguments: Sequence[str]) -> SolveOptions:
@@ -111,6 +113,11 @@ def parse(arguments: Sequence[str]) -> SolveOptions:
         metavar="WHAT",
         help="of each answer the first layer, all layers or none: layer, all, none (default: %(default)s)",
     )
+    output.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="factors that `cimsolve project --out` wrote: simulated as stored, and the structure is theirs",
+    )
     found = parser.parse_known(arguments)
     strategies = flat(found.strategy) or STRATEGY_NAMES
     for option, given in (("--exact", found.exact), ("--start", found.start is not None)):
@@ -126,6 +133,7 @@ def parse(arguments: Sequence[str]) -> SolveOptions:
         seed=found.seed,
         workers=found.workers,
         simulate=found.simulate,
+        weights=found.weights,
     )
 
 
