@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("solution", "records"),
     ("check", "simulate", "projection"),
     ("run", "api"),
+    ("sweep",),
     ("report",),
     ("cli", "__main__"),
 )

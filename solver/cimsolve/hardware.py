@@ -290,6 +290,11 @@ def with_settings(hardware: Hardware, settings: Mapping[str, str]) -> Hardware:
     return parse_hardware(data, f"{hardware.name} with {changes}" if changes else hardware.name)
 
 
+def demand_key(hardware: Hardware, key: str) -> None:
+    """Raise InputError where `with_settings` could not change this dotted key of `hardware`."""
+    _set_key(hardware.to_json(), key, None)
+
+
 def hardware_json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the format; most rules across sections are left to the parser."""
     schema = Hardware.model_json_schema(by_alias=True)
