@@ -450,10 +450,11 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 @pytest.mark.cluster
 def test_a_cluster_loses_nothing_with_a_worker(cluster: tuple[str, list[subprocess.Popen[bytes]]]) -> None:
     address, workers = cluster
-    running = subprocess.Popen([*SWEEP, *SIX, "--cluster", address], stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: list(Path("results/cache").glob("*.json")))
-    workers[0].kill()
-    out, _ = running.communicate(timeout=400)
+    with subprocess.Popen([*SWEEP, *SIX, "--cluster", address], stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: running.poll() is not None or list(Path("results/cache").glob("*.json")))
+        assert running.poll() is None, "it ended before a worker could be killed"
+        workers[0].kill()
+        out, _ = running.communicate(timeout=400)
     assert running.returncode == 0
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["adc.per_array"] for row in rows] == ["4", "5", "6", "7", "8", "9"]

@@ -7,6 +7,7 @@ from importlib import import_module
 
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
+    "compare": ("[A.json B.json] [options]", "strategies, specs and models side by side; or two solution files"),
     "sweep": ("[STUDY.json] [options]", "a grid of questions, each solved once, and its front"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),

@@ -65,6 +65,14 @@ def setting(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Some words between commas."""
+    found = tuple(word.strip() for word in text.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected names between commas, none of them empty")
+    return found
+
+
 def axis(text: str) -> tuple[str, tuple[str, ...]]:
     """KEY=V1,V2,... or, for values that have commas of their own, KEY=V1;V2."""
     key, equals, listed = text.partition("=")

@@ -75,7 +75,7 @@ def _on_cluster(points: Mapping[str, Point], address: str) -> Iterator[Record]:
             client.submit(solve_point, point, digest, key=f"cimsolve-{digest}") for digest, point in points.items()
         ]
         try:
-            for task in distributed.as_completed(tasks):
+            for task in distributed.as_completed(tasks, loop=client.loop):
                 yield task.result()
                 task.release()
         except distributed.KilledWorker as error:
