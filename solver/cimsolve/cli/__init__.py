@@ -9,6 +9,7 @@ COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
     "compare": ("[A.json B.json] [options]", "strategies, specs and models side by side; or two solution files"),
     "sweep": ("[STUDY.json] [options]", "a grid of questions, each solved once, and its front"),
+    "explain": ("[FILE] [options]", "why this latency and array count, and what a change would buy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),

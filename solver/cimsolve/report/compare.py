@@ -10,7 +10,7 @@ import numpy as np
 
 from cimsolve.comparison import Comparison, Moves, StageTimes
 from cimsolve.report.console import heading, indented, labelled, print_json, results, table, verbatim
-from cimsolve.report.question import kind_of
+from cimsolve.report.question import stage_kind
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.report.sweep import COMPARED, Solved, figure_columns, figure_values
 from cimsolve.report.units import Kind, choose_unit, in_unit, number, plural, ratio, share
@@ -221,12 +221,6 @@ def _by_kind(stages: StageTimes) -> list[list[Any]]:
         if arrays[0] != arrays[1] or gaps[0] != gaps[1]:
             rows.append([kind, len(members), *arrays, arrays[1] - arrays[0], *gaps])
     return sorted(rows, key=lambda row: -max(abs(row[4]), abs(row[6] - row[5])))
-
-
-def stage_kind(name: str) -> str:
-    """A stage's name without its layer: `layer3.qkv.R` and `layer4.qkv.R` are of one kind."""
-    first, dot, rest = name.partition(".")
-    return f"{first.rstrip('0123456789')}*.{rest}" if dot and first[-1:].isdigit() else kind_of(name)
 
 
 def _stage_records(stages: StageTimes) -> list[dict[str, Any]]:

@@ -1,0 +1,416 @@
+"""The report of `cimsolve explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from cimsolve.cost import Costs
+from cimsolve.explain.chain import Chain
+from cimsolve.explain.change import Outcome
+from cimsolve.explain.limits import Relief
+from cimsolve.explain.load import Load
+from cimsolve.problem import Problem
+from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, table
+from cimsolve.report.figures import clock_ns
+from cimsolve.report.listing import common_prefix
+from cimsolve.report.question import stage_kind
+from cimsolve.report.units import Kind, Unit, choose_unit, in_unit, number, plural, quantity, share
+from cimsolve.solution import Header
+
+EXPLAIN_FORMAT = "cimsolve-explain/1"
+PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
+"""Of a link of the chain: the first three in arrays, the others before it."""
+MEANT: Mapping[str, str] = {
+    "read": "read pulses of the last array",
+    "convert": "its conversions",
+    "idle": "the last array busy with another stage",
+    "partial_sums": "adding partial sums",
+    "digital": "digital operations",
+    "transfer": "moving vectors",
+    "wait": "units or arrays taken by others",
+}
+CHANGED: tuple[tuple[str, str, Kind], ...] = (
+    ("arrays", "arrays", "count"),
+    ("latency_ns", "token", "time"),
+    ("prefill_ns", "prefill", "time"),
+    ("ii_cycles", "II", "time"),
+    ("energy_pj", "energy", "energy"),
+    ("area_mm2", "area", "area"),
+)
+LIMITS: Mapping[str, tuple[str, Kind]] = {
+    "max_arrays": ("--max-arrays", "count"),
+    "max_latency_ns": ("--max-latency", "time"),
+    "max_energy_pj": ("--max-energy", "energy"),
+}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An answer that passed the checker, and what is known of why it is so."""
+
+    name: str
+    problem: Problem
+    header: Header
+    costs: Costs
+    chain: Chain
+    load: Load
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True)
+class Short:
+    """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
+
+    problem: Problem
+    strategy: str
+    reason: str
+    relief: Sequence[Relief]
+    together: Header | None
+    seconds: float
+
+
+def print_explained(found: Explained, as_json: bool, verbosity: int, kinds: int) -> None:
+    """As text or as JSON; with `verbosity` below 0 only the tables, above 0 every stage."""
+    if as_json:
+        print_json(_describe(found))
+        return
+    console = results()
+    clock = clock_ns(found.header)
+    heading(console, f"{found.name}: checked, and explained", first=True)
+    if verbosity >= 0:
+        labelled(console, summary(found))
+    _print_latency(console, found, clock)
+    _print_chain(console, found, clock, verbosity, kinds)
+    _print_load(console, found, clock, kinds)
+    if found.outcomes:
+        _print_changes(console, found, clock)
+
+
+def summary(found: Explained) -> list[tuple[str, str]]:
+    """What binds each figure, in words."""
+    header, load, hardware = found.header, found.load, found.problem.hardware
+    metrics, clock = header.metrics, clock_ns(found.header)
+    parts = found.chain.components()
+    first = max(parts, key=parts.__getitem__)
+    arrays, bound = int(metrics["arrays"]), header.bounds["arrays"]
+    cells = found.problem.rows * found.problem.weights_per_row
+    full = -(-found.problem.weight_cells // cells)
+    left = hardware.array.cols - hardware.columns_per_weight * found.problem.weights_per_row
+    why = (
+        f"proved the fewest ({bound.proof} bound)" if bound.gap == 0 else f"the bound is {bound.lower} ({bound.proof})"
+    )
+    text = (
+        f"{arrays}, {why}; {number(found.problem.weight_cells)} weights would fill {full} arrays of {cells}; "
+        f"{share(metrics['occupancy'])} of the cells are in use"
+    )
+    text += f"; {plural(left, 'column')} of each array fit no weight" if left else ""
+    latency = header.bounds["latency_cycles"]
+    interval = metrics["ii_cycles"] * clock
+    return [
+        ("arrays", text),
+        (
+            "token",
+            f"{quantity(metrics['latency_ns'], 'time')}, {share(latency.gap)} above the bound; most of it, "
+            f"{share(parts[first] / metrics['latency_cycles'])}, is {MEANT[first]}",
+        ),
+        (
+            "II",
+            f"{quantity(interval, 'time')}, bound by {load.interval_binds}: the busiest array fires "
+            f"{quantity(load.busy_cycles * clock, 'time')} a token, the mean one "
+            f"{quantity(load.mean_busy_cycles * clock, 'time')}; digital units "
+            f"{quantity(load.digital_cycles * clock, 'time')}, transfer "
+            f"{quantity(load.transfer_cycles * clock, 'time')}",
+        ),
+    ]
+
+
+def _print_latency(console: Console, found: Explained, clock: float) -> None:
+    heading(console, "Token latency along the critical chain")
+    parts, total = found.chain.components(), found.header.metrics["latency_cycles"]
+    unit = choose_unit("time", [total * clock])
+    rows = [
+        [part.replace("_", " "), in_unit(cycles * clock, unit), share(cycles / total), MEANT[part]]
+        for part, cycles in parts.items()
+        if cycles
+    ]
+    rows.append(["total", in_unit(total * clock, unit), "100%", "as the cost model says"])
+    console.print(table(["", unit.name, "share", "what it is"], rows, words_last=True))
+
+
+def _print_chain(console: Console, found: Explained, clock: float, verbosity: int, kinds: int) -> None:
+    links = _links(found)
+    rows = links if verbosity > 0 else _by_kind(links)
+    heading(console, "The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
+    shown = rows if verbosity > 0 else rows[:kinds]
+    times = [row["arrays"] for row in shown]
+    unit = choose_unit("time", [value * clock for value in times])
+    names = [part for part in PARTS if any(row[part] for row in shown)]
+    prefix = common_prefix([row["stage"] for row in shown if row["array"] is not None])
+    columns = [f"stages\n{prefix}", "arrays", "bound", *(part.replace("_", "\n") for part in names), "binds"]
+    cells = [
+        [
+            f"{row['count']} {row['stage'].removeprefix(prefix)}" if verbosity <= 0 else row["stage"],
+            *(in_unit(row[key] * clock, unit) if row[key] else "-" for key in ("arrays", "bound", *names)),
+            _binds(row),
+        ]
+        for row in shown
+    ]
+    console.print(table(columns, cells, words_last=True))
+    indented(
+        console,
+        f"Times in {unit.name}, summed over the stages of a kind; binds: the largest part of them. arrays: from a "
+        "stage's first start to its last end, which is read, convert and idle of the array that ends last; bound: no "
+        "mapping on as many arrays does it faster, stage by stage; the others come before the stage.",
+    )
+    if len(rows) > len(shown):
+        indented(console, f"{len(rows) - len(shown)} kinds more: --kinds {len(rows)}")
+
+
+def _print_load(console: Console, found: Explained, clock: float, kinds: int) -> None:
+    load = found.load
+    heading(console, f"The busiest array: number {load.array}")
+    capacity = found.problem.rows * found.problem.weights_per_row
+    indented(
+        console,
+        f"Fires {quantity(load.busy_cycles * clock, 'time')} a token, "
+        f"{number(load.busy_cycles / load.mean_busy_cycles)} times the mean; {plural(load.as_busy, 'array')} as busy "
+        f"to 1 %; {share(load.cells / capacity)} of its {capacity} weights in use.",
+    )
+    rows = _load_rows(found)
+    unit = choose_unit("time", [row["cycles"] * clock for row in rows[:kinds]])
+    cells = [
+        [
+            row["stage"],
+            in_unit(row["cycles"] * clock, unit),
+            share(row["cycles"] / load.busy_cycles),
+            *(number(row[key]) for key in ("activations", "pieces", "cells", "conversions")),
+        ]
+        for row in rows[:kinds]
+    ]
+    console.print(
+        table(["stages", f"fires\n{unit.name}", "share", "activa\ntions", "pieces", "weights", "columns\nread"], cells)
+    )
+    if len(rows) > kinds:
+        indented(console, f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
+
+
+def _print_changes(console: Console, found: Explained, clock: float) -> None:
+    heading(console, "What if: solved again, checked, and set against the answer as it is")
+    base = found.header.metrics
+    scales = {metric: clock if metric.endswith("_cycles") else 1.0 for metric, _, _ in CHANGED}
+    solved = [outcome.metrics for outcome in found.outcomes if outcome.metrics]
+    units: dict[str, Unit] = {
+        metric: choose_unit(kind, [values[metric] * scales[metric] for values in (base, *solved)])
+        for metric, _, kind in CHANGED
+    }
+    rows: list[list[Cell]] = [
+        ["as it is", *(in_unit(base[metric] * scales[metric], units[metric]) for metric, _, _ in CHANGED), ""]
+    ]
+    for outcome in found.outcomes:
+        if not outcome.metrics:
+            continue
+        values = [in_unit(outcome.metrics[metric] * scales[metric], units[metric]) for metric, _, _ in CHANGED]
+        rows.append([outcome.name, *values, f"{outcome.seconds:.1f}"])
+        rows.append(["", *(_percent(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
+    columns = [f"{title}\n{units[metric].name}".rstrip() for metric, title, _ in CHANGED]
+    console.print(table(["what if", *columns, "s"], rows))
+    for outcome in found.outcomes:
+        if outcome.reason:
+            indented(console, f"{outcome.name}: {outcome.reason}")
+    names = [
+        f"{outcome.name}: {outcome.what}"
+        for outcome in found.outcomes
+        if outcome.metrics and outcome.what != outcome.name
+    ]
+    if names:
+        indented(console, "; ".join(names) + ".")
+    indented(
+        console,
+        f"By {found.header.strategy}, objective {', then '.join(found.header.objective)}; more arrays are used for "
+        f"what comes after arrays in it. All in {sum(outcome.seconds for outcome in found.outcomes):.1f} s.",
+    )
+
+
+def print_short(found: Short, as_json: bool) -> None:
+    """What is short, and what would do."""
+    if as_json:
+        print_json(
+            {
+                "format": EXPLAIN_FORMAT,
+                "feasible": False,
+                "reason": found.reason,
+                "limits": [
+                    {**asdict(one), "header": None, "metrics": dict(one.header.metrics) if one.header else None}
+                    for one in found.relief
+                ],
+                "without_limits": dict(found.together.metrics) if found.together else None,
+                "seconds": round(found.seconds, 3),
+                "exit_code": 1,
+            }
+        )
+        return
+    console = results()
+    problem = found.problem
+    heading(
+        console, f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True
+    )
+    indented(console, found.reason)
+    heading(console, "The least change of one limit, the others kept")
+    rows: list[list[Cell]] = []
+    for one in found.relief:
+        option, kind = LIMITS[one.limit]
+        values = [value for value in (one.given, one.least, one.lower) if value is not None]
+        unit = choose_unit(kind, values)
+        shown = [_value(value, unit) for value in (one.given, one.least, one.lower)]
+        more = "-" if one.least is None else _percent(one.given, one.least)
+        rows.append(
+            [option, unit.name, *shown, more, "-" if one.least is None else f"{option} {_enough(one.least, kind)}"]
+        )
+    console.print(
+        table(
+            ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"], rows, text_columns=2, words_last=True
+        )
+    )
+    for one in found.relief:
+        if one.least is None:
+            indented(console, f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
+        elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
+            indented(console, f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
+    if found.together is not None:
+        metrics = found.together.metrics
+        indented(
+            console,
+            f"Without any limit, on the fewest arrays found: {metrics['arrays']} arrays, "
+            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token.",
+        )
+    indented(
+        console,
+        "would do: an answer was found and checked; proved least: no mapping under the other limits goes below. "
+        f"Searched for {found.seconds:.1f} s.",
+    )
+
+
+def _value(value: float | None, unit: Unit) -> str:
+    return "-" if value is None else in_unit(value, unit)
+
+
+def _enough(value: float, kind: Kind) -> str:
+    """A limit as an option takes it, no less than `value`."""
+    if kind == "count":
+        return str(int(value))
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _links(found: Explained) -> list[dict[str, Any]]:
+    chain, stages = found.chain, found.problem.workload.stages
+    rows = []
+    for index, stage in enumerate(chain.stage.tolist()):
+        row: dict[str, Any] = {"stage": stages[stage].name, "count": 1}
+        row |= {part: int(getattr(chain, part)[index]) for part in (*PARTS, "bound")}
+        rows.append({**row, "array": int(chain.array[index]), "arrays": row["read"] + row["convert"] + row["idle"]})
+    tail = chain.tail
+    if tail.cycles:
+        ends = {
+            "partial_sums": tail.partial_sum_cycles,
+            "digital": tail.digital_cycles,
+            "transfer": tail.transfer_cycles,
+        }
+        rows.append(
+            {**dict.fromkeys((*PARTS, "bound", "arrays"), 0), "stage": "tail", "count": 1, "array": None, **ends}
+        )
+    return rows
+
+
+def _by_kind(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    kinds: dict[str, dict[str, Any]] = {}
+    for link in links:
+        empty = {"array": link["array"], "count": 0}
+        row = kinds.setdefault(stage_kind(link["stage"]), {**empty, **dict.fromkeys((*PARTS, "bound", "arrays"), 0)})
+        for key in ("count", *PARTS, "bound", "arrays"):
+            row[key] += link[key]
+    rows = [{"stage": kind, **row} for kind, row in kinds.items()]
+    return sorted(rows, key=lambda row: -sum(row[part] for part in PARTS))
+
+
+def _binds(row: Mapping[str, Any]) -> str:
+    """The largest part of a stage's time."""
+    part = max(PARTS, key=lambda name: row[name])
+    return {"convert": "ADCs", "read": "reads", "partial_sums": "sums"}.get(part, part)
+
+
+def _load_rows(found: Explained) -> list[dict[str, Any]]:
+    """What lies on the busiest array, by kind of stage, the longest first."""
+    load, stages = found.load, found.problem.workload.stages
+    kinds = np.array([stage_kind(stages[number].name) for number in load.stage.tolist()])
+    columns = {
+        "cycles": load.cycles,
+        "activations": load.activations,
+        "pieces": load.pieces,
+        "cells": load.stage_cells,
+        "conversions": load.conversions,
+    }
+    rows = [
+        {
+            "stage": kind,
+            "stages": int((kinds == kind).sum()),
+            **{key: int(values[kinds == kind].sum()) for key, values in columns.items()},
+        }
+        for kind in dict.fromkeys(kinds.tolist())
+    ]
+    return sorted(rows, key=lambda row: -row["cycles"])
+
+
+def _percent(before: float, after: float) -> str:
+    if not before:
+        return "-"
+    change = after / before - 1
+    if 0 < abs(change) < 5e-5:
+        return f"{'+' if change > 0 else '-'}0.00%"
+    return f"{'+' if change > 0 else ''}{share(change)}"
+
+
+def _describe(found: Explained) -> dict[str, Any]:
+    base = found.header.metrics
+    return {
+        "format": EXPLAIN_FORMAT,
+        "feasible": True,
+        "name": found.name,
+        "strategy": found.header.strategy,
+        "metrics": dict(base),
+        "latency_cycles": found.chain.components(),
+        "chain": _links(found),
+        "busiest_array": {
+            "array": found.load.array,
+            "busy_cycles": found.load.busy_cycles,
+            "mean_busy_cycles": found.load.mean_busy_cycles,
+            "as_busy": found.load.as_busy,
+            "weights": found.load.cells,
+            "kinds": _load_rows(found),
+        },
+        "interval": {
+            "bound_by": found.load.interval_binds,
+            "arrays_cycles": found.load.busy_cycles,
+            "digital_cycles": found.load.digital_cycles,
+            "transfer_cycles": found.load.transfer_cycles,
+        },
+        "binds": dict(summary(found)),
+        "what_if": [
+            {
+                "name": one.name,
+                "what": one.what,
+                "metrics": dict(one.metrics) or None,
+                "change": {name: one.metrics[name] / base[name] - 1 for name, _, _ in CHANGED if base[name]}
+                if one.metrics
+                else None,
+                "reason": one.reason,
+                "seconds": round(one.seconds, 3),
+            }
+            for one in found.outcomes
+        ],
+        "exit_code": 0,
+    }
