@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("solution", "records"),
     ("check", "simulate", "projection"),
     ("run", "api"),
-    ("sweep", "comparison", "explain"),
+    ("sweep", "comparison", "explain", "chip"),
     ("report",),
     ("cli", "__main__"),
 )

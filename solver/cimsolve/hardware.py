@@ -265,7 +265,12 @@ def load_hardware(path_or_name: Path | str) -> Hardware:
 
 
 def parse_hardware(data: object, origin: str) -> Hardware:
-    """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected."""
+    """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected.
+
+    `$schema`, by which editors find the JSON Schema of a file, is no part of the spec.
+    """
+    if isinstance(data, dict) and isinstance(data.get("$schema"), str):
+        data = {key: value for key, value in data.items() if key != "$schema"}
     try:
         return Hardware.model_validate(data)
     except ValidationError as error:
@@ -298,6 +303,7 @@ def demand_key(hardware: Hardware, key: str) -> None:
 def hardware_json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the format; most rules across sections are left to the parser."""
     schema = Hardware.model_json_schema(by_alias=True)
+    schema["properties"]["$schema"] = {"type": "string", "description": "Where editors find this schema; not read."}
     schema["oneOf"] = [
         {
             "title": "modelled array",

@@ -12,7 +12,9 @@ COMMANDS = {
     "explain": ("[FILE] [options]", "why this latency and array count, and what a change would buy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
+    "hw": ("new|check|schema ...", "a hardware spec of your own: write a first one, look through it"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
+    "completion": ("bash|zsh|fish", "a script by which the shell completes words"),
 }
 """First word -> (its arguments, what it does), for the help. Without one of them the command is `solve`."""
 

@@ -37,6 +37,11 @@ def messages() -> Console:
     return _Console(sys.stderr)
 
 
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and messages().is_terminal
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout; numbers that are not finite become null."""
     json.dump(_finite(value), sys.stdout, indent=1, allow_nan=False)

@@ -80,12 +80,13 @@ def make_parser() -> Parser:
     )
     search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of the first search")
+    listed = ",".join(DEFAULT_WHAT_IFS).replace("%", "%%")  # argparse fills in what stands after a single one
     search.add_argument(
         "--what-if",
         action="append",
         type=what_ifs,
         metavar="NAME[,NAME]",
-        help=f"changes to solve again, listed below; repeatable (default: {','.join(DEFAULT_WHAT_IFS)})",
+        help=f"changes to solve again, listed below; repeatable (default: {listed})",
     )
     output = parser.add_argument_group("output")
     output.add_argument(

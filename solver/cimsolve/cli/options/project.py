@@ -7,6 +7,14 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity
 
+_EPILOG = """\
+The factors are those nearest to the weights in Frobenius norm, in closed form; there is no training.
+
+examples:
+  cimsolve project --model weights/minilm
+  cimsolve project --model weights/minilm --structure sqrt --structure '*.query=lowrank:32'
+"""
+
 
 @dataclass(frozen=True)
 class ProjectOptions:
@@ -17,11 +25,12 @@ class ProjectOptions:
     verbosity: int
 
 
-def parse(arguments: Sequence[str]) -> ProjectOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve project",
         description="Project a model's real weights onto block-diagonal factors; show the relative error "
         "of each linear beside that of a plain low-rank product of equal size.",
+        epilog=_EPILOG,
     )
     parser.add_argument(
         "--model", required=True, metavar="FOLDER", help="a folder with a config.json and *.safetensors"
@@ -34,5 +43,9 @@ def parse(arguments: Sequence[str]) -> ProjectOptions:
         help="as of cimsolve (default: sqrt)",
     )
     add_verbosity(parser, "only the means", "")
-    found = parser.parse_known(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> ProjectOptions:
+    found = make_parser().parse_known(arguments)
     return ProjectOptions(found.model, tuple(found.structure), found.verbosity)
