@@ -221,6 +221,12 @@ def test_two_files(cli: Cli, two_files: tuple[str, str]) -> None:
     assert cli("compare", *two_files, "--format", "markdown").out.startswith("| metric")
 
 
+def test_from_python(two_files: tuple[str, str]) -> None:
+    found = cimsolve.compare_solutions(cimsolve.read_solution(two_files[0]), two_files[1])
+    assert found.metrics["arrays"] == tuple(read_solution(Path(name)).header.metrics["arrays"] for name in two_files)
+    assert found.differences == ()
+
+
 def test_files_of_other_questions(cli: Cli, two_files: tuple[str, str]) -> None:
     other = cimsolve.map_model("tiny.json", "pcm256", strategy="spread")
     cimsolve.write_solution(other, "pcm.json")

@@ -295,6 +295,13 @@ def test_a_file_is_explained(cli: Cli, file: str) -> None:
     assert max(map(len, result.out.splitlines())) <= 100
 
 
+def test_from_python(file: str) -> None:
+    found = cimsolve.explain_solution(file, ["digital-x2"])
+    assert sum(found.chain.components().values()) == found.header.metrics["latency_cycles"]
+    assert found.load.busy_cycles == found.header.metrics["array_ii_cycles"]
+    assert [outcome.name for outcome in found.outcomes] == ["digital-x2"]
+
+
 def test_json_adds_up(cli: Cli, file: str) -> None:
     found = json.loads(cli("explain", file, "--what-if", "adc+1", "--json").out)
     assert sum(found["latency_cycles"].values()) == found["metrics"]["latency_cycles"]

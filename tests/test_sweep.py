@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import cimsolve
 from cimsolve.__main__ import main
 from cimsolve.cli.options import sweep as sweep_options
 from cimsolve.cli.options.question import CUT_NAMES
@@ -173,6 +174,26 @@ def test_points_that_fail_are_rows_with_a_reason(cli: Cli) -> None:
     small = cli(*RUN, "--vary", "max_arrays=1,null", "--set", "array.rows=16", "--set", "array.cols=16", "--json")
     assert [row["state"] for row in points(small)] == ["infeasible", "solved"]
     assert "arrays are short" in points(small)[0]["reason"]
+
+
+def test_from_python(solved: list[Point]) -> None:
+    study = {
+        "format": "cimsolve-study/1",
+        "hw": "paper256",
+        "model": "tiny.json",
+        "strategy": "spread",
+        "vary": {"adc.per_array": [4, 512], "max_latency_ns": [None, 1]},
+    }
+    found = cimsolve.sweep_study(study, cache="kept")
+    assert [point.state for point in found] == ["solved", "infeasible", "refused", "refused"]
+    own = cimsolve.map_model("tiny.json", "paper256", strategy="spread").header
+    assert found[0].values == {"adc.per_array": 4, "max_latency_ns": None}
+    assert found[0].metrics["arrays"] == own.metrics["arrays"]
+    assert found[0].bounds["arrays"] == own.bounds["arrays"].lower
+    assert found[1].reason.startswith("spread: latency_ns is short")
+    Path("study.json").write_text(json.dumps(study))
+    assert cimsolve.sweep_study("study.json", cache="kept") == found
+    assert len(solved) == 2
 
 
 def test_infeasible_points_are_kept_too(cli: Cli, solved: list[Point]) -> None:

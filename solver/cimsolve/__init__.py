@@ -28,11 +28,14 @@ if TYPE_CHECKING:
         write_solution,
     )
     from cimsolve.check import CheckReport
+    from cimsolve.comparison import compare_solutions
+    from cimsolve.explain.answer import explain_solution
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
     from cimsolve.simulate import SimulationReport
     from cimsolve.solution import Solution
+    from cimsolve.sweep.run import sweep_study
 
 __version__ = "0.1.0"
 
@@ -50,6 +53,8 @@ __all__ = [
     "Solution",
     "__version__",
     "check_solution",
+    "compare_solutions",
+    "explain_solution",
     "load_hardware",
     "load_model",
     "make_problem",
@@ -57,6 +62,7 @@ __all__ = [
     "map_model",
     "read_solution",
     "simulate_solution",
+    "sweep_study",
     "write_solution",
 ]
 
@@ -67,8 +73,11 @@ _MODULE_OF = {
     "Problem": "problem",
     "SimulationReport": "simulate",
     "Solution": "solution",
+    "compare_solutions": "comparison",
+    "explain_solution": "explain.answer",
+    "sweep_study": "sweep.run",
 }
-"""Where a public class lives; all other lazy names are functions of `api`."""
+"""Where a public name lives; all others are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import optimize as _optimize
 
-from cimsolve.api import first_difference
+from cimsolve.api import check_solution, first_difference, read_solution
 from cimsolve.arrays import Bools, Floats, Ints
 from cimsolve.cost import Costs
+from cimsolve.errors import CheckError
+from cimsolve.jsonfile import one_line
 from cimsolve.mapping import Pieces
 from cimsolve.problem import Problem
 from cimsolve.solution import Solution
@@ -91,8 +94,25 @@ class Comparison:
     unlike: str = ""
 
 
-def compare_solutions(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
-    """Compare two solutions, the first with the second, whose questions and costs the checker has rebuilt."""
+def compare_solutions(first: Solution | Path | str, second: Solution | Path | str) -> Comparison:
+    """Compare two solutions or their files, the first with the second; both are judged by the checker before.
+
+    Raises InputError for a file that is none, CheckError where one of them breaks a rule.
+    """
+    solutions, problems, costs = zip(*(_checked(answer) for answer in (first, second)), strict=True)
+    return _compare(solutions, problems, costs)
+
+
+def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
+    solution = answer if isinstance(answer, Solution) else read_solution(answer)
+    report = check_solution(solution)
+    if not report.passed or report.problem is None or report.costs is None:
+        name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
+        raise CheckError(f"{name}: fails its check, {report.violations[0]}; only solutions that pass are compared")
+    return solution, report.problem, report.costs
+
+
+def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
     first, second = costs
     metrics = {name: (first.metrics[name], second.metrics[name]) for name in COMPARED}
     ours, theirs = (_question_parts(problem) for problem in problems)

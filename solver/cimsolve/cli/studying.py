@@ -16,8 +16,8 @@ from cimsolve.errors import InputError
 from cimsolve.jsonfile import parse_json_text
 from cimsolve.report.progress import Progress
 from cimsolve.sweep.cache import Cache
-from cimsolve.sweep.execute import cores, load_distributed, solve_points
-from cimsolve.sweep.point import Record
+from cimsolve.sweep.execute import load_distributed
+from cimsolve.sweep.run import Progressed, solve_rows
 from cimsolve.sweep.study import FORMAT, Row, Study, Value, parse_study, setting_text
 
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
@@ -34,15 +34,6 @@ class Execution:
     fresh: bool
     shown: bool
     """Whether progress is told on a terminal."""
-
-
-@dataclass
-class Progressed:
-    """Records by digest, as far as they are there, and how many of them had been kept before."""
-
-    records: dict[str, Record]
-    kept: int = 0
-    interrupted: bool = False
 
 
 def study_of(options: QuestionOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> Study:
@@ -75,36 +66,17 @@ def read_value(key: str, text: str) -> Value:
     return value  # type: ignore[no-any-return]
 
 
-def solve_rows(rows: Sequence[Row], execution: Execution) -> Progressed:
-    """Solve the points of `rows`, each once, but for those that are kept; every result is kept as it comes.
-
-    After Ctrl-C `interrupted` is set and what has been finished is there. Raises InputError before any work where
-    results cannot be kept or the cluster's library is missing.
+def solve_all(rows: Sequence[Row], execution: Execution) -> Progressed:
+    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where results cannot be kept or
+    the cluster's library is missing.
     """
     demand_writable(execution.cache)
     if execution.cluster is not None:
         load_distributed()
-    cache = Cache(execution.cache)
-    done = Progressed({})
-    left = {}
-    for digest, point in {row.point.digest(): row.point for row in rows if row.point is not None}.items():
-        record = None if execution.fresh else cache.read(digest)
-        if record is None:
-            left[digest] = point
-        else:
-            done.records[digest] = record
-    done.kept = len(done.records)
-    total = done.kept + len(left)
     with Progress(execution.shown) as progress:
-        progress.begin(f"{total} points, {done.kept} kept from before")
-        try:
-            for record in solve_points(left, execution.jobs or cores(), execution.cluster):
-                cache.write(record)
-                done.records[record.digest] = record
-                progress.count(len(done.records), total)
-        except KeyboardInterrupt:
-            done.interrupted = True
-    return done
+        progress.begin("points solved")
+        cache = Cache(execution.cache)
+        return solve_rows(rows, cache, execution.jobs, execution.cluster, execution.fresh, progress.count)
 
 
 def cache_folder(cache: str | None, out: str) -> Path:

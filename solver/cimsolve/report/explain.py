@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from cimsolve.cost import Costs
-from cimsolve.explain.chain import Chain
-from cimsolve.explain.change import Outcome
+from cimsolve.explain.answer import Explanation
 from cimsolve.explain.limits import Relief
-from cimsolve.explain.load import Load
 from cimsolve.problem import Problem
 from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, table
 from cimsolve.report.figures import clock_ns
@@ -50,19 +47,6 @@ LIMITS: Mapping[str, tuple[str, Kind]] = {
 
 
 @dataclass(frozen=True)
-class Explained:
-    """An answer that passed the checker, and what is known of why it is so."""
-
-    name: str
-    problem: Problem
-    header: Header
-    costs: Costs
-    chain: Chain
-    load: Load
-    outcomes: Sequence[Outcome]
-
-
-@dataclass(frozen=True)
 class Short:
     """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
 
@@ -74,7 +58,7 @@ class Short:
     seconds: float
 
 
-def print_explained(found: Explained, as_json: bool, verbosity: int, kinds: int) -> None:
+def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: int) -> None:
     """As text or as JSON; with `verbosity` below 0 only the tables, above 0 every stage."""
     if as_json:
         print_json(_describe(found))
@@ -91,7 +75,7 @@ def print_explained(found: Explained, as_json: bool, verbosity: int, kinds: int)
         _print_changes(console, found, clock)
 
 
-def summary(found: Explained) -> list[tuple[str, str]]:
+def summary(found: Explanation) -> list[tuple[str, str]]:
     """What binds each figure, in words."""
     header, load, hardware = found.header, found.load, found.problem.hardware
     metrics, clock = header.metrics, clock_ns(found.header)
@@ -129,7 +113,7 @@ def summary(found: Explained) -> list[tuple[str, str]]:
     ]
 
 
-def _print_latency(console: Console, found: Explained, clock: float) -> None:
+def _print_latency(console: Console, found: Explanation, clock: float) -> None:
     heading(console, "Token latency along the critical chain")
     parts, total = found.chain.components(), found.header.metrics["latency_cycles"]
     unit = choose_unit("time", [total * clock])
@@ -142,7 +126,7 @@ def _print_latency(console: Console, found: Explained, clock: float) -> None:
     console.print(table(["", unit.name, "share", "what it is"], rows, words_last=True))
 
 
-def _print_chain(console: Console, found: Explained, clock: float, verbosity: int, kinds: int) -> None:
+def _print_chain(console: Console, found: Explanation, clock: float, verbosity: int, kinds: int) -> None:
     links = _links(found)
     rows = links if verbosity > 0 else _by_kind(links)
     heading(console, "The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
@@ -171,7 +155,7 @@ def _print_chain(console: Console, found: Explained, clock: float, verbosity: in
         indented(console, f"{len(rows) - len(shown)} kinds more: --kinds {len(rows)}")
 
 
-def _print_load(console: Console, found: Explained, clock: float, kinds: int) -> None:
+def _print_load(console: Console, found: Explanation, clock: float, kinds: int) -> None:
     load = found.load
     heading(console, f"The busiest array: number {load.array}")
     capacity = found.problem.rows * found.problem.weights_per_row
@@ -199,7 +183,7 @@ def _print_load(console: Console, found: Explained, clock: float, kinds: int) ->
         indented(console, f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
 
 
-def _print_changes(console: Console, found: Explained, clock: float) -> None:
+def _print_changes(console: Console, found: Explanation, clock: float) -> None:
     heading(console, "What if: solved again, checked, and set against the answer as it is")
     base = found.header.metrics
     scales = {metric: clock if metric.endswith("_cycles") else 1.0 for metric, _, _ in CHANGED}
@@ -306,7 +290,7 @@ def _enough(value: float, kind: Kind) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def _links(found: Explained) -> list[dict[str, Any]]:
+def _links(found: Explanation) -> list[dict[str, Any]]:
     chain, stages = found.chain, found.problem.workload.stages
     rows = []
     for index, stage in enumerate(chain.stage.tolist()):
@@ -343,7 +327,7 @@ def _binds(row: Mapping[str, Any]) -> str:
     return {"convert": "ADCs", "read": "reads", "partial_sums": "sums"}.get(part, part)
 
 
-def _load_rows(found: Explained) -> list[dict[str, Any]]:
+def _load_rows(found: Explanation) -> list[dict[str, Any]]:
     """What lies on the busiest array, by kind of stage, the longest first."""
     load, stages = found.load, found.problem.workload.stages
     kinds = np.array([stage_kind(stages[number].name) for number in load.stage.tolist()])
@@ -374,7 +358,7 @@ def _percent(before: float, after: float) -> str:
     return f"{'+' if change > 0 else ''}{share(change)}"
 
 
-def _describe(found: Explained) -> dict[str, Any]:
+def _describe(found: Explanation) -> dict[str, Any]:
     base = found.header.metrics
     return {
         "format": EXPLAIN_FORMAT,

@@ -184,6 +184,9 @@ def _print_table(swept: Swept, verbosity: int) -> None:
         indented(
             console, f"caution: {', '.join(changing)} also changes what the model computes; cost alone is compared"
         )
+    lossy = sum(bool(s.record.metrics["lossy_activations"]) for s in swept.rows if s.record and s.has_figures)
+    if lossy:
+        indented(console, f"caution: in {plural(lossy, 'point')} converters have too few bits for some sums")
     _print_reasons(console, swept)
     if verbosity < 0:
         return

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
-from cimsolve.check import check_solution
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.compare import CompareOptions
 from cimsolve.cli.options.question import DEFAULT_HARDWARE, DEFAULT_MODEL
 from cimsolve.cli.question import question_words, words_unless_default
-from cimsolve.cli.studying import Execution, cache_folder, row_command, solve_rows, study_of
+from cimsolve.cli.studying import Execution, cache_folder, row_command, solve_all, study_of
 from cimsolve.comparison import compare_solutions
-from cimsolve.cost import Costs
-from cimsolve.errors import CheckError
-from cimsolve.problem import Problem
 from cimsolve.report.compare import Compared, print_compared, print_two
 from cimsolve.report.console import say
 from cimsolve.report.progress import Progress
 from cimsolve.report.sweep import Solved
-from cimsolve.solution import Solution, read_solution
 from cimsolve.sweep.study import expand
 
 
@@ -40,7 +34,7 @@ def run(options: CompareOptions) -> int:
     rows = expand(study)
     shown = options.format == "table" and options.verbosity >= 0
     cache = cache_folder(options.cache, options.out)
-    done = solve_rows(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
+    done = solve_all(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
     solved = [
         Solved(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
         for row in rows
@@ -57,19 +51,9 @@ def run(options: CompareOptions) -> int:
 def _two(options: CompareOptions) -> int:
     with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("checking both")
-        checked = [_checked(name) for name in options.files]
-        solutions, problems, costs = zip(*checked, strict=True)
-        found = compare_solutions(solutions, problems, costs)
+        found = compare_solutions(*options.files)
     print_two(found, options.files, options.format, options.verbosity, options.stages)
     return EXIT_DONE
-
-
-def _checked(name: str) -> tuple[Solution, Problem, Costs]:
-    solution = read_solution(Path(name))
-    report = check_solution(solution)
-    if not report.passed or report.problem is None or report.costs is None:
-        raise CheckError(f"{name}: fails its check, {report.violations[0]}; only solutions that pass are compared")
-    return solution, report.problem, report.costs
 
 
 def command_line(options: CompareOptions) -> str:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from cimsolve.api import make_search
-from cimsolve.check import check_solution
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
 from cimsolve.cli.options.explain import ExplainOptions
 from cimsolve.cli.question import problem_of
-from cimsolve.errors import CheckError, InfeasibleError, InputError
-from cimsolve.explain.chain import find_chain
-from cimsolve.explain.change import what_if
+from cimsolve.errors import InfeasibleError
+from cimsolve.explain.answer import explain_solution
 from cimsolve.explain.limits import find_relief, limits_of, relax_all
-from cimsolve.explain.load import find_load
-from cimsolve.jsonfile import one_line
-from cimsolve.report.explain import Explained, Short, print_explained, print_short
+from cimsolve.report.explain import Short, print_explained, print_short
 from cimsolve.report.progress import Progress
 from cimsolve.run import question_for, solve
-from cimsolve.solution import Solution, read_solution
-from cimsolve.strategies import STRATEGIES
+from cimsolve.solution import Solution
 
 
 def run(options: ExplainOptions) -> int:
@@ -31,37 +25,20 @@ def run(options: ExplainOptions) -> int:
     """
     shown = not options.json and options.verbosity >= 0
     with Progress(shown) as progress:
-        if options.file is not None:
-            name = options.file
-            solution = read_solution(Path(name))
-            if solution.header.strategy not in STRATEGIES:
-                raise InputError(f"{name}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
-        else:
+        name, answer = options.file, None
+        if name is None:
             name = f"{options.model} on {options.hardware} by {options.strategy}"
             progress.begin(f"solving {name}")
             answer = _solve(options, progress)
-            if isinstance(answer, Short):
-                print_short(answer, options.json)
-                return EXIT_FAILED
-            solution = answer
-        progress.begin(f"checking {name}")
-        report = check_solution(solution)
-        if not report.passed or report.problem is None or report.costs is None:
-            raise CheckError(f"{name}: fails its check, {report.violations[0]}; only what passes is explained")
-        problem, costs = report.problem, report.costs
-        outcomes = []
-        for number, change in enumerate(options.what_ifs, 1):
-            progress.begin(f"[{number}/{len(options.what_ifs)}] what if {change}")
-            outcomes.append(what_if(change, problem, solution, progress.listen))
-        explained = Explained(
-            name=name,
-            problem=problem,
-            header=solution.header,
-            costs=costs,
-            chain=find_chain(problem, solution, costs),
-            load=find_load(problem, solution, costs),
-            outcomes=outcomes,
-        )
+        if not isinstance(answer, Short):
+            given = options.file or answer
+            assert given is not None
+            explained = explain_solution(
+                given, options.what_ifs, name=name, begin=progress.begin, listen=progress.listen
+            )
+    if isinstance(answer, Short):
+        print_short(answer, options.json)
+        return EXIT_FAILED
     print_explained(explained, options.json, options.verbosity, options.kinds)
     return EXIT_DONE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import question_words
-from cimsolve.cli.studying import Execution, cache_folder, read_value, row_command, solve_rows, study_of, sweep_command
+from cimsolve.cli.studying import Execution, cache_folder, read_value, row_command, solve_all, study_of, sweep_command
 from cimsolve.report.console import say
 from cimsolve.report.scatter import demand_drawable, draw_swept
 from cimsolve.report.sweep import Solved, Swept, print_swept
@@ -27,12 +27,11 @@ def run(options: SweepOptions) -> int:
     rows = expand(study)
     shown = options.format == "table" and options.verbosity >= 0
     cache = cache_folder(options.cache, options.out)
-    done = solve_rows(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
-    before = set(list(done.records)[: done.kept])
+    done = solve_all(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
     solved = []
     for row in rows:
         digest = "" if row.point is None else row.point.digest()
-        solved.append(Solved(row, done.records.get(digest), digest in before, row_command(row)))
+        solved.append(Solved(row, done.records.get(digest), digest in done.kept, row_command(row)))
     swept = Swept(
         axes=list(study.vary),
         rows=solved,
