@@ -180,6 +180,7 @@ def test_new_check_and_solve(cli: Cli) -> None:
     for part in ("written to mine.json", "array.rows", "given", "cimsolve hw check mine.json"):
         assert part in result.out
     data = json.loads(Path("mine.json").read_text())
+    assert len(Path("mine.json").read_text().splitlines()) > 100, "a value a line, to be edited"
     assert (data["name"], data["technology"], data["array"]["rows"], data["adc"]["per_array"]) == (
         "mine",
         "rram",

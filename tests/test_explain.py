@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import pytest
 from builders import answer, ask, chip, linears, pieces_of, step, with_entry
 
 import cimsolve
+from cimsolve import run as run_module
 from cimsolve.__main__ import main
 from cimsolve.check import check_solution
 from cimsolve.cli.options import explain as explain_options
@@ -23,7 +25,7 @@ from cimsolve.explain.load import find_load
 from cimsolve.problem import Problem
 from cimsolve.run import solve
 from cimsolve.solution import Solution, read_solution, write_solution
-from cimsolve.strategies import RULES
+from cimsolve.strategies import RULES, STRATEGIES, Answer, Event, Search
 
 TINY = linears(step("a", (16, 16), (16, 16)), step("b", (16, 64)), context=16)
 BRANCHES = linears(
@@ -214,6 +216,28 @@ def test_a_change_never_looks_worse_than_standing_still_where_it_only_adds() -> 
     for name in ("again", "adc+1", "sample-hold"):
         after = what_if(name, problem, solution).metrics
         assert (after["arrays"], after["latency_cycles"]) <= (before["arrays"], before["latency_cycles"])
+
+
+def half_an_answer(problem: Problem, search: Search) -> Answer:
+    """What the solver does on Ctrl-C."""
+    search.listen(Event("interrupted"))
+    return STRATEGIES["spread"](problem, search)
+
+
+def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch, solved: tuple[Problem, Solution]) -> None:
+    problem, solution = solved
+    header = solution.header.model_copy(update={"strategy": "optimal"})
+    monkeypatch.setitem(run_module.STRATEGIES, "optimal", half_an_answer)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        what_if("again", problem, Solution(header, solution.pieces, solution.activations))
+    with pytest.raises(KeyboardInterrupt):
+        find_relief(replace(problem, max_arrays=1), "optimal")
+
+
+def test_ctrl_c_while_solving_explains_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(run_module.STRATEGIES, "optimal", half_an_answer)  # type: ignore[arg-type]
+    result = cli("explain", "--model", "tiny.json", "--hw", "paper256")
+    assert result == Result(130, "", "cimsolve: interrupted\n")
 
 
 # Limits

@@ -11,7 +11,7 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.hardware import with_settings
 from cimsolve.mapping import Mapping as Placed
 from cimsolve.problem import Problem
-from cimsolve.run import solve_and_check
+from cimsolve.run import solve_and_check, whole_answers_only
 from cimsolve.solution import Solution
 from cimsolve.strategies import RULES, Event
 
@@ -56,7 +56,7 @@ def what_if(
         return Outcome(name, what, {}, str(error), 0.0)
     header = solution.header
     start = _start(problem, changed, solution) if header.strategy == "optimal" else None
-    search = make_search(objective, seed=header.seed, start=start, listen=listen)
+    search = make_search(objective, seed=header.seed, start=start, listen=whole_answers_only(listen))
     try:
         answer, report = solve_and_check(changed, header.strategy, search)
     except InfeasibleError as error:

@@ -10,7 +10,7 @@ from cimsolve.bounds.time import least_latency_cycles
 from cimsolve.errors import InfeasibleError
 from cimsolve.hardware import with_settings
 from cimsolve.problem import Problem
-from cimsolve.run import question_for, solve_and_check
+from cimsolve.run import question_for, solve_and_check, whole_answers_only
 from cimsolve.solution import Header
 from cimsolve.strategies import RULES, Event, Search
 
@@ -63,7 +63,7 @@ def find_relief(
     for name, given in limits_of(problem).items():
         relaxed = without_limit(problem, name)
         objective = tuple(dict.fromkeys((OBJECTIVE_OF_LIMIT[name], "latency")))
-        header, reason = _try(relaxed, strategy, make_search(objective, seed=seed, listen=listen))
+        header, reason = _try(relaxed, strategy, make_search(objective, seed=seed, listen=whole_answers_only(listen)))
         if header is None:
             found.append(Relief(name, given, None, None, None, reason))
             continue
@@ -87,7 +87,7 @@ def relax_all(
     """An answer without any of the limits, on the fewest arrays; None where there is none even so."""
     for name in METRIC_OF_LIMIT:
         problem = without_limit(problem, name)
-    return _try(problem, strategy, make_search(seed=seed, listen=listen))[0]
+    return _try(problem, strategy, make_search(seed=seed, listen=whole_answers_only(listen)))[0]
 
 
 def _try(problem: Problem, strategy: str, search: Search) -> tuple[Header | None, str]:
@@ -102,7 +102,7 @@ def _try(problem: Problem, strategy: str, search: Search) -> tuple[Header | None
 def _fewest(relaxed: Problem, header: Header, strategy: str, seed: int, listen: Callable[[Event], None]) -> Header:
     """Fewer arrays that keep the cost limits, by bisection: each step is solved for what is limited."""
     wanted = [OBJECTIVE_OF_LIMIT[name] for name in limits_of(relaxed)]
-    search = make_search(tuple(dict.fromkeys((*wanted, "latency"))), seed=seed, listen=listen)
+    search = make_search(tuple(dict.fromkeys((*wanted, "latency"))), seed=seed, listen=whole_answers_only(listen))
     too_few = max(int(_lower(relaxed, strategy, "max_arrays", header) or 1) - 1, 0)
     while int(header.metrics["arrays"]) - too_few > 1:
         middle = (too_few + int(header.metrics["arrays"])) // 2

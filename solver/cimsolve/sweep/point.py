@@ -23,9 +23,9 @@ from cimsolve.hardware import Hardware, parse_hardware
 from cimsolve.model import Model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import library_versions
-from cimsolve.run import solve_and_check
+from cimsolve.run import solve_and_check, whole_answers_only
 from cimsolve.solution import BoundEntry
-from cimsolve.strategies import DEFAULT_OBJECTIVE, Event
+from cimsolve.strategies import DEFAULT_OBJECTIVE
 from cimsolve.structure import Structure
 
 State = Literal["solved", "infeasible", "refused", "failed"]
@@ -140,13 +140,11 @@ def code_fingerprint() -> str:
 
 
 def _answer(point: Point) -> tuple[State, dict[str, Any]]:
-    def listen(event: Event) -> None:
-        if event.phase == "interrupted":
-            raise KeyboardInterrupt
-
     try:
         problem = point.problem()
-        search = make_search(point.objective, time_limit_s=point.time_limit_s, seed=point.seed, listen=listen)
+        search = make_search(
+            point.objective, time_limit_s=point.time_limit_s, seed=point.seed, listen=whole_answers_only()
+        )
         solution, report = solve_and_check(problem, point.strategy, search)
     except InputError as error:
         return "refused", {"reason": str(error)}

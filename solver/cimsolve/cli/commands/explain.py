@@ -13,7 +13,7 @@ from cimsolve.explain.answer import explain_solution
 from cimsolve.explain.limits import find_relief, limits_of, relax_all
 from cimsolve.report.explain import Short, print_explained, print_short
 from cimsolve.report.progress import Progress
-from cimsolve.run import question_for, solve
+from cimsolve.run import question_for, solve, whole_answers_only
 from cimsolve.solution import Solution
 
 
@@ -47,7 +47,10 @@ def _solve(options: ExplainOptions, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
     problem = problem_of(options)
     search = make_search(
-        options.objective, time_limit_s=options.time_limit_s, seed=options.seed, listen=progress.listen
+        options.objective,
+        time_limit_s=options.time_limit_s,
+        seed=options.seed,
+        listen=whole_answers_only(progress.listen),
     )
     try:
         return solve(problem, options.strategy, search)

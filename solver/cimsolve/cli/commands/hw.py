@@ -34,7 +34,7 @@ def _new(options: HwNewOptions) -> int:
     draft = draft_hardware(
         dict(options.settings), technology=options.technology, base=options.like, source=options.source
     )
-    write_json_atomically(options.out, draft.data)
+    write_json_atomically(options.out, draft.data, for_editing=True)
     if options.verbosity >= 0:
         print_draft(draft, options.out)
     return EXIT_DONE
