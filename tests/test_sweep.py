@@ -284,6 +284,15 @@ def test_forms_of_the_table_agree(cli: Cli) -> None:
     assert shlex.join(["cimsolve", *RUN[:1]]) in shown
 
 
+def test_a_narrow_terminal_crops_no_number(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    words = [*RUN, *ADCS, "--vary", "cut=none,columns", "--vary", "array.rows=32,64"]
+    lines = [line.split() for line in cli(*words).out.splitlines()]
+    cells = [line.split("|")[1:-1] for line in cli(*words, "--format", "markdown").out.splitlines()[2:]]
+    for row in cells:
+        assert [cell.strip() for cell in row if cell.strip()] in lines
+
+
 def test_the_printed_command_gives_the_same_again(cli: Cli, solved: list[Point]) -> None:
     words = [*RUN, "--vary", "structure=4,4,1;", *ADCS, "--max-latency", "1ms", "--front", "area,latency"]
     said = json.loads(cli(*words, "--json").out)

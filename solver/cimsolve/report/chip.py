@@ -12,7 +12,7 @@ from cimsolve.chip.draft import Draft
 from cimsolve.chip.figures import ArrayFigures, Doubt
 from cimsolve.hardware import Hardware
 from cimsolve.jsonfile import shown_value
-from cimsolve.report.console import bad, good, heading, indented, labelled, messages, results, table, verbatim
+from cimsolve.report.console import bad, good, heading, indented, labelled, messages, results, show, table, verbatim
 from cimsolve.report.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.report.units import number, plural, quantity, share
 
@@ -33,7 +33,7 @@ def print_draft(draft: Draft, file: str) -> None:
         [key, shown_value(value), "given" if key in draft.given else "-", meaning]
         for key, value, meaning in _keys(draft.hardware)
     ]
-    console.print(table(["key", "value", "by you", "meaning"], rows, words_last=True))
+    show(console, table(["key", "value", "by you", "meaning"], rows, words_last=True))
     indented(
         console,
         f"`-` is taken over from {draft.base} and marked as assumed in `sources`, as are adc.table and digital.ops: "
@@ -62,7 +62,7 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
         [str(n), str(needed), str(used), "" if used >= needed else "at a loss, or cut"]
         for n, needed, used in figures.bits_by_rows
     ]
-    console.print(table(["rows", "needed", "used", ""], rows, words_last=True))
+    show(console, table(["rows", "needed", "used", ""], rows, words_last=True))
     heading(console, "One product of a full array and a vector")
     bits = f"{hardware.weight.bits}-bit weights, {hardware.input.bits}-bit inputs"
     firings = "" if figures.firings == 1 else f", in {figures.firings} firings of at most {hardware.rows_limit} rows"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cimsolve.comparison import Comparison, Moves, StageTimes
-from cimsolve.report.console import heading, indented, labelled, print_json, results, table, verbatim
+from cimsolve.report.console import heading, indented, labelled, print_json, results, show, table, verbatim
 from cimsolve.report.question import stage_kind
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.report.sweep import COMPARED, Solved, figure_columns, figure_values
@@ -129,7 +129,7 @@ def _print_two(
                 _change(first, second),
             ]
         )
-    console.print(table(["", "first", "second", "ratio", "change"], rows))
+    show(console, table(["", "first", "second", "ratio", "change"], rows))
     heading(console, "What moved")
     if found.moves is None:
         indented(console, f"Not comparable, as the two do not store the same blocks: {found.unlike}.")
@@ -141,11 +141,12 @@ def _print_two(
     if not kinds:
         indented(console, "None differs." if not all_kinds else f"{all_kinds} kinds differ.")
         return
-    console.print(
+    show(
+        console,
         table(
             ["kind", "stages", "arrays\nfirst", "arrays\nsecond", "differ\nence", "gap\nfirst", "gap\nsecond"],
             [[kind, str(count), *map(number, values)] for kind, count, *values in kinds],
-        )
+        ),
     )
     if all_kinds > len(kinds):
         indented(console, f"{all_kinds - len(kinds)} kinds more differ: --stages {all_kinds}, or --json for each stage")

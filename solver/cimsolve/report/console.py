@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 Cell = str | Text
+TABLE_WIDTH_MAX = 10_000
 
 
 class _Console(Console):
@@ -108,6 +109,15 @@ def table(
     for row in rows:
         found.add_row(*row)
     return found
+
+
+def show(console: Console, found: Table) -> None:
+    """Print a table; where it does not fit, lines get longer than the console rather than numbers shorter."""
+    needed = found.__rich_measure__(console, console.options.update(max_width=TABLE_WIDTH_MAX)).minimum
+    width = console.width
+    console.width = max(width, needed)
+    console.print(found, crop=False)
+    console.width = width
 
 
 def good(text: str) -> Text:

@@ -12,7 +12,7 @@ from rich.console import Console
 from cimsolve.explain.answer import Explanation
 from cimsolve.explain.limits import Relief
 from cimsolve.problem import Problem
-from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, table
+from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, show, table
 from cimsolve.report.figures import clock_ns
 from cimsolve.report.listing import common_prefix
 from cimsolve.report.question import stage_kind
@@ -123,7 +123,7 @@ def _print_latency(console: Console, found: Explanation, clock: float) -> None:
         if cycles
     ]
     rows.append(["total", in_unit(total * clock, unit), "100%", "as the cost model says"])
-    console.print(table(["", unit.name, "share", "what it is"], rows, words_last=True))
+    show(console, table(["", unit.name, "share", "what it is"], rows, words_last=True))
 
 
 def _print_chain(console: Console, found: Explanation, clock: float, verbosity: int, kinds: int) -> None:
@@ -144,10 +144,11 @@ def _print_chain(console: Console, found: Explanation, clock: float, verbosity: 
         ]
         for row in shown
     ]
-    console.print(table(columns, cells, words_last=True))
+    show(console, table(columns, cells, words_last=True))
+    summed = ", summed over the stages of a kind" if verbosity <= 0 else ""
     indented(
         console,
-        f"Times in {unit.name}, summed over the stages of a kind; binds: the largest part of them. arrays: from a "
+        f"Times in {unit.name}{summed}; binds: the largest part of them. arrays: from a "
         "stage's first start to its last end, which is read, convert and idle of the array that ends last; bound: no "
         "mapping on as many arrays does it faster, stage by stage; the others come before the stage.",
     )
@@ -176,8 +177,9 @@ def _print_load(console: Console, found: Explanation, clock: float, kinds: int) 
         ]
         for row in rows[:kinds]
     ]
-    console.print(
-        table(["stages", f"fires\n{unit.name}", "share", "activa\ntions", "pieces", "weights", "columns\nread"], cells)
+    show(
+        console,
+        table(["stages", f"fires\n{unit.name}", "share", "activa\ntions", "pieces", "weights", "columns\nread"], cells),
     )
     if len(rows) > kinds:
         indented(console, f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
@@ -202,7 +204,7 @@ def _print_changes(console: Console, found: Explanation, clock: float) -> None:
         rows.append([outcome.name, *values, f"{outcome.seconds:.1f}"])
         rows.append(["", *(_percent(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
     columns = [f"{title}\n{units[metric].name}".rstrip() for metric, title, _ in CHANGED]
-    console.print(table(["what if", *columns, "s"], rows))
+    show(console, table(["what if", *columns, "s"], rows))
     for outcome in found.outcomes:
         if outcome.reason:
             indented(console, f"{outcome.name}: {outcome.reason}")
@@ -255,10 +257,11 @@ def print_short(found: Short, as_json: bool) -> None:
         rows.append(
             [option, unit.name, *shown, more, "-" if one.least is None else f"{option} {_enough(one.least, kind)}"]
         )
-    console.print(
+    show(
+        console,
         table(
             ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"], rows, text_columns=2, words_last=True
-        )
+        ),
     )
     for one in found.relief:
         if one.least is None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from cimsolve.report.console import Cell, table
+from cimsolve.report.console import Cell, show, table
 from cimsolve.report.units import Kind, choose_unit, in_unit, ratio, share
 
 Format = Literal["table", "markdown", "csv", "json"]
@@ -46,7 +46,7 @@ def print_sheet(console: Console, sheet: Sheet, words_last: bool = False) -> Non
     found = table(titles, cells, text_columns=max(1, texts), words_last=words_last)
     for column in found.columns[: -1 if words_last else None]:
         column.no_wrap = True
-    console.print(found)
+    show(console, found)
 
 
 def markdown(sheet: Sheet) -> str:
