@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"`cimsolve sweep --model {options.model} --hw {options.hw} --vary adc.per_array=... --vary "
         f"array.rows+array.cols=... --jobs {options.jobs}`: {options.model} by converters an array and array size, "
         "strategy `optimal`, every answer checked. CPU seconds are those of all processes; divided by the cores they "
-        "are what a machine with nothing else to do would take. The peak is that of the largest process.",
+        "are about what a machine with nothing else to do would take. The peak is that of the largest process.",
         markdown_table(header, rows),
         "## The points",
         "`*`: no other point has as little latency, area and energy and less of one. The spec's times and energies of "
