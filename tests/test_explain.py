@@ -298,7 +298,8 @@ def test_the_chips_own_count_is_a_limit(cli: Cli) -> None:
     words = ["--model", "tiny.json", "--hw", "paper256", *SMALL, "--set", "array.count=1", "--strategy", "spread"]
     result = cli("explain", *words)
     assert result.code == 1
-    assert "--max-arrays" in result.out
+    assert "--set array.count=3" in result.out
+    assert cli(*words[:-4], "--set", "array.count=3", "--strategy", "spread", "--simulate", "none", "-q").code == 0
     assert "proved: no mapping under the other limits does with less" in result.out
 
 

@@ -254,9 +254,7 @@ def print_short(found: Short, as_json: bool) -> None:
         unit = choose_unit(kind, values)
         shown = [_value(value, unit) for value in (one.given, one.least, one.lower)]
         more = "-" if one.least is None else _percent(one.given, one.least)
-        rows.append(
-            [option, unit.name, *shown, more, "-" if one.least is None else f"{option} {_enough(one.least, kind)}"]
-        )
+        rows.append([option, unit.name, *shown, more, _say(problem, one)])
     show(
         console,
         table(
@@ -284,6 +282,18 @@ def print_short(found: Short, as_json: bool) -> None:
 
 def _value(value: float | None, unit: Unit) -> str:
     return "-" if value is None else in_unit(value, unit)
+
+
+def _say(problem: Problem, one: Relief) -> str:
+    """The options that raise a limit far enough; the chip's own number of arrays is one of the spec."""
+    if one.least is None:
+        return "-"
+    option, kind = LIMITS[one.limit]
+    enough, count = _enough(one.least, kind), problem.hardware.array.count
+    words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
+    given = {"max_arrays": problem.max_arrays}.get(one.limit, one.given)
+    words += [f"{option} {enough}"] if given is not None and given < one.least else []
+    return " ".join(words)
 
 
 def _enough(value: float, kind: Kind) -> str:

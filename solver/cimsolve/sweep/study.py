@@ -186,13 +186,20 @@ def _demand_known(study: Study) -> None:
         if near and key not in key_paths(Hardware):
             raise InputError(f"vary {one_line(key)}: there is no such key; did you mean {near}?")
         for spec in specs:
-            demand_key(spec, key)
+            _demand_key(spec, key)
     base = study.model_dump(exclude={"vary"})
     for axis, values in study.vary.items():
         for key in axis.split(JOINT):
             for value in values:
                 _demand_value(base, key, value)
     _demand_names(study)
+
+
+def _demand_key(spec: Hardware, key: str) -> None:
+    try:
+        demand_key(spec, key)
+    except InputError as error:
+        raise InputError(f"vary {str(error).removeprefix('--set ')}") from None
 
 
 def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
