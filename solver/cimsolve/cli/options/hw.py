@@ -145,7 +145,7 @@ def parse(arguments: Sequence[str]) -> HwNewOptions | HwCheckOptions | HwSchemaO
     known = tuple(ACTIONS)
     hint = near(name, known)
     raise InputError(
-        f"hw: {one_line(name) or 'nothing'}: expected one of {', '.join(known)}{hint}; see cimsolve hw --help"
+        f"hw{f' {one_line(name)}' if name else ''}: expected one of {', '.join(known)}{hint}; see cimsolve hw --help"
     )
 
 
