@@ -328,7 +328,7 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "--vary", "tokens=4,x"], ["tokens", '"x"', "whole number"]),
         (["sweep", "--vary", "structure=sqr"], ["structure 'sqr'"]),
         (["sweep", "--vary", "hw=rram257"], ["rram257: there is no such hardware spec; did you mean rram256?"]),
-        (["sweep", "--vary", "model=bert"], ["bert: there is no such model"]),
+        (["sweep", "--vary", "model=tiny.json,bert"], ["bert: there is no such model"]),
         (["sweep", "--vary", "adc.per_array"], ["expected KEY=V1,V2,..."]),
         (["sweep", "--vary", "adc.per_array=4,,8"], ["expected KEY=V1,V2,..."]),
         (["sweep", "--vary", "adc.per_array=4,4"], ["expected each value once"]),

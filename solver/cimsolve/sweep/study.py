@@ -16,6 +16,7 @@ from cimsolve.api import load_model
 from cimsolve.errors import InputError
 from cimsolve.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.jsonfile import first_problem, key_paths, near_name, one_line, read_json, shown_value
+from cimsolve.library import resolve_model
 from cimsolve.model import Model
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES
 from cimsolve.structure import StructurePolicy
@@ -181,6 +182,8 @@ def _demand_known(study: Study) -> None:
     if twice is not None:
         raise InputError(f"vary: {one_line(twice)} is given twice; expected each key once")
     specs = [load_hardware(str(name)) for name in study.vary.get("hw", [study.hw])]
+    for name in study.vary.get("model", [study.model]):
+        resolve_model(str(name))
     for key in [*study.set, *(key for key in keys if key not in QUESTION_KEYS)]:
         near = near_name(key, QUESTION_KEYS)
         if near and key not in key_paths(Hardware):
