@@ -13,7 +13,7 @@ from cimsolve.report.console import heading, indented, labelled, print_json, res
 from cimsolve.report.question import stage_kind
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.report.sweep import COMPARED, Solved, figure_columns, figure_values
-from cimsolve.report.units import Kind, choose_unit, in_unit, number, plural, ratio, share
+from cimsolve.report.units import Kind, change, choose_unit, in_unit, number, plural, ratio, share
 
 COMPARE_FORMAT = "cimsolve-compare/1"
 TWO_FORMAT = "cimsolve-compare-two/1"
@@ -126,7 +126,7 @@ def _print_two(
                 _title(name, [first, second]),
                 *cells,
                 f"x{ratio(second / first)}" if first and second else "-",
-                _change(first, second),
+                change(first, second),
             ]
         )
     show(console, table(["", "first", "second", "ratio", "change"], rows))
@@ -244,7 +244,3 @@ def _title(name: str, values: Sequence[float]) -> str:
 
 def _metric(name: str, value: float, both: Sequence[float]) -> str:
     return share(value) if name == "occupancy" else in_unit(value, choose_unit(_kind(name), both))
-
-
-def _change(first: float, second: float) -> str:
-    return f"{'+' if second > first else ''}{share(second / first - 1)}" if first else "-"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from cimsolve.explain.answer import Explanation
-from cimsolve.explain.limits import Relief
-from cimsolve.problem import Problem
 from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, show, table
 from cimsolve.report.figures import clock_ns
+from cimsolve.report.limits import EXPLAIN_FORMAT
 from cimsolve.report.listing import common_prefix
 from cimsolve.report.question import stage_kind
-from cimsolve.report.units import Kind, Unit, choose_unit, in_unit, number, plural, quantity, share
-from cimsolve.solution import Header
+from cimsolve.report.units import Kind, Unit, change, choose_unit, in_unit, number, plural, quantity, share
 
-EXPLAIN_FORMAT = "cimsolve-explain/1"
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
 """Of a link of the chain: the first three in arrays, the others before it."""
 MEANT: Mapping[str, str] = {
@@ -39,23 +35,6 @@ CHANGED: tuple[tuple[str, str, Kind], ...] = (
     ("energy_pj", "energy", "energy"),
     ("area_mm2", "area", "area"),
 )
-LIMITS: Mapping[str, tuple[str, Kind]] = {
-    "max_arrays": ("--max-arrays", "count"),
-    "max_latency_ns": ("--max-latency", "time"),
-    "max_energy_pj": ("--max-energy", "energy"),
-}
-
-
-@dataclass(frozen=True)
-class Short:
-    """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
-
-    problem: Problem
-    strategy: str
-    reason: str
-    relief: Sequence[Relief]
-    together: Header | None
-    seconds: float
 
 
 def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: int) -> None:
@@ -202,7 +181,7 @@ def _print_changes(console: Console, found: Explanation, clock: float) -> None:
             continue
         values = [in_unit(outcome.metrics[metric] * scales[metric], units[metric]) for metric, _, _ in CHANGED]
         rows.append([outcome.name, *values, f"{outcome.seconds:.1f}"])
-        rows.append(["", *(_percent(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
+        rows.append(["", *(change(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
     columns = [f"{title}\n{units[metric].name}".rstrip() for metric, title, _ in CHANGED]
     show(console, table(["what if", *columns, "s"], rows))
     for outcome in found.outcomes:
@@ -220,87 +199,6 @@ def _print_changes(console: Console, found: Explanation, clock: float) -> None:
         f"By {found.header.strategy}, objective {', then '.join(found.header.objective)}; more arrays are used for "
         f"what comes after arrays in it. All in {sum(outcome.seconds for outcome in found.outcomes):.1f} s.",
     )
-
-
-def print_short(found: Short, as_json: bool) -> None:
-    """What is short, and what would do."""
-    if as_json:
-        print_json(
-            {
-                "format": EXPLAIN_FORMAT,
-                "feasible": False,
-                "reason": found.reason,
-                "limits": [
-                    {**asdict(one), "header": None, "metrics": dict(one.header.metrics) if one.header else None}
-                    for one in found.relief
-                ],
-                "without_limits": dict(found.together.metrics) if found.together else None,
-                "seconds": round(found.seconds, 3),
-                "exit_code": 1,
-            }
-        )
-        return
-    console = results()
-    problem = found.problem
-    heading(
-        console, f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True
-    )
-    indented(console, found.reason)
-    heading(console, "The least change of one limit, the others kept")
-    rows: list[list[Cell]] = []
-    for one in found.relief:
-        option, kind = LIMITS[one.limit]
-        values = [value for value in (one.given, one.least, one.lower) if value is not None]
-        unit = choose_unit(kind, values)
-        shown = [_value(value, unit) for value in (one.given, one.least, one.lower)]
-        more = "-" if one.least is None else _percent(one.given, one.least)
-        rows.append([option, unit.name, *shown, more, _say(problem, one)])
-    show(
-        console,
-        table(
-            ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"], rows, text_columns=2, words_last=True
-        ),
-    )
-    for one in found.relief:
-        if one.least is None:
-            indented(console, f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
-        elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
-            indented(console, f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
-    if found.together is not None:
-        metrics = found.together.metrics
-        indented(
-            console,
-            f"Without any limit, on the fewest arrays found: {metrics['arrays']} arrays, "
-            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token.",
-        )
-    indented(
-        console,
-        "would do: an answer was found and checked; proved least: no mapping under the other limits goes below. "
-        f"Searched for {found.seconds:.1f} s.",
-    )
-
-
-def _value(value: float | None, unit: Unit) -> str:
-    return "-" if value is None else in_unit(value, unit)
-
-
-def _say(problem: Problem, one: Relief) -> str:
-    """The options that raise a limit far enough; the chip's own number of arrays is one of the spec."""
-    if one.least is None:
-        return "-"
-    option, kind = LIMITS[one.limit]
-    enough, count = _enough(one.least, kind), problem.hardware.array.count
-    words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
-    given = {"max_arrays": problem.max_arrays}.get(one.limit, one.given)
-    words += [f"{option} {enough}"] if given is not None and given < one.least else []
-    return " ".join(words)
-
-
-def _enough(value: float, kind: Kind) -> str:
-    """A limit as an option takes it, no less than `value`."""
-    if kind == "count":
-        return str(int(value))
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def _links(found: Explanation) -> list[dict[str, Any]]:
@@ -360,15 +258,6 @@ def _load_rows(found: Explanation) -> list[dict[str, Any]]:
         for kind in dict.fromkeys(kinds.tolist())
     ]
     return sorted(rows, key=lambda row: -row["cycles"])
-
-
-def _percent(before: float, after: float) -> str:
-    if not before:
-        return "-"
-    change = after / before - 1
-    if 0 < abs(change) < 5e-5:
-        return f"{'+' if change > 0 else '-'}0.00%"
-    return f"{'+' if change > 0 else ''}{share(change)}"
 
 
 def _describe(found: Explanation) -> dict[str, Any]:

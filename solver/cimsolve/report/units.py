@@ -63,6 +63,16 @@ def share(value: float) -> str:
     return f"{percent:.{decimals}f}%"
 
 
+def change(before: float, after: float) -> str:
+    """The change in percent, with its sign; 0% only where there is none."""
+    if not before:
+        return "-"
+    part = after / before - 1
+    if 0 < abs(part) < 5e-5:
+        return f"{'+' if part > 0 else '-'}0.00%"
+    return f"{'+' if part > 0 else ''}{share(part)}"
+
+
 def ratio(value: float) -> str:
     """How many times, in five characters: three digits, fewer below 0.1."""
     if not math.isfinite(value) or value == 0:

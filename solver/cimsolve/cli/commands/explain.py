@@ -11,7 +11,8 @@ from cimsolve.cli.question import problem_of
 from cimsolve.errors import InfeasibleError
 from cimsolve.explain.answer import explain_solution
 from cimsolve.explain.limits import find_relief, limits_of, relax_all
-from cimsolve.report.explain import Short, print_explained, print_short
+from cimsolve.report.explain import print_explained
+from cimsolve.report.limits import Short, print_short
 from cimsolve.report.progress import Progress
 from cimsolve.run import question_for, solve, whole_answers_only
 from cimsolve.solution import Solution

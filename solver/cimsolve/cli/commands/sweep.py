@@ -50,11 +50,8 @@ def run(options: SweepOptions) -> int:
 
 
 def _study(options: SweepOptions) -> Study:
-    vary = {
-        key: [read_value(part, value) for value in values]
-        for key, values in options.vary
-        for part in [key.split("+")[0]]
-    }
+    # Keys joined by + are read alike: they take one value.
+    vary = {key: [read_value(key.split("+")[0], value) for value in values] for key, values in options.vary}
     if len(options.strategies) > 1:
         vary["strategy"] = list(options.strategies)
     return study_of(
