@@ -240,6 +240,17 @@ def test_files_of_other_questions(cli: Cli, two_files: tuple[str, str]) -> None:
     assert "Not comparable, as the two do not store the same blocks: structure.a0 is" in shown
 
 
+def test_times_are_compared_in_ns_whatever_the_clocks() -> None:
+    slow = ask(linears(step("a", (4, 4))), hardware=chip(clock_ns=5))
+    fast = ask(linears(step("a", (4, 4))), hardware=chip())
+    pieces = pieces_of((0, 0, 0, 4, 0, 4, 0, 0, 0))
+    found = cimsolve.compare_solutions(answer(slow, pieces), answer(fast, pieces))
+    # 2 * (3 + 2 * 2) = 14 ns, rounded up to three periods of 5 ns.
+    assert found.metrics["array_ii_ns"] == (15, 14)
+    assert found.metrics["array_latency_ns"] == (15, 14)
+    assert "hw.clock_ns is 5.0 in the first and 1.0 in the second" in found.differences
+
+
 def test_a_file_that_fails_its_check_is_not_compared(cli: Cli, two_files: tuple[str, str]) -> None:
     write_solution(with_entry(read_solution(Path(two_files[0])), "pieces__array_row", 0, 256), Path("bad.json"))
     result = cli("compare", two_files[1], "bad.json")

@@ -45,7 +45,7 @@ COMPARED = (
     "pieces",
     "activations",
 )
-"""Metrics that are set side by side."""
+"""Metrics that are set side by side; cycles become ns."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
 
 
 def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
-    first, second = costs
-    metrics = {name: (first.metrics[name], second.metrics[name]) for name in COMPARED}
+    both = [_in_ns(problem, cost) for problem, cost in zip(problems, costs, strict=True)]
+    metrics = {name: (both[0][name], both[1][name]) for name in both[0]}
     ours, theirs = (_question_parts(problem) for problem in problems)
     found = [first_difference(_only(key, ours), _only(key, theirs)) for key in dict.fromkeys((*ours, *theirs))]
     differences = tuple(
@@ -128,6 +128,15 @@ def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: 
     if unlike:
         return Comparison(metrics, differences, None, None, unlike)
     return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
+
+
+def _in_ns(problem: Problem, costs: Costs) -> dict[str, int | float]:
+    """The metrics compared, those in cycles as ns: clocks may differ."""
+    clock_ns = problem.hardware.clock_ps / 1000
+    return {
+        name.replace("_cycles", "_ns"): costs.metrics[name] * (clock_ns if name.endswith("_cycles") else 1)
+        for name in COMPARED
+    }
 
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:
