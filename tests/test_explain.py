@@ -185,6 +185,12 @@ def test_a_change_is_what_a_question_of_its_own_gives(
         assert outcome.metrics[metric] == pytest.approx(value, rel=1e-12), metric
 
 
+def test_another_clock_is_compared_in_ns(solved: tuple[Problem, Solution]) -> None:
+    outcome = what_if("clock_ns=5", *solved)
+    assert outcome.metrics["ii_ns"] == outcome.metrics["ii_cycles"] * 5
+    assert outcome.metrics["ii_ns"] >= solved[1].header.metrics["ii_cycles"]
+
+
 def test_more_arrays_are_no_choice_of_a_rule(solved: tuple[Problem, Solution]) -> None:
     assert "the rule takes as many arrays as it needs" in what_if("array+1", *solved).reason
 

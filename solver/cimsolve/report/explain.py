@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from cimsolve.explain.answer import Explanation
+from cimsolve.explain.change import with_ii_ns
 from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, show, table
 from cimsolve.report.figures import clock_ns
 from cimsolve.report.limits import EXPLAIN_FORMAT
@@ -31,7 +32,7 @@ CHANGED: tuple[tuple[str, str, Kind], ...] = (
     ("arrays", "arrays", "count"),
     ("latency_ns", "token", "time"),
     ("prefill_ns", "prefill", "time"),
-    ("ii_cycles", "II", "time"),
+    ("ii_ns", "II", "time"),
     ("energy_pj", "energy", "energy"),
     ("area_mm2", "area", "area"),
 )
@@ -51,7 +52,7 @@ def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: in
     _print_chain(console, found, clock, verbosity, kinds)
     _print_load(console, found, clock, kinds)
     if found.outcomes:
-        _print_changes(console, found, clock)
+        _print_changes(console, found)
 
 
 def summary(found: Explanation) -> list[tuple[str, str]]:
@@ -164,22 +165,18 @@ def _print_load(console: Console, found: Explanation, clock: float, kinds: int) 
         indented(console, f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
 
 
-def _print_changes(console: Console, found: Explanation, clock: float) -> None:
+def _print_changes(console: Console, found: Explanation) -> None:
     heading(console, "What if: solved again, checked, and set against the answer as it is")
-    base = found.header.metrics
-    scales = {metric: clock if metric.endswith("_cycles") else 1.0 for metric, _, _ in CHANGED}
+    base = with_ii_ns(found.problem, found.header.metrics)
     solved = [outcome.metrics for outcome in found.outcomes if outcome.metrics]
     units: dict[str, Unit] = {
-        metric: choose_unit(kind, [values[metric] * scales[metric] for values in (base, *solved)])
-        for metric, _, kind in CHANGED
+        metric: choose_unit(kind, [values[metric] for values in (base, *solved)]) for metric, _, kind in CHANGED
     }
-    rows: list[list[Cell]] = [
-        ["as it is", *(in_unit(base[metric] * scales[metric], units[metric]) for metric, _, _ in CHANGED), ""]
-    ]
+    rows: list[list[Cell]] = [["as it is", *(in_unit(base[metric], units[metric]) for metric, _, _ in CHANGED), ""]]
     for outcome in found.outcomes:
         if not outcome.metrics:
             continue
-        values = [in_unit(outcome.metrics[metric] * scales[metric], units[metric]) for metric, _, _ in CHANGED]
+        values = [in_unit(outcome.metrics[metric], units[metric]) for metric, _, _ in CHANGED]
         rows.append([outcome.name, *values, f"{outcome.seconds:.1f}"])
         rows.append(["", *(change(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
     columns = [f"{title}\n{units[metric].name}".rstrip() for metric, title, _ in CHANGED]
@@ -261,7 +258,7 @@ def _load_rows(found: Explanation) -> list[dict[str, Any]]:
 
 
 def _describe(found: Explanation) -> dict[str, Any]:
-    base = found.header.metrics
+    base = with_ii_ns(found.problem, found.header.metrics)
     return {
         "format": EXPLAIN_FORMAT,
         "feasible": True,
