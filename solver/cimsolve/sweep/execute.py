@@ -43,7 +43,7 @@ def _on_processes(points: Mapping[str, Point], jobs: int) -> Iterator[Record]:
 
     library: Any = joblib  # has no types
     with library.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-        tasks = (library.delayed(_solve_in_worker)(point, digest) for digest, point in points.items())
+        tasks = (library.delayed(_solve_in_worker)(point, digest, os.getpid()) for digest, point in points.items())
         try:
             yield from library.Parallel(batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")(tasks)
         except TerminatedWorkerError:
@@ -53,9 +53,9 @@ def _on_processes(points: Mapping[str, Point], jobs: int) -> Iterator[Record]:
             ) from None
 
 
-def _solve_in_worker(point: Point, digest: str) -> Record:
-    """`solve_point` where Ctrl-C is the parent's business: it ends its workers itself."""
-    if threading.current_thread() is threading.main_thread():
+def _solve_in_worker(point: Point, digest: str, parent: int) -> Record:
+    """`solve_point` where Ctrl-C is the business of the process `parent`: it ends its workers itself."""
+    if os.getpid() != parent and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return solve_point(point, digest)
 
