@@ -41,9 +41,9 @@ def run(options: SweepOptions) -> int:
     )
     broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
     code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
-    print_swept(swept, options.format, options.verbosity, code)
     if options.plot is not None and any(one.has_figures for one in solved):
         draw_swept(swept, options.plot)
+    print_swept(swept, options.format, options.verbosity, code)
     if done.interrupted:
         say(f"interrupted; {len(done.records)} results are kept in {Path(cache)}: the same command goes on from there")
     return code
