@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("solution", "records"),
     ("check", "simulate", "calibration", "projection"),
     ("run", "sensitivity", "api", "real_weights"),
+    ("sweep", "comparison", "explain", "chip"),
     ("report",),
     ("cli", "__main__"),
 )

@@ -213,3 +213,18 @@ def test_a_command_that_takes_too_long_is_stopped(script):
     common = script("common")
     with pytest.raises(common.BenchmarkError, match="no answer within"):
         common.run_command([sys.executable, "-c", "import time; time.sleep(30)"], 0.2)
+
+
+@pytest.mark.slow
+def test_sweep(script, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(BENCHMARKS.parent / "solver"))
+    out = tmp_path / "sweep.md"
+    monkeypatch.setattr(script("bench_sweep"), "kill_on_the_way", lambda command, cache, after: 0)
+    arguments = ["--model", "minilm-l6", "--hw", "pcm256", "--adcs", "256", "--sizes", "256", "--jobs", "1"]
+    assert script("bench_sweep").main([*arguments, "--out", str(out)]) == 0
+    rows = rows_of(report_of(out))
+    counts = {row[0]: row[1:4] for row in rows if len(row) == 8}
+    assert counts["first run"] == ["1", "1", "0"]
+    assert counts["the same again"] == ["1", "1", "1"]
+    assert counts["with adc.per_array=96 added"] == ["2", "2", "1"]
+    assert rows[-1][:3] == ["256", "256", "11"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -21,13 +22,14 @@ from safetensors.numpy import save_file
 from cimsolve import run as run_module
 from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation
-from cimsolve.cli import question, values
+from cimsolve.cli import COMMANDS, parse_command, question, values
 from cimsolve.cli.commands import solve as solve_command
 from cimsolve.cli.options import project, solve
 from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import CUTS, Problem
 from cimsolve.projection import METHODS
+from cimsolve.records import library_versions
 from cimsolve.simulate import SimulationReport
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, RULES, STRATEGIES, Answer, Event, Search
 
@@ -179,21 +181,28 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
     refused(cli(*argv), 2, *parts)
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [
-        ["--help"],
-        ["pareto", "--help"],
-        ["sensitivity", "--help"],
-        ["check", "--help"],
-        ["list", "-h"],
-        ["project", "-h"],
-    ],
-)
+HELPS = [
+    ["--help"],
+    *([name, "--help"] for name in COMMANDS),
+    *(["hw", name, "-h"] for name in ("new", "check", "schema")),
+]
+
+
+@pytest.mark.parametrize("argv", HELPS, ids=" ".join)
 def test_help_exits_0(cli: Cli, argv: list[str]) -> None:
     result = cli(*argv)
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("usage: cimsolve")
+
+
+@pytest.mark.parametrize("argv", HELPS[:-1], ids=" ".join)
+def test_help_has_examples_that_parse(cli: Cli, argv: list[str]) -> None:
+    out = cli(*argv).out
+    examples = re.split(r"^examples?:$", out, flags=re.MULTILINE)[1]
+    lines = [line.split("  >")[0].split(" > ")[0] for line in examples.splitlines() if line.startswith("  cimsolve")]
+    assert lines
+    for line in lines:
+        parse_command(shlex.split(line)[1:])
 
 
 def test_help_tells_the_exit_codes(cli: Cli) -> None:
@@ -205,18 +214,31 @@ def test_help_tells_the_exit_codes(cli: Cli) -> None:
 def test_version(cli: Cli) -> None:
     import cimsolve
 
-    assert cli("--version") == Result(0, f"cimsolve {cimsolve.__version__}\n", "")
+    result = cli("--version")
+    assert (result.code, result.err) == (0, "")
+    for name, version in library_versions().items():
+        assert f"{name} {version}" in result.out
+    assert result.out.startswith(f"cimsolve {cimsolve.__version__} (python ")
+    assert result.out.count("\n") == 1
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["--strategy", "spred"], ["check"], ["chek"]])
+HEAVY = {"numpy", "pydantic", "ortools", "rich", "scipy", "networkx", "joblib", "shtab", "matplotlib", "distributed"}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["--version"], ["--strategy", "spred"], ["check"], ["chek"], ["hw", "chek"], ["sweep", "--vary", "x"]]
+    + [[name, "--help"] for name in COMMANDS],
+    ids=" ".join,
+)
 def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
     code = (
         "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
-        "heavy = {'numpy', 'pydantic', 'ortools', 'rich', 'scipy', 'networkx'} & set(sys.modules); "
+        f"heavy = {HEAVY} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == (0 if argv[0] in ("--help", "--version") else 2), done.stderr
+    assert done.returncode == (0 if argv[-1] in ("--help", "--version") else 2), done.stderr
     assert "imported" not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""The README keeps its word: its Python runs, its commands parse, its links lead somewhere."""
+"""The pages keep their word: their commands parse, the README's Python runs, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -10,30 +10,53 @@ from pathlib import Path
 
 import pytest
 
-from cimsolve.cli import parse_command
+from cimsolve.cli import COMMANDS, parse_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
-def blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+README = ROOT / "README.md"
+PLACEHOLDER = re.compile(r"\.\.\.|<")
+"""What makes a command a pattern of commands, not one to type."""
 
 
-def commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+def blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def invocations() -> list[list[str]]:
-    """The arguments of every `cimsolve` in a shell block."""
+def commands(page: Path = README) -> list[str]:
+    return [line for block in blocks("sh", page) for line in block.splitlines() if line.strip()]
+
+
+def in_passing(page: Path) -> list[str]:
+    """Commands in indented code and in the midst of a sentence."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    indented = [re.split(r" {3,}", line.strip())[0] for line in re.findall(r"^    +(cimsolve .*)$", text, re.MULTILINE)]
+    found = [*indented, *re.findall(r"`(cimsolve [^`\n]*)`", text)]
+    asked = [command for command in found if not PLACEHOLDER.search(command.replace("FILE...", "FILE"))]
+    return [command for command in asked if not is_name(command.split()[1:])]
+
+
+def is_name(words: list[str]) -> bool:
+    """Whether the words only name a command, as in a sentence about it."""
+    return (words[:1] == words and words[0] in COMMANDS) or (words[0] == "hw" and words[1:] in (["new"], ["check"]))
+
+
+def invocations(page: Path = README) -> list[list[str]]:
+    """The arguments of every `cimsolve` on a page."""
     found = []
-    for command in commands():
+    for command in [*commands(page), *in_passing(page)]:
         words = shlex.split(command, comments=True)
         for number, word in enumerate(words):
             if word.rpartition("/")[2] == "cimsolve":
-                found.append(words[number + 1 :])
+                arguments = words[number + 1 :]
+                stop = next((at for at, each in enumerate(arguments) if each in ("&&", "|", ">", ";")), len(arguments))
+                found.append(arguments[:stop])
     return found
+
+
+EVERYWHERE = [(page, arguments) for page in PAGES for arguments in invocations(page)]
 
 
 def test_readme_has_what_is_tested_here() -> None:
@@ -41,9 +64,15 @@ def test_readme_has_what_is_tested_here() -> None:
     assert len(blocks("python")) == 1
 
 
-@pytest.mark.parametrize("arguments", invocations(), ids=" ".join)
-def test_commands_parse(arguments: list[str]) -> None:
-    if "--help" in arguments:
+def test_pages_with_commands_are_found() -> None:
+    assert {"README.md", "howto.md", "hardware.md", "file-formats.md"} <= {page.name for page, _ in EVERYWHERE}
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"), EVERYWHERE, ids=[f"{page.name}: {' '.join(arguments)}" for page, arguments in EVERYWHERE]
+)
+def test_commands_parse(page: Path, arguments: list[str]) -> None:
+    if {"--help", "--version"} & {*arguments}:
         with pytest.raises(SystemExit) as stop:
             parse_command(arguments)
         assert stop.value.code == 0

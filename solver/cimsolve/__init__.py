@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         write_solution,
     )
     from cimsolve.check import CheckReport
+    from cimsolve.comparison import compare_solutions
+    from cimsolve.explain.answer import explain_solution
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from cimsolve.real_weights import project_model, read_factors
     from cimsolve.simulate import ArraySimulator, Noise, SimulationReport, Study
     from cimsolve.solution import Solution
+    from cimsolve.sweep.run import sweep_study
 
 __version__ = "0.1.0"
 
@@ -60,6 +63,8 @@ __all__ = [
     "__version__",
     "check_solution",
     "compare_converters",
+    "compare_solutions",
+    "explain_solution",
     "load_hardware",
     "load_model",
     "make_problem",
@@ -71,6 +76,7 @@ __all__ = [
     "read_solution",
     "simulate_solution",
     "study_solution",
+    "sweep_study",
     "write_solution",
 ]
 
@@ -85,10 +91,13 @@ _MODULE_OF = {
     "SimulationReport": "simulate",
     "Solution": "solution",
     "Study": "simulate",
+    "compare_solutions": "comparison",
+    "explain_solution": "explain.answer",
     "project_model": "real_weights",
     "read_factors": "real_weights",
+    "sweep_study": "sweep.run",
 }
-"""Where a public name lives; all other lazy names are functions of `api`."""
+"""Where a public name lives; all others are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -273,7 +273,12 @@ def load_hardware(path_or_name: Path | str) -> Hardware:
 
 
 def parse_hardware(data: object, origin: str) -> Hardware:
-    """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected."""
+    """Check a parsed spec; raises InputError with one line: `origin`, key, value, what was expected.
+
+    `$schema`, by which editors find the JSON Schema of a file, is no part of the spec.
+    """
+    if isinstance(data, dict) and isinstance(data.get("$schema"), str):
+        data = {key: value for key, value in data.items() if key != "$schema"}
     try:
         hardware = Hardware.model_validate(data)
     except ValidationError as error:
@@ -323,9 +328,15 @@ def with_settings(hardware: Hardware, settings: Mapping[str, str]) -> Hardware:
     return parse_hardware(data, f"{hardware.name} with {changes}" if changes else hardware.name)
 
 
+def demand_key(hardware: Hardware, key: str) -> None:
+    """Raise InputError where `with_settings` could not change this dotted key of `hardware`."""
+    _set_key(hardware.to_json(), key, None)
+
+
 def hardware_json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the format; most rules across sections are left to the parser."""
     schema = Hardware.model_json_schema(by_alias=True)
+    schema["properties"]["$schema"] = {"type": "string", "description": "Where editors find this schema; not read."}
     schema["oneOf"] = [
         {
             "title": "modelled array",

@@ -60,8 +60,10 @@ def parse_json_text(text: str) -> object:
     )
 
 
-def write_json_atomically(path: Path | str, obj: object) -> None:
+def write_json_atomically(path: Path | str, obj: object, for_editing: bool = False) -> None:
     """Write `obj` as JSON, a top-level key a line; readers see the old file or the whole new one.
+
+    `for_editing`: indented instead, a value a line.
 
     Raises InputError where the place cannot be written, ValueError for numbers that are not finite.
     """
@@ -74,7 +76,7 @@ def write_json_atomically(path: Path | str, obj: object) -> None:
     written = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with written.open("w", encoding="utf-8") as stream:
-            for part in _json_parts(obj):
+            for part in [json.dumps(obj, indent=2, allow_nan=False) + "\n"] if for_editing else _json_parts(obj):
                 stream.write(part)
             stream.flush()
             if not special:

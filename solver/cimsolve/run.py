@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from cimsolve.check import CheckReport, check_solution
@@ -10,9 +11,20 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Cut, Problem
 from cimsolve.records import make_solution
 from cimsolve.solution import Solution
-from cimsolve.strategies import STRATEGIES, Search
+from cimsolve.strategies import STRATEGIES, Event, Search
 from cimsolve.structure import Structure
 from cimsolve.workload import build_workload
+
+
+def whole_answers_only(listen: Callable[[Event], None] = lambda event: None) -> Callable[[Event], None]:
+    """A listener by which Ctrl-C ends a search, where half an answer would pass for a whole one."""
+
+    def tell(event: Event) -> None:
+        if event.phase == "interrupted":
+            raise KeyboardInterrupt
+        listen(event)
+
+    return tell
 
 
 def question_for(strategy: str, problem: Problem) -> Problem:

@@ -7,11 +7,16 @@ from importlib import import_module
 
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
+    "compare": ("[A.json B.json] [options]", "strategies, specs and models side by side; or two solution files"),
     "sensitivity": ("[options]", "whether a comparison holds on other converters, their wiring and timing"),
+    "sweep": ("[STUDY.json] [options]", "a grid of questions, each solved once, and its front"),
+    "explain": ("[FILE] [options]", "why this latency and array count, and what a change would buy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
     "simulate": ("FILE...", "run the arrays of solution files with noise, and show what it takes"),
-    "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
+    "project": ("--model FOLDER [options]", "real weights to block-diagonal factors, and what that loses"),
+    "hw": ("new|check|schema ...", "a hardware spec of your own: write a first one, look through it"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
+    "completion": ("bash|zsh|fish", "a script by which the shell completes words"),
 }
 """First word -> (its arguments, what it does), for the help. Without one of them the command is `solve`."""
 

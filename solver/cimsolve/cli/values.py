@@ -65,6 +65,27 @@ def setting(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Some words between commas."""
+    found = tuple(word.strip() for word in text.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected names between commas, none of them empty")
+    return found
+
+
+def axis(text: str) -> tuple[str, tuple[str, ...]]:
+    """KEY=V1,V2,... or, for values that have commas of their own, KEY=V1;V2."""
+    key, equals, listed = text.partition("=")
+    values = tuple(value.strip() for value in listed.split(";" if ";" in listed else ","))
+    if values and ";" in listed and not values[-1]:
+        values = values[:-1]  # a single value with commas: KEY=32,32,1;
+    if not equals or not key.strip() or not all(values) or not values:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KEY=V1,V2,... such as adc.per_array=4,8,16")
+    if len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected each value once")
+    return key.strip(), values
+
+
 def one_of(known: Sequence[str]) -> Callable[[str], str]:
     """One of the `known` words."""
 

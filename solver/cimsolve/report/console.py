@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 Cell = str | Text
+TABLE_WIDTH_MAX = 10_000
 
 
 class _Console(Console):
@@ -35,6 +36,11 @@ def results() -> Console:
 def messages() -> Console:
     """The console on stderr as it is now."""
     return _Console(sys.stderr)
+
+
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and messages().is_terminal
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -103,6 +109,15 @@ def table(
     for row in rows:
         found.add_row(*row)
     return found
+
+
+def show(console: Console, found: Table) -> None:
+    """Print a table; where it does not fit, lines get longer than the console rather than numbers shorter."""
+    needed = found.__rich_measure__(console, console.options.update(max_width=TABLE_WIDTH_MAX)).minimum
+    width = console.width
+    console.width = max(width, needed)
+    console.print(found, crop=False)
+    console.width = width
 
 
 def good(text: str) -> Text:

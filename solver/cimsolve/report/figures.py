@@ -1,12 +1,27 @@
-"""The figures by which mappings are compared, read off a solution's header."""
+"""The figures by which mappings are compared, read off a solution's header or a point's record."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from cimsolve.bounds import BOUND_OF_OBJECTIVE
 from cimsolve.report.units import Kind
-from cimsolve.solution import Header
+from cimsolve.solution import BoundEntry
+
+
+class Header(Protocol):
+    """What figures are read off: a solution's header, or the record of a point of a study."""
+
+    @property
+    def hw(self) -> Mapping[str, Any]: ...
+
+    @property
+    def metrics(self) -> Mapping[str, int | float]: ...
+
+    @property
+    def bounds(self) -> Mapping[str, BoundEntry]: ...
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from cimsolve.projection import OutputErrors, ProjectionRow
 from cimsolve.report.console import heading, indented, results, table, verbatim
 from cimsolve.report.question import kind_of
-from cimsolve.report.units import millions, number
+from cimsolve.report.units import common_prefix, millions, number
 
 SURVIVES = 0.1
 """From this mean error of the outputs on, a model is not to be used before it is fine-tuned."""
@@ -55,13 +54,6 @@ def print_written(path: Path) -> None:
     console = results()
     heading(console, "Written")
     verbatim(console, str(path))
-
-
-def common_prefix(names: Sequence[str]) -> str:
-    """What all names begin with, whole parts between dots; nothing for a single name."""
-    parts = [name.split(".")[:-1] for name in names] if len(names) > 1 else []
-    common = takewhile(lambda heads: len(set(heads)) == 1, zip(*parts, strict=False))
-    return "".join(f"{heads[0]}." for heads in common)
 
 
 def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:

@@ -185,6 +185,12 @@ def kind_of(name: str) -> str:
     return re.sub(r"^.*\.\d+\.", "", name) if re.search(r"\.\d+\.", name) else re.sub(r"\d+", "*", name)
 
 
+def stage_kind(name: str) -> str:
+    """A stage's name without its layer: `layer3.qkv.R` and `layer4.qkv.R` are of one kind."""
+    first, dot, rest = name.partition(".")
+    return f"{first.rstrip('0123456789')}*.{rest}" if dot and first[-1:].isdigit() else kind_of(name)
+
+
 def print_not_modelled(console: Console, problem: Problem) -> None:
     """What the figures leave out, a line each."""
     heading(console, "Not modelled")

@@ -1,9 +1,10 @@
-"""Numbers as people read them: four digits, a unit that fits, ASCII only."""
+"""Numbers and names as people read them: four digits, a unit that fits, ASCII only; a prefix said once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 Kind = Literal["count", "time", "energy", "area", "share"]
@@ -63,6 +64,16 @@ def share(value: float) -> str:
     return f"{percent:.{decimals}f}%"
 
 
+def change(before: float, after: float) -> str:
+    """The change in percent, with its sign; 0% only where there is none."""
+    if not before:
+        return "-"
+    part = after / before - 1
+    if 0 < abs(part) < 5e-5:
+        return f"{'+' if part > 0 else '-'}0.00%"
+    return f"{'+' if part > 0 else ''}{share(part)}"
+
+
 def ratio(value: float) -> str:
     """How many times, in five characters: three digits, fewer below 0.1."""
     if not math.isfinite(value) or value == 0:
@@ -91,3 +102,10 @@ def millions(value: int) -> str:
         if value >= 10 * size or (value >= size and size > 1e3):
             return f"{value / size:.4g} {letter}"
     return str(value)
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, whole parts between dots; nothing for a single name."""
+    parts = [name.split(".")[:-1] for name in names] if len(names) > 1 else []
+    common = takewhile(lambda heads: len(set(heads)) == 1, zip(*parts, strict=False))
+    return "".join(f"{heads[0]}." for heads in common)

@@ -13,6 +13,15 @@ class ListOptions:
     """`cimsolve list`: what is shipped."""
 
 
+def make_parser() -> Parser:
+    return Parser(
+        prog="cimsolve list",
+        description="Show shipped models and hardware specs by the names that --model and --hw take, strategies and "
+        "objectives.",
+        epilog="example:\n  cimsolve list\n",
+    )
+
+
 def parse(arguments: Sequence[str]) -> ListOptions:
-    Parser(prog="cimsolve list", description="Show shipped models, hardware specs, strategies.").parse_known(arguments)
+    make_parser().parse_known(arguments)
     return ListOptions()

@@ -11,6 +11,16 @@ from cimsolve.cli.values import seconds
 
 FRONT_TIME_LIMIT_S = 600.0
 
+_EPILOG = """\
+A point marked * in a column is proved: no mapping on as many arrays has less. Every point is written to --out as
+a solution of its own.
+
+examples:
+  cimsolve pareto --hw paper256
+  cimsolve pareto --hw rram256 --model minilm-l6 --adcs 16 --max-arrays 400
+  cimsolve pareto --model gpt2-medium --max-latency 60us --time-limit 120 --json
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrontOptions(QuestionOptions):
@@ -19,12 +29,13 @@ class FrontOptions(QuestionOptions):
     time_limit_s: float
 
 
-def parse(arguments: Sequence[str]) -> FrontOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve pareto",
         usage="cimsolve pareto [options]",
         description="Find the mappings that none found beats in arrays, token latency, prefill, II and energy at "
         "once; check and write each, and compare the rules with them. Exit codes as of cimsolve.",
+        epilog=_EPILOG,
     )
     add_question(parser)
     search = parser.add_argument_group("search")
@@ -36,5 +47,9 @@ def parse(arguments: Sequence[str]) -> FrontOptions:
         help="brake of the search; where it strikes, two runs may differ (default: %(default)g)",
     )
     add_output(parser, "only the tables", "")
-    found = parser.parse_known(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> FrontOptions:
+    found = make_parser().parse_known(arguments)
     return FrontOptions(**question_options(found), time_limit_s=found.time_limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from cimsolve.cli.values import near
 from cimsolve.errors import InputError
 
 DEFAULT_OUT = "results"
+HELP_WIDTH = 79
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,6 +22,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, commands: Sequence[str] = (), **settings: Any) -> None:
         self.commands = commands
+        # The formatter keeps lines as they are, for the epilogs' sake.
+        settings["description"] = textwrap.fill(settings.get("description", ""), HELP_WIDTH)
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,

@@ -45,7 +45,7 @@ class ProjectOptions:
     verbosity: int
 
 
-def parse(arguments: Sequence[str]) -> ProjectOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve project",
         description="Project a model's real weights onto block-diagonal factors; show the relative error of each "
@@ -99,6 +99,11 @@ def parse(arguments: Sequence[str]) -> ProjectOptions:
         help="write the factors there, as safetensors; a folder gets a factors.safetensors",
     )
     add_verbosity(parser, "only the means", "")
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> ProjectOptions:
+    parser = make_parser()
     found = parser.parse_known(arguments)
     if found.method in ("whitened", "als") and not found.text and found.inputs is None:
         parser.error(f"--method {found.method}: fits outputs; expected --text FILE or --inputs FILE with it")

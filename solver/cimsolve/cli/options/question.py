@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.cli.options.parser import one_line
-from cimsolve.cli.values import one_of, quantity, setting, whole
+from cimsolve.cli.values import one_of, quantity, setting, whole, words
 from cimsolve.errors import InputError
 
 CUT_NAMES = ("none", "columns", "both")
@@ -41,22 +41,30 @@ class QuestionOptions:
     """-1: quiet, 0: the report, 1: with breakdowns."""
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """The options of QuestionOptions, all but those of the output."""
+def add_question(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """The options of QuestionOptions, all but those of the output; `several`: --hw and --model take lists."""
     question = parser.add_argument_group("question")
-    question.add_argument(
-        "--hw",
-        default=DEFAULT_HARDWARE,
-        metavar="SPEC",
-        help="shipped name or JSON file (default: %(default)s)",
-    )
-    question.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="MODEL",
-        help="shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside "
-        "it the simulation uses the real weights (default: %(default)s)",
-    )
+    if several:
+        for flag, metavar, what, default in (
+            ("--hw", "SPEC[,SPEC]", "shipped names or JSON files", DEFAULT_HARDWARE),
+            ("--model", "MODEL[,MODEL]", "shipped names, config.json files or folders", DEFAULT_MODEL),
+        ):
+            listed = f"{what}; repeatable (default: {default})"
+            question.add_argument(flag, action="append", type=words, metavar=metavar, help=listed)
+    else:
+        question.add_argument(
+            "--hw",
+            default=DEFAULT_HARDWARE,
+            metavar="SPEC",
+            help="shipped name or JSON file (default: %(default)s)",
+        )
+        question.add_argument(
+            "--model",
+            default=DEFAULT_MODEL,
+            metavar="MODEL",
+            help="shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside "
+            "it the simulation uses the real weights (default: %(default)s)",
+        )
     question.add_argument(
         "--structure",
         action="append",

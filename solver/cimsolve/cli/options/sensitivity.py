@@ -12,6 +12,12 @@ from cimsolve.cli.values import names, one_of, seconds
 
 DEFAULT_REFERENCE = "sparsemap"
 
+_EPILOG = """\
+examples:
+  cimsolve sensitivity --hw paper256
+  cimsolve sensitivity --hw rram256 --model minilm-l6 --strategy linear,spread,optimal --reference linear
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityOptions(QuestionOptions):
@@ -22,13 +28,14 @@ class SensitivityOptions(QuestionOptions):
     time_limit_s: float | None
 
 
-def parse(arguments: Sequence[str]) -> SensitivityOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve sensitivity",
         usage="cimsolve sensitivity [options]",
         description="Ask the question again with another converter model, other converter wiring, and with or without "
         "sample-and-hold, one change at a time; compare strategies under each and show where their ranking flips. "
         "Every answer is checked, none is written. Exit codes as of cimsolve.",
+        epilog=_EPILOG,
     )
     add_question(parser)
     comparison = parser.add_argument_group("comparison")
@@ -54,6 +61,11 @@ def parse(arguments: Sequence[str]) -> SensitivityOptions:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     add_verbosity(output, "only the tables", "totals beside the figures in arrays")
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> SensitivityOptions:
+    parser = make_parser()
     found = parser.parse_known(arguments)
     found.out = DEFAULT_OUT
     strategies = flat(found.strategy) or STRATEGY_NAMES

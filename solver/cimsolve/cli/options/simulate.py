@@ -71,7 +71,7 @@ class SimulateOptions:
     verbosity: int
 
 
-def parse(arguments: Sequence[str]) -> SimulateOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve simulate",
         usage="cimsolve simulate FILE... [options]",
@@ -129,6 +129,11 @@ def parse(arguments: Sequence[str]) -> SimulateOptions:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on stdout and nothing else")
     add_verbosity(output, "one line a file", "also every stage")
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> SimulateOptions:
+    parser = make_parser()
     found = parser.parse_known(arguments)
     values = [pair for group in found.noise for pair in group]
     for name, _ in values:

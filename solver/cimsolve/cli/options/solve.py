@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cimsolve import __version__
 from cimsolve.cli import COMMANDS
@@ -39,6 +42,22 @@ examples:
 """
 
 
+class _Version(argparse._VersionAction):
+    """Prints the versions on which results depend; they are looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *where: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        libraries = [f"python {platform.python_version()}"]
+        for name in ("numpy", "scipy", "ortools"):
+            try:
+                libraries.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                libraries.append(f"{name} missing")
+        self.version = f"cimsolve {__version__} ({', '.join(libraries)})"
+        super().__call__(parser, *where)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SolveOptions(QuestionOptions):
     """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
@@ -56,7 +75,7 @@ class SolveOptions(QuestionOptions):
     """A file of factors to simulate."""
 
 
-def parse(arguments: Sequence[str]) -> SolveOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve",
         commands=tuple(COMMANDS),
@@ -64,7 +83,7 @@ def parse(arguments: Sequence[str]) -> SolveOptions:
         description="Place and schedule a language model on compute-in-memory arrays, with a proof or a gap.",
         epilog=f"{_commands()}\n{_EPILOG}",
     )
-    parser.add_argument("--version", action="version", version=f"cimsolve {__version__}")
+    parser.add_argument("--version", action=_Version, help="show the versions of cimsolve and its libraries and exit")
     add_question(parser)
     search = parser.add_argument_group("search")
     search.add_argument(
@@ -118,6 +137,11 @@ def parse(arguments: Sequence[str]) -> SolveOptions:
         metavar="FILE",
         help="factors that `cimsolve project --out` wrote: simulated as stored, and the structure is theirs",
     )
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> SolveOptions:
+    parser = make_parser()
     found = parser.parse_known(arguments)
     strategies = flat(found.strategy) or STRATEGY_NAMES
     for option, given in (("--exact", found.exact), ("--start", found.start is not None)):

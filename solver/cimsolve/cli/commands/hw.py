@@ -1,0 +1,70 @@
+"""`cimsolve hw`: a spec of one's own, written and looked through."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from cimsolve.chip.draft import demand_new, draft_hardware
+from cimsolve.chip.figures import array_figures, find_doubts
+from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
+from cimsolve.cli.options.hw import KEYS, HwCheckOptions, HwNewOptions, HwSchemaOptions
+from cimsolve.errors import InputError
+from cimsolve.hardware import hardware_json_schema, load_hardware
+from cimsolve.jsonfile import write_json_atomically
+from cimsolve.report.chip import ask_for, describe_chip, print_chip, print_draft
+from cimsolve.report.console import is_terminal, print_json
+
+
+def run(options: HwNewOptions | HwCheckOptions | HwSchemaOptions) -> int:
+    """Do what is asked; returns the exit code. Raises InputError for what is no spec and what cannot be written."""
+    if isinstance(options, HwSchemaOptions):
+        print_json(hardware_json_schema())
+        return EXIT_DONE
+    return _check(options) if isinstance(options, HwCheckOptions) else _new(options)
+
+
+def _new(options: HwNewOptions) -> int:
+    if options.ask:
+        if not is_terminal():
+            raise InputError("--out: expected options that describe the chip, or a terminal to ask at; see --help")
+        options = _asked(options)
+    assert options.out is not None
+    demand_new(options.out, os.path.lexists(options.out), options.force)
+    draft = draft_hardware(
+        dict(options.settings), technology=options.technology, base=options.like, source=options.source
+    )
+    write_json_atomically(options.out, draft.data, for_editing=True)
+    if options.verbosity >= 0:
+        print_draft(draft, options.out)
+    return EXIT_DONE
+
+
+def _asked(options: HwNewOptions) -> HwNewOptions:
+    """The options with what the user answers; an empty answer takes over what the nearest spec has."""
+    name = ask_for("Name of the chip", "my_chip")
+    technology = ask_for("Kind of memory (rram, pcm, sram, ...)", "rram")
+    settings = {"name": name}
+    for key, what in KEYS.values():
+        value = ask_for(f"{what[0].upper()}{what[1:]} ({key}); empty: as the nearest shipped spec", "")
+        if value:
+            settings[key] = value
+    out = options.out or ask_for("File to write", f"{name}.json")
+    return dataclasses.replace(options, settings=tuple(settings.items()), technology=technology, out=out, ask=False)
+
+
+def _check(options: HwCheckOptions) -> int:
+    code = EXIT_DONE
+    found = {}
+    for index, name in enumerate(options.files):
+        hardware = load_hardware(name)
+        figures, doubts = array_figures(hardware), find_doubts(hardware)
+        if doubts and options.strict:
+            code = EXIT_FAILED
+        if options.json:
+            found[name] = describe_chip(hardware, figures, doubts)
+        else:
+            print_chip(name, hardware, figures, doubts, first=index == 0)
+    if options.json:
+        print_json({"format": "cimsolve-hw-check/1", "files": found, "exit_code": code})
+    return code

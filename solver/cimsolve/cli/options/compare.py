@@ -1,0 +1,136 @@
+"""`cimsolve compare`: strategies, specs and models side by side, or two solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cimsolve.cli.options.parser import Parser, flat
+from cimsolve.cli.options.question import (
+    DEFAULT_HARDWARE,
+    DEFAULT_MODEL,
+    QuestionOptions,
+    add_question,
+    question_options,
+)
+from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, OBJECTIVE_NAMES, SEED_MAX, STRATEGY_NAMES
+from cimsolve.cli.options.table import add_execution, add_table_output
+from cimsolve.cli.values import names, one_of, seconds, whole
+
+DEFAULT_REFERENCE = "linear"
+DEFAULT_STAGES = 8
+
+_EPILOG = """\
+With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
+which stages take longer or shorter.
+
+exit codes:
+  0    done, and every answer passed the checker
+  1    an answer failed its check, or no question has an answer
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what is finished is kept, and the same command goes on from there
+
+examples:
+  cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal
+  cimsolve compare --hw pcm256 --model minilm-l6 --reference spread --format markdown
+  cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(QuestionOptions):
+    """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
+
+    files: tuple[str, ...]
+    specs: tuple[str, ...]
+    models: tuple[str, ...]
+    strategies: tuple[str, ...]
+    reference: str
+    objective: tuple[str, ...]
+    seed: int
+    time_limit_s: float | None
+    stages: int
+    """Most kinds of stages shown of two files."""
+    format: str
+    jobs: int | None
+    cluster: str | None
+    cache: str | None
+    fresh: bool
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="cimsolve compare",
+        usage="cimsolve compare [options] | cimsolve compare A.json B.json [options]",
+        description="Set strategies side by side on every spec and model given, with ratios to one of them and gaps "
+        "to the bounds; or set one solution file against another.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="two solutions, as written to results/")
+    add_question(parser, several=True)
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--strategy",
+        action="append",
+        type=names("strategy", STRATEGY_NAMES),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    )
+    search.add_argument(
+        "--reference",
+        type=one_of(STRATEGY_NAMES),
+        metavar="NAME",
+        help=f"the strategy that ratios are to (default: {DEFAULT_REFERENCE} if it is among them, else the first)",
+    )
+    search.add_argument(
+        "--objective",
+        type=names("objective", OBJECTIVE_NAMES),
+        default=DEFAULT_OBJECTIVE,
+        metavar="NAME[,NAME]",
+        help="what `optimal` minimises, first things first (default: arrays,latency)",
+    )
+    search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each search")
+    add_execution(parser)
+    output = add_table_output(parser, "only the tables")
+    output.add_argument(
+        "--stages",
+        type=whole(0, 10_000),
+        default=DEFAULT_STAGES,
+        metavar="N",
+        help="of two files: kinds of stages shown, those that differ most first (default: %(default)s)",
+    )
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> CompareOptions:
+    parser = make_parser()
+    found = parser.parse_known(arguments)
+    strategies = flat(found.strategy) or STRATEGY_NAMES
+    if len(found.files) not in (0, 2):
+        parser.error(f"FILE: got {len(found.files)}, expected two solution files, or none and options")
+    if found.files:
+        for name in ("hw", "model", "structure", "tokens", "max_arrays", "max_latency", "max_energy", "adcs", "set"):
+            if getattr(found, name) != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')}: two files state their own questions; leave it out")
+    reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
+    if reference not in strategies:
+        parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
+    specs, models = flat(found.hw) or (DEFAULT_HARDWARE,), flat(found.model) or (DEFAULT_MODEL,)
+    return CompareOptions(
+        **{**question_options(found), "hardware": specs[0], "model": models[0]},
+        files=tuple(found.files),
+        specs=specs,
+        models=models,
+        strategies=strategies,
+        reference=reference,
+        objective=tuple(found.objective),
+        seed=found.seed,
+        time_limit_s=found.time_limit,
+        stages=found.stages,
+        format="json" if found.json else found.format,
+        jobs=found.jobs,
+        cluster=found.cluster,
+        cache=found.cache,
+        fresh=found.fresh,
+    )

@@ -1,0 +1,127 @@
+"""Solving the points of a study for a command: what is kept already, what is left, and that no work is lost."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cimsolve.cli.options.question import QuestionOptions
+from cimsolve.cli.options.sweep import SweepOptions
+from cimsolve.cli.question import plain_number, words_unless_default
+from cimsolve.cli.writing import demand_writable
+from cimsolve.errors import InputError
+from cimsolve.jsonfile import parse_json_text
+from cimsolve.report.progress import Progress
+from cimsolve.sweep.cache import Cache
+from cimsolve.sweep.execute import load_distributed
+from cimsolve.sweep.run import Progressed, solve_rows
+from cimsolve.sweep.study import FORMAT, Row, Study, Value, parse_study, setting_text
+
+TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
+"""What `vary` takes as it is written; all else is JSON: numbers, true, null."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where points are solved and their results kept."""
+
+    jobs: int | None
+    cluster: str | None
+    cache: Path
+    fresh: bool
+    shown: bool
+    """Whether progress is told on a terminal."""
+
+
+def study_of(options: QuestionOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> Study:
+    """The study that options ask for; `fields` are further ones of Study. Raises InputError where it is none."""
+    data = {
+        "format": FORMAT,
+        "hw": options.hardware,
+        "model": options.model,
+        "structure": list(options.structures),
+        "tokens": options.tokens,
+        "cut": options.cut,
+        "max_arrays": options.max_arrays,
+        "max_latency_ns": options.max_latency_ns,
+        "max_energy_pj": options.max_energy_pj,
+        "set": {key: read_value(key, text) for key, text in options.settings},
+        "vary": {key: list(values) for key, values in vary.items()},
+        **fields,
+    }
+    return parse_study(data, "the options")
+
+
+def read_value(key: str, text: str) -> Value:
+    """A value of the command line as a study file has it."""
+    if key in TEXT_KEYS:
+        return text
+    try:
+        value: Any = parse_json_text(text)
+    except (ValueError, RecursionError):
+        return text
+    return value  # type: ignore[no-any-return]
+
+
+def solve_all(rows: Sequence[Row], execution: Execution) -> Progressed:
+    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where results cannot be kept or
+    the cluster's library is missing.
+    """
+    demand_writable(execution.cache)
+    if execution.cluster is not None:
+        load_distributed()
+    with Progress(execution.shown) as progress:
+        progress.begin("points solved")
+        cache = Cache(execution.cache)
+        return solve_rows(rows, cache, execution.jobs, execution.cluster, execution.fresh, progress.count)
+
+
+def cache_folder(cache: str | None, out: str) -> Path:
+    """--cache, or the folder `cache` in --out."""
+    folder = Path(out) / "cache" if cache is None else Path(cache)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--cache {folder}: is no folder; choose another place")
+    return folder
+
+
+def row_command(row: Row) -> str:
+    """The command that writes the solution of one point to a file."""
+    asked = row.asked
+    words = ["cimsolve", "--hw", asked.hw, "--model", asked.model]
+    for structure in asked.structure:
+        words += ["--structure", structure]
+    for key, value in asked.set.items():
+        words += ["--set", f"{key}={setting_text(value)}"]
+    words += words_unless_default(
+        ("--tokens", asked.tokens, None),
+        ("--max-arrays", asked.max_arrays, None),
+        ("--max-latency", asked.max_latency_ns, None),
+        ("--max-energy", asked.max_energy_pj, None),
+        ("--cut", asked.cut, "columns"),
+        ("--objective", ",".join(asked.objective), "arrays,latency"),
+        ("--seed", asked.seed, 0),
+        ("--time-limit", asked.time_limit_s, None),
+    )
+    return shlex.join([*words, "--strategy", asked.strategy])
+
+
+def sweep_command(options: SweepOptions, question: Sequence[str]) -> str:
+    """The command that asks the same again; `question` are the words of the question."""
+    words = ["cimsolve", "sweep", *([options.study] if options.study else question)]
+    for key, values in options.vary:
+        joined = (";" if any("," in value for value in values) else ",").join(values)
+        words += ["--vary", f"{key}={joined}{';' if len(values) == 1 and ',' in joined else ''}"]
+    words += words_unless_default(
+        ("--strategy", ",".join(options.strategies), "optimal"),
+        ("--objective", ",".join(options.objective), "arrays,latency"),
+        ("--seed", options.seed, 0),
+        ("--time-limit", options.time_limit_s, None),
+        ("--front", ",".join(options.front), "latency,area,energy"),
+        ("--jobs", options.jobs, None),
+        ("--cluster", options.cluster, None),
+        ("--cache", options.cache, None),
+    )
+    return shlex.join(map(plain_number, words))

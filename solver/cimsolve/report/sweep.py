@@ -1,0 +1,221 @@
+"""The report of `cimsolve sweep`: a row a point, the front marked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cimsolve.report.console import bad, heading, indented, print_json, results, verbatim
+from cimsolve.report.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
+from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
+from cimsolve.report.units import plural
+from cimsolve.sweep.front import on_front
+from cimsolve.sweep.point import Record
+from cimsolve.sweep.study import Row, Value
+
+SWEEP_FORMAT = "cimsolve-sweep/1"
+MARK = "*"
+REASONS_SHOWN = 8
+COMPARED: tuple[tuple[Figure, str, str], ...] = (
+    (ARRAYS, "arrays", "arrays"),
+    (LATENCY, "token", "latency_ns"),
+    (PREFILL, "prefill", "prefill_ns"),
+    (INTERVAL, "II", "ii_ns"),
+    (ENERGY, "energy", "energy_pj"),
+    (AREA, "area", "area_mm2"),
+)
+"""Figure, its title, and its key with the unit of its raw values."""
+CHANGES_ANSWERS = ("structure", "weight.bits", "input.bits", "cell.bits", "weight.signed", "adc.bits_max")
+"""Keys that also change what the model computes, of which no figure here speaks."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A row of the study with what came of it; `record` is None where there is no point, or not yet."""
+
+    row: Row
+    record: Record | None
+    kept: bool
+    command: str
+    """Gives the solution as a file."""
+
+    @property
+    def state(self) -> str:
+        if self.record is None:
+            return "refused" if self.row.point is None else "not done"
+        return self.record.state
+
+    @property
+    def reason(self) -> str:
+        return self.row.reason if self.record is None else self.record.reason
+
+    @property
+    def has_figures(self) -> bool:
+        return self.record is not None and self.record.state == "solved"
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The whole study; `axes` are its varied keys, `front` the objectives that the front is of."""
+
+    axes: Sequence[str]
+    rows: Sequence[Solved]
+    front: Sequence[str]
+    seconds: float
+    command: str
+
+    def marks(self) -> list[bool]:
+        """Which rows are on the front: no other row of the same model and length of sequence beats them."""
+        figures = [figure for name in self.front for figure in FIGURES if figure.objective == name]
+        groups = [(solved.record.model_name, solved.record.tokens) if solved.record else None for solved in self.rows]
+        values = [[f.total(s.record) for f in figures] if s.record and s.has_figures else None for s in self.rows]
+        return on_front(groups, values)
+
+
+def print_swept(swept: Swept, form: str, verbosity: int, exit_code: int) -> None:
+    """In the form asked for; with `verbosity` below 0 only the table."""
+    if form == "json":
+        print_json(_describe(swept, exit_code))
+    elif form == "csv":
+        print_csv(_full_sheet(swept))
+    elif form == "markdown":
+        print_text(markdown(_sheet(swept)))
+    else:
+        _print_table(swept, verbosity)
+
+
+def figure_columns(gaps: bool = False) -> list[Column]:
+    """The compared figures as columns; with `gaps` their gaps to the bounds."""
+    if gaps:
+        return [Column(title, f"gap_{key}", "gap") for _, title, key in COMPARED]
+    return [Column(title, key, figure.kind) for figure, title, key in COMPARED]
+
+
+def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
+    """Raw values of these columns; None where there are none."""
+    if record is None or record.state != "solved":
+        return [None] * len(COMPARED)
+    if gaps:
+        return [figure.gap(record) for figure, _, _ in COMPARED]
+    return [record.metrics["arrays"], *(figure.total(record) for figure, _, _ in COMPARED[1:])]
+
+
+def _sheet(swept: Swept) -> Sheet:
+    columns = [
+        *(Column(_short(axis), axis) for axis in swept.axes),
+        *figure_columns(),
+        Column("state", "state"),
+        Column("", "front", "mark"),
+    ]
+    rows = [
+        [
+            *(_text(solved.row.values[axis]) for axis in swept.axes),
+            *figure_values(solved.record),
+            _state(solved),
+            mark or None,
+        ]
+        for solved, mark in zip(swept.rows, (MARK if mark else "" for mark in swept.marks()), strict=True)
+    ]
+    return Sheet(columns, rows)
+
+
+def _full_sheet(swept: Swept) -> Sheet:
+    """All that is known of each row, for programs."""
+    columns = [
+        *figure_columns(gaps=True),
+        *(Column(name, name) for name in ("adc_bits_max", "reason", "runtime_s", "digest")),
+    ]
+    rows = []
+    for solved in swept.rows:
+        record = solved.record
+        more = (
+            [record.metrics["adc_bits_max"], "", record.runtime_s, record.digest]
+            if record and solved.has_figures
+            else [None, solved.reason, None, None]
+        )
+        rows.append([*figure_values(record, gaps=True), *more])
+    return join(_sheet(swept), Sheet(columns, rows))
+
+
+def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
+    return {
+        "format": SWEEP_FORMAT,
+        "axes": list(swept.axes),
+        "front": list(swept.front),
+        "points": [
+            {
+                "values": dict(solved.row.values),
+                "state": solved.state,
+                "reason": solved.reason,
+                "on_front": mark,
+                **_record(solved.record),
+                "kept": solved.kept,
+                "command": solved.command,
+            }
+            for solved, mark in zip(swept.rows, swept.marks(), strict=True)
+        ],
+        "seconds": round(swept.seconds, 3),
+        "command": swept.command,
+        "exit_code": exit_code,
+    }
+
+
+def _record(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return record.model_dump(exclude={"format", "state", "reason", "hw"})
+
+
+def _print_table(swept: Swept, verbosity: int) -> None:
+    console = results()
+    count = Counter(solved.state for solved in swept.rows)
+    states = ", ".join(f"{number} {state}" for state, number in count.items())
+    heading(console, f"Sweep: {plural(len(swept.rows), 'point')}, {states}", first=True)
+    print_sheet(console, _sheet(swept))
+    indented(
+        console,
+        f"{MARK} on the front: no other point of the same model is as good in {', '.join(swept.front)} and better in "
+        "one of them. State optimal: value and bound meet in the objective. Every answer passed the checker.",
+    )
+    changing = [axis for axis in swept.axes if any(key in CHANGES_ANSWERS for key in axis.split("+"))]
+    if changing:
+        indented(
+            console, f"caution: {', '.join(changing)} also changes what the model computes; cost alone is compared"
+        )
+    lossy = sum(bool(s.record.metrics["lossy_activations"]) for s in swept.rows if s.record and s.has_figures)
+    if lossy:
+        indented(console, f"caution: in {plural(lossy, 'point')} converters have too few bits for some sums")
+    _print_reasons(console, swept)
+    if verbosity < 0:
+        return
+    kept = sum(solved.kept for solved in swept.rows)
+    heading(console, "The same again")
+    verbatim(console, swept.command)
+    indented(console, f"{kept} of {len(swept.rows)} points were kept from before; {swept.seconds:.1f} s")
+
+
+def _print_reasons(console: Any, swept: Swept) -> None:
+    """Why points have no figures, each reason once."""
+    reasons = Counter(
+        (solved.state, solved.reason) for solved in swept.rows if not solved.has_figures and solved.reason
+    )
+    for (state, reason), count in list(reasons.items())[:REASONS_SHOWN]:
+        text = f"{state}, {plural(count, 'point')}: {reason}"
+        indented(console, bad(text) if state == "failed" else text)
+    if len(reasons) > REASONS_SHOWN:
+        indented(console, f"and {len(reasons) - REASONS_SHOWN} reasons more: --format csv has them all")
+
+
+def _state(solved: Solved) -> str:
+    return solved.record.status if solved.record is not None and solved.has_figures else solved.state
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else "null" if value is None else str(value)
+
+
+def _short(axis: str) -> str:
+    """Titles in short lines, so that columns stay narrow."""
+    return axis.replace("+", "+\n").replace(".", ".\n")

@@ -1,0 +1,508 @@
+"""`cimsolve sweep`: every combination once, results kept by content, failures as rows, the front of the rest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import cimsolve
+from cimsolve.__main__ import main
+from cimsolve.cli.options import sweep as sweep_options
+from cimsolve.cli.options.question import CUT_NAMES
+from cimsolve.errors import InputError
+from cimsolve.sweep import execute
+from cimsolve.sweep.front import on_front
+from cimsolve.sweep.point import Point, Record, solve_point
+from cimsolve.sweep.study import expand, parse_study
+
+TINY = {
+    "model_type": "linears",
+    "context": 16,
+    "steps": [
+        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
+        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
+    ],
+}
+RUN = ["sweep", "--model", "tiny.json", "--hw", "paper256", "--jobs", "1", "--strategy", "spread"]
+ADCS = ["--vary", "adc.per_array=2,4"]
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+    Path("tiny.json").write_text(json.dumps(TINY))
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def call(*argv: str) -> Result:
+        code = main(list(argv))
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def solved(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
+    """The points that are really solved, as they are."""
+    found: list[Point] = []
+
+    def note(point: Point, digest: str) -> Record:
+        found.append(point)
+        return solve_point(point, digest)
+
+    monkeypatch.setattr(execute, "solve_point", note)
+    return found
+
+
+def points(result: Result) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(result.out)["points"]
+    return found
+
+
+def study(**fields: Any) -> Any:
+    return parse_study({"format": "cimsolve-study/1", "model": "tiny.json", **fields}, "study.json")
+
+
+def test_every_combination_is_a_row_with_the_figures_of_a_run_of_its_own(cli: Cli) -> None:
+    result = cli(*RUN, *ADCS, "--vary", "array.rows+array.cols=32,64", "--json")
+    assert (result.code, result.err) == (0, "")
+    rows = points(result)
+    assert [tuple(row["values"].values()) for row in rows] == list(product((2, 4), (32, 64)))
+    for row in rows:
+        assert main([*shlex.split(row["command"])[1:], "--out", "alone", "--simulate", "none", "-q"]) == 0
+        adcs, size = row["values"].values()
+        (file,) = [
+            path for path in Path("alone").glob("*.json") if f"rows{size}" in path.name and f"adcs{adcs}" in path.name
+        ]
+        header = json.loads(file.read_text())
+        assert (header["metrics"], header["bounds"]) == (row["metrics"], row["bounds"])
+
+
+def test_a_second_run_solves_only_what_is_new(cli: Cli, solved: list[Point]) -> None:
+    first = cli(*RUN, *ADCS, "--format", "csv")
+    assert len(solved) == 2
+    again = cli(*RUN, *ADCS, "--format", "csv")
+    assert len(solved) == 2
+    assert again.out == first.out
+    cli(*RUN, "--vary", "adc.per_array=4,8,2")
+    assert [point.hw["adc"]["per_array"] for point in solved] == [2, 4, 8]
+    cli(*RUN, *ADCS, "--fresh")
+    assert len(solved) == 5
+
+
+def test_the_same_question_in_other_words_is_not_solved_again(cli: Cli, solved: list[Point]) -> None:
+    cli(*RUN, "--vary", "structure=sqrt,4,4,1;")
+    cli(*RUN, "--structure", "4,4,1", "--vary", "structure=*.out=4,4,1;*.query=4,4,1")
+    # sqrt is 4,4,1 for 16 x 16 and, as divisor of 16 nearest to 4, for 16 x 64 too.
+    assert len(solved) == 1
+
+
+def test_what_decides_a_result_is_in_its_digest() -> None:
+    base = expand(study(vary={"seed": [0]}))[0].point
+    assert base is not None
+    changes: dict[str, list[Any]] = {
+        "seed": [1],
+        "strategy": ["spread"],
+        "objective": ["latency"],
+        "cut": ["none"],
+        "tokens": [8],
+        "max_arrays": [9],
+        "max_latency_ns": [1e9],
+        "max_energy_pj": [1e9],
+        "structure": ["dense"],
+        "adc.per_array": [4],
+        "hw": ["pcm256"],
+        "model": ["minilm-l6"],
+    }
+    digests = {
+        row.point.digest() for key, values in changes.items() for row in expand(study(vary={key: values})) if row.point
+    }
+    assert len(digests | {base.digest()}) == len(changes) + 1
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"format": "cimsolve-point/1"'])
+def test_a_damaged_result_is_solved_again(cli: Cli, solved: list[Point], damage: str) -> None:
+    first = points(cli(*RUN, *ADCS, "--json"))
+    for file in Path("results/cache").glob("*.json"):
+        file.write_text(damage)
+    again = points(cli(*RUN, *ADCS, "--json"))
+    assert [row["metrics"] for row in again] == [row["metrics"] for row in first]
+    assert not any(row["kept"] for row in again)
+    assert len(solved) == 4
+
+
+def test_a_result_under_a_wrong_name_is_solved_again(cli: Cli, solved: list[Point]) -> None:
+    cli(*RUN, *ADCS)
+    one, other = sorted(Path("results/cache").glob("*.json"))
+    one.write_bytes(other.read_bytes())
+    cli(*RUN, *ADCS)
+    assert len(solved) == 3
+
+
+def test_points_that_fail_are_rows_with_a_reason(cli: Cli) -> None:
+    result = cli(
+        *RUN, "--vary", "adc.per_array=4,512", "--vary", "max_arrays=1,null", "--set", "array.rows=16", "--json"
+    )
+    assert result.code == 0
+    states = [(row["state"], row["values"]["adc.per_array"], row["values"]["max_arrays"]) for row in points(result)]
+    assert states == [("solved", 4, 1), ("solved", 4, None), ("refused", 512, 1), ("refused", 512, None)]
+    assert "expected at most array.cols = 256" in points(result)[2]["reason"]
+    small = cli(*RUN, "--vary", "max_arrays=1,null", "--set", "array.rows=16", "--set", "array.cols=16", "--json")
+    assert [row["state"] for row in points(small)] == ["infeasible", "solved"]
+    assert "arrays are short" in points(small)[0]["reason"]
+
+
+def test_from_python(solved: list[Point]) -> None:
+    study = {
+        "format": "cimsolve-study/1",
+        "hw": "paper256",
+        "model": "tiny.json",
+        "strategy": "spread",
+        "vary": {"adc.per_array": [4, 512], "max_latency_ns": [None, 1]},
+    }
+    found = cimsolve.sweep_study(study, cache="kept")
+    assert [point.state for point in found] == ["solved", "infeasible", "refused", "refused"]
+    own = cimsolve.map_model("tiny.json", "paper256", strategy="spread").header
+    assert found[0].values == {"adc.per_array": 4, "max_latency_ns": None}
+    assert found[0].metrics["arrays"] == own.metrics["arrays"]
+    assert found[0].bounds["arrays"] == own.bounds["arrays"].lower
+    assert found[1].reason.startswith("spread: latency_ns is short")
+    Path("study.json").write_text(json.dumps(study))
+    assert cimsolve.sweep_study("study.json", cache="kept") == found
+    assert len(solved) == 2
+
+
+def test_infeasible_points_are_kept_too(cli: Cli, solved: list[Point]) -> None:
+    words = [*RUN, "--vary", "max_arrays=1,null", "--set", "array.rows=16", "--set", "array.cols=16"]
+    for _ in range(2):
+        assert cli(*words).code == 0
+    assert len(solved) == 2
+
+
+def test_no_solved_point_is_exit_1(cli: Cli) -> None:
+    result = cli(*RUN, "--vary", "max_latency_ns=1,2", "--json")
+    assert result.code == 1
+    assert {row["state"] for row in points(result)} == {"infeasible"}
+
+
+def test_a_bad_answer_is_a_failed_row_and_not_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cimsolve.check import CheckReport, Violation
+    from cimsolve.sweep import point
+
+    def wrong(problem: Any, strategy: str, search: Any) -> Any:
+        return None, CheckReport((Violation("P1", "a hole"),))
+
+    monkeypatch.setattr(point, "solve_and_check", wrong)
+    result = cli(*RUN, *ADCS, "--json")
+    assert result.code == 1
+    assert [row["reason"] for row in points(result)] == ["breaks P1: a hole"] * 2
+    assert not list(Path("results").rglob("*.json"))
+
+
+def test_the_front_is_what_no_other_beats(cli: Cli) -> None:
+    axes = ["--strategy", "linear,sparsemap,densemap,spread", "--vary", "adc.per_array=2,4,8"]
+    result = cli(*RUN, *axes, "--front", "latency,area", "--json")
+    rows = points(result)
+    key = [(row["metrics"]["latency_ns"], row["metrics"]["area_mm2"]) for row in rows]
+    for row, mine in zip(rows, key, strict=True):
+        beaten = any(other[0] <= mine[0] and other[1] <= mine[1] and other != mine for other in key)
+        assert row["on_front"] == (not beaten)
+    assert 1 < sum(row["on_front"] for row in rows) < len(rows)
+
+
+def test_groups_have_fronts_of_their_own() -> None:
+    assert on_front(["a", "a", "b", "b", "b"], [(1, 2), (2, 2), (9, 9), None, (9, 9)]) == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_models_are_not_compared_with_each_other(cli: Cli) -> None:
+    Path("other.json").write_text(json.dumps({**TINY, "steps": TINY["steps"][:1]}))  # type: ignore[index]
+    rows = points(cli(*RUN, "--vary", "model=tiny.json,other.json", "--json"))
+    assert [row["on_front"] for row in rows] == [True, True]
+
+
+def test_a_study_file_says_the_same_as_options(cli: Cli) -> None:
+    Path("study.json").write_text(
+        json.dumps(
+            {
+                "format": "cimsolve-study/1",
+                "hw": "paper256",
+                "model": "tiny.json",
+                "strategy": "spread",
+                "set": {"array.rows": 32},
+                "vary": {"adc.per_array": [2, 4], "structure": ["dense", "4,4,1"]},
+            }
+        )
+    )
+    by_file = points(cli("sweep", "study.json", "--jobs", "1", "--json"))
+    options = [*ADCS, "--set", "array.rows=32", "--vary", "structure=dense;4,4,1"]
+    by_options = points(cli(*RUN, *options, "--json"))
+    assert [row["digest"] for row in by_file] == [row["digest"] for row in by_options]
+    assert all(row["kept"] for row in by_options)
+
+
+def test_forms_of_the_table_agree(cli: Cli) -> None:
+    rows = points(cli(*RUN, *ADCS, "--json"))
+    table = list(csv.DictReader(io.StringIO(cli(*RUN, *ADCS, "--format", "csv").out)))
+    assert [float(row["latency_ns"]) for row in table] == [row["metrics"]["latency_ns"] for row in rows]
+    assert [row["digest"] for row in table] == [row["digest"] for row in rows]
+    lines = cli(*RUN, *ADCS, "--format", "markdown").out.splitlines()
+    assert lines[0].startswith("| adc. per_array | arrays | token us |")
+    assert len(lines) == 2 + len(rows)
+    assert len({line.count("|") for line in lines}) == 1
+    shown = cli(*RUN, *ADCS).out
+    assert "Sweep: 2 points, 2 solved" in shown
+    assert shlex.join(["cimsolve", *RUN[:1]]) in shown
+
+
+def test_a_narrow_terminal_crops_no_number(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    words = [*RUN, *ADCS, "--vary", "cut=none,columns", "--vary", "array.rows=32,64"]
+    lines = [line.split() for line in cli(*words).out.splitlines()]
+    cells = [line.split("|")[1:-1] for line in cli(*words, "--format", "markdown").out.splitlines()[2:]]
+    for row in cells:
+        assert [cell.strip() for cell in row if cell.strip()] in lines
+
+
+def test_the_printed_command_gives_the_same_again(cli: Cli, solved: list[Point]) -> None:
+    words = [*RUN, "--vary", "structure=4,4,1;", *ADCS, "--max-latency", "1ms", "--front", "area,latency"]
+    said = json.loads(cli(*words, "--json").out)
+    again = json.loads(cli(*shlex.split(said["command"])[1:], "--json").out)
+    assert [row["digest"] for row in again["points"]] == [row["digest"] for row in said["points"]]
+    assert again["command"] == said["command"]
+    assert len(solved) == 2
+
+
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_the_front_is_drawn(cli: Cli, ending: str) -> None:
+    name = f"front.{ending}"
+    assert cli(*RUN, *ADCS, "--plot", name).code == 0
+    first = Path(name).read_bytes()
+    assert first.startswith({"svg": b"<?xml", "png": b"\x89PNG"}[ending])
+    assert cli(*RUN, *ADCS, "--plot", name).code == 0
+    assert Path(name).read_bytes() == first
+    assert not list(Path().glob(".*.tmp"))
+
+
+MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["sweep"], ["--vary: nothing is varied", "adc.per_array=4,8,16"]),
+        (["sweep", "--vary", "adc.per_aray=4"], ["no such key; did you mean adc.per_array?"]),
+        (["sweep", "--vary", "strateg=spread"], ["vary strateg: there is no such key; did you mean strategy?"]),
+        (["sweep", "--vary", "strategy=spred"], ['"spred": there is none of that name; did you mean spread?']),
+        (["sweep", "--vary", "objective=latnecy"], ["did you mean latency?"]),
+        (["sweep", "--vary", "cut=rows"], ["cut", '"rows"', "'none', 'columns' or 'both'"]),
+        (["sweep", "--vary", "tokens=4,x"], ["tokens", '"x"', "whole number"]),
+        (["sweep", "--vary", "structure=sqr"], ["structure 'sqr'"]),
+        (["sweep", "--vary", "hw=rram257"], ["rram257: there is no such hardware spec; did you mean rram256?"]),
+        (["sweep", "--vary", "model=tiny.json,bert"], ["bert: there is no such model"]),
+        (["sweep", "--vary", "adc.per_array"], ["expected KEY=V1,V2,..."]),
+        (["sweep", "--vary", "adc.per_array=4,,8"], ["expected KEY=V1,V2,..."]),
+        (["sweep", "--vary", "adc.per_array=4,4"], ["expected each value once"]),
+        (["sweep", "--vary", "adc.per_array=4", "--vary", "adc.per_array=8"], ["is given twice"]),
+        (["sweep", "--vary", "array.rows+array.rows=4"], ["array.rows is given twice"]),
+        (["sweep", "--vary", "array.rows=4", "--set", "array.rows=8"], ["array.rows is given twice"]),
+        (["sweep", "--vary", "array.rows=0"], ["array.rows = 0", "at least 1"]),
+        (["sweep", "--vary", MANY, "--vary", "seed=1,2"], ["20002 points: expected at most 20000"]),
+        (["sweep", "nosuch.json"], ["nosuch.json: there is no such file"]),
+        (["sweep", "study.json", "--hw", "pcm256"], ["--hw: study.json states the whole question"]),
+        (["sweep", "study.json", "--vary", "seed=1"], ["--vary: study.json states the whole question"]),
+        (["sweep", "--vary", "seed=1", "--plot", "a.bmp"], ["--plot a.bmp", ".svg, .png, .pdf"]),
+        (["sweep", "--vary", "seed=1", "--plot", "a.svg", "--front", "latency"], ["needs two names in --front"]),
+        (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is no folder"]),
+        (["sweep", "--vary", "seed=1", "--jobs", "0"], ["--jobs: '0'"]),
+        (["sweep", "--vary", "seed=1", "--format", "cvs"], ["expected one of table, markdown", "did you mean csv?"]),
+    ],
+)  # fmt: skip
+def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: list[str]) -> None:
+    result = cli(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    for part in parts:
+        assert part in result.err
+
+
+@pytest.mark.parametrize(
+    ("data", "parts"),
+    [
+        ({"vary": {}, "modle": "x"}, ["modle", "did you mean model?"]),
+        ({"format": "cimsolve-study/2"}, ["format", "cimsolve-study/1"]),
+        ({"vary": {"tokens": []}}, ["vary.tokens", "at least 1"]),
+        ({"vary": {"tokens": 5}}, ["vary.tokens", "a list"]),
+        ({"max_arrays": 0}, ["max_arrays = 0", "at least 1"]),
+        ({"max_latency_ns": "60us"}, ["max_latency_ns", "a number"]),
+    ],
+)
+def test_bad_study_files(data: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_study({"format": "cimsolve-study/1", **data}, "study.json")
+    for part in ("study.json: ", *parts):
+        assert part in str(caught.value)
+
+
+def test_names_that_options_repeat_are_those_of_the_modules() -> None:
+    from cimsolve.report.scatter import ENDINGS
+    from cimsolve.strategies import OBJECTIVES
+
+    assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
+    assert CUT_NAMES == ("none", "columns", "both")
+    assert ENDINGS[0] == ".svg"
+
+
+def test_ctrl_c_keeps_what_is_finished(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = 0
+
+    def one_then_stop(point: Point, digest: str) -> Record:
+        nonlocal solved
+        if solved:
+            raise KeyboardInterrupt
+        solved += 1
+        return solve_point(point, digest)
+
+    monkeypatch.setattr(execute, "solve_point", one_then_stop)
+    result = cli(*RUN, *ADCS, "--json")
+    assert result.code == 130
+    assert [row["state"] for row in points(result)] == ["solved", "not done"]
+    assert "1 results are kept" in result.err
+    monkeypatch.setattr(execute, "solve_point", solve_point)
+    assert [row["kept"] for row in points(cli(*RUN, *ADCS, "--json"))] == [True, False]
+
+
+def test_a_half_answer_is_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cimsolve import run as run_module
+    from cimsolve.strategies import STRATEGIES, Answer, Event, Search
+
+    def interrupted(problem: Any, search: Search) -> Answer:
+        search.listen(Event("interrupted"))
+        return STRATEGIES["spread"](problem, search)
+
+    monkeypatch.setitem(run_module.STRATEGIES, "optimal", interrupted)  # type: ignore[arg-type]
+    (row,) = expand(study(vary={"seed": [0]}))
+    assert row.point is not None
+    with pytest.raises(KeyboardInterrupt):
+        solve_point(row.point, row.point.digest())
+
+
+def test_a_worker_with_other_code_is_refused() -> None:
+    (row,) = expand(study(vary={"seed": [0]}))
+    assert row.point is not None
+    with pytest.raises(InputError, match="another version"):
+        solve_point(row.point, "0" * 32)
+
+
+def test_two_processes_give_what_one_gives(cli: Cli) -> None:
+    one = cli(*RUN, *ADCS, "--json", "--cache", "one")
+    two = cli(*RUN, *ADCS, "--json", "--cache", "two", "--jobs", "2")
+    assert two.code == 0
+
+    def figures(result: Result) -> list[Any]:
+        return [(row["digest"], row["metrics"], row["bounds"]) for row in points(result)]
+
+    assert figures(two) == figures(one)
+
+
+SWEEP = [sys.executable, "-m", "cimsolve", "sweep", "--model", "minilm-l6", "--hw", "paper256"]
+SIX = ["--vary", "adc.per_array=4,5,6,7,8,9", "--format", "csv"]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_where_it_was() -> None:
+    first = subprocess.Popen([*SWEEP, *SIX, "--jobs", "2"], start_new_session=True, stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(list(Path("results/cache").glob("*.json"))) >= 2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = {path.name: path.stat().st_mtime_ns for path in Path("results/cache").glob("[0-9a-f]*.json")}
+    done = subprocess.run([*SWEEP, *SIX, "--jobs", "2"], capture_output=True, text=True, check=True)
+    assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == 6
+    for name, when in kept.items():
+        assert Path("results/cache", name).stat().st_mtime_ns == when
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers of one thread each, in processes of their own."""
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    base = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    scheduler = subprocess.Popen([*base, *options], **quiet)  # type: ignore[call-overload]
+    wait_for(file.exists)
+    address = json.loads(file.read_text())["address"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+    workers = [subprocess.Popen([*worker, "--no-nanny"], **quiet) for _ in range(2)]  # type: ignore[call-overload]
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.cluster
+def test_a_cluster_loses_nothing_with_a_worker(cluster: tuple[str, list[subprocess.Popen[bytes]]]) -> None:
+    address, workers = cluster
+    with subprocess.Popen([*SWEEP, *SIX, "--cluster", address], stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: running.poll() is not None or list(Path("results/cache").glob("*.json")))
+        assert running.poll() is None, "it ended before a worker could be killed"
+        workers[0].kill()
+        out, _ = running.communicate(timeout=400)
+    assert running.returncode == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["adc.per_array"] for row in rows] == ["4", "5", "6", "7", "8", "9"]
+    alone = subprocess.run(
+        [*SWEEP, "--vary", "adc.per_array=9", "--format", "csv", "--cache", "alone"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (row,) = csv.DictReader(io.StringIO(alone.stdout))
+    assert {key: row[key] for key in ("arrays", "latency_ns", "energy_pj", "digest")} == {
+        key: rows[-1][key] for key in ("arrays", "latency_ns", "energy_pj", "digest")
+    }
+
+
+@pytest.mark.cluster
+def test_no_scheduler_is_one_line(cli: Cli) -> None:
+    pytest.importorskip("distributed")
+    result = cli(*RUN, *ADCS, "--cluster", "tcp://127.0.0.1:1")
+    assert result.code == 2
+    assert "no Dask scheduler answers there" in result.err
