@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("check", "simulate", "projection"),
     ("run", "api"),
     ("report",),
+    ("view",),
     ("cli", "__main__"),
 )
 """From the bottom up; a room imports from its own layer and from those below it."""
