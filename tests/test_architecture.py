@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("run", "api"),
     ("report",),
     ("view",),
+    ("draw",),
     ("cli", "__main__"),
 )
 """From the bottom up; a room imports from its own layer and from those below it."""

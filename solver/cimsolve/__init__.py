@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         write_solution,
     )
     from cimsolve.check import CheckReport
+    from cimsolve.draw import write_figures, write_report, write_trace
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
@@ -57,7 +58,10 @@ __all__ = [
     "map_model",
     "read_solution",
     "simulate_solution",
+    "write_figures",
+    "write_report",
     "write_solution",
+    "write_trace",
 ]
 
 _MODULE_OF = {
@@ -67,8 +71,11 @@ _MODULE_OF = {
     "Problem": "problem",
     "SimulationReport": "simulate",
     "Solution": "solution",
+    "write_figures": "draw",
+    "write_report": "draw",
+    "write_trace": "draw",
 }
-"""Where a public class lives; all other lazy names are functions of `api`."""
+"""Where a public name lives; all others are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -65,6 +65,14 @@ def write_json_atomically(path: Path | str, obj: object) -> None:
 
     Raises InputError where the place cannot be written, ValueError for numbers that are not finite.
     """
+    write_text_atomically(path, _json_parts(obj))
+
+
+def write_text_atomically(path: Path | str, parts: Iterable[str]) -> None:
+    """Write the parts of a text one after the other; readers see the old file or the whole new one.
+
+    Raises InputError where the place cannot be written.
+    """
     target = Path(path).resolve()  # a link stays a link: what it points to is replaced
     shown = one_line(str(path))
     if target.is_dir():
@@ -74,7 +82,7 @@ def write_json_atomically(path: Path | str, obj: object) -> None:
     written = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with written.open("w", encoding="utf-8") as stream:
-            for part in _json_parts(obj):
+            for part in parts:
                 stream.write(part)
             stream.flush()
             if not special:

@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
+    "report": ("FILE...", "show solutions: one HTML page, charts as files, a trace of the schedule"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
 }
