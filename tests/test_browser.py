@@ -196,6 +196,10 @@ def test_colours_follow_the_choice_and_the_theme(page: Any) -> None:
     assert pixel(page, pieces, 0.02, 0.02) == channels(DARK["arrays"])
     bars = page.locator("svg").first.evaluate("e => getComputedStyle(e.querySelector('text')).fill")
     assert bars == f"rgb({', '.join(map(str, channels(DARK['ink'])))})"
+    fills = page.evaluate(
+        "[...new Set([...document.querySelectorAll('svg text')].map((e) => getComputedStyle(e).fill))]"
+    )
+    assert fills == [bars]  # no text is left black on black
     explorer(page).locator(".colouring").select_option("layer")
     assert explorer(page).locator(".pieces-legend").inner_text().split("\n") == ["layer 0", "layer 5"]
 

@@ -281,10 +281,11 @@ def test_every_chart_is_written_in_every_format(tmp_path: Path) -> None:
 def test_several_solutions_have_a_chart_together(solution: Solution, tmp_path: Path) -> None:
     judged = [judge(solution, name) for name in ("here/same.json", "there/same.json")]
     assert stems_of(judged) == ["same-1", "same-2"]
-    (chart,) = comparison_charts(judged, ["one", "two"])
-    write_chart(chart, tmp_path / "comparison.svg")
+    chart, arrays = comparison_charts(judged, ["one", "two"])
+    assert [each.get_title().split("\n")[0] for each in arrays.draw(LIGHT).axes] == ["one", "two"]
+    write_chart(chart, tmp_path / "comparison.svg", "tiny")
     first = (tmp_path / "comparison.svg").read_bytes()
-    write_chart(chart, tmp_path / "comparison.svg")
+    write_chart(chart, tmp_path / "comparison.svg", "tiny")
     assert (tmp_path / "comparison.svg").read_bytes() == first
     axes = chart.draw(LIGHT).axes
     assert [each.get_title(loc="left").partition(",")[0] for each in axes[:2]] == ["arrays", "token latency"]
@@ -310,7 +311,7 @@ def test_pieces_are_drawn_where_they_lie(solution: Solution) -> None:
     boxes = [path.get_extents().bounds for path in first.collections[0].get_paths()]
     assert boxes == [(0, 0, 4, 4), (4, 4, 2, 4)]  # column, row, columns, rows
     assert [to_hex(colour) for colour in first.collections[0].get_facecolor()] == [KINDS[0][0], KINDS[1][0]]  # type: ignore[union-attr]
-    assert first.get_title().startswith("array 0: 37.5% full")  # 24 of 64 cells
+    assert first.get_title().startswith("array 0: 37.5% full\n2 pieces")  # 24 of 64 cells
 
 
 def test_small_schedules_are_drawn_firing_by_firing(solution: Solution, minilm: Judged) -> None:

@@ -16,7 +16,7 @@ from cimsolve.solution import Solution
 from cimsolve.view.comparison import bound_rows, compare, status_of
 from cimsolve.view.judged import Judged, judge, labels_of
 from cimsolve.view.kinds import KINDS_MAX, OTHERS, find_kinds, kind_of_stage
-from cimsolve.view.occupancy import arrays_that_fit, describe_arrays, representatives
+from cimsolve.view.occupancy import arrays_that_fit, describe_arrays, representatives, typical_array
 from cimsolve.view.pieces import find_pieces
 from cimsolve.view.slots import _time_in_slots, converter_use, find_firings, find_slots, one_layer, whole_pass
 from cimsolve.view.trace import find_trace, gap_starts, lanes_of_stages
@@ -248,6 +248,7 @@ def test_arrays_of_one_layout_are_one_group() -> None:
     assert table.layout.tolist() == [0, 1, 0]  # the scheduler numbers arrays 3, 5 and 9 through: 0, 1, 2
     assert representatives(table, 8).tolist() == [0, 1]
     assert representatives(table, 1).tolist() == [0]
+    assert typical_array(table) == 2
 
 
 def test_arrays_keep_their_numbers_where_some_are_left_out() -> None:

@@ -21,6 +21,8 @@ from cimsolve.errors import InputError
 
 FORMATS = ("svg", "png", "pdf")
 DPI = 160
+PIXELS_A_POINT = 1.5
+"""Of a chart at most, on a page: its 9.5 points are then as large as the page's text."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """No dates: the same solutions give the same files."""
 
@@ -55,20 +57,27 @@ def dress(axes: Axes, colours: Mapping[str, str], grid: str | None = "x") -> Non
     axes.tick_params(colors=colours["ink"], labelsize=9)
     axes.xaxis.label.set_color(colours["ink"])
     axes.yaxis.label.set_color(colours["ink"])
-    axes.title.set_color(colours["ink"])
     axes.set_axisbelow(True)
     if grid:
         axes.grid(axis=grid, color=colours["grid"], linewidth=0.6)  # type: ignore[arg-type]
 
 
-def write_chart(chart: Chart, path: Path) -> None:
-    """Write a chart in the format of its suffix, whole or not at all. Raises InputError where that fails."""
+def shortened(text: str, most: int = 44) -> str:
+    """A label that fits: the middle is left out, as names differ at their ends."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
+
+
+def write_chart(chart: Chart, path: Path, of: str) -> None:
+    """Write a chart in the format of its suffix, whole or not at all; `of` says of what it is, beside its title.
+
+    Raises InputError where the place cannot be written.
+    """
     kind = path.suffix[1:]
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with _settings("path", chart.name):
             figure = chart.draw(LIGHT)
-            figure.suptitle(chart.title, fontsize=11, color=LIGHT["ink"])
+            figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
             figure.savefig(partial, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
         os.replace(partial, path)
     except OSError as error:
@@ -87,7 +96,13 @@ def inline_svg(chart: Chart, salt: str) -> str:
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'width="[0-9.]+pt" height="[0-9.]+pt" ', "", svg, count=1)
+    # As wide as there is room, but not so wide that its letters outgrow the page's.
+    svg = re.sub(
+        r'width="([0-9.]+)pt" height="[0-9.]+pt" ',
+        lambda found: f'style="--natural: {PIXELS_A_POINT * float(found[1]):.0f}px" ',
+        svg,
+        count=1,
+    )
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}: {escape(chart.alt)}" ', 1)
     svg = re.sub(r'<g id="([^"]+)"([^>]*)>', lambda found: _group(found[1], found[2], chart.tips), svg)
     return with_properties(svg)

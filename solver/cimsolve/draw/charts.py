@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
-from cimsolve.draw.canvas import dress, new_figure
+from cimsolve.draw.canvas import dress, new_figure, shortened
 from cimsolve.report.units import Kind, choose_unit, number
 from cimsolve.view.comparison import BoundRow, amount, symbol
 from cimsolve.view.waterfall import Waterfall
@@ -30,12 +30,6 @@ ROLES = {
 WIDTH = 7.2
 """Inches of a chart as wide as the page."""
 ROW = 0.27
-LABEL_MAX = 44
-
-
-def shortened(text: str, most: int = LABEL_MAX) -> str:
-    """A label that fits: the middle is left out, as names differ at their ends."""
-    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
 
 
 def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> Figure:
@@ -93,8 +87,8 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
     axes.axvline(1.0, color=colours["bound"], linewidth=2)
     for place, row, ratio in zip(places.tolist(), rows, ratios.tolist(), strict=True):
         unit = f" {row.unit}" if row.unit else ""
-        verdict = "proved: none has less" if row.proved else f"gap {row.gap_text}"
-        text = f"{row.value_text}{unit}, bound {row.lower_text}{unit}; {verdict}"
+        text = f"{row.value_text}{unit}: "
+        text += "proved, none has less" if row.proved else f"bound {row.lower_text}{unit}, gap {row.gap_text}"
         edge = ratio if np.isfinite(ratio) else left
         axes.annotate(
             text,
@@ -129,6 +123,7 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
     columns = 3 if count > 2 else count
     lines = -(-count // columns)
     figure = new_figure(colours, 10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
+    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(lines, columns, squeeze=False)
     places = np.arange(len(labels))
     for index, axes in enumerate(grid.flat):
@@ -162,7 +157,9 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
                 color=colours["ink"],
             )
         name = f", {symbol(unit.name)}" if unit.name else ""
-        axes.set_title(f"{bounds[0][index].title}{name}{' (logarithmic)' if logarithmic else ''}", loc="left")
+        axes.set_title(
+            f"{bounds[0][index].title}{name}{' (log)' if logarithmic else ''}", loc="left", color=colours["ink"]
+        )
         first = index % columns == 0
         axes.set_yticks(places.tolist(), [shortened(label, 24) for label in labels] if first else [])
         axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -191,7 +188,8 @@ def in_percent(share: float) -> str:
 
 
 def _plain_numbers(axes: Axes) -> None:
-    """Powers of ten of a logarithmic axis as numbers."""
+    """Powers of ten of a logarithmic axis as numbers, few enough to stand apart."""
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
     axes.xaxis.set_major_formatter(lambda value, _: number(value))
     axes.xaxis.set_minor_formatter(lambda value, _: "")
 

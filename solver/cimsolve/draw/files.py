@@ -9,7 +9,7 @@ from pathlib import Path
 from cimsolve.draw.canvas import Chart, write_chart
 from cimsolve.draw.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
 from cimsolve.errors import InputError
-from cimsolve.view.judged import Judged, labels_of
+from cimsolve.view.judged import Judged, labels_of, title_of
 from cimsolve.view.kinds import find_kinds
 from cimsolve.view.occupancy import describe_arrays
 
@@ -23,18 +23,22 @@ def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -
     labels = labels_of(judged)
     written: list[Path] = []
 
-    def write(charts: Sequence[Chart], stem: str) -> None:
+    def write(charts: Sequence[Chart], stem: str, of: str) -> None:
         for chart in charts:
             for kind in formats:
                 path = folder / f"{stem}{chart.name}.{kind}"
-                write_chart(chart, path)
+                write_chart(chart, path, of)
                 written.append(path)
 
-    write(comparison_charts(judged, labels), "")
+    write(comparison_charts(judged, labels), "", title_of(judged))
     for each, stem in zip(judged, stems_of(judged), strict=True):
         kinds = find_kinds(each.problem)
         charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
-        write([*charts, *array_charts(each, kinds, describe_arrays(each))], f"{stem}--")
+        write(
+            [*charts, *array_charts(each, kinds, describe_arrays(each))],
+            f"{stem}--",
+            f"{title_of([each])}, {each.header.strategy}",
+        )
     return written
 
 

@@ -7,12 +7,12 @@ from functools import partial
 
 from cimsolve.draw.canvas import Chart
 from cimsolve.draw.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
-from cimsolve.draw.maps import draw_arrays, draw_map, draw_slots, stage_group, time_unit
-from cimsolve.report.units import plural
+from cimsolve.draw.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group, time_unit
+from cimsolve.report.units import plural, share
 from cimsolve.view.comparison import amount, bound_rows
 from cimsolve.view.judged import Judged
-from cimsolve.view.kinds import Kinds
-from cimsolve.view.occupancy import ArrayTable, representatives
+from cimsolve.view.kinds import Kinds, find_kinds
+from cimsolve.view.occupancy import ArrayTable, describe_arrays, representatives, typical_array
 from cimsolve.view.pieces import find_pieces
 from cimsolve.view.slots import find_firings, find_slots, one_layer, whole_pass
 from cimsolve.view.waterfall import energy_by_component, energy_by_stage, latency_by_component, latency_by_stage
@@ -29,14 +29,24 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     bounds = [bound_rows(each) for each in judged]
     best = [min(range(len(judged)), key=lambda i: bounds[i][metric].value) for metric in range(len(bounds[0]))]
     least = "; ".join(f"least {bounds[0][metric].title}: {labels[i]}" for metric, i in enumerate(best))
-    return [
-        Chart(
-            "comparison",
-            "Values and their bounds, side by side",
-            least,
-            partial(draw_comparison, labels, bounds),
-        )
+    charts = [
+        Chart("comparison", "Values and their bounds, side by side", least, partial(draw_comparison, labels, bounds))
     ]
+    kinds = [find_kinds(each.problem) for each in judged]
+    if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
+        arrays = [typical_array(describe_arrays(each)) for each in judged]
+        charts.append(
+            Chart(
+                "comparison-arrays",
+                "One array of each, of its most frequent layout",
+                "; ".join(
+                    f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
+                    for each, label in zip(judged, labels, strict=True)
+                ),
+                partial(draw_one_of_each, judged, labels, arrays, kinds),
+            )
+        )
+    return charts
 
 
 def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:

@@ -22,7 +22,7 @@ from cimsolve.report.question import describe_arrays as describe_chip
 from cimsolve.report.question import describe_converters, describe_sources
 from cimsolve.report.units import millions, share
 from cimsolve.view.comparison import amount, bound_rows, compare, status_of, value_of
-from cimsolve.view.judged import Judged, labels_of
+from cimsolve.view.judged import Judged, labels_of, title_of
 from cimsolve.view.kinds import find_kinds
 from cimsolve.view.occupancy import describe_arrays
 
@@ -39,9 +39,10 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
         _describe(each, label, number, pieces_max // len(judged))
         for number, (each, label) in enumerate(zip(judged, labels, strict=True))
     ]
+    columns = compare(judged)
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(_asset("report.html")).render(
-        title=_title(judged),
+        title=title_of(judged),
         version=__version__,
         script=Markup(script),
         script_hash=digest,
@@ -56,7 +57,8 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
                 )
             )
         ),
-        columns=compare(judged),
+        columns=columns,
+        marked=any(cell.best for column in columns for cell in column.cells),
         labels=labels,
         compared=[_chart(chart, "all") for chart in comparison_charts(judged, labels)],
         solutions=solutions,
@@ -115,12 +117,6 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
 
 def _chart(chart: Chart, salt: str) -> dict[str, Any]:
     return {"title": chart.title, "svg": Markup(inline_svg(chart, salt))}
-
-
-def _title(judged: Sequence[Judged]) -> str:
-    models = list(dict.fromkeys(each.header.model_name for each in judged))
-    chips = list(dict.fromkeys(each.hardware.name for each in judged))
-    return f"{', '.join(models)} on {', '.join(chips)}"
 
 
 def _asset(name: str) -> str:

@@ -11,15 +11,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from cimsolve.arrays import Floats
-from cimsolve.draw.canvas import dress, new_figure
+from cimsolve.arrays import Floats, Ints
+from cimsolve.draw.canvas import dress, new_figure, shortened
 from cimsolve.draw.palette import KINDS
-from cimsolve.report.units import UNITS, Unit
-from cimsolve.view.comparison import symbol
+from cimsolve.report.units import UNITS, Unit, plural, share
+from cimsolve.view.comparison import amount, symbol
 from cimsolve.view.judged import Judged
 from cimsolve.view.kinds import Kinds
 from cimsolve.view.occupancy import ArrayTable
-from cimsolve.view.pieces import ArrayPieces
+from cimsolve.view.pieces import ArrayPieces, find_pieces
 from cimsolve.view.slots import Firings, Slots
 
 Colours = Mapping[str, str]
@@ -45,74 +45,70 @@ def kind_handles(kinds: Kinds) -> list[Patch]:
     return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
 
 
-def draw_arrays(
-    judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayTable, colours: Colours, title: str = ""
-) -> Figure:
+def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayTable, colours: Colours) -> Figure:
     """Some arrays side by side, each piece in the colour of its stage; rows from the top."""
     count = len(pieces.arrays)
     columns = min(4, count)
     lines = -(-count // columns)
     figure = new_figure(colours, max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
-    grid = figure.subplots(lines, columns, squeeze=False)
-    hardware = judged.hardware
-    colour_of = np.array(stage_colours(kinds))
-    width = hardware.columns_per_weight
+    cells = judged.hardware.array.rows * judged.hardware.array.cols
     sizes = np.bincount(table.layout)
-    for index, axes in enumerate(grid.flat):
+    for index, axes in enumerate(figure.subplots(lines, columns, squeeze=False).flat):
         if index >= count:
             axes.set_visible(False)
             continue
-        part = slice(int(pieces.first[index]), int(pieces.first[index + 1]))
+        draw_one_array(axes, judged, pieces, index, kinds, colours)
         array = int(pieces.arrays[index])
-        draw_one_array(
-            axes,
-            np.stack(
-                [pieces.array_col[part], pieces.array_row[part], pieces.cols[part] * width, pieces.rows[part]], axis=1
-            ),
-            colour_of[judged.problem.table.stage[pieces.factor[part]]].tolist(),
-            (hardware.array.rows, hardware.array.cols),
-            colours,
-        )
-        full = table.cells[array] / (hardware.array.rows * hardware.array.cols)
         alike = int(sizes[table.layout[array]])
+        like = f"{alike} arrays of this layout" if alike > 1 else plural(int(table.pieces[array]), "piece")
         axes.set_title(
-            f"array {int(table.number[array])}: {100 * full:.3g}% full"
-            + (f"\n{alike} arrays of this layout" if alike > 1 else f"\n{int(table.pieces[array])} pieces"),
+            f"array {int(table.number[array])}: {share(float(table.cells[array]) / cells)} full\n{like}",
             fontsize=9,
             color=colours["ink"],
         )
-        if index % columns == 0:
-            axes.set_ylabel("row")
-        axes.set_xlabel("physical column")
-    figure.legend(
-        handles=kind_handles(kinds),
-        loc="outside lower center",
-        ncols=min(4 if columns > 2 else 2, len(kind_handles(kinds))),
-        frameon=False,
-        fontsize=8,
-        labelcolor=colours["ink"],
-        handlelength=1.2,
-    )
+    _legend_below(figure, kinds, 4 if columns > 2 else 2, colours)
     return figure
 
 
-def draw_one_array(
-    axes: Axes, places: np.ndarray, shades: Sequence[str], size: tuple[int, int], colours: Colours
-) -> None:
-    """Pieces as rectangles `(column, row, columns, rows)` on an array of `size` rows and columns."""
-    rows, columns = size
+def draw_one_of_each(
+    judged: Sequence[Judged], labels: Sequence[str], arrays: Sequence[int], kinds: Sequence[Kinds], colours: Colours
+) -> Figure:
+    """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
+    columns = min(5, len(judged))
+    lines = -(-len(judged) // columns)
+    figure = new_figure(colours, max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(judged):
+            axes.set_visible(False)
+            continue
+        each = judged[index]
+        pieces = find_pieces(each, np.array([arrays[index]]))
+        draw_one_array(axes, each, pieces, 0, kinds[index], colours)
+        metrics = each.costs.metrics
+        axes.set_title(
+            f"{shortened(labels[index], 26)}\n{metrics['arrays']} arrays, {share(metrics['occupancy'])} full\n"
+            f"{amount(metrics['latency_ns'], 'time')} a token",
+            fontsize=9.5,
+            color=colours["ink"],
+        )
+    most = max(kinds, key=lambda each: len(legend_of(each)))
+    _legend_below(figure, most, 4 if columns > 2 else 2, colours)
+    return figure
+
+
+def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
+    """The pieces of the array at `index` among `pieces`, each in the colour of its stage."""
+    part = slice(int(pieces.first[index]), int(pieces.first[index + 1]))
+    rows, columns = judged.hardware.array.rows, judged.hardware.array.cols
+    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[pieces.factor[part]]].tolist()
     dress(axes, colours, grid=None)
     axes.set_facecolor(colours["empty"])
-    left, top, wide, high = places.T.astype(float)
-    corners = np.stack(
-        [
-            np.stack([left, left + wide, left + wide, left], axis=1),
-            np.stack([top, top, top + high, top + high], axis=1),
-        ],
-        axis=2,
-    )
-    line = 0.15 if len(places) > 300 else 0.4
-    axes.add_collection(PolyCollection(list(corners), facecolors=shades, edgecolors=colours["paper"], linewidths=line))
+    left, top = pieces.array_col[part], pieces.array_row[part]
+    right = left + pieces.cols[part] * judged.hardware.columns_per_weight
+    corners = _rectangles(left, right, top, top + pieces.rows[part])
+    line = 0.15 if len(corners) > 300 else 0.4
+    axes.add_collection(PolyCollection(corners, facecolors=shades, edgecolors=colours["paper"], linewidths=line))
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     axes.set_aspect("equal" if 0.25 < rows / columns < 4 else "auto")
@@ -120,10 +116,33 @@ def draw_one_array(
         spine.set_visible(True)
     axes.set_xticks([0, columns // 2, columns])
     axes.set_yticks([0, rows // 2, rows])
+    place = axes.get_subplotspec()
+    if place is None or place.is_first_col():
+        axes.set_ylabel("row")
+    axes.set_xlabel("physical column")
+
+
+def _rectangles(left: Ints | Floats, right: Ints | Floats, top: Ints | Floats, bottom: Ints | Floats) -> list[Floats]:
+    """The corners of each, shape (4, 2)."""
+    across = np.stack([left, right, right, left], axis=1)
+    return list(np.stack([across, np.stack([top, top, bottom, bottom], axis=1)], axis=2).astype(np.float64))
+
+
+def _legend_below(figure: Figure, kinds: Kinds, columns: int, colours: Colours) -> None:
+    handles = kind_handles(kinds)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        fontsize=8,
+        labelcolor=colours["ink"],
+        handlelength=1.2,
+    )
 
 
 def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
-    """A field an array, in order of number, row by row: how full, and how long it fires."""
+    """A field an array, in order of number, line by line: how full, and how long it fires."""
     count = len(table)
     columns = int(np.ceil(np.sqrt(count * 1.5)))
     lines = -(-count // columns)
@@ -148,8 +167,8 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
             interpolation="nearest",
             extent=(0, columns, lines * columns, 0),
         )
-        axes.set_title(title, loc="left")
-        axes.set_xlabel("array number, modulo " + str(columns))
+        axes.set_title(title, loc="left", color=colours["ink"])
+        axes.set_xlabel("array, counted along the line")
         axes.set_ylabel("first array of the line")
         bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
         bar.ax.tick_params(colors=colours["ink"], labelsize=8)
@@ -188,15 +207,7 @@ def draw_slots(
     field.set_ylabel("array" + "".join(f", {text}" for text in (some, each) if text))
     field.set_xlim(float(edges[0]), float(edges[-1]))
     field.set_xlabel(f"time in a token's pass, {symbol(unit.name)}")
-    figure.legend(
-        handles=kind_handles(kinds),
-        loc="outside lower center",
-        ncols=min(5, len(kind_handles(kinds))),
-        frameon=False,
-        fontsize=8,
-        labelcolor=colours["ink"],
-        handlelength=1.2,
-    )
+    _legend_below(figure, kinds, 5, colours)
     return figure
 
 
@@ -245,11 +256,9 @@ def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours
 def _draw_firings(axes: Axes, firings: Firings, slots: Slots, kinds: Kinds, scale: float, colours: Colours) -> None:
     shades = np.array(stage_colours(kinds))[firings.stage]
     low, left, right = np.searchsorted(slots.members, firings.array) + 0.1, firings.start * scale, firings.end * scale
-    corners = np.stack(
-        [np.stack([left, right, right, left], axis=1), np.stack([low, low, low + 0.8, low + 0.8], axis=1)], axis=2
-    )
+    corners = _rectangles(left, right, low, low + 0.8)
     axes.add_collection(
-        PolyCollection(list(corners), facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
+        PolyCollection(corners, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
     )
 
 

@@ -38,10 +38,10 @@ DARK: Mapping[str, str] = {
 """Role -> colour; both have the same roles."""
 
 KINDS = (
-    ("#0f46db", "#87b9e3"),
+    ("#2458c8", "#87b9e3"),
     ("#bf7d00", "#f4e089"),
     ("#3e897c", "#94f5c9"),
-    ("#513795", "#a98fff"),
+    ("#4a2f85", "#a98fff"),
     ("#7a4502", "#e5e639"),
     ("#cb0055", "#d4a986"),
     ("#4281b0", "#8ef0f2"),

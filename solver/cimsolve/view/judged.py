@@ -105,3 +105,10 @@ def labels_of(judged: Sequence[Judged]) -> list[str]:
     if len(set(labels)) < len(labels):
         labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
     return labels
+
+
+def title_of(judged: Sequence[Judged]) -> str:
+    """Which models on which chips."""
+    models = list(dict.fromkeys(each.header.model_name for each in judged))
+    chips = list(dict.fromkeys(each.hardware.name for each in judged))
+    return f"{', '.join(models)} on {', '.join(chips)}"

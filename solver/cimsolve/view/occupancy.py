@@ -83,6 +83,12 @@ def representatives(table: ArrayTable, most: int) -> Ints:
     return np.sort(np.concatenate([chosen, spaced]))
 
 
+def typical_array(table: ArrayTable) -> int:
+    """The middle one, by number, of the arrays of the most frequent layout."""
+    alike = np.flatnonzero(table.layout == 0)
+    return int(alike[len(alike) // 2])
+
+
 def arrays_that_fit(load: Ints, most: int) -> Bools:
     """Which arrays to keep so that their `load`, shape (arrays,), is at most `most` together: all, or as many as fit
     of arrays evenly spaced, one at least; shape (arrays,)."""

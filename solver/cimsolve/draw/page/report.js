@@ -83,6 +83,8 @@
       this.listLayouts();
       this.drawField();
       await this.choose(embedded[0]);
+      this.root.classList.add("drawn");
+      performance.mark("cimsolve drawn");
     }
 
     connect() {
@@ -155,7 +157,7 @@
       for (const [role, line] of [["paper", 6], ["bound", 3]]) {
         context.strokeStyle = colour(role);
         context.lineWidth = line;
-        context.strokeRect(x - 1, y - 1, Math.max(this.side, 7) + 1, Math.max(this.side, 7) + 1);
+        context.strokeRect(x + 1, y + 1, Math.max(this.side, 8) - 2, Math.max(this.side, 8) - 2);
       }
       ramp(this.at("field-legend"), "0", number(top), shares ? "%" : "");
     }
