@@ -95,7 +95,10 @@ def inline_svg(chart: Chart, salt: str) -> str:
         chart.draw(PLACEHOLDERS).savefig(text, format="svg", metadata=_METADATA["svg"])
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # The style applies to `*`, in a page to all of it, so it stands in the page's own sheet. Space between elements
+    # would be half of the nodes.
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r">\s+<", "><", svg)
     # As wide as there is room, but not so wide that its letters outgrow the page's.
     svg = re.sub(
         r'width="([0-9.]+)pt" height="[0-9.]+pt" ',
@@ -123,6 +126,7 @@ def _settings(fonts: Literal["path", "none"], name: str) -> Iterator[None]:
                 "svg.fonttype": fonts,
                 "svg.hashsalt": f"cimsolve {name}",
                 "text.parse_math": False,
+                "font.sans-serif": ["DejaVu Sans"],  # which matplotlib ships: measures are the same everywhere
                 "font.size": 9.5,
                 "axes.titlesize": 10,
             }

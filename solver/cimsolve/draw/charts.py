@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from cimsolve.draw.canvas import dress, new_figure, shortened
 from cimsolve.report.units import Kind, choose_unit, number
@@ -191,7 +191,7 @@ def _plain_numbers(axes: Axes) -> None:
     """Powers of ten of a logarithmic axis as numbers, few enough to stand apart."""
     axes.xaxis.set_major_locator(LogLocator(numticks=5))
     axes.xaxis.set_major_formatter(lambda value, _: number(value))
-    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _legend_above(axes: Axes, handles: Sequence[Artist], colours: Colours) -> None:

@@ -81,7 +81,6 @@
       this.root.classList.add("ready");
       this.connect();
       this.listLayouts();
-      this.drawField();
       await this.choose(embedded[0]);
       this.root.classList.add("drawn");
       performance.mark("cimsolve drawn");
