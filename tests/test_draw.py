@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -351,6 +352,24 @@ def test_a_trace_by_hand(solution: Solution, tmp_path: Path) -> None:
         (2, 0, "array 0"),
         (2, 1, "array 1"),
     ]
+
+
+def test_events_of_one_track_never_overlap(tmp_path: Path) -> None:
+    # The encoder-decoder: two passes, and a branch that runs beside others.
+    found = cimsolve.map_model("bart-large", "paper256", strategy="spread")
+    cimsolve.write_trace(found, tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    tracks: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for event in events:
+        if event["ph"] == "X":
+            tracks.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["ts"] + event["dur"]))
+    assert len(tracks) > 2
+    for track in tracks.values():
+        track.sort()
+        assert track[0][0] >= 0
+        assert all(end <= start + 1e-9 for (_, end), (start, _) in itertools.pairwise(track))
+    firings = sum(event["args"]["firings"] for event in events if event.get("cat") == "array")
+    assert firings == found.header.metrics["activations"]
 
 
 def test_a_trace_says_what_it_leaves_out(minilm: Judged, tmp_path: Path) -> None:

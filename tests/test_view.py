@@ -344,6 +344,18 @@ def test_a_bound_by_search_is_not_drawn_as_checked(solution: Solution) -> None:
     assert (row.lower_text, row.proved) == ("1", False)
     assert row.note == "a search claims 2, which is not checked"
     assert status_of(judged) == "optimal in arrays, by a search that is not checked"
+    modest = with_header(found, status="feasible")
+    assert status_of(judge(modest, "modest")) == "feasible"
+
+
+def test_a_status_that_rests_on_no_search_stands(tiny: Judged) -> None:
+    # Both halves of `b` on the one array fire after each other, 20 cycles instead of the 14 that they could take.
+    one = answer(ask(TWO), pieces_of(ROWS[0], ROWS[1], (1, 0, 0, 4, 2, 2, 0, 4, 6)))
+    latency = one.header.bounds["latency_cycles"]
+    claimed = latency.model_copy(update={"lower": latency.value, "gap": 0.0, "proof": "search"})
+    found = judge(with_header(one, bounds={**one.header.bounds, "latency_cycles": claimed}), "one")
+    assert found.unverified == ("latency_cycles",)
+    assert status_of(found) == "optimal in arrays"
 
 
 def test_side_by_side_the_least_is_marked(tiny: Judged) -> None:

@@ -17,7 +17,7 @@ from cimsolve.view.judged import Judged, judge
 FORMATS = ("svg", "png", "pdf")
 """Kinds of files that charts are written as."""
 EVENTS_MAX = 100_000
-"""Most events of a trace; they take about 18 MB."""
+"""Most events of a trace; they take about 20 MB."""
 
 Given = Solution | Judged | Path | str
 

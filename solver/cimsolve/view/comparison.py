@@ -148,7 +148,7 @@ def status_of(judged: Judged) -> str:
     if header.status != "optimal":
         return "feasible"
     claim = f"optimal in {', then '.join(header.objective)}"
-    return f"{claim}, by a search that is not checked" if judged.unverified else claim
+    return f"{claim}, by a search that is not checked" if "status" in judged.unverified else claim
 
 
 def _same_question(one: Judged, other: Judged) -> bool:

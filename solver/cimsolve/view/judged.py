@@ -28,7 +28,8 @@ class Judged:
     costs: Costs
     bounds: Bounds
     unverified: tuple[str, ...]
-    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat."""
+    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat, and `status` where
+    it claims optimality on their strength."""
 
     @property
     def header(self) -> Header:
