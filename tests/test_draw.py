@@ -22,7 +22,7 @@ import cimsolve
 from cimsolve import draw
 from cimsolve.__main__ import main
 from cimsolve.cli.options.report import FORMAT_NAMES
-from cimsolve.draw.canvas import write_chart
+from cimsolve.draw.canvas import inline_svg, write_chart
 from cimsolve.draw.embed import describe_solution, pack
 from cimsolve.draw.files import stems_of
 from cimsolve.draw.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
@@ -323,6 +323,16 @@ def test_small_schedules_are_drawn_firing_by_firing(solution: Solution, minilm: 
     assert [text.get_text() for text in field.get_yticklabels()] == ["0", "1"]
     assert whole.tips["stage.0"] == "a, layer 0: 0 to 14 ns, 1 firing".replace("0 to", "0 ns to")
     assert len(schedule_charts(minilm, find_kinds(minilm.problem))) == 2
+
+
+def test_too_many_shapes_become_an_image(solution: Solution, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cimsolve.draw.maps.SHAPES_MAX", 1)
+    judged = judge(solution, "tiny")
+    kinds = find_kinds(judged.problem)
+    (whole,) = schedule_charts(judged, kinds)
+    assert inline_svg(whole, "").count("<image") == 1  # the strip of two stages
+    arrays = array_charts(judged, kinds, describe_arrays(judged))[1]
+    assert inline_svg(arrays, "").count("<image") == 1  # the array with two pieces, not the one with one
 
 
 # The trace

@@ -21,6 +21,8 @@ from cimsolve.errors import InputError
 
 FORMATS = ("svg", "png", "pdf")
 DPI = 160
+SHAPES_MAX = 2000
+"""More shapes than this in one drawing become an image: nobody could tell them apart."""
 PIXELS_A_POINT = 1.5
 """Of a chart at most, on a page: its 9.5 points are then as large as the page's text."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
@@ -40,7 +42,7 @@ class Chart:
     """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
 
 
-def new_figure(colours: Mapping[str, str], width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure in inches, its background left to the page."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_facecolor("none")
@@ -92,7 +94,7 @@ def inline_svg(chart: Chart, salt: str) -> str:
     """A chart as an `svg` element of a page; `salt` differs between the charts of one page, and so do their ids."""
     text = io.StringIO()
     with _settings("none", f"{chart.name} {salt}"):
-        chart.draw(PLACEHOLDERS).savefig(text, format="svg", metadata=_METADATA["svg"])
+        chart.draw(PLACEHOLDERS).savefig(text, format="svg", dpi=DPI, metadata=_METADATA["svg"])
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     # The style applies to `*`, in a page to all of it, so it stands in the page's own sheet. Space between elements

@@ -34,7 +34,7 @@ ROW = 0.27
 
 def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> Figure:
     """Bars that follow on each other down to the total."""
-    figure = new_figure(colours, WIDTH, 1.1 + ROW * (len(table.labels) + 1))
+    figure = new_figure(WIDTH, 1.1 + ROW * (len(table.labels) + 1))
     axes = figure.subplots()
     dress(axes, colours)
     unit = choose_unit(kind, [table.total])
@@ -75,7 +75,7 @@ def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> F
 
 def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
     """Each value as a multiple of its bound."""
-    figure = new_figure(colours, WIDTH, 1.25 + 0.34 * len(rows))
+    figure = new_figure(WIDTH, 1.25 + 0.34 * len(rows))
     axes = figure.subplots()
     dress(axes, colours)
     ratios = np.array([row.value / row.lower if row.lower > 0 else np.nan for row in rows])
@@ -122,7 +122,7 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
     count = len(bounds[0])
     columns = 3 if count > 2 else count
     lines = -(-count // columns)
-    figure = new_figure(colours, 10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
+    figure = new_figure(10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(lines, columns, squeeze=False)
     places = np.arange(len(labels))

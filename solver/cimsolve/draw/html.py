@@ -76,7 +76,12 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
         "name": judged.name,
         "status": status_of(judged),
         "key_figures": [
-            ("arrays", f"{metrics['arrays']}", f"{share(metrics['occupancy'])} of their cells used"),
+            (
+                "arrays",
+                f"{metrics['arrays']}",
+                f"{share(metrics['occupancy'])} of their cells used, "
+                f"busy {share(metrics['array_busy_share'])} of the time",
+            ),
             (
                 "a token takes",
                 amount(metrics["latency_ns"], "time"),
@@ -88,9 +93,9 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
                 f"{amount(metrics['array_energy_pj'], 'energy')} of it in arrays",
             ),
             (
-                "the next token follows after",
+                "a new token every",
                 amount(value_of(judged, INTERVAL), "time"),
-                f"arrays busy {share(metrics['array_busy_share'])} of a token's time",
+                "with many sequences in flight",
             ),
         ],
         "bounds": bound_rows(judged),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from cimsolve.arrays import Floats, Ints
-from cimsolve.draw.canvas import dress, new_figure, shortened
+from cimsolve.draw.canvas import SHAPES_MAX, dress, new_figure, shortened
 from cimsolve.draw.palette import KINDS
 from cimsolve.report.units import UNITS, Unit, plural, share
 from cimsolve.view.comparison import amount, symbol
@@ -50,7 +50,7 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
     count = len(pieces.arrays)
     columns = min(4, count)
     lines = -(-count // columns)
-    figure = new_figure(colours, max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
+    figure = new_figure(max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
     cells = judged.hardware.array.rows * judged.hardware.array.cols
     sizes = np.bincount(table.layout)
     for index, axes in enumerate(figure.subplots(lines, columns, squeeze=False).flat):
@@ -76,7 +76,7 @@ def draw_one_of_each(
     """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
     columns = min(5, len(judged))
     lines = -(-len(judged) // columns)
-    figure = new_figure(colours, max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
+    figure = new_figure(max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
     grid = figure.subplots(lines, columns, squeeze=False)
     for index, axes in enumerate(grid.flat):
         if index >= len(judged):
@@ -108,7 +108,15 @@ def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, 
     right = left + pieces.cols[part] * judged.hardware.columns_per_weight
     corners = _rectangles(left, right, top, top + pieces.rows[part])
     line = 0.15 if len(corners) > 300 else 0.4
-    axes.add_collection(PolyCollection(corners, facecolors=shades, edgecolors=colours["paper"], linewidths=line))
+    axes.add_collection(
+        PolyCollection(
+            corners,
+            facecolors=shades,
+            edgecolors=colours["paper"],
+            linewidths=line,
+            rasterized=len(corners) > SHAPES_MAX,
+        )
+    )
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     axes.set_aspect("equal" if 0.25 < rows / columns < 4 else "auto")
@@ -147,7 +155,7 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
     columns = int(np.ceil(np.sqrt(count * 1.5)))
     lines = -(-count // columns)
     height = min(7.0, max(1.6, 4.4 * lines / columns))
-    figure = new_figure(colours, 10.4, height + 1.0)
+    figure = new_figure(10.4, height + 1.0)
     cells = judged.hardware.array.rows * judged.hardware.array.cols
     latency = int(judged.costs.metrics["latency_cycles"])
     measures = (
@@ -182,7 +190,7 @@ def draw_slots(
     """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
     count = len(slots.members) if firings is not None else len(slots.busy)
     height = min(4.2, max(1.1, 0.2 * count))
-    figure = new_figure(colours, 10.4, height + 2.7)
+    figure = new_figure(10.4, height + 2.7)
     strip, line, field = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [0.3, 1.0, height]})
     scale = judged.clock_ns / unit.size
     edges = slots.edges * scale
@@ -215,10 +223,15 @@ def _draw_stages(
     axes: Axes, judged: Judged, kinds: Kinds, scale: float, window: tuple[float, float], colours: Colours
 ) -> None:
     stages = judged.costs.stages
-    shades = stage_colours(kinds)
-    for stage, (start, end) in enumerate(zip(stages.start.tolist(), stages.end.tolist(), strict=True)):
-        if start * scale < window[1] and end * scale > window[0]:
-            box = Rectangle((start * scale, 0), (end - start) * scale, 1, facecolor=shades[stage], linewidth=0)
+    shades = np.array(stage_colours(kinds))
+    inside = np.flatnonzero((stages.start * scale < window[1]) & (stages.end * scale > window[0]))
+    left, right = stages.start[inside] * scale, stages.end[inside] * scale
+    if len(inside) > SHAPES_MAX:
+        corners = _rectangles(left, right, np.zeros(len(inside)), np.ones(len(inside)))
+        axes.add_collection(PolyCollection(corners, facecolors=shades[inside].tolist(), linewidths=0, rasterized=True))
+    else:
+        for stage, low, high in zip(inside.tolist(), left.tolist(), right.tolist(), strict=True):
+            box = Rectangle((low, 0), high - low, 1, facecolor=shades[stage], linewidth=0)
             box.set_gid(stage_group(stage))
             axes.add_patch(box)
     dress(axes, colours, grid=None)

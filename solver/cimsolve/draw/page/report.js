@@ -387,7 +387,11 @@
 
   const span = (first, count) => (count === 1 ? String(first) : first + "–" + (first + count - 1));
   const redraw = () => explorers.forEach((explorer) => explorer.redraw());
-  const printing = (on) => { document.documentElement.classList.toggle("printing", on); redraw(); };
+  const printing = (on) => {
+    document.documentElement.classList.toggle("printing", on);
+    document.querySelectorAll(".asked").forEach((details) => { details.open = on; });
+    redraw();
+  };
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   matchMedia("print").addEventListener("change", (event) => printing(event.matches));
