@@ -10,7 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-ON_REQUEST = ("slow", "weights", "cluster")
+ON_REQUEST = ("slow", "weights", "cluster", "browser")
 """Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""
 
 

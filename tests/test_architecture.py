@@ -29,6 +29,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("run", "sensitivity", "api", "real_weights"),
     ("sweep", "comparison", "explain", "chip"),
     ("report",),
+    ("view",),
+    ("draw",),
     ("cli", "__main__"),
 )
 """From the bottom up; a room imports from its own layer and from those below it."""

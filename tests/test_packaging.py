@@ -47,6 +47,13 @@ def test_wheel_holds_all_source_and_the_mark_of_typing(wheel: zipfile.ZipFile) -
     assert expected | {"cimsolve/py.typed"} <= names
 
 
+def test_wheel_holds_the_parts_of_the_page(wheel: zipfile.ZipFile) -> None:
+    parts = {path.name for path in (ROOT / "solver" / "cimsolve" / "draw" / "page").iterdir()}
+    prefix = "cimsolve/draw/page/"
+    assert parts == {"report.html", "report.css", "report.js"}
+    assert {name.removeprefix(prefix) for name in wheel.namelist() if name.startswith(prefix)} == parts
+
+
 def test_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in wheel.namelist()} == {"cimsolve"}
     assert not [name for name in wheel.namelist() if "test" in name or name.endswith(".npz")]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from cimsolve.check import CheckReport
     from cimsolve.comparison import compare_solutions
+    from cimsolve.draw import write_figures, write_report, write_trace
     from cimsolve.explain.answer import explain_solution
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
@@ -77,7 +78,10 @@ __all__ = [
     "simulate_solution",
     "study_solution",
     "sweep_study",
+    "write_figures",
+    "write_report",
     "write_solution",
+    "write_trace",
 ]
 
 _MODULE_OF = {
@@ -96,6 +100,9 @@ _MODULE_OF = {
     "project_model": "real_weights",
     "read_factors": "real_weights",
     "sweep_study": "sweep.run",
+    "write_figures": "draw",
+    "write_report": "draw",
+    "write_trace": "draw",
 }
 """Where a public name lives; all others are functions of `api`."""
 

@@ -67,6 +67,15 @@ def write_json_atomically(path: Path | str, obj: object, for_editing: bool = Fal
 
     Raises InputError where the place cannot be written, ValueError for numbers that are not finite.
     """
+    edited = [json.dumps(obj, indent=2, allow_nan=False) + "\n"] if for_editing else None
+    write_text_atomically(path, edited or _json_parts(obj))
+
+
+def write_text_atomically(path: Path | str, parts: Iterable[str]) -> None:
+    """Write the parts of a text one after the other; readers see the old file or the whole new one.
+
+    Raises InputError where the place cannot be written.
+    """
     target = Path(path).resolve()  # a link stays a link: what it points to is replaced
     shown = one_line(str(path))
     if target.is_dir():
@@ -76,7 +85,7 @@ def write_json_atomically(path: Path | str, obj: object, for_editing: bool = Fal
     written = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with written.open("w", encoding="utf-8") as stream:
-            for part in [json.dumps(obj, indent=2, allow_nan=False) + "\n"] if for_editing else _json_parts(obj):
+            for part in parts:
                 stream.write(part)
             stream.flush()
             if not special:

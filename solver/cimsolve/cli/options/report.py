@@ -1,0 +1,58 @@
+"""`cimsolve report`: solutions as people look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cimsolve.cli.options.parser import Parser, add_verbosity
+from cimsolve.cli.values import names
+
+DEFAULT_PAGE = "report.html"
+FORMAT_NAMES = ("svg", "png", "pdf")
+"""Those of `draw`, which is too heavy to import; a test compares them."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """`cimsolve report`: solutions as people look at them; None for what is not to be written."""
+
+    files: tuple[str, ...]
+    out: str | None
+    figures: str | None
+    formats: tuple[str, ...]
+    trace: str | None
+    verbosity: int
+
+
+def parse(arguments: Sequence[str]) -> ReportOptions:
+    parser = Parser(
+        prog="cimsolve report",
+        description="Show solutions: one HTML page that needs nothing else, charts as files, a trace of the schedule. "
+        "Every file is judged by the checker first; if one fails nothing is drawn. "
+        "Exit codes: 0 written, 1 one fails its check, 2 one cannot be read.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="solutions, as written to results/")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help=f"the page (default: {DEFAULT_PAGE}, and none if only --figures or --trace is given)",
+    )
+    parser.add_argument("--figures", metavar="FOLDER", help="write every chart there as files")
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        type=names("format", FORMAT_NAMES),
+        default=("svg", "png"),
+        metavar="NAME[,NAME]",
+        help=f"of {', '.join(FORMAT_NAMES)} (default: svg,png)",
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="write the schedule as JSON events for ui.perfetto.dev or Chrome's about:tracing",
+    )
+    add_verbosity(parser, "print nothing", "")
+    found = parser.parse_known(arguments)
+    page = found.out or (None if found.figures or found.trace else DEFAULT_PAGE)
+    return ReportOptions(tuple(found.files), page, found.figures, tuple(found.formats), found.trace, found.verbosity)
