@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model", "architectures"),
     ("workload",),
     ("problem",),
-    ("mapping", "activation", "gaps", "schedule", "cost"),
+    ("mapping", "activation", "gaps", "fixed", "breakdown", "schedule", "cost"),
     ("packing", "bounds"),
     ("strategies",),
     ("solution", "records"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cimsolve.bounds.work import column_price, converter_floor, stage_groups
-from cimsolve.gaps import find_gaps, least_partial_sum_elements
+from cimsolve.gaps import find_gaps, least_partial_sum_elements, own_gaps
 from cimsolve.problem import Problem
 
 
@@ -17,10 +17,8 @@ def least_energy_pj(problem: Problem, arrays: int, latency_cycles: int) -> float
     """
     hardware = problem.hardware
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    workload = problem.workload
-    stages = workload.stages
-    own = [gaps.before[stage.id] for stage in stages if workload.continues_pass(stage.id)]
-    total = sum(sum(gap.energy_pj.values()) for gap in [*own, *gaps.tails.values()])
+    stages = problem.workload.stages
+    total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, gaps))
     total += arrays * hardware.array.leakage_uw * latency_cycles * hardware.clock_ps * 1e-6
     if hardware.macro is not None:
         # Fewest activations: empty cells may let any inputs share one, so only whole arrays count.

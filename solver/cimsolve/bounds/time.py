@@ -21,7 +21,7 @@ from cimsolve.bounds.work import (
     converter_floor,
     stage_groups,
 )
-from cimsolve.gaps import Gap, find_gaps, least_partial_sum_elements
+from cimsolve.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements
 from cimsolve.problem import Problem
 
 UNLIMITED = 1 << 60
@@ -55,14 +55,16 @@ def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _gaps_of_phases(problem) for gap in phase]
+    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
     return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _gaps_of_phases(problem), strict=True)]
+    return [
+        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
+    ]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -93,17 +95,10 @@ def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
     )
 
 
-def _gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The least gaps that each phase pays per token; the tail of a pass belongs to its last phase."""
+def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
+    """The gaps that each phase pays per token, with the fewest partial sums."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    stages = problem.workload.stages
-    found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
-    for stage in stages:
-        if problem.workload.continues_pass(stage.id):
-            found[stage.phase].append(gaps.before[stage.id])
-    for name, tail in gaps.tails.items():
-        found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
-    return list(found.values())
+    return list(gaps_of_phases(problem, gaps).values())
 
 
 @dataclass(frozen=True)
