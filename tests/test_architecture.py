@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("packing", "bounds"),
     ("strategies",),
     ("solution", "records"),
-    ("check", "simulate", "projection"),
+    ("check", "simulate", "replay", "projection"),
     ("run", "api"),
     ("report",),
     ("cli", "__main__"),
@@ -137,7 +137,7 @@ def test_modules_import_each_other_in_one_direction() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("judge", ["check", "simulate"])
+@pytest.mark.parametrize("judge", ["check", "simulate", "replay"])
 def test_judges_know_no_strategy_and_no_solver(judge: str) -> None:
     own, foreign = reached_from(judge)
     assert not {module for module in own if room_of(module) == "strategies"}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         map_front,
         map_model,
         read_solution,
+        replay_solution,
         simulate_solution,
         write_solution,
     )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cimsolve.hardware import Hardware
     from cimsolve.model import Model
     from cimsolve.problem import Problem
+    from cimsolve.replay import Replay
     from cimsolve.simulate import SimulationReport
     from cimsolve.solution import Solution
 
@@ -46,6 +48,7 @@ __all__ = [
     "InputError",
     "Model",
     "Problem",
+    "Replay",
     "SimulationReport",
     "Solution",
     "__version__",
@@ -56,6 +59,7 @@ __all__ = [
     "map_front",
     "map_model",
     "read_solution",
+    "replay_solution",
     "simulate_solution",
     "write_solution",
 ]
@@ -65,6 +69,7 @@ _MODULE_OF = {
     "Hardware": "hardware",
     "Model": "model",
     "Problem": "problem",
+    "Replay": "replay",
     "SimulationReport": "simulate",
     "Solution": "solution",
 }

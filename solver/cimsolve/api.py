@@ -22,6 +22,7 @@ from cimsolve.library import resolve_model
 from cimsolve.model import Linear, Model
 from cimsolve.problem import Cut, Problem, build_problem
 from cimsolve.records import make_solution
+from cimsolve.replay import Controller, Replay, SharedUnits, replay
 from cimsolve.simulate import RealWeights, SimulationReport, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES, Event, Search
@@ -281,6 +282,35 @@ def simulate_solution(
         vectors=vectors,
         seed=seed,
         weights=weights,
+    )
+
+
+def replay_solution(
+    answer: Solution | Path | str,
+    *,
+    tokens: int | None = None,
+    stream: int | None = None,
+    controller: Controller = "paced",
+    gaps: SharedUnits = "apart",
+) -> Replay:
+    """Replay a solution by discrete events and compare with the equations: one token, a prefill, a stream.
+
+    Options as of `cimsolve.replay.replay`. Raises CheckError for a solution that fails its check, and InputError
+    for a file that is none or numbers of tokens that are none.
+    """
+    solved = answer if isinstance(answer, Solution) else read_solution(answer)
+    report = check_read_solution(solved)
+    if not report.passed or report.problem is None or report.costs is None:
+        raise CheckError(f"the solution fails its check, {report.violations[0]}; expected one that passes")
+    return replay(
+        report.problem,
+        solved.pieces,
+        solved.activations,
+        report.costs,
+        tokens=tokens,
+        stream=stream,
+        controller=controller,
+        gaps=gaps,
     )
 
 

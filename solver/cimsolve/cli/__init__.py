@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
+    "replay": ("FILE...", "replay solution files by discrete events, beside the equations"),
     "project": ("--model FOLDER", "error of block-diagonal storage on the model's real weights"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
 }
