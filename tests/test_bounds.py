@@ -681,6 +681,13 @@ def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> 
         assert bounds["area_mm2"].gap >= 0
         assert bounds["energy_pj"].gap >= 0
         gaps.append(bounds["energy_pj"].gap)
+        # What no mapping can change is a part of what none can beat.
+        metrics = solution.header.metrics
+        clock_ns = metrics["latency_ns"] / metrics["latency_cycles"]
+        assert metrics["fixed_latency_ns"] < bounds["latency_cycles"].lower * clock_ns
+        assert metrics["fixed_prefill_ns"] < bounds["prefill_ns"].lower
+        assert metrics["fixed_ii_cycles"] <= bounds["ii_cycles"].lower
+        assert metrics["fixed_energy_pj"] < bounds["energy_pj"].lower
         if rule == "spread":
             assert bounds["area_mm2"].gap <= 0.8
     assert min(gaps) <= SHIPPED_ENERGY_GAPS[spec]
