@@ -57,11 +57,11 @@ def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
 
 def describe_breakdown(costs: Costs) -> Breakdown:
     """Components, stages and phases of the costs."""
-    stages = costs.stages
+    stages, rows = costs.stages, len(costs.outside_pj["leakage"])
     by_row = {
         **{f"{name}_cycles": values.tolist() for name, values in costs.cycles.items()},
-        "array_pj": _summed(costs.array_pj),
-        "gap_pj": _summed({name: values for name, values in costs.outside_pj.items() if name != "leakage"}),
+        "array_pj": _summed(costs.array_pj, rows),
+        "gap_pj": _summed({name: values for name, values in costs.outside_pj.items() if name != "leakage"}, rows),
         "leakage_pj": costs.outside_pj["leakage"].tolist(),
     }
     return Breakdown(
@@ -78,9 +78,9 @@ def describe_breakdown(costs: Costs) -> Breakdown:
     )
 
 
-def _summed(parts: MappingABC[str, Floats]) -> list[float]:
+def _summed(parts: MappingABC[str, Floats], rows: int) -> list[float]:
     """Per row, the sum over components, which is exact."""
-    return list(np.sum(list(parts.values()), axis=0).tolist()) if parts else []
+    return list(sum(parts.values(), start=np.zeros(rows)).tolist())
 
 
 def library_versions() -> dict[str, str]:
