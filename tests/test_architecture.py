@@ -21,11 +21,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("reference",),
     ("workload",),
     ("problem",),
-    ("mapping", "activation", "gaps", "schedule", "cost"),
+    ("mapping", "activation", "gaps", "fixed", "breakdown", "schedule", "cost"),
     ("packing", "bounds"),
     ("strategies",),
     ("solution", "records"),
-    ("check", "simulate", "calibration", "projection"),
+    ("check", "simulate", "replay", "calibration", "projection"),
     ("run", "sensitivity", "api", "real_weights"),
     ("sweep", "comparison", "explain", "chip"),
     ("report",),
@@ -142,7 +142,7 @@ def test_modules_import_each_other_in_one_direction() -> None:
         visit(module, ())
 
 
-@pytest.mark.parametrize("judge", ["check", "simulate"])
+@pytest.mark.parametrize("judge", ["check", "simulate", "replay"])
 def test_judges_know_no_strategy_and_no_solver(judge: str) -> None:
     own, foreign = reached_from(judge)
     assert not {module for module in own if room_of(module) == "strategies"}

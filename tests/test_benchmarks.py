@@ -207,6 +207,17 @@ def test_projection(script, tmp_path):
     assert rows[-1][2] == "36"  # linears
 
 
+def test_cost(script, tmp_path):
+    out = tmp_path / "cost.md"
+    small = ["--largest", "minilm-l6", "--models", "minilm-l6", "--hw", "paper256", "--all-of", "minilm-l6"]
+    few = ["--strategies", "sparsemap", "--tokens-of-largest", "16", "--repeats", "1"]
+    assert script("bench_cost").main([*small, *few, "--out", str(out)]) == 0
+    row = next(row for row in rows_of(report_of(out)) if row[2] == "sparsemap")
+    assert row[3:5] == ["yes", "16"]
+    assert abs(float(row[5])) < 1
+    assert float(row[12]) >= 1
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 

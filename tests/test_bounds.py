@@ -14,15 +14,19 @@ import pytest
 from builders import STILL, Row, answer, ask, chip, linears, macro_chip, pieces_of, step
 from packings import fits_into
 
-from cimsolve.api import make_problem
+from cimsolve import run
+from cimsolve.api import make_problem, make_search
 from cimsolve.bounds import find_bounds, most_arrays, relative_gap
 from cimsolve.bounds.arrays import least_arrays
+from cimsolve.bounds.energy import least_energy_pj
 from cimsolve.bounds.time import (
+    least_activations,
     least_ii_cycles,
     least_latency_cycles,
     least_phase_ii_cycles,
     least_stage_cycles,
 )
+from cimsolve.bounds.work import stage_groups
 from cimsolve.check import check_solution
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.errors import InputError
@@ -677,6 +681,94 @@ def test_a_converter_that_is_faster_at_more_bits_is_allowed_for() -> None:
     hardware = chip(array__rows=4, array__cols=4, adc__per_array=4, adc__table=table, **STILL)
     problem = ask(linears(step("a", (2, 1))), "dense", hardware)
     assert least_stage_cycles(problem, 1) == [10]
+
+
+@pytest.mark.parametrize(("leakage_uw", "extra"), [(0, 4.0), (400, 4.0 + 0.4 * 4), (4000, 8.0)])
+def test_rows_are_driven_again_or_the_chip_leaks_longer(leakage_uw: float, extra: float) -> None:
+    """A dense 4 x 4: all columns in one activation of 14 ns, or two of them in each of two of 10 ns.
+
+    One drives 4 rows in 2 phases at 0.5 pJ, 4 pJ, and leaks for 4 ns more; the others drive them twice.
+    """
+    problem = ask(linears(step("a", (4, 4))), "dense", chip(array__leakage_uw=leakage_uw, **STILL))
+    leaked = leakage_uw * 1e-3 * 10  # one array, 10 ns at least
+    # 16 cells, 4 columns, their conversions at 2 bits and shift-adds, in 2 phases; 8 bits leave at 0.5 pJ.
+    least = 2 * (16 * 0.25 + 4 * 0.125 + 4 * 2 + 4 * 2) + 8 * 0.5
+    assert least_stage_cycles(problem, 2) == [10]
+    found = least_energy_pj(problem, 1, 2, 10, [10])
+    assert found == pytest.approx(least + leaked + extra)
+    # Reached: on one array whole, and (for the leakage of two arrays) on two by halves.
+    whole = answer(problem, pieces_of((0, 0, 0, 4, 0, 4, 0, 0, 0))).header.metrics["energy_pj"]
+    assert whole == pytest.approx(least + leaked + 4.0 + leakage_uw * 1e-3 * 4)
+    assert found <= whole * (1 + 1e-12)
+
+
+def test_no_activation_reads_more_than_a_row_of_columns() -> None:
+    """A dense 4 x 20 on arrays of 8 columns: three activations at least, and each drives all four rows."""
+    problem = ask(linears(step("a", (4, 20))), "dense", chip(**STILL))
+    rows = [(0, 0, 0, 4, c, min(8, 20 - c), c // 8, 0, 0) for c in (0, 8, 16)]
+    solution = answer(problem, pieces_of(*rows))
+    bound = solution.header.bounds["energy_pj"]
+    # What is left of a gap is leakage: 3 arrays of 1 uW over the latency, which is longer than the least.
+    assert 0 <= bound.value - bound.lower < 3e-3 * solution.header.metrics["latency_ns"]
+
+
+def test_a_macro_is_paid_by_activations() -> None:
+    """Two blocks of 2 x 2: two activations in a full array of 2 x 4, one in an array with room for a merge."""
+    full = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(array__rows=2, array__cols=2, adc__per_array=2, **STILL))
+    groups = stage_groups(full)
+    # R: blocks of 2 x 2 on 2 inputs; L: blocks of 2 x 1.
+    assert [least_activations(full, each, 3) for each in groups] == [2, 2]
+    wide = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(adc__per_array=8, **STILL))
+    assert [least_activations(wide, each, 1) for each in stage_groups(wide)] == [1, 1]
+    # 12 columns on arrays of 8, and 20 rows on arrays of 8.
+    many = ask(linears(step("a", (4, 12)), step("b", (20, 2), reads=[])), "dense", macro_chip(**STILL))
+    assert [least_activations(many, each, 99) for each in stage_groups(many)] == [2, 3]
+
+
+SHIPPED_ENERGY_GAPS = {"paper256": 0.01, "rram128-isaac": 0.02, "sram256": 0.06, "rram256": 0.08, "pcm256": 0.3}
+"""Most that the best rule's energy lies above its bound, MiniLM: a bound that slips would show."""
+
+
+@pytest.mark.parametrize("spec", SHIPPED_ENERGY_GAPS)
+def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> None:
+    gaps = []
+    for rule in ("sparsemap", "densemap", "spread"):
+        solution = run.solve(make_problem("minilm-l6", spec), rule, make_search())
+        bounds = solution.header.bounds
+        assert bounds["area_mm2"].gap >= 0
+        assert bounds["energy_pj"].gap >= 0
+        gaps.append(bounds["energy_pj"].gap)
+        # What no mapping can change is a part of what none can beat.
+        metrics = solution.header.metrics
+        clock_ns = metrics["latency_ns"] / metrics["latency_cycles"]
+        assert metrics["fixed_latency_ns"] < bounds["latency_cycles"].lower * clock_ns
+        assert metrics["fixed_prefill_ns"] < bounds["prefill_ns"].lower
+        assert metrics["fixed_ii_cycles"] <= bounds["ii_cycles"].lower
+        assert metrics["fixed_energy_pj"] < bounds["energy_pj"].lower
+        if rule == "spread":
+            assert bounds["area_mm2"].gap <= 0.8
+    assert min(gaps) <= SHIPPED_ENERGY_GAPS[spec]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SHIPPED_ENERGY_GAPS)
+@pytest.mark.parametrize("model", ["smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b"])
+def test_no_rule_lies_below_a_bound_on_shipped_models(model: str, spec: str) -> None:
+    for rule in RULES:
+        solution = run.solve(make_problem(model, spec), rule, make_search())
+        for metric in BOUNDED:
+            entry = solution.header.bounds[metric]
+            assert entry.value >= entry.lower * (1 - 1e-9), (rule, metric)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SHIPPED_ENERGY_GAPS)
+def test_the_solver_lies_below_no_bound_on_shipped_models(spec: str) -> None:
+    for model in ("minilm-l6", "bert-large"):
+        solution = run.solve(make_problem(model, spec), "optimal", make_search(("energy",)))
+        for metric in BOUNDED:
+            entry = solution.header.bounds[metric]
+            assert entry.value >= entry.lower * (1 - 1e-9), (model, metric)
 
 
 def test_the_gap_is_relative_to_the_bound() -> None:

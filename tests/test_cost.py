@@ -114,8 +114,51 @@ def test_energy_of_a_token() -> None:
     )
     assert found.metrics["energy_pj"] == pytest.approx(69.5 + 2 + 6 + 0.062)
     assert found.metrics["array_energy_pj"] == pytest.approx(69.5)
-    assert found.stages.array_pj.tolist() == pytest.approx([45, 24.5])
-    assert found.stages.gap_pj.tolist() == pytest.approx([0, 2 + 4])
+    # By stage and, last, of the tail; leakage by the cycles that each adds: 14, 3 + 2 + 10, 2.
+    assert sum(found.array_pj.values()).tolist() == pytest.approx([45, 24.5, 0])
+    assert found.outside_pj["activation"].tolist() == pytest.approx([0, 2, 0])
+    assert found.outside_pj["transfer"].tolist() == pytest.approx([0, 4, 2])
+    assert found.outside_pj["leakage"].tolist() == pytest.approx([2e-3 * 14, 2e-3 * 15, 2e-3 * 2])
+
+
+def test_tokens_a_second_and_energy_a_token() -> None:
+    found = costs_of(chip(**PRICED)).metrics
+    # One alone takes 31 ns, four in a prefill 73, and with many sequences one leaves every 14.
+    assert found["decode_tokens_per_s"] == pytest.approx(1e9 / 31)
+    assert found["prefill_tokens_per_s"] == pytest.approx(4e9 / 73)
+    assert found["throughput_tokens_per_s"] == pytest.approx(1e9 / 14)
+    # Leakage is 2e-3 pJ a ns, over as long as each takes; the rest is paid for every token.
+    assert found["prefill_energy_pj"] == pytest.approx(4 * 77.5 + 2e-3 * 73)
+    assert found["throughput_energy_pj"] == pytest.approx(77.5 + 2e-3 * 14)
+
+
+def test_what_no_mapping_can_change() -> None:
+    found = costs_of(chip(**PRICED)).metrics
+    # The activation and both transfers: 3 + 2 + 2. The interconnect, 4 a token, is the busiest of the two.
+    assert found["fixed_latency_ns"] == 7
+    assert found["fixed_ii_cycles"] == 4
+    assert found["fixed_prefill_ns"] == 7 + 3 * 4
+    # Gaps 2 + 6, the cells 12, and one array's leakage over 7 ns: 24 weights need no more by area.
+    assert found["fixed_energy_pj"] == pytest.approx(2 + 6 + 12 + 7e-3 * 1)
+
+
+def test_partial_sums_of_cuts_that_are_a_choice_are_not_fixed() -> None:
+    top, bottom = (0, 0, 0, 2, 0, 4, 0, 0, 0), (0, 0, 2, 2, 0, 4, 2, 0, 0)
+    chosen = costs_of(chip(**PRICED), pieces_of(top, bottom, B), cut="both").metrics
+    assert chosen["fixed_latency_ns"] == 7
+    # With 2 rows at once a must be cut and so must b: 4 sums, 2 cycles, then 2 sums, 2 cycles.
+    left, right = (1, 0, 0, 2, 0, 2, 1, 0, 0), (1, 0, 2, 2, 0, 2, 3, 0, 0)
+    forced = costs_of(chip(array__rows_active_max=2, **PRICED), pieces_of(top, bottom, left, right)).metrics
+    assert forced["fixed_latency_ns"] == 7 + 2 + 2
+
+
+def test_phases_say_what_each_unit_does() -> None:
+    found = costs_of(chip(**PRICED), barrier=True)
+    # Phase 1: the activation, then transfers before b and of the result.
+    assert [phase.digital_cycles for phase in found.phases] == [0, 3]
+    assert [phase.transfer_cycles for phase in found.phases] == [0, 2 + 2]
+    assert [phase.array_ii_cycles for phase in found.phases] == [14, 10]
+    assert [phase.prefill_cycles for phase in found.phases] == [14 + 3 * 14, 17 + 3 * 10]
 
 
 def test_what_is_counted() -> None:

@@ -14,6 +14,7 @@ import pytest
 import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
+from cimsolve.api import answers
 from cimsolve.check import CheckReport, Violation, check_solution
 from cimsolve.cli.commands import pareto as pareto_command
 from cimsolve.errors import InfeasibleError
@@ -185,7 +186,7 @@ def test_limits_that_leave_nothing_are_one_line(cli: Cli, limit: str, part: str)
 
 
 def test_what_only_the_solver_finds_is_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "find_front", lambda problem, search: [])
+    monkeypatch.setattr(answers, "find_front", lambda problem, search: [])
     problem = api.make_problem("tiny.json", "paper256")
     (point,) = api.search_front(problem, api.make_search())
     assert point.name == "solver"
@@ -206,7 +207,7 @@ def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch
         search.listen(Event("interrupted"))
         return points
 
-    monkeypatch.setattr(api, "find_front", stop_early)
+    monkeypatch.setattr(answers, "find_front", stop_early)
     result = cli(*RUN, "--json")
     assert result.code == 130
     assert result.err == "cimsolve: interrupted; the front may lack points\n"
@@ -219,7 +220,7 @@ def test_ctrl_c_before_any_point_is_one_line(cli: Cli, monkeypatch: pytest.Monke
         search.listen(Event("interrupted"))
         return []
 
-    monkeypatch.setattr(api, "find_front", stop)
+    monkeypatch.setattr(answers, "find_front", stop)
     assert cli(*RUN, "--json") == Result(130, "", "cimsolve: interrupted\n")
 
 

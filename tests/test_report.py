@@ -14,7 +14,7 @@ from cimsolve import api
 from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation, check_solution
 from cimsolve.hardware import load_hardware
-from cimsolve.report import console, machine, progress, question, solve, units
+from cimsolve.report import breakdown, console, machine, progress, question, solve, units
 from cimsolve.report.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
 from cimsolve.report.outcome import Outcome, solved_ones
 from cimsolve.report.progress import Progress, describe_value
@@ -225,6 +225,63 @@ def test_verbose_adds_components_and_proofs(
         "critical path",
     ):
         assert part in out, part
+
+
+def section(out: str, title: str) -> list[list[str]]:
+    """The words of each line of the table below a heading."""
+    lines = out.split(title, 1)[1].split("\n\n", 1)[0].splitlines()
+    return [line.split() for line in lines[1:]]
+
+
+def test_verbose_shows_what_no_mapping_can_change(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: question.Asked,
+    outcomes: list[Outcome],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    out = printed(capsys, asked, outcomes, verbosity=1)
+    rows = {row[0]: row[1:] for row in section(out, "What no mapping can change") if row}
+    for outcome in outcomes:
+        assert outcome.header is not None
+        metrics = outcome.header.metrics
+        shown = rows[outcome.strategy]
+        assert shown[1] == units.share(metrics["fixed_latency_ns"] / metrics["latency_ns"])
+        assert shown[5] == units.share(metrics["fixed_ii_cycles"] / metrics["ii_cycles"])
+        assert shown[7] == units.share(metrics["fixed_energy_pj"] / metrics["energy_pj"])
+
+
+def test_verbose_shows_rates_stages_and_the_pace_of_phases(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: question.Asked,
+    outcomes: list[Outcome],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    spread = outcomes[-1]
+    assert spread.header is not None
+    metrics = spread.header.metrics
+    out = printed(capsys, asked, [spread], verbosity=1)
+    (rates,) = [row for row in section(out, "Tokens a second") if row[0] == "spread"]
+    assert rates[1:4] == [units.number(metrics[f"{rate}_tokens_per_s"]) for rate in ("decode", "prefill", "throughput")]
+    stages = section(out, "Token latency by stage")
+    assert [row[0] for row in stages[2:4]] == ["layer.qkv.R", "layer.qkv.L"]
+    assert stages[-2][:4] == ["end", "of", "the", "pass"]
+    (pace,) = [row for row in section(out, "Prefill by what sets the pace") if row[0] == "spread"]
+    assert pace[1:3] == ["arrays", "7"]
+    assert pace[-1] == "100%"
+
+
+def test_few_kinds_of_stages_are_shown_and_the_rest_is_summed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, outcomes: list[Outcome]
+) -> None:
+    header = outcomes[-1].header
+    assert header is not None
+    own_names = header.model_copy(update={"model": {**header.model, "model_type": "linears"}})
+    found = breakdown._by_kind(own_names, "_cycles")
+    assert len(found) == breakdown.KINDS_SHOWN + 1
+    assert sum(found.values()) == header.metrics["latency_cycles"]
+    assert list(found)[-2:] == ["all others", breakdown.TAIL]
 
 
 def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(

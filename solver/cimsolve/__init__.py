@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         map_front,
         map_model,
         read_solution,
+        replay_solution,
         simulate_solution,
         study_solution,
         write_solution,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cimsolve.problem import Problem
     from cimsolve.projection import ProjectionRow
     from cimsolve.real_weights import project_model, read_factors
+    from cimsolve.replay import Replay
     from cimsolve.simulate import ArraySimulator, Noise, SimulationReport, Study
     from cimsolve.solution import Solution
     from cimsolve.sweep.run import sweep_study
@@ -58,6 +60,7 @@ __all__ = [
     "Noise",
     "Problem",
     "ProjectionRow",
+    "Replay",
     "SimulationReport",
     "Solution",
     "Study",
@@ -75,6 +78,7 @@ __all__ = [
     "project_model",
     "read_factors",
     "read_solution",
+    "replay_solution",
     "simulate_solution",
     "study_solution",
     "sweep_study",
@@ -92,6 +96,7 @@ _MODULE_OF = {
     "Noise": "simulate",
     "Problem": "problem",
     "ProjectionRow": "projection",
+    "Replay": "replay",
     "SimulationReport": "simulate",
     "Solution": "solution",
     "Study": "simulate",

@@ -13,7 +13,16 @@ import numpy as np
 
 from cimsolve.activation import ActivationShapes, measure_activations
 from cimsolve.arrays import Floats, Ints, max_by, merge_intervals, sum_by
-from cimsolve.gaps import Gap, Gaps, find_gaps, partial_sum_elements
+from cimsolve.breakdown import split_energy, split_latency
+from cimsolve.fixed import find_fixed
+from cimsolve.gaps import (
+    Gaps,
+    find_gaps,
+    gaps_of_phases,
+    least_partial_sum_elements,
+    own_gaps,
+    partial_sum_elements,
+)
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
 
@@ -22,16 +31,11 @@ Metrics = dict[str, int | float]
 
 @dataclass(frozen=True)
 class StageCosts:
-    """One row per stage, shape (stages,); cycles and pJ of one token pass."""
+    """One row per stage, shape (stages,): when it runs, in cycles of one token pass, and its activations."""
 
     start: Ints
     end: Ints
-    partial_sum_cycles: Ints
-    digital_cycles: Ints
-    transfer_cycles: Ints
     activations: Ints
-    array_pj: Floats
-    gap_pj: Floats
 
 
 @dataclass(frozen=True)
@@ -41,23 +45,43 @@ class Costs:
     metrics: Metrics
     stages: StageCosts
     gaps: Gaps
-    energy_components_pj: Mapping[str, float]
-    """Component -> pJ per token; sums to `energy_pj`."""
-    latency_components_cycles: Mapping[str, int]
-    """`array`, `partial_sums`, `digital`, `transfer`, `wait`: cycles; sums to `latency_cycles`."""
+    cycles: Mapping[str, Ints]
+    """`array`, `partial_sums`, `digital`, `transfer`, `wait` -> cycles by stage and, last, of the tail; shape
+    (stages + 1,). All of it sums to `latency_cycles`."""
+    array_pj: Mapping[str, Floats]
+    """Component -> pJ likewise, of the arrays; all of it sums to `array_energy_pj`."""
+    outside_pj: Mapping[str, Floats]
+    """The same of gaps and leakage; both together sum to `energy_pj`, exactly and in any order."""
     phases: tuple[PhaseCosts, ...]
     shapes: ActivationShapes
+
+    @property
+    def latency_components_cycles(self) -> dict[str, int]:
+        """Component -> cycles; sums to `latency_cycles`."""
+        return {name: int(values.sum()) for name, values in self.cycles.items()}
+
+    @property
+    def energy_components_pj(self) -> dict[str, float]:
+        """Component -> pJ per token; sums to `energy_pj`."""
+        return {name: float(values.sum()) for name, values in {**self.array_pj, **self.outside_pj}.items()}
 
 
 @dataclass(frozen=True)
 class PhaseCosts:
-    """One stretch between attention barriers: `fill` for the first token, `ii` for each token after it."""
+    """One stretch between attention barriers: `fill` for the first token, `ii` for each token after it.
+
+    `ii` is the largest of what its busiest array, the digital units and the interconnect do per token.
+    """
 
     phase: int
     fill_cycles: int
     ii_cycles: int
     array_fill_cycles: int
     array_ii_cycles: int
+    digital_cycles: int
+    transfer_cycles: int
+    prefill_cycles: int
+    """fill + (tokens - 1) * ii; sums to `prefill_ns` in cycles."""
 
 
 def evaluate(problem: Problem, pieces: Pieces, activations: Activations) -> Costs:
@@ -65,39 +89,35 @@ def evaluate(problem: Problem, pieces: Pieces, activations: Activations) -> Cost
     hardware = problem.hardware
     fires = activations.of_piece(len(pieces))
     shapes = measure_activations(hardware, pieces, fires, len(activations))
-    gaps = find_gaps(problem, partial_sum_elements(problem, pieces))
+    added = partial_sum_elements(problem, pieces)
+    gaps = find_gaps(problem, added)
     stage = np.zeros(len(activations), dtype=np.int64)
     stage[fires] = problem.table.stage[pieces.factor]
-    array_energy_pj, by_activation_pj = _activation_energy(problem, shapes, activations)
-    stages = _stage_costs(problem, activations, stage, gaps, by_activation_pj)
+    stages = _stage_times(problem, activations, stage)
     used, compact = np.unique(activations.array, return_inverse=True)
     arrays = len(used)
     busy = sum_by(compact, activations.end - activations.start, arrays)
+    cycles = split_latency(problem, stages.start, stages.end, gaps)
     tail_cycles = gaps.tails[list(gaps.tails)[-1]].cycles
     latency = int(stages.end.max() - stages.start.min()) + tail_cycles
     array_latency = _covered(stages.start, stages.end)
     clock_ns = hardware.clock_ps / 1000
     phases = _phases(problem, activations, stage, compact, arrays, stages, gaps)
     tokens = problem.model.tokens
-    prefill = sum(phase.fill_cycles + (tokens - 1) * phase.ii_cycles for phase in phases)
+    prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
-    all_gaps = [*_own_gaps(problem, gaps), *gaps.tails.values()]
-    digital_busy = sum(gap.partial_sum_cycles + gap.digital_cycles for gap in all_gaps)
-    transfer_busy = sum(gap.transfer_cycles for gap in all_gaps)
-    energy_pj = dict(array_energy_pj)
-    for gap in all_gaps:
-        for name, value in gap.energy_pj.items():
-            energy_pj[name] = energy_pj.get(name, 0.0) + value
-    leakage_pj = arrays * hardware.array.leakage_uw * latency * clock_ns * 1e-3
-    energy_pj["leakage"] = leakage_pj
-    latency_parts = {
-        "array": array_latency,
-        "partial_sums": sum(gap.partial_sum_cycles for gap in all_gaps),
-        "digital": sum(gap.digital_cycles for gap in all_gaps),
-        "transfer": transfer_busy,
-    }
-    # Gaps of parallel stages may hide behind arrays, and a schedule may idle: the rest is named, not hidden.
-    latency_parts["wait"] = latency - sum(latency_parts.values())
+    digital_busy = sum(gap.partial_sum_cycles + gap.digital_cycles for gap in own_gaps(problem, gaps))
+    transfer_busy = sum(gap.transfer_cycles for gap in own_gaps(problem, gaps))
+    interval = max(int(busy.max()), digital_busy, transfer_busy)
+    leakage_pj = arrays * hardware.array.leakage_uw * clock_ns * 1e-3  # in a cycle
+    array_pj, outside_pj = split_energy(
+        problem, shapes, activations, stage, gaps, leakage_pj * np.sum(list(cycles.values()), axis=0)
+    )
+    array_energy = _total(array_pj)
+    energy = array_energy + _total(outside_pj)
+    dynamic = energy - _total({"leakage": outside_pj["leakage"]})
+    least = least_partial_sum_elements(problem)
+    fixed = find_fixed(problem, gaps if (added == least).all() else find_gaps(problem, least))
     weight_cells = stored_cells(pieces) * hardware.columns_per_weight
     bits_used = activations.adc_bits
     metrics: Metrics = {
@@ -109,10 +129,19 @@ def evaluate(problem: Problem, pieces: Pieces, activations: Activations) -> Cost
         "prefill_tokens": tokens,
         "prefill_ns": prefill * clock_ns,
         "array_prefill_ns": prefill_array * clock_ns,
-        "ii_cycles": max(int(busy.max()), digital_busy, transfer_busy),
+        "ii_cycles": interval,
         "array_ii_cycles": int(busy.max()),
-        "energy_pj": sum(energy_pj.values()),
-        "array_energy_pj": sum(array_energy_pj.values()),
+        "decode_tokens_per_s": 1e9 / (latency * clock_ns),
+        "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
+        "throughput_tokens_per_s": 1e9 / (interval * clock_ns),
+        "energy_pj": energy,
+        "array_energy_pj": array_energy,
+        "prefill_energy_pj": tokens * dynamic + leakage_pj * prefill,
+        "throughput_energy_pj": dynamic + leakage_pj * interval,
+        "fixed_latency_ns": fixed.latency_cycles * clock_ns,
+        "fixed_prefill_ns": fixed.prefill_cycles * clock_ns,
+        "fixed_ii_cycles": fixed.ii_cycles,
+        "fixed_energy_pj": fixed.energy_pj,
         "area_mm2": _area_mm2(problem, arrays, bits_used),
         "adc_conversions": hardware.input_phases * int(shapes.columns.sum()),
         "adc_bits_max": int(bits_used.max()),
@@ -122,7 +151,7 @@ def evaluate(problem: Problem, pieces: Pieces, activations: Activations) -> Cost
         "pieces": len(pieces),
         "activations": len(activations),
     }
-    return Costs(metrics, stages, gaps, energy_pj, latency_parts, phases, shapes)
+    return Costs(metrics, stages, gaps, cycles, array_pj, outside_pj, phases, shapes)
 
 
 def stored_cells(pieces: Pieces) -> int:
@@ -130,52 +159,16 @@ def stored_cells(pieces: Pieces) -> int:
     return int((pieces.rows.astype(np.int64) * pieces.cols).sum())
 
 
-def _own_gaps(problem: Problem, gaps: Gaps) -> list[Gap]:
-    """The gaps before stages, without those that repeat the tail of an earlier pass."""
-    workload = problem.workload
-    return [gaps.before[stage.id] for stage in workload.stages if workload.continues_pass(stage.id)]
+def _total(parts: Mapping[str, Floats]) -> float:
+    """The sum of all; exact, as `split_energy` rounds every part to a common grid."""
+    return float(sum(values.sum() for values in parts.values()))
 
 
-def _activation_energy(
-    problem: Problem, shapes: ActivationShapes, activations: Activations
-) -> tuple[dict[str, float], Floats]:
-    hardware = problem.hardware
-    if hardware.macro is not None:
-        each = np.full(len(activations), hardware.macro.mvm_pj)
-        return {"macro": float(each.sum())}, each
-    energy = hardware.energy_pj
-    assert energy is not None
-    phases = hardware.input_phases
-    parts = {
-        "rows": phases * energy.row * shapes.rows,
-        "cells": phases * energy.cell * shapes.cells,
-        "columns": phases * energy.column * shapes.columns,
-        "conversions": phases * hardware.conversion_pj(activations.adc_bits) * shapes.columns,
-        "shift_add": phases * energy.shift_add * shapes.columns,
-    }
-    return {name: float(value.sum()) for name, value in parts.items()}, np.sum(list(parts.values()), axis=0)
-
-
-def _stage_costs(
-    problem: Problem,
-    activations: Activations,
-    stage: Ints,
-    gaps: Gaps,
-    energy_pj: Floats,
-) -> StageCosts:
+def _stage_times(problem: Problem, activations: Activations, stage: Ints) -> StageCosts:
     count = len(problem.workload.stages)
     start = np.full(count, np.iinfo(np.int64).max, dtype=np.int64)
     np.minimum.at(start, stage, activations.start)
-    return StageCosts(
-        start=start,
-        end=max_by(stage, activations.end, count),
-        partial_sum_cycles=np.array([gap.partial_sum_cycles for gap in gaps.before], dtype=np.int64),
-        digital_cycles=np.array([gap.digital_cycles for gap in gaps.before], dtype=np.int64),
-        transfer_cycles=np.array([gap.transfer_cycles for gap in gaps.before], dtype=np.int64),
-        activations=np.bincount(stage, minlength=count),
-        array_pj=np.asarray(np.bincount(stage, weights=energy_pj, minlength=count), dtype=np.float64),
-        gap_pj=np.array([sum(gap.energy_pj.values()) for gap in gaps.before]),
-    )
+    return StageCosts(start, max_by(stage, activations.end, count), np.bincount(stage, minlength=count))
 
 
 def _covered(start: Ints, end: Ints) -> int:
@@ -199,26 +192,24 @@ def _phases(
     busiest = busy.reshape(len(names), arrays).max(axis=1)
     found: list[PhaseCosts] = []
     previous_end = int(stages.start.min())
-    for index, name in enumerate(names):
+    for index, (name, work) in enumerate(gaps_of_phases(problem, gaps).items()):
         members = np.flatnonzero(phase_of_stage == index)
-        work = [gaps.before[s] for s in members.tolist() if problem.workload.continues_pass(s)]
         # Phases of parallel branches may overlap: each is charged what it adds to the time so far.
         end = max(previous_end, int(stages.end[members].max()))
-        # The tail of a pass belongs to its last phase.
-        pass_name = nodes[members[-1]].pass_name
-        later = [node for node in nodes if node.phase > name and node.pass_name == pass_name]
-        if not later:
-            work.append(gaps.tails[pass_name])
-            end += gaps.tails[pass_name].cycles
+        end += sum(tail.cycles for tail in gaps.tails.values() if any(tail is gap for gap in work))
         digital = sum(gap.partial_sum_cycles + gap.digital_cycles for gap in work)
         transfer = sum(gap.transfer_cycles for gap in work)
+        fill, interval = end - previous_end, max(int(busiest[index]), digital, transfer)
         found.append(
             PhaseCosts(
-                phase=int(name),
-                fill_cycles=end - previous_end,
-                ii_cycles=max(int(busiest[index]), digital, transfer),
+                phase=name,
+                fill_cycles=fill,
+                ii_cycles=interval,
                 array_fill_cycles=_covered(stages.start[members], stages.end[members]),
                 array_ii_cycles=int(busiest[index]),
+                digital_cycles=digital,
+                transfer_cycles=transfer,
+                prefill_cycles=fill + (problem.model.tokens - 1) * interval,
             )
         )
         previous_end = end

@@ -100,6 +100,37 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
     return Gaps(tuple(before), tails)
 
 
+def owns_gap(problem: Problem, stage: int) -> bool:
+    """Whether the gap before a stage is its own to pay for.
+
+    The first stage of a later pass pays for the tail of the earlier one; others that begin this pass repeat it.
+    """
+    workload = problem.workload
+    if workload.continues_pass(stage):
+        return True
+    first = next(each for each in workload.stages if each.pass_name == workload.stages[stage].pass_name)
+    return bool(first.after) and first.id == stage
+
+
+def own_gaps(problem: Problem, gaps: Gaps) -> list[Gap]:
+    """Every gap of a token once: those within passes, then the tails."""
+    stages = problem.workload.stages
+    within = [gaps.before[stage.id] for stage in stages if problem.workload.continues_pass(stage.id)]
+    return [*within, *gaps.tails.values()]
+
+
+def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
+    """Phase -> the gaps that it pays per token, phases in order; the tail of a pass belongs to its last phase."""
+    stages = problem.workload.stages
+    found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
+    for stage in stages:
+        if problem.workload.continues_pass(stage.id):
+            found[stage.phase].append(gaps.before[stage.id])
+    for name, tail in gaps.tails.items():
+        found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
+    return found
+
+
 def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
     hardware = problem.hardware
     most = max([added, *(operation.elements for operation in operations)])

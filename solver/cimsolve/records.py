@@ -6,10 +6,14 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
 
 from cimsolve import __version__
+from cimsolve.arrays import Floats
 from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
-from cimsolve.cost import Costs, evaluate
+from cimsolve.cost import Costs, PhaseCosts, evaluate
 from cimsolve.gaps import Gaps
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
@@ -53,25 +57,30 @@ def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
 
 def describe_breakdown(costs: Costs) -> Breakdown:
     """Components, stages and phases of the costs."""
-    stages = costs.stages
+    stages, rows = costs.stages, len(costs.outside_pj["leakage"])
+    by_row = {
+        **{f"{name}_cycles": values.tolist() for name, values in costs.cycles.items()},
+        "array_pj": _summed(costs.array_pj, rows),
+        "gap_pj": _summed({name: values for name, values in costs.outside_pj.items() if name != "leakage"}, rows),
+        "leakage_pj": costs.outside_pj["leakage"].tolist(),
+    }
     return Breakdown(
-        latency_cycles=dict(costs.latency_components_cycles),
-        energy_pj=dict(costs.energy_components_pj),
+        latency_cycles=costs.latency_components_cycles,
+        energy_pj=costs.energy_components_pj,
         stages={
             "start": stages.start.tolist(),
             "end": stages.end.tolist(),
-            "partial_sum_cycles": stages.partial_sum_cycles.tolist(),
-            "digital_cycles": stages.digital_cycles.tolist(),
-            "transfer_cycles": stages.transfer_cycles.tolist(),
             "activations": stages.activations.tolist(),
-            "array_pj": stages.array_pj.tolist(),
-            "gap_pj": stages.gap_pj.tolist(),
+            **{name: values[:-1] for name, values in by_row.items()},
         },
-        phases={
-            field: [getattr(phase, field) for phase in costs.phases]
-            for field in ("phase", "fill_cycles", "ii_cycles", "array_fill_cycles", "array_ii_cycles")
-        },
+        tail={name: values[-1] for name, values in by_row.items()},
+        phases={field.name: [getattr(phase, field.name) for phase in costs.phases] for field in fields(PhaseCosts)},
     )
+
+
+def _summed(parts: MappingABC[str, Floats], rows: int) -> list[float]:
+    """Per row, the sum over components, which is exact."""
+    return list(sum(parts.values(), start=np.zeros(rows)).tolist())
 
 
 def library_versions() -> dict[str, str]:
@@ -110,7 +119,9 @@ def make_solution(
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
         if proved is not None and proved.get(name, lower) > lower:
             lower, shown_by = proved[name], "search"
-        bounds[name] = BoundEntry(value=value, lower=lower, gap=relative_gap(value, lower), proof=shown_by)
+        gap = relative_gap(value, lower)
+        # Where the two meet but for the rounding of their sums, they are one number.
+        bounds[name] = BoundEntry(value=value, lower=lower if gap else value, gap=gap, proof=shown_by)
     status: Status = "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
     header = Header(
         format=FORMAT,

@@ -86,11 +86,15 @@ class Options(_Part):
 
 
 class Breakdown(_Part):
-    """The metrics again, by component, by stage and by phase; each sums to its total."""
+    """The metrics again, by component, by stage and by phase; each sums to its total, exactly.
+
+    `tail` is what stands after the last stage: the same keys as those of `stages` in cycles and pJ.
+    """
 
     latency_cycles: dict[str, Integer]
     energy_pj: dict[str, Number]
     stages: dict[str, list[Integer] | list[Number]]
+    tail: dict[str, Integer | Number]
     phases: dict[str, list[Integer]]
 
 

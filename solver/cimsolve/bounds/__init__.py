@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.bounds.energy import least_area_mm2, least_energy_pj
-from cimsolve.bounds.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles
+from cimsolve.bounds.time import (
+    least_ii_cycles,
+    least_latency_cycles,
+    least_phase_ii_cycles,
+    least_stage_cycles,
+)
 from cimsolve.problem import Problem
 
 BOUND_OF_OBJECTIVE: Mapping[str, str] = {
@@ -48,7 +53,8 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
     used = int(metrics["arrays"])
     arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
     count, proof = least_arrays(problem, used)
-    latency = least_latency_cycles(problem, arrays)
+    stages = least_stage_cycles(problem, arrays)
+    latency = least_latency_cycles(problem, arrays, stages)
     clock_ns = problem.hardware.clock_ps / 1000
     phases = least_phase_ii_cycles(problem, arrays)
     prefill = latency + (problem.model.tokens - 1) * sum(phases)
@@ -58,7 +64,9 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
             "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
             "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
             "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
-            "energy_pj": Bound(least_energy_pj(problem, count, latency), "conversions, rows, gaps, leakage"),
+            "energy_pj": Bound(
+                least_energy_pj(problem, count, arrays, latency, stages), "conversions, rows, gaps, leakage"
+            ),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
         }
     )

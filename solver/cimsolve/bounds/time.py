@@ -7,6 +7,7 @@ bisection finds the least time that none of them refuses.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -21,7 +22,7 @@ from cimsolve.bounds.work import (
     converter_floor,
     stage_groups,
 )
-from cimsolve.gaps import Gap, find_gaps, least_partial_sum_elements
+from cimsolve.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements
 from cimsolve.problem import Problem
 
 UNLIMITED = 1 << 60
@@ -29,10 +30,11 @@ FIRINGS_MAX = 100_000
 """Beyond so many activations of one array the finest condition is left out: it would not bind."""
 
 
-def least_latency_cycles(problem: Problem, arrays: int) -> int:
-    """Critical path of the stages' least times and the gaps with the fewest partial sums."""
+def least_latency_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None) -> int:
+    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    stage_cycles = least_stage_cycles(problem, arrays)
+    if stage_cycles is None:
+        stage_cycles = least_stage_cycles(problem, arrays)
     graph = nx.DiGraph()
     for stage in problem.workload.stages:
         # The time of a stage and the gap before it lie on the edges that enter it.
@@ -53,16 +55,33 @@ def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:
     return found
 
 
+def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
+    """Fewest activations of a stage, however long it takes.
+
+    Each reads a row of columns and drives the rows of an array at most. Where `arrays` leave too few empty cells for
+    any merge, each reads one input only.
+    """
+    row, rows = problem.weights_per_row, min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
+    columns = sum(group.inputs * group.columns * group.parts for group in groups)
+    if problem.cut == "both":
+        columns = sum(group.inputs * group.columns for group in groups)  # row parts may be stacked in one activation
+    elements = {group.vector: group.inputs * group.height for group in groups}
+    apart = _Work(problem, converter_floor(problem), (groups,), arrays).activations_without_merges()
+    return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
+
+
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _gaps_of_phases(problem) for gap in phase]
+    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
     return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _gaps_of_phases(problem), strict=True)]
+    return [
+        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
+    ]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -93,17 +112,10 @@ def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
     )
 
 
-def _gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The least gaps that each phase pays per token; the tail of a pass belongs to its last phase."""
+def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
+    """The gaps that each phase pays per token, with the fewest partial sums."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    stages = problem.workload.stages
-    found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
-    for stage in stages:
-        if problem.workload.continues_pass(stage.id):
-            found[stage.phase].append(gaps.before[stage.id])
-    for name, tail in gaps.tails.items():
-        found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
-    return list(found.values())
+    return list(gaps_of_phases(problem, gaps).values())
 
 
 @dataclass(frozen=True)
@@ -152,16 +164,11 @@ class _Work:
         self.columns_ps = sum(load.group.inputs * load.group.columns * load.column_ps for load in self.loads)
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
-        if self.free_rows:
-            tallest = least = 1
-        else:
-            tallest = -(-group.height // group.parts)
-            # With the fewest parts none can be shorter than what the others leave at full height.
-            least = max(1, group.height - (group.parts - 1) * self.problem.rows_limit)
+        tallest = 1 if self.free_rows else -(-group.height // group.parts)
         return _Load(
             group,
             int(floor.time_ps[tallest]),
-            int(floor.time_ps[least]),
+            group_part_ps(self.problem, floor, group),
             column_price(floor.time_ps, group.height, group.parts, self.free_rows),
         )
 
@@ -174,6 +181,12 @@ class _Work:
             middle = (low + high) // 2
             low, high = (low, middle) if self._possible(middle) else (middle, high)
         return high
+
+    def activations_without_merges(self) -> int:
+        """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""
+        if self.free_rows or self.merges:
+            return 0
+        return sum(max(self._activations(load, UNLIMITED) for load in loads) for loads in self.sharing)
 
     def _conversions(self, time_ps: int, activations: int, conversion_ps: int) -> int:
         """Most conversions per converter that `activations` firings of one array have time for; -1 for none."""
@@ -319,6 +332,23 @@ def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
         else:
             found += [(load,) for load in members]
     return found
+
+
+def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) -> int:
+    """Least conversion time of any piece of a group."""
+    if problem.cut == "both":
+        return int(floor.time_ps[1])
+    # With the fewest parts none can be shorter than what the others leave at full height.
+    return int(floor.time_ps[max(1, group.height - (group.parts - 1) * problem.rows_limit)])
+
+
+def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
+    """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
+    hardware = problem.hardware
+    conversions = -(-columns * hardware.columns_per_weight // hardware.adc.per_array)
+    conversions = np.maximum(conversions, least_conversions(problem))
+    lines = [fixed_ps + repeats * conversion_ps * conversions for fixed_ps, repeats in _duration_lines(problem)]
+    return np.asarray(-(-np.max(lines, axis=0) // hardware.clock_ps))
 
 
 def least_conversions(problem: Problem) -> int:

@@ -12,6 +12,7 @@ COMMANDS = {
     "sweep": ("[STUDY.json] [options]", "a grid of questions, each solved once, and its front"),
     "explain": ("[FILE] [options]", "why this latency and array count, and what a change would buy"),
     "check": ("FILE...", "verify solution files and recompute their figures"),
+    "replay": ("FILE...", "replay solution files by discrete events, beside the equations"),
     "report": ("FILE...", "show solutions: one HTML page, charts as files, a trace of the schedule"),
     "simulate": ("FILE...", "run the arrays of solution files with noise, and show what it takes"),
     "project": ("--model FOLDER [options]", "real weights to block-diagonal factors, and what that loses"),

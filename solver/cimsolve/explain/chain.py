@@ -82,13 +82,14 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
             columns[name].append(value)
         ended = end
     at = np.array(members, dtype=np.int64)
+    before = costs.gaps.before
     bounds = np.array(least_stage_cycles(problem, int(costs.metrics["arrays"])), dtype=np.int64)
     # A stage that starts its pass has the tail of the pass before it in its gap, as the cost model has.
     return Chain(
         stage=at,
-        partial_sums=stages.partial_sum_cycles[at],
-        digital=stages.digital_cycles[at],
-        transfer=stages.transfer_cycles[at],
+        partial_sums=np.array([before[stage].partial_sum_cycles for stage in members], dtype=np.int64),
+        digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
+        transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
         bound=bounds[at],
         tail=costs.gaps.tails[list(costs.gaps.tails)[-1]],
         **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},

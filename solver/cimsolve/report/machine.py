@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cimsolve.check import CheckReport
+from cimsolve.replay import Figure, Replay
 from cimsolve.report.front import FrontFound, RuleRow, stand
 from cimsolve.report.outcome import Outcome
 from cimsolve.report.question import Asked
@@ -18,6 +19,7 @@ RUN_FORMAT = "cimsolve-run/1"
 FRONT_FORMAT = "cimsolve-front/1"
 SENSITIVITY_FORMAT = "cimsolve-sensitivity/1"
 CHECK_FORMAT = "cimsolve-check/1"
+REPLAY_FORMAT = "cimsolve-replay/1"
 
 
 def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
@@ -79,6 +81,49 @@ def describe_check(report: CheckReport, header: Header, metrics: Mapping[str, in
         **_verdict(report),
         "claimed": dict(header.metrics),
         "recomputed": None if metrics is None else dict(metrics),
+    }
+
+
+def describe_replay(report: CheckReport, header: Header, found: Replay | None) -> dict[str, Any]:
+    """A replayed solution file; `replay` is null where the tables break a rule."""
+    return {
+        "passed": report.passed and found is not None and found.agrees,
+        "strategy": header.strategy,
+        "model": header.model_name,
+        "hardware": header.hw.get("name"),
+        **_verdict(report),
+        "replay": None if found is None else _replay(found),
+    }
+
+
+def _replay(found: Replay) -> dict[str, Any]:
+    stream = found.stream
+    return {
+        "token_latency": _compared(found.token),
+        "prefill": {
+            "tokens": found.tokens,
+            **_compared(found.prefill),
+            "busiest": found.busiest,
+            "utilisation": found.utilisation,
+            "pace_share": found.pace_share,
+        },
+        "stream": None
+        if stream is None
+        else {
+            "tokens": stream.tokens,
+            "settled": stream.settled,
+            "interval": _compared(stream.interval),
+            "token_latency_ns": stream.latency_ns,
+            "tokens_in_flight": stream.in_flight,
+        },
+    }
+
+
+def _compared(figure: Figure) -> dict[str, float]:
+    return {
+        "analytical_ns": figure.analytical_ns,
+        "replayed_ns": figure.replayed_ns,
+        "difference": figure.difference,
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from cimsolve.report.breakdown import print_breakdown
 from cimsolve.report.console import Cell, bad, good, heading, indented, results, table, verbatim
 from cimsolve.report.figures import (
     AREA,
@@ -21,7 +22,7 @@ from cimsolve.report.figures import (
 )
 from cimsolve.report.outcome import Outcome, Solved, solved_ones
 from cimsolve.report.question import Asked, print_not_modelled, print_question
-from cimsolve.report.units import choose_unit, component, in_unit, number, quantity, ratio, share
+from cimsolve.report.units import choose_unit, in_unit, number, quantity, ratio, share
 from cimsolve.strategies import RULES
 
 VIOLATIONS_SHOWN = 5
@@ -50,7 +51,7 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     _print_bounds(console, solved, verbosity)
     _print_ratios(console, asked, solved)
     if verbosity > 0:
-        _print_breakdown(console, solved)
+        print_breakdown(console, solved)
     print_not_modelled(console, asked.problem)
     _print_files(console, asked, solved)
 
@@ -281,41 +282,6 @@ def _parts() -> list[tuple[str, Callable[[Solved], float]]]:
     for figure, title in ((LATENCY, "token"), (PREFILL, "prefill"), (INTERVAL, "II"), (ENERGY, "energy")):
         parts += [(f"{title}\ntotal", total(figure)), (f"{title}\narrays", in_arrays(figure))]
     return [*parts, ("area", total(AREA))]
-
-
-def _print_breakdown(console: Console, solved: Sequence[Solved]) -> None:
-    cycles = [
-        {name: value * clock_ns(one.header) for name, value in one.header.breakdown.latency_cycles.items()}
-        for one in solved
-    ]
-    _print_components(console, "Token latency by component", LATENCY, solved, cycles)
-    energies = [one.header.breakdown.energy_pj for one in solved]
-    _print_components(console, "Energy of a token by component", ENERGY, solved, energies)
-
-
-def _print_components(
-    console: Console,
-    title: str,
-    figure: Figure,
-    solved: Sequence[Solved],
-    components: Sequence[Mapping[str, float]],
-) -> None:
-    totals = [figure.total(one.header) for one in solved]
-    unit = choose_unit(figure.kind, totals)
-    heading(console, f"{title}, {unit.name}")
-    names = dict.fromkeys(name for values in components for name in values)
-    rows = [
-        [
-            name.replace("_", " "),
-            *(
-                component(values[name], total, unit) if values.get(name) else "-"
-                for values, total in zip(components, totals, strict=True)
-            ),
-        ]
-        for name in names
-    ]
-    rows.append(["total", *(component(total, total, unit) for total in totals)])
-    console.print(table(["component", *(one.strategy for one in solved)], rows, tight=True))
 
 
 def _print_files(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:

@@ -99,13 +99,12 @@ def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
 
 
 def energy_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
-    """Picojoules of each kind of stage: its activations, and the gaps before it. Tails and leakage come after."""
-    workload, costs = judged.problem.workload, judged.costs
-    # The first stage of a later pass repeats the tail of the earlier one, which is counted as a tail.
-    own = np.array([workload.continues_pass(stage.id) for stage in workload.stages])
-    rows = _by_kind(kinds, {ARRAYS: costs.stages.array_pj, BETWEEN: np.where(own, costs.stages.gap_pj, 0.0)})
-    tails = sum(sum(tail.energy_pj.values()) for tail in costs.gaps.tails.values())
-    rows = _with_row(rows, "end of pass", BETWEEN, tails)
+    """Picojoules of each kind of stage: its activations, and the gaps before it. The tail and leakage come after."""
+    costs = judged.costs
+    in_arrays = np.sum(list(costs.array_pj.values()), axis=0)
+    between = np.sum([values for name, values in costs.outside_pj.items() if name != LEAKAGE], axis=0)
+    rows = _by_kind(kinds, {ARRAYS: in_arrays[:-1], BETWEEN: between[:-1]})
+    rows = _with_row(rows, "end of pass", BETWEEN, float(between[-1]))
     return _with_row(rows, _WORDS[LEAKAGE], LEAKAGE, costs.energy_components_pj["leakage"])
 
 

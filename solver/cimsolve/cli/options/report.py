@@ -13,6 +13,13 @@ FORMAT_NAMES = ("svg", "png", "pdf")
 """Those of `draw`, which is too heavy to import; a test compares them."""
 
 
+_EPILOG = """\
+examples:
+  cimsolve report results/*.json
+  cimsolve report results/bert-large--rram256--optimal.json --figures pictures --trace schedule.json
+"""
+
+
 @dataclass(frozen=True)
 class ReportOptions:
     """`cimsolve report`: solutions as people look at them; None for what is not to be written."""
@@ -25,12 +32,13 @@ class ReportOptions:
     verbosity: int
 
 
-def parse(arguments: Sequence[str]) -> ReportOptions:
+def make_parser() -> Parser:
     parser = Parser(
         prog="cimsolve report",
         description="Show solutions: one HTML page that needs nothing else, charts as files, a trace of the schedule. "
         "Every file is judged by the checker first; if one fails nothing is drawn. "
         "Exit codes: 0 written, 1 one fails its check, 2 one cannot be read.",
+        epilog=_EPILOG,
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="solutions, as written to results/")
     parser.add_argument(
@@ -53,6 +61,11 @@ def parse(arguments: Sequence[str]) -> ReportOptions:
         help="write the schedule as JSON events for ui.perfetto.dev or Chrome's about:tracing",
     )
     add_verbosity(parser, "print nothing", "")
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> ReportOptions:
+    parser = make_parser()
     found = parser.parse_known(arguments)
     page = found.out or (None if found.figures or found.trace else DEFAULT_PAGE)
     return ReportOptions(tuple(found.files), page, found.figures, tuple(found.formats), found.trace, found.verbosity)
