@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 import os
+import stat
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -198,9 +199,11 @@ def _read_bytes(path: Path, shown: str, max_bytes: int) -> bytes:
         if path.is_dir():
             raise InputError(f"{shown}: is a folder; expected a JSON file, give the file in it")
         with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            size = status.st_size
             # A pipe or device states no size: one byte more than allowed tells that it is too large.
-            size = os.fstat(stream.fileno()).st_size
-            data = b"" if size > max_bytes else stream.read(max_bytes + 1)
+            most = size if stat.S_ISREG(status.st_mode) else max_bytes
+            data = b"" if size > max_bytes else stream.read(most + 1)
     except FileNotFoundError:
         raise InputError(f"{shown}: there is no such file; check the path") from None
     except (OSError, ValueError) as error:
