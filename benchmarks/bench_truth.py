@@ -35,7 +35,7 @@ from cimsolve.mapping import Mapping as Placement
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies import Search
-from cimsolve.strategies.optimal import candidates, lay_out, solve
+from cimsolve.strategies.optimal import candidates, column_spread, deal, lay_out, solve
 from cimsolve.strategies.optimal.exact import solve_exact
 from cimsolve.strategies.optimal.exact_items import build_instance, why_not_exact
 
@@ -332,6 +332,11 @@ STEPS: Mapping[str, tuple[Any, str, Callable[[], Any]]] = {
     "dealing by array": (solve, "candidates", lambda: _only_shelves(True)),
     "dealing to the least busy": (solve, "candidates", lambda: _without_goal("balanced latency")),
     "dealing to the emptiest": (solve, "candidates", lambda: _without_goal("latency")),
+    "shapes spread out": (candidates, "even_out", lambda: lambda packing, *given: packing),
+    "refining": (solve, "REFINED", lambda: 0),
+    "making room": (column_spread, "EFFORT", lambda: 0),
+    "chains of two moves": (deal, "FIRST_CHAINS", lambda: deal.FIRST_CHAINS[:1]),
+    "late stages first": (column_spread, "ROUNDS", lambda: 1),
     "exact repair of shelves": (lay_out, "_pack_exactly", lambda: lambda widths, shelves: None),
     "pairs fired together": (solve, "fire_pairs_together", lambda: lambda problem, mapping: mapping),
 }
