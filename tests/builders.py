@@ -159,7 +159,7 @@ def with_figures_that_fit(solution: Solution) -> Solution:
         name: BoundEntry(
             value=costs.metrics[name],
             lower=bound.value,
-            gap=relative_gap(costs.metrics[name], bound.value),
+            gap=relative_gap(name, costs.metrics[name], bound.value),
             proof=bound.proof,
         )
         for name, bound in find_bounds(problem, costs.metrics, solution.header.objective).lower.items()

@@ -429,7 +429,7 @@ def test_a_rule_over_a_limit_is_a_row(cli: Cli) -> None:
 
 @pytest.mark.parametrize(("limit", "metric"), [("--max-latency", "latency_ns"), ("--max-energy", "energy_pj")])
 def test_a_limit_that_nothing_keeps_names_what_is_short_and_what_would_do(cli: Cli, limit: str, metric: str) -> None:
-    refused(cli(*TINY_RUN, *OPTIMAL, "-q", limit, "1"), 1, f"{metric} is short: the limit is 1, ", " would do; ")
+    refused(cli(*TINY_RUN, *OPTIMAL, "-q", limit, "1"), 1, f"{metric} is short: the limit is 1 ", " would do; ")
 
 
 def test_exact_solves_small_problems(cli: Cli) -> None:
@@ -992,3 +992,17 @@ def test_input_errors_of_a_process_are_one_line() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == InputError.exit_code
     assert done.stderr.count("\n") == 1
+
+
+# Where the output cannot be written
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_device_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cimsolve", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot be written" in done.stderr

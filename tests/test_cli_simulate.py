@@ -114,7 +114,7 @@ def test_real_weights(cli: Cli) -> None:
     save_file(
         {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}, folder / "w.safetensors"
     )
-    assert "the folder's weights" in cli(NAME, "--weights", "weights").out
+    assert "real weights" in cli(NAME, "--weights", "weights").out
     assert "random weights" in cli(NAME).out
     (folder / "w.safetensors").unlink()
     result = cli(NAME, "--weights", "weights")

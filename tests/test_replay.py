@@ -353,7 +353,7 @@ def test_command_fails_where_the_check_does(in_a_folder: Path, capsys: pytest.Ca
     assert not told["wrong.json"]["passed"]
     assert told["good.json"]["passed"]
     assert main(["replay", "wrong.json"]) == 1
-    assert "not replayed" in capsys.readouterr().out
+    assert "FAILED its check" in capsys.readouterr().out
     with pytest.raises(CheckError, match="fails its check"):
         cimsolve.replay_solution(overlapping)
 

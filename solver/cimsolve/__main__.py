@@ -6,6 +6,7 @@ Nothing heavy is imported before the arguments are known to be sound: help and u
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from cimsolve.cli import run_command
 from cimsolve.errors import CimsolveError
 
 EXIT_FAILED = 1
+STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
+"""What writing to a full device, a lost terminal or a closed descriptor raises."""
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """What shells report for a process that SIGPIPE ended."""
@@ -28,10 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a closed one has no object
+            sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in STDOUT_ERRORS:
+            raise
+        _drop_output()
+        _complain(f"error: the output cannot be written ({error.strerror}); solution files are as `check` finds them")
+        return EXIT_FAILED
     except KeyboardInterrupt:
         _complain("interrupted")
         return EXIT_INTERRUPTED
@@ -53,14 +63,14 @@ def _run(argv: Sequence[str]) -> int:
 
 def _complain(text: str) -> None:
     """One line on stderr; where that is closed there is nobody to tell."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"cimsolve: {text}\n")
         sys.stderr.flush()
 
 
 def _drop_output() -> None:
     """Let the interpreter flush what is left of stdout into nothing, as its reader has gone."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

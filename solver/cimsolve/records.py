@@ -119,9 +119,9 @@ def make_solution(
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
         if proved is not None and proved.get(name, lower) > lower:
             lower, shown_by = proved[name], "search"
-        gap = relative_gap(value, lower)
-        # Where the two meet but for the rounding of their sums, they are one number.
-        bounds[name] = BoundEntry(value=value, lower=lower if gap else value, gap=gap, proof=shown_by)
+        gap = relative_gap(name, value, lower)
+        # Rounding may take a sum below its bound: never is a bound raised to the value.
+        bounds[name] = BoundEntry(value=value, lower=lower if gap else min(lower, value), gap=gap, proof=shown_by)
     status: Status = "optimal" if all(bounds[name].gap == 0 for name in proved_metrics(objective)) else "feasible"
     header = Header(
         format=FORMAT,

@@ -66,8 +66,10 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
     for metric, most in question.cost_limits.items():
         value = solution.header.metrics[metric]
         if value > most:
+            unit = "ns" if metric == "latency_ns" else "pJ"
             raise InfeasibleError(
-                f"{strategy}: {metric} is short: the limit is {most:g}, this rule needs {value:g}; allow as much"
+                f"{strategy}: {metric} is short: the limit is {most:g} {unit}, this rule needs {value:g} {unit}; "
+                "allow as much"
             )
     return solution
 

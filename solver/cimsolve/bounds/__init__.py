@@ -81,8 +81,13 @@ def most_arrays(problem: Problem) -> int:
     return needed if problem.array_limit is None else problem.array_limit
 
 
-def relative_gap(value: float, lower: float) -> float:
-    """How far `value` lies above `lower`, as a share of `lower`; 0 within the rounding of sums of floats."""
-    if abs(value - lower) <= 1e-12 * abs(lower):
+ROUNDED: Mapping[str, float] = {"energy_pj": 1e-10, "area_mm2": 1e-10}
+"""Metrics that are sums of floats, and the share by which their rounding may move them. All others are whole numbers,
+of cycles or arrays, and meet a bound exactly or not at all."""
+
+
+def relative_gap(metric: str, value: float, lower: float) -> float:
+    """How far the `value` of a metric lies above `lower`, as a share of `lower`; 0 within ROUNDED."""
+    if abs(value - lower) <= ROUNDED.get(metric, 0.0) * abs(lower):
         return 0.0
     return (value - lower) / lower if lower > 0 else 0.0 if value <= 0 else float("inf")

@@ -69,7 +69,7 @@ def print_compared(compared: Compared, form: str, verbosity: int, exit_code: int
     indented(
         console,
         "The bound on arrays holds for any mapping, those on times and energy for any mapping on the arrays that the "
-        "strategy uses; `linear` stores the dense matrices and is bounded so. Every answer passed the checker.",
+        "strategy uses; `linear` stores the dense matrices and is bounded so. Every answer shown passed the checker.",
     )
     if verbosity >= 0:
         heading(console, "The same again")

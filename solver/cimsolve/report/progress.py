@@ -84,4 +84,4 @@ def describe_value(event: Event, clock_ns: float) -> str:
     text = f"{event.metric if figure is None else figure.title} {shown(event.value)}"
     if event.lower is None:
         return text
-    return f"{text} (bound {shown(event.lower)}, gap {share(relative_gap(event.value, event.lower))})"
+    return f"{text} (bound {shown(event.lower)}, gap {share(relative_gap(event.metric, event.value, event.lower))})"

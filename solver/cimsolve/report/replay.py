@@ -17,7 +17,9 @@ def print_replayed(name: str, header: Header, report: CheckReport, found: Replay
     """One file: whether a token takes as long as the equations say, and prefill and II beside theirs."""
     console = results()
     what = f"{header.model_name} on {header.hw.get('name')} by {header.strategy}"
-    if found is None:
+    if not report.passed:
+        verdict = bad("FAILED its check")
+    elif found is None:
         verdict = bad("not replayed")
     else:
         verdict = good("one token agrees") if found.agrees else bad("one token DIFFERS")

@@ -29,7 +29,7 @@ def print_study(name: str, header: Header, found: Study, verbosity: int, *, real
     console.print(Text.assemble(f"{name}: ", (verdict, "bold"), f" ({what})"), soft_wrap=True)
     if verbosity < 0:
         return
-    weights = "the folder's weights" if real_weights else "random weights"
+    weights = "real weights" if real_weights else "random weights"
     layers = plural(len(found.layers), "layer")
     indented(
         console,

@@ -147,7 +147,7 @@ def _verdict_table(solved: Sequence[Solved]) -> Table:
                 f"{header.runtime_s:.2f}",
             ]
         )
-    columns = ["strategy", "status", "check", "simulation", "SNR\ndB", "lossy\nADC", "solve\ns"]
+    columns = ["strategy", "status", "check", "simulation", "SNR\ndB", "over\nmax bits", "solve\ns"]
     return table(columns, rows, text_columns=4)
 
 

@@ -177,7 +177,7 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     indented(
         console,
         f"{MARK} on the front: no other point of the same model is as good in {', '.join(swept.front)} and better in "
-        "one of them. State optimal: value and bound meet in the objective. Every answer passed the checker.",
+        "one of them. State optimal: value and bound meet in the objective. Every answer shown passed the checker.",
     )
     changing = [axis for axis in swept.axes if any(key in CHANGES_ANSWERS for key in axis.split("+"))]
     if changing:

@@ -23,7 +23,7 @@ from cimsolve.arrays import Ints
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
 from cimsolve.simulate.noise import Noise
-from cimsolve.simulate.operands import Operands, RealWeights, prepare_operands
+from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.reference import Reference, compute_reference, shuffled
 from cimsolve.simulate.report import Deviation, StageDeviation, compare_stages
@@ -71,6 +71,7 @@ def study(
     vectors: int = 16,
     seed: int = 0,
     weights: RealWeights | None = None,
+    factors: RealFactors | None = None,
     noise: Noise | None = None,
     pairs: Pairs = "converted",
     adc_bits_max: int | None = None,
@@ -84,7 +85,7 @@ def study(
     """
     begun = time.perf_counter()
     noise = Noise() if noise is None else noise
-    operands = prepare_operands(problem, layers, vectors, seed, weights or {})
+    operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     expected = {
         factor: output - (0 if made.kind == "L" else _zero_point(operands) * column_sums(operands, made))

@@ -116,7 +116,7 @@ def bound_rows(judged: Judged) -> list[BoundRow]:
     for figure in FIGURES:
         bound = judged.bounds.lower[figure.metric]
         value, lower = value_of(judged, figure), lower_of(judged, figure)
-        gap = relative_gap(judged.costs.metrics[figure.metric], bound.value)
+        gap = relative_gap(figure.metric, judged.costs.metrics[figure.metric], bound.value)
         claim = judged.header.bounds[figure.metric]
         note = ""
         if figure.metric in judged.unverified:

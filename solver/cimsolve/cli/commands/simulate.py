@@ -9,10 +9,12 @@ from cimsolve.api import weights_beside
 from cimsolve.check import check_solution, rebuild_problem
 from cimsolve.cli.options.simulate import SimulateOptions
 from cimsolve.errors import InputError
+from cimsolve.problem import Problem
+from cimsolve.real_weights import read_factors
 from cimsolve.report.console import print_json, say
 from cimsolve.report.progress import Progress
 from cimsolve.report.simulate import SIMULATE_FORMAT, describe_study, print_study
-from cimsolve.simulate import Noise, Study, study
+from cimsolve.simulate import Noise, RealFactors, RealWeights, Study, study
 from cimsolve.simulate.noise import noise_from
 from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import Range
@@ -61,11 +63,7 @@ def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progr
     if not report.passed:
         return f"{report.violations[0]}; expected a solution that passes its check"
     problem = rebuild_problem(solution)
-    weights = None
-    if options.weights is not None:
-        weights = weights_beside(problem.model, options.weights)
-        if weights is None:
-            raise InputError(f"--weights {options.weights}: expected a folder with *.safetensors")
+    weights, factors = _real_numbers(problem, options.weights)
     progress.begin(f"simulating {name}")
     found = study(
         problem,
@@ -75,6 +73,7 @@ def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progr
         vectors=options.vectors,
         seed=options.seed,
         weights=weights,
+        factors=factors,
         noise=noise,
         pairs=cast(Pairs, options.pairs),
         adc_bits_max=options.adc_bits_max,
@@ -82,3 +81,24 @@ def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progr
         progress=progress.count,
     )
     return solution.header, found
+
+
+def _real_numbers(problem: Problem, path: str | None) -> tuple[RealWeights | None, RealFactors | None]:
+    """Weights of a folder, or a file's factors and their products. Raises InputError where they do not fit."""
+    if path is None:
+        return None, None
+    if Path(path).is_dir():
+        weights = weights_beside(problem.model, path)
+        if weights is None:
+            raise InputError(f"--weights {path}: expected a folder with *.safetensors or a file of factors")
+        return weights, None
+    if not Path(path).exists():
+        raise InputError(f"--weights {path}: there is nothing of that name; expected a folder or a file of factors")
+    stored = read_factors(path, problem.model)
+    for name, structure in problem.structures.items():
+        if not structure.is_dense and structure != stored.structures[name]:
+            raise InputError(
+                f"--weights {path}: holds {name} as {stored.structures[name]}, the solution stores it as {structure}; "
+                "expected the factors that it was made with"
+            )
+    return stored.weights, stored.factors

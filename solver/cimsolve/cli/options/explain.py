@@ -106,10 +106,11 @@ def parse(arguments: Sequence[str]) -> ExplainOptions:
     parser = make_parser()
     found = parser.parse_known(arguments)
     if found.file is not None:
-        stated = ("hw", "model", "structure", "tokens", "max_arrays", "max_latency", "max_energy", "cut", "adcs", "set")
-        for name in (*stated, "strategy", "objective", "seed", "time_limit"):
-            if getattr(found, name) != parser.get_default(name):
-                parser.error(f"--{name.replace('_', '-')}: {found.file} states its own question; leave one of them out")
+        own = ("--what-if", "--kinds", "--json", "--quiet", "--verbose")
+        options = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+        for name, option in options.items():
+            if option not in own and parser.was_given(arguments, name):
+                parser.error(f"{option}: {found.file} states its own question; leave one of them out")
     chosen = DEFAULT_WHAT_IFS if found.what_if is None else flat(found.what_if)
     return ExplainOptions(
         **question_options(found),

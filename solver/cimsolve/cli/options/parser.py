@@ -35,6 +35,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
 
+    def was_given(self, arguments: Sequence[str], name: str) -> bool:
+        """Whether an option is among the arguments, be it with its default."""
+        own = next(action.option_strings for action in self._actions if action.dest == name)
+        return any(word.partition("=")[0] in own for word in arguments)
+
     def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse all of `arguments`; what is left over is refused with the nearest option."""
         found, unknown = self.parse_known_args(list(arguments))

@@ -66,7 +66,7 @@ class SimulateOptions:
     adc_range: str
     pairs: str
     weights: str | None
-    """A folder with the model's weights."""
+    """A folder with the model's weights, or a file of factors."""
     json: bool
     verbosity: int
 
@@ -93,7 +93,10 @@ def make_parser() -> Parser:
         "--layer", action="append", type=whole(0), metavar="N", help="only this layer; repeatable (default: all)"
     )
     run.add_argument(
-        "--weights", metavar="FOLDER", help="the model's *.safetensors, in place of random weights over all levels"
+        "--weights",
+        metavar="PATH",
+        help="the model's folder of *.safetensors, or factors that `cimsolve project --out` wrote, in place of random "
+        "weights over all levels",
     )
     chip = parser.add_argument_group("what the arrays are like")
     chip.add_argument(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
@@ -63,7 +63,7 @@ class Incumbent:
             return False
         lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
         names = [BOUND_OF_OBJECTIVE[name] for name in self.search.objective]
-        return all(self.metrics[name] <= lower[name].value for name in names)
+        return all(relative_gap(name, self.metrics[name], lower[name].value) <= 0 for name in names)
 
     def _score(self, metrics: Metrics) -> Score:
         names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]

@@ -126,13 +126,16 @@ def _over_limits(problem: Problem, best: Incumbent) -> InfeasibleError:
     texts = []
     for metric, limit in problem.cost_limits.items():
         if best.metrics[metric] > limit:
+            unit = "ns" if metric == "latency_ns" else "pJ"
             bound = lower["energy_pj"].value
             if metric == "latency_ns":
                 bound = lower["latency_cycles"].value * problem.hardware.clock_ps / 1000
             verdict = (
-                f"no mapping on the arrays allowed is below {bound:g}"
+                f"no mapping on the arrays allowed is below {bound:g} {unit}"
                 if bound > limit
                 else "that is the least found, not a proof"
             )
-            texts.append(f"{metric} is short: the limit is {limit:g}, {best.metrics[metric]:g} would do; {verdict}")
+            texts.append(
+                f"{metric} is short: the limit is {limit:g} {unit}, {best.metrics[metric]:g} {unit} would do; {verdict}"
+            )
     return InfeasibleError("; ".join(texts))
