@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,23 @@ def test_the_page_of_commands_has_each_with_its_options(hooks: ModuleType) -> No
     for name, text in sections.items():
         assert text.startswith(f"usage: cimsolve {name}".rstrip())
         assert "--help" in text
+
+
+def test_the_page_of_keys_has_each_with_its_range(hooks: ModuleType) -> None:
+    assert hooks.KEYS in (ROOT / "docs" / "hardware-keys.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(.*?)` \| (.*)$", hooks.key_table(), re.M))
+
+    def leaves(value: object, above: str = "") -> set[str]:
+        if not isinstance(value, dict):
+            return {above}
+        return set().union(*(leaves(inner, f"{above}.{name}" if above else name) for name, inner in value.items()))
+
+    for name in ("rram256", "pcm256"):  # one with a table, one with a macro
+        spec = json.loads((ROOT / "hwspecs" / f"{name}.json").read_text(encoding="utf-8"))
+        del spec["sources"]
+        assert leaves(spec) <= set(rows)
+    assert rows["array.rows"].startswith("whole number, at least 1, at most 65536 | ")
+    assert rows["adc.wiring"].startswith("`any`, `interleaved`, `adjacent` | ")
 
 
 def test_the_page_of_python_has_each_public_name_once() -> None:
