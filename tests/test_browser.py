@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -258,4 +260,22 @@ def test_a_name_that_is_markup_is_text(browser: Any, tmp_path: Path) -> None:
     assert page.title() == "evil on paper256"
     assert page.locator("img").count() == 0
     assert troubles == []
+    page.close()
+
+
+def test_the_documentation_is_searched_from_the_file_system(browser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("material", reason="pip install -e '.[docs]'")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(
+        build, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    asked: list[str] = []
+    page = browser.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "site" / "index.html").as_uri())
+    page.locator("input.md-search__input").press_sequentially("perfetto")
+    page.locator(".md-search-result__link", has_text="Pictures of a solution").first.wait_for()
+    assert asked
+    assert not [url for url in asked if url.startswith("http")]
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -95,6 +96,59 @@ def test_python_prints_what_its_comments_say(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == expected
     assert (tmp_path / "minilm.json").is_file()
+
+
+SET_UP = ("python3 -m venv ", "pip install ")
+WEIGHTS = ROOT / "weights" / "minilm" / "model.safetensors"
+
+
+def run_tutorial(folder: Path, lines: list[str]) -> Path:
+    """Run the lines one after the other in an empty folder beside the repository, with this interpreter's cimsolve."""
+    (folder / "cimsolve").symlink_to(ROOT)
+    study = folder / "study"
+    study.mkdir()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=study,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    return study
+
+
+def tutorial(of_weights: bool) -> list[str]:
+    """The tutorial's commands but for its set-up; those on real weights, after the chip they need, or the others."""
+    lines = [line for line in commands(ROOT / "docs" / "tutorial.md") if not line.startswith(SET_UP)]
+    if not of_weights:
+        return [line for line in lines if "weights/" not in line]
+    return [line for line in lines if "weights/" in line or line.startswith("cimsolve hw new ")]
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path: Path) -> None:
+    lines = tutorial(of_weights=False)
+    assert {"compare", "explain", "sweep", "report", "check", "replay"} <= {line.split()[1] for line in lines}
+    study = run_tutorial(tmp_path, lines)
+    for made in ("my_chip.json", "report.html", "front.svg", "pictures/comparison.svg", "pictures/comparison.pdf"):
+        assert (study / made).is_file(), made
+    kept = (ROOT / "docs" / "images" / "minilm-l6-my_chip.svg").read_text(encoding="utf-8")
+    for figure in ("1056 arrays", "81 arrays"):  # text is drawn as paths, with the text in a comment
+        assert figure in kept
+        assert figure in (study / "pictures" / "comparison-arrays.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.weights
+def test_the_tutorial_runs_on_real_weights(tmp_path: Path) -> None:
+    if not WEIGHTS.exists():
+        pytest.skip("weights/minilm is absent: run `make weights`")
+    study = run_tutorial(tmp_path, tutorial(of_weights=True))
+    assert (study / "factors.safetensors").is_file()
 
 
 def test_set_up_commands_need_nothing_before_them() -> None:
