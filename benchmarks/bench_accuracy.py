@@ -8,7 +8,8 @@ fitted to paragraphs of the text that are not among those tested.
 The weights come by `make weights` and `make weights-smollm2`. One model a run:
 
     python benchmarks/bench_accuracy.py --out results/accuracy-minilm.md
-    python benchmarks/bench_accuracy.py --model weights/smollm2 --fewer 1.5 3 --out results/accuracy-smollm2.md
+    python benchmarks/bench_accuracy.py --model weights/smollm2 --fewer --lossy-hw --no-scales \\
+        --samples 800 --calibration-tokens 32 --bits 8 6 --full-bits 8 --out results/accuracy-smollm2.md
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bench_projection_model import structures_of
 from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.accuracy import Accuracy, ArrayProduct, compare
-from cimsolve.api import load_model, make_problem, map_model
+from cimsolve.api import load_hardware, load_model, make_problem, map_model
 from cimsolve.api.folder_weights import FolderWeights
 from cimsolve.calibration import Inputs, heard_in, read_sequences
 from cimsolve.fitted import fit_alternating, fit_whitened
@@ -166,8 +167,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--blocks", default="4,4", metavar="K,L", help="of all factors (default: %(default)s)")
     parser.add_argument("--fewer", nargs="*", type=float, default=[3, 6.94], metavar="R", help="times fewer weights")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--bits", nargs="*", type=int, default=list(BITS), metavar="N", help="default: 8 6 5")
+    parser.add_argument(
+        "--bits", nargs="*", type=int, default=list(BITS), metavar="N", help="calibrated; default: 8 6 5"
+    )
+    parser.add_argument("--full-bits", nargs="*", type=int, metavar="N", help="over the full range; default: as --bits")
     parser.add_argument("--bits-of", nargs="+", choices=("dense", *METHODS), default=["dense", *METHODS])
+    parser.add_argument("--no-scales", action="store_true", help="leave out the comparison of scales")
     parser.add_argument("--samples", type=int, default=4096, metavar="N", help="most tokens of the text")
     parser.add_argument("--test-tokens", type=int, default=200, metavar="N", help="most of those held out, about")
     parser.add_argument("--calibration-tokens", type=int, default=64, metavar="N", help="to set converters' ranges")
@@ -175,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.process_time()
     text = Text(options.model, options.samples, options.test_tokens)
     heard: dict[str, Any] = {}
-    limited = [(bits, wide) for wide in ("full", "calibrated") for bits in options.bits]
+    full_bits = options.bits if options.full_bits is None else options.full_bits
+    limited = [*((bits, "full") for bits in full_bits), *((bits, "calibrated") for bits in options.bits)]
     rows, mappings, choices, lossy = [], [], [], []
     for variant in variants(text, options.blocks, options.fewer, options.methods, options.calibration_tokens, heard):
         mapped = map_on(variant, text, options.hw)
@@ -200,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 row.append("")
         rows.append(row)
         log(f"{time.process_time() - began:.0f} s: {' | '.join(row)}")
-        if variant.name == "dense":
+        if variant.name == "dense" and not options.no_scales:
             choices.append(["a scale a column", "a scale a token", row[2]])
             for label, inputs, change in (
                 ("a scale a column", "one scale a call", {"input_scale": "tensor"}),
@@ -223,28 +229,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         unit = (
             f"perplexity (and share of most probable next tokens that are the float model's, {shown(text.judge(None))})"
         )
-    fitted = sum(map(len, text.sequences)) - sum(
-        len(ids) for number, ids in enumerate(text.sequences) if number % OF == HELD_OUT
-    )
+    others = [ids for number, ids in enumerate(text.sequences) if number % OF != HELD_OUT]
+    fitted = f"factors are fitted to {sum(map(len, others))} tokens of other paragraphs, " if options.fewer else ""
+    chip = load_hardware(options.hw)
     write_report(
         options.out,
         f"# {options.model.name} on mapped arrays",
         provenance(__file__, argv),
         f"Processor time: {time.process_time() - began:.0f} s. Text: the sample that comes with cimsolve. Tested on "
-        f"{len(text.test)} paragraphs with {sum(map(len, text.test))} tokens; factors are fitted to {fitted} tokens of "
-        f"other paragraphs, ranges of converters calibrated on the first {options.calibration_tokens} of those. "
+        f"{len(text.test)} paragraphs with {sum(map(len, text.test))} tokens; {fitted}ranges of "
+        f"converters are calibrated on the first {options.calibration_tokens} tokens of others. "
         f"Nothing is fine-tuned. Figures are the {unit}.",
         f"## {options.hw}",
         f"All {len(text.model.linears)} linears run by the arrays of a solution that has passed the checker (dense: "
-        "strategy `linear`; factors: `spread`), 8-bit weights with a scale a column, 8-bit inputs with a scale a "
-        "token. `float`: the same weights or factors in float32, without arrays. `lossless`: converters as the "
+        f"strategy `linear`; factors: `spread`), {chip.weight.bits}-bit weights with a scale a column, "
+        f"{chip.input.bits}-bit inputs with a scale a token. `float`: the same weights or factors in "
+        "float32, without arrays. `lossless`: converters as the "
         "solution claims them. `N full` and `N calibrated`: no converter has more than N bits, over the full or the "
         "calibrated range.",
         markdown_table(["stored", "float", "lossless", *(f"{bits} {wide}" for bits, wide in limited)], rows),
         "What lossless costs, per token by the equations; attention and other digital work are in it:",
         markdown_table(["stored", "arrays", "most converter bits", "latency, us", "energy, uJ"], mappings),
-        "## Scales\n\nDense weights, lossless converters.",
-        markdown_table(["weights", "inputs", "figure"], choices),
+        "## Scales\n\nDense weights, lossless converters." if choices else "",
+        markdown_table(["weights", "inputs", "figure"], choices) if choices else "",
         "" if not lossy else "## Lossy by their own rule\n\nConverters with the bits that the spec's rule gives.",
         "" if not lossy else markdown_table(["chip, stored", "most converter bits", "full", "calibrated"], lossy),
     )
