@@ -65,6 +65,31 @@ def test_each_linear_is_the_quantised_product(reference: Reference) -> None:
     assert not product.lossy
 
 
+def test_each_linear_with_few_bits_by_hand(reference: Reference) -> None:
+    """Bit by bit, slice by slice: n rows of 2-bit cells sum to 3 n at most, which 3 bits cut into 7 steps."""
+    product = arrays(reference, weight_scale="column", input_scale="token", adc_bits_max=3)
+    random = np.random.default_rng(0)
+    for name, linear in reference.linears.items():
+        x = random.normal(size=(5, linear.n_in)).astype(np.float32)
+        weight = linear_weight(reference._source, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+        low, high = np.minimum(x.min(1, keepdims=True), 0.0), np.maximum(x.max(1, keepdims=True), 0.0)
+        scale = (high.astype(np.float64) - low) / 255
+        zero = np.rint(-low / scale)
+        taken = np.clip(np.rint(x / scale + zero), 0, 255).astype(np.int64)
+        column = np.abs(weight).max(axis=0) / 127
+        held = np.rint(weight / column).astype(np.int64)
+        step = 3 * linear.n_in / 7
+        sums = -zero * held.sum(axis=0)
+        for phase in range(8):
+            for part in range(4):
+                for sign in (1, -1):
+                    cells = np.maximum(sign * held, 0) >> 2 * part & 3
+                    codes = np.rint(((taken >> phase) & 1) @ cells / step)
+                    sums += sign * 2 ** (phase + 2 * part) * step * codes
+        np.testing.assert_allclose(product(name, x), sums * scale * column, rtol=1e-5, atol=1e-3)
+    assert product.lossy
+
+
 @pytest.mark.parametrize("structure", ["dense", "2,2,2"])
 def test_layer_by_layer_is_the_same_as_all_at_once(reference: Reference, structure: str) -> None:
     options: dict[str, Any] = {"weight_scale": "column", "adc_bits_max": 3}
