@@ -226,9 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     embeds = isinstance(text.reference, BertReference)
     unit = "mean cosine of sentence embeddings with those of the float model, which would be 1"
     if not embeds:
-        unit = (
-            f"perplexity (and share of most probable next tokens that are the float model's, {shown(text.judge(None))})"
-        )
+        unit = "perplexity and, in brackets, the share of most probable next tokens that are the float model's"
     others = [ids for number, ids in enumerate(text.sequences) if number % OF != HELD_OUT]
     fitted = f"factors are fitted to {sum(map(len, others))} tokens of other paragraphs, " if options.fewer else ""
     chip = load_hardware(options.hw)
