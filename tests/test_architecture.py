@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("strategies",),
     ("solution", "records"),
     ("check", "simulate", "replay", "calibration", "projection"),
-    ("run", "sensitivity", "api", "real_weights"),
+    ("run", "sensitivity", "api", "real_weights", "accuracy"),
     ("sweep", "comparison", "explain", "chip"),
     ("report",),
     ("view",),

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tiny_models import BERT, model_folder
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -205,6 +206,30 @@ def test_projection(script, tmp_path):
     assert [row[0] for row in compared] == ["Gaussian", "falling"]
     assert all(abs(float(cell)) < 1e-6 for row in compared for cell in row[7:9])
     assert rows[-1][2] == "36"  # linears
+
+
+def test_accuracy(script, tmp_path):
+    """A small BERT of random weights: lossless arrays are near the float model, 1 bit is not."""
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = model_folder(tmp_path / "tiny", BERT)
+    words = {
+        "[UNK]": 0,
+        "[CLS]": 1,
+        "[SEP]": 2,
+        **{word: 3 + n for n, word in enumerate(["the", "a", "of", "and", "in", "to", "it"])},
+    }
+    encoder = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    encoder.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    encoder.save(str(folder / "tokenizer.json"))
+    out = tmp_path / "accuracy.md"
+    small = ["--samples", "300", "--test-tokens", "30", "--calibration-tokens", "20", "--blocks", "2,2"]
+    arguments = ["--model", str(folder), *small, "--fewer", "1.5", "--bits", "1", "--out", str(out)]
+    assert script("bench_accuracy").main(arguments) == 0
+    rows = {row[0]: row[1:] for row in rows_of(report_of(out).split("What lossless costs")[0])}
+    assert [name.split(",")[0] for name in list(rows)[2:]] == ["dense", "plain", "whitened", "als", "lowrank"]
+    exact, lossless, one_bit, _ = map(float, rows["dense"])
+    assert exact == 1
+    assert lossless > 0.99 > one_bit
 
 
 def test_cost(script, tmp_path):

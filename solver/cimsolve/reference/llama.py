@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cimsolve.architectures.common import Width, read_config
 from cimsolve.architectures.llama import LlamaConfig
-from cimsolve.arrays import Ints
+from cimsolve.arrays import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.jsonfile import shown_value
 from cimsolve.model import Model
@@ -61,16 +61,31 @@ class LlamaReference(Reference):
         top = np.full(len(states), -np.inf)
         total = np.zeros(len(states))
         wanted = np.zeros(len(states))
-        for first in range(0, self.vocabulary, _LOGIT_ROWS):
-            rows = np.arange(first, min(first + _LOGIT_ROWS, self.vocabulary), dtype=np.int64)
-            logits = (states @ self._source.rows(self._head, rows).T).astype(np.float64)
-            here = (target >= first) & (target < first + len(rows))
+        for first, logits in self._logits(states):
+            here = (target >= first) & (target < first + logits.shape[1])
             wanted[here] = logits[here, target[here] - first]
             # A running log of the sum of exponentials, so that no logit overflows.
             higher = np.maximum(top, logits.max(axis=1))
             total = total * np.exp(top - higher) + np.exp(logits - higher[:, None]).sum(axis=1)
             top = higher
         return float(np.mean(top + np.log(total) - wanted))
+
+    def next_tokens(self, hidden: Floats32) -> Ints:
+        """The most probable next token after each token, the lowest number on ties; shape (tokens,)."""
+        top = np.full(len(hidden), -np.inf)
+        best = np.zeros(len(hidden), dtype=np.int64)
+        for first, logits in self._logits(hidden):
+            here = logits.argmax(axis=1)
+            higher = logits.max(axis=1)
+            best = np.where(higher > top, first + here, best)
+            top = np.maximum(top, higher)
+        return best
+
+    def _logits(self, states: Floats32) -> Iterator[tuple[int, Floats]]:
+        """Logits of some tokens of the vocabulary at a time: the first one's number, and (states, tokens)."""
+        for first in range(0, self.vocabulary, _LOGIT_ROWS):
+            rows = np.arange(first, min(first + _LOGIT_ROWS, self.vocabulary), dtype=np.int64)
+            yield first, (states @ self._source.rows(self._head, rows).T).astype(np.float64)
 
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
         return self._source.rows("model.embed_tokens.weight", np.concatenate(sequences))

@@ -1,0 +1,193 @@
+"""A model run by mapped arrays: each linear as by hand, layer by layer as at once, and how answers are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tiny_models import BERT, LLAMA, model_folder, reference_of
+
+from cimsolve.accuracy import ArrayProduct, compare
+from cimsolve.api import load_model, make_problem, map_model
+from cimsolve.api.folder_weights import FolderWeights
+from cimsolve.calibration import Inputs, heard_in, read_sequences
+from cimsolve.errors import InputError
+from cimsolve.fitted import fit_alternating
+from cimsolve.monarch import Monarch, project
+from cimsolve.reference import Reference, llama, load_reference
+from cimsolve.reference.bert import BertReference
+from cimsolve.reference.llama import LlamaReference
+from cimsolve.simulate import ArraySimulator, RealWeights
+from cimsolve.structure import Structure
+from cimsolve.weights import linear_weight, open_weights
+
+Floats = npt.NDArray[np.float64]
+
+SEQUENCES = [np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3, 5, 8])]
+MINILM = Path(__file__).parent.parent / "weights" / "minilm"
+
+
+@pytest.fixture(scope="module", params=["bert", "llama"])
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    config = {"bert": BERT, "llama": LLAMA}[request.param]
+    return reference_of(model_folder(tmp_path_factory.mktemp(request.param), config))
+
+
+def arrays(
+    reference: Reference, structure: str = "dense", weights: RealWeights | None = None, **options: Any
+) -> ArrayProduct:
+    problem = make_problem(reference.model, "rram256", structure=structure)
+    answer = map_model(reference.model, "rram256", strategy="spread", structure=structure)
+    used = FolderWeights(reference._source, reference.model) if weights is None else weights
+    return ArrayProduct(problem, answer.pieces, answer.activations, used, **options)
+
+
+def by_hand(x: Floats, weight: Floats) -> Floats:
+    """8-bit inputs with a scale and a zero point a token, symmetric 8-bit weights with a scale a column."""
+    low, high = np.minimum(x.min(axis=1, keepdims=True), 0), np.maximum(x.max(axis=1, keepdims=True), 0)
+    scale = (high - low) / 255
+    zero = np.rint(-low / scale)
+    taken = (np.clip(np.rint(x / scale + zero), 0, 255) - zero) * scale
+    column = np.abs(weight).max(axis=0) / 127
+    return taken @ (np.rint(weight / column) * column)
+
+
+def test_each_linear_is_the_quantised_product(reference: Reference) -> None:
+    product = arrays(reference, weight_scale="column", input_scale="token")
+    random = np.random.default_rng(0)
+    for name, linear in reference.linears.items():
+        x = random.normal(size=(5, linear.n_in)).astype(np.float32)
+        weight = linear_weight(reference._source, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+        np.testing.assert_allclose(product(name, x), by_hand(x.astype(np.float64), weight), atol=1e-5)
+    assert not product.lossy
+
+
+def test_each_linear_with_few_bits_by_hand(reference: Reference) -> None:
+    """Bit by bit, slice by slice: n rows of 2-bit cells sum to 3 n at most, which 3 bits cut into 7 steps."""
+    product = arrays(reference, weight_scale="column", input_scale="token", adc_bits_max=3)
+    random = np.random.default_rng(0)
+    for name, linear in reference.linears.items():
+        x = random.normal(size=(5, linear.n_in)).astype(np.float32)
+        weight = linear_weight(reference._source, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+        low, high = np.minimum(x.min(1, keepdims=True), 0.0), np.maximum(x.max(1, keepdims=True), 0.0)
+        scale = (high.astype(np.float64) - low) / 255
+        zero = np.rint(-low / scale)
+        taken = np.clip(np.rint(x / scale + zero), 0, 255).astype(np.int64)
+        column = np.abs(weight).max(axis=0) / 127
+        held = np.rint(weight / column).astype(np.int64)
+        step = 3 * linear.n_in / 7
+        sums = -zero * held.sum(axis=0)
+        for phase in range(8):
+            for part in range(4):
+                for sign in (1, -1):
+                    cells = np.maximum(sign * held, 0) >> 2 * part & 3
+                    codes = np.rint(((taken >> phase) & 1) @ cells / step)
+                    sums += sign * 2 ** (phase + 2 * part) * step * codes
+        np.testing.assert_allclose(product(name, x), sums * scale * column, rtol=1e-5, atol=1e-3)
+    assert product.lossy
+
+
+@pytest.mark.parametrize("structure", ["dense", "2,2,2"])
+def test_layer_by_layer_is_the_same_as_all_at_once(reference: Reference, structure: str) -> None:
+    options: dict[str, Any] = {"weight_scale": "column", "adc_bits_max": 3}
+    product = arrays(reference, structure, **options)
+    problem, pieces, activations = product._mapping
+    whole = ArraySimulator(problem, pieces, activations, weights=product._weights, **options)
+    found = reference.run(SEQUENCES, product)
+    np.testing.assert_array_equal(
+        found, reference.run(SEQUENCES, lambda name, x: whole.linear(name, x).astype(np.float32))
+    )
+    assert product.lossy
+    assert not np.allclose(found, reference.run(SEQUENCES), atol=0.01)
+
+
+def test_calibrated_ranges_need_inputs_and_lose_less(reference: Reference) -> None:
+    options: dict[str, Any] = {"weight_scale": "column", "adc_bits_max": 4}
+    heard: dict[str, Any] = {}
+
+    def product(name: str, x: Any) -> Any:
+        heard[name] = x
+        return reference.exact(name, x)
+
+    exact = reference.run(SEQUENCES, product)
+    with pytest.raises(InputError, match=r"expected calibrate\(\) first"):
+        reference.run(SEQUENCES, arrays(reference, adc_range="calibrated", **options))
+    full = reference.run(SEQUENCES, arrays(reference, **options))
+    calibrated = reference.run(SEQUENCES, arrays(reference, calibration=heard, adc_range="calibrated", **options))
+    assert np.linalg.norm(calibrated - exact) < np.linalg.norm(full - exact)
+
+
+def test_the_float_model_agrees_with_itself(reference: Reference) -> None:
+    exact = reference.run(SEQUENCES)
+    found = compare(reference, SEQUENCES, exact, reference.run(SEQUENCES, reference.exact))
+    if isinstance(reference, BertReference):
+        assert found.cosine == pytest.approx(1, abs=1e-6)
+        assert (found.perplexity, found.agreement) == (None, None)
+    else:
+        assert isinstance(reference, LlamaReference)
+        assert found.agreement == 1
+        assert found.perplexity == pytest.approx(np.exp(reference.loss(exact, SEQUENCES)))
+
+
+def test_answers_by_hand(reference: Reference) -> None:
+    """Hidden states of another run: cosines of means, or one probability out of a softmax over all logits."""
+    ids = [np.array([3, 17])]
+    exact = reference.run(ids)
+    other = exact + np.random.default_rng(1).normal(size=exact.shape).astype(np.float32)
+    found = compare(reference, ids, exact, other)
+    if isinstance(reference, BertReference):
+        a, b = exact.mean(axis=0), other.mean(axis=0)
+        assert found.cosine == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-6)
+        return
+    head = reference._source.tensor("model.embed_tokens.weight").astype(np.float64)
+    logits, wanted = other @ head.T, exact @ head.T
+    # One token has a next one: perplexity is 1 / p(17 after 3).
+    assert found.perplexity == pytest.approx(np.exp(logits[0]).sum() / np.exp(logits[0, 17]), rel=1e-5)
+    assert found.agreement == np.mean(logits.argmax(axis=1) == wanted.argmax(axis=1))
+
+
+def test_next_tokens_over_parts_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = reference_of(model_folder(tmp_path, LLAMA))
+    assert isinstance(reference, LlamaReference)
+    hidden = np.random.default_rng(2).normal(size=(40, 16)).astype(np.float32)
+    whole = (hidden @ reference._source.tensor("model.embed_tokens.weight").T).argmax(axis=1)
+    assert reference.next_tokens(hidden).tolist() == whole.tolist()
+    monkeypatch.setattr(llama, "_LOGIT_ROWS", 7)
+    assert reference.next_tokens(hidden).tolist() == whole.tolist()
+    assert reference.next_tokens(np.zeros((1, 16), np.float32)).tolist() == [0]  # all equal
+
+
+@pytest.mark.weights
+def test_minilm_on_arrays() -> None:
+    """Dense and lossless is the float model but for quantisation; factors fitted to outputs beat those of weights."""
+    if not (MINILM / "model.safetensors").exists():
+        pytest.skip("weights/minilm is absent: run `make weights`")
+    model, source = load_model(MINILM), open_weights(MINILM)
+    reference = load_reference(model, source)
+    sequences = read_sequences(["sample"], MINILM, source, reference.context, 4096)
+    test = [ids for number, ids in enumerate(sequences) if number % 5 == 4][:7]
+    exact = reference.run(test)
+    options: dict[str, Any] = {"weight_scale": "column", "input_scale": "token", "shortcut": True}
+    dense = compare(reference, test, exact, reference.run(test, arrays(reference, **options))).cosine
+    assert dense is not None
+    assert dense > 0.99
+    stored = Structure.monarch(4, 4, 7)
+    factors: dict[str, dict[str, Monarch]] = {"plain": {}, "als": {}}
+
+    def visit(name: str, inputs: Inputs) -> None:
+        linear = reference.linears[name]
+        weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
+        factors["plain"][name] = project(weight, stored)
+        factors["als"][name] = fit_alternating(weight, stored, inputs.fit, inputs.stop).factors
+
+    heard_in(reference, sequences)(visit)
+    found: dict[str, float | None] = {}
+    for method, weights in factors.items():
+        product = arrays(reference, "4,4,7", weights, **options)
+        found[method] = compare(reference, test, exact, reference.run(test, product)).cosine
+    assert found["plain"] is not None
+    assert found["als"] is not None
+    assert found["plain"] + 0.1 < found["als"] < dense
