@@ -5,21 +5,29 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from builders import ask, chip, linears, step
+from builders import PLAIN, ask, chip, linears, step
 
 from cimsolve.api import make_problem
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.check import check_solution
 from cimsolve.packing.cutting_stock import solve_cutting_stock
 from cimsolve.packing.row_cuts import Cut, cuts_that_fill
+from cimsolve.problem import CUTS, Problem
 from cimsolve.problem import Cut as Allowed
-from cimsolve.problem import Problem
 from cimsolve.records import make_solution
 from cimsolve.run import solve_and_check
 from cimsolve.solution import Solution
+from cimsolve.strategies import Search
 from cimsolve.strategies.optimal import solve as plan
 from cimsolve.strategies.optimal.column_spread import ColumnSpread
-from cimsolve.strategies.optimal.strips import StripKind, cut_into_strips, cut_to_fill, ways_to_strips
+from cimsolve.strategies.optimal.strips import (
+    StripKind,
+    cut_into_strips,
+    cut_lower,
+    cut_to_fill,
+    pack_strips,
+    ways_to_strips,
+)
 
 
 def after(sizes: list[int], counts: list[int], cuts: list[Cut]) -> dict[int, int]:
@@ -132,3 +140,40 @@ def test_many_heights_fill_too() -> None:
     """SmolLM2 on 128 rows has strips of 64, 48, 24 and 12: 3492 arrays with columns cut, 3308 by area."""
     problem = make_problem("smollm2-135m", "rram128-isaac", cut="both")
     assert filled_arrays(problem) == least_arrays(problem, 1 << 30)[0] == 3308
+
+
+@pytest.mark.parametrize(("add_ns", "parts", "latency"), [(3, 2, 13), (5, 1, 14), (0.5, 4, 9)])
+def test_lower_strips_save_time_where_adding_up_is_cheap(add_ns: float, parts: int, latency: int) -> None:
+    """A matrix of 8 x 2 on arrays with 2 converters, 2 input phases, a read of 3 ns and one conversion each.
+
+    8 rows need 3 bits, converted in 4 ns: 2 * (3 + 4) = 14. Halves of 4 rows, 2 bits in 2 ns: 2 * (3 + 2) = 10, and 2
+    partial sums, one round of the 4 units. Quarters of 2 rows, 1 bit in 1 ns: 8, and 6 sums, two rounds. With 3 ns a
+    round that is 13 and 14, with 5 ns 15 and 18, with 0.5 ns 10.5 (11 cycles) and 9. Eighths need a bit still.
+    """
+    add = {"base_ns": 0, "per_element_ns": add_ns, "base_pj": 0, "per_element_pj": 0}
+    operations = {**PLAIN["digital"]["ops"], "add": add}
+    hardware = chip(digital={"units": 4, "ops": operations})
+    config = linears(step("a", (8, 2)))
+    found = {}
+    for cut in CUTS[1:]:
+        solution, report = solve_and_check(ask(config, "dense", hardware, cut, 8), search=Search(("latency",)))
+        assert report.passed
+        found[cut] = solution.header
+    # The transfer of the result takes the same time in either.
+    transfer = found["columns"].metrics["latency_cycles"] - 14
+    assert found["both"].metrics["latency_cycles"] - transfer == latency
+    assert found["both"].metrics["pieces"] == parts
+
+
+def test_low_strips_pay_on_slow_converters() -> None:
+    """Its converters take 2.3 ns more for every bit: on arrays in plenty lower strips make a token faster."""
+    problem = make_problem("minilm-l6", "sram256", cut="both")
+    whole = cut_into_strips(problem, even=True)
+    latency = []
+    for stages in (whole, cut_lower(problem, whole)):
+        spread = ColumnSpread(problem, stages, pack_strips(problem, stages), 1296, lambda event: None)
+        mapping = spread.find("stepped", False, "balanced latency")
+        solution = make_solution(problem, mapping, strategy="optimal", objective=("latency",), seed=0, runtime_s=0.0)
+        assert check_solution(solution).passed
+        latency.append(solution.header.metrics["latency_ns"])
+    assert latency[1] < 0.9 * latency[0]

@@ -100,19 +100,54 @@ def _cut_in_two(kind: StripKind, cuts: list[Cut]) -> list[StripKind]:
     return [*parts, kind] if kind.count else parts
 
 
+def cut_lower(problem: Problem, stages: list[list[StripKind]]) -> list[list[StripKind]]:
+    """The strips of each stage as high as makes one conversion and the partial sums take least time.
+
+    Lower strips need fewer bits. On arrays in plenty a piece is converted at once, so one conversion counts.
+    """
+    return [_lower(problem, kinds) for kinds in stages]
+
+
+def _lower(problem: Problem, kinds: list[StripKind]) -> list[StripKind]:
+    best, least = kinds, _one_conversion_cycles(problem, kinds)
+    highest = max(kind.height for kind in kinds)
+    for halvings in range(1, highest.bit_length()):
+        cut = [part for kind in kinds for part in _cut_evenly(kind, -(-highest // 2**halvings))]
+        cycles = _one_conversion_cycles(problem, cut)
+        if cycles < least:
+            best, least = cut, cycles
+    return best
+
+
+def _one_conversion_cycles(problem: Problem, kinds: list[StripKind]) -> int:
+    """Cycles of one conversion of the slowest kind, and of adding up the partial sums of all."""
+    hardware = problem.hardware
+    one = np.ones(1, dtype=np.int64)
+    fires = max(int(hardware.activation_cycles(kind.height, one)[0]) for kind in kinds)
+    added = sum(kind.count * kind.cols for kind in kinds if kind.row0)
+    return fires + (int(hardware.cycles(hardware.digital_ps("add", added))) if added else 0)
+
+
+def _cut_evenly(kind: StripKind, limit: int) -> list[StripKind]:
+    sizes = cut_sizes(kind.height, limit, even=True)
+    return [replace(kind, height=size, row0=kind.row0 + sum(sizes[:number])) for number, size in enumerate(sizes)]
+
+
 def ways_to_strips(problem: Problem) -> list[tuple[list[list[StripKind]], ColumnPacking]]:
     """Strips and their packing for each way of the row cuts, the one on fewest arrays first.
 
     Of forced cuts, even parts are lower, so a converter needs fewer bits; full ones may leave rests that fill gaps.
-    Where rows may be cut freely, the best way is also tried with cuts that fill the gaps, if that saves arrays.
+    Where rows may be cut freely, the best way is also tried with cuts that fill the gaps, if that saves arrays, and
+    with strips so low that fewer converter bits outweigh more partial sums, if any do.
     """
     ways = (True, False) if problem.must_cut_rows else (False,)
     found = [(stages, pack_strips(problem, stages)) for stages in (cut_into_strips(problem, way) for way in ways)]
-    found.sort(key=lambda way: way[1].arrays)
-    stages, packing = found[0]
-    if problem.cut == "both" and packing.arrays > least_arrays(problem, packing.arrays)[0]:
-        filled = cut_to_fill(problem, stages)
-        repacked = pack_strips(problem, filled)
-        if repacked.arrays < packing.arrays:
-            found.insert(0, (filled, repacked))
-    return found
+    stages, packing = min(found, key=lambda way: way[1].arrays)
+    if problem.cut == "both":
+        lower = cut_lower(problem, stages)
+        found += [(lower, pack_strips(problem, lower))] if lower != stages else []
+        if packing.arrays > least_arrays(problem, packing.arrays)[0]:
+            filled = cut_to_fill(problem, stages)
+            repacked = pack_strips(problem, filled)
+            found += [(filled, repacked)] if repacked.arrays < packing.arrays else []
+    return sorted(found, key=lambda way: way[1].arrays)
