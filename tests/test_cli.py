@@ -31,7 +31,7 @@ from cimsolve.problem import CUTS, Problem
 from cimsolve.projection import METHODS
 from cimsolve.records import library_versions
 from cimsolve.simulate import SimulationReport
-from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, RULES, STRATEGIES, Answer, Event, Search
+from cimsolve.strategies import OBJECTIVES, RULES, STRATEGIES, Answer, Event, Search
 
 TINY = {
     "model_type": "linears",
@@ -106,8 +106,6 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, name: str, strategy: Callable[.
 
 def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
     assert tuple(STRATEGIES) == solve.STRATEGY_NAMES
-    assert OBJECTIVES == solve.OBJECTIVE_NAMES
-    assert DEFAULT_OBJECTIVE == solve.DEFAULT_OBJECTIVE
     assert CUTS == CUT_NAMES
 
 
@@ -136,6 +134,8 @@ def test_strategies_may_be_repeated_or_listed() -> None:
         (["--strategy", "spread,"], ["'': there is no such strategy"]),
         (["--strategy", "spread,spread"], ["expected each strategy once"]),
         (["--objective", "latnecy"], ["'latnecy': there is no such objective; did you mean latency?"]),
+        (["--objective", "latency:1+enrgy:2"], ["'enrgy': there is no such objective; did you mean energy?"]),
+        (["--objective", "latency+energy"], ["latency has no weight; expected a number above 0, as in latency:0.7"]),
         (["--cut", "rows"], ["'rows': expected one of none, columns, both"]),
         (["--simulate", "al"], ["'al': expected one of layer, all, none; did you mean all?"]),
         (["--max-latency", "0"], ["--max-latency: '0': expected a number above 0", "ns, us, ms, s", "such as 60us"]),
@@ -359,6 +359,22 @@ def test_search_options_reach_the_search(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert seen[0].objective == ("energy", "area")
 
 
+def test_a_weighted_sum_is_told_and_named(cli: Cli) -> None:
+    """Its value, in the table and in --json, is that of the metrics in multiples of their bounds on all arrays."""
+    item = "latency:0.5+energy:2"
+    result = cli(*TINY_RUN, *ONE, "--objective", item)
+    assert (result.code, written()) == (0, ["tiny--paper256--spread-latency=0.5+energy=2.json"])
+    assert "no mapping below" in result.out
+    assert f"--objective {item}" in result.out
+    found = json.loads(cli(*TINY_RUN, *ONE, "--objective", item, "--json").out)
+    one = found["strategies"]["spread"]
+    latency, energy = (one["bounds"][name] for name in ("latency_cycles", "energy_pj"))
+    expected = 0.5 * latency["value"] / latency["lower"] + 2 * energy["value"] / energy["lower"]
+    assert found["question"]["objective"] == [item]
+    assert one["weighted"] == {item: pytest.approx(expected)}
+    assert cli("check", "results/tiny--paper256--spread-latency=0.5+energy=2.json").code == 0
+
+
 def test_out_is_made_and_used(cli: Cli, tmp_path: Path) -> None:
     assert cli(*TINY_RUN, *ONE, "--out", "deep/er").code == 0
     assert (tmp_path / "deep/er/tiny--paper256--spread.json").is_file()
@@ -450,6 +466,7 @@ def test_exact_solves_small_problems(cli: Cli) -> None:
         (["--model", "minilm-l6"], "items are more than"),
         (["--cut", "both"], "rows may be cut"),
         (["--cut", "none", "--objective", "energy"], "its objectives are arrays and latency"),
+        (["--cut", "none", "--objective", "arrays:1+latency:1"], "arrays and latency, one after the other"),
         (["--cut", "none", "--max-latency", "1ms"], "without other limits"),
     ],
 )

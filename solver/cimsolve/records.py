@@ -16,6 +16,7 @@ from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.cost import Costs, PhaseCosts, evaluate
 from cimsolve.gaps import Gaps
 from cimsolve.mapping import Mapping
+from cimsolve.objective import names_of
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.solution import (
@@ -94,7 +95,7 @@ def library_versions() -> dict[str, str]:
 
 def proved_metrics(objective: Sequence[str]) -> list[str]:
     """The metrics whose gaps must be closed before an answer to `objective` may be called optimal."""
-    return [BOUND_OF_OBJECTIVE[name] for name in objective]
+    return [BOUND_OF_OBJECTIVE[name] for name in names_of(objective)]
 
 
 def make_solution(

@@ -13,8 +13,9 @@ from cimsolve.hardware import Hardware, load_hardware
 from cimsolve.jsonfile import near_name
 from cimsolve.library import resolve_model
 from cimsolve.model import Model
+from cimsolve.objective import DEFAULT_OBJECTIVE, demand_objective
 from cimsolve.problem import Cut, Problem, build_problem
-from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, Event, Search
+from cimsolve.strategies import Event, Search
 from cimsolve.structure import Structure, StructurePolicy
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
@@ -67,14 +68,11 @@ def make_search(
     start: mapping.Mapping | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> Search:
-    """How to search, checked; raises InputError for an objective or a limit that is none."""
-    for name in objective:
-        if name not in OBJECTIVES:
-            near = near_name(name, OBJECTIVES)
-            hint = f"did you mean {near}? " if near else ""
-            raise InputError(f"objective {name!r}: there is none of that name; {hint}known: {', '.join(OBJECTIVES)}")
-    if not objective or len(set(objective)) < len(objective):
-        raise InputError(f"objective {','.join(objective)!r}: expected one or more names, each once")
+    """How to search, checked; raises InputError for an objective or a limit that is none.
+
+    An item of `objective` is a name or a weighted sum of names: ("arrays", "latency:0.7+energy:0.3").
+    """
+    demand_objective(objective)
     if seed < 0 or workers < 1 or (time_limit_s is not None and not time_limit_s > 0):
         raise InputError(
             f"seed = {seed}, workers = {workers}, time_limit_s = {time_limit_s}: expected a seed from 0, "

@@ -16,6 +16,8 @@ from cimsolve.bounds.time import (
     least_phase_ii_cycles,
     least_stage_cycles,
 )
+from cimsolve.errors import InputError
+from cimsolve.objective import is_weighted, names_of, terms_of
 from cimsolve.problem import Problem
 
 BOUND_OF_OBJECTIVE: Mapping[str, str] = {
@@ -70,6 +72,39 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
         }
     )
+
+
+def objective_units(problem: Problem, objective: Sequence[str]) -> Mapping[str, float]:
+    """What one unit of each metric is in the weighted sums of `objective`: its bound on all the arrays allowed.
+
+    It depends on the question alone, so that the sums of all answers compare. Raises InputError where a bound is 0.
+    """
+    names = names_of([item for item in objective if is_weighted(item)])
+    if not names:
+        return {}
+    lower = find_bounds(problem, {"arrays": most_arrays(problem)}, names).lower
+    units = {name: float(lower[BOUND_OF_OBJECTIVE[name]].value) for name in names}
+    for name, unit in units.items():
+        if not unit > 0:
+            raise InputError(f"objective {name}: its bound is 0, so a sum has no unit for it; leave it out of the sum")
+    return units
+
+
+def objective_values(
+    metrics: Mapping[str, int | float], objective: Sequence[str], units: Mapping[str, float]
+) -> tuple[float, ...]:
+    """What each item of `objective` is for these metrics, to be compared in lexicographic order; less is better.
+
+    A name is its metric; a sum is that of w_i * metric_i / bound_i, with `objective_units` as bounds.
+    """
+    values: list[float] = []
+    for item in objective:
+        terms = terms_of(item)
+        of_terms = [metrics[BOUND_OF_OBJECTIVE[term.name]] for term in terms]
+        if is_weighted(item):
+            of_terms = [term.weight * x / units[term.name] for term, x in zip(terms, of_terms, strict=True)]
+        values.append(sum(of_terms))
+    return tuple(values)
 
 
 def most_arrays(problem: Problem) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cimsolve.bounds import BOUND_OF_OBJECTIVE, ROUNDED, relative_gap
 from cimsolve.check.case import Case
+from cimsolve.errors import InputError
+from cimsolve.objective import EXAMPLE, names_of
 from cimsolve.records import describe_breakdown, describe_factors, describe_stages
 from cimsolve.solution import BoundEntry, FactorEntry, StageEntry
 
@@ -126,10 +128,11 @@ def no_value_lies_below_its_bound(case: Case) -> Iterator[str]:
 def optimal_means_that_value_and_bound_meet(case: Case) -> Iterator[str]:
     """The status `optimal` needs a known objective, and for every metric of it a bound equal to its value."""
     header = case.header
-    unknown = [name for name in header.objective if name not in BOUND_OF_OBJECTIVE]
+    unknown = [item for item in header.objective if not _names(item)]
     if unknown or not header.objective:
         shown = repr(unknown[0]) if unknown else "nothing"
-        yield f"objective: {shown} is claimed; expected some of {', '.join(BOUND_OF_OBJECTIVE)}"
+        known = ", ".join(BOUND_OF_OBJECTIVE)
+        yield f"objective: {shown} is claimed; expected some of {known}, or a sum such as {EXAMPLE}"
     elif header.status == "optimal":
         for name in _metrics_of_objective(case):
             entry, value = header.bounds.get(name), case.costs.metrics[name]
@@ -150,7 +153,15 @@ def unverified_claims(case: Case) -> tuple[str, ...]:
 
 
 def _metrics_of_objective(case: Case) -> list[str]:
-    return [BOUND_OF_OBJECTIVE[name] for name in case.header.objective if name in BOUND_OF_OBJECTIVE]
+    return [BOUND_OF_OBJECTIVE[name] for item in case.header.objective for name in _names(item)]
+
+
+def _names(item: str) -> tuple[str, ...]:
+    """The names in one item of an objective; none where it is no item."""
+    try:
+        return names_of([item])
+    except InputError:
+        return ()
 
 
 def _rests_on_search(entry: BoundEntry, recomputed: float) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from cimsolve.errors import InputError
+from cimsolve.objective import demand_objective
 from cimsolve.report.units import UNITS, Kind
 
 NUMBER_MAX = 10**9
@@ -112,6 +114,16 @@ def names(what: str, known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
         return found
 
     return read
+
+
+def objective(text: str) -> tuple[str, ...]:
+    """Names of metrics and weighted sums of them, between commas, each once."""
+    items = tuple("".join(item.split()) for item in text.split(","))
+    try:
+        demand_objective(items)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return items
 
 
 def near(word: str, known: Sequence[str]) -> str:

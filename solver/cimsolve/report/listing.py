@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from cimsolve.converters import CONVERTER_MODELS, OWN_TABLE
 from cimsolve.hardware import Hardware
 from cimsolve.model import Model
+from cimsolve.objective import EXAMPLE, OBJECTIVES
 from cimsolve.report.console import heading, indented, labelled, results, table
 from cimsolve.report.question import describe_arrays, describe_converters
 from cimsolve.report.units import millions
-from cimsolve.strategies import OBJECTIVES, STRATEGIES
+from cimsolve.strategies import STRATEGIES
 
 STRATEGY_LINES = {
     "linear": "dense weights, tiles of the array's size, one a tile: the baseline",
@@ -49,4 +50,4 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
     heading(console, "Strategies (--strategy)")
     labelled(console, [(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])
     heading(console, "Objectives (--objective)")
-    indented(console, ", ".join(OBJECTIVES))
+    indented(console, f"{', '.join(OBJECTIVES)}; or weighted sums of multiples of their bounds, such as {EXAMPLE}")

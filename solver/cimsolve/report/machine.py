@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cimsolve.bounds import objective_units, objective_values
 from cimsolve.check import CheckReport
+from cimsolve.objective import is_weighted
 from cimsolve.replay import Figure, Replay
 from cimsolve.report.front import FrontFound, RuleRow, stand
 from cimsolve.report.outcome import Outcome
@@ -24,13 +26,22 @@ REPLAY_FORMAT = "cimsolve-replay/1"
 
 def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
     """The question, and of each strategy its figures, bounds, verdicts and files."""
+    units = objective_units(asked.problem, asked.objective)
     return {
         "format": RUN_FORMAT,
         "question": {**_question(asked), "objective": list(asked.objective), "seed": asked.seed},
-        "strategies": {outcome.strategy: _outcome(outcome) for outcome in outcomes},
+        "strategies": {outcome.strategy: {**_outcome(outcome), **_sums(outcome, asked, units)} for outcome in outcomes},
         "command": asked.command,
         "exit_code": exit_code,
     }
+
+
+def _sums(outcome: Outcome, asked: Asked, units: Mapping[str, float]) -> dict[str, Any]:
+    """The weighted sums of the objective, where there are any."""
+    sums = [item for item in asked.objective if is_weighted(item)]
+    if outcome.header is None or not sums:
+        return {}
+    return {"weighted": dict(zip(sums, objective_values(outcome.header.metrics, sums, units), strict=True))}
 
 
 def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from cimsolve.bounds import objective_units, objective_values
+from cimsolve.objective import is_weighted, terms_of
 from cimsolve.report.breakdown import print_breakdown
 from cimsolve.report.console import Cell, bad, good, heading, indented, results, table, verbatim
 from cimsolve.report.figures import (
@@ -49,6 +51,7 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     if verbosity < 0 or not solved:
         return
     _print_bounds(console, solved, verbosity)
+    _print_sums(console, asked, solved)
     _print_ratios(console, asked, solved)
     if verbosity > 0:
         print_breakdown(console, solved)
@@ -238,16 +241,24 @@ def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) ->
             indented(console, f"{figure.title} by {proofs}")
 
 
+def _print_sums(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
+    sums = [item for item in asked.objective if is_weighted(item)]
+    if not sums:
+        return
+    units = objective_units(asked.problem, sums)
+    rows: list[list[Cell]] = []
+    for one in solved:
+        rows.append([one.strategy, *map(number, objective_values(one.header.metrics, sums, units))])
+    least = [number(sum(term.weight for term in terms_of(item))) for item in sums]
+    heading(console, "Weighted sums of the objective, each metric in multiples of its bound on all arrays allowed")
+    console.print(table(["strategy", *sums], [*rows, ["no mapping below", *least]]))
+
+
 def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
     rules = [one for one in solved if one.strategy in RULES]
     baseline = next((one for one in solved if one.strategy == BASELINE), None)
-    best = min(
-        rules,
-        key=lambda one: [
-            figure.total(one.header) for name in asked.objective for figure in FIGURES if figure.objective == name
-        ],
-        default=None,
-    )
+    units = objective_units(asked.problem, asked.objective)
+    best = min(rules, key=lambda one: objective_values(one.header.metrics, asked.objective, units), default=None)
     if baseline is not None and len(solved) > 1:
         heading(console, f"Times better than {BASELINE}: 2 means half of its figure")
         console.print(_ratio_table(baseline, solved))

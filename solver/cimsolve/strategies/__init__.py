@@ -6,11 +6,12 @@ from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 
 from cimsolve.mapping import Mapping
+from cimsolve.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem import Problem
 from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.linear import map_linear
 from cimsolve.strategies.optimal import map_optimal
-from cimsolve.strategies.search import DEFAULT_OBJECTIVE, OBJECTIVES, Answer, Event, Search, Strategy
+from cimsolve.strategies.search import Answer, Event, Search, Strategy
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import map_spread
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from cimsolve.mapping import Mapping
+from cimsolve.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem import Problem
-
-OBJECTIVES = ("arrays", "latency", "prefill", "throughput", "energy", "area")
-DEFAULT_OBJECTIVE = ("arrays", "latency")
 
 
 class Event(NamedTuple):
@@ -36,6 +34,7 @@ class Search:
     """
 
     objective: tuple[str, ...] = DEFAULT_OBJECTIVE
+    """First things first: names, and weighted sums of names."""
     time_limit_s: float = math.inf
     seed: int = 0
     workers: int = 1

@@ -18,7 +18,8 @@ from cimsolve.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.jsonfile import first_problem, key_paths, near_name, one_line, read_json, shown_value
 from cimsolve.library import resolve_model
 from cimsolve.model import Model
-from cimsolve.strategies import DEFAULT_OBJECTIVE, OBJECTIVES, STRATEGIES
+from cimsolve.objective import DEFAULT_OBJECTIVE, demand_objective
+from cimsolve.strategies import STRATEGIES
 from cimsolve.structure import StructurePolicy
 from cimsolve.sweep.point import Point, point_of
 
@@ -214,17 +215,11 @@ def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
 
 def _demand_names(study: Study) -> None:
     """Strategies, objectives, cuts and forms of storage are told at once, not by every row."""
-    for what, known, given in (
-        ("strategy", tuple(STRATEGIES), [study.strategy]),
-        ("objective", OBJECTIVES, study.objective),
-    ):
-        for name in given:
-            if name not in known:
-                near = near_name(name, known)
-                hint = f"did you mean {near}? " if near else ""
-                raise InputError(
-                    f"{what} {shown_value(name)}: there is none of that name; {hint}known: {', '.join(known)}"
-                )
-    if len(set(study.objective)) < len(study.objective):
-        raise InputError(f"objective {shown_value(','.join(study.objective))}: expected each name once")
+    if study.strategy not in STRATEGIES:
+        near = near_name(study.strategy, STRATEGIES)
+        hint = f"did you mean {near}? " if near else ""
+        raise InputError(
+            f"strategy {shown_value(study.strategy)}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}"
+        )
+    demand_objective(study.objective)
     StructurePolicy.parse(study.structure)

@@ -13,9 +13,10 @@ from cimsolve.cli.options import hw
 from cimsolve.cli.options.completion import SHELLS, CompletionOptions
 from cimsolve.cli.options.explain import WHAT_IF_NAMES
 from cimsolve.cli.options.question import CUT_NAMES
-from cimsolve.cli.options.solve import OBJECTIVE_NAMES, SIMULATE_NAMES, STRATEGY_NAMES
+from cimsolve.cli.options.solve import SIMULATE_NAMES, STRATEGY_NAMES
 from cimsolve.cli.options.table import FORMAT_NAMES
 from cimsolve.library import shipped_hardware, shipped_models
+from cimsolve.objective import OBJECTIVES
 from cimsolve.report.sheet import print_text
 
 FILES = ("files", "file", "study", "start", "plot", "schema")
@@ -54,8 +55,8 @@ def _with_words(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "model": shipped_models(),
         "strategy": STRATEGY_NAMES,
         "reference": STRATEGY_NAMES,
-        "objective": OBJECTIVE_NAMES,
-        "front": OBJECTIVE_NAMES,
+        "objective": OBJECTIVES,
+        "front": OBJECTIVES,
         "cut": CUT_NAMES,
         "simulate": SIMULATE_NAMES,
         "format": FORMAT_NAMES,

@@ -7,12 +7,14 @@ import shlex
 from pathlib import Path
 
 from cimsolve.api import make_search, start_from, weights_beside
+from cimsolve.bounds import objective_units
 from cimsolve.check import check_solution
-from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, SolveOptions
+from cimsolve.cli.options.solve import SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
 from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.mapping import Mapping
+from cimsolve.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem import Problem
 from cimsolve.real_weights import read_factors
 from cimsolve.report.console import print_json, say
@@ -91,6 +93,7 @@ class _Run:
             listen=self._listen,
         )
         demand_exact(problem, self._search)
+        objective_units(problem, options.objective)  # raises InputError where a sum has no unit
 
     def map_all(self) -> list[Outcome]:
         """What became of each strategy, in the order asked for."""
@@ -210,7 +213,8 @@ def command_line(options: SolveOptions) -> str:
 def answer_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
     """The file of a strategy's answer. An answer found from --start takes the place of one found without."""
     search = ["exact"] if options.exact else []
-    search += list(options.objective) if options.objective != DEFAULT_OBJECTIVE else []
+    if options.objective != DEFAULT_OBJECTIVE:
+        search += [item.replace(":", "=") for item in options.objective]  # a colon is no part of a file's name
     search += [f"seed{options.seed}"] if options.seed else []
     search += [f"weights-{Path(options.weights).stem}"] if options.weights is not None else []
     return file_name(options, problem, [strategy], search)

@@ -13,9 +13,10 @@ from cimsolve.cli.options.question import (
     add_question,
     question_options,
 )
-from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, OBJECTIVE_NAMES, SEED_MAX, STRATEGY_NAMES
+from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
 from cimsolve.cli.options.table import add_execution, add_table_output
-from cimsolve.cli.values import names, one_of, seconds, whole
+from cimsolve.cli.values import names, objective, one_of, seconds, whole
+from cimsolve.objective import DEFAULT_OBJECTIVE
 
 DEFAULT_REFERENCE = "linear"
 DEFAULT_STAGES = 8
@@ -84,10 +85,11 @@ def make_parser() -> Parser:
     )
     search.add_argument(
         "--objective",
-        type=names("objective", OBJECTIVE_NAMES),
+        type=objective,
         default=DEFAULT_OBJECTIVE,
-        metavar="NAME[,NAME]",
-        help="what `optimal` minimises, first things first (default: arrays,latency)",
+        metavar="WHAT[,WHAT]",
+        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+        "multiples of the bounds (default: arrays,latency)",
     )
     search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each search")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, OBJECTIVE_NAMES, SEED_MAX, STRATEGY_NAMES
-from cimsolve.cli.values import names, near, one_of, seconds, whole
+from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
+from cimsolve.cli.values import near, objective, one_of, seconds, whole
+from cimsolve.objective import DEFAULT_OBJECTIVE
 
 # The names of `explain.change`, which is too heavy to import; a test compares them.
 WHAT_IF_NAMES = ("again", "adc+1", "array+1", "arrays+1%", "bit+1", "bit-1", "sample-hold", "digital-x2", "transfer-x2")
@@ -73,10 +74,11 @@ def make_parser() -> Parser:
     )
     search.add_argument(
         "--objective",
-        type=names("objective", OBJECTIVE_NAMES),
+        type=objective,
         default=DEFAULT_OBJECTIVE,
-        metavar="NAME[,NAME]",
-        help="what `optimal` minimises, first things first (default: arrays,latency)",
+        metavar="WHAT[,WHAT]",
+        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+        "multiples of the bounds (default: arrays,latency)",
     )
     search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of the first search")

@@ -12,15 +12,14 @@ from cimsolve import __version__
 from cimsolve.cli import COMMANDS
 from cimsolve.cli.options.parser import Parser, add_output, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.values import names, one_of, seconds, whole
+from cimsolve.cli.values import names, objective, one_of, seconds, whole
+from cimsolve.objective import DEFAULT_OBJECTIVE
 
 # Names of the heavy modules, repeated so that help and refusals need not import those; a test compares them.
 STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
-OBJECTIVE_NAMES = ("arrays", "latency", "prefill", "throughput", "energy", "area")
 
 SIMULATE_NAMES = ("layer", "all", "none")
 
-DEFAULT_OBJECTIVE = ("arrays", "latency")
 WORKERS_MAX = 1024
 SEED_MAX = 2**31 - 1
 
@@ -95,10 +94,11 @@ def make_parser() -> Parser:
     )
     search.add_argument(
         "--objective",
-        type=names("objective", OBJECTIVE_NAMES),
+        type=objective,
         default=DEFAULT_OBJECTIVE,
-        metavar="NAME[,NAME]",
-        help="what `optimal` minimises, first things first (default: arrays,latency)",
+        metavar="WHAT[,WHAT]",
+        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+        "multiples of the bounds (default: arrays,latency)",
     )
     search.add_argument(
         "--exact",

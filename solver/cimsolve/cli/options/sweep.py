@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.solve import DEFAULT_OBJECTIVE, OBJECTIVE_NAMES, SEED_MAX, STRATEGY_NAMES
+from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
 from cimsolve.cli.options.table import add_execution, add_table_output
-from cimsolve.cli.values import axis, names, seconds, whole
+from cimsolve.cli.values import axis, names, objective, seconds, whole
+from cimsolve.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 
 DEFAULT_FRONT = ("latency", "area", "energy")
 
@@ -82,10 +83,11 @@ def make_parser() -> Parser:
     )
     grid.add_argument(
         "--objective",
-        type=names("objective", OBJECTIVE_NAMES),
+        type=objective,
         default=DEFAULT_OBJECTIVE,
-        metavar="NAME[,NAME]",
-        help="what `optimal` minimises, first things first (default: arrays,latency)",
+        metavar="WHAT[,WHAT]",
+        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+        "multiples of the bounds (default: arrays,latency)",
     )
     grid.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
     grid.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each point's search")
@@ -93,7 +95,7 @@ def make_parser() -> Parser:
     output = add_table_output(parser, "only the table")
     output.add_argument(
         "--front",
-        type=names("objective", OBJECTIVE_NAMES),
+        type=names("objective", OBJECTIVES),
         default=DEFAULT_FRONT,
         metavar="NAME[,NAME]",
         help="mark the points that no other of the same model beats in these (default: latency,area,energy)",

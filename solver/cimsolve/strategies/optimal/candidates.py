@@ -13,6 +13,7 @@ import numpy as np
 
 from cimsolve.bounds import most_arrays
 from cimsolve.mapping import Mapping
+from cimsolve.objective import names_of
 from cimsolve.packing.even_out import even_out
 from cimsolve.problem import Problem
 from cimsolve.strategies.densemap import map_densemap
@@ -75,7 +76,7 @@ def _goals(search: Search) -> list[Goal]:
         "throughput": ["throughput"],
         "energy": ["throughput"],
     }
-    goals = [goal for name in search.objective for goal in wanted.get(name, [])]
+    goals = [goal for name in names_of(search.objective) for goal in wanted.get(name, [])]
     return list(dict.fromkeys(goals)) or ["balanced latency"]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
+from cimsolve.bounds import BOUND_OF_OBJECTIVE, find_bounds, objective_units, objective_values, relative_gap
 from cimsolve.cost import Metrics, evaluate
 from cimsolve.mapping import Mapping
+from cimsolve.objective import names_of
 from cimsolve.problem import Problem
 from cimsolve.schedule import schedule
 from cimsolve.strategies.search import Event, Search
@@ -30,6 +32,9 @@ class Incumbent:
     fewest: int | None = None
     """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
 
+    def __post_init__(self) -> None:
+        self._units: MappingABC[str, float] = objective_units(self.problem, self.search.objective)
+
     def offer(self, name: str, mapping: Mapping) -> Score | None:
         """Keep `mapping` if it is better; gives its score, less is better, or None where it is out of question."""
         used = count_arrays(mapping)
@@ -41,7 +46,7 @@ class Incumbent:
         score = self._score(metrics)
         if self.mapping is None or score < self._score(self.metrics):
             self.mapping, self.metrics = mapping, metrics
-            first, *others = self.search.objective
+            first, *others = names_of(self.search.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             lower = find_bounds(self.problem, metrics, self.search.objective).lower[shown].value
             self.search.listen(Event(name, shown, metrics[shown], lower))
@@ -62,12 +67,12 @@ class Incumbent:
         if self.mapping is None or self.is_over_limits:
             return False
         lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
-        names = [BOUND_OF_OBJECTIVE[name] for name in self.search.objective]
+        names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.search.objective)]
         return all(relative_gap(name, self.metrics[name], lower[name].value) <= 0 for name in names)
 
     def _score(self, metrics: Metrics) -> Score:
-        names = [BOUND_OF_OBJECTIVE[name] for name in (*self.search.objective, *TIE_BREAKERS)]
-        return (self.problem.excess(metrics), *(metrics[name] for name in names))
+        values = objective_values(metrics, (*self.search.objective, *TIE_BREAKERS), self._units)
+        return (self.problem.excess(metrics), *values)
 
 
 def count_arrays(mapping: Mapping) -> int:

@@ -194,7 +194,7 @@ def _pieces_of(kind: StripKind, strip: Ints, first: Ints, width: Ints, array: In
         parts.append(
             Pieces(
                 factor=np.full(count, factor, dtype=np.int64),
-                block=strip[index],
+                block=kind.block0 + strip[index],
                 row0=np.full(count, kind.row0, dtype=np.int64),
                 rows=np.full(count, kind.height, dtype=np.int64),
                 col0=low - begin,

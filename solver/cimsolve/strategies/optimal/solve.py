@@ -81,7 +81,7 @@ def why_out_of_reach(problem: Problem, search: Search) -> str | None:
     """Why the monolithic model cannot answer this question, or None."""
     if set(search.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
         return why_not_exact(problem)
-    return "its objectives are arrays and latency, without other limits"
+    return "its objectives are arrays and latency, one after the other, without other limits"
 
 
 def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[str, int]:
