@@ -25,6 +25,7 @@ from cimsolve.report.figures import (
 from cimsolve.report.outcome import Outcome, Solved, solved_ones
 from cimsolve.report.question import Asked, print_not_modelled, print_question
 from cimsolve.report.units import choose_unit, in_unit, number, quantity, ratio, share
+from cimsolve.solution import Header
 from cimsolve.strategies import RULES
 
 VIOLATIONS_SHOWN = 5
@@ -222,8 +223,8 @@ def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) ->
     console.print(table(columns, rows, text_columns=2))
     indented(
         console,
-        "The bound on arrays holds for any mapping, those on times and energy for any mapping on the "
-        "arrays that the strategy uses; `linear` is bounded as stored, dense.",
+        "The bound on arrays holds for any mapping, those on times and energy for any mapping on "
+        f"{_bounded_on(solved[0].header)}; `linear` is bounded as stored, dense.",
     )
     for one in solved:
         if one.check.unverified:
@@ -304,3 +305,8 @@ def _print_files(console: Console, asked: Asked, solved: Sequence[Solved]) -> No
             indented(console, bad(f"{one.strategy}: not written, as it fails its check"))
     heading(console, "The same again")
     verbatim(console, asked.command)
+
+
+def _bounded_on(header: Header) -> str:
+    """For which array counts the bounds on times and energy hold, by the first objective."""
+    return "the arrays that the strategy uses" if header.objective[:1] == ["arrays"] else "all arrays allowed"
