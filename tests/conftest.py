@@ -9,6 +9,9 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from command_line import Cli, Result
+
+from cimsolve.__main__ import main
 
 ON_REQUEST = ("slow", "weights", "cluster", "browser")
 """Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""
@@ -20,3 +23,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in ON_REQUEST)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs a command line and gives its exit code and what it said."""
+
+    def call(*argv: str) -> Result:
+        code = main(list(argv))
+        return Result(code, *capsys.readouterr())
+
+    return call

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema
 import pytest
 from builders import ask, chip, linears, macro_chip, step
+from command_line import Cli, Result
 from hardware_specs import SHIPPED, spec
 
-from cimsolve.__main__ import main
 from cimsolve.chip.draft import draft_hardware
 from cimsolve.chip.figures import array_figures, find_doubts
 from cimsolve.cli.commands import hw as hw_command
@@ -24,28 +23,10 @@ from cimsolve.jsonfile import key_paths
 from cimsolve.run import solve
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 # Figures

@@ -12,15 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Cli, Result
 from hardware_specs import spec
 from safetensors.numpy import save_file
 
 from cimsolve import run as run_module
-from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation
 from cimsolve.cli import COMMANDS, parse_command, question, values
 from cimsolve.cli.commands import solve as solve_command
@@ -45,30 +45,11 @@ TINY_RUN = ["--model", "tiny.json", "--hw", "paper256"]
 ONE = ["--strategy", "spread"]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     Path("tiny.json").write_text(json.dumps(TINY))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        out, err = capsys.readouterr()
-        return Result(code, out, err)
-
-    return call
 
 
 def written() -> list[str]:

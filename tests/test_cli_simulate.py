@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import linears, step, with_entry
+from command_line import Cli, Result
 from hardware_specs import spec
 from safetensors.numpy import save_file
 
@@ -22,15 +22,6 @@ from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import CONVERTER_BITS_MAX, Range
 
 NAME = "tiny.json"
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,17 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import answer, ask, chip, linears, pieces_of, step, with_entry
+from command_line import Cli, Result
 
 import cimsolve
-from cimsolve.__main__ import main
 from cimsolve.comparison import find_moves, match_arrays
 from cimsolve.solution import read_solution, write_solution
 
@@ -25,29 +24,11 @@ TINY = linears(step("a", (16, 16), (16, 16)), step("b", (16, 64)), context=16)
 GRID = ["compare", "--model", "tiny.json", "--hw", "paper256", "--jobs", "1"]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
     Path("tiny.json").write_text(json.dumps(TINY))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 def rows_of(result: Result) -> list[dict[str, Any]]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import answer, ask, chip, linears, pieces_of, step, with_entry
+from command_line import Cli, Result
 
 import cimsolve
 from cimsolve import run as run_module
-from cimsolve.__main__ import main
 from cimsolve.check import check_solution
 from cimsolve.cli.options import explain as explain_options
 from cimsolve.explain.chain import Chain, find_chain
@@ -37,29 +36,11 @@ BRANCHES = linears(
 SMALL = ["--set", "array.rows=16", "--set", "array.cols=16"]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("tiny.json").write_text(json.dumps(TINY))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 def chain_of(problem: Problem, solution: Solution) -> Chain:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Cli, Result
 
 import cimsolve
 from cimsolve import api
-from cimsolve.__main__ import main
 from cimsolve.api import answers
 from cimsolve.check import CheckReport, Violation, check_solution
 from cimsolve.cli.commands import pareto as pareto_command
@@ -35,29 +34,11 @@ RUN = ["pareto", "--model", "tiny.json", "--hw", "paper256", "--set", "array.row
 STEM = "tiny--paper256-array.rows16-array.cols32--pareto"
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     Path("tiny.json").write_text(json.dumps(TINY))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 def front(result: Result) -> dict[str, Any]:

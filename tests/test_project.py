@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Cli, Result
 from safetensors.numpy import load_file, save_file
 from tiny_models import BERT, model_folder
 
 import cimsolve
 from cimsolve import memory
-from cimsolve.__main__ import main
 from cimsolve.api import make_problem
 from cimsolve.errors import InputError
 from cimsolve.factors import FactorFile
@@ -26,15 +25,6 @@ from cimsolve.simulate import simulate
 from cimsolve.strategies import Search
 from cimsolve.structure import Structure
 
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
 LAYER = "encoder.layer.0."
 STRATEGIES = ["--strategy", "linear,spread", "--simulate", "all"]
 
@@ -44,16 +34,6 @@ def _in_a_folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     model_folder(Path("tiny"), BERT)
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        out, err = capsys.readouterr()
-        return Result(code, out, err)
-
-    return call
 
 
 def inputs_file(samples: int = 120, **changes: Any) -> str:

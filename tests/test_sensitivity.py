@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from builders import ask, linears, step
+from command_line import Cli, Result
 from hardware_specs import spec
 
 import cimsolve
 from cimsolve import sensitivity as sensitivity_module
-from cimsolve.__main__ import main
 from cimsolve.check import CheckReport, Violation
 from cimsolve.errors import CheckError, InputError
 from cimsolve.hardware import load_hardware, with_settings
@@ -25,29 +24,11 @@ MODEL = linears(step("a", (64, 64), (64, 64)), step("b", (64, 256)), context=8)
 RUN = ["sensitivity", "--model", "tiny.json", "--hw", "paper256", "--set", "array.rows=32", "--set", "array.cols=32"]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("tiny.json").write_text(json.dumps(MODEL))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 # Comparing

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Cli, Result
 
 import cimsolve
 from cimsolve.__main__ import main
@@ -40,29 +41,11 @@ RUN = ["sweep", "--model", "tiny.json", "--hw", "paper256", "--jobs", "1", "--st
 ADCS = ["--vary", "adc.per_array=2,4"]
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
     Path("tiny.json").write_text(json.dumps(TINY))
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*argv: str) -> Result:
-        code = main(list(argv))
-        return Result(code, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from cimsolve.cli.options import hw
 from cimsolve.cli.options.completion import SHELLS, CompletionOptions
 from cimsolve.cli.options.explain import WHAT_IF_NAMES
 from cimsolve.cli.options.question import CUT_NAMES
-from cimsolve.cli.options.solve import SIMULATE_NAMES, STRATEGY_NAMES
+from cimsolve.cli.options.search import STRATEGY_NAMES
+from cimsolve.cli.options.solve import SIMULATE_NAMES
 from cimsolve.cli.options.table import FORMAT_NAMES
 from cimsolve.library import shipped_hardware, shipped_models
 from cimsolve.objective import OBJECTIVES

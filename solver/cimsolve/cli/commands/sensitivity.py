@@ -6,8 +6,8 @@ import shlex
 
 from cimsolve.api import make_search
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from cimsolve.cli.options.search import STRATEGY_NAMES
 from cimsolve.cli.options.sensitivity import DEFAULT_REFERENCE, SensitivityOptions
-from cimsolve.cli.options.solve import STRATEGY_NAMES
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem

@@ -9,14 +9,12 @@ from cimsolve.cli.options.parser import Parser, flat
 from cimsolve.cli.options.question import (
     DEFAULT_HARDWARE,
     DEFAULT_MODEL,
-    QuestionOptions,
+    QUESTION_NAMES,
     add_question,
-    question_options,
 )
-from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
-from cimsolve.cli.options.table import add_execution, add_table_output
-from cimsolve.cli.values import names, objective, one_of, seconds, whole
-from cimsolve.objective import DEFAULT_OBJECTIVE
+from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
+from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
+from cimsolve.cli.values import one_of, seconds, whole
 
 DEFAULT_REFERENCE = "linear"
 DEFAULT_STAGES = 8
@@ -39,7 +37,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(QuestionOptions):
+class CompareOptions(TableOptions):
     """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
 
     files: tuple[str, ...]
@@ -47,16 +45,8 @@ class CompareOptions(QuestionOptions):
     models: tuple[str, ...]
     strategies: tuple[str, ...]
     reference: str
-    objective: tuple[str, ...]
-    seed: int
-    time_limit_s: float | None
     stages: int
     """Most kinds of stages shown of two files."""
-    format: str
-    jobs: int | None
-    cluster: str | None
-    cache: str | None
-    fresh: bool
 
 
 def make_parser() -> Parser:
@@ -70,28 +60,15 @@ def make_parser() -> Parser:
     parser.add_argument("files", nargs="*", metavar="FILE", help="two solutions, as written to results/")
     add_question(parser, several=True)
     search = parser.add_argument_group("search")
-    search.add_argument(
-        "--strategy",
-        action="append",
-        type=names("strategy", STRATEGY_NAMES),
-        metavar="NAME[,NAME]",
-        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
-    )
+    add_strategies(search)
     search.add_argument(
         "--reference",
         type=one_of(STRATEGY_NAMES),
         metavar="NAME",
         help=f"the strategy that ratios are to (default: {DEFAULT_REFERENCE} if it is among them, else the first)",
     )
-    search.add_argument(
-        "--objective",
-        type=objective,
-        default=DEFAULT_OBJECTIVE,
-        metavar="WHAT[,WHAT]",
-        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
-        "multiples of the bounds (default: arrays,latency)",
-    )
-    search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    add_objective(search)
+    add_seed(search)
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each search")
     add_execution(parser)
     output = add_table_output(parser, "only the tables")
@@ -112,27 +89,17 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
     if len(found.files) not in (0, 2):
         parser.error(f"FILE: got {len(found.files)}, expected two solution files, or none and options")
     if found.files:
-        for name in ("hw", "model", "structure", "tokens", "max_arrays", "max_latency", "max_energy", "adcs", "set"):
-            if getattr(found, name) != parser.get_default(name):
-                parser.error(f"--{name.replace('_', '-')}: two files state their own questions; leave it out")
+        parser.demand_absent(arguments, QUESTION_NAMES, "two files state their own questions; leave it out")
     reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
     if reference not in strategies:
         parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
     specs, models = flat(found.hw) or (DEFAULT_HARDWARE,), flat(found.model) or (DEFAULT_MODEL,)
     return CompareOptions(
-        **{**question_options(found), "hardware": specs[0], "model": models[0]},
+        **{**table_options(found), "hardware": specs[0], "model": models[0]},
         files=tuple(found.files),
         specs=specs,
         models=models,
         strategies=strategies,
         reference=reference,
-        objective=tuple(found.objective),
-        seed=found.seed,
-        time_limit_s=found.time_limit,
         stages=found.stages,
-        format="json" if found.json else found.format,
-        jobs=found.jobs,
-        cluster=found.cluster,
-        cache=found.cache,
-        fresh=found.fresh,
     )

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
-from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
-from cimsolve.cli.values import near, objective, one_of, seconds, whole
-from cimsolve.objective import DEFAULT_OBJECTIVE
+from cimsolve.cli.options.question import QUESTION_NAMES, QuestionOptions, add_question, question_options
+from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed
+from cimsolve.cli.values import near, one_of, seconds, whole
 
 # The names of `explain.change`, which is too heavy to import; a test compares them.
 WHAT_IF_NAMES = ("again", "adc+1", "array+1", "arrays+1%", "bit+1", "bit-1", "sample-hold", "digital-x2", "transfer-x2")
@@ -72,15 +71,8 @@ def make_parser() -> Parser:
     search.add_argument(
         "--strategy", type=one_of(STRATEGY_NAMES), default="optimal", metavar="NAME", help="default: %(default)s"
     )
-    search.add_argument(
-        "--objective",
-        type=objective,
-        default=DEFAULT_OBJECTIVE,
-        metavar="WHAT[,WHAT]",
-        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
-        "multiples of the bounds (default: arrays,latency)",
-    )
-    search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    add_objective(search)
+    add_seed(search)
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of the first search")
     listed = ",".join(DEFAULT_WHAT_IFS).replace("%", "%%")  # argparse fills in what stands after a single one
     search.add_argument(
@@ -108,11 +100,8 @@ def parse(arguments: Sequence[str]) -> ExplainOptions:
     parser = make_parser()
     found = parser.parse_known(arguments)
     if found.file is not None:
-        own = ("--what-if", "--kinds", "--json", "--quiet", "--verbose")
-        options = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
-        for name, option in options.items():
-            if option not in own and parser.was_given(arguments, name):
-                parser.error(f"{option}: {found.file} states its own question; leave one of them out")
+        why = f"{found.file} states its own question; leave one of them out"
+        parser.demand_absent(arguments, (*QUESTION_NAMES, "strategy", "objective", "seed", "time_limit"), why)
     chosen = DEFAULT_WHAT_IFS if found.what_if is None else flat(found.what_if)
     return ExplainOptions(
         **question_options(found),

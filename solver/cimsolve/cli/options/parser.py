@@ -35,10 +35,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
 
-    def was_given(self, arguments: Sequence[str], name: str) -> bool:
-        """Whether an option is among the arguments, be it with its default."""
-        own = next(action.option_strings for action in self._actions if action.dest == name)
-        return any(word.partition("=")[0] in own for word in arguments)
+    def demand_absent(self, arguments: Sequence[str], names: Sequence[str], why: str) -> None:
+        """Refuse options, named by where they are kept, that are among the arguments, be it with their default."""
+        given = {word.partition("=")[0] for word in arguments}
+        for action in self._actions:
+            if action.dest in names and given.intersection(action.option_strings):
+                self.error(f"{action.option_strings[-1]}: {why}")
 
     def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse all of `arguments`; what is left over is refused with the nearest option."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity
+from cimsolve.cli.options.search import add_seed
 from cimsolve.cli.values import one_of, whole
 
 METHOD_NAMES = ("plain", "whitened", "als", "lowrank")
 """Those of `projection`, which is too heavy to import; a test compares them."""
 
 SAMPLES_DEFAULT = 4096
-SEED_MAX = 2**31 - 1
 
 _EPILOG = """\
 methods:
@@ -92,7 +92,7 @@ def make_parser() -> Parser:
         metavar="N",
         help="most tokens of the texts (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="of als (default: %(default)s)")
+    add_seed(parser, "of als (default: %(default)s)")
     parser.add_argument(
         "--out",
         metavar="FILE",

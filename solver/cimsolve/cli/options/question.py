@@ -41,6 +41,22 @@ class QuestionOptions:
     """-1: quiet, 0: the report, 1: with breakdowns."""
 
 
+QUESTION_NAMES = (
+    "hw",
+    "model",
+    "structure",
+    "tokens",
+    "max_arrays",
+    "max_latency",
+    "max_energy",
+    "cut",
+    "adcs",
+    "converter",
+    "set",
+)
+"""Where `add_question` keeps what asks the question."""
+
+
 def add_question(parser: argparse.ArgumentParser, several: bool = False) -> None:
     """The options of QuestionOptions, all but those of the output; `several`: --hw and --model take lists."""
     question = parser.add_argument_group("question")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.solve import STRATEGY_NAMES
+from cimsolve.cli.options.search import STRATEGY_NAMES
 from cimsolve.cli.values import names, one_of, seconds
 
 DEFAULT_REFERENCE = "sparsemap"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity
+from cimsolve.cli.options.search import add_seed
 from cimsolve.cli.values import near, one_of, whole
 
 # Names of a heavy module, repeated so that help and refusals need not import it; a test compares them.
@@ -28,7 +29,6 @@ RANGES = ("full", "calibrated")
 PAIRS = ("converted", "subtracted")
 
 VECTORS_MAX = 10**6
-SEED_MAX = 2**31 - 1
 ADC_BITS_MAX = 24
 
 _EPILOG = """\
@@ -88,7 +88,7 @@ def make_parser() -> Parser:
         metavar="N",
         help="input vectors at once (default: %(default)s)",
     )
-    run.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    add_seed(run)
     run.add_argument(
         "--layer", action="append", type=whole(0), metavar="N", help="only this layer; repeatable (default: all)"
     )

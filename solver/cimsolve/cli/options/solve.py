@@ -12,16 +12,14 @@ from cimsolve import __version__
 from cimsolve.cli import COMMANDS
 from cimsolve.cli.options.parser import Parser, add_output, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.values import names, objective, one_of, seconds, whole
-from cimsolve.objective import DEFAULT_OBJECTIVE
+from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
+from cimsolve.cli.values import one_of, seconds, whole
 
 # Names of the heavy modules, repeated so that help and refusals need not import those; a test compares them.
-STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 
 SIMULATE_NAMES = ("layer", "all", "none")
 
 WORKERS_MAX = 1024
-SEED_MAX = 2**31 - 1
 
 _EPILOG = """\
 limits:
@@ -85,21 +83,8 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action=_Version, help="show the versions of cimsolve and its libraries and exit")
     add_question(parser)
     search = parser.add_argument_group("search")
-    search.add_argument(
-        "--strategy",
-        action="append",
-        type=names("strategy", STRATEGY_NAMES),
-        metavar="NAME[,NAME]",
-        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
-    )
-    search.add_argument(
-        "--objective",
-        type=objective,
-        default=DEFAULT_OBJECTIVE,
-        metavar="WHAT[,WHAT]",
-        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
-        "multiples of the bounds (default: arrays,latency)",
-    )
+    add_strategies(search)
+    add_objective(search)
     search.add_argument(
         "--exact",
         action="store_true",
@@ -116,7 +101,7 @@ def make_parser() -> Parser:
         metavar="SECONDS",
         help="brake of the search; without it results repeat",
     )
-    search.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    add_seed(search)
     search.add_argument(
         "--workers",
         type=whole(1, WORKERS_MAX),

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser
-from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.solve import SEED_MAX, STRATEGY_NAMES
-from cimsolve.cli.options.table import add_execution, add_table_output
-from cimsolve.cli.values import axis, names, objective, seconds, whole
-from cimsolve.objective import DEFAULT_OBJECTIVE, OBJECTIVES
+from cimsolve.cli.options.question import QUESTION_NAMES, add_question
+from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed
+from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
+from cimsolve.cli.values import axis, names, seconds
+from cimsolve.objective import OBJECTIVES
 
 DEFAULT_FRONT = ("latency", "area", "energy")
 
@@ -36,23 +36,15 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(QuestionOptions):
+class SweepOptions(TableOptions):
     """`cimsolve sweep`: a grid of questions. With a `study` file the question is in it and not here."""
 
     study: str | None
     vary: tuple[tuple[str, tuple[str, ...]], ...]
     strategies: tuple[str, ...]
-    objective: tuple[str, ...]
-    seed: int
-    time_limit_s: float | None
     front: tuple[str, ...]
     """Objectives in which points of the front are not beaten."""
     plot: str | None
-    format: str
-    jobs: int | None
-    cluster: str | None
-    cache: str | None
-    fresh: bool
 
 
 def make_parser() -> Parser:
@@ -81,15 +73,8 @@ def make_parser() -> Parser:
         metavar="NAME[,NAME]",
         help=f"of {', '.join(STRATEGY_NAMES)} (default: optimal)",
     )
-    grid.add_argument(
-        "--objective",
-        type=objective,
-        default=DEFAULT_OBJECTIVE,
-        metavar="WHAT[,WHAT]",
-        help="what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
-        "multiples of the bounds (default: arrays,latency)",
-    )
-    grid.add_argument("--seed", type=whole(0, SEED_MAX), default=0, metavar="N", help="default: %(default)s")
+    add_objective(grid)
+    add_seed(grid)
     grid.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each point's search")
     add_execution(parser)
     output = add_table_output(parser, "only the table")
@@ -113,28 +98,18 @@ def parse(arguments: Sequence[str]) -> SweepOptions:
     found = parser.parse_known(arguments)
     keys = [key for key, _ in found.vary]
     if found.study is not None:
-        stated = ("hw", "model", "structure", "tokens", "max_arrays", "max_latency", "max_energy", "cut", "adcs", "set")
-        for name in (*stated, "vary", "strategy", "objective", "seed", "time_limit"):
-            if getattr(found, name) != parser.get_default(name):
-                parser.error(f"--{name.replace('_', '-')}: {found.study} states the whole question; change it there")
+        why = f"{found.study} states the whole question; change it there"
+        parser.demand_absent(arguments, (*QUESTION_NAMES, "vary", "strategy", "objective", "seed", "time_limit"), why)
     elif not keys and len(found.strategy) == 1:
         parser.error("--vary: nothing is varied; expected KEY=V1,V2,... such as adc.per_array=4,8,16 or a study file")
     for key in keys:
         if keys.count(key) > 1 or (key == "strategy" and len(found.strategy) > 1):
             parser.error(f"--vary {key}: is given twice; expected all its values in one")
     return SweepOptions(
-        **question_options(found),
+        **table_options(found),
         study=found.study,
         vary=tuple(found.vary),
         strategies=tuple(found.strategy),
-        objective=tuple(found.objective),
-        seed=found.seed,
-        time_limit_s=found.time_limit,
         front=tuple(found.front),
         plot=found.plot,
-        format="json" if found.json else found.format,
-        jobs=found.jobs,
-        cluster=found.cluster,
-        cache=found.cache,
-        fresh=found.fresh,
     )

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from typing import Any
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, add_verbosity
+from cimsolve.cli.options.question import QuestionOptions, question_options
 from cimsolve.cli.values import one_of, whole
 
 FORMAT_NAMES = ("table", "markdown", "csv", "json")
 JOBS_MAX = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(QuestionOptions):
+    """A question that is solved in many points; None for the default."""
+
+    objective: tuple[str, ...]
+    seed: int
+    time_limit_s: float | None
+    format: str
+    jobs: int | None
+    cluster: str | None
+    cache: str | None
+    fresh: bool
+
+
+def table_options(found: argparse.Namespace) -> dict[str, Any]:
+    """The fields of TableOptions."""
+    return {
+        **question_options(found),
+        "objective": tuple(found.objective),
+        "seed": found.seed,
+        "time_limit_s": found.time_limit,
+        "format": "json" if found.json else found.format,
+        "jobs": found.jobs,
+        "cluster": found.cluster,
+        "cache": found.cache,
+        "fresh": found.fresh,
+    }
 
 
 def add_table_output(parser: argparse.ArgumentParser, quiet: str) -> argparse._ArgumentGroup:
