@@ -18,7 +18,6 @@ from scipy import optimize as _optimize
 from cimsolve.api import check_solution, first_difference, read_solution
 from cimsolve.arrays import Bools, Floats, Ints
 from cimsolve.cost import Costs
-from cimsolve.errors import CheckError
 from cimsolve.jsonfile import one_line
 from cimsolve.mapping import Pieces
 from cimsolve.problem import Problem
@@ -105,11 +104,11 @@ def compare_solutions(first: Solution | Path | str, second: Solution | Path | st
 
 def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
     solution = answer if isinstance(answer, Solution) else read_solution(answer)
-    report = check_solution(solution)
-    if not report.passed or report.problem is None or report.costs is None:
-        name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
-        raise CheckError(f"{name}: fails its check, {report.violations[0]}; only solutions that pass are compared")
-    return solution, report.problem, report.costs
+    name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
+    problem, costs, _ = check_solution(solution).demand_passed(
+        lambda violation: f"{name}: fails its check, {violation}; only solutions that pass are compared"
+    )
+    return solution, problem, costs
 
 
 def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:

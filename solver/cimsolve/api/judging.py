@@ -9,7 +9,7 @@ from typing import Any
 from cimsolve import solution
 from cimsolve.check import CheckReport, rebuild_problem
 from cimsolve.check import check_solution as check_read_solution
-from cimsolve.errors import CheckError
+from cimsolve.problem import Problem
 from cimsolve.replay import Controller, Replay, SharedUnits, replay
 from cimsolve.simulate import (
     ArraySimulator,
@@ -84,9 +84,9 @@ def study_solution(
 
     Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
     """
-    solved = _legal(answer)
+    solved, problem = _legal(answer)
     return study(
-        rebuild_problem(solved),
+        problem,
         solved.pieces,
         solved.activations,
         layers=layers,
@@ -106,8 +106,8 @@ def make_simulator(answer: Solution | Path | str, **options: Any) -> ArraySimula
 
     Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
     """
-    solved = _legal(answer)
-    return ArraySimulator(rebuild_problem(solved), solved.pieces, solved.activations, **options)
+    solved, problem = _legal(answer)
+    return ArraySimulator(problem, solved.pieces, solved.activations, **options)
 
 
 def replay_solution(
@@ -124,14 +124,14 @@ def replay_solution(
     for a file that is none or numbers of tokens that are none.
     """
     solved = answer if isinstance(answer, Solution) else read_solution(answer)
-    report = check_read_solution(solved)
-    if not report.passed or report.problem is None or report.costs is None:
-        raise CheckError(f"the solution fails its check, {report.violations[0]}; expected one that passes")
+    problem, costs, _ = check_read_solution(solved).demand_passed(
+        lambda violation: f"the solution fails its check, {violation}; expected one that passes"
+    )
     return replay(
-        report.problem,
+        problem,
         solved.pieces,
         solved.activations,
-        report.costs,
+        costs,
         tokens=tokens,
         stream=stream,
         controller=controller,
@@ -139,9 +139,10 @@ def replay_solution(
     )
 
 
-def _legal(answer: Solution | Path | str) -> Solution:
+def _legal(answer: Solution | Path | str) -> tuple[Solution, Problem]:
+    """The solution and its question, which the checker has rebuilt."""
     solved = answer if isinstance(answer, Solution) else read_solution(answer)
-    report = check_read_solution(solved)
-    if not report.passed:
-        raise CheckError(f"the solution breaks a rule: {report.violations[0]}; expected one that passes its check")
-    return solved
+    verdict = check_read_solution(solved).demand_passed(
+        lambda violation: f"the solution breaks a rule: {violation}; expected one that passes its check"
+    )
+    return solved, verdict.problem

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from cimsolve.architectures import parse_model
 from cimsolve.check import claims, firing, placement, timing
-from cimsolve.check.case import Case, CheckReport, Rule, Violation
+from cimsolve.check.case import Case, CheckReport, Rule, Verdict, Violation
 from cimsolve.check.tables import find_malformed
 from cimsolve.errors import CimsolveError
 from cimsolve.jsonfile import one_line
@@ -19,7 +19,7 @@ from cimsolve.problem import Problem, build_problem
 from cimsolve.solution import Solution
 from cimsolve.structure import Structure
 
-__all__ = ["RULES", "CheckReport", "Rule", "Violation", "check_solution", "rebuild_problem"]
+__all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
 
 RULES: tuple[Rule, ...] = (
     Rule("factors", claims.factors_are_those_of_the_model),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from cimsolve.activation import ActivationShapes, measure_activations
 from cimsolve.arrays import Bools, Ints
 from cimsolve.bounds import Bounds, find_bounds
 from cimsolve.cost import Costs, evaluate
+from cimsolve.errors import CheckError
 from cimsolve.gaps import Gaps, find_gaps, partial_sum_elements
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
@@ -29,6 +31,14 @@ class Violation:
         return f"{self.rule}: {self.message}"
 
 
+class Verdict(NamedTuple):
+    """What the checker recomputed of a solution that passed."""
+
+    problem: Problem
+    costs: Costs
+    bounds: Bounds
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """The verdict. `costs` and `bounds` are the recomputed ones, None where a rule of mappings is broken."""
@@ -44,6 +54,12 @@ class CheckReport:
     @property
     def passed(self) -> bool:
         return not self.violations
+
+    def demand_passed(self, refusal: Callable[[Violation], str]) -> Verdict:
+        """What was recomputed. Raises CheckError, worded by `refusal` of the first violation, where one was found."""
+        if self.violations or self.problem is None or self.costs is None or self.bounds is None:
+            raise CheckError(refusal(self.violations[0]))
+        return Verdict(self.problem, self.costs, self.bounds)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cimsolve.api import check_solution, read_solution
 from cimsolve.cost import Costs
-from cimsolve.errors import CheckError, InputError
+from cimsolve.errors import InputError
 from cimsolve.explain.chain import Chain, find_chain
 from cimsolve.explain.change import Outcome, what_if
 from cimsolve.explain.load import Load, find_load
@@ -50,10 +50,9 @@ def explain_solution(
     if solution.header.strategy not in STRATEGIES:
         raise InputError(f"{title}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
     begin(f"checking {title}")
-    report = check_solution(solution)
-    if not report.passed or report.problem is None or report.costs is None:
-        raise CheckError(f"{title}: fails its check, {report.violations[0]}; only what passes is explained")
-    problem, costs = report.problem, report.costs
+    problem, costs, _ = check_solution(solution).demand_passed(
+        lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"
+    )
     outcomes = []
     for number, change in enumerate(what_ifs, 1):
         begin(f"[{number}/{len(what_ifs)}] what if {change}")

@@ -12,7 +12,6 @@ from cimsolve.arrays import Ints
 from cimsolve.bounds import Bounds
 from cimsolve.check import check_solution
 from cimsolve.cost import Costs
-from cimsolve.errors import CheckError
 from cimsolve.hardware import Hardware
 from cimsolve.problem import Problem
 from cimsolve.solution import Header, Solution
@@ -79,11 +78,10 @@ class Judged:
 def judge(solution: Solution, name: str) -> Judged:
     """Ask the checker. Raises CheckError, in one line, where the solution breaks a rule or misstates a figure."""
     report = check_solution(solution)
-    if not report.passed or report.problem is None or report.costs is None or report.bounds is None:
-        more = len(report.violations) - 1
-        others = f" (and {more} more)" if more > 0 else ""
-        raise CheckError(f"{name}: fails its check, nothing was drawn: {report.violations[0]}{others}")
-    return Judged(name, solution, report.problem, report.costs, report.bounds, report.unverified)
+    more = len(report.violations) - 1
+    others = f" (and {more} more)" if more > 0 else ""
+    verdict = report.demand_passed(lambda violation: f"{name}: fails its check, nothing was drawn: {violation}{others}")
+    return Judged(name, solution, *verdict, report.unverified)
 
 
 def labels_of(judged: Sequence[Judged]) -> list[str]:

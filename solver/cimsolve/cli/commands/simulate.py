@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cimsolve.api import weights_beside
-from cimsolve.check import check_solution, rebuild_problem
+from cimsolve.check import check_solution
 from cimsolve.cli.options.simulate import SimulateOptions
 from cimsolve.errors import InputError
 from cimsolve.problem import Problem
@@ -60,9 +60,9 @@ def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progr
     progress.begin(f"checking {name}")
     solution = read_solution(Path(name))
     report = check_solution(solution)
-    if not report.passed:
+    if not report.passed or report.problem is None:
         return f"{report.violations[0]}; expected a solution that passes its check"
-    problem = rebuild_problem(solution)
+    problem = report.problem
     weights, factors = _real_numbers(problem, options.weights)
     progress.begin(f"simulating {name}")
     found = study(
