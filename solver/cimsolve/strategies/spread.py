@@ -75,36 +75,43 @@ def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
 
 
 def deal(problem: Problem, packed: PackedParts) -> Mapping:
-    """Give every part a slot: stage after stage, to the arrays least busy in the stage, then with most room.
-
-    Within a stage shapes that fewer arrays have room for than the stage has parts go first, then the slowest.
-    """
+    """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
     parts, hardware = packed.parts, problem.hardware
     slots = _slots(packed.packing, len(packed.sizes))
     # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
     columns = packed.sizes[:, 1] * hardware.columns_per_weight
     cycles = hardware.activation_cycles(packed.sizes[:, 0], -(-columns // hardware.adc.per_array))
-    free = slots.free.copy()
-    array = np.empty(len(parts), dtype=np.int64)
-    slot = np.empty(len(parts), dtype=np.int64)
-    stage = problem.table.stage[parts.factor]
-    order = np.lexsort((packed.shape, stage))
-    for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
-        busy = np.zeros(len(free), dtype=np.int64)
-        groups = np.split(members, np.flatnonzero(np.diff(packed.shape[members])) + 1)
-        for group in sorted(groups, key=partial(_urgency, packed.shape, free, cycles, len(members))):
-            shape = int(packed.shape[group[0]])
-            while len(group):
-                open_arrays = np.flatnonzero(free[:, shape])
-                best = open_arrays[np.lexsort((-free[open_arrays, shape], busy[open_arrays]))][: len(group)]
-                now, group = group[: len(best)], group[len(best) :]
-                array[now] = best
-                free[best, shape] -= 1
-                slot[now] = free[best, shape]
-                busy[best] += cycles[shape]
+    array, slot = deal_slots(slots.free, problem.table.stage[parts.factor], packed.shape, cycles)
     pattern = slots.pattern[array]
     pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
+
+
+def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints, Ints]:
+    """Array and slot of each of many parts, which have a stage and a shape; shape (parts,) all four.
+
+    `free[a, t]`: slots for shape t on array a, numbered from 0; `cycles[t]`: how long a part of shape t keeps an
+    array busy. Stage after stage, to the arrays least busy in the stage, then with most room. Within a stage shapes
+    that fewer arrays have room for than the stage has parts go first, then the slowest.
+    """
+    free = free.copy()
+    array = np.empty(len(stage), dtype=np.int64)
+    slot = np.empty(len(stage), dtype=np.int64)
+    order = np.lexsort((shape, stage))
+    for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
+        busy = np.zeros(len(free), dtype=np.int64)
+        groups = np.split(members, np.flatnonzero(np.diff(shape[members])) + 1)
+        for group in sorted(groups, key=partial(_urgency, shape, free, cycles, len(members))):
+            own = int(shape[group[0]])
+            while len(group):
+                open_arrays = np.flatnonzero(free[:, own])
+                best = open_arrays[np.lexsort((-free[open_arrays, own], busy[open_arrays]))][: len(group)]
+                now, group = group[: len(best)], group[len(best) :]
+                array[now] = best
+                free[best, own] -= 1
+                slot[now] = free[best, own]
+                busy[best] += cycles[own]
+    return array, slot
 
 
 def _urgency(shape: Ints, free: Ints, cycles: Ints, parts: int, group: Ints) -> tuple[int, int]:

@@ -19,7 +19,8 @@ from cimsolve.problem import Problem
 from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.optimal.column_spread import LAYOUTS, ColumnSpread
 from cimsolve.strategies.optimal.deal import TIMED_BY_STAGE, Goal
-from cimsolve.strategies.optimal.strips import ways_to_strips
+from cimsolve.strategies.optimal.grouped import GroupSpread
+from cimsolve.strategies.optimal.strips import cut_into_strips, ways_to_strips
 from cimsolve.strategies.search import Search
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import PackedParts, deal, map_spread, packings
@@ -30,7 +31,8 @@ GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 class Candidate(NamedTuple):
     name: str
-    find: Callable[[], Mapping]
+    find: Callable[[], Mapping | None]
+    """None where it comes to nothing."""
     arrays: int = 0
     """Arrays that it will use, where that is known before."""
     layout: str = ""
@@ -41,12 +43,15 @@ class Candidate(NamedTuple):
 def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
     """What to try: first what is quick, so that an early end has an answer, then the most promising."""
     yield Candidate("whole blocks spread", partial(map_spread, problem))
+    least: list[int] = []
     for packed in packings(problem):
+        least.append(packed.packing.arrays)
         for arrays in _array_counts(problem, search, packed.packing.arrays):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
     if problem.cut != "none":
         for stages, packing in ways_to_strips(problem):
+            least.append(packing.arrays)
             for arrays in _array_counts(problem, search, packing.arrays):
                 spread = ColumnSpread(problem, stages, packing, arrays, search.listen)
                 for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
@@ -55,8 +60,19 @@ def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
                     find = partial(spread.find, layout, by_shelf, goal)
                     refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                     yield Candidate(name, find, arrays, layout, refine)
+    for arrays in _array_counts(problem, search, min(least)):
+        yield from _grouped(problem, arrays)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
+
+
+def _grouped(problem: Problem, arrays: int) -> Iterator[Candidate]:
+    """Inputs fired together, where a stage has more of them than there are arrays."""
+    stages = cut_into_strips(problem, even=False)
+    if max(sum(kind.count for kind in kinds) for kinds in stages) > arrays:
+        for cut in (False, True)[: 1 if problem.cut == "none" else 2]:
+            name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
+            yield Candidate(name, GroupSpread(problem, stages, arrays, cut).find, arrays)
 
 
 def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:

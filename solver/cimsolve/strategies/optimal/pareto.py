@@ -46,8 +46,9 @@ def find_front(problem: Problem, search: Search) -> list[FrontPoint]:
     try:
         for candidate in _all(problem, search):
             search.listen(Event(candidate.name))
-            mapping = fire_pairs_together(problem, candidate.find())
-            if problem.array_limit is None or count_arrays(mapping) <= problem.array_limit:
+            found = candidate.find()
+            if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
+                mapping = fire_pairs_together(problem, found)
                 metrics = measure(problem, mapping)
                 if problem.excess(metrics) == 0:
                     points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))

@@ -43,7 +43,8 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             if best.beats(candidate.arrays):
                 continue
             search.listen(Event(candidate.name))
-            score = best.offer(candidate.name, candidate.find())
+            mapping = candidate.find()
+            score = None if mapping is None else best.offer(candidate.name, mapping)
             if score is not None and candidate.refine is not None:
                 # Of those that came out alike one will do.
                 refinable.setdefault(score, (candidate.name, candidate.refine))
