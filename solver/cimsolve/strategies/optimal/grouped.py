@@ -53,6 +53,8 @@ class GroupSpread:
 
     def find(self) -> Mapping | None:
         """The fastest groups for which a packing is found, dealt; None where there are none."""
+        if not all(self.choices):
+            return None
         spare = self.arrays * self.problem.rows * self.problem.weights_per_row - self.problem.weight_cells
         ways = [choose(self.choices, int(share * spare)) for share in SHARES]
         ways = [way for number, way in enumerate(ways) if way not in ways[:number]]

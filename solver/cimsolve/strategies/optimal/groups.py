@@ -119,7 +119,7 @@ class _Stage:
         strip, row = self.kinds[kind], self.problem.weights_per_row
         if self.cut:
             hardware = self.problem.hardware
-            step = max(1, hardware.adc.per_array // hardware.columns_per_weight)
+            step = max(1, min(row, hardware.adc.per_array // hardware.columns_per_weight))
             return np.union1d(np.arange(start + step, strip.cols, step), [strip.cols])
         inner = np.concatenate(
             [

@@ -12,11 +12,13 @@ from cimsolve.bounds import find_bounds
 from cimsolve.bounds.arrays import least_arrays
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.mapping import Mapping
+from cimsolve.objective import names_of
 from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import candidates
 from cimsolve.strategies.optimal.exact_items import why_not_exact
 from cimsolve.strategies.optimal.incumbent import Incumbent, Score
 from cimsolve.strategies.optimal.pair import fire_pairs_together
+from cimsolve.strategies.optimal.redeal import deal_again
 from cimsolve.strategies.search import Answer, Event, Search
 
 REFINED = 6
@@ -57,6 +59,10 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             best.offer(f"{name}, refined", refine())
         if best.mapping is not None and not best.is_proved():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
+        if best.mapping is not None and not best.is_proved() and "latency" in names_of(search.objective):
+            search.listen(Event("activations in each other's places"))
+            exchanged = deal_again(problem, best.mapping, search.seed, search.workers)
+            best.offer("activations in each other's places", exchanged)
         if search.exact or not best.is_proved():
             lower = _search_exactly(problem, search, best)
     except KeyboardInterrupt:

@@ -1,0 +1,103 @@
+"""Activations in each other's places: legal, no slower, as good as exhaustion where that is possible."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from random import Random
+
+import numpy as np
+import pytest
+from builders import STILL, ask, chip, linears, step
+from medium_problems import MEDIUM
+
+from cimsolve.check import check_solution
+from cimsolve.mapping import Mapping, Pieces
+from cimsolve.problem import Problem
+from cimsolve.records import make_solution
+from cimsolve.strategies.optimal.incumbent import measure
+from cimsolve.strategies.optimal.pair import fire_pairs_together
+from cimsolve.strategies.optimal.redeal import deal_again
+from cimsolve.strategies.optimal.solve import map_optimal
+from cimsolve.strategies.search import Search
+from cimsolve.strategies.spread import map_spread
+
+
+def assert_legal(problem: Problem, mapping: Mapping) -> None:
+    solution = make_solution(problem, mapping, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+    report = check_solution(solution)
+    assert report.passed, report.violations[:2]
+
+
+@pytest.mark.parametrize("number", range(len(MEDIUM)))
+def test_places_are_exchanged_legally_and_for_the_better(number: int) -> None:
+    problem = MEDIUM[number]
+    before = fire_pairs_together(problem, map_spread(problem))
+    after = deal_again(problem, before, seed=0, workers=1)
+    assert measure(problem, after)["latency_cycles"] <= measure(problem, before)["latency_cycles"]
+    assert measure(problem, after)["arrays"] == measure(problem, before)["arrays"]
+    assert sorted(zip(after.pieces.array, after.pieces.array_row, after.pieces.array_col, strict=True)) == sorted(
+        zip(before.pieces.array, before.pieces.array_row, before.pieces.array_col, strict=True)
+    )
+    assert_legal(problem, after)
+    again = deal_again(problem, before, seed=0, workers=1)
+    assert np.array_equal(again.pieces.array, after.pieces.array)
+
+
+def stages_apart() -> tuple[Problem, Mapping]:
+    """Three stages of two blocks each, of one shape, the two of a stage on one array: the worst there is."""
+    steps = [step(name, (8, 4)) for name in "abc"]
+    problem = ask(linears(*steps), "dense", chip(array__rows=8, array__cols=4, **STILL), cut="columns")
+    number = np.arange(6)
+    half = np.full(6, 2)
+    zero = np.zeros(6, dtype=np.int64)
+    pieces = Pieces(
+        factor=number // 2,
+        block=zero,
+        row0=zero,
+        rows=np.full(6, 8),
+        col0=number % 2 * 2,
+        cols=half,
+        array=number // 2,
+        array_row=zero,
+        array_col=number % 2 * 2,
+    )
+    return problem, Mapping(pieces, number)
+
+
+def test_what_waits_for_one_array_is_shared_out() -> None:
+    """A stage's two halves fire one after the other, 2 (3 + 4) = 14 ns each: 28; on two arrays 14."""
+    problem, before = stages_apart()
+    assert measure(problem, before)["latency_cycles"] == 3 * 28
+    after = deal_again(problem, before, seed=0, workers=1)
+    assert_legal(problem, after)
+    assert measure(problem, after)["latency_cycles"] == 3 * 14
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_as_good_as_all_permutations(seed: int) -> None:
+    """Six equal pieces in random places: the best of all 720 permutations."""
+    problem, start = stages_apart()
+    random = Random(seed)
+    order = np.array(random.sample(range(6), 6))
+
+    def placed(order: np.ndarray) -> Mapping:
+        pieces = start.pieces
+        where = (pieces.array[order], pieces.array_row, pieces.array_col[order])
+        return Mapping(
+            Pieces(pieces.factor, pieces.block, pieces.row0, pieces.rows, pieces.col0, pieces.cols, *where), start.fires
+        )
+
+    least = min(measure(problem, placed(np.array(each)))["latency_cycles"] for each in permutations(range(6)))
+    found = measure(problem, deal_again(problem, placed(order), seed=0, workers=1))
+    assert found["latency_cycles"] == least
+
+
+def test_a_column_wired_elsewhere_is_another_shape() -> None:
+    """Adjacent wiring: two columns share a converter or do not, so only like places are exchanged."""
+    steps = [step(name, (8, 4)) for name in "ab"]
+    hardware = chip(array__rows=8, array__cols=8, adc__wiring="adjacent", adc__per_array=4, **STILL)
+    problem = ask(linears(*steps), "dense", hardware, cut="columns")
+    before = map_optimal(problem, Search()).mapping
+    after = deal_again(problem, before, seed=0, workers=1)
+    assert_legal(problem, after)
+    assert measure(problem, after)["latency_cycles"] <= measure(problem, before)["latency_cycles"]
