@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from cimsolve import run as run_module
 from cimsolve.check import CheckReport, Violation
 from cimsolve.cli import COMMANDS, parse_command, question, values
 from cimsolve.cli.commands import solve as solve_command
-from cimsolve.cli.options import project, solve
+from cimsolve.cli.options import hw, project, solve
+from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem import CUTS, Problem
@@ -128,7 +131,11 @@ def test_strategies_may_be_repeated_or_listed() -> None:
         (["--exact", "--strategy", "spread"], ["--exact: of the strategies only optimal searches"]),
         (["--start", "x.json", "--strategy", "spread"], ["--start: of the strategies only optimal searches"]),
         (["pareto", "--seed", "3"], ["--seed: there is no such option", "see cimsolve pareto --help"]),
-        (["pareto", "x"], ["x: there is no such command"]),
+        (["pareto", "x"], ["x: is one word too many; expected an option"]),
+        (["-q", "list"], ["list: is a command; expected it before all options"]),
+        (["explain", "a.json", "b.json"], ["b.json: is one word too many"]),
+        (["--hw", "a", "--hw", "a"], ["--hw: is given twice; expected it once"]),
+        (["--seed=1", "--adcs", "2", "--seed", "2"], ["--seed: is given twice"]),
         (["--max-arrays", "0"], ["--max-arrays: '0': expected a whole number from 1"]),
         (["--max-arrays", "-3"], ["'-3': expected a whole number"]),
         (["--max-arrays", "1e3"], ["'1e3': expected a whole number"]),
@@ -160,6 +167,44 @@ def test_strategies_may_be_repeated_or_listed() -> None:
 )
 def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: list[str]) -> None:
     refused(cli(*argv), 2, *parts)
+
+
+def parsers() -> dict[str, Parser]:
+    """The parser of every command, by its words."""
+    found = {name: import_module(f"cimsolve.cli.options.{name}").make_parser() for name in COMMANDS if name != "hw"}
+    return {
+        "": solve.make_parser(),
+        "hw new": hw.make_new_parser(),
+        "hw check": hw.make_check_parser(),
+        **found,
+    }
+
+
+SINGLE = [
+    (words, action.option_strings[-1])
+    for words, parser in parsers().items()
+    for action in parser._actions
+    if action.option_strings and action.nargs is None and not isinstance(action, argparse._AppendAction)
+]
+
+
+@pytest.mark.parametrize(("words", "option"), SINGLE, ids=str)
+def test_an_option_with_one_value_is_taken_once(words: str, option: str) -> None:
+    parser = parsers()[words]
+    next(action for action in parser._actions if option in action.option_strings).type = None  # any word will do
+    with pytest.raises(InputError, match=f"{option}: is given twice; expected it once; see cimsolve.*--help"):
+        parser.parse_known([option, "x", f"{option}=x"])
+
+
+def test_options_that_take_one_value_are_most_of_all() -> None:
+    assert len(SINGLE) > 80
+    assert {"--hw", "--out", "--reference", "--plot", "--rows"} <= {option for _, option in SINGLE}
+
+
+def test_files_may_stand_on_both_sides_of_an_option(cli: Cli) -> None:
+    result = cli("check", "a.json", "-q", "b.json")
+    assert result.code == 2
+    assert [line.split(":")[2] for line in result.err.splitlines()] == [" a.json", " b.json"]
 
 
 HELPS = [
@@ -452,7 +497,8 @@ def test_exact_solves_small_problems(cli: Cli) -> None:
     ],
 )
 def test_exact_is_refused_before_any_work(cli: Cli, argv: list[str], part: str) -> None:
-    refused(cli(*TINY_RUN, "--exact", *argv), 2, "--exact: this problem is out of reach", part)
+    model = [] if "--model" in argv else ["--model", "tiny.json"]
+    refused(cli("--hw", "paper256", *model, "--exact", *argv), 2, "--exact: this problem is out of reach", part)
 
 
 def test_a_run_may_start_from_a_file_of_an_interrupted_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,7 +560,8 @@ def test_a_start_of_another_question_is_refused(cli: Cli, argv: list[str], part:
     narrow = ["--set", "array.rows=16", "--set", "array.cols=24"]
     assert cli(*TINY_RUN, *OPTIMAL, *narrow, "--objective", "latency", "--out", "before").code == 0
     (path,) = Path("before").glob("*.json")
-    result = cli(*TINY_RUN, *OPTIMAL, *narrow, *argv, "--start", str(path))
+    model = [] if "--model" in argv else ["--model", "tiny.json"]
+    result = cli("--hw", "paper256", *model, *OPTIMAL, *narrow, *argv, "--start", str(path))
     refused(result, 2, f"--start {path}: ", part)
 
 
