@@ -11,8 +11,6 @@ from typing import Any
 from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import plain_number, words_unless_default
-from cimsolve.cli.writing import demand_writable
-from cimsolve.errors import InputError
 from cimsolve.jsonfile import parse_json_text
 from cimsolve.report.progress import Progress
 from cimsolve.sweep.cache import Cache
@@ -67,24 +65,15 @@ def read_value(key: str, text: str) -> Value:
 
 
 def solve_all(rows: Sequence[Row], execution: Execution) -> Progressed:
-    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where results cannot be kept or
-    the cluster's library is missing.
+    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where the cluster's library is
+    missing.
     """
-    demand_writable(execution.cache)
     if execution.cluster is not None:
         load_distributed()
     with Progress(execution.shown) as progress:
         progress.begin("points solved")
         cache = Cache(execution.cache)
         return solve_rows(rows, cache, execution.jobs, execution.cluster, execution.fresh, progress.count)
-
-
-def cache_folder(cache: str | None, out: str) -> Path:
-    """--cache, or the folder `cache` in --out."""
-    folder = Path(out) / "cache" if cache is None else Path(cache)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--cache {folder}: is no folder; choose another place")
-    return folder
 
 
 def row_command(row: Row) -> str:

@@ -9,6 +9,7 @@ from cimsolve.chip.draft import demand_new, draft_hardware
 from cimsolve.chip.figures import array_figures, find_doubts
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
 from cimsolve.cli.options.hw import KEYS, HwCheckOptions, HwNewOptions, HwSchemaOptions
+from cimsolve.cli.places import demand_writable
 from cimsolve.errors import InputError
 from cimsolve.hardware import hardware_json_schema, load_hardware
 from cimsolve.jsonfile import write_json_atomically
@@ -29,6 +30,7 @@ def _new(options: HwNewOptions) -> int:
         if not is_terminal():
             raise InputError("--out: expected options that describe the chip, or a terminal to ask at; see --help")
         options = _asked(options)
+        demand_writable(options.places)
     assert options.out is not None
     demand_new(options.out, os.path.lexists(options.out), options.force)
     draft = draft_hardware(

@@ -11,7 +11,7 @@ from cimsolve.bounds import objective_units
 from cimsolve.check import check_solution
 from cimsolve.cli.options.solve import SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
+from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.mapping import Mapping
 from cimsolve.objective import DEFAULT_OBJECTIVE
@@ -45,7 +45,6 @@ def run(options: SolveOptions) -> int:
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
         weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
-    demand_writable(Path(options.out))
     start = None if options.start is None else start_from(options.start, problem)
     run = _Run(options, problem, weights, factors, start)
     asked = describe_asked(options, problem, weights is not None)

@@ -14,6 +14,7 @@ from cimsolve.cli.options.question import (
 )
 from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, seconds, whole
 
 DEFAULT_REFERENCE = "linear"
@@ -47,6 +48,10 @@ class CompareOptions(TableOptions):
     reference: str
     stages: int
     """Most kinds of stages shown of two files."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.files else super().places
 
 
 def make_parser() -> Parser:

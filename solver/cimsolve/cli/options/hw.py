@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity, one_line
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import near, setting, whole
 from cimsolve.errors import InputError
 
@@ -65,6 +66,10 @@ class HwNewOptions:
     force: bool
     verbosity: int
     ask: bool
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.out is None else (Place("--out", self.out),)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import QUESTION_NAMES, add_question
 from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import axis, names, seconds
 from cimsolve.objective import OBJECTIVES
 
@@ -45,6 +46,10 @@ class SweepOptions(TableOptions):
     front: tuple[str, ...]
     """Objectives in which points of the front are not beaten."""
     plot: str | None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*super().places, *([] if self.plot is None else [Place("--plot", self.plot)]))
 
 
 def make_parser() -> Parser:
