@@ -450,6 +450,40 @@ def test_file_names_of_different_questions_differ() -> None:
 # Limits, the exact model, a start
 
 OPTIMAL = ["--strategy", "optimal", "--simulate", "none"]
+NARROW = ["--set", "array.rows=16", "--set", "array.cols=16"]
+
+
+SHORT = r"error: {}, linear needs [0-9]+{}, sparsemap [0-9]+{}, densemap [0-9]+{}, spread [0-9]+{}; optimal: "
+
+
+@pytest.mark.parametrize(
+    ("argv", "told", "unit"),
+    [
+        (["--max-arrays", "1", *NARROW], "arrays are short: the limit is 1", ""),
+        (["--max-latency", "1"], "latency_ns is short: the limit is 1 ns", " ns"),
+    ],
+)
+def test_what_strategies_are_short_of_is_said_once(cli: Cli, argv: list[str], told: str, unit: str) -> None:
+    result = cli(*TINY_RUN, *argv, "-q")
+    refused(result, 1)
+    assert re.search(SHORT.format(told, *[unit] * 4), result.err), result.err
+
+
+def test_strategies_may_be_short_of_different_things(cli: Cli) -> None:
+    """Under a limit between the rules' array counts, and one on latency that nothing keeps, each is told its own."""
+    found = json.loads(cli(*TINY_RUN, *NARROW, "--simulate", "none", "--json").out)["strategies"]
+    arrays = {name: one["metrics"]["arrays"] for name, one in found.items()}
+    assert arrays["spread"] < arrays["linear"]
+    error = cli(*TINY_RUN, *NARROW, "--max-arrays", str(arrays["spread"]), "--max-latency", "1", "-q").err
+    assert f"arrays are short: the limit is {arrays['spread']}, linear needs {arrays['linear']}" in error
+    assert re.search(r"latency_ns is short: the limit is 1 ns, .*spread (needs )?[0-9]+ ns; optimal: latency_ns", error)
+
+
+def test_what_would_do_under_one_limit_is_not_said_to_do_under_all(cli: Cli) -> None:
+    for strategy in ("spread", "optimal"):
+        run = [*TINY_RUN, *NARROW, "--max-arrays", "1", "--strategy", strategy, "-q"]
+        assert "more where other limits ask for it" not in cli(*run).err
+        assert "more where other limits ask for it" in cli(*run, "--max-latency", "1us").err
 
 
 def test_a_rule_over_a_limit_is_a_row(cli: Cli) -> None:

@@ -72,7 +72,7 @@ def test_a_strategy_that_does_not_fit_is_a_row(cli: Cli) -> None:
     assert rows[1]["arrays"] <= 3
     assert rows[1]["times_better_arrays"] is None
     shown = cli(*GRID, *limits, "--strategy", "linear,spread").out
-    assert "tiny.json on paper256, linear: infeasible: tiny needs 6 arrays" in shown
+    assert "tiny.json on paper256, linear: infeasible: arrays are short: the limit is 3, this rule needs 6" in shown
 
 
 def test_forms_agree(cli: Cli) -> None:

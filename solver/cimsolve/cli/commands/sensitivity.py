@@ -17,6 +17,7 @@ from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.sensitivity import Compared, print_sensitivity
 from cimsolve.report.solve import print_asked
+from cimsolve.run import joined_reasons
 from cimsolve.sensitivity import VariantAnswers, answer_variants, find_variants
 from cimsolve.strategies import DEFAULT_OBJECTIVE, Event
 
@@ -42,8 +43,8 @@ def run(options: SensitivityOptions) -> int:
     run = _Run(options, problem)
     found = run.answer()
     if not any(answer.metrics for variant in found for answer in variant.answers.values()):
-        reasons = [answer.reason for variant in found[:1] for answer in variant.answers.values()]
-        raise InfeasibleError("; ".join(reasons)) if reasons else KeyboardInterrupt
+        reasons = [(name, one.reason, one.shortage) for each in found[:1] for name, one in each.answers.items()]
+        raise InfeasibleError(joined_reasons(reasons)) if reasons else KeyboardInterrupt
     broken = any(variant.broken for variant in found)
     code = EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED if broken else EXIT_DONE
     compared = Compared(found, options.reference)

@@ -23,7 +23,7 @@ from cimsolve.report.outcome import Outcome
 from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.solve import print_asked, print_run, summary_line
-from cimsolve.run import question_for, solve
+from cimsolve.run import joined_reasons, question_for, solve
 from cimsolve.simulate import RealFactors, RealWeights, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import Event
@@ -58,7 +58,7 @@ def run(options: SolveOptions) -> int:
     elif not hopeless:
         print_run(asked, outcomes, options.verbosity)
     if hopeless:
-        raise InfeasibleError("; ".join(outcome.reason for outcome in outcomes))
+        raise InfeasibleError(joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes]))
     if run.interrupted:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
@@ -125,7 +125,7 @@ class _Run:
         try:
             solution = solve(self._problem, name, self._search)
         except InfeasibleError as error:
-            return Outcome(name, "infeasible", str(error))
+            return Outcome(name, "infeasible", str(error), error.shortage)
         except KeyboardInterrupt:
             self.interrupted = True
             return Outcome(name, "interrupted", "stopped before it had an answer")
