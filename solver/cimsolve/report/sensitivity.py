@@ -17,10 +17,10 @@ from cimsolve.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, 
 
 TITLES: dict[str, tuple[str, Kind]] = {
     "array_latency_ns": ("Token latency in arrays", "time"),
-    "array_ii_cycles": ("II of the arrays", "time"),
+    "array_ii_ns": ("II of the arrays", "time"),
     "array_energy_pj": ("Energy in arrays", "energy"),
     "latency_ns": ("Token latency, total", "time"),
-    "ii_cycles": ("II, digital units and transfers included", "time"),
+    "ii_ns": ("II, digital units and transfers included", "time"),
     "energy_pj": ("Energy, total", "energy"),
 }
 IN_ARRAYS = COMPARED_METRICS[:3]
@@ -42,7 +42,7 @@ def print_sensitivity(asked: Asked, compared: Compared, verbosity: int) -> None:
     for number, metric in enumerate(COMPARED_METRICS if verbosity > 0 else IN_ARRAYS):
         title, _ = TITLES[metric]
         heading(console, f"{title}: {compared.reference}, the others as a multiple of it", verbosity < 0 and not number)
-        console.print(_ratios_table(asked, compared, metric))
+        console.print(_ratios_table(compared, metric))
         _print_rankings(console, compared, metric)
     if verbosity < 0:
         _print_failures(console, compared)
@@ -79,12 +79,6 @@ def extrapolation_note(answers: VariantAnswers) -> str:
     return "; ".join(notes)
 
 
-def values_of(asked: Asked, answers: VariantAnswers, metric: str) -> dict[str, float]:
-    """Strategy -> value, cycles as ns."""
-    scale = asked.problem.hardware.clock_ps / 1000 if metric.endswith("_cycles") else 1.0
-    return {name: value * scale for name, value in answers.values(metric).items()}
-
-
 def percent(share: float) -> str:
     """Whole percent, without a minus before nothing."""
     return f"{round(100 * share)}%"
@@ -95,9 +89,9 @@ def groups_text(values: dict[str, float]) -> str:
     return ", ".join(" = ".join(group) for group in rank(values))
 
 
-def _ratios_table(asked: Asked, compared: Compared, metric: str) -> Table:
+def _ratios_table(compared: Compared, metric: str) -> Table:
     given = compared.variants[0].values(metric)
-    rows = [values_of(asked, each, metric) for each in compared.variants]
+    rows = [each.values(metric) for each in compared.variants]
     unit = choose_unit(TITLES[metric][1], [row.get(compared.reference, 0.0) for row in rows])
     others = [name for name in compared.variants[0].answers if name != compared.reference]
     columns = ["chip", f"{compared.reference}\n{unit.name}"]
