@@ -2,7 +2,7 @@
 
 One model on some chips: the spec as given, each other converter model, each other wiring, sample-and-hold turned
 over; one change at a time, all strategies anew. Ratios are to one strategy; `kept` is the share of a saving that
-remains. The same as `cimsolve sensitivity`, for a file.
+remains. The same as `cimsolve sensitivity --reference sparsemap`, for a file.
 """
 
 from __future__ import annotations

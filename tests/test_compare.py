@@ -17,6 +17,7 @@ from builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from command_line import Cli, Result
 
 import cimsolve
+from cimsolve.cli import parse_command
 from cimsolve.comparison import find_moves, match_arrays
 from cimsolve.solution import read_solution, write_solution
 
@@ -64,6 +65,18 @@ def test_the_reference_is_a_choice(cli: Cli) -> None:
     rows = rows_of(cli(*GRID, "--strategy", "sparsemap,spread", "--reference", "spread", "--json"))
     arrays = [row["metrics"]["arrays"] for row in rows]
     assert [row["times_better"]["arrays"] for row in rows] == [arrays[1] / arrays[0], 1]
+
+
+@pytest.mark.parametrize("command", ["compare", "sensitivity"])
+def test_the_reference_is_the_first_strategy_unless_said(command: str) -> None:
+    def reference(*words: str) -> str:
+        options: Any = parse_command([command, *words])[1]
+        found: str = options.reference
+        return found
+
+    assert reference() == "linear"
+    assert reference("--strategy", "spread,linear") == "spread"
+    assert reference("--strategy", "spread,linear", "--reference", "linear") == "linear"
 
 
 def test_a_strategy_that_does_not_fit_is_a_row(cli: Cli) -> None:

@@ -51,7 +51,7 @@ def print_sensitivity(asked: Asked, compared: Compared, verbosity: int) -> None:
     indented(
         console,
         "kept: share of the saving over the reference as given that remains, (1 - ratio here) / (1 - ratio as "
-        "given); below 0 it has become a loss, empty where less than 1% was saved.",
+        "given); below 0 it has become a loss. Strategies that saved less than 1% have no such column.",
     )
     indented(
         console,
@@ -79,6 +79,13 @@ def extrapolation_note(answers: VariantAnswers) -> str:
     return "; ".join(notes)
 
 
+def savers(compared: Compared, metric: str) -> list[str]:
+    """Strategies that save something over the reference as given, so that a share of it can be kept."""
+    given = compared.variants[0].values(metric)
+    ratios = {name: ratio(given, name, compared.reference) for name in compared.variants[0].answers}
+    return [name for name, found in ratios.items() if kept(found, found) is not None]
+
+
 def percent(share: float) -> str:
     """Whole percent, without a minus before nothing."""
     return f"{round(100 * share)}%"
@@ -94,17 +101,20 @@ def _ratios_table(compared: Compared, metric: str) -> Table:
     rows = [each.values(metric) for each in compared.variants]
     unit = choose_unit(TITLES[metric][1], [row.get(compared.reference, 0.0) for row in rows])
     others = [name for name in compared.variants[0].answers if name != compared.reference]
+    saving = savers(compared, metric)
     columns = ["chip", f"{compared.reference}\n{unit.name}"]
     for name in others:
-        columns += [f"{name}\nratio", "\nkept"]
+        columns += [f"{name}\nratio", *(["\nkept"] if name in saving else [])]
     cells: list[list[Cell]] = []
     for each, row in zip(compared.variants, rows, strict=True):
         line: list[Cell] = [each.variant.name]
         line.append(in_unit(row[compared.reference], unit) if compared.reference in row else "-")
         for name in others:
             here = ratio(row, name, compared.reference)
-            left = kept(ratio(given, name, compared.reference), here)
-            line += ["-" if here is None else ratio_text(here), "" if left is None else percent(left)]
+            line.append("-" if here is None else ratio_text(here))
+            if name in saving:
+                left = kept(ratio(given, name, compared.reference), here)
+                line.append("-" if left is None else percent(left))
         cells.append(line)
     return table(columns, cells, tight=True)
 

@@ -66,7 +66,7 @@ def command_line(options: CompareOptions) -> str:
     )
     words += [*question_words(options)[skip:], "--strategy", ",".join(options.strategies)]
     words += words_unless_default(
-        ("--reference", options.reference, None),
+        ("--reference", options.reference, options.strategies[0]),
         ("--objective", ",".join(options.objective), "arrays,latency"),
         ("--seed", options.seed, 0),
         ("--time-limit", options.time_limit_s, None),

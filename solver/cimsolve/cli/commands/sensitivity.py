@@ -7,7 +7,7 @@ import shlex
 from cimsolve.api import make_search
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.search import STRATEGY_NAMES
-from cimsolve.cli.options.sensitivity import DEFAULT_REFERENCE, SensitivityOptions
+from cimsolve.cli.options.sensitivity import SensitivityOptions
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem
@@ -94,7 +94,7 @@ def command_line(options: SensitivityOptions) -> str:
     """The command that asks the same again, to be pasted into a shell."""
     words = words_unless_default(
         ("--strategy", ",".join(options.strategies), ",".join(STRATEGY_NAMES)),
-        ("--reference", options.reference, DEFAULT_REFERENCE),
+        ("--reference", options.reference, options.strategies[0]),
         ("--time-limit", options.time_limit_s, None),
     )
     return shlex.join(["cimsolve", "sensitivity", *question_words(options), *words])

@@ -12,12 +12,18 @@ from cimsolve.cli.options.question import (
     QUESTION_NAMES,
     add_question,
 )
-from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
+from cimsolve.cli.options.search import (
+    STRATEGY_NAMES,
+    add_objective,
+    add_reference,
+    add_seed,
+    add_strategies,
+    reference_of,
+)
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
 from cimsolve.cli.places import Place
-from cimsolve.cli.values import one_of, seconds, whole
+from cimsolve.cli.values import seconds, whole
 
-DEFAULT_REFERENCE = "linear"
 DEFAULT_STAGES = 8
 
 _EPILOG = """\
@@ -66,12 +72,7 @@ def make_parser() -> Parser:
     add_question(parser, several=True)
     search = parser.add_argument_group("search")
     add_strategies(search)
-    search.add_argument(
-        "--reference",
-        type=one_of(STRATEGY_NAMES),
-        metavar="NAME",
-        help=f"the strategy that ratios are to (default: {DEFAULT_REFERENCE} if it is among them, else the first)",
-    )
+    add_reference(search)
     add_objective(search)
     add_seed(search)
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each search")
@@ -95,9 +96,6 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
         parser.error(f"FILE: got {len(found.files)}, expected two solution files, or none and options")
     if found.files:
         parser.demand_absent(arguments, QUESTION_NAMES, "two files state their own questions; leave it out")
-    reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
-    if reference not in strategies:
-        parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
     specs, models = flat(found.hw) or (DEFAULT_HARDWARE,), flat(found.model) or (DEFAULT_MODEL,)
     return CompareOptions(
         **{**table_options(found), "hardware": specs[0], "model": models[0]},
@@ -105,6 +103,6 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
         specs=specs,
         models=models,
         strategies=strategies,
-        reference=reference,
+        reference=reference_of(parser, found.reference, strategies),
         stages=found.stages,
     )
