@@ -14,7 +14,7 @@ LINES_MAX = 450
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "arrays", "memory"),
-    ("jsonfile", "library", "tablefile"),
+    ("jsonfile", "library", "tablefile", "filekind"),
     ("objective", "converters", "hardware_sections", "hardware_rules", "hardware", "structure"),
     ("tensors", "gguf_file", "weights", "leading", "monarch", "fitted", "factors"),
     ("model", "architectures"),

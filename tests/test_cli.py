@@ -607,7 +607,7 @@ def test_a_start_may_differ_in_limits_and_in_cuts_that_it_does_not_use(cli: Cli)
 
 def test_starts_that_are_none(cli: Cli) -> None:
     refused(cli(*TINY_RUN, "--start", "missing.json"), 2, "missing.json")
-    refused(cli(*TINY_RUN, "--start", "tiny.json"), 2, "tiny.json: format")
+    refused(cli(*TINY_RUN, "--start", "tiny.json"), 2, "tiny.json: this is a model config; expected a solution")
     assert cli(*TINY_RUN, *ONE, "--out", "before").code == 0
     (path,) = Path("before").glob("*.json")
     content = json.loads(path.read_text())

@@ -193,6 +193,15 @@ def test_no_solved_point_is_exit_1(cli: Cli) -> None:
     assert {row["state"] for row in points(result)} == {"infeasible"}
 
 
+def test_limits_may_have_a_unit_as_the_options_have(cli: Cli) -> None:
+    varied = ["--vary", "max_latency_ns=2e-3us,2,1ms,null", "--vary", "max_energy_pj=0.5uJ,0.25"]
+    rows = points(cli(*RUN, *varied, "--json"))
+    limits = [tuple(row["values"].values()) for row in rows]
+    assert limits == [(time, energy) for time in (2, 2, 1000000, None) for energy in (500000, 0.25)]
+    assert rows[0]["digest"] == rows[2]["digest"]
+    assert [row["state"] for row in rows][4:6] == ["solved", "infeasible"]
+
+
 def test_a_bad_answer_is_a_failed_row_and_not_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from cimsolve.check import CheckReport, Violation
     from cimsolve.sweep import point
@@ -310,6 +319,8 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "--vary", "objective=latnecy"], ["did you mean latency?"]),
         (["sweep", "--vary", "cut=rows"], ["cut", '"rows"', "'none', 'columns' or 'both'"]),
         (["sweep", "--vary", "tokens=4,x"], ["tokens", '"x"', "whole number"]),
+        (["sweep", "--vary", "max_latency_ns=30uJ"], ["--vary max_latency_ns: '30uJ': expected a number", "60us"]),
+        (["sweep", "--vary", "max_energy_pj=0"], ["--vary max_energy_pj: '0': expected a number above 0"]),
         (["sweep", "--vary", "structure=sqr"], ["structure 'sqr'"]),
         (["sweep", "--vary", "hw=rram257"], ["rram257: there is no such hardware spec; did you mean rram256?"]),
         (["sweep", "--vary", "model=tiny.json,bert"], ["bert: there is no such model"]),
