@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cimsolve.chip.size import left_behind
+from cimsolve.hardware import parse_hardware
 from cimsolve.report.console import bad, heading, indented, print_json, results, verbatim
 from cimsolve.report.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
@@ -216,6 +218,8 @@ def _print_table(swept: Swept, verbosity: int) -> None:
         indented(
             console, f"caution: {', '.join(changing)} also changes what the model computes; cost alone is compared"
         )
+    for text in _sizes(swept):
+        indented(console, f"caution: {text}")
     lossy = sum(bool(s.record.metrics["lossy_activations"]) for s in swept.rows if s.record and s.has_figures)
     if lossy:
         indented(console, f"caution: in {plural(lossy, 'point')} converters have too few bits for some sums")
@@ -226,6 +230,15 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     heading(console, "The same again")
     verbatim(console, swept.command)
     indented(console, f"{kept} of {len(swept.rows)} points were kept from before; {swept.seconds:.1f} s")
+
+
+def _sizes(swept: Swept) -> list[str]:
+    """Which figures do not follow a size of the array that is varied."""
+    first = next((one for one in swept.rows if one.record), None)
+    if first is None or first.record is None:
+        return []
+    held = left_behind(parse_hardware(first.record.hw, "hw"), first.row.asked.set)
+    return [f"{', '.join(held)} stay those of the spec's own size of array"] if held else []
 
 
 def _print_reasons(console: Any, swept: Swept) -> None:
