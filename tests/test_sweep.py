@@ -298,12 +298,17 @@ def test_the_printed_command_gives_the_same_again(cli: Cli, solved: list[Point])
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_the_front_is_drawn(cli: Cli, ending: str) -> None:
     name = f"front.{ending}"
-    assert cli(*RUN, *ADCS, "--plot", name).code == 0
+    said = cli(*RUN, *ADCS, "--plot", name)
+    assert said.code == 0
+    assert f"those on the front filled: {name}" in said.out
+    assert f"--plot {name}" in said.out.partition("The same again")[2]
     first = Path(name).read_bytes()
     assert first.startswith({"svg": b"<?xml", "png": b"\x89PNG"}[ending])
     assert cli(*RUN, *ADCS, "--plot", name).code == 0
     assert Path(name).read_bytes() == first
     assert not list(Path().glob(".*.tmp"))
+    assert "filled" not in cli(*RUN, *ADCS).out
+    assert json.loads(cli(*RUN, *ADCS, "--plot", name, "--json").out)["plot"] == name
 
 
 MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))

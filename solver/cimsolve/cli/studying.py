@@ -120,6 +120,7 @@ def sweep_command(options: SweepOptions, question: Sequence[str]) -> str:
         ("--seed", options.seed, 0),
         ("--time-limit", options.time_limit_s, None),
         ("--front", ",".join(options.front), "latency,area,energy"),
+        ("--plot", options.plot, None),
         ("--jobs", options.jobs, None),
         ("--cluster", options.cluster, None),
         ("--cache", options.cache, None),

@@ -72,6 +72,8 @@ class Swept:
     front: Sequence[str]
     seconds: float
     command: str
+    plot: str | None = None
+    """The file that the points are drawn in."""
 
     def marks(self) -> list[bool]:
         """Which rows are on the front: no other row of the same model and length of sequence beats them."""
@@ -175,6 +177,7 @@ def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
             }
             for solved, mark in zip(swept.rows, swept.marks(), strict=True)
         ],
+        "plot": swept.plot,
         "runtime_s": round(swept.seconds, 3),
         "command": swept.command,
         "exit_code": exit_code,
@@ -226,6 +229,8 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     _print_reasons(console, swept)
     if verbosity < 0:
         return
+    if swept.plot is not None:
+        indented(console, f"drawn by {swept.front[0]} and {swept.front[1]}, those on the front filled: {swept.plot}")
     kept = sum(solved.kept for solved in swept.rows)
     heading(console, "The same again")
     verbatim(console, swept.command)

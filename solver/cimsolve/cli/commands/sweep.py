@@ -38,11 +38,12 @@ def run(options: SweepOptions) -> int:
         front=options.front,
         seconds=time.monotonic() - began,
         command=sweep_command(options, question_words(options)),
+        plot=options.plot if any(one.has_figures for one in solved) else None,
     )
     broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
     code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
-    if options.plot is not None and any(one.has_figures for one in solved):
-        draw_swept(swept, options.plot)
+    if swept.plot is not None:
+        draw_swept(swept, swept.plot)
     print_swept(swept, options.format, options.verbosity, code)
     if done.interrupted:
         say(f"interrupted; {len(done.records)} results are kept in {cache}: the same command goes on from there")
