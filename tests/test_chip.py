@@ -279,3 +279,14 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], part: s
     assert result.err.count("\n") == 1
     assert part in result.err
     assert not list(Path().glob("*.json"))
+
+
+def test_one_wrong_file_does_not_hide_the_others(cli: Cli) -> None:
+    result = cli("hw", "check", "rram256", "nosuch", "paper256")
+    assert result.code == 2
+    assert "rram256: rram256, a sound spec" in result.out
+    assert "paper256: paper256, a sound spec" in result.out
+    assert result.err.startswith("cimsolve: error: nosuch: there is no such hardware spec")
+    found = json.loads(cli("hw", "check", "rram256", "nosuch", "--json").out)
+    assert found["exit_code"] == 2
+    assert (found["files"]["nosuch"]["passed"], found["files"]["rram256"]["name"]) == (None, "rram256")
