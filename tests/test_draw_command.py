@@ -103,6 +103,17 @@ def test_the_page_is_the_default(file: str, capsys: pytest.CaptureFixture[str]) 
     assert Path("report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_many_files_of_a_folder_are_told_by_their_number(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", file, "--figures", "pictures", "--format", "svg,png", "--trace", "t.json"]) == 0
+    out = capsys.readouterr().out
+    count = len(list(Path("pictures").iterdir()))
+    assert count > 12
+    assert re.search(rf"^  pictures/: {count} files \([0-9.]+ [kM]B\)$", out, re.MULTILINE)
+    assert re.search(r"^  t\.json \(\d+ kB\)$", out, re.MULTILINE)
+    assert main(["report", file, "--figures", "some", "--format", "svg"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(list(Path("some").iterdir())) <= 13
+
+
 def test_only_what_is_asked_for_is_written(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", file, "--trace", "t.json", "-q"]) == 0
     assert capsys.readouterr().out == ""

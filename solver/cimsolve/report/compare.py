@@ -246,6 +246,7 @@ def _kind(name: str) -> Kind:
 def _title(name: str, values: Sequence[float]) -> str:
     unit = choose_unit(_kind(name), values)
     plain = name.replace("_ns", "").replace("_pj", "").replace("_mm2", "").replace("_", " ")
+    plain = plain.replace("ii", "II").replace("adc", "ADC")
     return f"{plain}, {unit.name}" if unit.name else plain
 
 
