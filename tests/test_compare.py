@@ -263,6 +263,9 @@ def test_a_file_that_fails_its_check_is_not_compared(cli: Cli, two_files: tuple[
     [
         (["one.json"], "got 1, expected two solution files"),
         (["a.json", "b.json", "--hw", "pcm256"], "--hw: two files state their own questions"),
+        (["a.json", "b.json", "--strategy", "spread"], "--strategy: is of a comparison that is solved"),
+        (["a.json", "--jobs=2", "b.json"], "--jobs: is of a comparison that is solved"),
+        (["--stages", "3"], "--stages: is of two files"),
         (["nosuch.json", "b.json"], "nosuch.json: there is no such file"),
         (["--strategy", "spread", "--reference", "linear"], "--reference linear: expected one of the strategies"),
         (["--hw", "paper256,,pcm256"], "expected names between commas"),

@@ -25,6 +25,8 @@ from cimsolve.cli.places import Place
 from cimsolve.cli.values import seconds, whole
 
 DEFAULT_STAGES = 8
+GRID_NAMES = ("strategy", "reference", "objective", "seed", "time_limit", "jobs", "cluster", "cache", "fresh", "out")
+"""Where options are kept that two files leave nothing to do."""
 
 _EPILOG = """\
 With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
@@ -96,6 +98,9 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
         parser.error(f"FILE: got {len(found.files)}, expected two solution files, or none and options")
     if found.files:
         parser.demand_absent(arguments, QUESTION_NAMES, "two files state their own questions; leave it out")
+        parser.demand_absent(arguments, GRID_NAMES, "is of a comparison that is solved; leave it out")
+    else:
+        parser.demand_absent(arguments, ("stages",), "is of two files; give them, or leave it out")
     specs, models = flat(found.hw) or (DEFAULT_HARDWARE,), flat(found.model) or (DEFAULT_MODEL,)
     return CompareOptions(
         **{**table_options(found), "hardware": specs[0], "model": models[0]},

@@ -40,8 +40,9 @@ examples:
 """
 _NEW_EPILOG = """\
 Without any option and at a terminal, the questions are asked. What you give is marked as assumed in `sources`, or
-with --source as read from there; all else is taken over from the spec it was built from, and marked as assumed.
-Every key is explained in docs/hardware.md; `cimsolve hw schema` gives a schema that editors can use.
+with --source as read from there; all else is taken over from the spec it was built from, the area in proportion to the
+cells, and marked as assumed. Every key is explained in docs/hardware.md; `cimsolve hw schema` gives a schema that
+editors can use.
 
 examples:
   cimsolve hw new --technology sram --rows 256 --cols 256 --adcs 32 --out my_sram.json

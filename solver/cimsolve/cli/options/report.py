@@ -75,6 +75,8 @@ def parse(arguments: Sequence[str]) -> ReportOptions:
     parser = make_parser()
     found = parser.parse_known(arguments)
     page = DEFAULT_PAGE if (found.out, found.figures, found.trace) == (None, None, None) else found.out
+    if found.figures is None:
+        parser.demand_absent(arguments, ("formats",), "is of the charts; expected --figures FOLDER with it")
     read = {os.path.realpath(name) for name in found.files}
     for option, path in (("--out", page), ("--trace", found.trace)):
         if path and os.path.realpath(path) in read:
