@@ -70,6 +70,15 @@ def test_a_place_that_cannot_be_written_is_refused(place: Place, why: str) -> No
     assert everything() == before
 
 
+@pytest.mark.parametrize("folder", [True, False])
+def test_links_in_a_circle_are_no_place(folder: bool) -> None:
+    Path("circle").symlink_to("circle")
+    with pytest.raises(InputError, match="--out circle: "):
+        demand_writable([Place("--out", "circle", folder=folder)])
+    with pytest.raises(InputError, match="--out circle/x: "):
+        demand_writable([Place("--out", "circle/x", folder=folder)])
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where even root makes no files")
 @pytest.mark.parametrize("place", [Place("--out", "/proc/x", folder=True), Place("--out", "/proc/x.html")], ids=str)
 def test_rights_alone_do_not_tell(place: Place) -> None:

@@ -39,8 +39,9 @@ def demand_writable(places: Iterable[Place]) -> None:
                 _demand_folder(Path(place.path), shown)
             else:
                 _demand_file(Path(place.path), shown, place.makes_folder)
-        except OSError as error:
-            raise InputError(f"{shown}: cannot be written ({error.strerror or error}); choose another place") from None
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+            reason = getattr(error, "strerror", None) or one_line(str(error))
+            raise InputError(f"{shown}: cannot be written ({reason}); choose another place") from None
 
 
 def _demand_folder(folder: Path, shown: str) -> None:
