@@ -1,5 +1,5 @@
 # `make setup` once, then `make test`, `make lint`, `make docs`, `make bench`; `make weights` fetches 84 MB and
-# `make weights-smollm2` 93 MB for the tests on real weights. PYTHON=... chooses another interpreter for everything
+# `make weights-smollm2` 98 MB for the tests on real weights. PYTHON=... chooses another interpreter for everything
 # but setup.
 
 BASE_PYTHON ?= python3

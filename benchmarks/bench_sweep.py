@@ -113,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         markdown_table(header, rows),
         "## The points",
         "`*`: no other point has as little latency, area and energy and less of one. The spec's times and energies of "
-        "a row, a column and a conversion are taken for every size; real drivers and wires cost more on larger arrays.",
+        "a row, a column and a conversion, and its area of an array without converters, are taken for every size; real "
+        "arrays grow with their cells, and real drivers and wires cost more on larger ones.",
         table,
     )
     return 0

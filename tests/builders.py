@@ -109,6 +109,10 @@ def ask(
     return build_problem(parse_hardware(hardware or chip(), "hw"), model, structures, cut, max_arrays)
 
 
+TWO = linears(step("a", (4, 4), (4, 4)), step("b", (4, 4)))
+"""Two matrices with one input, then a third; uncut on the plain chip, one piece each."""
+
+
 Row = tuple[int, int, int, int, int, int, int, int, int]
 
 
@@ -123,6 +127,11 @@ def answer(problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None,
     return make_solution(
         problem, Mapping(pieces, together), strategy="by hand", objective=(objective,), seed=0, runtime_s=0.0
     )
+
+
+def honest(**changes: Any) -> Solution:
+    """An answer to TWO on the plain chip with `changes`, one piece an array."""
+    return answer(ask(TWO, hardware=chip(**changes)), pieces_of(*((f, 0, 0, 4, 0, 4, f, 0, 0) for f in range(3))))
 
 
 def with_header(solution: Solution, **changes: Any) -> Solution:

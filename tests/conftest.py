@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 # Threads of OpenBLAS spin: on small products beside another busy process they cost up to 40 times the time.
 # numpy reads this when it is first imported, which is after this file.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from pathlib import Path
+
 import pytest
 from command_line import Cli, Result
+from tiny_runs import TINY
 
 from cimsolve.__main__ import main
 
@@ -34,3 +38,11 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return Result(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own, with `tiny.json` in it, and a terminal 120 wide."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    Path("tiny.json").write_text(json.dumps(TINY))

@@ -11,10 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "solver" / "cimsolve"
 LINES_MAX = 450
+TESTS = Path(__file__).resolve().parent
+TEST_LINES_MAX = 500
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "arrays", "memory"),
-    ("jsonfile", "library", "tablefile"),
+    ("jsonfile", "library", "tablefile", "filekind"),
     ("objective", "converters", "hardware_sections", "hardware_rules", "hardware", "structure"),
     ("tensors", "gguf_file", "weights", "leading", "monarch", "fitted", "factors"),
     ("model", "architectures"),
@@ -185,3 +187,9 @@ def test_only_the_report_prints(path: Path) -> None:
 @pytest.mark.parametrize("path", sources(), ids=name_of)
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES_MAX
+
+
+def test_files_of_tests_stay_short() -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.glob("*.py")}
+    assert len(lines) > 50
+    assert {name: count for name, count in lines.items() if count > TEST_LINES_MAX} == {}

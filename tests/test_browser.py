@@ -279,3 +279,11 @@ def test_the_documentation_is_searched_from_the_file_system(browser: Any, tmp_pa
     assert asked
     assert not [url for url in asked if url.startswith("http")]
     page.close()
+
+
+@pytest.mark.parametrize("width", [900, 1100, 1280])
+def test_no_column_of_values_and_bounds_is_cut(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    sizes = page.evaluate("[...document.querySelectorAll('.pair > .scroll')].map(e => [e.scrollWidth, e.clientWidth])")
+    assert len(sizes) == 2
+    assert all(needed <= shown for needed, shown in sizes), sizes

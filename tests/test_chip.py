@@ -123,7 +123,8 @@ def test_a_draft_has_every_key_of_its_base_and_says_who_gave_it(base: str) -> No
             assert _value(mine, key) == _value(theirs, key)
     for key, note in mine.sources.items():
         assert note.mark == "assumed"
-        assert note.origin.startswith("given by the user" if key == "array.rows" else f"taken over from {base}: ")
+        taken = f"in proportion to the cells: {base}" if key in draft.fitted else f"taken over from {base}: "
+        assert note.origin.startswith("given by the user" if key == "array.rows" else taken)
 
 
 def _value(hardware: Any, key: str) -> Any:
@@ -152,6 +153,44 @@ def test_a_source_makes_what_is_given_read() -> None:
 )
 def test_the_nearest_spec(settings: dict[str, str], technology: str | None, base: str) -> None:
     assert draft_hardware(settings, technology=technology).base == base
+
+
+@pytest.mark.parametrize(
+    ("base", "settings", "area_um2", "left"),
+    [
+        # 51.25 um2 for 128 x 128 cells, half of them; 1681 um2 for 256 x 256, four times as many.
+        ("rram128-isaac", {"array.cols": "64"}, 25.625, ("array.leakage_uw", "read_ns")),
+        ("rram256", {"array.rows": "512", "array.cols": "512"}, 6724, ("array.leakage_uw", "read_ns")),
+        ("rram256", {"array.rows": "512", "array.area_um2": "3000", "read_ns": "9"}, 3000, ("array.leakage_uw",)),
+        ("rram256", {"array.rows": "256", "adc.per_array": "4"}, 1681, ()),
+        # A measured core's area holds its converters.
+        ("pcm256", {"array.rows": "128"}, 620000, ("array.area_um2", "array.leakage_uw", "macro.mvm_ns")),
+    ],
+)
+def test_the_area_goes_with_the_cells_and_the_rest_is_named(
+    base: str, settings: dict[str, str], area_um2: float, left: tuple[str, ...]
+) -> None:
+    draft = draft_hardware(settings, base=base)
+    assert draft.hardware.array.area_um2 == area_um2
+    assert ("array.area_um2" in draft.fitted) == ("in proportion" in draft.hardware.sources["array.area_um2"].origin)
+    assert draft.hardware.sources["array.area_um2"].mark == "assumed"
+    assert set(left) <= set(draft.of_other_size)
+    assert not set(draft.of_other_size) & {*settings, *draft.fitted}
+    assert bool(left) == bool(draft.of_other_size)
+
+
+def test_what_does_not_follow_the_size_is_said(cli: Cli) -> None:
+    said = cli("hw", "new", "--like", "rram256", "--rows", "128", "--out", "mine.json").out
+    assert "rram256 has 1681 um2 for 256 x 256" in said
+    assert "energy_pj.column are still those of rram256" in " ".join(said.split())
+    Path("t.json").write_text(json.dumps(linears(step("a", (16, 16)))))
+    question = ["--hw", "rram256", "--model", "t.json", "--strategy", "spread"]
+    note = "stay those of the spec's own size of array"
+    assert note in " ".join(cli(*question, "--set", "array.rows=128").out.split())
+    assert note not in " ".join(cli(*question, "--adcs", "4").out.split())
+    varied = " ".join(cli("sweep", *question, "--vary", "array.rows=64,128", "--jobs", "1").out.split())
+    assert f"caution: array.area_um2, array.leakage_uw, read_ns, energy_pj.row, energy_pj.column {note}" in varied
+    assert note not in cli("sweep", *question, "--vary", "adc.per_array=2,4", "--jobs", "1").out
 
 
 def test_new_check_and_solve(cli: Cli) -> None:
@@ -240,3 +279,14 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], part: s
     assert result.err.count("\n") == 1
     assert part in result.err
     assert not list(Path().glob("*.json"))
+
+
+def test_one_wrong_file_does_not_hide_the_others(cli: Cli) -> None:
+    result = cli("hw", "check", "rram256", "nosuch", "paper256")
+    assert result.code == 2
+    assert "rram256: rram256, a sound spec" in result.out
+    assert "paper256: paper256, a sound spec" in result.out
+    assert result.err.startswith("cimsolve: error: nosuch: there is no such hardware spec")
+    found = json.loads(cli("hw", "check", "rram256", "nosuch", "--json").out)
+    assert found["exit_code"] == 2
+    assert (found["files"]["nosuch"]["passed"], found["files"]["rram256"]["name"]) == (None, "rram256")

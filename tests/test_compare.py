@@ -17,6 +17,7 @@ from builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from command_line import Cli, Result
 
 import cimsolve
+from cimsolve.cli import parse_command
 from cimsolve.comparison import find_moves, match_arrays
 from cimsolve.solution import read_solution, write_solution
 
@@ -48,19 +49,34 @@ def test_every_row_has_the_figures_of_a_run_of_its_own(cli: Cli) -> None:
     assert len(rows) == 8
     assert rows[0]["model"] == "tiny.json"
     for row in rows:
-        alone = cimsolve.map_model(row["model"], row["hw"], strategy=row["strategy"]).header
-        assert row["arrays"] == alone.metrics["arrays"]
-        assert row["latency_ns"] == alone.metrics["latency_ns"]
-        assert row["gap_latency_ns"] == alone.bounds["latency_cycles"].gap
-        (reference,) = [r for r in rows if (r["model"], r["hw"], r["strategy"]) == (row["model"], row["hw"], "linear")]
-        assert row["times_better_energy_pj"] == reference["energy_pj"] / row["energy_pj"]
+        alone = cimsolve.map_model(row["model"], row["hardware"], strategy=row["strategy"]).header
+        assert (row["state"], row["status"]) == ("solved", alone.status)
+        assert row["metrics"] == alone.metrics
+        assert row["bounds"] == {name: entry.model_dump() for name, entry in alone.bounds.items()}
+        question = (row["model"], row["hardware"])
+        (reference,) = [r for r in rows if ((r["model"], r["hardware"]), r["strategy"]) == (question, "linear")]
+        energy, ii = (reference["metrics"][name] / row["metrics"][name] for name in ("energy_pj", "ii_ns"))
+        assert (row["times_better"]["energy_pj"], row["times_better"]["ii_ns"]) == (energy, ii)
 
 
 def test_the_reference_is_a_choice(cli: Cli) -> None:
     result = cli(*GRID, "--strategy", "sparsemap,spread", "--json")
     assert json.loads(result.out)["reference"] == "sparsemap"
     rows = rows_of(cli(*GRID, "--strategy", "sparsemap,spread", "--reference", "spread", "--json"))
-    assert [row["times_better_arrays"] for row in rows] == [rows[1]["arrays"] / rows[0]["arrays"], 1]
+    arrays = [row["metrics"]["arrays"] for row in rows]
+    assert [row["times_better"]["arrays"] for row in rows] == [arrays[1] / arrays[0], 1]
+
+
+@pytest.mark.parametrize("command", ["compare", "sensitivity"])
+def test_the_reference_is_the_first_strategy_unless_said(command: str) -> None:
+    def reference(*words: str) -> str:
+        options: Any = parse_command([command, *words])[1]
+        found: str = options.reference
+        return found
+
+    assert reference() == "linear"
+    assert reference("--strategy", "spread,linear") == "spread"
+    assert reference("--strategy", "spread,linear", "--reference", "linear") == "linear"
 
 
 def test_a_strategy_that_does_not_fit_is_a_row(cli: Cli) -> None:
@@ -69,17 +85,20 @@ def test_a_strategy_that_does_not_fit_is_a_row(cli: Cli) -> None:
     assert result.code == 0
     rows = rows_of(result)
     assert rows[0]["state"] == "infeasible"
-    assert rows[1]["arrays"] <= 3
-    assert rows[1]["times_better_arrays"] is None
+    assert rows[1]["metrics"]["arrays"] <= 3
+    assert rows[1]["times_better"]["arrays"] is None
     shown = cli(*GRID, *limits, "--strategy", "linear,spread").out
-    assert "tiny.json on paper256, linear: infeasible: tiny needs 6 arrays" in shown
+    assert "tiny.json on paper256, linear: infeasible: arrays are short: the limit is 3, this rule needs 6" in shown
 
 
 def test_forms_agree(cli: Cli) -> None:
     words = [*GRID, "--strategy", "linear,spread"]
     rows = rows_of(cli(*words, "--json"))
     table = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").out)))
-    assert [float(row["gap_energy_pj"]) for row in table] == [row["gap_energy_pj"] for row in rows]
+    assert [float(row["gap_energy_pj"]) for row in table] == [row["bounds"]["energy_pj"]["gap"] for row in rows]
+    assert [float(row["ii_ns"]) for row in table] == [row["metrics"]["ii_ns"] for row in rows]
+    for key in ("model", "hardware", "strategy", "state", "status"):
+        assert [row[key] for row in table] == [row[key] for row in rows]
     text = cli(*words, "--format", "markdown").out
     assert text.count("| tiny.json | paper256 | spread") == 3
     shown = cli(*words).out
@@ -244,6 +263,9 @@ def test_a_file_that_fails_its_check_is_not_compared(cli: Cli, two_files: tuple[
     [
         (["one.json"], "got 1, expected two solution files"),
         (["a.json", "b.json", "--hw", "pcm256"], "--hw: two files state their own questions"),
+        (["a.json", "b.json", "--strategy", "spread"], "--strategy: is of a comparison that is solved"),
+        (["a.json", "--jobs=2", "b.json"], "--jobs: is of a comparison that is solved"),
+        (["--stages", "3"], "--stages: is of two files"),
         (["nosuch.json", "b.json"], "nosuch.json: there is no such file"),
         (["--strategy", "spread", "--reference", "linear"], "--reference linear: expected one of the strategies"),
         (["--hw", "paper256,,pcm256"], "expected names between commas"),

@@ -319,7 +319,7 @@ def test_json_adds_up(cli: Cli, file: str) -> None:
     assert sum(found["latency_cycles"].values()) == found["metrics"]["latency_cycles"]
     parts = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
     assert sum(link[part] for link in found["chain"] for part in parts) == found["metrics"]["latency_cycles"]
-    assert sum(kind["cycles"] for kind in found["busiest_array"]["kinds"]) == found["interval"]["arrays_cycles"]
+    assert sum(kind["cycles"] for kind in found["busiest_array"]["kinds"]) == found["ii"]["arrays_cycles"]
     (change,) = found["what_if"]
     own = cimsolve.map_model("tiny.json", cimsolve.load_hardware("paper256"), strategy="spread").header.metrics
     assert change["change"]["latency_ns"] == change["metrics"]["latency_ns"] / own["latency_ns"] - 1

@@ -94,7 +94,7 @@ def test_the_front_repeats(cli: Cli) -> None:
     words = shlex.split(first["command"])
     again = front(cli(*words[1:], "--out", "again", "--json"))
     for found in (first, again):
-        for name in ("search_s", "command"):
+        for name in ("runtime_s", "command"):
             found.pop(name)
         for point in found["points"]:
             point.pop("files")

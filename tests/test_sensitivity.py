@@ -124,7 +124,7 @@ def test_the_report_shows_ratios_rankings_and_changes(cli: Cli) -> None:
     result = cli(*RUN, "--strategy", "linear,sparsemap,spread")
     assert (result.code, result.err) == (0, "")
     for part in (
-        "Token latency in arrays: sparsemap, the others as a multiple of it",
+        "Token latency in arrays: linear, the others as a multiple of it",
         "II of the arrays",
         "Energy in arrays",
         "as given",
@@ -143,6 +143,7 @@ def test_a_flip_is_marked(cli: Cli) -> None:
     Path("one.json").write_text(json.dumps(linears(step("a", (64, 64)), context=4)))
     argv = ["sensitivity", "--model", "one.json", "--hw", "paper256", "--structure", "8,8,1"]
     argv += ["--set", "array.rows=64", "--set", "array.cols=64", "--strategy", "linear,sparsemap"]
+    argv += ["--reference", "sparsemap"]
     energy = {
         each["name"]: each["compare"]["array_energy_pj"] for each in json.loads(cli(*argv, "--json").out)["variants"]
     }
@@ -182,17 +183,24 @@ def test_the_question_names_made_tables(cli: Cli) -> None:
     assert "survey" not in [each["name"] for each in found["variants"]]
 
 
-def test_the_reference_follows_the_strategies(cli: Cli) -> None:
-    found = json.loads(cli(*RUN, "--strategy", "spread,linear", "--json").out)
-    assert found["reference"] == "spread"
-    assert "--reference" in found["command"]
+def test_the_share_kept_is_shown_of_what_saves_something(cli: Cli) -> None:
+    """`linear` against `spread` saves latency and no energy; against itself nothing saves anything."""
+    argv = [*RUN, "--strategy", "linear,spread", "--reference", "spread"]
+    given = json.loads(cli(*argv, "--json").out)["variants"][0]["compare"]
+    saves = [given[metric]["ratio"]["linear"] <= 0.99 for metric in list(given)[:3]]
+    assert len(set(saves)) == 2
+    tables = cli(*argv, "-q").out.split("the others as a multiple of it")[1:]
+    assert ["kept" in text for text in tables] == saves
 
 
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
         (["--strategy", "spread"], "--strategy: spread alone: expected two or more to compare"),
-        (["--strategy", "spread,linear", "--reference", "optimal"], "--reference: optimal: expected one of those"),
+        (
+            ["--strategy", "spread,linear", "--reference", "optimal"],
+            "--reference optimal: expected one of the",
+        ),
         (["--reference", "sprea"], "did you mean spread?"),
         (["--hw", "pcm256"], "pcm256: a measured core holds its converters"),
         (["--out", "x"], "--out: there is no such option"),

@@ -5,19 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, Result
+from command_line import Cli
+from tiny_runs import TINY
+from tiny_sweeps import ADCS, GRID, RUN, points, study
 
 import cimsolve
 from cimsolve.__main__ import main
@@ -29,23 +25,10 @@ from cimsolve.sweep.front import on_front
 from cimsolve.sweep.point import Point, Record, solve_point
 from cimsolve.sweep.study import expand, parse_study
 
-TINY = {
-    "model_type": "linears",
-    "context": 16,
-    "steps": [
-        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
-        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
-    ],
-}
-RUN = ["sweep", "--model", "tiny.json", "--hw", "paper256", "--jobs", "1", "--strategy", "spread"]
-ADCS = ["--vary", "adc.per_array=2,4"]
-
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _on_a_wide_terminal(tiny_folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "140")
-    Path("tiny.json").write_text(json.dumps(TINY))
 
 
 @pytest.fixture
@@ -59,15 +42,6 @@ def solved(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
     monkeypatch.setattr(execute, "solve_point", note)
     return found
-
-
-def points(result: Result) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(result.out)["points"]
-    return found
-
-
-def study(**fields: Any) -> Any:
-    return parse_study({"format": "cimsolve-study/1", "model": "tiny.json", **fields}, "study.json")
 
 
 def test_every_combination_is_a_row_with_the_figures_of_a_run_of_its_own(cli: Cli) -> None:
@@ -192,6 +166,15 @@ def test_no_solved_point_is_exit_1(cli: Cli) -> None:
     assert {row["state"] for row in points(result)} == {"infeasible"}
 
 
+def test_limits_may_have_a_unit_as_the_options_have(cli: Cli) -> None:
+    varied = ["--vary", "max_latency_ns=2e-3us,2,1ms,null", "--vary", "max_energy_pj=0.5uJ,0.25"]
+    rows = points(cli(*RUN, *varied, "--json"))
+    limits = [tuple(row["values"].values()) for row in rows]
+    assert limits == [(time, energy) for time in (2, 2, 1000000, None) for energy in (500000, 0.25)]
+    assert rows[0]["digest"] == rows[2]["digest"]
+    assert [row["state"] for row in rows][4:6] == ["solved", "infeasible"]
+
+
 def test_a_bad_answer_is_a_failed_row_and_not_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from cimsolve.check import CheckReport, Violation
     from cimsolve.sweep import point
@@ -208,7 +191,7 @@ def test_a_bad_answer_is_a_failed_row_and_not_kept(cli: Cli, monkeypatch: pytest
 
 def test_the_front_is_what_no_other_beats(cli: Cli) -> None:
     axes = ["--strategy", "linear,sparsemap,densemap,spread", "--vary", "adc.per_array=2,4,8"]
-    result = cli(*RUN, *axes, "--front", "latency,area", "--json")
+    result = cli(*GRID, "--jobs", "1", *axes, "--front", "latency,area", "--json")
     rows = points(result)
     key = [(row["metrics"]["latency_ns"], row["metrics"]["area_mm2"]) for row in rows]
     for row, mine in zip(rows, key, strict=True):
@@ -288,12 +271,17 @@ def test_the_printed_command_gives_the_same_again(cli: Cli, solved: list[Point])
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_the_front_is_drawn(cli: Cli, ending: str) -> None:
     name = f"front.{ending}"
-    assert cli(*RUN, *ADCS, "--plot", name).code == 0
+    said = cli(*RUN, *ADCS, "--plot", name)
+    assert said.code == 0
+    assert f"those on the front filled: {name}" in said.out
+    assert f"--plot {name}" in said.out.partition("The same again")[2]
     first = Path(name).read_bytes()
     assert first.startswith({"svg": b"<?xml", "png": b"\x89PNG"}[ending])
     assert cli(*RUN, *ADCS, "--plot", name).code == 0
     assert Path(name).read_bytes() == first
     assert not list(Path().glob(".*.tmp"))
+    assert "filled" not in cli(*RUN, *ADCS).out
+    assert json.loads(cli(*RUN, *ADCS, "--plot", name, "--json").out)["plot"] == name
 
 
 MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
@@ -309,6 +297,8 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "--vary", "objective=latnecy"], ["did you mean latency?"]),
         (["sweep", "--vary", "cut=rows"], ["cut", '"rows"', "'none', 'columns' or 'both'"]),
         (["sweep", "--vary", "tokens=4,x"], ["tokens", '"x"', "whole number"]),
+        (["sweep", "--vary", "max_latency_ns=30uJ"], ["--vary max_latency_ns: '30uJ': expected a number", "60us"]),
+        (["sweep", "--vary", "max_energy_pj=0"], ["--vary max_energy_pj: '0': expected a number above 0"]),
         (["sweep", "--vary", "structure=sqr"], ["structure 'sqr'"]),
         (["sweep", "--vary", "hw=rram257"], ["rram257: there is no such hardware spec; did you mean rram256?"]),
         (["sweep", "--vary", "model=tiny.json,bert"], ["bert: there is no such model"]),
@@ -363,129 +353,3 @@ def test_names_that_options_repeat_are_those_of_the_modules() -> None:
     assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
     assert CUT_NAMES == ("none", "columns", "both")
     assert ENDINGS[0] == ".svg"
-
-
-def test_ctrl_c_keeps_what_is_finished(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    solved = 0
-
-    def one_then_stop(point: Point, digest: str) -> Record:
-        nonlocal solved
-        if solved:
-            raise KeyboardInterrupt
-        solved += 1
-        return solve_point(point, digest)
-
-    monkeypatch.setattr(execute, "solve_point", one_then_stop)
-    result = cli(*RUN, *ADCS, "--json")
-    assert result.code == 130
-    assert [row["state"] for row in points(result)] == ["solved", "not done"]
-    assert "1 results are kept" in result.err
-    monkeypatch.setattr(execute, "solve_point", solve_point)
-    assert [row["kept"] for row in points(cli(*RUN, *ADCS, "--json"))] == [True, False]
-
-
-def test_a_half_answer_is_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cimsolve import run as run_module
-    from cimsolve.strategies import STRATEGIES, Answer, Event, Search
-
-    def interrupted(problem: Any, search: Search) -> Answer:
-        search.listen(Event("interrupted"))
-        return STRATEGIES["spread"](problem, search)
-
-    monkeypatch.setitem(run_module.STRATEGIES, "optimal", interrupted)  # type: ignore[arg-type]
-    (row,) = expand(study(vary={"seed": [0]}))
-    assert row.point is not None
-    with pytest.raises(KeyboardInterrupt):
-        solve_point(row.point, row.point.digest())
-
-
-def test_a_worker_with_other_code_is_refused() -> None:
-    (row,) = expand(study(vary={"seed": [0]}))
-    assert row.point is not None
-    with pytest.raises(InputError, match="another version"):
-        solve_point(row.point, "0" * 32)
-
-
-def test_two_processes_give_what_one_gives(cli: Cli) -> None:
-    one = cli(*RUN, *ADCS, "--json", "--cache", "one")
-    two = cli(*RUN, *ADCS, "--json", "--cache", "two", "--jobs", "2")
-    assert two.code == 0
-
-    def figures(result: Result) -> list[Any]:
-        return [(row["digest"], row["metrics"], row["bounds"]) for row in points(result)]
-
-    assert figures(two) == figures(one)
-
-
-SWEEP = [sys.executable, "-m", "cimsolve", "sweep", "--model", "minilm-l6", "--hw", "paper256"]
-SIX = ["--vary", "adc.per_array=4,5,6,7,8,9", "--format", "csv"]
-
-
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_where_it_was() -> None:
-    first = subprocess.Popen([*SWEEP, *SIX, "--jobs", "2"], start_new_session=True, stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(list(Path("results/cache").glob("*.json"))) >= 2)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    kept = {path.name: path.stat().st_mtime_ns for path in Path("results/cache").glob("[0-9a-f]*.json")}
-    done = subprocess.run([*SWEEP, *SIX, "--jobs", "2"], capture_output=True, text=True, check=True)
-    assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == 6
-    for name, when in kept.items():
-        assert Path("results/cache", name).stat().st_mtime_ns == when
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers of one thread each, in processes of their own."""
-    pytest.importorskip("distributed")
-    file = tmp_path / "scheduler.json"
-    base = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
-    scheduler = subprocess.Popen([*base, *options], **quiet)  # type: ignore[call-overload]
-    wait_for(file.exists)
-    address = json.loads(file.read_text())["address"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
-    workers = [subprocess.Popen([*worker, "--no-nanny"], **quiet) for _ in range(2)]  # type: ignore[call-overload]
-    yield address, workers
-    for process in (*workers, scheduler):
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.cluster
-def test_a_cluster_loses_nothing_with_a_worker(cluster: tuple[str, list[subprocess.Popen[bytes]]]) -> None:
-    address, workers = cluster
-    with subprocess.Popen([*SWEEP, *SIX, "--cluster", address], stdout=subprocess.PIPE, text=True) as running:
-        wait_for(lambda: running.poll() is not None or list(Path("results/cache").glob("*.json")))
-        assert running.poll() is None, "it ended before a worker could be killed"
-        workers[0].kill()
-        out, _ = running.communicate(timeout=400)
-    assert running.returncode == 0
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert [row["adc.per_array"] for row in rows] == ["4", "5", "6", "7", "8", "9"]
-    alone = subprocess.run(
-        [*SWEEP, "--vary", "adc.per_array=9", "--format", "csv", "--cache", "alone"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (row,) = csv.DictReader(io.StringIO(alone.stdout))
-    assert {key: row[key] for key in ("arrays", "latency_ns", "energy_pj", "digest")} == {
-        key: rows[-1][key] for key in ("arrays", "latency_ns", "energy_pj", "digest")
-    }
-
-
-@pytest.mark.cluster
-def test_no_scheduler_is_one_line(cli: Cli) -> None:
-    pytest.importorskip("distributed")
-    result = cli(*RUN, *ADCS, "--cluster", "tcp://127.0.0.1:1")
-    assert result.code == 2
-    assert "no Dask scheduler answers there" in result.err

@@ -33,8 +33,8 @@ COMPARED = (
     "array_latency_ns",
     "prefill_ns",
     "array_prefill_ns",
-    "ii_cycles",
-    "array_ii_cycles",
+    "ii_ns",
+    "array_ii_ns",
     "energy_pj",
     "array_energy_pj",
     "area_mm2",
@@ -44,7 +44,7 @@ COMPARED = (
     "pieces",
     "activations",
 )
-"""Metrics that are set side by side; cycles become ns."""
+"""Metrics that are set side by side; times in ns, as clocks may differ."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
 
 
 def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
-    both = [_in_ns(problem, cost) for problem, cost in zip(problems, costs, strict=True)]
-    metrics = {name: (both[0][name], both[1][name]) for name in both[0]}
+    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
     ours, theirs = (_question_parts(problem) for problem in problems)
     found = [first_difference(_only(key, ours), _only(key, theirs)) for key in dict.fromkeys((*ours, *theirs))]
     differences = tuple(
@@ -127,15 +126,6 @@ def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: 
     if unlike:
         return Comparison(metrics, differences, None, None, unlike)
     return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
-
-
-def _in_ns(problem: Problem, costs: Costs) -> dict[str, int | float]:
-    """The metrics compared, those in cycles as ns: clocks may differ."""
-    clock_ns = problem.hardware.clock_ps / 1000
-    return {
-        name.replace("_cycles", "_ns"): costs.metrics[name] * (clock_ns if name.endswith("_cycles") else 1)
-        for name in COMPARED
-    }
 
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class CimsolveError(Exception):
     """Base of all expected errors; `str(error)` is the one line a user sees."""
@@ -28,8 +30,39 @@ class FailedError(CimsolveError):
     """The input is sound and the answer is negative."""
 
 
+@dataclass(frozen=True)
+class Shortage:
+    """A limit that a strategy cannot keep: the metric (arrays, latency_ns, energy_pj), the most allowed, its need."""
+
+    metric: str
+    limit: float
+    needs: float
+
+    @property
+    def told(self) -> str:
+        """What is short, and the limit."""
+        verb = "are" if self.metric == "arrays" else "is"
+        return f"{self.metric} {verb} short: the limit is {self._amount(self.limit)}"
+
+    @property
+    def needed(self) -> str:
+        """What is needed, with its unit."""
+        return self._amount(self.needs)
+
+    def _amount(self, value: float) -> str:
+        unit = {"latency_ns": " ns", "energy_pj": " pJ"}.get(self.metric, "")
+        return f"{value:.12g}{unit}"
+
+
 class InfeasibleError(FailedError):
-    """No legal mapping exists; the message names the resource that is short and the least that would do."""
+    """No legal mapping exists; the message names the resource that is short and the least that would do.
+
+    `shortage`: the same in numbers, where a strategy has one mapping and that needs too much.
+    """
+
+    def __init__(self, message: str, shortage: Shortage | None = None) -> None:
+        super().__init__(message)
+        self.shortage = shortage
 
 
 class CheckError(FailedError):

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from cimsolve.converters import OWN_TABLE, ConverterTable, Place, make_table
 from cimsolve.errors import InputError
+from cimsolve.filekind import SPEC, demand_kind
 from cimsolve.hardware_rules import HARDWARE_RULES
 from cimsolve.hardware_sections import (
     AdcSection,
@@ -277,6 +278,7 @@ def parse_hardware(data: object, origin: str) -> Hardware:
 
     `$schema`, by which editors find the JSON Schema of a file, is no part of the spec.
     """
+    demand_kind(data, SPEC, origin)
     if isinstance(data, dict) and isinstance(data.get("$schema"), str):
         data = {key: value for key, value in data.items() if key != "$schema"}
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cimsolve.check import CheckReport, check_solution
-from cimsolve.errors import InfeasibleError
+from cimsolve.errors import InfeasibleError, Shortage
 from cimsolve.problem import Cut, Problem
 from cimsolve.records import make_solution
 from cimsolve.solution import Solution
@@ -50,10 +50,7 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
     limit = question.array_limit
     used = len(set(answer.mapping.pieces.array.tolist()))
     if limit is not None and used > limit:
-        raise InfeasibleError(
-            f"{strategy}: {problem.model.name} needs {used} arrays of {problem.hardware.name} laid out by this rule; "
-            f"the limit is {limit}: arrays are short, allow {used} or more"
-        )
+        raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
     solution = make_solution(
         question,
         answer.mapping,
@@ -66,12 +63,28 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
     for metric, most in question.cost_limits.items():
         value = solution.header.metrics[metric]
         if value > most:
-            unit = "ns" if metric == "latency_ns" else "pJ"
-            raise InfeasibleError(
-                f"{strategy}: {metric} is short: the limit is {most:g} {unit}, this rule needs {value:g} {unit}; "
-                "allow as much"
-            )
+            raise _too_much(strategy, Shortage(metric, most, value))
     return solution
+
+
+def _too_much(strategy: str, short: Shortage, other_limits: bool = False) -> InfeasibleError:
+    allow = "allow as much, or more where other limits ask for it" if other_limits else "allow as much"
+    return InfeasibleError(f"{strategy}: {short.told}, this rule needs {short.needed}; {allow}", short)
+
+
+def joined_reasons(failures: Sequence[tuple[str, str, Shortage | None]]) -> str:
+    """Why no strategy has a mapping, in one line: (strategy, reason, shortage) each; what they share is said once."""
+    if len(failures) == 1:
+        return failures[0][1]
+    needs: dict[str, list[str]] = {}
+    others = []
+    for strategy, reason, short in failures:
+        if short is None:
+            others.append(f"{strategy}: {reason.removeprefix(f'{strategy}: ')}")
+            continue
+        each = needs.setdefault(short.told, [])
+        each.append(f"{strategy} {'' if each else 'needs '}{short.needed}")
+    return "; ".join([*(", ".join([told, *each]) for told, each in needs.items()), *others])
 
 
 def solve_and_check(

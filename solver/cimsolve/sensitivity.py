@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cimsolve.converters import CONVERTER_MODELS
-from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.hardware import Hardware, with_settings
 from cimsolve.problem import Problem
 from cimsolve.run import solve_and_check
@@ -26,7 +26,7 @@ SAME = 1e-9
 LEAST_SAVING = 0.01
 """Smaller savings as given are none to be kept: they are within what any figure is worth."""
 
-COMPARED_METRICS = ("array_latency_ns", "array_ii_cycles", "array_energy_pj", "latency_ns", "ii_cycles", "energy_pj")
+COMPARED_METRICS = ("array_latency_ns", "array_ii_ns", "array_energy_pj", "latency_ns", "ii_ns", "energy_pj")
 """What strategies are compared by: in arrays, then in all."""
 
 
@@ -49,6 +49,8 @@ class VariantAnswer:
     violations: tuple[str, ...] = ()
     """What the checker found; empty: passed."""
     reason: str = ""
+    shortage: Shortage | None = None
+    """The reason in numbers, where it has such."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _answer(question: Problem, strategy: str, search: Search) -> VariantAnswer:
     try:
         solution, report = solve_and_check(question, strategy, search)
     except InfeasibleError as error:
-        return VariantAnswer(strategy, reason=str(error))
+        return VariantAnswer(strategy, reason=str(error), shortage=error.shortage)
     return VariantAnswer(
         strategy,
         dict(solution.header.metrics),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cimsolve import jsonfile, tablefile
 from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
+from cimsolve.filekind import SOLUTION, demand_kind
 from cimsolve.hardware import Hardware, parse_hardware
 from cimsolve.mapping import Activations, Pieces
 
@@ -179,6 +180,7 @@ def read_solution(path: Path) -> Solution:
     content = jsonfile.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object with a solution, got {jsonfile.shown_value(content)}")
+    demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
         raise InputError(
             f"{path}: format: {jsonfile.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from cimsolve.architectures import bart, bert, gpt2, linears, llama
 from cimsolve.errors import InputError
+from cimsolve.filekind import MODEL, demand_kind
 from cimsolve.jsonfile import near_name, read_json
 from cimsolve.model import Model
 
@@ -38,6 +39,7 @@ def load_model(path: Path, tokens: int | None = None) -> Model:
 
 def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
     """Build the model that a parsed config describes; `origin` names it in errors."""
+    demand_kind(config, MODEL, origin)
     if not isinstance(config, dict):
         raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
     family = config.get("model_type")

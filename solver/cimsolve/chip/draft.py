@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cimsolve.chip.size import SIZE, left_behind
 from cimsolve.errors import InputError
 from cimsolve.hardware import Hardware, load_hardware, parse_hardware, with_settings
 from cimsolve.library import shipped_hardware
@@ -17,12 +18,18 @@ NOTE_MAX = 1000
 
 @dataclass(frozen=True)
 class Draft:
-    """The spec as JSON and read back, the name of the spec it was built from, and the keys that the user gave."""
+    """The spec as JSON and read back, the name of the spec it was built from, and the keys that the user gave.
+
+    `fitted`: keys that follow from the size of the array; `of_other_size`: figures taken over although they grow with
+    it, by a law that the spec does not say.
+    """
 
     data: Mapping[str, Any]
     hardware: Hardware
     base: str
     given: tuple[str, ...]
+    fitted: tuple[str, ...]
+    of_other_size: tuple[str, ...]
 
 
 def draft_hardware(
@@ -39,7 +46,7 @@ def draft_hardware(
     if technology is not None:
         named["technology"] = technology
     fitted = _fitted(likeness, settings)
-    data = with_settings(likeness, {**named, **fitted}).to_json()
+    data = with_settings(likeness, {**named, **{key: value for key, (value, _) in fitted.items()}}).to_json()
     given = (*settings, *(["technology"] if technology is not None else []))
     sources = {}
     for key, note in data["sources"].items():
@@ -47,11 +54,13 @@ def draft_hardware(
             origin = source or "given by the user of `cimsolve hw new`; say here where it comes from"
             sources[key] = {"from": origin, "mark": "read" if source else "assumed"}
         elif key in fitted:
-            sources[key] = {"from": f"as large as the array allows; {likeness.name} has more", "mark": "assumed"}
+            sources[key] = {"from": fitted[key][1], "mark": "assumed"}
         else:
             sources[key] = {"from": f"taken over from {likeness.name}: {note['from']}"[:NOTE_MAX], "mark": "assumed"}
     data["sources"] = sources
-    return Draft(data, parse_hardware(data, str(data["name"])), likeness.name, given)
+    hardware = parse_hardware(data, str(data["name"]))
+    kept = () if _size(hardware) == _size(likeness) else left_behind(hardware, (*SIZE, *given, *fitted))
+    return Draft(data, hardware, likeness.name, given, tuple(fitted), kept)
 
 
 def nearest_spec(settings: Mapping[str, str], technology: str | None) -> str:
@@ -68,15 +77,30 @@ def nearest_spec(settings: Mapping[str, str], technology: str | None) -> str:
     return min(kinds or specs, key=distance).name
 
 
-def _fitted(base: Hardware, settings: Mapping[str, str]) -> dict[str, str]:
-    """Keys that must shrink with the array, where the user did not say how."""
-    rows, cols = (_number(settings.get(key)) for key in ("array.rows", "array.cols"))
+def _fitted(base: Hardware, settings: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Keys that go with the size of the array, where the user did not say how: value, and why it is that."""
+    rows = _number(settings.get("array.rows")) or base.array.rows
+    cols = _number(settings.get("array.cols")) or base.array.cols
+    most = f"as large as the array allows; {base.name} has more"
     fitted = {}
-    if rows and rows < (base.array.rows_active_max or 0):
-        fitted["array.rows_active_max"] = f"{rows:.0f}"
-    if cols and cols < base.adc.per_array:
-        fitted["adc.per_array"] = f"{cols:.0f}"
+    if rows < (base.array.rows_active_max or 0):
+        fitted["array.rows_active_max"] = (f"{rows:.0f}", most)
+    if cols < base.adc.per_array:
+        fitted["adc.per_array"] = (f"{cols:.0f}", most)
+    if (rows, cols) != _size(base) and base.macro is None:
+        # The shipped areas are cells times the area of a cell; a core's area holds converters, which are no cells.
+        area = base.array.area_um2 * (rows * cols) / (base.array.rows * base.array.cols)
+        why = f"in proportion to the cells: {base.name} has {base.array.area_um2:g} um2 for {_size_text(base)}"
+        fitted["array.area_um2"] = (f"{area:.6g}", why)
     return {key: value for key, value in fitted.items() if key not in settings}
+
+
+def _size(hardware: Hardware) -> tuple[float, float]:
+    return hardware.array.rows, hardware.array.cols
+
+
+def _size_text(hardware: Hardware) -> str:
+    return f"{hardware.array.rows} x {hardware.array.cols}"
 
 
 def _kind(technology: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from cimsolve.cli.places import demand_writable
+
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
     "compare": ("[A.json B.json] [options]", "strategies, specs and models side by side; or two solution files"),
@@ -26,9 +28,11 @@ COMMANDS = {
 def run_command(argv: Sequence[str]) -> int:
     """Do what `argv` asks for and return the exit code; what is heavy loads only once `argv` is sound.
 
-    Raises CimsolveError, InputError among them for a wrong option; SystemExit once help or version is printed.
+    Raises CimsolveError, InputError among them for a wrong option and for a place that cannot be written; SystemExit
+    once help or version is printed.
     """
     name, options = parse_command(argv)
+    demand_writable(getattr(options, "places", ()))
     run: Callable[[object], int] = import_module(f"cimsolve.cli.commands.{name}").run
     return run(options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from typing import Any
 from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import plain_number, words_unless_default
-from cimsolve.cli.writing import demand_writable
+from cimsolve.cli.values import quantity
 from cimsolve.errors import InputError
-from cimsolve.jsonfile import parse_json_text
+from cimsolve.jsonfile import one_line, parse_json_text
 from cimsolve.report.progress import Progress
 from cimsolve.sweep.cache import Cache
 from cimsolve.sweep.execute import load_distributed
@@ -22,6 +23,8 @@ from cimsolve.sweep.study import FORMAT, Row, Study, Value, parse_study, setting
 
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
+LIMITS = {"max_latency_ns": quantity("time", "60us"), "max_energy_pj": quantity("energy", "12uJ")}
+"""Keys whose values may have a unit, as those of --max-latency and --max-energy."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,15 @@ def study_of(options: QuestionOptions, vary: Mapping[str, Sequence[Value]], **fi
 
 
 def read_value(key: str, text: str) -> Value:
-    """A value of the command line as a study file has it."""
+    """A value of the command line as a study file has it. Raises InputError for a limit that is no quantity."""
     if key in TEXT_KEYS:
         return text
+    if key in LIMITS and text != "null":
+        try:
+            limit = LIMITS[key](text)
+        except argparse.ArgumentTypeError as error:
+            raise InputError(f"--vary {key}: {one_line(str(error))}") from None
+        return int(limit) if limit.is_integer() else limit
     try:
         value: Any = parse_json_text(text)
     except (ValueError, RecursionError):
@@ -67,24 +76,15 @@ def read_value(key: str, text: str) -> Value:
 
 
 def solve_all(rows: Sequence[Row], execution: Execution) -> Progressed:
-    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where results cannot be kept or
-    the cluster's library is missing.
+    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where the cluster's library is
+    missing.
     """
-    demand_writable(execution.cache)
     if execution.cluster is not None:
         load_distributed()
     with Progress(execution.shown) as progress:
         progress.begin("points solved")
         cache = Cache(execution.cache)
         return solve_rows(rows, cache, execution.jobs, execution.cluster, execution.fresh, progress.count)
-
-
-def cache_folder(cache: str | None, out: str) -> Path:
-    """--cache, or the folder `cache` in --out."""
-    folder = Path(out) / "cache" if cache is None else Path(cache)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--cache {folder}: is no folder; choose another place")
-    return folder
 
 
 def row_command(row: Row) -> str:
@@ -120,6 +120,7 @@ def sweep_command(options: SweepOptions, question: Sequence[str]) -> str:
         ("--seed", options.seed, 0),
         ("--time-limit", options.time_limit_s, None),
         ("--front", ",".join(options.front), "latency,area,energy"),
+        ("--plot", options.plot, None),
         ("--jobs", options.jobs, None),
         ("--cluster", options.cluster, None),
         ("--cache", options.cache, None),

@@ -1,10 +1,9 @@
-"""Writing answers: where they may go, and that Ctrl-C does not come between check and file."""
+"""Writing answers: only checked ones, and that Ctrl-C does not come between check and file."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from types import FrameType
 
 from cimsolve.check import CheckReport
 from cimsolve.errors import InputError
-from cimsolve.jsonfile import one_line
 from cimsolve.solution import Solution, write_solution
 
 
@@ -31,17 +29,6 @@ def write_checked(solution: Solution, report: CheckReport, folder: Path, name: s
 def without_tables(report: CheckReport) -> CheckReport:
     """The verdict alone: the tables of many answers need not be in memory at once."""
     return dataclasses.replace(report, problem=None, costs=None, bounds=None)
-
-
-def demand_writable(folder: Path) -> None:
-    """Raise InputError where nothing can be written in `folder`, before any work is done for it."""
-    if not str(folder).isprintable():
-        raise InputError(f"--out {one_line(str(folder))}: is no printable name of a folder; choose another")
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise InputError(f"--out {folder}: {there} is no folder; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"--out {folder}: {there} cannot be written to; choose another place")
 
 
 @contextlib.contextmanager

@@ -61,14 +61,9 @@ def what_if(
         answer, report = solve_and_check(changed, header.strategy, search)
     except InfeasibleError as error:
         return Outcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
-    metrics = with_ii_ns(changed, answer.header.metrics) if report.passed else {}
+    metrics = answer.header.metrics if report.passed else {}
     reason = "" if report.passed else f"fails its check: {report.violations[0]}"
     return Outcome(name, what, metrics, reason, time.monotonic() - began)
-
-
-def with_ii_ns(problem: Problem, metrics: Mapping[str, int | float]) -> dict[str, int | float]:
-    """The metrics, and II in ns: a change may be one of the clock."""
-    return {**metrics, "ii_ns": metrics["ii_cycles"] * problem.hardware.clock_ps / 1000}
 
 
 class _ImpossibleError(Exception):

@@ -30,15 +30,24 @@ def print_draft(draft: Draft, file: str) -> None:
     console = results()
     heading(console, f"{draft.hardware.name}, from {draft.base}: written to {file}", first=True)
     rows = [
-        [key, shown_value(value), "given" if key in draft.given else "-", meaning]
+        [key, shown_value(value), "given" if key in draft.given else "fitted" if key in draft.fitted else "-", meaning]
         for key, value, meaning in _keys(draft.hardware)
     ]
     show(console, table(["key", "value", "by you", "meaning"], rows, words_last=True))
+    others = "digital.ops" if draft.hardware.adc.table is None else "adc.table and digital.ops"
     indented(
         console,
-        f"`-` is taken over from {draft.base} and marked as assumed in `sources`, as are adc.table and digital.ops: "
+        f"`-` is taken over from {draft.base} and marked as assumed in `sources`, as are {others}: "
         "put your own figures and their sources there. Every key is explained in docs/hardware.md.",
     )
+    sources = draft.hardware.sources
+    for key in draft.fitted:
+        indented(console, f"fitted, assumed: {key}: {sources[key].origin}")
+    if draft.of_other_size:
+        indented(
+            console,
+            bad(f"{', '.join(draft.of_other_size)} are still those of {draft.base}, whose array has another size"),
+        )
     heading(console, "Next")
     verbatim(console, f"cimsolve hw check {file}")
     verbatim(console, f"cimsolve --hw {file}")

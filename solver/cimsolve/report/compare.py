@@ -12,7 +12,15 @@ from cimsolve.comparison import Comparison, Moves, StageTimes
 from cimsolve.report.console import heading, indented, labelled, print_json, results, show, table, verbatim
 from cimsolve.report.question import stage_kind
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
-from cimsolve.report.sweep import COMPARED, Solved, figure_columns, figure_values
+from cimsolve.report.sweep import (
+    COMPARED,
+    Solved,
+    describe_row,
+    figure_columns,
+    figure_values,
+    state_columns,
+    state_values,
+)
 from cimsolve.report.units import Kind, change, choose_unit, in_unit, number, plural, ratio, share
 
 COMPARE_FORMAT = "cimsolve-compare/1"
@@ -33,22 +41,22 @@ def print_compared(compared: Compared, form: str, verbosity: int, exit_code: int
     """In the form asked for; with `verbosity` below 0 only the tables."""
     names, values = _names(compared), _values(compared)
     ratios, gaps = _ratios(compared), _gaps(compared)
-    whole = join(join(join(join(names, _states(compared)), values), ratios), gaps)
     if form == "json":
+        keys = [key for _, _, key in COMPARED]
         rows = [
             {
-                **record,
-                "reason": one.reason,
-                "digest": one.record.digest if one.record else None,
+                **describe_row(one),
+                **asked,
+                "times_better": dict(zip(keys, better, strict=True)),
                 "command": one.command,
             }
-            for record, one in zip(whole.records(), compared.rows, strict=True)
+            for one, asked, better in zip(compared.rows, names.records(), ratios.rows, strict=True)
         ]
         about = {"format": COMPARE_FORMAT, "reference": compared.reference, "rows": rows}
         print_json({**about, "command": compared.command, "exit_code": exit_code})
         return
     if form == "csv":
-        print_csv(whole)
+        print_csv(join(join(join(join(names, _states(compared)), values), ratios), gaps))
         return
     parts = {
         "Figures: one token, prefill, II (1/II = throughput)": values,
@@ -177,7 +185,7 @@ def describe_moves(moves: Moves) -> list[tuple[str, str]]:
 
 
 def _names(compared: Compared) -> Sheet:
-    columns = [Column("model", "model"), Column("spec", "hw"), Column("strategy", "strategy")]
+    columns = [Column("model", "model"), Column("spec", "hardware"), Column("strategy", "strategy")]
     return Sheet(columns, [[o.row.asked.model, o.row.asked.hw, o.row.asked.strategy] for o in compared.rows])
 
 
@@ -186,8 +194,7 @@ def _values(compared: Compared) -> Sheet:
 
 
 def _states(compared: Compared) -> Sheet:
-    states = [one.record.status if one.record and one.has_figures else one.state for one in compared.rows]
-    return Sheet([Column("state", "state")], [[state] for state in states])
+    return Sheet(state_columns(), [state_values(one) for one in compared.rows])
 
 
 def _ratios(compared: Compared) -> Sheet:
@@ -239,6 +246,7 @@ def _kind(name: str) -> Kind:
 def _title(name: str, values: Sequence[float]) -> str:
     unit = choose_unit(_kind(name), values)
     plain = name.replace("_ns", "").replace("_pj", "").replace("_mm2", "").replace("_", " ")
+    plain = plain.replace("ii", "II").replace("adc", "ADC")
     return f"{plain}, {unit.name}" if unit.name else plain
 
 

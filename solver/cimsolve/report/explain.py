@@ -9,7 +9,6 @@ import numpy as np
 from rich.console import Console
 
 from cimsolve.explain.answer import Explanation
-from cimsolve.explain.change import with_ii_ns
 from cimsolve.report.console import Cell, heading, indented, labelled, print_json, results, show, table
 from cimsolve.report.figures import clock_ns
 from cimsolve.report.limits import EXPLAIN_FORMAT
@@ -84,7 +83,6 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
     )
     text += f"; {plural(left, 'column')} of each array fit no weight" if left else ""
     latency = header.bounds["latency_cycles"]
-    interval = metrics["ii_cycles"] * clock
     return [
         ("arrays", text),
         (
@@ -94,7 +92,7 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
         ),
         (
             "II",
-            f"{quantity(interval, 'time')}, bound by {load.interval_binds}: the busiest array fires "
+            f"{quantity(metrics['ii_ns'], 'time')}, bound by {load.interval_binds}: the busiest array fires "
             f"{quantity(load.busy_cycles * clock, 'time')} a token, the mean one "
             f"{quantity(load.mean_busy_cycles * clock, 'time')}; digital units "
             f"{quantity(load.digital_cycles * clock, 'time')}, transfer "
@@ -177,7 +175,7 @@ def _print_load(console: Console, found: Explanation, clock: float, kinds: int) 
 
 def _print_changes(console: Console, found: Explanation) -> None:
     heading(console, "What if: solved again, checked, and set against the answer as it is")
-    base = with_ii_ns(found.problem, found.header.metrics)
+    base = found.header.metrics
     solved = [outcome.metrics for outcome in found.outcomes if outcome.metrics]
     units: dict[str, Unit] = {
         metric: choose_unit(kind, [values[metric] for values in (base, *solved)]) for metric, _, kind in CHANGED
@@ -268,11 +266,13 @@ def _load_rows(found: Explanation) -> list[dict[str, Any]]:
 
 
 def _describe(found: Explanation) -> dict[str, Any]:
-    base = with_ii_ns(found.problem, found.header.metrics)
+    base = found.header.metrics
     return {
         "format": EXPLAIN_FORMAT,
         "feasible": True,
         "name": found.name,
+        "model": found.header.model_name,
+        "hardware": found.header.hw.get("name"),
         "strategy": found.header.strategy,
         "metrics": dict(base),
         "latency_cycles": found.chain.components(),
@@ -285,13 +285,13 @@ def _describe(found: Explanation) -> dict[str, Any]:
             "weights": found.load.cells,
             "kinds": _load_rows(found),
         },
-        "interval": {
+        "ii": {
             "bound_by": found.load.interval_binds,
             "arrays_cycles": found.load.busy_cycles,
             "digital_cycles": found.load.digital_cycles,
             "transfer_cycles": found.load.transfer_cycles,
         },
-        "binds": dict(summary(found)),
+        "binds": dict(zip(("arrays", "latency", "ii"), (text for _, text in summary(found)), strict=True)),
         "what_if": [
             {
                 "name": one.name,
@@ -301,7 +301,7 @@ def _describe(found: Explanation) -> dict[str, Any]:
                 if one.metrics
                 else None,
                 "reason": one.reason,
-                "seconds": round(one.seconds, 3),
+                "runtime_s": round(one.seconds, 3),
             }
             for one in found.outcomes
         ],

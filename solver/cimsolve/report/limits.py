@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from cimsolve.explain.limits import Relief
 from cimsolve.problem import Problem
@@ -40,11 +40,14 @@ def print_short(found: Short, as_json: bool) -> None:
                 "feasible": False,
                 "reason": found.reason,
                 "limits": [
-                    {**asdict(one), "header": None, "metrics": dict(one.header.metrics) if one.header else None}
+                    {
+                        **{name: getattr(one, name) for name in ("limit", "given", "least", "lower", "reason")},
+                        "metrics": dict(one.header.metrics) if one.header else None,
+                    }
                     for one in found.relief
                 ],
                 "without_limits": dict(found.together.metrics) if found.together else None,
-                "seconds": round(found.seconds, 3),
+                "runtime_s": round(found.seconds, 3),
                 "exit_code": 1,
             }
         )

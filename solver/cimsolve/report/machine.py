@@ -62,7 +62,7 @@ def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str,
             for row in found.points
         ],
         "rules": {row.strategy: _rule(row, found) for row in found.rules},
-        "search_s": found.search_s,
+        "runtime_s": found.search_s,
         "stopped_by_time_limit": found.time_limit_s is not None,
         "command": asked.command,
         "exit_code": exit_code,
@@ -110,7 +110,7 @@ def describe_replay(report: CheckReport, header: Header, found: Replay | None) -
 def _replay(found: Replay) -> dict[str, Any]:
     stream = found.stream
     return {
-        "token_latency": _compared(found.token),
+        "latency": _compared(found.token),
         "prefill": {
             "tokens": found.tokens,
             **_compared(found.prefill),
@@ -123,8 +123,8 @@ def _replay(found: Replay) -> dict[str, Any]:
         else {
             "tokens": stream.tokens,
             "settled": stream.settled,
-            "interval": _compared(stream.interval),
-            "token_latency_ns": stream.latency_ns,
+            "ii": _compared(stream.interval),
+            "latency_ns": stream.latency_ns,
             "tokens_in_flight": stream.in_flight,
         },
     }
@@ -142,7 +142,7 @@ def _question(asked: Asked) -> dict[str, Any]:
     problem = asked.problem
     return {
         "hardware": problem.hardware.name,
-        "changes": list(asked.changes),
+        "changes": dict(change.split("=", 1) for change in asked.changes),
         "converters": {
             "table_from": problem.hardware.adc.table_from,
             "extrapolated_bits": problem.hardware.extrapolated_lines,

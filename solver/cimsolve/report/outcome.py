@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cimsolve.check import CheckReport
+from cimsolve.errors import Shortage
 from cimsolve.simulate import SimulationReport
 from cimsolve.solution import Header
 
@@ -24,6 +25,8 @@ class Outcome:
     strategy: str
     state: State
     reason: str = ""
+    shortage: Shortage | None = None
+    """What is infeasible for in numbers, where there are such."""
     header: Header | None = None
     check: CheckReport | None = None
     simulation: SimulationReport | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from cimsolve.chip.size import left_behind
 from cimsolve.hardware import Hardware
 from cimsolve.model import Linear
 from cimsolve.problem import Problem
@@ -94,11 +95,18 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
-        *([("changed", ", ".join(asked.changes))] if asked.changes else []),
+        *([("changed", _describe_changes(asked))] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
         ("search", "; ".join(how)),
         ("simulation", asked.simulated),
     ]
+
+
+def _describe_changes(asked: Asked) -> str:
+    """The keys changed, and what should have changed with them."""
+    held = left_behind(asked.problem.hardware, [change.partition("=")[0] for change in asked.changes])
+    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
+    return f"{', '.join(asked.changes)}{note}"
 
 
 def describe_arrays(hardware: Hardware) -> str:

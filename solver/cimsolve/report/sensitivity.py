@@ -17,10 +17,10 @@ from cimsolve.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, 
 
 TITLES: dict[str, tuple[str, Kind]] = {
     "array_latency_ns": ("Token latency in arrays", "time"),
-    "array_ii_cycles": ("II of the arrays", "time"),
+    "array_ii_ns": ("II of the arrays", "time"),
     "array_energy_pj": ("Energy in arrays", "energy"),
     "latency_ns": ("Token latency, total", "time"),
-    "ii_cycles": ("II, digital units and transfers included", "time"),
+    "ii_ns": ("II, digital units and transfers included", "time"),
     "energy_pj": ("Energy, total", "energy"),
 }
 IN_ARRAYS = COMPARED_METRICS[:3]
@@ -42,7 +42,7 @@ def print_sensitivity(asked: Asked, compared: Compared, verbosity: int) -> None:
     for number, metric in enumerate(COMPARED_METRICS if verbosity > 0 else IN_ARRAYS):
         title, _ = TITLES[metric]
         heading(console, f"{title}: {compared.reference}, the others as a multiple of it", verbosity < 0 and not number)
-        console.print(_ratios_table(asked, compared, metric))
+        console.print(_ratios_table(compared, metric))
         _print_rankings(console, compared, metric)
     if verbosity < 0:
         _print_failures(console, compared)
@@ -51,7 +51,7 @@ def print_sensitivity(asked: Asked, compared: Compared, verbosity: int) -> None:
     indented(
         console,
         "kept: share of the saving over the reference as given that remains, (1 - ratio here) / (1 - ratio as "
-        "given); below 0 it has become a loss, empty where less than 1% was saved.",
+        "given); below 0 it has become a loss. Strategies that saved less than 1% have no such column.",
     )
     indented(
         console,
@@ -79,10 +79,11 @@ def extrapolation_note(answers: VariantAnswers) -> str:
     return "; ".join(notes)
 
 
-def values_of(asked: Asked, answers: VariantAnswers, metric: str) -> dict[str, float]:
-    """Strategy -> value, cycles as ns."""
-    scale = asked.problem.hardware.clock_ps / 1000 if metric.endswith("_cycles") else 1.0
-    return {name: value * scale for name, value in answers.values(metric).items()}
+def savers(compared: Compared, metric: str) -> list[str]:
+    """Strategies that save something over the reference as given, so that a share of it can be kept."""
+    given = compared.variants[0].values(metric)
+    ratios = {name: ratio(given, name, compared.reference) for name in compared.variants[0].answers}
+    return [name for name, found in ratios.items() if kept(found, found) is not None]
 
 
 def percent(share: float) -> str:
@@ -95,22 +96,25 @@ def groups_text(values: dict[str, float]) -> str:
     return ", ".join(" = ".join(group) for group in rank(values))
 
 
-def _ratios_table(asked: Asked, compared: Compared, metric: str) -> Table:
+def _ratios_table(compared: Compared, metric: str) -> Table:
     given = compared.variants[0].values(metric)
-    rows = [values_of(asked, each, metric) for each in compared.variants]
+    rows = [each.values(metric) for each in compared.variants]
     unit = choose_unit(TITLES[metric][1], [row.get(compared.reference, 0.0) for row in rows])
     others = [name for name in compared.variants[0].answers if name != compared.reference]
+    saving = savers(compared, metric)
     columns = ["chip", f"{compared.reference}\n{unit.name}"]
     for name in others:
-        columns += [f"{name}\nratio", "\nkept"]
+        columns += [f"{name}\nratio", *(["\nkept"] if name in saving else [])]
     cells: list[list[Cell]] = []
     for each, row in zip(compared.variants, rows, strict=True):
         line: list[Cell] = [each.variant.name]
         line.append(in_unit(row[compared.reference], unit) if compared.reference in row else "-")
         for name in others:
             here = ratio(row, name, compared.reference)
-            left = kept(ratio(given, name, compared.reference), here)
-            line += ["-" if here is None else ratio_text(here), "" if left is None else percent(left)]
+            line.append("-" if here is None else ratio_text(here))
+            if name in saving:
+                left = kept(ratio(given, name, compared.reference), here)
+                line.append("-" if left is None else percent(left))
         cells.append(line)
     return table(columns, cells, tight=True)
 

@@ -108,7 +108,7 @@ def describe_study(header: Header, found: Study) -> dict[str, Any]:
             }
             for effect, stages in found.stages.items()
         },
-        "seconds": round(found.seconds, 3),
+        "runtime_s": round(found.seconds, 3),
     }
 
 

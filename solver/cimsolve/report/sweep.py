@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cimsolve.chip.size import left_behind
+from cimsolve.hardware import parse_hardware
 from cimsolve.report.console import bad, heading, indented, print_json, results, verbatim
 from cimsolve.report.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
 from cimsolve.report.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
@@ -52,6 +54,11 @@ class Solved:
         return self.row.reason if self.record is None else self.record.reason
 
     @property
+    def status(self) -> str:
+        """`optimal` or `feasible` of an answer, empty without one."""
+        return "" if self.record is None else self.record.status
+
+    @property
     def has_figures(self) -> bool:
         return self.record is not None and self.record.state == "solved"
 
@@ -65,6 +72,8 @@ class Swept:
     front: Sequence[str]
     seconds: float
     command: str
+    plot: str | None = None
+    """The file that the points are drawn in."""
 
     def marks(self) -> list[bool]:
         """Which rows are on the front: no other row of the same model and length of sequence beats them."""
@@ -102,41 +111,55 @@ def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
     return [record.metrics["arrays"], *(figure.total(record) for figure, _, _ in COMPARED[1:])]
 
 
-def _sheet(swept: Swept) -> Sheet:
-    columns = [
-        *(Column(_short(axis), axis) for axis in swept.axes),
-        *figure_columns(),
-        Column("state", "state"),
-        Column("", "front", "mark"),
-    ]
+def state_columns() -> list[Column]:
+    """What became of a row, for programs: `state` as of `Solved`, and `status` of its answer."""
+    return [Column("state", "state"), Column("status", "status")]
+
+
+def state_values(solved: Solved) -> list[Any]:
+    """Values of these columns."""
+    return [solved.state, solved.status]
+
+
+def state_text(solved: Solved) -> str:
+    """Both in one word, for people: `optimal` and `feasible` are solved."""
+    return solved.status if solved.has_figures else solved.state
+
+
+def _figures_sheet(swept: Swept) -> Sheet:
+    columns = [*(Column(_short(axis), axis) for axis in swept.axes), *figure_columns()]
     rows = [
-        [
-            *(_text(solved.row.values[axis]) for axis in swept.axes),
-            *figure_values(solved.record),
-            _state(solved),
-            mark or None,
-        ]
-        for solved, mark in zip(swept.rows, (MARK if mark else "" for mark in swept.marks()), strict=True)
+        [*(_text(solved.row.values[axis]) for axis in swept.axes), *figure_values(solved.record)]
+        for solved in swept.rows
     ]
     return Sheet(columns, rows)
+
+
+def _sheet(swept: Swept) -> Sheet:
+    """For people."""
+    marks = [MARK if mark else None for mark in swept.marks()]
+    rows = [[state_text(solved), mark] for solved, mark in zip(swept.rows, marks, strict=True)]
+    return join(_figures_sheet(swept), Sheet([Column("state", "state"), Column("", "on_front", "mark")], rows))
 
 
 def _full_sheet(swept: Swept) -> Sheet:
     """All that is known of each row, for programs."""
     columns = [
+        *state_columns(),
+        Column("", "on_front", "mark"),
         *figure_columns(gaps=True),
         *(Column(name, name) for name in ("adc_bits_max", "reason", "runtime_s", "digest")),
     ]
     rows = []
-    for solved in swept.rows:
+    for solved, mark in zip(swept.rows, swept.marks(), strict=True):
         record = solved.record
         more = (
             [record.metrics["adc_bits_max"], "", record.runtime_s, record.digest]
             if record and solved.has_figures
             else [None, solved.reason, None, None]
         )
-        rows.append([*figure_values(record, gaps=True), *more])
-    return join(_sheet(swept), Sheet(columns, rows))
+        rows.append([*state_values(solved), MARK if mark else None, *figure_values(record, gaps=True), *more])
+    return join(_figures_sheet(swept), Sheet(columns, rows))
 
 
 def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
@@ -147,25 +170,39 @@ def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
         "points": [
             {
                 "values": dict(solved.row.values),
-                "state": solved.state,
-                "reason": solved.reason,
+                **describe_row(solved),
                 "on_front": mark,
-                **_record(solved.record),
                 "kept": solved.kept,
                 "command": solved.command,
             }
             for solved, mark in zip(swept.rows, swept.marks(), strict=True)
         ],
-        "seconds": round(swept.seconds, 3),
+        "plot": swept.plot,
+        "runtime_s": round(swept.seconds, 3),
         "command": swept.command,
         "exit_code": exit_code,
     }
 
 
-def _record(record: Record | None) -> dict[str, Any]:
+def describe_row(solved: Solved) -> dict[str, Any]:
+    """What is known of a row, by the names of a run's strategies; figures where there is an answer."""
+    record = solved.record
+    found: dict[str, Any] = {"state": solved.state, "status": solved.status, "reason": solved.reason}
     if record is None:
-        return {}
-    return record.model_dump(exclude={"format", "state", "reason", "hw"})
+        return found
+    return {
+        **found,
+        "model": record.model_name,
+        "hardware": record.hw.get("name"),
+        "tokens": record.tokens,
+        "strategy": record.strategy,
+        "objective": list(record.objective),
+        "metrics": dict(record.metrics),
+        "bounds": {name: entry.model_dump() for name, entry in record.bounds.items()},
+        "unverified_bounds": list(record.unverified),
+        "runtime_s": record.runtime_s,
+        "digest": record.digest,
+    }
 
 
 def _print_table(swept: Swept, verbosity: int) -> None:
@@ -184,16 +221,29 @@ def _print_table(swept: Swept, verbosity: int) -> None:
         indented(
             console, f"caution: {', '.join(changing)} also changes what the model computes; cost alone is compared"
         )
+    for text in _sizes(swept):
+        indented(console, f"caution: {text}")
     lossy = sum(bool(s.record.metrics["lossy_activations"]) for s in swept.rows if s.record and s.has_figures)
     if lossy:
         indented(console, f"caution: in {plural(lossy, 'point')} converters have too few bits for some sums")
     _print_reasons(console, swept)
     if verbosity < 0:
         return
+    if swept.plot is not None:
+        indented(console, f"drawn by {swept.front[0]} and {swept.front[1]}, those on the front filled: {swept.plot}")
     kept = sum(solved.kept for solved in swept.rows)
     heading(console, "The same again")
     verbatim(console, swept.command)
     indented(console, f"{kept} of {len(swept.rows)} points were kept from before; {swept.seconds:.1f} s")
+
+
+def _sizes(swept: Swept) -> list[str]:
+    """Which figures do not follow a size of the array that is varied."""
+    first = next((one for one in swept.rows if one.record), None)
+    if first is None or first.record is None:
+        return []
+    held = left_behind(parse_hardware(first.record.hw, "hw"), first.row.asked.set)
+    return [f"{', '.join(held)} stay those of the spec's own size of array"] if held else []
 
 
 def _print_reasons(console: Any, swept: Swept) -> None:
@@ -206,10 +256,6 @@ def _print_reasons(console: Any, swept: Swept) -> None:
         indented(console, bad(text) if state == "failed" else text)
     if len(reasons) > REASONS_SHOWN:
         indented(console, f"and {len(reasons) - REASONS_SHOWN} reasons more: --format csv has them all")
-
-
-def _state(solved: Solved) -> str:
-    return solved.record.status if solved.record is not None and solved.has_figures else solved.state
 
 
 def _text(value: Value) -> str:

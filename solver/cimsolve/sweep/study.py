@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.api import load_model
 from cimsolve.errors import InputError
+from cimsolve.filekind import STUDY, demand_kind
 from cimsolve.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.jsonfile import first_problem, key_paths, near_name, one_line, read_json, shown_value
 from cimsolve.library import resolve_model
@@ -80,6 +81,7 @@ def read_study(path: Path | str) -> Study:
 
 def parse_study(data: object, origin: str) -> Study:
     """Check parsed JSON; raises InputError with one line: `origin`, key, value, what was expected."""
+    demand_kind(data, STUDY, origin)
     try:
         return Study.model_validate(data)
     except ValidationError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.compare import CompareOptions
 from cimsolve.cli.options.question import DEFAULT_HARDWARE, DEFAULT_MODEL
 from cimsolve.cli.question import question_words, words_unless_default
-from cimsolve.cli.studying import Execution, cache_folder, row_command, solve_all, study_of
+from cimsolve.cli.studying import Execution, row_command, solve_all, study_of
 from cimsolve.comparison import compare_solutions
 from cimsolve.report.compare import Compared, print_compared, print_two
 from cimsolve.report.console import say
@@ -33,7 +34,7 @@ def run(options: CompareOptions) -> int:
     )
     rows = expand(study)
     shown = options.format == "table" and options.verbosity >= 0
-    cache = cache_folder(options.cache, options.out)
+    cache = Path(options.cache_folder)
     done = solve_all(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
     solved = [
         Solved(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
@@ -65,7 +66,7 @@ def command_line(options: CompareOptions) -> str:
     )
     words += [*question_words(options)[skip:], "--strategy", ",".join(options.strategies)]
     words += words_unless_default(
-        ("--reference", options.reference, None),
+        ("--reference", options.reference, options.strategies[0]),
         ("--objective", ",".join(options.objective), "arrays,latency"),
         ("--seed", options.seed, 0),
         ("--time-limit", options.time_limit_s, None),

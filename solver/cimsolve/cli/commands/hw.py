@@ -7,13 +7,15 @@ import os
 
 from cimsolve.chip.draft import demand_new, draft_hardware
 from cimsolve.chip.figures import array_figures, find_doubts
-from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
+from cimsolve.cli.each_file import EXIT_DONE, Found, each_file
 from cimsolve.cli.options.hw import KEYS, HwCheckOptions, HwNewOptions, HwSchemaOptions
+from cimsolve.cli.places import demand_writable
 from cimsolve.errors import InputError
 from cimsolve.hardware import hardware_json_schema, load_hardware
 from cimsolve.jsonfile import write_json_atomically
 from cimsolve.report.chip import ask_for, describe_chip, print_chip, print_draft
 from cimsolve.report.console import is_terminal, print_json
+from cimsolve.report.progress import Progress
 
 
 def run(options: HwNewOptions | HwCheckOptions | HwSchemaOptions) -> int:
@@ -29,6 +31,7 @@ def _new(options: HwNewOptions) -> int:
         if not is_terminal():
             raise InputError("--out: expected options that describe the chip, or a terminal to ask at; see --help")
         options = _asked(options)
+        demand_writable(options.places)
     assert options.out is not None
     demand_new(options.out, os.path.lexists(options.out), options.force)
     draft = draft_hardware(
@@ -54,17 +57,15 @@ def _asked(options: HwNewOptions) -> HwNewOptions:
 
 
 def _check(options: HwCheckOptions) -> int:
-    code = EXIT_DONE
-    found = {}
-    for index, name in enumerate(options.files):
+    first = options.files[0]
+
+    def look(name: str, progress: Progress) -> Found:
         hardware = load_hardware(name)
         figures, doubts = array_figures(hardware), find_doubts(hardware)
-        if doubts and options.strict:
-            code = EXIT_FAILED
-        if options.json:
-            found[name] = describe_chip(hardware, figures, doubts)
-        else:
-            print_chip(name, hardware, figures, doubts, first=index == 0)
-    if options.json:
-        print_json({"format": "cimsolve-hw-check/1", "files": found, "exit_code": code})
-    return code
+        return Found(
+            options.strict and bool(doubts),
+            lambda: describe_chip(hardware, figures, doubts),
+            lambda: print_chip(name, hardware, figures, doubts, first=name == first),
+        )
+
+    return each_file(options.files, look, form="cimsolve-hw-check/1", json=options.json, progress=False)

@@ -11,7 +11,7 @@ from cimsolve.check import check_solution
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.pareto import FRONT_TIME_LIMIT_S, FrontOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
+from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem
 from cimsolve.report.console import print_json, say
@@ -30,7 +30,6 @@ def run(options: FrontOptions) -> int:
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
     """
     problem = problem_of(options)
-    demand_writable(Path(options.out))
     asked = Asked(
         problem=problem,
         strategies=tuple(RULES),

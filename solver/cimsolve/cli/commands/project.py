@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cimsolve.cli.options.project import ProjectOptions
 from cimsolve.errors import InputError
-from cimsolve.factors import SUFFIX
 from cimsolve.real_weights import project_model
 from cimsolve.report.progress import Progress
 from cimsolve.report.projection import print_projection, print_written
@@ -24,7 +23,6 @@ def run(options: ProjectOptions) -> int:
             f"--model {options.model}: expected a folder with a config.json and *.safetensors; "
             "shipped models have no weights"
         )
-    out = None if options.out is None else factor_file(options.out)
     with Progress(options.verbosity >= 0) as progress:
         progress.begin(f"projecting {folder.name}")
         rows = project_model(
@@ -35,20 +33,10 @@ def run(options: ProjectOptions) -> int:
             text=options.texts,
             samples=options.samples,
             seed=options.seed,
-            out=out,
+            out=options.out,
             progress=progress.count,
         )
     print_projection(folder.resolve().name, options.method, rows, options.verbosity)
-    if out is not None:
-        print_written(out)
+    if options.out is not None:
+        print_written(Path(options.out))
     return 0
-
-
-def factor_file(text: str) -> Path:
-    """The file that --out means. Raises InputError for a name that is neither a safetensors file nor a folder."""
-    given = Path(text)
-    if given.suffix == SUFFIX and not given.is_dir():
-        return given
-    if given.suffix and not given.is_dir():
-        raise InputError(f"--out {text}: expected a name that ends in {SUFFIX}, or a folder")
-    return given / f"factors{SUFFIX}"

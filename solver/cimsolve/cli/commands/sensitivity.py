@@ -7,7 +7,7 @@ import shlex
 from cimsolve.api import make_search
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.search import STRATEGY_NAMES
-from cimsolve.cli.options.sensitivity import DEFAULT_REFERENCE, SensitivityOptions
+from cimsolve.cli.options.sensitivity import SensitivityOptions
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem import Problem
@@ -17,6 +17,7 @@ from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.sensitivity import Compared, print_sensitivity
 from cimsolve.report.solve import print_asked
+from cimsolve.run import joined_reasons
 from cimsolve.sensitivity import VariantAnswers, answer_variants, find_variants
 from cimsolve.strategies import DEFAULT_OBJECTIVE, Event
 
@@ -42,8 +43,8 @@ def run(options: SensitivityOptions) -> int:
     run = _Run(options, problem)
     found = run.answer()
     if not any(answer.metrics for variant in found for answer in variant.answers.values()):
-        reasons = [answer.reason for variant in found[:1] for answer in variant.answers.values()]
-        raise InfeasibleError("; ".join(reasons)) if reasons else KeyboardInterrupt
+        reasons = [(name, one.reason, one.shortage) for each in found[:1] for name, one in each.answers.items()]
+        raise InfeasibleError(joined_reasons(reasons)) if reasons else KeyboardInterrupt
     broken = any(variant.broken for variant in found)
     code = EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED if broken else EXIT_DONE
     compared = Compared(found, options.reference)
@@ -93,7 +94,7 @@ def command_line(options: SensitivityOptions) -> str:
     """The command that asks the same again, to be pasted into a shell."""
     words = words_unless_default(
         ("--strategy", ",".join(options.strategies), ",".join(STRATEGY_NAMES)),
-        ("--reference", options.reference, DEFAULT_REFERENCE),
+        ("--reference", options.reference, options.strategies[0]),
         ("--time-limit", options.time_limit_s, None),
     )
     return shlex.join(["cimsolve", "sensitivity", *question_words(options), *words])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from cimsolve.api import weights_beside
 from cimsolve.check import check_solution
+from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.simulate import SimulateOptions
-from cimsolve.errors import InputError
+from cimsolve.errors import CheckError, InputError
 from cimsolve.problem import Problem
 from cimsolve.real_weights import read_factors
-from cimsolve.report.console import print_json, say
 from cimsolve.report.progress import Progress
 from cimsolve.report.simulate import SIMULATE_FORMAT, describe_study, print_study
 from cimsolve.simulate import Noise, RealFactors, RealWeights, Study, study
@@ -20,8 +20,6 @@ from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import Range
 from cimsolve.solution import Header, read_solution
 
-EXIT_DONE, EXIT_FAILED = 0, 1
-
 
 def run(options: SimulateOptions) -> int:
     """Simulate every file; returns 2 where one cannot be used, else 1 where one breaks a rule, else 0.
@@ -29,39 +27,26 @@ def run(options: SimulateOptions) -> int:
     Raises InputError for noise out of range.
     """
     noise = noise_from(dict(options.noise))
-    code = EXIT_DONE
-    found: dict[str, Any] = {}
-    for name in options.files:
-        try:
-            with Progress(options.verbosity >= 0) as progress:
-                answer = _simulate(name, options, noise, progress)
-        except InputError as error:
-            code = error.exit_code
-            found[name] = {"error": str(error)}
-            say(f"error: {error}")
-            continue
-        if isinstance(answer, str):
-            code = max(code, EXIT_FAILED)
-            found[name] = {"error": answer}
-            say(f"error: {name}: {answer}")
-            continue
-        header, report = answer
-        if options.json:
-            found[name] = describe_study(header, report)
-        else:
-            print_study(name, header, report, options.verbosity, real_weights=options.weights is not None)
-    if options.json:
-        print_json({"format": SIMULATE_FORMAT, "files": found, "exit_code": code})
-    return code
+
+    def look(name: str, progress: Progress) -> Found:
+        header, found = _simulate(name, options, noise, progress)
+        real = options.weights is not None
+        return Found(
+            False,
+            lambda: describe_study(header, found),
+            lambda: print_study(name, header, found, options.verbosity, real_weights=real),
+        )
+
+    return each_file(options.files, look, form=SIMULATE_FORMAT, json=options.json, progress=options.verbosity >= 0)
 
 
-def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progress) -> tuple[Header, Study] | str:
-    """The study of one file, or which rule it breaks. Raises InputError for a file that cannot be used."""
+def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progress) -> tuple[Header, Study]:
+    """The study of one file. Raises InputError where it cannot be used, CheckError where it breaks a rule."""
     progress.begin(f"checking {name}")
     solution = read_solution(Path(name))
     report = check_solution(solution)
     if not report.passed or report.problem is None:
-        return f"{report.violations[0]}; expected a solution that passes its check"
+        raise CheckError(f"{name}: {report.violations[0]}; expected a solution that passes its check")
     problem = report.problem
     weights, factors = _real_numbers(problem, options.weights)
     progress.begin(f"simulating {name}")

@@ -11,7 +11,7 @@ from cimsolve.bounds import objective_units
 from cimsolve.check import check_solution
 from cimsolve.cli.options.solve import SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.writing import demand_writable, interrupts_held, without_tables, write_checked
+from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.mapping import Mapping
 from cimsolve.objective import DEFAULT_OBJECTIVE
@@ -23,7 +23,7 @@ from cimsolve.report.outcome import Outcome
 from cimsolve.report.progress import Progress
 from cimsolve.report.question import Asked
 from cimsolve.report.solve import print_asked, print_run, summary_line
-from cimsolve.run import question_for, solve
+from cimsolve.run import joined_reasons, question_for, solve
 from cimsolve.simulate import RealFactors, RealWeights, simulate
 from cimsolve.solution import Solution
 from cimsolve.strategies import Event
@@ -45,7 +45,6 @@ def run(options: SolveOptions) -> int:
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
         weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
-    demand_writable(Path(options.out))
     start = None if options.start is None else start_from(options.start, problem)
     run = _Run(options, problem, weights, factors, start)
     asked = describe_asked(options, problem, weights is not None)
@@ -59,7 +58,7 @@ def run(options: SolveOptions) -> int:
     elif not hopeless:
         print_run(asked, outcomes, options.verbosity)
     if hopeless:
-        raise InfeasibleError("; ".join(outcome.reason for outcome in outcomes))
+        raise InfeasibleError(joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes]))
     if run.interrupted:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
@@ -126,7 +125,7 @@ class _Run:
         try:
             solution = solve(self._problem, name, self._search)
         except InfeasibleError as error:
-            return Outcome(name, "infeasible", str(error))
+            return Outcome(name, "infeasible", str(error), error.shortage)
         except KeyboardInterrupt:
             self.interrupted = True
             return Outcome(name, "interrupted", "stopped before it had an answer")

@@ -8,7 +8,7 @@ from pathlib import Path
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import question_words
-from cimsolve.cli.studying import Execution, cache_folder, read_value, row_command, solve_all, study_of, sweep_command
+from cimsolve.cli.studying import Execution, read_value, row_command, solve_all, study_of, sweep_command
 from cimsolve.report.console import say
 from cimsolve.report.scatter import demand_drawable, draw_swept
 from cimsolve.report.sweep import Solved, Swept, print_swept
@@ -26,7 +26,7 @@ def run(options: SweepOptions) -> int:
     began = time.monotonic()
     rows = expand(study)
     shown = options.format == "table" and options.verbosity >= 0
-    cache = cache_folder(options.cache, options.out)
+    cache = Path(options.cache_folder)
     done = solve_all(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
     solved = []
     for row in rows:
@@ -38,14 +38,15 @@ def run(options: SweepOptions) -> int:
         front=options.front,
         seconds=time.monotonic() - began,
         command=sweep_command(options, question_words(options)),
+        plot=options.plot if any(one.has_figures for one in solved) else None,
     )
     broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
     code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
-    if options.plot is not None and any(one.has_figures for one in solved):
-        draw_swept(swept, options.plot)
+    if swept.plot is not None:
+        draw_swept(swept, swept.plot)
     print_swept(swept, options.format, options.verbosity, code)
     if done.interrupted:
-        say(f"interrupted; {len(done.records)} results are kept in {Path(cache)}: the same command goes on from there")
+        say(f"interrupted; {len(done.records)} results are kept in {cache}: the same command goes on from there")
     return code
 
 

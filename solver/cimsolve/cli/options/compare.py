@@ -12,12 +12,21 @@ from cimsolve.cli.options.question import (
     QUESTION_NAMES,
     add_question,
 )
-from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
+from cimsolve.cli.options.search import (
+    STRATEGY_NAMES,
+    add_objective,
+    add_reference,
+    add_seed,
+    add_strategies,
+    reference_of,
+)
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
-from cimsolve.cli.values import one_of, seconds, whole
+from cimsolve.cli.places import Place
+from cimsolve.cli.values import seconds, whole
 
-DEFAULT_REFERENCE = "linear"
 DEFAULT_STAGES = 8
+GRID_NAMES = ("strategy", "reference", "objective", "seed", "time_limit", "jobs", "cluster", "cache", "fresh", "out")
+"""Where options are kept that two files leave nothing to do."""
 
 _EPILOG = """\
 With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
@@ -48,6 +57,10 @@ class CompareOptions(TableOptions):
     stages: int
     """Most kinds of stages shown of two files."""
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.files else super().places
+
 
 def make_parser() -> Parser:
     parser = Parser(
@@ -61,12 +74,7 @@ def make_parser() -> Parser:
     add_question(parser, several=True)
     search = parser.add_argument_group("search")
     add_strategies(search)
-    search.add_argument(
-        "--reference",
-        type=one_of(STRATEGY_NAMES),
-        metavar="NAME",
-        help=f"the strategy that ratios are to (default: {DEFAULT_REFERENCE} if it is among them, else the first)",
-    )
+    add_reference(search)
     add_objective(search)
     add_seed(search)
     search.add_argument("--time-limit", type=seconds, metavar="SECONDS", help="brake of each search")
@@ -90,9 +98,9 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
         parser.error(f"FILE: got {len(found.files)}, expected two solution files, or none and options")
     if found.files:
         parser.demand_absent(arguments, QUESTION_NAMES, "two files state their own questions; leave it out")
-    reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
-    if reference not in strategies:
-        parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
+        parser.demand_absent(arguments, GRID_NAMES, "is of a comparison that is solved; leave it out")
+    else:
+        parser.demand_absent(arguments, ("stages",), "is of two files; give them, or leave it out")
     specs, models = flat(found.hw) or (DEFAULT_HARDWARE,), flat(found.model) or (DEFAULT_MODEL,)
     return CompareOptions(
         **{**table_options(found), "hardware": specs[0], "model": models[0]},
@@ -100,6 +108,6 @@ def parse(arguments: Sequence[str]) -> CompareOptions:
         specs=specs,
         models=models,
         strategies=strategies,
-        reference=reference,
+        reference=reference_of(parser, found.reference, strategies),
         stages=found.stages,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity, one_line
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import near, setting, whole
 from cimsolve.errors import InputError
 
@@ -39,8 +40,9 @@ examples:
 """
 _NEW_EPILOG = """\
 Without any option and at a terminal, the questions are asked. What you give is marked as assumed in `sources`, or
-with --source as read from there; all else is taken over from the spec it was built from, and marked as assumed.
-Every key is explained in docs/hardware.md; `cimsolve hw schema` gives a schema that editors can use.
+with --source as read from there; all else is taken over from the spec it was built from, the area in proportion to the
+cells, and marked as assumed. Every key is explained in docs/hardware.md; `cimsolve hw schema` gives a schema that
+editors can use.
 
 examples:
   cimsolve hw new --technology sram --rows 256 --cols 256 --adcs 32 --out my_sram.json
@@ -65,6 +67,10 @@ class HwNewOptions:
     force: bool
     verbosity: int
     ask: bool
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.out is None else (Place("--out", self.out),)
 
 
 @dataclass(frozen=True)

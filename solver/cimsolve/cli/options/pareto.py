@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_output
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import seconds
 
 FRONT_TIME_LIMIT_S = 600.0
@@ -27,6 +28,10 @@ class FrontOptions(QuestionOptions):
     """`cimsolve pareto`: what each further array buys."""
 
     time_limit_s: float
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (Place("--out", self.out, folder=True),)
 
 
 def make_parser() -> Parser:

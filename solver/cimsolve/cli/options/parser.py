@@ -14,14 +14,26 @@ DEFAULT_OUT = "results"
 HELP_WIDTH = 79
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose refusals are one line, raised as InputError.
+class _StoreOnce(argparse._StoreAction):
+    """Stores a value. An option given again is refused: of two values one would be dropped in silence."""
 
-    `commands`: what a stray word may have been meant for.
+    def __call__(self, parser: argparse.ArgumentParser, *where: Any) -> None:
+        assert isinstance(parser, Parser)
+        if self.option_strings and self.dest in parser.stored:
+            raise argparse.ArgumentError(self, "is given twice; expected it once")
+        parser.stored.add(self.dest)
+        super().__call__(parser, *where)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose refusals are one line, raised as InputError, and that takes a single value once.
+
+    `commands`: what a stray word may have been meant for. `stored`: the options with a value met so far.
     """
 
     def __init__(self, commands: Sequence[str] = (), **settings: Any) -> None:
         self.commands = commands
+        self.stored: set[str] = set()
         # The formatter keeps lines as they are, for the epilogs' sake.
         settings["description"] = textwrap.fill(settings.get("description", ""), HELP_WIDTH)
         super().__init__(
@@ -30,6 +42,8 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
             **settings,
         )
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
         self.add_argument("-h", "--help", action="help", help="show this help and exit")
 
     def error(self, message: str) -> NoReturn:
@@ -43,15 +57,23 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"{action.option_strings[-1]}: {why}")
 
     def parse_known(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse all of `arguments`; what is left over is refused with the nearest option."""
-        found, unknown = self.parse_known_args(list(arguments))
+        """Parse all of `arguments`, files among options as they come; what is left over is refused."""
+        self.stored.clear()
+        found, unknown = self.parse_known_intermixed_args(list(arguments))
         if unknown:
             word = unknown[0].partition("=")[0]
-            options = [text for action in self._actions for text in action.option_strings]
-            hint = near(word, options if word.startswith("-") else self.commands)
-            kind = "option" if word.startswith("-") else "command"
-            self.error(f"{word}: there is no such {kind}{hint}")
+            self.error(f"{word}: {self._why_unknown(word)}")
         return found
+
+    def _why_unknown(self, word: str) -> str:
+        if word.startswith("-"):
+            options = [text for action in self._actions for text in action.option_strings]
+            return f"there is no such option{near(word, options)}"
+        if word in self.commands:
+            return "is a command; expected it before all options"
+        if self.commands:
+            return f"there is no such command{near(word, self.commands)}"
+        return "is one word too many; expected an option, or nothing"
 
 
 def add_output(parser: argparse.ArgumentParser, quiet: str, verbose: str) -> argparse._ArgumentGroup:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity
 from cimsolve.cli.options.search import add_seed
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, whole
 
 METHOD_NAMES = ("plain", "whitened", "als", "lowrank")
 """Those of `projection`, which is too heavy to import; a test compares them."""
+
+SUFFIX = ".safetensors"
+"""Of files of factors, as in `factors`; a test compares them."""
 
 SAMPLES_DEFAULT = 4096
 
@@ -42,7 +47,12 @@ class ProjectOptions:
     samples: int
     seed: int
     out: str | None
+    """The file of factors to write."""
     verbosity: int
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.out is None else (Place("--out", self.out, makes_folder=True),)
 
 
 def make_parser() -> Parser:
@@ -115,6 +125,16 @@ def parse(arguments: Sequence[str]) -> ProjectOptions:
         texts=tuple(found.text),
         samples=found.samples,
         seed=found.seed,
-        out=found.out,
+        out=None if found.out is None else factor_file(parser, found.out),
         verbosity=found.verbosity,
     )
+
+
+def factor_file(parser: Parser, text: str) -> str:
+    """The file that --out means: a name with the suffix, or a file of factors in the folder that it names."""
+    root, suffix = os.path.splitext(text)
+    if os.path.isdir(text) or (root and not suffix):
+        return os.path.join(text, f"factors{SUFFIX}")
+    if suffix != SUFFIX:
+        parser.error(f"--out {text or repr(text)}: expected a name that ends in {SUFFIX}, or a folder")
+    return text

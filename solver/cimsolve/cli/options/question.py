@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.cli.options.parser import one_line
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, quantity, setting, whole, words
 from cimsolve.errors import InputError
 
@@ -39,6 +40,11 @@ class QuestionOptions:
     json: bool
     verbosity: int
     """-1: quiet, 0: the report, 1: with breakdowns."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where this command writes; by itself a question does not."""
+        return ()
 
 
 QUESTION_NAMES = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, add_verbosity
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import names
 
 DEFAULT_PAGE = "report.html"
@@ -30,6 +32,11 @@ class ReportOptions:
     formats: tuple[str, ...]
     trace: str | None
     verbosity: int
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        written = (("--out", self.out, False), ("--figures", self.figures, True), ("--trace", self.trace, False))
+        return tuple(Place(option, path, folder) for option, path, folder in written if path is not None)
 
 
 def make_parser() -> Parser:
@@ -67,5 +74,11 @@ def make_parser() -> Parser:
 def parse(arguments: Sequence[str]) -> ReportOptions:
     parser = make_parser()
     found = parser.parse_known(arguments)
-    page = found.out or (None if found.figures or found.trace else DEFAULT_PAGE)
+    page = DEFAULT_PAGE if (found.out, found.figures, found.trace) == (None, None, None) else found.out
+    if found.figures is None:
+        parser.demand_absent(arguments, ("formats",), "is of the charts; expected --figures FOLDER with it")
+    read = {os.path.realpath(name) for name in found.files}
+    for option, path in (("--out", page), ("--trace", found.trace)):
+        if path and os.path.realpath(path) in read:
+            parser.error(f"{option} {path}: is one of the solutions to show; expected a file to write")
     return ReportOptions(tuple(found.files), page, found.figures, tuple(found.formats), found.trace, found.verbosity)

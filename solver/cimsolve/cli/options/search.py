@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from cimsolve.cli.values import names, objective, whole
+from cimsolve.cli.options.parser import Parser
+from cimsolve.cli.values import names, objective, one_of, whole
 from cimsolve.objective import DEFAULT_OBJECTIVE
 
 STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
@@ -21,6 +23,23 @@ def add_strategies(group: argparse._ArgumentGroup) -> None:
         metavar="NAME[,NAME]",
         help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
     )
+
+
+def add_reference(group: argparse._ArgumentGroup) -> None:
+    """--reference, the strategy that the others are set against."""
+    group.add_argument(
+        "--reference",
+        type=one_of(STRATEGY_NAMES),
+        metavar="NAME",
+        help="the strategy that the others are set against (default: the first of those compared)",
+    )
+
+
+def reference_of(parser: Parser, given: str | None, strategies: Sequence[str]) -> str:
+    """The reference among the strategies compared. Raises InputError where it is none of them."""
+    if given is not None and given not in strategies:
+        parser.error(f"--reference {given}: expected one of the strategies compared, {', '.join(strategies)}")
+    return given or strategies[0]
 
 
 def add_objective(group: argparse._ArgumentGroup) -> None:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
-from cimsolve.cli.options.search import STRATEGY_NAMES
-from cimsolve.cli.values import names, one_of, seconds
-
-DEFAULT_REFERENCE = "sparsemap"
+from cimsolve.cli.options.search import STRATEGY_NAMES, add_reference, reference_of
+from cimsolve.cli.values import names, seconds
 
 _EPILOG = """\
 examples:
   cimsolve sensitivity --hw paper256
-  cimsolve sensitivity --hw rram256 --model minilm-l6 --strategy linear,spread,optimal --reference linear
+  cimsolve sensitivity --hw rram256 --model minilm-l6 --strategy linear,spread,optimal --reference spread
 """
 
 
@@ -46,12 +44,7 @@ def make_parser() -> Parser:
         metavar="NAME[,NAME]",
         help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all)",
     )
-    comparison.add_argument(
-        "--reference",
-        type=one_of(STRATEGY_NAMES),
-        metavar="NAME",
-        help=f"what ratios and savings are counted against (default: {DEFAULT_REFERENCE}, or the first strategy)",
-    )
+    add_reference(comparison)
     comparison.add_argument(
         "--time-limit",
         type=seconds,
@@ -69,11 +62,11 @@ def parse(arguments: Sequence[str]) -> SensitivityOptions:
     found = parser.parse_known(arguments)
     found.out = DEFAULT_OUT
     strategies = flat(found.strategy) or STRATEGY_NAMES
-    reference = found.reference or (DEFAULT_REFERENCE if DEFAULT_REFERENCE in strategies else strategies[0])
     if len(strategies) < 2:
         parser.error(f"--strategy: {strategies[0]} alone: expected two or more to compare")
-    if reference not in strategies:
-        parser.error(f"--reference: {reference}: expected one of those compared, {', '.join(strategies)}")
     return SensitivityOptions(
-        **question_options(found), strategies=strategies, reference=reference, time_limit_s=found.time_limit
+        **question_options(found),
+        strategies=strategies,
+        reference=reference_of(parser, found.reference, strategies),
+        time_limit_s=found.time_limit,
     )

@@ -13,6 +13,7 @@ from cimsolve.cli import COMMANDS
 from cimsolve.cli.options.parser import Parser, add_output, flat
 from cimsolve.cli.options.question import QuestionOptions, add_question, question_options
 from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed, add_strategies
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, seconds, whole
 
 # Names of the heavy modules, repeated so that help and refusals need not import those; a test compares them.
@@ -70,6 +71,10 @@ class SolveOptions(QuestionOptions):
     simulate: str
     weights: str | None
     """A file of factors to simulate."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (Place("--out", self.out, folder=True),)
 
 
 def make_parser() -> Parser:

@@ -9,6 +9,7 @@ from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import QUESTION_NAMES, add_question
 from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import axis, names, seconds
 from cimsolve.objective import OBJECTIVES
 
@@ -19,6 +20,7 @@ keys of --vary:
   any key of the hardware spec (adc.per_array, array.rows, cell.bits, ...), and of the question: hw, model,
   structure, strategy, objective, cut, tokens, max_arrays, max_latency_ns, max_energy_pj, seed
   array.rows+array.cols=128,256   gives both keys the same value in every point
+  max_latency_ns=30us,1ms         limits may have a unit, as those of --max-latency and --max-energy
   structure=32,32,1;sqrt          values with commas of their own are set apart by semicolons
 
 exit codes:
@@ -45,6 +47,10 @@ class SweepOptions(TableOptions):
     front: tuple[str, ...]
     """Objectives in which points of the front are not beaten."""
     plot: str | None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*super().places, *([] if self.plot is None else [Place("--plot", self.plot)]))
 
 
 def make_parser() -> Parser:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.cli.options.parser import DEFAULT_OUT, add_verbosity
 from cimsolve.cli.options.question import QuestionOptions, question_options
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, whole
 
 FORMAT_NAMES = ("table", "markdown", "csv", "json")
@@ -26,6 +28,16 @@ class TableOptions(QuestionOptions):
     cluster: str | None
     cache: str | None
     fresh: bool
+
+    @property
+    def cache_folder(self) -> str:
+        """Where results are kept: --cache, or the folder `cache` in --out."""
+        return os.path.join(self.out, "cache") if self.cache is None else self.cache
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        cache = Place("--cache", self.cache_folder, folder=True)
+        return (cache,) if self.cache is not None else (Place("--out", self.out, folder=True), cache)
 
 
 def table_options(found: argparse.Namespace) -> dict[str, Any]:

@@ -121,10 +121,11 @@ def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[s
 
 def _too_few_arrays(problem: Problem, fewest: int | None) -> InfeasibleError:
     needed, proof = least_arrays(problem, fewest or 0)
+    more = ", more where other limits ask for it" if problem.has_cost_limits else ""
     proved = f"no mapping does with fewer than {needed} ({proof} bound)"
     return InfeasibleError(
         f"arrays are short: {problem.model.name} on {problem.hardware.name} is limited to {problem.array_limit}; "
-        f"{proved}, the fewest found are {fewest}: allow {fewest}, or store fewer weights"
+        f"{proved}, the fewest found are {fewest}: allow {fewest}{more}, or store fewer weights"
     )
 
 
