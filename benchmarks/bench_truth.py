@@ -155,8 +155,7 @@ def judge(problem: Problem) -> Truth | None:
     if found < best or bounds[0] > arrays or bounds[1] > best[1]:
         raise AssertionError(f"found {found}, bounds {bounds}, proved optimum {best}: {problem}")
     factors = ", ".join(f"{f.blocks}x {f.block_rows}x{f.block_cols}" for f in problem.workload.factors)
-    with mock.patch.object(of_time, "cells_per_merge", return_value=None):
-        unmerged = least_latency_cycles(problem, arrays)
+    unmerged = least_latency_cycles(problem, arrays, merging=False)
     shape = f"{problem.rows} x {problem.weights_per_row}, cut {problem.cut}: {factors}"
     merged = merged_inputs(problem, result.mapping)
     return Truth(features_of(problem), found, bounds, best, merged, unmerged, shape)

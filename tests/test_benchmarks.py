@@ -100,6 +100,17 @@ def test_speed(script, tmp_path):
 
 
 @pytest.mark.slow
+def test_near_least(script, tmp_path):
+    out = tmp_path / "near.md"
+    arguments = ["--cases", "minilm-l6/pcm256/none", "--more", "1.5", "--out", str(out)]
+    assert script("bench_near_least").main(arguments) == 0
+    row = rows_of(report_of(out))[-1]
+    assert row[:4] == ["minilm-l6", "pcm256", "none", "17"]
+    value, one_input, bound = (float(row[column]) for column in (6, 7, 9))
+    assert bound <= value < one_input
+
+
+@pytest.mark.slow
 def test_peers(script, tmp_path):
     out = tmp_path / "peers.md"
     arguments = ["--instances", "bert-large:1", "--methods", "ours", "HiGHS", "--limit", "20", "--out", str(out)]

@@ -30,11 +30,17 @@ FIRINGS_MAX = 100_000
 """Beyond so many activations of one array the finest condition is left out: it would not bind."""
 
 
-def least_latency_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None) -> int:
-    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums."""
+def least_latency_cycles(
+    problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None, merging: bool = True
+) -> int:
+    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums.
+
+    Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
+    mappings.
+    """
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
     if stage_cycles is None:
-        stage_cycles = least_stage_cycles(problem, arrays)
+        stage_cycles = least_stage_cycles(problem, arrays, merging)
     graph = nx.DiGraph()
     for stage in problem.workload.stages:
         # The time of a stage and the gap before it lie on the edges that enter it.
@@ -43,14 +49,14 @@ def least_latency_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[i
     return int(nx.dag_longest_path_length(graph)) + gaps.tails[list(gaps.tails)[-1]].cycles
 
 
-def least_stage_cycles(problem: Problem, arrays: int) -> list[int]:
+def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
     floor = converter_floor(problem)
     known: dict[tuple[InputGroup, ...], int] = {}
     found = []
     for groups in stage_groups(problem):
         if groups not in known:
-            known[groups] = _Work(problem, floor, (groups,), arrays).least_cycles()
+            known[groups] = _Work(problem, floor, (groups,), arrays, merging).least_cycles()
         found.append(known[groups])
     return found
 
@@ -144,6 +150,7 @@ class _Work:
         floor: ConverterFloor,
         stages: tuple[tuple[InputGroup, ...], ...],
         arrays: int,
+        merging: bool = True,
     ) -> None:
         self.problem = problem
         self.arrays = arrays
@@ -160,7 +167,7 @@ class _Work:
         self.sharing = [loads for stage in by_stage for loads in _that_may_share(stage)]
         cells = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
         free = arrays * problem.rows * self.row - problem.weight_cells
-        self.merges = 0 if not cells or free < 0 else free // max(1, min(cells))
+        self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
         self.columns_ps = sum(load.group.inputs * load.group.columns * load.column_ps for load in self.loads)
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
