@@ -74,8 +74,10 @@ class Mapping:
     """What a strategy returns: pieces, and for each the number of the activation that fires it.
 
     `fires` has shape (pieces,); its values are any integers, equal for pieces that fire together. When each
-    activation runs follows from this and the rules, see `schedule.py`.
+    activation runs follows from this, the order of the stages and the rules, see `schedule.py`. `order`: the numbers of
+    all stages, each after those that it reads, shape (stages,); None is the order of the workload.
     """
 
     pieces: Pieces
     fires: Ints
+    order: Ints | None = None

@@ -1,4 +1,4 @@
-"""When each activation runs: list scheduling of the stages, S4 to S6.
+"""When each activation runs: list scheduling of the stages in a given order, S4 to S6.
 
 Within a stage an array fires its activations one after the other; their order does not matter. A stage starts when
 all it reads has ended and the gap before it is over. Gaps use the digital units and the interconnect one at a time.
@@ -18,7 +18,8 @@ from cimsolve.problem import Problem
 
 
 def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
-    """Earliest start of every activation of `mapping`, stages in dataflow order.
+    """Earliest start of every activation of `mapping`, stages in its order: of what wants an array or the shared units
+    the earlier goes first.
 
     Returns the mapping with its pieces sorted by activation, and the activations sorted by start and array, so
     that equal mappings give equal files.
@@ -31,7 +32,7 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
     bits = problem.hardware.adc_bits_used(shapes.stacked)
     stage = np.zeros(count, dtype=np.int64)
     stage[fires] = problem.table.stage[pieces.factor]
-    start = _start_cycles(problem, stage, shapes.array, cycles, partial_sum_elements(problem, pieces))
+    start = _start_cycles(problem, stage, shapes.array, cycles, partial_sum_elements(problem, pieces), mapping.order)
     first_piece = np.full(count, len(pieces), dtype=np.int64)
     np.minimum.at(first_piece, fires, np.arange(len(pieces)))
     order = np.lexsort((first_piece, shapes.array, start))
@@ -50,7 +51,16 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
         pieces_to=stops,
         piece=np.arange(len(pieces), dtype=np.int64),
     )
-    return Mapping(sorted_pieces, rank[fires][by_activation]), activations
+    return Mapping(sorted_pieces, rank[fires][by_activation], mapping.order), activations
+
+
+def order_of_stages(problem: Problem, pieces: Pieces, activations: Activations) -> Ints | None:
+    """The order in which the stages of a schedule start, or None where stages form a chain."""
+    if problem.workload.is_chain:
+        return None
+    start = np.full(len(problem.workload.stages), np.iinfo(np.int64).max)
+    np.minimum.at(start, problem.table.stage[pieces.factor], activations.start[activations.of_piece(len(pieces))])
+    return np.argsort(start, kind="stable")
 
 
 def _number_arrays(pieces: Pieces) -> Pieces:
@@ -60,7 +70,9 @@ def _number_arrays(pieces: Pieces) -> Pieces:
     return pieces if used.all() else replace(pieces, array=(np.cumsum(used) - 1)[pieces.array])
 
 
-def _start_cycles(problem: Problem, stage: Ints, array: Ints, cycles: Ints, added: Ints) -> Ints:
+def _start_cycles(
+    problem: Problem, stage: Ints, array: Ints, cycles: Ints, added: Ints, stage_order: Ints | None
+) -> Ints:
     gap_cycles = find_gaps(problem, added).before_cycles
     order = np.lexsort((array, stage))
     sorted_array = array[order].astype(np.int64)
@@ -71,7 +83,8 @@ def _start_cycles(problem: Problem, stage: Ints, array: Ints, cycles: Ints, adde
     ended = np.zeros(len(problem.workload.stages), dtype=np.int64)
     array_free = np.zeros(arrays, dtype=np.int64)
     gap_free = 0
-    for node in problem.workload.stages:
+    stages = problem.workload.stages
+    for node in stages if stage_order is None else [stages[number] for number in stage_order.tolist()]:
         ready = max((int(ended[before]) for before in node.after), default=0)
         if gap_cycles[node.id]:
             # One gap at a time holds the digital units and the interconnect (S6).

@@ -114,6 +114,11 @@ class Workload:
         return sum(factor.weights for factor in self.factors)
 
     @cached_property
+    def is_chain(self) -> bool:
+        """Whether every stage reads the one before it and no other: no two can overlap."""
+        return all(stage.after == ((stage.id - 1,) if stage.id else ()) for stage in self.stages)
+
+    @cached_property
     def factors_of_stage(self) -> tuple[tuple[int, ...], ...]:
         members: list[list[int]] = [[] for _ in self.stages]
         for factor in self.factors:

@@ -21,6 +21,7 @@ from cimsolve.jsonfile import near_name, one_line, shown_value
 from cimsolve.model import Model
 from cimsolve.problem import Cut, Problem
 from cimsolve.records import make_solution
+from cimsolve.schedule import order_of_stages
 from cimsolve.sensitivity import VariantAnswers, answer_variants
 from cimsolve.solution import Solution
 from cimsolve.strategies import DEFAULT_OBJECTIVE, STRATEGIES, Event, Search
@@ -168,7 +169,8 @@ def search_front(problem: Problem, search: Search) -> list[FrontPoint]:
     # The solver tries more than the front does; where it finds nothing either, it says what is short.
     answer = run.solve(problem, "optimal", search)
     fires = answer.activations.of_piece(len(answer.pieces))
-    return [FrontPoint("solver", mapping.Mapping(answer.pieces, fires), answer.header.metrics)]
+    order = order_of_stages(problem, answer.pieces, answer.activations)
+    return [FrontPoint("solver", mapping.Mapping(answer.pieces, fires, order), answer.header.metrics)]
 
 
 def solution_of_point(problem: Problem, point: FrontPoint, runtime_s: float) -> Solution:
@@ -212,7 +214,8 @@ def start_from(answer: Solution | Path | str, problem: Problem) -> mapping.Mappi
             f"--start {name}: uses {len(used)} arrays, the limit is {problem.array_limit}; expected as few or fewer"
         )
     pieces = replace(given.pieces, array=array.reshape(-1).astype(np.int64))
-    return mapping.Mapping(pieces, given.activations.of_piece(len(given.pieces)))
+    order = order_of_stages(problem, given.pieces, given.activations)
+    return mapping.Mapping(pieces, given.activations.of_piece(len(given.pieces)), order)
 
 
 def first_difference(theirs: Any, ours: Any, path: str = "") -> str | None:

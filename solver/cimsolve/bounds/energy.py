@@ -24,7 +24,6 @@ def least_energy_pj(
     """
     hardware = problem.hardware
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    stages = problem.workload.stages
     total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, gaps))
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
@@ -38,7 +37,7 @@ def least_energy_pj(
     free_rows = problem.cut == "both"
     width, phases = hardware.columns_per_weight, hardware.input_phases
     total += phases * energy.cell * problem.weight_cells * width
-    chain = all(stage.after == ((stage.id - 1,) if stage.id else ()) for stage in stages)
+    chain = problem.workload.is_chain
     known: dict[tuple[tuple[InputGroup, ...], int], float] = {}
     for groups, least in zip(stage_groups(problem), stage_cycles, strict=True):
         for group in groups:

@@ -22,7 +22,7 @@ from cimsolve.bounds.work import (
     converter_floor,
     stage_groups,
 )
-from cimsolve.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements
+from cimsolve.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
 from cimsolve.problem import Problem
 
 UNLIMITED = 1 << 60
@@ -33,7 +33,8 @@ FIRINGS_MAX = 100_000
 def least_latency_cycles(
     problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None, merging: bool = True
 ) -> int:
-    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums.
+    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums; where stages may
+    overlap, also all work of an array, shared evenly, and all gaps, of which one runs at a time (S6).
 
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
@@ -46,7 +47,12 @@ def least_latency_cycles(
         # The time of a stage and the gap before it lie on the edges that enter it.
         length = gaps.before[stage.id].cycles + stage_cycles[stage.id]
         graph.add_weighted_edges_from((before, stage.id, length) for before in (*stage.after,) or ("start",))
-    return int(nx.dag_longest_path_length(graph)) + gaps.tails[list(gaps.tails)[-1]].cycles
+    tail = gaps.tails[list(gaps.tails)[-1]].cycles
+    path = int(nx.dag_longest_path_length(graph)) + tail
+    if problem.workload.is_chain:
+        return path
+    work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays, merging).least_cycles()
+    return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:

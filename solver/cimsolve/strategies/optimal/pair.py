@@ -35,7 +35,7 @@ def fire_pairs_together(problem: Problem, mapping: Mapping) -> Mapping:
             own = members[low:high]
             if fires[own[0]] != fires[own[-1]]:
                 _merge(problem, pieces, fires, own, image)
-    return Mapping(pieces, fires)
+    return Mapping(pieces, fires, mapping.order)
 
 
 def _integral(problem: Problem, here: Pieces) -> Ints:

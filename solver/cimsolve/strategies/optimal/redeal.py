@@ -106,7 +106,7 @@ class _Units:
             pieces.array_row - self.row[own] + self.row[now],
             pieces.array_col - self.col[own] + self.col[now],
         )
-        return Mapping(moved, before.fires)
+        return Mapping(moved, before.fires, before.order)
 
 
 def _fires(mapping: Mapping) -> Ints:

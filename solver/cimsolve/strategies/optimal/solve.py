@@ -17,6 +17,7 @@ from cimsolve.problem import Problem
 from cimsolve.strategies.optimal.candidates import candidates
 from cimsolve.strategies.optimal.exact_items import why_not_exact
 from cimsolve.strategies.optimal.incumbent import Incumbent, Score
+from cimsolve.strategies.optimal.ordering import order_stages
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.optimal.redeal import deal_again
 from cimsolve.strategies.search import Answer, Event, Search
@@ -63,6 +64,10 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             search.listen(Event("activations in each other's places"))
             exchanged = deal_again(problem, best.mapping, search.seed, search.workers)
             best.offer("activations in each other's places", exchanged)
+        if best.mapping is not None and not best.is_proved() and not problem.workload.is_chain:
+            search.listen(Event("order of the stages"))
+            ordered = order_stages(problem, best.mapping, search.seed, search.workers)
+            best.offer("stages in another order", ordered)
         if search.exact or not best.is_proved():
             lower = _search_exactly(problem, search, best)
     except KeyboardInterrupt:
