@@ -60,6 +60,14 @@ def tokens_at_once(tokens: Any, words_a_token: Any) -> Any:
 
 
 @njit
+def differ(ours: Any, theirs: Any) -> Any:
+    found = 0
+    for row in range(len(ours)):
+        found += ours[row] != theirs[row]
+    return found > 0
+
+
+@njit
 def pack(values: Any, first: Any, elements: Any, base: Any, driven: Any, start: Any, taken: Any) -> None:
     """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens).
 
@@ -172,7 +180,8 @@ def multiply(
     for first in range(0, tokens, some):
         count = min(some, tokens - first)
         for window in range(windows):
-            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], np.int32(base), driven, start, taken)
             for column in range(wide):
                 result[:] = 0
                 for place in range(per_weight):
@@ -188,6 +197,64 @@ def multiply(
                 into = out[output[window, column]]
                 for token in range(count):
                     into[first + token] += result[token]
+
+
+@entry
+def multiply_across(
+    values: Any,
+    elements: Any,
+    words: Any,
+    base: Any,
+    dac_bits: Any,
+    phases: Any,
+    exact: Any,
+    inverse: Any,
+    low: Any,
+    high: Any,
+    factors: Any,
+    units: Any,
+    output: Any,
+    out: Any,
+) -> None:
+    """`multiply` with columns side by side, for few tokens; words of shape (windows, planes, words, columns)."""
+    windows, planes, height, columns = words.shape
+    per_weight = len(factors)
+    wide = columns // per_weight
+    tokens = len(values)
+    some = tokens_at_once(tokens, dac_bits * height * phases)
+    driven = np.zeros((dac_bits, height, phases, some), np.uint32)
+    start = np.zeros((phases, some), np.int32)
+    taken = np.zeros(some, np.uint32)
+    digits = np.zeros(height, np.uint32)
+    sums = np.zeros(columns, np.int32)
+    gathered = np.zeros(columns, np.int32)
+    for first in range(0, tokens, some):
+        count = min(some, tokens - first)
+        for window in range(windows):
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            for token in range(count):
+                gathered[:] = 0
+                for phase in range(phases):
+                    sums[:] = start[phase, token]
+                    for bit in range(dac_bits):
+                        for word in range(height):
+                            digits[word] = driven[bit, word, phase, token]
+                        for plane in range(planes):
+                            count_bits(sums, words[window, plane], digits, np.int32(1 << (plane + bit)))
+                    if exact:
+                        clip(sums, np.int32(low), np.int32(high))
+                    else:
+                        for place in range(per_weight):
+                            round_and_clip(sums[place * wide : (place + 1) * wide], inverse[place], low, high)
+                    weight = np.int32(1 << (phase * dac_bits))
+                    for column in range(columns):
+                        gathered[column] += sums[column] * weight
+                for column in range(wide):
+                    result = 0.0
+                    for place in range(per_weight):
+                        result += gathered[place * wide + column] * factors[place] * units[place]
+                    out[output[window, column], first + token] += result
 
 
 @entry
@@ -207,10 +274,62 @@ def count_sums(
     for first in range(0, tokens, some):
         count = min(some, tokens - first)
         for window in range(windows):
-            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], np.int32(base), driven, start, taken)
             for column in range(columns):
                 sum_column(sums, start.reshape(phases * some), lanes, words[window, column])
                 found = counts[column // wide]
                 for phase in range(phases):
                     for token in range(count):
                         found[codes[phase, token] - least] += 1
+
+
+@entry
+def convert_floats(
+    sums: Any,
+    gain: Any,
+    offset: Any,
+    inverse: Any,
+    rounds: Any,
+    low: Any,
+    high: Any,
+    dac_bits: Any,
+    factors: Any,
+    units: Any,
+    output: Any,
+    out: Any,
+) -> None:
+    """Column sums (phases, windows, columns, tokens) of any size, float32, converted, shifted and added to `out`.
+
+    `gain` and `offset` of shape (windows, columns), `inverse`, `low` and `high` (per_weight), all in what is rounded.
+    """
+    phases, windows, columns, tokens = sums.shape
+    per_weight = len(factors)
+    wide = columns // per_weight
+    gathered = np.zeros(tokens, np.float32)
+    result = np.zeros(tokens, np.float64)
+    for window in range(windows):
+        for column in range(wide):
+            result[:] = 0
+            for place in range(per_weight):
+                physical = place * wide + column
+                amplified, shifted = gain[window, physical], offset[window, physical]
+                scale, least, most = inverse[place], low[place], high[place]
+                gathered[:] = 0
+                for phase in range(phases):
+                    weight = np.float32(1 << (phase * dac_bits))
+                    row = sums[phase, window, physical]
+                    if rounds:
+                        for token in range(tokens):
+                            code = np.rint(row[token] * amplified * scale + shifted)
+                            gathered[token] += min(max(code, least), most) * weight
+                    else:
+                        for token in range(tokens):
+                            code = row[token] * amplified * scale + shifted
+                            gathered[token] += min(max(code, least), most) * weight
+                factor, unit = factors[place], units[place]
+                for token in range(tokens):
+                    result[token] += np.float64(gathered[token]) * factor * unit
+            into = out[output[window, column]]
+            for token in range(tokens):
+                into[token] += result[token]
