@@ -134,6 +134,15 @@ def test_wide_inputs_and_outputs_of_many_windows() -> None:
     assert fast.kernels == {"numpy", "numba"}  # those that are rounded in float64 stay with numpy
 
 
+def test_differences_of_wide_cells_take_nine_bits() -> None:
+    """8-bit weights in one cell each way: differences from -255 to 255."""
+    problem = small_problem([[(40, 12, "dense")]], small_hardware(rows=64, weight__bits=8, cell__bits=8))
+    plain, fast = both(problem, tiles(problem), pairs="subtracted")
+    assert_same(plain, fast, 20)
+    assert fast.kernels == {"numba"}
+    assert fast._planes[0][0].words.shape[2] == 9
+
+
 def test_bit_planes_by_hand() -> None:
     """Cells -2, 0, 3 over 33 rows: 2 is taken off, so 0, 2, 5 in three planes; row 32 opens the second word."""
     cells = np.full((1, 1, 33), -2.0, dtype=np.float32)

@@ -72,12 +72,13 @@ class BitPlanes:
     def of(cls, cells: npt.NDArray[Any]) -> BitPlanes:
         """From whole numbers of shape (b, q * c, h)."""
         base = min(int(cells.min()), 0)
-        levels = (cells - base if base else cells).astype(np.uint16)
-        planes = max(1, int(levels.max()).bit_length())
+        planes = max(1, int(cells.max() - base).bit_length())
+        kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8 if planes <= 8 else np.uint16)
+        levels = (cells - base if base else cells).astype(kind)
         windows, columns, rows = cells.shape
         packed = np.zeros((windows, columns, planes, -(-rows // 32) * 4), dtype=np.uint8)
         for plane in range(planes):
-            bits = np.packbits((levels >> plane) & 1, axis=2, bitorder="little")
+            bits = np.packbits(levels & (1 << plane), axis=2, bitorder="little")
             packed[:, :, plane, : bits.shape[2]] = bits
         return cls(packed.view("<u4").astype(np.uint32, copy=False), base)
 
