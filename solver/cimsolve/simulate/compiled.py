@@ -113,12 +113,33 @@ def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
 
 
 @njit
+def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> None:
+    """The same for two planes of cells, of which the upper one counts twice."""
+    words, lanes = driven.shape
+    twos = words // 2 * 2
+    for word in range(0, twos, 2):
+        a, b, c, d = lower[word], lower[word + 1], upper[word], upper[word + 1]
+        for lane in range(lanes):
+            found = popcount(driven[word, lane] & a) + popcount(driven[word + 1, lane] & b)
+            twice = popcount(driven[word, lane] & c) + popcount(driven[word + 1, lane] & d)
+            sums[lane] += np.int32(found + twice + twice) * weight
+    for word in range(twos, words):
+        a, c = lower[word], upper[word]
+        for lane in range(lanes):
+            twice = popcount(driven[word, lane] & c)
+            sums[lane] += np.int32(popcount(driven[word, lane] & a) + twice + twice) * weight
+
+
+@njit
 def sum_column(sums: Any, start: Any, driven: Any, cells: Any) -> None:
     """The sums of one column in all lanes: `driven` (dac_bits, words, lanes), `cells` (planes, words)."""
     for lane in range(len(sums)):
         sums[lane] = start[lane]
-    for plane in range(len(cells)):
-        for bit in range(len(driven)):
+    pairs = len(cells) // 2 * 2
+    for bit in range(len(driven)):
+        for plane in range(0, pairs, 2):
+            count_two(sums, driven[bit], cells[plane], cells[plane + 1], np.int32(1 << (plane + bit)))
+        for plane in range(pairs, len(cells)):
             count_bits(sums, driven[bit], cells[plane], np.int32(1 << (plane + bit)))
 
 
