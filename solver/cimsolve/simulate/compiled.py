@@ -68,34 +68,6 @@ def differ(ours: Any, theirs: Any) -> Any:
 
 
 @njit
-def pack(values: Any, first: Any, elements: Any, base: Any, driven: Any, start: Any, taken: Any) -> None:
-    """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens).
-
-    `start` (phases, tokens) gets what `base` in every cell would make of them.
-    """
-    dac_bits, _, phases, _ = driven.shape
-    count = min(driven.shape[3], len(values) - first)
-    mask = np.int32((1 << dac_bits) - 1)
-    driven[:] = 0
-    start[:] = 0
-    for row in range(len(elements)):
-        for token in range(count):
-            taken[token] = values[first + token, elements[row]]
-        place = np.uint32(row % ROWS)
-        for phase in range(phases):
-            for bit in range(dac_bits):
-                shift = np.uint32(phase * dac_bits + bit)
-                into = driven[bit, row // ROWS, phase]
-                for token in range(count):
-                    into[token] |= ((taken[token] >> shift) & np.uint32(1)) << place
-            if base != 0:
-                shift = np.uint32(phase * dac_bits)
-                held = start[phase]
-                for token in range(count):
-                    held[token] += base * np.int32((taken[token] >> shift) & mask)
-
-
-@njit
 def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
     """sums += weight * popcount(driven AND cells): (lanes), (words, lanes), (words); four words at a time."""
     words, lanes = driven.shape
@@ -128,6 +100,34 @@ def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> No
         for lane in range(lanes):
             twice = popcount(driven[word, lane] & c)
             sums[lane] += np.int32(popcount(driven[word, lane] & a) + twice + twice) * weight
+
+
+@njit
+def pack(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> None:
+    """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens)."""
+    dac_bits, _, phases, _ = driven.shape
+    count = min(driven.shape[3], len(values) - first)
+    driven[:] = 0
+    for row in range(len(elements)):
+        for token in range(count):
+            taken[token] = values[first + token, elements[row]]
+        place = np.uint32(row % ROWS)
+        for phase in range(phases):
+            for bit in range(dac_bits):
+                shift = np.uint32(phase * dac_bits + bit)
+                into = driven[bit, row // ROWS, phase]
+                for token in range(count):
+                    into[token] |= ((taken[token] >> shift) & np.uint32(1)) << place
+
+
+@njit
+def sum_inputs(start: Any, driven: Any, base: Any) -> None:
+    """What `base` in every cell would make of the inputs: `driven` (dac_bits, words, lanes)."""
+    start[:] = 0
+    all_rows = np.full(driven.shape[1], 0xFFFFFFFF, np.uint32)
+    if base != 0:
+        for bit in range(len(driven)):
+            count_bits(start, driven[bit], all_rows, np.int32(base * (1 << bit)))
 
 
 @njit
@@ -192,7 +192,7 @@ def multiply(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros((phases, some), np.int32)
+    start = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
@@ -202,11 +202,12 @@ def multiply(
         count = min(some, tokens - first)
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
-                pack(values, first, elements[window], np.int32(base), driven, start, taken)
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
             for column in range(wide):
                 result[:] = 0
                 for place in range(per_weight):
-                    sum_column(sums, start.reshape(phases * some), lanes, words[window, place * wide + column])
+                    sum_column(sums, start, lanes, words[window, place * wide + column])
                     if exact:
                         clip(sums, np.int32(low), np.int32(high))
                     else:
@@ -244,7 +245,8 @@ def multiply_across(
     tokens = len(values)
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
-    start = np.zeros((phases, some), np.int32)
+    lanes = driven.reshape(dac_bits, height, phases * some)
+    start = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     digits = np.zeros(height, np.uint32)
     sums = np.zeros(columns, np.int32)
@@ -253,11 +255,12 @@ def multiply_across(
         count = min(some, tokens - first)
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
-                pack(values, first, elements[window], np.int32(base), driven, start, taken)
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
             for token in range(count):
                 gathered[:] = 0
                 for phase in range(phases):
-                    sums[:] = start[phase, token]
+                    sums[:] = start[phase * some + token]
                     for bit in range(dac_bits):
                         for word in range(height):
                             digits[word] = driven[bit, word, phase, token]
@@ -288,7 +291,7 @@ def count_sums(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros((phases, some), np.int32)
+    start = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
@@ -296,9 +299,10 @@ def count_sums(
         count = min(some, tokens - first)
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
-                pack(values, first, elements[window], np.int32(base), driven, start, taken)
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
             for column in range(columns):
-                sum_column(sums, start.reshape(phases * some), lanes, words[window, column])
+                sum_column(sums, start, lanes, words[window, column])
                 found = counts[column // wide]
                 for phase in range(phases):
                     for token in range(count):
