@@ -8,6 +8,7 @@ are taken to be legal: let the checker judge them first. Times are not: whatever
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -163,6 +164,14 @@ class ArraySimulator:
         self._read = np.random.default_rng([seed, READ_STREAM])
         self._scratch = Scratch()
         self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+
+    def converting(self, rounds: bool, clips: bool) -> ArraySimulator:
+        """The same programmed arrays with other converters, not calibrated. Read noise goes on in its stream."""
+        other = copy.copy(self)
+        other._rounds, other._clips = rounds, clips
+        other._shares, other._conversions, other._whole = {}, {}, {}
+        other.kernels = set()
+        return other
 
     @property
     def linears(self) -> tuple[str, ...]:
