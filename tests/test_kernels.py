@@ -134,6 +134,17 @@ def test_wide_inputs_and_outputs_of_many_windows() -> None:
     assert fast.kernels == {"numpy", "numba"}  # those that are rounded in float64 stay with numpy
 
 
+def test_numbers_beyond_32_bits_are_left_to_floats() -> None:
+    """200 rows of cells at 255 driven by 65535 in 16 phases: 200 * 255 * 65535 = 3.3e9, above 2^31."""
+    changes = {"weight__bits": 8, "weight__signed": "none", "cell__bits": 8, "input__bits": 16}
+    hardware = small_hardware(rows=256, adc__lossy_allowed=True, **changes)
+    problem = small_problem([[(200, 3, "dense")]], hardware)
+    options: dict[str, Any] = {"weights": {"s0.0": np.ones((200, 3))}, "rounds": False, "clips": False}
+    simulator = build(problem, tiles(problem), kernel="numba", **options)
+    assert (simulator.integers(0, np.full((20, 200), 65535)) == 200 * 255 * 65535).all()
+    assert simulator.kernels == {"numpy"}
+
+
 def test_differences_of_wide_cells_take_nine_bits() -> None:
     """8-bit weights in one cell each way: differences from -255 to 255."""
     problem = small_problem([[(40, 12, "dense")]], small_hardware(rows=64, weight__bits=8, cell__bits=8))
@@ -177,7 +188,7 @@ def test_a_clipped_and_a_rounded_sum_by_hand() -> None:
     [Noise(read=0.1), Noise(programming=0.1), Noise(stuck_on=0.1), Noise(adc_gain=0.1), Noise(adc_offset=0.5)],
     ids=lambda noise: next(noise.alone())[0],
 )
-@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"rounds": False}, {"rounds": False, "clips": False}])
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"adc_bits_max": 3, "rounds": False}, {"clips": False}])
 def test_sums_that_are_not_whole_are_multiplied_in_numpy(noise: Noise, options: dict[str, Any]) -> None:
     """Conversions of a batch are compiled, those of few tokens not; calibrated ranges differ by column."""
     problem = small_problem(CHAIN, small_hardware(adc__per_array=3))
