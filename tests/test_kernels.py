@@ -203,6 +203,19 @@ def test_sums_that_are_not_whole_are_multiplied_in_numpy(noise: Noise, options: 
     assert fast.kernels == {"numpy"}
 
 
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"clips": False}, {"rounds": False}])
+def test_one_phase_and_one_column_are_converted_in_one_pass(options: dict[str, Any]) -> None:
+    """6-bit digits by 4-bit cells: 24 pairs of bits, or 30 with a sign, are more than are counted."""
+    hardware = small_hardware(input__dac_bits=6, cell__bits=4, adc__lossy_allowed=True, weight__signed="differential")
+    problem = small_problem(CHAIN, hardware)
+    for pairs in ("converted", "subtracted"):
+        for noise in (Noise(), Noise(adc_gain=0.1, adc_offset=0.5)):
+            plain, fast = both(problem, tiles(problem, 5, 3), pairs=pairs, noise=noise, **options)
+            assert_same(plain, fast, 20)
+            assert not fast._is_whole(0)
+            assert fast.kernels == {"numba"}
+
+
 def test_sums_that_are_clipped_but_not_rounded_are_no_codes() -> None:
     """Calibrated ones are counted bit by bit, and converted as floats."""
     problem = small_problem([[(30, 4, "dense")]])
