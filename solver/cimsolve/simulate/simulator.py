@@ -26,9 +26,10 @@ from cimsolve.simulate.bitplanes import (
     convert_floats,
     count_sums,
     demand_kernel,
-    is_worth,
+    is_worth_loading,
     multiply_bits,
     suits,
+    why_not_loaded,
 )
 from cimsolve.simulate.converters import Conversion, Converters, full_scale
 from cimsolve.simulate.firing import collect_firings
@@ -258,7 +259,9 @@ class ArraySimulator:
         groups = self._groups.get(factor, [])
         sums = sum(group.operand.cells.shape[0] * group.operand.cells.shape[1] for group in groups)
         self._conversions_done += sums * self.problem.hardware.input_phases * tokens
-        return is_worth(self._kernel, self._conversions_done)
+        if self._kernel == "auto" and is_worth_loading(self._conversions_done):
+            self._kernel = "numpy" if why_not_loaded() else "numba"
+        return self._kernel == "numba"
 
     def _is_whole(self, factor: int) -> bool:
         """Whether a factor's sums and codes are whole numbers, to be computed bit by bit."""
