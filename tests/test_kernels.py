@@ -154,13 +154,20 @@ def test_differences_of_wide_cells_take_nine_bits() -> None:
 
 
 def test_bit_planes_by_hand() -> None:
-    """Cells -2, 0, 3 over 33 rows: 2 is taken off, so 0, 2, 5 in three planes; row 32 opens the second word."""
-    cells = np.full((1, 1, 33), -2.0, dtype=np.float32)
+    """Cells -2, 0, 3 over 33 rows: 2 is taken off, so 0, 2, 5 in three planes; row 32 opens the second word.
+
+    A column of ones has one plane, one of zeros none.
+    """
+    cells = np.full((1, 3, 33), -2.0, dtype=np.float32)
     cells[0, 0, 1], cells[0, 0, 31], cells[0, 0, 32] = 0, 3, 3
+    cells[0, 1], cells[0, 2] = 1, 0
     found = BitPlanes.of(cells)
-    assert found.base == -2
+    assert found.base.tolist() == [[-2, 0, 0]]
+    assert found.depth.tolist() == [[3, 1, 0]]
     # 2 = 0b010 in row 1; 5 = 0b101 in rows 31 and 32.
-    assert found.words.tolist() == [[[[1 << 31, 1], [1 << 1, 0], [1 << 31, 1]]]]
+    assert found.words[0, 0].tolist() == [[1 << 31, 1], [1 << 1, 0], [1 << 31, 1]]
+    assert found.words[0, 1].tolist() == [[(1 << 32) - 1, 1], [0, 0], [0, 0]]
+    assert not found.words[0, 2].any()
 
 
 def test_a_clipped_and_a_rounded_sum_by_hand() -> None:

@@ -63,8 +63,10 @@ class BitPlanes:
 
     words: npt.NDArray[np.uint32]
     """Shape (b, q * c, planes, ceil(h / 32)): bit p of the cell in row r is bit r % 32 of word r // 32 of plane p."""
-    base: int
-    """What every cell holds more than its bits say: 0 or less, so that bits are those of no negative number."""
+    base: npt.NDArray[np.int32]
+    """What every cell of a column holds more than its bits say: its least cell, if below 0; shape (b, q * c)."""
+    depth: npt.NDArray[np.int32]
+    """How many planes a column has, the rest being 0; shape (b, q * c)."""
 
     @cached_property
     def across(self) -> npt.NDArray[np.uint32]:
@@ -74,16 +76,18 @@ class BitPlanes:
     @classmethod
     def of(cls, cells: npt.NDArray[Any]) -> BitPlanes:
         """From whole numbers of shape (b, q * c, h)."""
-        base = min(int(cells.min()), 0)
-        planes = max(1, int(cells.max() - base).bit_length())
+        base = np.minimum(cells.min(axis=2), 0)
+        highest = (cells.max(axis=2) - base).astype(np.int64)
+        planes = max(1, int(highest.max()).bit_length())
+        depth = sum((highest >= 1 << plane).astype(np.int32) for plane in range(planes))
         kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8 if planes <= 8 else np.uint16)
-        levels = (cells - base if base else cells).astype(kind)
+        levels = (cells - base[:, :, None] if base.any() else cells).astype(kind)
         windows, columns, rows = cells.shape
         packed = np.zeros((windows, columns, planes, -(-rows // 32) * 4), dtype=np.uint8)
         for plane in range(planes):
             bits = np.packbits(levels & (1 << plane), axis=2, bitorder="little")
             packed[:, :, plane, : bits.shape[2]] = bits
-        return cls(packed.view("<u4").astype(np.uint32, copy=False), base)
+        return cls(packed.view("<u4").astype(np.uint32, copy=False), base.astype(np.int32), np.asarray(depth))
 
 
 def suits(operand: Operand, conversion: Conversion, phases: int, dac_bits: int) -> bool:
@@ -134,6 +138,7 @@ def multiply_bits(
         windows.elements,
         planes.across if across else planes.words,
         planes.base,
+        planes.depth,
         dac_bits,
         phases,
         idle,
@@ -190,5 +195,7 @@ def count_sums(
 
     low, high = int(operand.low.max()), int(operand.high.max())
     counts = np.zeros((len(operand.factors), low + high + 1), dtype=np.int64)
-    compiled.count_sums(values, windows.elements, planes.words, planes.base, dac_bits, phases, -low, counts)
+    compiled.count_sums(
+        values, windows.elements, planes.words, planes.base, planes.depth, dac_bits, phases, -low, counts
+    )
     return np.arange(-low, high + 1, dtype=operand.cells.dtype), counts

@@ -22,10 +22,10 @@ from numba.extending import intrinsic
 ROWS = 32
 """Rows in a word."""
 
-LANES = 8192
-"""Words of inputs that are held at once, of all phases and rows of some tokens: 32 KiB, the nearest cache."""
+LANES = 16384
+"""Words of inputs that are held at once, of all phases and rows of some tokens: 64 KiB."""
 
-TOKENS_MIN, TOKENS_MAX = 32, 256
+TOKENS_MIN, TOKENS_MAX = 32, 512
 
 
 def entry(function: Callable[..., None]) -> Callable[..., None]:
@@ -121,25 +121,27 @@ def pack(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> Non
 
 
 @njit
-def sum_inputs(start: Any, driven: Any, base: Any) -> None:
-    """What `base` in every cell would make of the inputs: `driven` (dac_bits, words, lanes)."""
-    start[:] = 0
+def sum_inputs(total: Any, driven: Any) -> None:
+    """The sum of the inputs, what a column of ones would give: `driven` (dac_bits, words, lanes)."""
+    total[:] = 0
     all_rows = np.full(driven.shape[1], 0xFFFFFFFF, np.uint32)
-    if base != 0:
-        for bit in range(len(driven)):
-            count_bits(start, driven[bit], all_rows, np.int32(base * (1 << bit)))
+    for bit in range(len(driven)):
+        count_bits(total, driven[bit], all_rows, np.int32(1 << bit))
 
 
 @njit
-def sum_column(sums: Any, start: Any, driven: Any, cells: Any) -> None:
-    """The sums of one column in all lanes: `driven` (dac_bits, words, lanes), `cells` (planes, words)."""
+def sum_column(sums: Any, total: Any, driven: Any, cells: Any, base: Any, depth: Any) -> None:
+    """The sums of one column in all lanes: `driven` (dac_bits, words, lanes), `cells` (planes, words).
+
+    The column's cells are `base`, times the inputs' `total`, and what its first `depth` planes hold.
+    """
     for lane in range(len(sums)):
-        sums[lane] = start[lane]
-    pairs = len(cells) // 2 * 2
+        sums[lane] = total[lane] * base
+    pairs = depth // 2 * 2
     for bit in range(len(driven)):
         for plane in range(0, pairs, 2):
             count_two(sums, driven[bit], cells[plane], cells[plane + 1], np.int32(1 << (plane + bit)))
-        for plane in range(pairs, len(cells)):
+        for plane in range(pairs, depth):
             count_bits(sums, driven[bit], cells[plane], np.int32(1 << (plane + bit)))
 
 
@@ -174,6 +176,7 @@ def multiply(
     elements: Any,
     words: Any,
     base: Any,
+    depth: Any,
     dac_bits: Any,
     phases: Any,
     exact: Any,
@@ -192,7 +195,7 @@ def multiply(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros(phases * some, np.int32)
+    total = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
@@ -203,11 +206,13 @@ def multiply(
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
                 pack(values, first, elements[window], driven, taken)
-                sum_inputs(start, lanes, base)
+                sum_inputs(total, lanes)
             for column in range(wide):
                 result[:] = 0
                 for place in range(per_weight):
-                    sum_column(sums, start, lanes, words[window, place * wide + column])
+                    physical = place * wide + column
+                    cells = words[window, physical]
+                    sum_column(sums, total, lanes, cells, base[window, physical], depth[window, physical])
                     if exact:
                         clip(sums, np.int32(low), np.int32(high))
                     else:
@@ -227,6 +232,7 @@ def multiply_across(
     elements: Any,
     words: Any,
     base: Any,
+    depth: Any,
     dac_bits: Any,
     phases: Any,
     exact: Any,
@@ -246,7 +252,7 @@ def multiply_across(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros(phases * some, np.int32)
+    total = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     digits = np.zeros(height, np.uint32)
     sums = np.zeros(columns, np.int32)
@@ -256,11 +262,12 @@ def multiply_across(
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
                 pack(values, first, elements[window], driven, taken)
-                sum_inputs(start, lanes, base)
+                sum_inputs(total, lanes)
             for token in range(count):
                 gathered[:] = 0
                 for phase in range(phases):
-                    sums[:] = start[phase * some + token]
+                    for column in range(columns):
+                        sums[column] = total[phase * some + token] * base[window, column]
                     for bit in range(dac_bits):
                         for word in range(height):
                             digits[word] = driven[bit, word, phase, token]
@@ -283,7 +290,15 @@ def multiply_across(
 
 @entry
 def count_sums(
-    values: Any, elements: Any, words: Any, base: Any, dac_bits: Any, phases: Any, least: Any, counts: Any
+    values: Any,
+    elements: Any,
+    words: Any,
+    base: Any,
+    depth: Any,
+    dac_bits: Any,
+    phases: Any,
+    least: Any,
+    counts: Any,
 ) -> None:
     windows, columns, _, height = words.shape
     wide = columns // len(counts)
@@ -291,7 +306,7 @@ def count_sums(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros(phases * some, np.int32)
+    total = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
@@ -300,9 +315,9 @@ def count_sums(
         for window in range(windows):
             if window == 0 or differ(elements[window], elements[window - 1]):
                 pack(values, first, elements[window], driven, taken)
-                sum_inputs(start, lanes, base)
+                sum_inputs(total, lanes)
             for column in range(columns):
-                sum_column(sums, start, lanes, words[window, column])
+                sum_column(sums, total, lanes, words[window, column], base[window, column], depth[window, column])
                 found = counts[column // wide]
                 for phase in range(phases):
                     for token in range(count):
