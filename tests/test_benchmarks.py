@@ -196,7 +196,7 @@ def test_simulate(script, tmp_path, monkeypatch):
     rows = rows_of(report_of(out))
     names = [f"{kind} 32x32" for kind in ("converted", "subtracted", "whole") for _ in range(2)]
     assert [row[0] for row in rows[2:8]] == names
-    assert [row[0] for row in rows[10:14]] == names[:4]
+    assert [row[0] for row in rows[10:16]] == names
     assert [row[7] for row in rows if row[0].startswith("rram256, ")] == ["all"]
 
 

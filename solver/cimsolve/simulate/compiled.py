@@ -103,6 +103,28 @@ def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> No
 
 
 @njit
+def count_three(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
+    """The same for three planes of cells (3, words): differences of 2-bit cells have as many."""
+    words, lanes = driven.shape
+    twos = words // 2 * 2
+    for word in range(0, twos, 2):
+        a, b, c = cells[0, word], cells[1, word], cells[2, word]
+        d, e, f = cells[0, word + 1], cells[1, word + 1], cells[2, word + 1]
+        for lane in range(lanes):
+            found = popcount(driven[word, lane] & a) + popcount(driven[word + 1, lane] & d)
+            twice = popcount(driven[word, lane] & b) + popcount(driven[word + 1, lane] & e)
+            fourfold = popcount(driven[word, lane] & c) + popcount(driven[word + 1, lane] & f)
+            twice += fourfold + fourfold
+            sums[lane] += np.int32(found + twice + twice) * weight
+    for word in range(twos, words):
+        a, b, c = cells[0, word], cells[1, word], cells[2, word]
+        for lane in range(lanes):
+            fourfold = popcount(driven[word, lane] & c)
+            twice = popcount(driven[word, lane] & b) + fourfold + fourfold
+            sums[lane] += np.int32(popcount(driven[word, lane] & a) + twice + twice) * weight
+
+
+@njit
 def pack(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> None:
     """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens)."""
     dac_bits, _, phases, _ = driven.shape
@@ -137,12 +159,14 @@ def sum_column(sums: Any, total: Any, driven: Any, cells: Any, base: Any, depth:
     """
     for lane in range(len(sums)):
         sums[lane] = total[lane] * base
-    pairs = depth // 2 * 2
+    last = depth if depth % 2 == 0 else max(0, depth - 3)
     for bit in range(len(driven)):
-        for plane in range(0, pairs, 2):
+        for plane in range(0, last, 2):
             count_two(sums, driven[bit], cells[plane], cells[plane + 1], np.int32(1 << (plane + bit)))
-        for plane in range(pairs, depth):
-            count_bits(sums, driven[bit], cells[plane], np.int32(1 << (plane + bit)))
+        if depth - last == 3:
+            count_three(sums, driven[bit], cells[last:], np.int32(1 << (last + bit)))
+        elif depth - last == 1:
+            count_bits(sums, driven[bit], cells[last], np.int32(1 << (last + bit)))
 
 
 @njit
