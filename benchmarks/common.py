@@ -73,9 +73,16 @@ def provenance(script: str, argv: Sequence[str] | None, libraries: Iterable[str]
             f"- Date: {today}",
             f"- Machine: {machine}; shared with other jobs (load {os.getloadavg()[2]:.1f} in the last 15 minutes), "
             "so wall times are upper limits",
-            f"- Python {platform.python_version()}, {versions}; OPENBLAS_NUM_THREADS=1",
+            f"- Python {platform.python_version()}, {versions}; {_openblas()}",
         )
     )
+
+
+def _openblas() -> str:
+    """What steers numpy's matrix products; a core type that is not the machine's own makes them slower."""
+    settings = {"OPENBLAS_NUM_THREADS": "1"}
+    settings |= {name: os.environ[name] for name in ("OPENBLAS_CORETYPE",) if name in os.environ}
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _version(name: str) -> str:

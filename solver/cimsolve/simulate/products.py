@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,18 @@ class Inputs:
         self.phases, self.dac_bits = phases, dac_bits
         bits = phases * dac_bits
         small = values.astype(np.uint8 if bits <= 8 else np.uint32 if bits <= 32 else np.int64)
-        self.values: Numbers = np.ascontiguousarray(small.T)
+        self.values: Numbers = small.T if phases == 1 else np.ascontiguousarray(small.T)
         """Shape (elements, tokens)."""
-        mask = self.values.dtype.type((1 << dac_bits) - 1)
-        self._digits = [(self.values >> (phase * dac_bits)) & mask for phase in range(phases)]
         self._made: dict[tuple[Packing, np.dtype[Any]], Numbers] = {}
         self._squares: Numbers | None = None
+
+    @cached_property
+    def _digits(self) -> list[Numbers]:
+        """Of each phase, shape (elements, tokens)."""
+        if self.phases == 1:
+            return [self.values]
+        mask = self.values.dtype.type((1 << self.dac_bits) - 1)
+        return [(self.values >> (phase * self.dac_bits)) & mask for phase in range(self.phases)]
 
     def packed(self, packing: Packing, dtype: np.dtype[Any]) -> Numbers:
         """Operands, shape (operands, elements, tokens): of their digits the first phase comes last.
@@ -89,6 +96,8 @@ class Inputs:
         A digit of the first place counts 1, one of the next 2^-bits, and so on.
         """
         made = self._made.get((packing, dtype))
+        if made is None and self.phases == 1:
+            made = self._made[packing, dtype] = self.values.astype(dtype, order="C")[None]
         if made is None:
             operands = -(-self.phases // packing.count)
             made = np.zeros((operands, *self.values.shape), dtype=dtype)
@@ -140,6 +149,13 @@ class ReadNoise:
     sigma: float
     random: np.random.Generator
 
+    def add_to(self, sums: Numbers, squares: Numbers) -> None:
+        """Noise of the cells that inputs of these `squares` drive, on the sums of one phase."""
+        lot = self.random.standard_normal(sums.shape, dtype=np.float32)
+        lot *= np.sqrt(squares)
+        lot *= np.float32(self.sigma)
+        sums += lot
+
 
 def multiply(
     operand: Operand,
@@ -188,10 +204,7 @@ def multiply(
         if packing.count > 1 and least:
             part -= least
         if read is not None and squares is not None:
-            lot = read.random.standard_normal(part.shape, dtype=np.float32)
-            lot *= np.sqrt(squares[phase])
-            lot *= np.float32(read.sigma)
-            part += lot
+            read.add_to(part, squares[phase])
         if observe is not None:
             observe(part)
         conversion.apply(part, operand.gain, operand.offset, whole=idle)
@@ -205,6 +218,17 @@ def multiply(
     return _join(gathered.reshape(windows, per_weight, -1), operand.factors, conversion, scratch).reshape(
         windows, columns // per_weight, tokens
     )
+
+
+def phase_sums(
+    operand: Operand, elements: Ints, inputs: Inputs, scratch: Scratch, in_a_row: bool, read: ReadNoise | None
+) -> Numbers:
+    """Column sums with read noise, before they are converted; shape (phases, b, q * c, tokens), in `scratch`."""
+    sums = _products(operand, elements, inputs.packed(Packing(), operand.cells.dtype), scratch, in_a_row)
+    if read is not None:
+        for part, squares in zip(sums, inputs.squares(elements), strict=True):
+            read.add_to(part, squares)
+    return sums
 
 
 def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratch, in_a_row: bool) -> Numbers:
@@ -228,9 +252,8 @@ def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratc
 
 def _join(gathered: Numbers, factors: Numbers, conversion: Conversion, scratch: Scratch) -> Numbers:
     """Add the physical columns of each weight: (b, q, numbers) to (b, numbers)."""
-    if len(factors) == 1:
-        value = float(factors[0] * conversion.values[0])
-        return gathered[:, 0] if value == 1 else np.multiply(gathered[:, 0], value, out=gathered[:, 0])
+    if len(factors) == 1 and conversion.values[0] == factors[0] == 1:
+        return gathered[:, 0]
     result = scratch.take("result", (len(gathered), gathered.shape[2]), np.dtype(np.float64))
     result[...] = 0
     for place, factor in enumerate(factors.tolist()):

@@ -8,9 +8,9 @@ are taken to be legal: let the checker judge them first. Times are not: whatever
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,49 +20,33 @@ from cimsolve.errors import InputError
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.monarch import shuffle_index
 from cimsolve.problem import Problem
+from cimsolve.simulate.bitplanes import (
+    BitPlanes,
+    Kernel,
+    convert_floats,
+    count_sums,
+    demand_kernel,
+    is_worth_loading,
+    multiply_bits,
+    suits,
+    why_not_loaded,
+)
 from cimsolve.simulate.converters import Conversion, Converters, full_scale
 from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import READ_STREAM, Noise
 from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs, PreparedGroup, prepare_groups
-from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply
+from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
+from cimsolve.simulate.quantise import Scale, quantise_inputs
 from cimsolve.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.workload import Factor
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
-Scale = Literal["tensor", "token"]
 WeightScale = Literal["tensor", "column"]
 Range = Literal["full", "calibrated"]
 
 CONVERTER_BITS_MAX = 24
 RANGE_BINS = 4096
-
-
-@dataclass(frozen=True)
-class Quantised:
-    """Real inputs as x ~ (values - zero_point) * scale; `values` has shape (tokens, n)."""
-
-    values: Ints
-    scale: Float64s
-    """Shape (1, 1) or (tokens, 1), as `zero_point`."""
-    zero_point: Ints
-
-
-def quantise_inputs(inputs: Floats, bits: int, scale: Scale) -> Quantised:
-    """Unsigned integers over the range of the data and 0, of the whole tensor or of each token.
-
-    scale = (max(x, 0) - min(x, 0)) / (2^bits - 1),  zero_point = rint(-min(x, 0) / scale)
-    """
-    axis = 1 if scale == "token" else None
-    exact = inputs.astype(np.float64)
-    low = np.minimum(exact.min(axis=axis, keepdims=True), 0.0)
-    high = np.maximum(exact.max(axis=axis, keepdims=True), 0.0)
-    top = (1 << bits) - 1
-    step = (high - low) / top
-    step[step == 0] = 1.0
-    zero_point = np.rint(-low / step)
-    values = np.clip(np.rint(exact / step + zero_point), 0, top)
-    return Quantised(values.astype(np.int64), step, zero_point.astype(np.int64))
 
 
 class ArraySimulator:
@@ -93,6 +77,7 @@ class ArraySimulator:
         clips: bool = True,
         packs: bool = True,
         shortcut: bool = False,
+        kernel: Kernel = "auto",
     ) -> None:
         """Programme the arrays that hold linears of `layers` (None: all).
 
@@ -110,6 +95,11 @@ class ArraySimulator:
         windows whose converters are proved to lose nothing are computed as one product of integers, without
         phases, slices and conversions, which gives the same numbers.
 
+        `kernel`: "numba" is compiled and needs `cimsolve[fast]`. Where sums and codes are whole numbers it counts
+        bits; elsewhere (noise, converters that clip without rounding) numpy multiplies and it converts, and what is
+        in float64 or of few tokens is left to "numpy" whole. "auto" takes numba where it is installed and there is
+        enough to be converted to pay for loading it. All give the same numbers, to the last bit.
+
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
         if adc_bits_max is not None and not 1 <= adc_bits_max <= CONVERTER_BITS_MAX:
@@ -118,7 +108,10 @@ class ArraySimulator:
             raise InputError(
                 f"pairs = 'subtracted' with weight.signed = {problem.hardware.weight.signed!r}: expected differential"
             )
+        demand_kernel(kernel)
         self.problem = problem
+        self.kernels: set[str] = set()
+        """Names of the kernels that have run."""
         self.noise = Noise() if noise is None else noise
         self._pairs, self._adc_range, self._input_scale = pairs, adc_range, input_scale
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
@@ -133,7 +126,10 @@ class ArraySimulator:
             for factor in self.operands.workload.factors
             if self.operands.simulated[factor.id]
         }
-        self._shortcut = shortcut
+        self._shortcut, self._kernel = shortcut, kernel
+        self._planes: dict[int, list[BitPlanes]] = {}
+        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
+        self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
@@ -141,6 +137,14 @@ class ArraySimulator:
         self._read = np.random.default_rng([seed, READ_STREAM])
         self._scratch = Scratch()
         self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+
+    def converting(self, rounds: bool, clips: bool) -> ArraySimulator:
+        """The same programmed arrays with other converters, not calibrated. Read noise goes on in its stream."""
+        other = copy.copy(self)
+        other._rounds, other._clips = rounds, clips
+        other._shares, other._conversions, other._whole = {}, {}, {}
+        other.kernels = set()
+        return other
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -225,32 +229,77 @@ class ArraySimulator:
     def integers(self, factor: int, values: Ints) -> Float64s:
         """Sums over the integer `values` (tokens, n) with the factor's integer weights, (tokens, n_out).
 
-        What leaves the shift-add: whole numbers, unless converters or cells make them others.
+        What leaves the shift-add: whole numbers, unless converters or cells make them others. Raises InputError for
+        another shape.
         """
         made = self.operands.workload.factors[factor]
+        _demand_shape(made, values)
         if self._shortcut and self._observed is None:
             held = self._programmed(made)
             if held is not None:
                 return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
-        hardware = self.problem.hardware
-        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
-        for first in range(0, tokens, most):
-            some = slice(first, first + most)
-            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
-            for group in self._groups.get(factor, ()):
-                self._run(factor, group, inputs, out[:, some])
-        sums = out.T
+        compiled = self._takes_numba(factor, tokens)
+        if compiled and self._is_whole(factor):
+            self.kernels.add("numba")
+            self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
+        else:
+            self._run_products(factor, values, compiled, out)
         offset = self.operands.encoding.offset
         if offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
-            sums -= offset * of_block.repeat(made.block_cols, axis=1)
-        return sums
+            by_block = out.reshape(made.blocks, made.block_cols, tokens)
+            by_block -= offset * of_block.T[:, None]
+        return out.T
 
-    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, out: Float64s) -> None:
-        """Add what a group gives to `out` (n_out, tokens)."""
+    def _takes_numba(self, factor: int, tokens: int) -> bool:
+        """Whether compiled code is taken for the conversions that are asked for now."""
+        groups = self._groups.get(factor, [])
+        sums = sum(group.operand.cells.shape[0] * group.operand.cells.shape[1] for group in groups)
+        self._conversions_done += sums * self.problem.hardware.input_phases * tokens
+        if self._kernel == "auto" and is_worth_loading(self._conversions_done):
+            self._kernel = "numpy" if why_not_loaded() else "numba"
+        return self._kernel == "numba"
+
+    def _is_whole(self, factor: int) -> bool:
+        """Whether a factor's sums and codes are whole numbers, to be computed bit by bit."""
+        hardware, key = self.problem.hardware, (factor, self.range_shares(factor))
+        if key not in self._whole:
+            self._whole[key] = not self.noise.read and all(
+                suits(group.operand, self._conversion(factor, group), hardware.input_phases, hardware.input.dac_bits)
+                for group in self._groups.get(factor, [])
+            )
+        return self._whole[key]
+
+    def _run_bits(self, factor: int, values: Ints, out: Float64s) -> None:
+        """Add what a factor's groups give to `out` (n_out, tokens), by the compiled kernel."""
+        digits = (self.problem.hardware.input_phases, self.problem.hardware.input.dac_bits)
+        groups = self._groups.get(factor, [])
+        if factor not in self._planes:
+            self._planes[factor] = [BitPlanes.of(group.operand.cells) for group in groups]
+        for group, planes in zip(groups, self._planes[factor], strict=True):
+            if self._observed is not None:
+                sums, counts = count_sums(planes, group.operand, group.windows, values, *digits)
+                bins = self._bins(group, sums)
+                for column, count in zip(self._observed, counts, strict=True):
+                    np.add.at(column, bins, count)
+            else:
+                conversion = self._conversion(factor, group)
+                multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
+
+    def _run_products(self, factor: int, values: Ints, compiled: bool, out: Float64s) -> None:
+        """The same by matrix products, with conversions `compiled` or in numpy."""
+        hardware = self.problem.hardware
+        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
+        for first in range(0, len(values), most):
+            some = slice(first, first + most)
+            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
+            for group in self._groups.get(factor, ()):
+                self._run(factor, group, inputs, compiled, out[:, some])
+
+    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, compiled: bool, out: Float64s) -> None:
         windows, tokens = group.windows, inputs.values.shape[1]
         conversion = self._conversion(factor, group)
         read = None
@@ -260,8 +309,15 @@ class ArraySimulator:
             read = ReadNoise(self.noise.read * largest * cells**0.5, self._read)
         step = max(1, SUMS // (group.operand.cells.shape[1] * tokens))
         observe = None if self._observed is None else self._observer(group, self._observed)
+        compiled &= tokens >= FEW_TOKENS and group.operand.cells.dtype == np.float32 and observe is None
+        self.kernels.add("numba" if compiled else "numpy")
         for first in range(0, len(windows), step):
             some = slice(first, first + step)
+            if compiled:
+                part, elements = group.operand.part(some), windows.elements[some]
+                sums = phase_sums(part, elements, inputs, self._scratch, group.elements_in_a_row, read)
+                convert_floats(sums, part, windows.output[some], conversion, inputs.dac_bits, out)
+                continue
             read_out = multiply(
                 group.operand.part(some),
                 windows.elements[some],
@@ -315,13 +371,16 @@ class ArraySimulator:
             self._conversions[stacked, claimed, shares] = found
         return found
 
-    def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
-        """Counts sums by their share of F, in `counts`."""
+    def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
+        """Sums by their share of F, from 0 to RANGE_BINS."""
         full = full_scale(self.problem.hardware, group.windows.stacked)
+        return np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
+
+    def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
+        """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            bins = np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
-            by_column = bins.reshape(len(bins), len(counts), -1)
+            by_column = self._bins(group, sums).reshape(len(sums), len(counts), -1)
             for place, count in enumerate(counts):
                 count += np.bincount(by_column[:, place].reshape(-1), minlength=RANGE_BINS + 1)
 
@@ -344,12 +403,16 @@ class ArraySimulator:
         return sums
 
     def _checked(self, factor: Factor, inputs: Floats) -> Floats:
-        expected = factor.blocks * factor.block_rows
-        if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
-            raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
+        _demand_shape(factor, inputs)
         if not np.isfinite(inputs).all():
             raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
         return inputs
+
+
+def _demand_shape(factor: Factor, inputs: npt.NDArray[Any]) -> None:
+    expected = factor.blocks * factor.block_rows
+    if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
+        raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
 
 
 def column_sums(operands: Operands, factor: Factor) -> Ints:
