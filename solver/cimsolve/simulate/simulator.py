@@ -8,6 +8,7 @@ are taken to be legal: let the checker judge them first. Times are not: whatever
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -112,17 +113,14 @@ class ArraySimulator:
 
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
-        if adc_bits_max is not None and not 1 <= adc_bits_max <= CONVERTER_BITS_MAX:
-            raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
+        self._set_converters(adc_bits_max, adc_range, rounds, clips)
         if pairs == "subtracted" and problem.hardware.weight.signed != "differential":
             raise InputError(
                 f"pairs = 'subtracted' with weight.signed = {problem.hardware.weight.signed!r}: expected differential"
             )
         self.problem = problem
         self.noise = Noise() if noise is None else noise
-        self._pairs, self._adc_range, self._input_scale = pairs, adc_range, input_scale
-        self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
-        self._rounds, self._clips, self._packs = rounds, clips, packs
+        self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
         self.operands = operands or prepare_operands(
             problem, layers, 1, seed, weights or {}, factors, scale_columns=weight_scale == "column"
         )
@@ -140,6 +138,25 @@ class ArraySimulator:
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
         self._scratch = Scratch()
+
+    def with_converters(
+        self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
+    ) -> ArraySimulator:
+        """The same programmed arrays behind other converters; ranges that were calibrated are kept.
+
+        Raises InputError as the constructor does.
+        """
+        made = copy.copy(self)
+        made._set_converters(adc_bits_max, adc_range, rounds, clips)
+        made._shares = dict(self._shares)
+        made._read = np.random.default_rng([self._seed, READ_STREAM])
+        return made
+
+    def _set_converters(self, adc_bits_max: int | None, adc_range: Range, rounds: bool, clips: bool) -> None:
+        if adc_bits_max is not None and not 1 <= adc_bits_max <= CONVERTER_BITS_MAX:
+            raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
+        self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
+        self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
         self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
 
     @property
