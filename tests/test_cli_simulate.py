@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +19,7 @@ import cimsolve
 from cimsolve.__main__ import main
 from cimsolve.cli.options import simulate as options
 from cimsolve.simulate import Noise
+from cimsolve.simulate.bitplanes import Kernel
 from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import CONVERTER_BITS_MAX, Range
 
@@ -54,6 +56,7 @@ def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
     assert set(options.NOISE_NAMES) == {field.name for field in fields(Noise)} | {"stuck"}
     assert Range.__args__ == options.RANGES  # type: ignore[attr-defined]
     assert Pairs.__args__ == options.PAIRS  # type: ignore[attr-defined]
+    assert Kernel.__args__ == options.KERNELS  # type: ignore[attr-defined]
     assert options.ADC_BITS_MAX == CONVERTER_BITS_MAX
 
 
@@ -63,6 +66,27 @@ def test_without_noise_a_lossless_solution_is_exact(cli: Cli) -> None:
     assert result.out.startswith(f"{NAME}: exact (")
     assert "converters of the solution's bits, full range, lossless" in result.out
     assert "noise: none" in result.out
+
+
+def test_the_kernel_is_chosen_and_said(cli: Cli) -> None:
+    """It changes no figure."""
+    found = {}
+    for kernel in ("numpy", "numba"):
+        assert f" s by {kernel}\n" in cli(NAME, "--kernel", kernel).out
+        report = json.loads(cli(NAME, "--kernel", kernel, "--adc-bits", "3", "--json").out)["files"][NAME]
+        assert (report.pop("kernels"), report.pop("seconds") >= 0) == ([kernel], True)
+        found[kernel] = report
+    assert found["numpy"] == found["numba"]
+    noisy = cli(NAME, "--kernel", "numba", "--noise", "read=0.01")
+    assert " s by numba and numpy\n" in noisy.out
+
+
+def test_a_kernel_that_is_not_installed_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = cli(NAME, "--kernel", "numba")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert "numba is not installed; pip install 'cimsolve[fast]'" in result.err
 
 
 def test_noise_is_named_and_taken_apart(cli: Cli) -> None:

@@ -34,7 +34,7 @@ def print_study(name: str, header: Header, found: Study, verbosity: int, *, real
     indented(
         console,
         f"{layers}, {plural(found.vectors, 'random input vector')}, {weights}, seed {found.seed}; "
-        f"{found.seconds:.1f} s",
+        f"{found.seconds:.1f} s by {' and '.join(found.kernels)}",
     )
     indented(console, converters(found))
     indented(console, noise_words(found.noise))
@@ -109,6 +109,7 @@ def describe_study(header: Header, found: Study) -> dict[str, Any]:
             for effect, stages in found.stages.items()
         },
         "seconds": round(found.seconds, 3),
+        "kernels": list(found.kernels),
     }
 
 

@@ -228,9 +228,8 @@ def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratc
 
 def _join(gathered: Numbers, factors: Numbers, conversion: Conversion, scratch: Scratch) -> Numbers:
     """Add the physical columns of each weight: (b, q, numbers) to (b, numbers)."""
-    if len(factors) == 1:
-        value = float(factors[0] * conversion.values[0])
-        return gathered[:, 0] if value == 1 else np.multiply(gathered[:, 0], value, out=gathered[:, 0])
+    if len(factors) == 1 and conversion.values[0] == factors[0] == 1:
+        return gathered[:, 0]
     result = scratch.take("result", (len(gathered), gathered.shape[2]), np.dtype(np.float64))
     result[...] = 0
     for place, factor in enumerate(factors.tolist()):

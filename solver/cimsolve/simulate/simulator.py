@@ -21,6 +21,15 @@ from cimsolve.errors import InputError
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.monarch import shuffle_index
 from cimsolve.problem import Problem
+from cimsolve.simulate.bitplanes import (
+    BitPlanes,
+    Kernel,
+    count_sums,
+    demand_kernel,
+    is_worth,
+    multiply_bits,
+    suits,
+)
 from cimsolve.simulate.converters import Conversion, Converters, full_scale
 from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import READ_STREAM, Noise
@@ -94,6 +103,7 @@ class ArraySimulator:
         clips: bool = True,
         packs: bool = True,
         shortcut: bool = False,
+        kernel: Kernel = "auto",
     ) -> None:
         """Programme the arrays that hold linears of `layers` (None: all).
 
@@ -111,6 +121,11 @@ class ArraySimulator:
         windows whose converters are proved to lose nothing are computed as one product of integers, without
         phases, slices and conversions, which gives the same numbers.
 
+        `kernel`: what multiplies and converts. "numba" is compiled, counts bits and needs `cimsolve[fast]`; factors
+        whose numbers are not whole (noise, converters that clip without rounding) are left to "numpy", as all are
+        with that name. "auto" takes numba where it is installed and there is enough to be converted to pay for
+        loading it. All give the same numbers, to the last bit.
+
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
         self._set_converters(adc_bits_max, adc_range, rounds, clips)
@@ -118,7 +133,10 @@ class ArraySimulator:
             raise InputError(
                 f"pairs = 'subtracted' with weight.signed = {problem.hardware.weight.signed!r}: expected differential"
             )
+        demand_kernel(kernel)
         self.problem = problem
+        self.kernels: set[str] = set()
+        """Names of the kernels that have run."""
         self.noise = Noise() if noise is None else noise
         self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
         self.operands = operands or prepare_operands(
@@ -131,7 +149,9 @@ class ArraySimulator:
             for factor in self.operands.workload.factors
             if self.operands.simulated[factor.id]
         }
-        self._shortcut = shortcut
+        self._shortcut, self._kernel = shortcut, kernel
+        self._planes: dict[int, list[BitPlanes]] = {}
+        self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
@@ -251,13 +271,12 @@ class ArraySimulator:
                 return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
-        hardware = self.problem.hardware
-        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
-        for first in range(0, tokens, most):
-            some = slice(first, first + most)
-            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
-            for group in self._groups.get(factor, ()):
-                self._run(factor, group, inputs, out[:, some])
+        if self._takes_bits(factor, tokens):
+            self.kernels.add("numba")
+            self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
+        else:
+            self.kernels.add("numpy")
+            self._run_products(factor, values, out)
         sums = out.T
         offset = self.operands.encoding.offset
         if offset:
@@ -265,6 +284,46 @@ class ArraySimulator:
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
             sums -= offset * of_block.repeat(made.block_cols, axis=1)
         return sums
+
+    def _takes_bits(self, factor: int, tokens: int) -> bool:
+        """Whether the compiled kernel runs a factor."""
+        hardware, groups = self.problem.hardware, self._groups.get(factor, [])
+        sums = sum(group.operand.cells.shape[0] * group.operand.cells.shape[1] for group in groups)
+        self._conversions_done += sums * hardware.input_phases * tokens
+        return (
+            not self.noise.read
+            and is_worth(self._kernel, self._conversions_done)
+            and all(
+                suits(group.operand, self._conversion(factor, group), hardware.input_phases, hardware.input.dac_bits)
+                for group in groups
+            )
+        )
+
+    def _run_bits(self, factor: int, values: Ints, out: Float64s) -> None:
+        """Add what a factor's groups give to `out` (n_out, tokens), by the compiled kernel."""
+        digits = (self.problem.hardware.input_phases, self.problem.hardware.input.dac_bits)
+        groups = self._groups.get(factor, [])
+        if factor not in self._planes:
+            self._planes[factor] = [BitPlanes.of(group.operand.cells) for group in groups]
+        for group, planes in zip(groups, self._planes[factor], strict=True):
+            if self._observed is not None:
+                sums, counts = count_sums(planes, group.operand, group.windows, values, *digits)
+                bins = self._bins(group, sums)
+                for column, count in zip(self._observed, counts, strict=True):
+                    np.add.at(column, bins, count)
+            else:
+                conversion = self._conversion(factor, group)
+                multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
+
+    def _run_products(self, factor: int, values: Ints, out: Float64s) -> None:
+        """The same by matrix products."""
+        hardware = self.problem.hardware
+        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
+        for first in range(0, len(values), most):
+            some = slice(first, first + most)
+            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
+            for group in self._groups.get(factor, ()):
+                self._run(factor, group, inputs, out[:, some])
 
     def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, out: Float64s) -> None:
         """Add what a group gives to `out` (n_out, tokens)."""
@@ -332,13 +391,16 @@ class ArraySimulator:
             self._conversions[stacked, claimed, shares] = found
         return found
 
-    def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
-        """Counts sums by their share of F, in `counts`."""
+    def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
+        """Sums by their share of F, from 0 to RANGE_BINS."""
         full = full_scale(self.problem.hardware, group.windows.stacked)
+        return np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
+
+    def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
+        """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            bins = np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
-            by_column = bins.reshape(len(bins), len(counts), -1)
+            by_column = self._bins(group, sums).reshape(len(sums), len(counts), -1)
             for place, count in enumerate(counts):
                 count += np.bincount(by_column[:, place].reshape(-1), minlength=RANGE_BINS + 1)
 

@@ -22,6 +22,7 @@ import numpy as np
 from cimsolve.arrays import Ints
 from cimsolve.mapping import Activations, Pieces
 from cimsolve.problem import Problem
+from cimsolve.simulate.bitplanes import Kernel
 from cimsolve.simulate.noise import Noise
 from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs
@@ -49,6 +50,8 @@ class Study:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """`pairs`, `adc_bits_max`, `adc_range` as asked for."""
     seconds: float = 0.0
+    kernels: tuple[str, ...] = ()
+    """Those that have run, of "numba" and "numpy"."""
 
     def overall(self, effect: str = TOGETHER) -> Deviation:
         return Deviation.total([stage.deviation for stage in self.stages[effect]])
@@ -76,6 +79,7 @@ def study(
     pairs: Pairs = "converted",
     adc_bits_max: int | None = None,
     adc_range: Range = "full",
+    kernel: Kernel = "auto",
     progress: Progress | None = None,
 ) -> Study:
     """Run `layers` (None: all) on random input vectors with every effect alone and with all together.
@@ -94,6 +98,7 @@ def study(
     }
     stages: dict[str, tuple[StageDeviation, ...]] = {}
     lossless = False
+    kernels: set[str] = set()
     runs = list(_runs(noise))
     for number, (name, alone, rounds, clips) in enumerate(runs):
         simulator = ArraySimulator(
@@ -108,6 +113,7 @@ def study(
             adc_range=adc_range,
             rounds=rounds,
             clips=clips,
+            kernel=kernel,
         )
         outputs: dict[int, Ints] = {}
         for done, linear in enumerate(simulator.linears, 1):
@@ -116,6 +122,7 @@ def study(
                 progress(number * len(simulator.linears) + done, len(runs) * len(simulator.linears))
         stages[name] = compare_stages(operands, expected, outputs)
         lossless = not simulator.lossy if name == TOGETHER else lossless
+        kernels |= simulator.kernels
         del simulator  # its cells, before the next ones are programmed
     return Study(
         stages=stages,
@@ -126,6 +133,7 @@ def study(
         lossless=lossless,
         settings={"pairs": pairs, "adc_bits_max": adc_bits_max, "adc_range": adc_range},
         seconds=time.perf_counter() - begun,
+        kernels=tuple(sorted(kernels)),
     )
 
 

@@ -15,6 +15,7 @@ from cimsolve.report.console import print_json, say
 from cimsolve.report.progress import Progress
 from cimsolve.report.simulate import SIMULATE_FORMAT, describe_study, print_study
 from cimsolve.simulate import Noise, RealFactors, RealWeights, Study, study
+from cimsolve.simulate.bitplanes import Kernel, demand_kernel
 from cimsolve.simulate.noise import noise_from
 from cimsolve.simulate.prepare import Pairs
 from cimsolve.simulate.simulator import Range
@@ -26,9 +27,10 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 def run(options: SimulateOptions) -> int:
     """Simulate every file; returns 2 where one cannot be used, else 1 where one breaks a rule, else 0.
 
-    Raises InputError for noise out of range.
+    Raises InputError for noise out of range and a kernel that is not installed.
     """
     noise = noise_from(dict(options.noise))
+    demand_kernel(cast(Kernel, options.kernel))
     code = EXIT_DONE
     found: dict[str, Any] = {}
     for name in options.files:
@@ -78,6 +80,7 @@ def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progr
         pairs=cast(Pairs, options.pairs),
         adc_bits_max=options.adc_bits_max,
         adc_range=cast(Range, options.adc_range),
+        kernel=cast(Kernel, options.kernel),
         progress=progress.count,
     )
     return solution.header, found

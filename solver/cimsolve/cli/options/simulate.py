@@ -27,6 +27,7 @@ NOISE_NAMES = (
 )
 RANGES = ("full", "calibrated")
 PAIRS = ("converted", "subtracted")
+KERNELS = ("auto", "numpy", "numba")
 
 VECTORS_MAX = 10**6
 ADC_BITS_MAX = 24
@@ -65,6 +66,7 @@ class SimulateOptions:
     adc_bits_max: int | None
     adc_range: str
     pairs: str
+    kernel: str
     weights: str | None
     """A folder with the model's weights, or a file of factors."""
     json: bool
@@ -97,6 +99,14 @@ def make_parser() -> Parser:
         metavar="PATH",
         help="the model's folder of *.safetensors, or factors that `cimsolve project --out` wrote, in place of random "
         "weights over all levels",
+    )
+    run.add_argument(
+        "--kernel",
+        type=one_of(KERNELS),
+        default="auto",
+        metavar="WHICH",
+        help="what multiplies and converts: numpy, or numba, compiled and several times faster, which needs "
+        "cimsolve[fast]; the numbers are the same (default: %(default)s, numba where there is enough to do)",
     )
     chip = parser.add_argument_group("what the arrays are like")
     chip.add_argument(
@@ -151,6 +161,7 @@ def parse(arguments: Sequence[str]) -> SimulateOptions:
         adc_bits_max=found.adc_bits,
         adc_range=found.adc_range,
         pairs=found.pairs,
+        kernel=found.kernel,
         weights=found.weights,
         json=found.json,
         verbosity=found.verbosity,

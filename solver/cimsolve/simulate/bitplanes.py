@@ -1,0 +1,146 @@
+"""Groups of windows as bits, for the compiled kernel: which of them it can run, and how they are handed to it.
+
+Where sums and codes are whole numbers, it gives the same numbers as `products`, to the last bit: that module's floats
+are then whole numbers too, and codes are rounded in the same float type, float32. Cells with noise, read noise,
+converters with errors of their own, those that clip without rounding and those that round in float64 stay there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.arrays import Ints
+from cimsolve.errors import InputError
+from cimsolve.simulate.converters import Conversion
+from cimsolve.simulate.products import Operand
+from cimsolve.simulate.windows import WindowGroup
+
+Kernel = Literal["auto", "numpy", "numba"]
+
+WORTH_LOADING = 1 << 27
+"""Conversions that take numpy about as long as loading numba takes."""
+
+PLANE_PAIRS_MAX = 16
+"""Most pairs of a bit of a digit and a bit of a cell: beyond, floats need fewer operations."""
+
+SPAN_MAX = 1 << 20
+"""Most different sums that are counted one by one."""
+
+_COMPILED = "cimsolve.simulate.compiled"
+
+
+def demand_kernel(kernel: Kernel) -> None:
+    """Raises InputError for numba where it is not installed."""
+    if kernel == "numba" and not is_installed():
+        raise InputError("kernel = 'numba': numba is not installed; pip install 'cimsolve[fast]', or expected 'auto'")
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+def is_worth(kernel: Kernel, conversions: int) -> bool:
+    """Whether the compiled kernel is taken: with "auto", if it is loaded already or so many pay for loading."""
+    if kernel != "auto":
+        return kernel == "numba"
+    return _COMPILED in sys.modules or (conversions >= WORTH_LOADING and is_installed())
+
+
+@dataclass(frozen=True)
+class BitPlanes:
+    """The cells of a group of b windows of h rows and q * c physical columns."""
+
+    words: npt.NDArray[np.uint32]
+    """Shape (b, q * c, planes, ceil(h / 32)): bit p of the cell in row r is bit r % 32 of word r // 32 of plane p."""
+    base: int
+    """What every cell holds more than its bits say: 0 or less, so that bits are those of no negative number."""
+
+    @classmethod
+    def of(cls, cells: npt.NDArray[Any]) -> BitPlanes:
+        """From whole numbers of shape (b, q * c, h)."""
+        base = min(int(cells.min()), 0)
+        levels = (cells - base if base else cells).astype(np.uint16)
+        planes = max(1, int(levels.max()).bit_length())
+        windows, columns, rows = cells.shape
+        packed = np.zeros((windows, columns, planes, -(-rows // 32) * 4), dtype=np.uint8)
+        for plane in range(planes):
+            bits = np.packbits((levels >> plane) & 1, axis=2, bitorder="little")
+            packed[:, :, plane, : bits.shape[2]] = bits
+        return cls(packed.view("<u4").astype(np.uint32, copy=False), base)
+
+
+def suits(operand: Operand, conversion: Conversion, phases: int, dac_bits: int) -> bool:
+    """Whether every number up to the shift-add is whole and fits in 32 bits, and bits are the better way."""
+    if not operand.whole or operand.gain is not None or operand.offset is not None:
+        return False
+    lowest = min(float(operand.cells.min()), 0.0)
+    levels = int(operand.cells.max() - lowest)
+    shifted = operand.cells.shape[2] * levels << (phases * dac_bits)
+    pairs = levels.bit_length() * dac_bits
+    alike = conversion.rounds and operand.cells.dtype == np.float32
+    return pairs <= PLANE_PAIRS_MAX and shifted < 1 << 31 and (alike or _is_idle(operand, conversion))
+
+
+def _reach(operand: Operand) -> int:
+    return int(max(operand.high.max(), operand.low.max()))
+
+
+def _is_idle(operand: Operand, conversion: Conversion) -> bool:
+    """Whether codes are the sums, but for clipping to whole numbers."""
+    if (conversion.steps == 1).all():
+        return True
+    fits = bool(conversion.high * conversion.steps.min() >= _reach(operand))
+    return not conversion.rounds and (fits or not conversion.clips)
+
+
+def multiply_bits(
+    planes: BitPlanes,
+    operand: Operand,
+    windows: WindowGroup,
+    values: Ints,
+    conversion: Conversion,
+    phases: int,
+    dac_bits: int,
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Add what the windows make of integer `values` (tokens, n) to `out` (n_out, tokens)."""
+    from cimsolve.simulate import compiled
+
+    low, high = conversion.low, conversion.high
+    idle = _is_idle(operand, conversion)
+    if not conversion.clips or (idle and (conversion.steps != 1).any()):
+        low, high = -_reach(operand), _reach(operand)
+    compiled.multiply(
+        values,
+        windows.elements,
+        planes.words,
+        planes.base,
+        dac_bits,
+        phases,
+        idle,
+        (1 / conversion.values).astype(np.float32),
+        int(low),
+        int(min(high, (1 << 31) - 1)),
+        operand.factors,
+        conversion.values,
+        windows.output,
+        out,
+    )
+
+
+def count_sums(
+    planes: BitPlanes, operand: Operand, windows: WindowGroup, values: Ints, phases: int, dac_bits: int
+) -> tuple[npt.NDArray[Any], Ints]:
+    """The sums there can be, and how often each comes in each of the q columns of a weight: (s), (q, s)."""
+    from cimsolve.simulate import compiled
+
+    low, high = int(operand.low.max()), int(operand.high.max())
+    counts = np.zeros((len(operand.factors), low + high + 1), dtype=np.int64)
+    compiled.count_sums(values, windows.elements, planes.words, planes.base, dac_bits, phases, -low, counts)
+    return np.arange(-low, high + 1, dtype=operand.cells.dtype), counts

@@ -1,0 +1,216 @@
+"""The arrays bit by bit, compiled by numba: one pass from inputs to outputs, with no table of sums in between.
+
+Digits of inputs and cells are small whole numbers, so a column's sum is a count of bits,
+
+    sum over rows of d * g  =  sum over planes b of d and p of g of  2^(b + p) * popcount(d's plane b AND g's plane p)
+
+with 32 rows in a word. All phases of some tokens lie side by side: the inner loops run over them, and compilers make
+vector instructions of such loops, with one for popcount where the machine has it.
+
+Loaded only when it is used; this is the only module that knows numba. `bitplanes` says what its arguments are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.extending import intrinsic
+
+ROWS = 32
+"""Rows in a word."""
+
+LANES = 8192
+"""Words of inputs that are held at once, of all phases and rows of some tokens: 32 KiB, the nearest cache."""
+
+TOKENS_MIN, TOKENS_MAX = 32, 256
+
+
+def entry(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` compiled, and kept on disk for later runs where there is a place for it."""
+    try:
+        compiled = njit(cache=True)(function)
+    except RuntimeError:  # numba found no directory that can be written
+        return njit(function)  # type: ignore[no-any-return]
+
+    def call(*arguments: Any) -> None:
+        try:
+            compiled(*arguments)
+        except OSError:  # it is compiled, but could not be kept: a full disk
+            compiled(*arguments)
+
+    return call
+
+
+@intrinsic
+def popcount(typing_context: Any, word: Any) -> Any:
+    """How many bits of a word are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return word(word), generate
+
+
+@njit
+def tokens_at_once(tokens: Any, words_a_token: Any) -> Any:
+    return min(tokens, max(TOKENS_MIN, min(TOKENS_MAX, LANES // words_a_token)))
+
+
+@njit
+def pack(values: Any, first: Any, elements: Any, base: Any, driven: Any, start: Any, taken: Any) -> None:
+    """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens).
+
+    `start` (phases, tokens) gets what `base` in every cell would make of them.
+    """
+    dac_bits, _, phases, _ = driven.shape
+    count = min(driven.shape[3], len(values) - first)
+    mask = np.int32((1 << dac_bits) - 1)
+    driven[:] = 0
+    start[:] = 0
+    for row in range(len(elements)):
+        for token in range(count):
+            taken[token] = values[first + token, elements[row]]
+        place = np.uint32(row % ROWS)
+        for phase in range(phases):
+            for bit in range(dac_bits):
+                shift = np.uint32(phase * dac_bits + bit)
+                into = driven[bit, row // ROWS, phase]
+                for token in range(count):
+                    into[token] |= ((taken[token] >> shift) & np.uint32(1)) << place
+            if base != 0:
+                shift = np.uint32(phase * dac_bits)
+                held = start[phase]
+                for token in range(count):
+                    held[token] += base * np.int32((taken[token] >> shift) & mask)
+
+
+@njit
+def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
+    """sums += weight * popcount(driven AND cells): (lanes), (words, lanes), (words); four words at a time."""
+    words, lanes = driven.shape
+    fours = words // 4 * 4
+    for word in range(0, fours, 4):
+        a, b, c, d = cells[word], cells[word + 1], cells[word + 2], cells[word + 3]
+        for lane in range(lanes):
+            found = popcount(driven[word, lane] & a) + popcount(driven[word + 1, lane] & b)
+            found += popcount(driven[word + 2, lane] & c) + popcount(driven[word + 3, lane] & d)
+            sums[lane] += np.int32(found) * weight
+    for word in range(fours, words):
+        a = cells[word]
+        for lane in range(lanes):
+            sums[lane] += np.int32(popcount(driven[word, lane] & a)) * weight
+
+
+@njit
+def sum_column(sums: Any, start: Any, driven: Any, cells: Any) -> None:
+    """The sums of one column in all lanes: `driven` (dac_bits, words, lanes), `cells` (planes, words)."""
+    for lane in range(len(sums)):
+        sums[lane] = start[lane]
+    for plane in range(len(cells)):
+        for bit in range(len(driven)):
+            count_bits(sums, driven[bit], cells[plane], np.int32(1 << (plane + bit)))
+
+
+@njit
+def clip(sums: Any, low: Any, high: Any) -> None:
+    for lane in range(len(sums)):
+        sums[lane] = min(max(sums[lane], low), high)
+
+
+@njit
+def round_and_clip(sums: Any, inverse: Any, low: Any, high: Any) -> None:
+    """Sums to codes, in float32, by the inverse of the step."""
+    for lane in range(len(sums)):
+        code = np.rint(np.float32(sums[lane]) * inverse)
+        sums[lane] = np.int32(min(max(code, np.float32(low)), np.float32(high)))
+
+
+@njit
+def shift_add(codes: Any, dac_bits: Any, gathered: Any) -> None:
+    """Codes (phases, tokens) of one column to what they stand for together, (tokens)."""
+    gathered[:] = 0
+    for phase in range(len(codes)):
+        weight = np.int32(1 << (phase * dac_bits))
+        part = codes[phase]
+        for token in range(len(gathered)):
+            gathered[token] += part[token] * weight
+
+
+@entry
+def multiply(
+    values: Any,
+    elements: Any,
+    words: Any,
+    base: Any,
+    dac_bits: Any,
+    phases: Any,
+    exact: Any,
+    inverse: Any,
+    low: Any,
+    high: Any,
+    factors: Any,
+    units: Any,
+    output: Any,
+    out: Any,
+) -> None:
+    windows, columns, _, height = words.shape
+    per_weight = len(factors)
+    wide = columns // per_weight
+    tokens = len(values)
+    some = tokens_at_once(tokens, dac_bits * height * phases)
+    driven = np.zeros((dac_bits, height, phases, some), np.uint32)
+    lanes = driven.reshape(dac_bits, height, phases * some)
+    start = np.zeros((phases, some), np.int32)
+    taken = np.zeros(some, np.uint32)
+    codes = np.zeros((phases, some), np.int32)
+    sums = codes.reshape(phases * some)
+    gathered = np.zeros(some, np.int32)
+    result = np.zeros(some, np.float64)
+    for first in range(0, tokens, some):
+        count = min(some, tokens - first)
+        for window in range(windows):
+            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            for column in range(wide):
+                result[:] = 0
+                for place in range(per_weight):
+                    sum_column(sums, start.reshape(phases * some), lanes, words[window, place * wide + column])
+                    if exact:
+                        clip(sums, np.int32(low), np.int32(high))
+                    else:
+                        round_and_clip(sums, inverse[place], low, high)
+                    shift_add(codes, dac_bits, gathered)
+                    factor, unit = factors[place], units[place]
+                    for token in range(some):
+                        result[token] += gathered[token] * factor * unit
+                into = out[output[window, column]]
+                for token in range(count):
+                    into[first + token] += result[token]
+
+
+@entry
+def count_sums(
+    values: Any, elements: Any, words: Any, base: Any, dac_bits: Any, phases: Any, least: Any, counts: Any
+) -> None:
+    windows, columns, _, height = words.shape
+    wide = columns // len(counts)
+    tokens = len(values)
+    some = tokens_at_once(tokens, dac_bits * height * phases)
+    driven = np.zeros((dac_bits, height, phases, some), np.uint32)
+    lanes = driven.reshape(dac_bits, height, phases * some)
+    start = np.zeros((phases, some), np.int32)
+    taken = np.zeros(some, np.uint32)
+    codes = np.zeros((phases, some), np.int32)
+    sums = codes.reshape(phases * some)
+    for first in range(0, tokens, some):
+        count = min(some, tokens - first)
+        for window in range(windows):
+            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            for column in range(columns):
+                sum_column(sums, start.reshape(phases * some), lanes, words[window, column])
+                found = counts[column // wide]
+                for phase in range(phases):
+                    for token in range(count):
+                        found[codes[phase, token] - least] += 1

@@ -1,0 +1,229 @@
+"""The compiled kernel beside numpy: the same numbers to the last bit, and numpy wherever it cannot be taken."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+import numba.core.caching
+import numpy as np
+import pytest
+from hardware_specs import SHIPPED
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_arrays import CHAIN, scheduled, shelves, small_hardware, small_problem, tiles
+
+from cimsolve.errors import InputError
+from cimsolve.hardware import load_hardware
+from cimsolve.mapping import Pieces
+from cimsolve.problem import Problem
+from cimsolve.run import solve
+from cimsolve.simulate import ArraySimulator, Noise, bitplanes, compiled, study
+from cimsolve.simulate.bitplanes import BitPlanes
+
+
+def build(problem: Problem, pieces: Pieces, **options: Any) -> ArraySimulator:
+    return ArraySimulator(problem, *scheduled(problem, pieces), **options)
+
+
+def both(problem: Problem, pieces: Pieces, **options: Any) -> tuple[ArraySimulator, ArraySimulator]:
+    return build(problem, pieces, kernel="numpy", **options), build(problem, pieces, kernel="numba", **options)
+
+
+def assert_same(plain: ArraySimulator, fast: ArraySimulator, tokens: int, seed: int = 0) -> None:
+    """Every factor on random inputs, calibrated first where that is asked for."""
+    random = np.random.default_rng(seed)
+    bits = plain.problem.hardware.input.bits
+    for name in plain.linears:
+        for factor in plain.factors_of(name):
+            values = random.integers(0, 1 << bits, (tokens, factor.blocks * factor.block_rows))
+            if plain.calibrates:
+                for each in (plain, fast):
+                    each.calibrate_factor(factor.id, values, 0.9)
+                assert plain.range_shares(factor.id) == fast.range_shares(factor.id)
+            assert plain.integers(factor.id, values).tolist() == fast.integers(factor.id, values).tolist()
+    assert plain.kernels == {"numpy"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_kernels_agree(data: st.DataObject) -> None:
+    """All encodings, cell and phase widths, converters and readings of a pair; blocks that share rows or do not."""
+    draw = data.draw
+    signed = draw(st.sampled_from(["differential", "offset", "none"]))
+    weight_bits, input_bits = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    hardware = small_hardware(
+        rows=draw(st.integers(2, 150)),
+        cols=draw(st.integers(16, 200)),
+        weight__bits=weight_bits,
+        weight__signed=signed,
+        cell__bits=draw(st.integers(1, min(4, weight_bits))),
+        input__bits=input_bits,
+        input__dac_bits=draw(st.integers(1, min(3, input_bits))),
+        adc__bits_rule=draw(st.sampled_from(["lossless", "log2_rows"])),
+    )
+    k, rows, blocks, cols = (draw(st.integers(1, n)) for n in (3, 140, 3, 5))
+    rank = draw(st.integers(0, min(rows, cols)))
+    problem = small_problem([[(k * rows, blocks * cols, f"{k},{blocks},{rank}" if rank else "dense")]], hardware)
+    pieces = tiles(problem, draw(st.integers(1, 150)), draw(st.integers(1, 8)))
+    if draw(st.booleans()):
+        pieces = shelves(problem, pieces)
+    options: dict[str, Any] = {
+        "seed": draw(st.integers(0, 9)),
+        "adc_range": draw(st.sampled_from(["full", "calibrated"])),
+        "rounds": draw(st.sampled_from([True, True, True, False])),
+        "clips": draw(st.sampled_from([True, True, True, False])),
+    }
+    if signed == "differential":
+        options["pairs"] = draw(st.sampled_from(["converted", "subtracted"]))
+    if draw(st.booleans()):
+        options["adc_bits_max"] = draw(st.integers(1, 6))
+    plain, fast = both(problem, pieces, **options)
+    assert_same(plain, fast, draw(st.sampled_from([1, 40])))
+    assert fast.kernels == {"numba"} or not options["rounds"]
+
+
+@pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_kernels_agree_on_every_shipped_spec(strategy: str, name: str) -> None:
+    hardware = load_hardware(name)
+    shapes = [[(64, 64, "8,8,1"), (64, 64, "8,8,1")], [(192, 32, "2,8,2")]]
+    solution = solve(small_problem(shapes, hardware), strategy)
+    dense = [[(n_in, n_out, "dense") for n_in, n_out, _ in step] for step in shapes]
+    question = small_problem(dense if strategy == "linear" else shapes, hardware)
+    plain, fast = (
+        ArraySimulator(question, solution.pieces, solution.activations, kernel=kernel)  # type: ignore[arg-type]
+        for kernel in ("numpy", "numba")
+    )
+    assert_same(plain, fast, 17)
+    # 8-bit digits by 8-bit cells are 64 pairs of bits: a product of floats is the better way.
+    assert fast.kernels == {"numpy" if name == "pcm256" else "numba"}
+
+
+@pytest.mark.parametrize("rows", [31, 32, 33, 127, 128, 129, 161])
+@pytest.mark.parametrize("tokens", [1, 31, 32, 33, 300])
+def test_rows_and_tokens_at_the_edges_of_words_and_batches(rows: int, tokens: int) -> None:
+    """Words hold 32 rows and are taken four at a time; 300 tokens are more than one batch."""
+    problem = small_problem([[(rows, 3, "dense")]], small_hardware(rows=256, input__bits=8))
+    assert_same(*both(problem, tiles(problem)), tokens)
+    assert_same(*both(problem, tiles(problem), pairs="subtracted", adc_bits_max=3), tokens)
+
+
+def test_wide_inputs_and_outputs_of_many_windows() -> None:
+    """16-bit inputs: sums over 185 rows pass 2^24 in all phases together, and numpy holds them in float64."""
+    hardware = small_hardware(rows=256, cols=64, input__bits=16, weight__bits=2, weight__signed="none", cell__bits=2)
+    problem = small_problem([[(200, 5, "dense")]], hardware)
+    plain, fast = both(problem, tiles(problem, 185, 2))
+    assert {str(group.operand.cells.dtype) for group in plain._groups[0]} == {"float32", "float64"}
+    assert_same(plain, fast, 40)
+    assert fast.kernels == {"numba"}
+    plain, fast = both(problem, tiles(problem, 185, 2), adc_bits_max=6)
+    assert_same(plain, fast, 40)
+    assert fast.kernels == {"numpy"}  # they are rounded in float64 too
+
+
+def test_bit_planes_by_hand() -> None:
+    """Cells -2, 0, 3 over 33 rows: 2 is taken off, so 0, 2, 5 in three planes; row 32 opens the second word."""
+    cells = np.full((1, 1, 33), -2.0, dtype=np.float32)
+    cells[0, 0, 1], cells[0, 0, 31], cells[0, 0, 32] = 0, 3, 3
+    found = BitPlanes.of(cells)
+    assert found.base == -2
+    # 2 = 0b010 in row 1; 5 = 0b101 in rows 31 and 32.
+    assert found.words.tolist() == [[[[1 << 31, 1], [1 << 1, 0], [1 << 31, 1]]]]
+
+
+def test_a_clipped_and_a_rounded_sum_by_hand() -> None:
+    """Four rows of weight 3, unsigned, all driven by ones: F = 12. Two bits over F have a step of 4.
+
+    One, two, three, four rows give 3, 6, 9, 12: codes 1, 2, 2, 3 (0.75, 1.5, 2.25, 3, halves to even).
+    """
+    hardware = small_hardware(weight__bits=2, weight__signed="none", cell__bits=2, input__bits=1)
+    problem = small_problem([[(4, 1, "dense")]], hardware)
+    values = np.tril(np.ones((4, 4), dtype=np.int64))
+    options: dict[str, Any] = {"weights": {"s0.0": np.ones((4, 1))}, "adc_bits_max": 2, "kernel": "numba"}
+    simulator = build(problem, tiles(problem), **options)
+    assert simulator.integers(0, values)[:, 0].tolist() == [4, 8, 8, 12]
+    # A range of a quarter of F: a step of 1, clipped at 3.
+    simulator = build(problem, tiles(problem), adc_range="calibrated", **options)
+    simulator.calibrate_factor(0, values[:1])
+    assert simulator.range_shares(0) == (0.25,)
+    assert simulator.integers(0, values)[:, 0].tolist() == [3, 3, 3, 3]
+    assert simulator.kernels == {"numba"}
+
+
+def test_what_is_not_whole_is_left_to_numpy() -> None:
+    problem = small_problem(CHAIN)
+    values = np.ones((2, 16), dtype=np.int64)
+    for noise in (Noise(read=0.1), Noise(programming=0.1), Noise(stuck_on=0.1), Noise(adc_gain=0.1)):
+        plain, fast = both(problem, tiles(problem), noise=noise)
+        assert plain.integers(0, values).tolist() == fast.integers(0, values).tolist()
+        assert fast.kernels == {"numpy"}
+    # Clipped, but not rounded: sums are no codes.
+    options: dict[str, Any] = {"adc_bits_max": 2, "adc_range": "calibrated", "rounds": False}
+    problem = small_problem([[(30, 4, "dense")]])
+    plain, fast = both(problem, tiles(problem), **options)
+    assert_same(plain, fast, 5)
+    assert fast.kernels == {"numpy", "numba"}  # its sums are counted by numba
+
+
+def test_auto_loads_numba_where_conversions_pay_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 inputs, 6 phases, 4 blocks of 4 columns of 4-bit weights in pairs of two slices: 384 conversions a token."""
+    problem = small_problem(CHAIN)
+    values = np.ones((2, 16), dtype=np.int64)
+    monkeypatch.delitem(sys.modules, compiled.__name__)
+    monkeypatch.setattr(bitplanes, "WORTH_LOADING", 3 * 384 + 1)
+    simulator = build(problem, tiles(problem))
+    simulator.integers(0, values)
+    assert simulator.kernels == {"numpy"}
+    simulator.integers(0, values)
+    assert simulator.kernels == {"numpy", "numba"}
+    # Once loaded it costs nothing more.
+    monkeypatch.setitem(sys.modules, compiled.__name__, compiled)
+    simulator = build(problem, tiles(problem))
+    simulator.integers(0, values[:1])
+    assert simulator.kernels == {"numba"}
+
+
+def test_without_numba_numpy_runs_and_numba_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_problem(CHAIN)
+    monkeypatch.delitem(sys.modules, compiled.__name__)
+    monkeypatch.setattr(bitplanes, "WORTH_LOADING", 0)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    simulator = build(problem, tiles(problem))
+    simulator.integers(0, np.ones((2, 16), dtype=np.int64))
+    assert simulator.kernels == {"numpy"}
+    with pytest.raises(InputError, match=r"numba is not installed; .*cimsolve\[fast\]"):
+        build(problem, tiles(problem), kernel="numba")
+
+
+def test_no_place_for_compiled_code_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither no directory at all nor a full disk."""
+
+    def double(into: Any) -> None:
+        for index in range(len(into)):
+            into[index] *= 2
+
+    def full(*arguments: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+        without = compiled.entry(double)
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.core.caching.FunctionCache, "save_overload", full)
+        values = np.arange(3)
+        compiled.entry(double)(values)
+        without(values)
+        assert values.tolist() == [0, 4, 8]
+
+
+def test_a_study_says_which_kernels_ran() -> None:
+    """Converters alone are whole numbers, read noise is not."""
+    problem = small_problem(CHAIN)
+    tables = scheduled(problem, shelves(problem, tiles(problem)))
+    assert study(problem, *tables, vectors=2, kernel="numpy").kernels == ("numpy",)
+    fast = study(problem, *tables, vectors=2, kernel="numba")
+    assert fast.kernels == ("numba",)
+    assert fast.overall().mismatches == 0
+    assert study(problem, *tables, vectors=2, kernel="numba", noise=Noise(read=0.1)).kernels == ("numba", "numpy")
