@@ -93,8 +93,10 @@ def rows_measured(
         vocabulary=run.reference.vocabulary,
     )
     yield table
-    for storage in asked.storages():
-        table = replace(table, rows=(*table.rows, run.row(storage, steps, fresh)))
+    storages = asked.storages()
+    for number, storage in enumerate(storages, 1):
+        row = run.row(storage, steps, fresh, f"{run.model.name}, {storage}, row {number} of {len(storages)}")
+        table = replace(table, rows=(*table.rows, row))
         yield table
 
 
@@ -122,8 +124,8 @@ class _Run:
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
 
-    def row(self, storage: Storage, steps: Sequence[Step], fresh: bool) -> AccuracyRow:
-        """What is kept of a way of storing, and the steps that are missing run."""
+    def row(self, storage: Storage, steps: Sequence[Step], fresh: bool, label: str) -> AccuracyRow:
+        """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
         structures = self._structures[storage]
         digest = self._digest(storage, structures)
         row = None if fresh else self._kept.read(digest, storage)
@@ -131,7 +133,6 @@ class _Run:
         if row is not None and not missing:
             return row
         began = time.process_time()
-        label = f"{self.model.name}, {storage}"
         self._listen(f"{label}: mapping", 0, 1)
         strategy = "linear" if storage.method == DENSE else "spread"
         problem = make_problem(self.model, self._asked.hardware, structure=structures)

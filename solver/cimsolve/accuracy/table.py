@@ -114,7 +114,7 @@ class KeptRows:
             stored_weights=row.stored_weights,
             metrics=dict(row.metrics),
             figures={name: _Answers(**asdict(each)) for name, each in row.figures.items()},
-            processor_s=round(row.processor_s, 3),
+            processor_s=row.processor_s,
         )
         write_json_atomically(self._path(self._folder, digest), found.model_dump())
 
@@ -129,7 +129,7 @@ def with_figures(row: AccuracyRow, found: Mapping[str, Accuracy], processor_s: f
         name: Accuracy(**{key: value if value is not None and math.isfinite(value) else None for key, value in all_of})
         for name, all_of in ((name, asdict(each).items()) for name, each in found.items())
     }
-    return replace(row, figures={**row.figures, **checked}, processor_s=row.processor_s + processor_s)
+    return replace(row, figures={**row.figures, **checked}, processor_s=round(row.processor_s + processor_s, 3))
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
