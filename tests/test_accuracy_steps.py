@@ -15,7 +15,8 @@ from tiny_models import BERT, LLAMA, add_tokenizer, model_folder
 
 import cimsolve
 from cimsolve import memory
-from cimsolve.accuracy import METHODS, AccuracyQuestion, AccuracyTable, ArrayProduct, Step, compare, measure
+from cimsolve.accuracy import METHODS, Accuracy, AccuracyQuestion, AccuracyTable, ArrayProduct, Step, compare, measure
+from cimsolve.accuracy.answers import Judge
 from cimsolve.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.accuracy.question import (
     CALIBRATION_TOKENS_DEFAULT,
@@ -299,16 +300,15 @@ def test_a_damaged_row_is_measured_again(damage: str) -> None:
 
 
 def test_answers_that_are_no_numbers_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = measure.compare
+    honest = measure.Judge.__call__
     calls = 0
 
-    def broken(*arguments: Any) -> Any:
+    def broken(self: Judge, hidden: Any) -> Accuracy:
         nonlocal calls
         calls += 1
-        found = honest(*arguments)
-        return found if calls <= 2 else measure.Accuracy(cosine=float("nan"))
+        return honest(self, hidden) if calls <= 2 else Accuracy(cosine=float("nan"))
 
-    monkeypatch.setattr(measure, "compare", broken)
+    monkeypatch.setattr(measure.Judge, "__call__", broken)
     *_, table = rows_measured(question(methods=("dense",)), Path("cache"))
     assert table.rows[0].figures["lossless"].cosine is None
     (path,) = Path("cache").iterdir()

@@ -26,14 +26,32 @@ class Accuracy:
     """Share of tokens after which the most probable next token is the float model's."""
 
 
-def compare(reference: Reference, sequences: Sequence[Ints], exact: Floats32, hidden: Floats32) -> Accuracy:
-    """`exact` and `hidden`: hidden states (tokens, width) by the float product and by another.
+class Judge:
+    """Compares hidden states by other products with those of the float model, which it has read once."""
 
-    Raises InputError for a language model and sequences of single tokens.
-    """
-    if isinstance(reference, BertReference):
-        ours, theirs = (reference.embed(each, sequences).astype(np.float64) for each in (hidden, exact))
-        return Accuracy(cosine=float(np.einsum("sd,sd->s", ours, theirs).mean()))
-    assert isinstance(reference, LlamaReference)
-    same = reference.next_tokens(hidden) == reference.next_tokens(exact)
-    return Accuracy(perplexity=float(np.exp(reference.loss(hidden, sequences))), agreement=float(same.mean()))
+    def __init__(self, reference: Reference, sequences: Sequence[Ints], exact: Floats32) -> None:
+        """`exact`: hidden states (tokens, width) by the float product.
+
+        Raises InputError for a language model and sequences of single tokens.
+        """
+        self._reference, self._sequences = reference, sequences
+        if isinstance(reference, BertReference):
+            self._embeddings = reference.embed(exact, sequences).astype(np.float64)
+        else:
+            assert isinstance(reference, LlamaReference)
+            _, self._next_tokens = reference.predictions(exact, sequences)
+
+    def __call__(self, hidden: Floats32) -> Accuracy:
+        if isinstance(self._reference, BertReference):
+            found = self._reference.embed(hidden, self._sequences).astype(np.float64)
+            return Accuracy(cosine=float(np.einsum("sd,sd->s", found, self._embeddings).mean()))
+        assert isinstance(self._reference, LlamaReference)
+        loss, next_tokens = self._reference.predictions(hidden, self._sequences)
+        with np.errstate(over="ignore"):  # infinite is what it is then
+            perplexity = float(np.exp(loss))
+        return Accuracy(perplexity=perplexity, agreement=float((next_tokens == self._next_tokens).mean()))
+
+
+def compare(reference: Reference, sequences: Sequence[Ints], exact: Floats32, hidden: Floats32) -> Accuracy:
+    """`exact` and `hidden`: hidden states (tokens, width) by the float product and by another. Raises as `Judge`."""
+    return Judge(reference, sequences, exact)(hidden)

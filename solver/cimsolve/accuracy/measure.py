@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.accuracy.answers import Accuracy, compare
+from cimsolve.accuracy.answers import Judge
 from cimsolve.accuracy.product import ArrayProduct
 from cimsolve.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
 from cimsolve.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
@@ -84,7 +84,7 @@ def rows_measured(
         weight_bits=asked.hardware.weight.bits,
         input_bits=asked.hardware.input.bits,
         steps=steps,
-        float_model=compare(run.reference, run.test, run.exact, run.exact),
+        float_model=run.judge(run.exact),
         rows=(),
         test_sequences=len(run.test),
         test_tokens=len(run.exact),
@@ -123,6 +123,7 @@ class _Run:
         self.exact = self.reference.run(self.test, self._counted(f"{self.model.name}: float model", self._finite))
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
+        self.judge = Judge(self.reference, self.test, self.exact)
 
     def row(self, storage: Storage, steps: Sequence[Step], fresh: bool, label: str) -> AccuracyRow:
         """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
@@ -144,7 +145,7 @@ class _Run:
         with self._weights(storage, structures, digest, label) as weights:
             figures = {}
             if Step("float") in missing:
-                figures["float"] = self._compare(
+                figures["float"] = self.judge(
                     self.reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
                 )
             by_arrays = [step for step in missing if step.kind != "float"]
@@ -152,7 +153,7 @@ class _Run:
                 product = self._arrays(problem, solution, weights, by_arrays, label)
                 hidden = self.reference.run(self.test * len(by_arrays), product)
                 for step, part in zip(by_arrays, np.split(hidden, len(by_arrays)), strict=True):
-                    figures[step.name] = self._compare(part)
+                    figures[step.name] = self.judge(part)
             row = with_figures(row, figures, time.process_time() - began)
             self._kept.write(digest, row)
         return row
@@ -249,9 +250,6 @@ class _Run:
         if storage.method != DENSE:
             content |= {"fitted": _digest_of_tokens(self._sequences), "seed": asked.seed}
         return digest_of(content)
-
-    def _compare(self, hidden: Floats32) -> Accuracy:
-        return compare(self.reference, self.test, self.exact, hidden)
 
     def _weight(self, name: str) -> Floats32:
         linear = self.reference.linears[name]

@@ -31,8 +31,8 @@ CELLS_MAX = 1 << 30
 """Most cells that are kept, in four bytes each."""
 
 
-CELL_BYTES = 12
-"""About the most memory that a kept cell takes while all are programmed, measured."""
+CELL_BYTES, WEIGHT_BYTES = 8, 32
+"""About the most memory that each cell and each weight takes, programmed and read back; measured, rounded up."""
 
 
 def demand_cells(hardware: Hardware, weights: int, what: str) -> None:
@@ -43,7 +43,8 @@ def demand_cells(hardware: Hardware, weights: int, what: str) -> None:
             f"{what}: its {weights} weights take {cells} cells of {hardware.name}; expected {CELLS_MAX} or fewer at "
             "once, a smaller model or more compression"
         )
-    demand_memory(cells * CELL_BYTES, f"{what}: simulating {cells} cells", "use a smaller model or more compression")
+    needed = cells * CELL_BYTES + weights * WEIGHT_BYTES
+    demand_memory(needed, f"{what}: simulating {cells} cells", "use a smaller model or more compression")
 
 
 @dataclass(frozen=True)
