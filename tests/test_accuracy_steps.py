@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Cli, Result
+from hardware_specs import SHIPPED
 from safetensors.numpy import load_file, save_file
 from tiny_models import BERT, LLAMA, add_tokenizer, model_folder
 
@@ -172,10 +173,16 @@ def test_compression_is_what_the_ranks_give() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "changes", "loses"),
-    [("rram256", {}, False), ("paper256", {}, True), ("rram256", {"adc.bits_max": "9"}, True)],
+    [
+        *((spec, {}, spec in ("paper256", "pcm256", "sram256")) for spec in SHIPPED),
+        ("rram256", {"adc.bits_max": "9"}, True),
+    ],
 )
 def test_rules_that_lose(spec: str, changes: dict[str, str], loses: bool) -> None:
-    """rram256: 256 rows of 2-bit cells, one bit at a time: 768 levels are 10 bits, which its converters have."""
+    """rram256: sums of 256 rows of 2-bit cells, a bit at a time, reach 768: 10 bits, which its converters have.
+
+    sram256: those of 256 one-bit cells reach 256, and 8 bits count to 255.
+    """
     hardware = with_settings(load_hardware(spec), changes)
     assert loses_by_rule(hardware) is loses
     names = [step.name for step in question(hardware=hardware, bits=(8, 6)).steps()]
