@@ -19,7 +19,7 @@ from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.accuracy import METHODS, AccuracyQuestion, AccuracyTable, rows_measured
 from cimsolve.hardware import load_hardware
-from cimsolve.report.accuracy import agreement, cosine, figures_of, perplexity
+from cimsolve.report.accuracy import agreement, cosine, errors, figures_of, perplexity
 
 MODELS = ("weights/minilm", "weights/smollm2")
 COMPRESSIONS = (1.5, 3.0, 7.0)
@@ -64,6 +64,7 @@ def section(found: Measured, command: str) -> list[str]:
         f"{main.test_sequences} paragraphs with {main.test_tokens} tokens are tested; factors are fitted to "
         f"{main.fitted_tokens} tokens of others, ranges of converters set on {main.calibration_tokens} of these. "
         f"Processor time of all tables of this section: {found.processor_s:.0f} s.",
+        *errors(main),
     ]
     for title, shown in figures_of(main):
         heads = ["stored", "fewer weights", *(step.name for step in main.steps)]
@@ -122,8 +123,11 @@ def nearness(of) -> float:
 
 
 def both(of) -> str:
-    """All figures of one run, for a sentence."""
-    return cosine(of) if of.agreement is None else f"{perplexity(of)} ({agreement(of)} %)"
+    """All figures of one run, for a sentence, with their standard error."""
+    error = of.error or 0.0
+    if of.agreement is None:
+        return f"{cosine(of)} ± {error:.3f}"
+    return f"{perplexity(of)} ± {100 * error:.0f} % ({agreement(of)} %)"
 
 
 def costs(main: AccuracyTable) -> str:
@@ -207,10 +211,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"causes; `rule`: the bits that the spec's rule gives. Factors have k = {k} and l = {across} blocks, and for "
         "each linear the rank that comes nearest to the compression asked for; low-rank has no more parameters. Of a "
         "language model the figures in sentences are its perplexity and, in brackets, the share of most probable next "
-        "tokens that are the float model's.",
+        "tokens that are the float model's. What stands after ± is the standard error over the paragraphs tested, of a "
+        "perplexity over their tokens and as a share of it, beside the float model's.",
         "Nothing is fine-tuned; cells and converters have no noise; biases, norms, embeddings, attention and the "
-        "language-model head stay float32. The text is small, so small differences mean nothing, and neither does "
-        "the order of models that are broken: few-bit converters amplify the last bit of a float there.",
+        "language-model head stay float32. The order of models that are broken means nothing: few-bit converters "
+        "amplify the last bit of a float there.",
         *sections,
     )
     return 0

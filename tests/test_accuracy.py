@@ -149,6 +149,32 @@ def test_answers_by_hand(reference: Reference) -> None:
     assert found.agreement == np.mean(logits.argmax(axis=1) == wanted.argmax(axis=1))
 
 
+def test_standard_errors_by_hand(reference: Reference) -> None:
+    """Of two cosines |a - b| / 2; over tokens, of the difference of -ln p from the float model's."""
+    exact = reference.run(SEQUENCES)
+    other = exact + np.random.default_rng(1).normal(size=exact.shape).astype(np.float32)
+    found = compare(reference, SEQUENCES, exact, other)
+    ends = [slice(0, 5), slice(5, 12)]
+    if isinstance(reference, BertReference):
+        each = [compare(reference, [ids], exact[at], other[at]) for ids, at in zip(SEQUENCES, ends, strict=True)]
+        assert [one.error for one in each] == [None, None]
+        a, b = (one.cosine or 0 for one in each)
+        assert found.cosine == pytest.approx((a + b) / 2)
+        assert found.error == pytest.approx(abs(a - b) / 2)
+        return
+    assert isinstance(reference, LlamaReference)
+    head = reference._source.tensor("model.embed_tokens.weight").astype(np.float64)
+    losses = []
+    for hidden in (exact, other):
+        logits = np.log(np.exp(hidden @ head.T) / np.exp(hidden @ head.T).sum(axis=1, keepdims=True))
+        losses.append(
+            [-logits[at][i, ids[i + 1]] for ids, at in zip(SEQUENCES, ends, strict=True) for i in range(len(ids) - 1)]
+        )
+    change = np.array(losses[1]) - np.array(losses[0])
+    assert found.error == pytest.approx(np.sqrt(((change - change.mean()) ** 2).sum() / 9 / 10), rel=1e-5)
+    assert compare(reference, SEQUENCES, exact, exact).error == 0
+
+
 def test_next_tokens_over_parts_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = reference_of(model_folder(tmp_path, LLAMA))
     assert isinstance(reference, LlamaReference)

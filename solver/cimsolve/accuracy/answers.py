@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.arrays import Ints
+from cimsolve.arrays import Floats, Ints
 from cimsolve.reference import Reference
 from cimsolve.reference.base import Floats32
 from cimsolve.reference.bert import BertReference
@@ -24,6 +24,11 @@ class Accuracy:
     """exp of the mean of -ln p(next token)."""
     agreement: float | None = None
     """Share of tokens after which the most probable next token is the float model's."""
+    error: float | None = None
+    """Standard error of the cosine, over sequences, or of ln(perplexity / the float model's), over tokens.
+
+    None for a single one.
+    """
 
 
 class Judge:
@@ -39,17 +44,24 @@ class Judge:
             self._embeddings = reference.embed(exact, sequences).astype(np.float64)
         else:
             assert isinstance(reference, LlamaReference)
-            _, self._next_tokens = reference.predictions(exact, sequences)
+            self._losses, self._next_tokens = reference.predictions(exact, sequences)
 
     def __call__(self, hidden: Floats32) -> Accuracy:
         if isinstance(self._reference, BertReference):
             found = self._reference.embed(hidden, self._sequences).astype(np.float64)
-            return Accuracy(cosine=float(np.einsum("sd,sd->s", found, self._embeddings).mean()))
+            cosines = np.einsum("sd,sd->s", found, self._embeddings)
+            return Accuracy(cosine=float(cosines.mean()), error=standard_error(cosines))
         assert isinstance(self._reference, LlamaReference)
-        loss, next_tokens = self._reference.predictions(hidden, self._sequences)
+        losses, next_tokens = self._reference.predictions(hidden, self._sequences)
         with np.errstate(over="ignore"):  # infinite is what it is then
-            perplexity = float(np.exp(loss))
-        return Accuracy(perplexity=perplexity, agreement=float((next_tokens == self._next_tokens).mean()))
+            perplexity = float(np.exp(losses.mean()))
+        same = next_tokens == self._next_tokens
+        return Accuracy(None, perplexity, float(same.mean()), standard_error(losses - self._losses))
+
+
+def standard_error(values: Floats) -> float | None:
+    """Of their mean; None for a single value."""
+    return None if len(values) < 2 else float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 def compare(reference: Reference, sequences: Sequence[Ints], exact: Floats32, hidden: Floats32) -> Accuracy:

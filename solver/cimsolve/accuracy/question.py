@@ -128,7 +128,7 @@ class AccuracyQuestion:
 
 
 def loses_by_rule(hardware: Hardware) -> bool:
-    """Whether the spec's rule gives converters too few bits for the largest sum of some number of rows."""
-    rows = np.arange(1, hardware.array.rows + 1, dtype=np.int64)
+    """Whether the spec's rule gives converters too few bits for the sums of some number of rows that it drives."""
+    rows = np.arange(1, hardware.rows_limit + 1, dtype=np.int64)
     codes = np.ldexp(1.0, hardware.adc_bits_used(rows)) - 1
     return bool((codes < rows * full_scale(hardware, 1)).any())

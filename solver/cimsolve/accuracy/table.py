@@ -71,6 +71,7 @@ class _Answers(BaseModel):
     cosine: float | None
     perplexity: float | None
     agreement: float | None
+    error: float | None
 
 
 class _Record(BaseModel):

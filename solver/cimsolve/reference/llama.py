@@ -54,21 +54,21 @@ class LlamaReference(Reference):
 
         Raises InputError where none has.
         """
-        return self.predictions(hidden, sequences)[0]
+        return float(self.predictions(hidden, sequences)[0].mean())
 
     def next_tokens(self, hidden: Floats32) -> Ints:
         """The most probable next token after each token, the lowest number on ties; shape (tokens,)."""
         return self._read_logits(hidden, np.zeros(len(hidden), dtype=np.int64))[1]
 
-    def predictions(self, hidden: Floats32, sequences: Sequence[Ints]) -> tuple[float, Ints]:
-        """`loss` and `next_tokens`, the head read once."""
+    def predictions(self, hidden: Floats32, sequences: Sequence[Ints]) -> tuple[Floats, Ints]:
+        """-ln p(next token) of each token that has a next one, and `next_tokens`, the head read once."""
         ends = np.cumsum([len(ids) for ids in sequences])
         has_next = np.ones(len(hidden), dtype=np.bool_)
         has_next[ends - 1] = False
         if not has_next.any():
             raise InputError(f"{self.model.name}: no sequence has two tokens; expected a longer text")
         losses, best = self._read_logits(hidden, np.roll(np.concatenate(sequences), -1))
-        return float(np.mean(losses[has_next])), best
+        return losses[has_next], best
 
     def _read_logits(self, hidden: Floats32, target: Ints) -> tuple[Floats, Ints]:
         """-ln p(target) and the most probable token, after each token."""

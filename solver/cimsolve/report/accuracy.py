@@ -115,10 +115,27 @@ def conditions(found: AccuracyTable) -> list[str]:
     tested = f"{plural(found.test_sequences, 'paragraph')} with {plural(found.test_tokens, 'token')}"
     return [
         f"{tested}, none of them used for anything else. Factors are fitted to {found.fitted_tokens} tokens of others, "
-        f"ranges of converters set on {found.calibration_tokens} of these. The test is small: do not read small "
-        "differences from it.",
+        f"ranges of converters set on {found.calibration_tokens} of these.",
+        *errors(found),
         f"All {found.linears} linears run on the arrays of a checked mapping. Biases, norms, embeddings, attention and "
         "the language-model head stay float32. Nothing is fine-tuned, and cells and converters have no noise.",
+    ]
+
+
+def errors(found: AccuracyTable) -> list[str]:
+    """How far the figures may be off as the test is small: the standard errors of the table, from least to most."""
+    of_rows = [each for row in found.rows for each in row.figures.values() if each != found.float_model]
+    known = [each.error for each in of_rows if each.error is not None]
+    if not known:
+        return []
+    least, most = min(known), max(known)
+    if found.embeds:
+        return [f"Standard errors, over paragraphs: {least:.4f} to {most:.4f}. Smaller differences say nothing."]
+    shares = [each.agreement for each in of_rows if each.agreement is not None]
+    points = [100 * (value * (1 - value) / found.test_tokens) ** 0.5 for value in shares]
+    return [
+        f"Standard errors, over tokens: {100 * least:.1f} to {100 * most:.1f} % of a perplexity beside the float "
+        f"model's, {min(points):.1f} to {max(points):.1f} points of a share. Smaller differences say nothing."
     ]
 
 
@@ -156,5 +173,5 @@ def describe_accuracy(found: AccuracyTable, command: str, exit_code: int) -> dic
 
 
 def _present(figures: Accuracy, found: AccuracyTable) -> dict[str, float | None]:
-    wanted = ("cosine",) if found.embeds else ("perplexity", "agreement")
+    wanted = ("cosine", "error") if found.embeds else ("perplexity", "agreement", "error")
     return {name: value for name, value in asdict(figures).items() if name in wanted}
