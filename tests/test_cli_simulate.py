@@ -77,7 +77,7 @@ def test_the_kernel_is_chosen_and_said(cli: Cli) -> None:
         assert (report.pop("kernels"), report.pop("seconds") >= 0) == ([kernel], True)
         found[kernel] = report
     assert found["numpy"] == found["numba"]
-    noisy = cli(NAME, "--kernel", "numba", "--noise", "read=0.01")
+    noisy = cli(NAME, "--kernel", "numba", "--noise", "read=0.01", "--vectors", "2")
     assert " s by numba and numpy\n" in noisy.out
 
 

@@ -98,7 +98,8 @@ def test_kernels_agree_on_every_shipped_spec(strategy: str, name: str) -> None:
     )
     assert_same(plain, fast, 17)
     # 8-bit digits by 8-bit cells are 64 pairs of bits: a product of floats is the better way.
-    assert fast.kernels == {"numpy" if name == "pcm256" else "numba"}
+    assert fast.kernels == {"numba"}
+    assert fast._is_whole(0) == (name != "pcm256")
 
 
 @pytest.mark.parametrize("rows", [31, 32, 33, 127, 128, 129, 161])
@@ -108,6 +109,16 @@ def test_rows_and_tokens_at_the_edges_of_words_and_batches(rows: int, tokens: in
     problem = small_problem([[(rows, 3, "dense")]], small_hardware(rows=256, input__bits=8))
     assert_same(*both(problem, tiles(problem)), tokens)
     assert_same(*both(problem, tiles(problem), pairs="subtracted", adc_bits_max=3), tokens)
+
+
+@pytest.mark.parametrize("tokens", [1, 40, 300])
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"pairs": "subtracted", "adc_bits_max": 3}])
+def test_windows_driven_alike_and_otherwise(tokens: int, options: dict[str, Any]) -> None:
+    """Rows are cut into 32, 32 and 6; the 1200 physical columns of each cut are windows of the same inputs."""
+    problem = small_problem([[(70, 300, "dense")]], small_hardware(cols=256))
+    plain, fast = both(problem, tiles(problem), **options)
+    assert sum(len(group.windows) for group in fast._groups[0]) == 9
+    assert_same(plain, fast, tokens)
 
 
 def test_wide_inputs_and_outputs_of_many_windows() -> None:
@@ -120,7 +131,16 @@ def test_wide_inputs_and_outputs_of_many_windows() -> None:
     assert fast.kernels == {"numba"}
     plain, fast = both(problem, tiles(problem, 185, 2), adc_bits_max=6)
     assert_same(plain, fast, 40)
-    assert fast.kernels == {"numpy"}  # they are rounded in float64 too
+    assert fast.kernels == {"numpy", "numba"}  # those that are rounded in float64 stay with numpy
+
+
+def test_differences_of_wide_cells_take_nine_bits() -> None:
+    """8-bit weights in one cell each way: differences from -255 to 255."""
+    problem = small_problem([[(40, 12, "dense")]], small_hardware(rows=64, weight__bits=8, cell__bits=8))
+    plain, fast = both(problem, tiles(problem), pairs="subtracted")
+    assert_same(plain, fast, 20)
+    assert fast.kernels == {"numba"}
+    assert fast._planes[0][0].words.shape[2] == 9
 
 
 def test_bit_planes_by_hand() -> None:
@@ -152,19 +172,34 @@ def test_a_clipped_and_a_rounded_sum_by_hand() -> None:
     assert simulator.kernels == {"numba"}
 
 
-def test_what_is_not_whole_is_left_to_numpy() -> None:
-    problem = small_problem(CHAIN)
-    values = np.ones((2, 16), dtype=np.int64)
-    for noise in (Noise(read=0.1), Noise(programming=0.1), Noise(stuck_on=0.1), Noise(adc_gain=0.1)):
-        plain, fast = both(problem, tiles(problem), noise=noise)
-        assert plain.integers(0, values).tolist() == fast.integers(0, values).tolist()
-        assert fast.kernels == {"numpy"}
-    # Clipped, but not rounded: sums are no codes.
-    options: dict[str, Any] = {"adc_bits_max": 2, "adc_range": "calibrated", "rounds": False}
+@pytest.mark.parametrize(
+    "noise",
+    [Noise(read=0.1), Noise(programming=0.1), Noise(stuck_on=0.1), Noise(adc_gain=0.1), Noise(adc_offset=0.5)],
+    ids=lambda noise: next(noise.alone())[0],
+)
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"rounds": False}, {"rounds": False, "clips": False}])
+def test_sums_that_are_not_whole_are_multiplied_in_numpy(noise: Noise, options: dict[str, Any]) -> None:
+    """Conversions of a batch are compiled, those of few tokens not; calibrated ranges differ by column."""
+    problem = small_problem(CHAIN, small_hardware(adc__per_array=3))
+    pieces = shelves(problem, tiles(problem, 5, 3))
+    for pairs in ("converted", "subtracted"):
+        for scale in ("full", "calibrated"):
+            plain, fast = both(problem, pieces, noise=noise, pairs=pairs, adc_range=scale, **options)
+            assert_same(plain, fast, 20)
+            assert fast.kernels == ({"numba"} if scale == "full" else {"numba", "numpy"})  # to count sums
+    plain, fast = both(problem, pieces, noise=noise, **options)
+    assert_same(plain, fast, 2)
+    assert fast.kernels == {"numpy"}
+
+
+def test_sums_that_are_clipped_but_not_rounded_are_no_codes() -> None:
+    """Calibrated ones are counted bit by bit, and converted as floats."""
     problem = small_problem([[(30, 4, "dense")]])
-    plain, fast = both(problem, tiles(problem), **options)
-    assert_same(plain, fast, 5)
-    assert fast.kernels == {"numpy", "numba"}  # its sums are counted by numba
+    options: dict[str, Any] = {"adc_bits_max": 2, "adc_range": "calibrated", "rounds": False}
+    for tokens, kernels in ((5, {"numba", "numpy"}), (20, {"numba"})):
+        plain, fast = both(problem, tiles(problem), **options)
+        assert_same(plain, fast, tokens)
+        assert fast.kernels == kernels
 
 
 def test_auto_loads_numba_where_conversions_pay_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

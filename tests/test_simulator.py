@@ -367,6 +367,25 @@ def test_clipping_by_hand() -> None:
         assert simulator.integers(0, values)[:, 0].tolist() == want
 
 
+def test_converters_change_without_programming_again() -> None:
+    """As a simulator of its own; the first one keeps its converters and its ranges."""
+    problem = small_problem([[(30, 4, "dense")]])
+    options: dict[str, Any] = {"adc_bits_max": 2, "adc_range": "calibrated", "noise": Noise(programming=0.1)}
+    values = np.random.default_rng(0).integers(0, 64, (20, 30))
+    first = build(problem, tiles(problem), **options)
+    first.calibrate_factor(0, values, 0.8)
+    before = first.integers(0, values).tolist()
+    for rounds, clips in ((True, False), (False, True), (False, False)):
+        changed = first.converting(rounds, clips)
+        fresh = build(problem, tiles(problem), rounds=rounds, clips=clips, **options)
+        assert changed.range_shares(0) == (1.0,) * 4 != first.range_shares(0)
+        for each in (changed, fresh):
+            each.calibrate_factor(0, values, 0.9)
+        assert changed.integers(0, values).tolist() == fresh.integers(0, values).tolist() != before
+        assert changed.kernels
+    assert first.integers(0, values).tolist() == before
+
+
 def test_subtracted_pairs_convert_with_a_sign_by_hand() -> None:
     """Weights +3 and -3 on four rows of one-bit inputs; F = 12, two bits and a sign: steps of 4.
 

@@ -1,8 +1,9 @@
-"""Groups of windows as bits, for the compiled kernel: which of them it can run, and how they are handed to it.
+"""Groups of windows as bits, for the compiled kernel: when it is taken, for which groups, and how they get to it.
 
 Where sums and codes are whole numbers, it gives the same numbers as `products`, to the last bit: that module's floats
-are then whole numbers too, and codes are rounded in the same float type, float32. Cells with noise, read noise,
-converters with errors of their own, those that clip without rounding and those that round in float64 stay there.
+are then whole numbers too, and codes are rounded in the same float type, float32. With noise of cells or reads,
+converters with errors of their own and those that clip without rounding, sums are left to that module's matrix
+products, and only their conversion is compiled: the same operations on floats in the same order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -61,16 +63,22 @@ class BitPlanes:
     base: int
     """What every cell holds more than its bits say: 0 or less, so that bits are those of no negative number."""
 
+    @cached_property
+    def across(self) -> npt.NDArray[np.uint32]:
+        """The words with columns side by side, shape (b, planes, words, q * c)."""
+        return np.ascontiguousarray(self.words.transpose(0, 2, 3, 1))
+
     @classmethod
     def of(cls, cells: npt.NDArray[Any]) -> BitPlanes:
         """From whole numbers of shape (b, q * c, h)."""
         base = min(int(cells.min()), 0)
-        levels = (cells - base if base else cells).astype(np.uint16)
-        planes = max(1, int(levels.max()).bit_length())
+        planes = max(1, int(cells.max() - base).bit_length())
+        kind: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8 if planes <= 8 else np.uint16)
+        levels = (cells - base if base else cells).astype(kind)
         windows, columns, rows = cells.shape
         packed = np.zeros((windows, columns, planes, -(-rows // 32) * 4), dtype=np.uint8)
         for plane in range(planes):
-            bits = np.packbits((levels >> plane) & 1, axis=2, bitorder="little")
+            bits = np.packbits(levels & (1 << plane), axis=2, bitorder="little")
             packed[:, :, plane, : bits.shape[2]] = bits
         return cls(packed.view("<u4").astype(np.uint32, copy=False), base)
 
@@ -116,10 +124,12 @@ def multiply_bits(
     idle = _is_idle(operand, conversion)
     if not conversion.clips or (idle and (conversion.steps != 1).any()):
         low, high = -_reach(operand), _reach(operand)
-    compiled.multiply(
+    # Whatever there is more of runs in the inner loop.
+    across = planes.words.shape[1] > phases * len(values)
+    (compiled.multiply_across if across else compiled.multiply)(
         values,
         windows.elements,
-        planes.words,
+        planes.across if across else planes.words,
         planes.base,
         dac_bits,
         phases,
@@ -130,6 +140,41 @@ def multiply_bits(
         operand.factors,
         conversion.values,
         windows.output,
+        out,
+    )
+
+
+def convert_floats(
+    sums: npt.NDArray[np.float32],
+    operand: Operand,
+    output: Ints,
+    conversion: Conversion,
+    dac_bits: int,
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Add to `out` (n_out, tokens) what float32 sums (phases, b, q * c, tokens) of windows convert to."""
+    from cimsolve.simulate import compiled
+
+    unit = (conversion.steps / conversion.values).astype(np.float32)
+    bounds = (conversion.low, conversion.high) if conversion.clips else (-np.inf, np.inf)
+    low, high = (np.float32(bound) * unit for bound in bounds)
+    shape = sums.shape[1:3]
+    gain = np.ones(shape, np.float32) if operand.gain is None else operand.gain[:, :, 0]
+    offset = np.zeros(shape, np.float32)
+    if operand.offset is not None:
+        offset = operand.offset[:, :, 0] * unit.repeat(shape[1] // len(unit))
+    compiled.convert_floats(
+        sums,
+        gain,
+        offset,
+        (1 / conversion.values).astype(np.float32),
+        conversion.rounds,
+        low,
+        high,
+        dac_bits,
+        operand.factors,
+        conversion.values,
+        output,
         out,
     )
 

@@ -60,31 +60,11 @@ def tokens_at_once(tokens: Any, words_a_token: Any) -> Any:
 
 
 @njit
-def pack(values: Any, first: Any, elements: Any, base: Any, driven: Any, start: Any, taken: Any) -> None:
-    """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens).
-
-    `start` (phases, tokens) gets what `base` in every cell would make of them.
-    """
-    dac_bits, _, phases, _ = driven.shape
-    count = min(driven.shape[3], len(values) - first)
-    mask = np.int32((1 << dac_bits) - 1)
-    driven[:] = 0
-    start[:] = 0
-    for row in range(len(elements)):
-        for token in range(count):
-            taken[token] = values[first + token, elements[row]]
-        place = np.uint32(row % ROWS)
-        for phase in range(phases):
-            for bit in range(dac_bits):
-                shift = np.uint32(phase * dac_bits + bit)
-                into = driven[bit, row // ROWS, phase]
-                for token in range(count):
-                    into[token] |= ((taken[token] >> shift) & np.uint32(1)) << place
-            if base != 0:
-                shift = np.uint32(phase * dac_bits)
-                held = start[phase]
-                for token in range(count):
-                    held[token] += base * np.int32((taken[token] >> shift) & mask)
+def differ(ours: Any, theirs: Any) -> Any:
+    found = 0
+    for row in range(len(ours)):
+        found += ours[row] != theirs[row]
+    return found > 0
 
 
 @njit
@@ -105,12 +85,61 @@ def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
 
 
 @njit
+def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> None:
+    """The same for two planes of cells, of which the upper one counts twice."""
+    words, lanes = driven.shape
+    twos = words // 2 * 2
+    for word in range(0, twos, 2):
+        a, b, c, d = lower[word], lower[word + 1], upper[word], upper[word + 1]
+        for lane in range(lanes):
+            found = popcount(driven[word, lane] & a) + popcount(driven[word + 1, lane] & b)
+            twice = popcount(driven[word, lane] & c) + popcount(driven[word + 1, lane] & d)
+            sums[lane] += np.int32(found + twice + twice) * weight
+    for word in range(twos, words):
+        a, c = lower[word], upper[word]
+        for lane in range(lanes):
+            twice = popcount(driven[word, lane] & c)
+            sums[lane] += np.int32(popcount(driven[word, lane] & a) + twice + twice) * weight
+
+
+@njit
+def pack(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> None:
+    """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens)."""
+    dac_bits, _, phases, _ = driven.shape
+    count = min(driven.shape[3], len(values) - first)
+    driven[:] = 0
+    for row in range(len(elements)):
+        for token in range(count):
+            taken[token] = values[first + token, elements[row]]
+        place = np.uint32(row % ROWS)
+        for phase in range(phases):
+            for bit in range(dac_bits):
+                shift = np.uint32(phase * dac_bits + bit)
+                into = driven[bit, row // ROWS, phase]
+                for token in range(count):
+                    into[token] |= ((taken[token] >> shift) & np.uint32(1)) << place
+
+
+@njit
+def sum_inputs(start: Any, driven: Any, base: Any) -> None:
+    """What `base` in every cell would make of the inputs: `driven` (dac_bits, words, lanes)."""
+    start[:] = 0
+    all_rows = np.full(driven.shape[1], 0xFFFFFFFF, np.uint32)
+    if base != 0:
+        for bit in range(len(driven)):
+            count_bits(start, driven[bit], all_rows, np.int32(base * (1 << bit)))
+
+
+@njit
 def sum_column(sums: Any, start: Any, driven: Any, cells: Any) -> None:
     """The sums of one column in all lanes: `driven` (dac_bits, words, lanes), `cells` (planes, words)."""
     for lane in range(len(sums)):
         sums[lane] = start[lane]
-    for plane in range(len(cells)):
-        for bit in range(len(driven)):
+    pairs = len(cells) // 2 * 2
+    for bit in range(len(driven)):
+        for plane in range(0, pairs, 2):
+            count_two(sums, driven[bit], cells[plane], cells[plane + 1], np.int32(1 << (plane + bit)))
+        for plane in range(pairs, len(cells)):
             count_bits(sums, driven[bit], cells[plane], np.int32(1 << (plane + bit)))
 
 
@@ -163,7 +192,7 @@ def multiply(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros((phases, some), np.int32)
+    start = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
@@ -172,11 +201,13 @@ def multiply(
     for first in range(0, tokens, some):
         count = min(some, tokens - first)
         for window in range(windows):
-            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
             for column in range(wide):
                 result[:] = 0
                 for place in range(per_weight):
-                    sum_column(sums, start.reshape(phases * some), lanes, words[window, place * wide + column])
+                    sum_column(sums, start, lanes, words[window, place * wide + column])
                     if exact:
                         clip(sums, np.int32(low), np.int32(high))
                     else:
@@ -191,6 +222,66 @@ def multiply(
 
 
 @entry
+def multiply_across(
+    values: Any,
+    elements: Any,
+    words: Any,
+    base: Any,
+    dac_bits: Any,
+    phases: Any,
+    exact: Any,
+    inverse: Any,
+    low: Any,
+    high: Any,
+    factors: Any,
+    units: Any,
+    output: Any,
+    out: Any,
+) -> None:
+    """`multiply` with columns side by side, for few tokens; words of shape (windows, planes, words, columns)."""
+    windows, planes, height, columns = words.shape
+    per_weight = len(factors)
+    wide = columns // per_weight
+    tokens = len(values)
+    some = tokens_at_once(tokens, dac_bits * height * phases)
+    driven = np.zeros((dac_bits, height, phases, some), np.uint32)
+    lanes = driven.reshape(dac_bits, height, phases * some)
+    start = np.zeros(phases * some, np.int32)
+    taken = np.zeros(some, np.uint32)
+    digits = np.zeros(height, np.uint32)
+    sums = np.zeros(columns, np.int32)
+    gathered = np.zeros(columns, np.int32)
+    for first in range(0, tokens, some):
+        count = min(some, tokens - first)
+        for window in range(windows):
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
+            for token in range(count):
+                gathered[:] = 0
+                for phase in range(phases):
+                    sums[:] = start[phase * some + token]
+                    for bit in range(dac_bits):
+                        for word in range(height):
+                            digits[word] = driven[bit, word, phase, token]
+                        for plane in range(planes):
+                            count_bits(sums, words[window, plane], digits, np.int32(1 << (plane + bit)))
+                    if exact:
+                        clip(sums, np.int32(low), np.int32(high))
+                    else:
+                        for place in range(per_weight):
+                            round_and_clip(sums[place * wide : (place + 1) * wide], inverse[place], low, high)
+                    weight = np.int32(1 << (phase * dac_bits))
+                    for column in range(columns):
+                        gathered[column] += sums[column] * weight
+                for column in range(wide):
+                    result = 0.0
+                    for place in range(per_weight):
+                        result += gathered[place * wide + column] * factors[place] * units[place]
+                    out[output[window, column], first + token] += result
+
+
+@entry
 def count_sums(
     values: Any, elements: Any, words: Any, base: Any, dac_bits: Any, phases: Any, least: Any, counts: Any
 ) -> None:
@@ -200,17 +291,70 @@ def count_sums(
     some = tokens_at_once(tokens, dac_bits * height * phases)
     driven = np.zeros((dac_bits, height, phases, some), np.uint32)
     lanes = driven.reshape(dac_bits, height, phases * some)
-    start = np.zeros((phases, some), np.int32)
+    start = np.zeros(phases * some, np.int32)
     taken = np.zeros(some, np.uint32)
     codes = np.zeros((phases, some), np.int32)
     sums = codes.reshape(phases * some)
     for first in range(0, tokens, some):
         count = min(some, tokens - first)
         for window in range(windows):
-            pack(values, first, elements[window], np.int32(base), driven, start, taken)
+            if window == 0 or differ(elements[window], elements[window - 1]):
+                pack(values, first, elements[window], driven, taken)
+                sum_inputs(start, lanes, base)
             for column in range(columns):
-                sum_column(sums, start.reshape(phases * some), lanes, words[window, column])
+                sum_column(sums, start, lanes, words[window, column])
                 found = counts[column // wide]
                 for phase in range(phases):
                     for token in range(count):
                         found[codes[phase, token] - least] += 1
+
+
+@entry
+def convert_floats(
+    sums: Any,
+    gain: Any,
+    offset: Any,
+    inverse: Any,
+    rounds: Any,
+    low: Any,
+    high: Any,
+    dac_bits: Any,
+    factors: Any,
+    units: Any,
+    output: Any,
+    out: Any,
+) -> None:
+    """Column sums (phases, windows, columns, tokens) of any size, float32, converted, shifted and added to `out`.
+
+    `gain` and `offset` of shape (windows, columns), `inverse`, `low` and `high` (per_weight), all in what is rounded.
+    """
+    phases, windows, columns, tokens = sums.shape
+    per_weight = len(factors)
+    wide = columns // per_weight
+    gathered = np.zeros(tokens, np.float32)
+    result = np.zeros(tokens, np.float64)
+    for window in range(windows):
+        for column in range(wide):
+            result[:] = 0
+            for place in range(per_weight):
+                physical = place * wide + column
+                amplified, shifted = gain[window, physical], offset[window, physical]
+                scale, least, most = inverse[place], low[place], high[place]
+                gathered[:] = 0
+                for phase in range(phases):
+                    weight = np.float32(1 << (phase * dac_bits))
+                    row = sums[phase, window, physical]
+                    if rounds:
+                        for token in range(tokens):
+                            code = np.rint(row[token] * amplified * scale + shifted)
+                            gathered[token] += min(max(code, least), most) * weight
+                    else:
+                        for token in range(tokens):
+                            code = row[token] * amplified * scale + shifted
+                            gathered[token] += min(max(code, least), most) * weight
+                factor, unit = factors[place], units[place]
+                for token in range(tokens):
+                    result[token] += np.float64(gathered[token]) * factor * unit
+            into = out[output[window, column]]
+            for token in range(tokens):
+                into[token] += result[token]

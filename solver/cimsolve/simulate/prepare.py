@@ -84,19 +84,21 @@ def prepare_groups(
     largest = (1 << problem.hardware.cell.bits) - 1
     for first in range(0, len(arrays), step):
         chunk = arrays[first : first + step]
-        image = programme(problem, operands, firings.pieces, chunk)
-        occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
-        conductance = disturb(noise, seed, chunk, image.cells, occupied, largest)
+        conductance: Numbers = programme(problem, operands, firings.pieces, chunk).cells
+        if noise.of_cells:
+            occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
+            conductance = disturb(noise, seed, chunk, conductance, occupied, largest)
+        by_weight = conductance.reshape(*conductance.shape[:2], -1, per_weight)
         faults = converter_errors(noise, seed, chunk, problem.hardware.adc.per_array)
         for group, into, error in zip(groups, cells, errors, strict=True):
             window, column = np.nonzero(np.isin(group.array, chunk))
             slot = np.searchsorted(chunk, group.array[window, column])
             row = group.row[window, column][:, None] + group.offset[window]
-            for place in range(per_weight):
-                physical = group.col[window, column] * per_weight + place
-                into[window, place, column] = conductance[slot[:, None], row, physical[:, None]]
-                if noise.of_converters:
-                    converter = _converter_of(problem, physical)
+            col = group.col[window, column]
+            into[window, :, column] = by_weight[slot[:, None], row, col[:, None]].swapaxes(1, 2)
+            if noise.of_converters:
+                for place in range(per_weight):
+                    converter = _converter_of(problem, col * per_weight + place)
                     for target, fault in zip(error, faults, strict=True):
                         target[window, place, column] = fault[slot, converter]
     found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
@@ -135,8 +137,9 @@ def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise,
         cells, factors = cells[:, :slices] - cells[:, slices:], factors[:slices]
     flat = cells.reshape(len(cells), -1, cells.shape[3])
     digit = (1 << hardware.input.dac_bits) - 1
-    high = np.ceil(np.maximum(flat, 0).sum(axis=2).max(axis=1)).astype(np.int64) * digit
-    low = np.ceil(np.maximum(-flat, 0).sum(axis=2).max(axis=1)).astype(np.int64) * digit
+    negative = bool((flat < 0).any())
+    above, below = (np.maximum(flat, 0), np.maximum(-flat, 0)) if negative else (flat, np.zeros_like(flat[:, :1]))
+    high, low = (np.ceil(each.sum(axis=2).max(axis=1)).astype(np.int64) * digit for each in (above, below))
     shifts = sum(1 << (phase * hardware.input.dac_bits) for phase in range(hardware.input_phases))
     exact = not noise.of_cells
     if exact and max(high.max(), low.max()) * shifts >= 1 << FLOAT32_BITS:

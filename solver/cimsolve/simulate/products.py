@@ -140,6 +140,13 @@ class ReadNoise:
     sigma: float
     random: np.random.Generator
 
+    def add_to(self, sums: Numbers, squares: Numbers) -> None:
+        """Noise of the cells that inputs of these `squares` drive, on the sums of one phase."""
+        lot = self.random.standard_normal(sums.shape, dtype=np.float32)
+        lot *= np.sqrt(squares)
+        lot *= np.float32(self.sigma)
+        sums += lot
+
 
 def multiply(
     operand: Operand,
@@ -188,10 +195,7 @@ def multiply(
         if packing.count > 1 and least:
             part -= least
         if read is not None and squares is not None:
-            lot = read.random.standard_normal(part.shape, dtype=np.float32)
-            lot *= np.sqrt(squares[phase])
-            lot *= np.float32(read.sigma)
-            part += lot
+            read.add_to(part, squares[phase])
         if observe is not None:
             observe(part)
         conversion.apply(part, operand.gain, operand.offset, whole=idle)
@@ -205,6 +209,17 @@ def multiply(
     return _join(gathered.reshape(windows, per_weight, -1), operand.factors, conversion, scratch).reshape(
         windows, columns // per_weight, tokens
     )
+
+
+def phase_sums(
+    operand: Operand, elements: Ints, inputs: Inputs, scratch: Scratch, in_a_row: bool, read: ReadNoise | None
+) -> Numbers:
+    """Column sums with read noise, before they are converted; shape (phases, b, q * c, tokens), in `scratch`."""
+    sums = _products(operand, elements, inputs.packed(Packing(), operand.cells.dtype), scratch, in_a_row)
+    if read is not None:
+        for part, squares in zip(sums, inputs.squares(elements), strict=True):
+            read.add_to(part, squares)
+    return sums
 
 
 def _products(operand: Operand, elements: Ints, packed: Numbers, scratch: Scratch, in_a_row: bool) -> Numbers:

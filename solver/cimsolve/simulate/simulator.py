@@ -24,6 +24,7 @@ from cimsolve.problem import Problem
 from cimsolve.simulate.bitplanes import (
     BitPlanes,
     Kernel,
+    convert_floats,
     count_sums,
     demand_kernel,
     is_worth,
@@ -35,7 +36,7 @@ from cimsolve.simulate.firing import collect_firings
 from cimsolve.simulate.noise import READ_STREAM, Noise
 from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs, PreparedGroup, prepare_groups
-from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply
+from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
 from cimsolve.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.workload import Factor
 
@@ -121,10 +122,10 @@ class ArraySimulator:
         windows whose converters are proved to lose nothing are computed as one product of integers, without
         phases, slices and conversions, which gives the same numbers.
 
-        `kernel`: what multiplies and converts. "numba" is compiled, counts bits and needs `cimsolve[fast]`; factors
-        whose numbers are not whole (noise, converters that clip without rounding) are left to "numpy", as all are
-        with that name. "auto" takes numba where it is installed and there is enough to be converted to pay for
-        loading it. All give the same numbers, to the last bit.
+        `kernel`: "numba" is compiled and needs `cimsolve[fast]`. Where sums and codes are whole numbers it counts
+        bits; elsewhere (noise, converters that clip without rounding) numpy multiplies and it converts, and what is
+        in float64 or of few tokens is left to "numpy" whole. "auto" takes numba where it is installed and there is
+        enough to be converted to pay for loading it. All give the same numbers, to the last bit.
 
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
@@ -151,6 +152,7 @@ class ArraySimulator:
         }
         self._shortcut, self._kernel = shortcut, kernel
         self._planes: dict[int, list[BitPlanes]] = {}
+        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
         self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
@@ -178,6 +180,14 @@ class ArraySimulator:
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
         self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+
+    def converting(self, rounds: bool, clips: bool) -> ArraySimulator:
+        """The same programmed arrays with other converters, not calibrated. Read noise goes on in its stream."""
+        other = copy.copy(self)
+        other._rounds, other._clips = rounds, clips
+        other._shares, other._conversions, other._whole = {}, {}, {}
+        other.kernels = set()
+        return other
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -271,33 +281,36 @@ class ArraySimulator:
                 return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
-        if self._takes_bits(factor, tokens):
+        compiled = self._takes_numba(factor, tokens)
+        if compiled and self._is_whole(factor):
             self.kernels.add("numba")
             self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
         else:
-            self.kernels.add("numpy")
-            self._run_products(factor, values, out)
-        sums = out.T
+            self._run_products(factor, values, compiled, out)
         offset = self.operands.encoding.offset
         if offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
-            sums -= offset * of_block.repeat(made.block_cols, axis=1)
-        return sums
+            by_block = out.reshape(made.blocks, made.block_cols, tokens)
+            by_block -= offset * of_block.T[:, None]
+        return out.T
 
-    def _takes_bits(self, factor: int, tokens: int) -> bool:
-        """Whether the compiled kernel runs a factor."""
-        hardware, groups = self.problem.hardware, self._groups.get(factor, [])
+    def _takes_numba(self, factor: int, tokens: int) -> bool:
+        """Whether compiled code is taken for the conversions that are asked for now."""
+        groups = self._groups.get(factor, [])
         sums = sum(group.operand.cells.shape[0] * group.operand.cells.shape[1] for group in groups)
-        self._conversions_done += sums * hardware.input_phases * tokens
-        return (
-            not self.noise.read
-            and is_worth(self._kernel, self._conversions_done)
-            and all(
+        self._conversions_done += sums * self.problem.hardware.input_phases * tokens
+        return is_worth(self._kernel, self._conversions_done)
+
+    def _is_whole(self, factor: int) -> bool:
+        """Whether a factor's sums and codes are whole numbers, to be computed bit by bit."""
+        hardware, key = self.problem.hardware, (factor, self.range_shares(factor))
+        if key not in self._whole:
+            self._whole[key] = not self.noise.read and all(
                 suits(group.operand, self._conversion(factor, group), hardware.input_phases, hardware.input.dac_bits)
-                for group in groups
+                for group in self._groups.get(factor, [])
             )
-        )
+        return self._whole[key]
 
     def _run_bits(self, factor: int, values: Ints, out: Float64s) -> None:
         """Add what a factor's groups give to `out` (n_out, tokens), by the compiled kernel."""
@@ -315,18 +328,17 @@ class ArraySimulator:
                 conversion = self._conversion(factor, group)
                 multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
 
-    def _run_products(self, factor: int, values: Ints, out: Float64s) -> None:
-        """The same by matrix products."""
+    def _run_products(self, factor: int, values: Ints, compiled: bool, out: Float64s) -> None:
+        """The same by matrix products, with conversions `compiled` or in numpy."""
         hardware = self.problem.hardware
         most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
         for first in range(0, len(values), most):
             some = slice(first, first + most)
             inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
             for group in self._groups.get(factor, ()):
-                self._run(factor, group, inputs, out[:, some])
+                self._run(factor, group, inputs, compiled, out[:, some])
 
-    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, out: Float64s) -> None:
-        """Add what a group gives to `out` (n_out, tokens)."""
+    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, compiled: bool, out: Float64s) -> None:
         windows, tokens = group.windows, inputs.values.shape[1]
         conversion = self._conversion(factor, group)
         read = None
@@ -336,8 +348,15 @@ class ArraySimulator:
             read = ReadNoise(self.noise.read * largest * cells**0.5, self._read)
         step = max(1, SUMS // (group.operand.cells.shape[1] * tokens))
         observe = None if self._observed is None else self._observer(group, self._observed)
+        compiled &= tokens >= FEW_TOKENS and group.operand.cells.dtype == np.float32 and observe is None
+        self.kernels.add("numba" if compiled else "numpy")
         for first in range(0, len(windows), step):
             some = slice(first, first + step)
+            if compiled:
+                part, elements = group.operand.part(some), windows.elements[some]
+                sums = phase_sums(part, elements, inputs, self._scratch, group.elements_in_a_row, read)
+                convert_floats(sums, part, windows.output[some], conversion, inputs.dac_bits, out)
+                continue
             read_out = multiply(
                 group.operand.part(some),
                 windows.elements[some],

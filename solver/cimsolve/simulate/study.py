@@ -100,21 +100,26 @@ def study(
     lossless = False
     kernels: set[str] = set()
     runs = list(_runs(noise))
+    simulator: ArraySimulator | None = None
     for number, (name, alone, rounds, clips) in enumerate(runs):
-        simulator = ArraySimulator(
-            problem,
-            pieces,
-            activations,
-            operands=operands,
-            noise=alone,
-            seed=seed,
-            pairs=pairs,
-            adc_bits_max=adc_bits_max,
-            adc_range=adc_range,
-            rounds=rounds,
-            clips=clips,
-            kernel=kernel,
-        )
+        if simulator is not None and alone == simulator.noise == Noise():
+            simulator = simulator.converting(rounds, clips)
+        else:
+            simulator = None  # its cells, before the next ones are programmed
+            simulator = ArraySimulator(
+                problem,
+                pieces,
+                activations,
+                operands=operands,
+                noise=alone,
+                seed=seed,
+                pairs=pairs,
+                adc_bits_max=adc_bits_max,
+                adc_range=adc_range,
+                rounds=rounds,
+                clips=clips,
+                kernel=kernel,
+            )
         outputs: dict[int, Ints] = {}
         for done, linear in enumerate(simulator.linears, 1):
             outputs |= _run_linear(simulator, operands, reference, linear)
@@ -123,7 +128,6 @@ def study(
         stages[name] = compare_stages(operands, expected, outputs)
         lossless = not simulator.lossy if name == TOGETHER else lossless
         kernels |= simulator.kernels
-        del simulator  # its cells, before the next ones are programmed
     return Study(
         stages=stages,
         layers=operands.layers,
