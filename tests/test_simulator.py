@@ -376,9 +376,9 @@ def test_converters_change_without_programming_again() -> None:
     first.calibrate_factor(0, values, 0.8)
     before = first.integers(0, values).tolist()
     for rounds, clips in ((True, False), (False, True), (False, False)):
-        changed = first.converting(rounds, clips)
+        changed = first.with_converters(adc_bits_max=2, adc_range="calibrated", rounds=rounds, clips=clips)
         fresh = build(problem, tiles(problem), rounds=rounds, clips=clips, **options)
-        assert changed.range_shares(0) == (1.0,) * 4 != first.range_shares(0)
+        assert changed.range_shares(0) == first.range_shares(0) != (1.0,) * 4
         for each in (changed, fresh):
             each.calibrate_factor(0, values, 0.9)
         assert changed.integers(0, values).tolist() == fresh.integers(0, values).tolist() != before

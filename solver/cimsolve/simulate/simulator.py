@@ -152,7 +152,6 @@ class ArraySimulator:
         }
         self._shortcut, self._kernel = shortcut, kernel
         self._planes: dict[int, list[BitPlanes]] = {}
-        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
         self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
@@ -170,7 +169,7 @@ class ArraySimulator:
         """
         made = copy.copy(self)
         made._set_converters(adc_bits_max, adc_range, rounds, clips)
-        made._shares = dict(self._shares)
+        made._shares, made.kernels = dict(self._shares), set()
         made._read = np.random.default_rng([self._seed, READ_STREAM])
         return made
 
@@ -180,14 +179,7 @@ class ArraySimulator:
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
         self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
-
-    def converting(self, rounds: bool, clips: bool) -> ArraySimulator:
-        """The same programmed arrays with other converters, not calibrated. Read noise goes on in its stream."""
-        other = copy.copy(self)
-        other._rounds, other._clips = rounds, clips
-        other._shares, other._conversions, other._whole = {}, {}, {}
-        other.kernels = set()
-        return other
+        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
 
     @property
     def linears(self) -> tuple[str, ...]:
