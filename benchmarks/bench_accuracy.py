@@ -33,7 +33,7 @@ class Measured:
     """One model's tables."""
 
     def __init__(self, folder: Path, hardware: str, lossy: str, options: dict[str, Any], cache: Path | None) -> None:
-        """`options` are fields of AccuracyQuestion; the lossy chip has the last of their compressions, without `als`."""
+        """`options` are fields of AccuracyQuestion; the lossy chip has the last of their compressions, no `als`."""
         self._folder, self._cache, self._options = folder, cache, options
         self.chip, self.lossy_chip = load_hardware(hardware), load_hardware(lossy)
         dense = {"methods": ("dense",)}
