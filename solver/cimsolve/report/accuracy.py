@@ -22,7 +22,7 @@ def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
         rows = [
             [
                 str(row.storage),
-                number(found.compression(row)),
+                f"{found.compression(row):.2f}",
                 *(shown(row.figures.get(step.name)) for step in found.steps),
             ]
             for row in found.rows
