@@ -1,7 +1,8 @@
 """The array simulator beside plain numpy on the same products, in CPU time of one thread, and a whole MiniLM pass.
 
 Dense matrices of 8-bit weights and inputs in arrays of 256 rows. Every pair of figures comes from one run, in turns,
-the least of several repetitions; outputs are compared. Three kinds of array:
+the least of several repetitions; outputs are compared. Both kernels are run, the one that numba compiles and the one
+in numpy. Three kinds of array:
 
 - bit-serial: 8 phases of 1-bit inputs, 4 slices of 2-bit cells, lossless converters, the two columns of a
   differential pair converted apart, or subtracted before one converter;
@@ -15,8 +16,11 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +32,7 @@ from cimsolve.architectures import parse_model
 from cimsolve.hardware import Hardware, with_settings
 from cimsolve.problem import build_problem
 from cimsolve.run import solve
-from cimsolve.simulate import ArraySimulator
-from cimsolve.simulate.products import Packing
+from cimsolve.simulate import ArraySimulator, Noise
 from cimsolve.structure import Structure
 
 TILE_ROWS = 256
@@ -51,8 +54,29 @@ PEERS: dict[tuple[str, int, int], tuple[float, dict[str, float]]] = {
     ("whole", 1024, 512): (28, {"CrossSim": 34, "aihwkit": 38}),
 }
 
-ANSWERS = (("rram256", "spread"), ("rram256", "optimal"), ("paper256", "spread"))
-"""Chip and strategy of the whole model's answers."""
+ANSWERS = (
+    ("rram256", "spread", Noise()),
+    ("rram256", "optimal", Noise()),
+    ("rram256", "spread", Noise(programming=0.02)),
+    ("paper256", "spread", Noise()),
+)
+"""Chip, strategy and noise of the whole model's runs."""
+
+AVX2 = {
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+popcnt",
+}
+"""What keeps numpy and numba from all instructions of AVX-512."""
+
+KINDS = ("converted", "subtracted", "whole")
+
+LIMITS = (
+    "What limits it now: with 1-bit phases, counting. A conversion of 256 rows of 2-bit cells takes 16 words, each "
+    "ANDed, counted and added in 16 lanes at once: three vector instructions, and about one more for scaling, "
+    "clipping, shifting and adding. A difference of two cells has 3 bits and takes 24 words. `whole` is limited by "
+    "the matrix product that numpy makes too; its 64 pairs of bits would take longer."
+)
 
 Job = Callable[[], Any]
 
@@ -106,33 +130,6 @@ def plain_numpy(kind: str, weights: Any, inputs: Any) -> Job:
     return (lambda: values @ whole) if kind == "whole" else bit_serial
 
 
-def products_alone(kind: str, weights: Any, batch: int) -> Job:
-    """The matrix products that packing leaves, in blocks that suit the cache, and nothing else."""
-    parts = [np.maximum(weights, 0), np.maximum(-weights, 0)]
-    slices = [((part >> (CELL_BITS * s)) & 3).astype(np.float32) for part in parts for s in range(SLICES)]
-    if kind == "subtracted":
-        slices = [p - n for p, n in zip(slices[:SLICES], slices[SLICES:], strict=True)]
-    tiles = [
-        np.concatenate([part[first : first + TILE_ROWS].T for part in slices])
-        for first in range(0, len(weights), TILE_ROWS)
-    ]
-    driven = np.ones((tiles[0].shape[1], batch), np.float32)
-    blocks = []
-    for tile in tiles:
-        for first in range(0, len(tile), 512):
-            block = np.ascontiguousarray(tile[first : first + 512])
-            span = np.maximum(block, 0).sum(axis=1).max() + np.maximum(-block, 0).sum(axis=1).max()
-            blocks.append((block, -(-PHASES // Packing.of(int(span), PHASES).count)))
-    out = np.empty((512, batch), np.float32)
-
-    def job() -> None:
-        for block, operands in blocks:
-            for _ in range(operands):
-                np.matmul(block, driven, out=out[: len(block)])
-
-    return job
-
-
 def in_turns(jobs: dict[str, Job], repetitions: int) -> dict[str, float]:
     """The least CPU seconds of each job, run in turns after one run each to warm up."""
     least = dict.fromkeys(jobs, float("inf"))
@@ -146,85 +143,112 @@ def in_turns(jobs: dict[str, Job], repetitions: int) -> dict[str, float]:
     return least
 
 
+def conversions(kind: str, size: int) -> int:
+    """Of one vector."""
+    tiles = size // TILE_ROWS or 1
+    each = {"converted": 2 * PHASES * SLICES, "subtracted": PHASES * SLICES, "whole": 1}
+    return tiles * size * each[kind]
+
+
 def measure(kind: str, size: int, batch: int, repetitions: int) -> dict[str, float]:
-    """Microseconds per product: `numpy`, `packed`, `plain`, `shortcut`, `products`."""
+    """Microseconds per product: `plain` numpy, the simulator's kernels `numba` and `numpy`, the `shortcut`."""
     random = np.random.default_rng([size, batch])
     top = 2 ** (BITS - 1) - 1
     weights = np.clip(np.rint(random.normal(size=(size, size)) * top / 4), -top, top).astype(np.int64)
     weights[0, 0] = top  # the scale of quantisation is then 1
     inputs = random.integers(0, 2**BITS, (batch, size))
     exact = inputs @ weights
-    jobs: dict[str, Job] = {"numpy": plain_numpy(kind, weights, inputs)}
-    for name, options in (("packed", {}), ("plain", {"packs": False}), ("shortcut", {"shortcut": True})):
-        if kind == "whole" and name != "packed":
+    jobs: dict[str, Job] = {"plain": plain_numpy(kind, weights, inputs)}
+    outputs = []
+    for name, options in (
+        ("numba", {"kernel": "numba"}),
+        ("numpy", {"kernel": "numpy"}),
+        ("shortcut", {"kernel": "numpy", "shortcut": True}),
+    ):
+        if kind == "whole" and name == "shortcut":
             continue
         built = simulator(kind, weights.astype(np.float64), **options)
         jobs[name] = lambda built=built: built.integers(0, inputs)
-        if not built.lossy:
-            assert (jobs[name]() == exact).all(), "the simulator and integers differ"
-    if kind != "whole":
-        jobs["products"] = products_alone(kind, weights, batch)
-        assert np.allclose(jobs["numpy"](), exact, rtol=1e-6, atol=64), "numpy and integers differ"
+        outputs.append(jobs[name]())
+        assert built.lossy or (outputs[-1] == exact).all(), "the simulator and integers differ"
+    assert all((each == outputs[0]).all() for each in outputs), "the kernels differ"
+    assert kind == "whole" or np.allclose(jobs["plain"](), exact, rtol=1e-6, atol=64), "numpy and integers differ"
     return {name: 1e6 * seconds / batch for name, seconds in in_turns(jobs, repetitions).items()}
 
 
-def rows_of(sizes: Sequence[int], batches: Sequence[int], repetitions: int) -> list[list[str]]:
+def rows_of(kinds: Sequence[str], sizes: Sequence[int], batches: Sequence[int], repetitions: int) -> list[list[str]]:
     rows = []
-    for kind in ("converted", "subtracted", "whole"):
+    for kind in kinds:
         for size in sizes:
             for batch in batches:
                 log(f"{kind} {size}x{size}, batch {batch}")
                 turns = repetitions if batch > 1 else 20 * repetitions
                 found = measure(kind, size, batch, turns)
                 plain, peers = PEERS.get((kind, size, batch), (1.0, {}))
-                own = found["numpy"] / found["packed"]
                 rows.append(
                     [
                         f"{kind} {size}x{size}",
                         str(batch),
-                        f"{found['numpy']:.3g}",
-                        f"{found['packed']:.3g}",
-                        f"{own:.2f}",
-                        f"{found['numpy'] / found['plain']:.2f}" if "plain" in found else "",
-                        f"{found['numpy'] / found['products']:.2f}" if "products" in found and batch > 1 else "",
-                        f"{found['numpy'] / found['shortcut']:.3g}" if "shortcut" in found else "",
+                        f"{found['plain']:.3g}",
+                        f"{found['numba']:.3g}",
+                        f"{1e3 * found['numba'] / conversions(kind, size):.3g}",
+                        f"{found['plain'] / found['numba']:.2f}",
+                        f"{found['plain'] / found['numpy']:.2f}",
+                        f"{found['plain'] / found['shortcut']:.3g}" if "shortcut" in found else "",
                         *(f"{plain / peers[peer]:.2f}" if peer in peers else "" for peer in ("CrossSim", "aihwkit")),
                     ]
                 )
     return rows
 
 
-def whole_model(tokens: int) -> list[list[str]]:
-    """MiniLM's linears one after the other, in CPU seconds, every phase, slice and conversion; outputs compared."""
+def rows_of_avx2(sizes: Sequence[int], batches: Sequence[int], repetitions: int) -> list[list[str]]:
+    """The bit-serial rows without AVX-512, in a process of their own."""
+    lists = {"--sizes": sizes, "--batches": batches, "--repetitions": [repetitions]}
+    arguments = [text for name, values in lists.items() for text in (name, *map(str, values))]
+    command = [sys.executable, __file__, "--rows-only", *arguments]
+    done = subprocess.run(command, env={**os.environ, **AVX2}, check=True, stdout=subprocess.PIPE, text=True)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def whole_model(tokens: int, repetitions: int) -> list[list[str]]:
+    """MiniLM's factors one after the other, in CPU seconds, every phase, slice and conversion; outputs compared."""
     rows = []
-    for hardware, strategy in ANSWERS:
+    for hardware, strategy, noise in ANSWERS:
         log(f"minilm-l6 on {hardware} by {strategy}")
         problem = make_problem("minilm-l6", hardware)
         answer = solve(problem, strategy)
-        began = time.process_time()
-        built = ArraySimulator(problem, answer.pieces, answer.activations)
-        prepared = time.process_time() - began
+        built = {}
+        for kernel in ("numpy", "numba"):
+            began = time.process_time()
+            built[kernel] = ArraySimulator(problem, answer.pieces, answer.activations, kernel=kernel, noise=noise)
+            prepared = time.process_time() - began
         random = np.random.default_rng(0)
-        seconds, wrong, outputs, conversions = 0.0, 0, 0, 0
+        seconds = dict.fromkeys(built, 0.0)
+        wrong, outputs = 0, 0
         for factor in problem.workload.factors:
             inputs = random.integers(0, 2**problem.hardware.input.bits, (tokens, factor.blocks * factor.block_rows))
-            began = time.process_time()
-            got = built.integers(factor.id, inputs)
-            seconds += time.process_time() - began
+            jobs: dict[str, Job] = {kernel: partial(each.integers, factor.id, inputs) for kernel, each in built.items()}
+            for kernel, least in in_turns(jobs, repetitions).items():
+                seconds[kernel] += least
+            got = jobs["numba"]()
+            assert (got == jobs["numpy"]()).all(), "the kernels differ"
             blocks = inputs.reshape(tokens, factor.blocks, -1).swapaxes(0, 1).astype(np.float64)
-            want = (blocks @ built.operands.weights(factor).astype(np.float64)).swapaxes(0, 1).reshape(tokens, -1)
-            wrong += int(np.count_nonzero(got != want))
+            weights = built["numba"].operands.weights(factor).astype(np.float64)
+            wrong += int(np.count_nonzero(got != (blocks @ weights).swapaxes(0, 1).reshape(tokens, -1)))
             outputs += got.size
-        conversions = answer.header.metrics["adc_conversions"] * tokens
+        count = answer.header.metrics["adc_conversions"] * tokens
         exact = "all" if not wrong else f"{100 * (1 - wrong / outputs):.1f} %"
+        what = " (lossy)" if built["numba"].lossy else " (noise)" if noise.of_cells else ""
         rows.append(
             [
-                f"{hardware}, {strategy}",
+                f"{hardware}, {strategy}" + (f", programming={noise.programming:g}" if noise.programming else ""),
                 str(answer.header.metrics["arrays"]),
-                f"{conversions / 1e9:.2f}",
+                f"{count / 1e9:.2f}",
                 f"{prepared:.2f}",
-                f"{seconds:.2f}",
-                exact + (" (lossy)" if built.lossy else ""),
+                f"{seconds['numpy']:.2f}",
+                f"{seconds['numba']:.2f}",
+                f"{seconds['numpy'] / seconds['numba']:.2f}",
+                exact + what,
             ]
         )
     return rows
@@ -288,31 +312,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights", default="weights/minilm", metavar="FOLDER", help="real weights, if there (default: %(default)s)"
     )
+    parser.add_argument("--rows-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    columns = [
-        "product",
-        "batch",
-        "numpy, us",
-        "cimsolve, us",
-        "times",
-        "unpacked",
-        "at most",
-        "shortcut",
-        "CrossSim",
-        "aihwkit",
-    ]
+    measured = (options.sizes, options.batches, options.repetitions)
+    if options.rows_only:
+        for row in rows_of(KINDS[:2], *measured):
+            print(*row, sep="\t")
+        return 0
+    columns = ["product", "batch", "numpy, us", "cimsolve, us", "ns", "times", "numpy kernel", "shortcut"]
     write_report(
         options.out,
         "# The array simulator: speed",
-        provenance(__file__, argv),
-        "CPU time of one thread, float32, per product of one vector with the matrix; weights are normal, quantised to "
-        "8 bits, in arrays of 256 rows. `times` is numpy's time over cimsolve's, as in the columns that follow: all "
-        "of them but `shortcut` form every sum of every phase and slice and convert it. `unpacked` is one product a "
-        "phase. `at most` is what would be left if everything but packing's own matrix products took no time: their "
-        "arithmetic is the limit, as 24 bits of float32 hold the sums of 3 phases of 8 bits, or 2 of 9 to 12. "
-        "`shortcut` is the integer product that takes the place of lossless conversions, proved equal. For "
-        "`whole`, numpy is the bare product of floats, without converters.",
-        markdown_table(columns, rows_of(options.sizes, options.batches, options.repetitions)),
+        provenance(__file__, argv, ["numba"]),
+        "CPU time of one thread per product of one vector with the matrix; weights are normal, quantised to 8 bits, in "
+        "arrays of 256 rows. `numpy` is the same bit-serial product as one writes it down in float32: a product for "
+        "every phase, tile and slice, rounded, clipped, shifted and added; for `whole`, the bare product of floats, "
+        "without converters. `cimsolve` is its compiled kernel, every sum of every phase and slice formed and "
+        "converted, `ns` what one conversion takes with all that leads to it. `times` is numpy's time over cimsolve's, "
+        "as in the columns that follow. `numpy kernel` is cimsolve's other one, which needs no numba: matrix products "
+        "of packed phases. Both give the same outputs, to the last bit. `shortcut` is the integer product that takes "
+        "the place of lossless conversions, proved equal.",
+        markdown_table([*columns, "CrossSim", "aihwkit"], rows_of(KINDS, *measured)),
         "`CrossSim` (3.2.0) and `aihwkit` (1.2.0, TorchInference) are numpy's time over theirs as measured "
         "once, before and apart from this run, in one thread and float32 (microseconds at batch 512 unless said: "
         + "; ".join(
@@ -322,12 +342,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         + "). They were not run here: CrossSim is not on PyPI, and aihwkit is there as source alone, which wants "
         "PyTorch and OpenBLAS to be compiled against.",
+        LIMITS,
+        "## Without AVX-512",
+        "The same, with " + ", ".join(f"{name}={value}" for name, value in AVX2.items()) + " in the environment: "
+        "machines with AVX2 have no vector instruction that counts bits.",
+        markdown_table(columns, [row[: len(columns)] for row in rows_of_avx2(*measured)]),
         "## A whole model",
         f"MiniLM (36 linears, default structure), {options.tokens} vectors through every factor as placed and fired; "
-        "outputs compared with integer products.",
+        "outputs of both kernels compared with each other and with integer products.",
         markdown_table(
-            ["chip, strategy", "arrays", "10^9 conversions", "programmed, s", "run, s", "exact outputs"],
-            whole_model(options.tokens),
+            ["chip, strategy", "arrays", "10^9 conversions", "programmed, s", "numpy, s", "numba, s", "times", "exact"],
+            whole_model(options.tokens, options.repetitions),
         ),
         real_weights(options.weights) if Path(options.weights).is_dir() else "",
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -153,6 +155,12 @@ def test_the_solver_stays_in_one_strategy() -> None:
     users = {module for module in MODULES if "ortools" in imports_of(module)[1]}
     assert users
     assert all(module.startswith("strategies.optimal.") for module in users)
+
+
+def test_numba_stays_in_one_module_that_only_functions_load() -> None:
+    assert {module for module in MODULES if "numba" in imports_of(module)[1]} == {"simulate.compiled"}
+    program = "import cimsolve.cli, cimsolve.simulate, sys; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_simulation_and_strategies_do_not_know_the_checker() -> None:

@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from tiny_models import BERT, LLAMA, add_tokenizer, model_folder
 
+from cimsolve.simulate import Noise
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="needs a checkout")
@@ -186,15 +188,16 @@ def test_cross_checks(script, tmp_path):
 
 def test_simulate(script, tmp_path, monkeypatch):
     """The simulator's and numpy's outputs are compared inside."""
-    monkeypatch.setattr(script("bench_simulate"), "ANSWERS", (("rram256", "spread"),))
+    monkeypatch.setattr(script("bench_simulate"), "ANSWERS", (("rram256", "spread", Noise()),))
+    monkeypatch.setattr(script("bench_simulate"), "AVX2", {})
     out = tmp_path / "simulate.md"
     arguments = ["--sizes", "32", "--batches", "20", "1", "--repetitions", "1", "--tokens", "2", "--weights", "none"]
     assert script("bench_simulate").main([*arguments, "--out", str(out)]) == 0
     rows = rows_of(report_of(out))
-    assert [row[0] for row in rows[2:8]] == [
-        f"{kind} 32x32" for kind in ("converted", "subtracted", "whole") for _ in range(2)
-    ]
-    assert [row[5] for row in rows if row[0].startswith("rram256, ")] == ["all"]
+    names = [f"{kind} 32x32" for kind in ("converted", "subtracted", "whole") for _ in range(2)]
+    assert [row[0] for row in rows[2:8]] == names
+    assert [row[0] for row in rows[10:14]] == names[:4]
+    assert [row[7] for row in rows if row[0].startswith("rram256, ")] == ["all"]
 
 
 def test_projection(script, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from typing import Any
 
@@ -134,6 +133,17 @@ def test_wide_inputs_and_outputs_of_many_windows() -> None:
     assert fast.kernels == {"numpy", "numba"}  # those that are rounded in float64 stay with numpy
 
 
+def test_numbers_beyond_32_bits_are_left_to_floats() -> None:
+    """200 rows of cells at 255 driven by 65535 in 16 phases: 200 * 255 * 65535 = 3.3e9, above 2^31."""
+    changes = {"weight__bits": 8, "weight__signed": "none", "cell__bits": 8, "input__bits": 16}
+    hardware = small_hardware(rows=256, adc__lossy_allowed=True, **changes)
+    problem = small_problem([[(200, 3, "dense")]], hardware)
+    options: dict[str, Any] = {"weights": {"s0.0": np.ones((200, 3))}, "rounds": False, "clips": False}
+    simulator = build(problem, tiles(problem), kernel="numba", **options)
+    assert (simulator.integers(0, np.full((20, 200), 65535)) == 200 * 255 * 65535).all()
+    assert simulator.kernels == {"numpy"}
+
+
 def test_differences_of_wide_cells_take_nine_bits() -> None:
     """8-bit weights in one cell each way: differences from -255 to 255."""
     problem = small_problem([[(40, 12, "dense")]], small_hardware(rows=64, weight__bits=8, cell__bits=8))
@@ -177,7 +187,7 @@ def test_a_clipped_and_a_rounded_sum_by_hand() -> None:
     [Noise(read=0.1), Noise(programming=0.1), Noise(stuck_on=0.1), Noise(adc_gain=0.1), Noise(adc_offset=0.5)],
     ids=lambda noise: next(noise.alone())[0],
 )
-@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"rounds": False}, {"rounds": False, "clips": False}])
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"adc_bits_max": 3, "rounds": False}, {"clips": False}])
 def test_sums_that_are_not_whole_are_multiplied_in_numpy(noise: Noise, options: dict[str, Any]) -> None:
     """Conversions of a batch are compiled, those of few tokens not; calibrated ranges differ by column."""
     problem = small_problem(CHAIN, small_hardware(adc__per_array=3))
@@ -190,6 +200,19 @@ def test_sums_that_are_not_whole_are_multiplied_in_numpy(noise: Noise, options: 
     plain, fast = both(problem, pieces, noise=noise, **options)
     assert_same(plain, fast, 2)
     assert fast.kernels == {"numpy"}
+
+
+@pytest.mark.parametrize("options", [{}, {"adc_bits_max": 3}, {"clips": False}, {"rounds": False}])
+def test_one_phase_and_one_column_are_converted_in_one_pass(options: dict[str, Any]) -> None:
+    """6-bit digits by 4-bit cells: 24 pairs of bits, or 30 with a sign, are more than are counted."""
+    hardware = small_hardware(input__dac_bits=6, cell__bits=4, adc__lossy_allowed=True, weight__signed="differential")
+    problem = small_problem(CHAIN, hardware)
+    for pairs in ("converted", "subtracted"):
+        for noise in (Noise(), Noise(adc_gain=0.1, adc_offset=0.5)):
+            plain, fast = both(problem, tiles(problem, 5, 3), pairs=pairs, noise=noise, **options)
+            assert_same(plain, fast, 20)
+            assert not fast._is_whole(0)
+            assert fast.kernels == {"numba"}
 
 
 def test_sums_that_are_clipped_but_not_rounded_are_no_codes() -> None:
@@ -224,11 +247,11 @@ def test_without_numba_numpy_runs_and_numba_is_refused(monkeypatch: pytest.Monke
     problem = small_problem(CHAIN)
     monkeypatch.delitem(sys.modules, compiled.__name__)
     monkeypatch.setattr(bitplanes, "WORTH_LOADING", 0)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "numba", None)
     simulator = build(problem, tiles(problem))
     simulator.integers(0, np.ones((2, 16), dtype=np.int64))
     assert simulator.kernels == {"numpy"}
-    with pytest.raises(InputError, match=r"numba is not installed; .*cimsolve\[fast\]"):
+    with pytest.raises(InputError, match=r"kernel = 'numba': .*numba.*; pip install 'cimsolve\[fast\]'"):
         build(problem, tiles(problem), kernel="numba")
 
 

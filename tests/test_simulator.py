@@ -21,7 +21,7 @@ from cimsolve.problem import Problem
 from cimsolve.run import question_for, solve
 from cimsolve.simulate import ArraySimulator, Noise, simulate, study
 from cimsolve.simulate.products import Packing
-from cimsolve.simulate.simulator import quantise_inputs
+from cimsolve.simulate.quantise import quantise_inputs
 from cimsolve.structure import Structure
 
 
@@ -463,6 +463,9 @@ def test_inputs_that_do_not_fit_are_refused(inputs: Any, message: str) -> None:
     problem = small_problem(CHAIN)
     with pytest.raises(InputError, match=message):
         build(problem, tiles(problem)).linear("s0.0", inputs)
+    if np.isfinite(inputs).all():
+        with pytest.raises(InputError, match=message):  # compiled code would read beyond them
+            build(problem, tiles(problem), kernel="numba").integers(0, inputs.astype(np.int64))
 
 
 @pytest.mark.parametrize("quantile", [0.0, 1.5, float("nan")])

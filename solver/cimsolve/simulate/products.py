@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,18 @@ class Inputs:
         self.phases, self.dac_bits = phases, dac_bits
         bits = phases * dac_bits
         small = values.astype(np.uint8 if bits <= 8 else np.uint32 if bits <= 32 else np.int64)
-        self.values: Numbers = np.ascontiguousarray(small.T)
+        self.values: Numbers = small.T if phases == 1 else np.ascontiguousarray(small.T)
         """Shape (elements, tokens)."""
-        mask = self.values.dtype.type((1 << dac_bits) - 1)
-        self._digits = [(self.values >> (phase * dac_bits)) & mask for phase in range(phases)]
         self._made: dict[tuple[Packing, np.dtype[Any]], Numbers] = {}
         self._squares: Numbers | None = None
+
+    @cached_property
+    def _digits(self) -> list[Numbers]:
+        """Of each phase, shape (elements, tokens)."""
+        if self.phases == 1:
+            return [self.values]
+        mask = self.values.dtype.type((1 << self.dac_bits) - 1)
+        return [(self.values >> (phase * self.dac_bits)) & mask for phase in range(self.phases)]
 
     def packed(self, packing: Packing, dtype: np.dtype[Any]) -> Numbers:
         """Operands, shape (operands, elements, tokens): of their digits the first phase comes last.
@@ -89,6 +96,8 @@ class Inputs:
         A digit of the first place counts 1, one of the next 2^-bits, and so on.
         """
         made = self._made.get((packing, dtype))
+        if made is None and self.phases == 1:
+            made = self._made[packing, dtype] = self.values.astype(dtype, order="C")[None]
         if made is None:
             operands = -(-self.phases // packing.count)
             made = np.zeros((operands, *self.values.shape), dtype=dtype)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,10 @@ from cimsolve.simulate.bitplanes import (
     convert_floats,
     count_sums,
     demand_kernel,
-    is_worth,
+    is_worth_loading,
     multiply_bits,
     suits,
+    why_not_loaded,
 )
 from cimsolve.simulate.converters import Conversion, Converters, full_scale
 from cimsolve.simulate.firing import collect_firings
@@ -37,43 +37,16 @@ from cimsolve.simulate.noise import READ_STREAM, Noise
 from cimsolve.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.simulate.prepare import Pairs, PreparedGroup, prepare_groups
 from cimsolve.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
+from cimsolve.simulate.quantise import Scale, quantise_inputs
 from cimsolve.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.workload import Factor
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
-Scale = Literal["tensor", "token"]
 WeightScale = Literal["tensor", "column"]
 Range = Literal["full", "calibrated"]
 
 CONVERTER_BITS_MAX = 24
 RANGE_BINS = 4096
-
-
-@dataclass(frozen=True)
-class Quantised:
-    """Real inputs as x ~ (values - zero_point) * scale; `values` has shape (tokens, n)."""
-
-    values: Ints
-    scale: Float64s
-    """Shape (1, 1) or (tokens, 1), as `zero_point`."""
-    zero_point: Ints
-
-
-def quantise_inputs(inputs: Floats, bits: int, scale: Scale) -> Quantised:
-    """Unsigned integers over the range of the data and 0, of the whole tensor or of each token.
-
-    scale = (max(x, 0) - min(x, 0)) / (2^bits - 1),  zero_point = rint(-min(x, 0) / scale)
-    """
-    axis = 1 if scale == "token" else None
-    exact = inputs.astype(np.float64)
-    low = np.minimum(exact.min(axis=axis, keepdims=True), 0.0)
-    high = np.maximum(exact.max(axis=axis, keepdims=True), 0.0)
-    top = (1 << bits) - 1
-    step = (high - low) / top
-    step[step == 0] = 1.0
-    zero_point = np.rint(-low / step)
-    values = np.clip(np.rint(exact / step + zero_point), 0, top)
-    return Quantised(values.astype(np.int64), step, zero_point.astype(np.int64))
 
 
 class ArraySimulator:
@@ -264,9 +237,11 @@ class ArraySimulator:
     def integers(self, factor: int, values: Ints) -> Float64s:
         """Sums over the integer `values` (tokens, n) with the factor's integer weights, (tokens, n_out).
 
-        What leaves the shift-add: whole numbers, unless converters or cells make them others.
+        What leaves the shift-add: whole numbers, unless converters or cells make them others. Raises InputError for
+        another shape.
         """
         made = self.operands.workload.factors[factor]
+        _demand_shape(made, values)
         if self._shortcut and self._observed is None:
             held = self._programmed(made)
             if held is not None:
@@ -292,7 +267,9 @@ class ArraySimulator:
         groups = self._groups.get(factor, [])
         sums = sum(group.operand.cells.shape[0] * group.operand.cells.shape[1] for group in groups)
         self._conversions_done += sums * self.problem.hardware.input_phases * tokens
-        return is_worth(self._kernel, self._conversions_done)
+        if self._kernel == "auto" and is_worth_loading(self._conversions_done):
+            self._kernel = "numpy" if why_not_loaded() else "numba"
+        return self._kernel == "numba"
 
     def _is_whole(self, factor: int) -> bool:
         """Whether a factor's sums and codes are whole numbers, to be computed bit by bit."""
@@ -434,12 +411,16 @@ class ArraySimulator:
         return sums
 
     def _checked(self, factor: Factor, inputs: Floats) -> Floats:
-        expected = factor.blocks * factor.block_rows
-        if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
-            raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
+        _demand_shape(factor, inputs)
         if not np.isfinite(inputs).all():
             raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
         return inputs
+
+
+def _demand_shape(factor: Factor, inputs: npt.NDArray[Any]) -> None:
+    expected = factor.blocks * factor.block_rows
+    if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
+        raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
 
 
 def column_sums(operands: Operands, factor: Factor) -> Ints:
