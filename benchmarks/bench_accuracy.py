@@ -33,7 +33,7 @@ class Measured:
     """One model's tables."""
 
     def __init__(self, folder: Path, hardware: str, lossy: str, options: dict[str, Any], cache: Path | None) -> None:
-        """`options` are fields of AccuracyQuestion; the lossy chip has the last of their compressions, no `als`."""
+        """`options` are fields of AccuracyQuestion; the lossy chip has the last of their compressions alone."""
         self._folder, self._cache, self._options = folder, cache, options
         self.chip, self.lossy_chip = load_hardware(hardware), load_hardware(lossy)
         dense = {"methods": ("dense",)}
@@ -41,8 +41,7 @@ class Measured:
         self.one_scale_a_call = self._table(self.chip, **dense, bits=(), input_scale="tensor")
         self.one_scale_a_factor = self._table(self.chip, **dense, bits=(), weight_scale="tensor")
         self.more_tokens = self._table(self.chip, **dense, calibration_tokens=MORE_TOKENS)
-        quick = tuple(method for method in options["methods"] if method != "als")
-        self.by_rule = self._table(self.lossy_chip, methods=quick, bits=(), compressions=options["compressions"][-1:])
+        self.by_rule = self._table(self.lossy_chip, bits=(), compressions=options["compressions"][-1:])
 
     def _table(self, chip: object, **changes: object) -> AccuracyTable:
         asked = AccuracyQuestion(folder=self._folder, hardware=chip, **{**self._options, **changes})
@@ -109,12 +108,6 @@ def sentences(found: Measured) -> str:
         best = sorted(rows, key=lambda row: nearness(row.figures["float"]), reverse=True)
         names = "; ".join(f"`{row.storage.method}` {both(row.figures['float'])}" for row in best)
         lines.append(f"- Projection alone, {compression:g} times fewer weights, the nearest first: {names}.")
-    least = bits[-1]
-    pairs = "; ".join(
-        f"{row.storage} {both(row.figures['lossless'])} to {both(row.figures[f'calibrated {least}'])}"
-        for row in main.rows
-    )
-    lines.append(f"- From lossless to {least} calibrated bits: {pairs}.")
     return "\n".join(lines)
 
 
@@ -127,10 +120,9 @@ def nearness(of) -> float:
 
 def both(of) -> str:
     """All figures of one run, for a sentence, with their standard error."""
-    error = of.error or 0.0
     if of.agreement is None:
-        return f"{cosine(of)} ± {error:.3f}"
-    return f"{perplexity(of)} ± {100 * error:.0f} % ({agreement(of)} %)"
+        return cosine(of) + (f" ± {of.error:.1g}" if of.error else "")
+    return f"{perplexity(of)}{f' ± {100 * of.error:.0f} %' if of.error else ''} ({agreement(of)} %)"
 
 
 def costs(main: AccuracyTable) -> str:
@@ -161,7 +153,7 @@ def by_rule(found: Measured) -> str:
     ]
     text = (
         f"{table.hardware} gives its converters the bits of its own rule, which are fewer than lossless. Its times and "
-        "energies are those of converters that lose this much. `als` was left out, for time."
+        "energies are those of converters that lose this much."
     )
     return f"{text}\n\n{markdown_table(heads, rows)}"
 
@@ -176,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--blocks", default="4,4", metavar="K,L", help="default: %(default)s")
     parser.add_argument("--bits", nargs="+", type=int, default=[8, 6, 5], metavar="N", help="default: 8 6 5")
     parser.add_argument("--samples", type=int, default=4096, metavar="N", help="most tokens of the text")
-    parser.add_argument("--test-tokens", type=int, default=200, metavar="N", help="about the most tested")
+    parser.add_argument("--test-tokens", type=int, default=512, metavar="N", help="about the most tested")
     parser.add_argument("--calibration-tokens", type=int, default=64, metavar="N", help="to set converters' ranges")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep rows there and go on from them")
     options = parser.parse_args(argv)

@@ -36,6 +36,8 @@ from cimsolve.projection import demand_memory_for, fit_factors, structures_of_si
 from cimsolve.reference import Product, listening, load_reference
 from cimsolve.reference.base import Floats32
 from cimsolve.simulate import RealWeights
+from cimsolve.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
+from cimsolve.simulate.encoding import Encoding
 from cimsolve.simulate.prepare import demand_cells
 from cimsolve.structure import Structure
 from cimsolve.weights import linear_weight, open_weights
@@ -160,6 +162,10 @@ class _Run:
 
     def _arrays(self, problem: Problem, solution: Any, weights: RealWeights, steps: list[Step], label: str) -> Product:
         heard: dict[str, Floats] = {}
+        conversions = _conversions_of(problem, len(self.exact) * len(steps))
+        kernel: Kernel = "numpy"
+        if is_worth_loading(conversions) and why_not_loaded() is None:
+            kernel = "numba"  # the simulator counts those of a layer only
         if any(step.kind == "calibrated" for step in steps):
             product = self._counted(f"{label}: inputs of the linears", self._multiplied(weights))
             self.reference.run(self.calibrating, listening(product, heard.__setitem__))
@@ -175,6 +181,7 @@ class _Run:
                 weight_scale=self._asked.weight_scale,
                 input_scale=self._asked.input_scale,
                 shortcut=True,
+                kernel=kernel,
             ),
         )
 
@@ -293,6 +300,14 @@ class _Factors(Mapping[str, Monarch]):
 
     def __len__(self) -> int:
         return len(self._file.structures)
+
+
+def _conversions_of(problem: Problem, tokens: int) -> int:
+    """About how many columns are converted for so many tokens."""
+    hardware = problem.hardware
+    factors = problem.workload.factors
+    columns = sum(each.blocks * each.block_cols * -(-each.block_rows // problem.rows) for each in factors)
+    return columns * Encoding.of(hardware).columns * hardware.input_phases * tokens
 
 
 def _first_tokens(sequences: Sequence[Ints], most: int) -> list[Ints]:

@@ -15,7 +15,8 @@ from cimsolve.errors import InputError
 from cimsolve.hardware import Hardware
 from cimsolve.jsonfile import near_name
 from cimsolve.simulate.converters import full_scale
-from cimsolve.simulate.simulator import CONVERTER_BITS_MAX, Range, Scale, WeightScale
+from cimsolve.simulate.quantise import Scale
+from cimsolve.simulate.simulator import CONVERTER_BITS_MAX, Range, WeightScale
 
 DENSE = "dense"
 METHODS = (DENSE, *projection.METHODS)

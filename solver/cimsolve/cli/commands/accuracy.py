@@ -21,7 +21,8 @@ from cimsolve.jsonfile import write_json_atomically
 from cimsolve.report.accuracy import describe_accuracy, print_accuracy
 from cimsolve.report.console import print_json, say
 from cimsolve.report.progress import Progress
-from cimsolve.simulate.simulator import Scale, WeightScale
+from cimsolve.simulate.quantise import Scale
+from cimsolve.simulate.simulator import WeightScale
 
 
 def run(options: AccuracyOptions) -> int:
