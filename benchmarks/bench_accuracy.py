@@ -202,8 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         provenance(__file__, argv, ("numba", "tokenizers")),
         "Each model reads paragraphs of the text that comes with cimsolve, every linear run by the arrays of a mapping "
         "that has passed the checker (dense: strategy `linear`; factors: `spread`). Every figure below, those in "
-        "sentences too, was measured by the command above, in one run or in several that its cache joins; the command at "
-        "the head of each section prints its first table. [How to read it](../docs/accuracy.md).",
+        "sentences too, was measured by the command above, in one run or in several that its cache joins; the "
+        "command at the head of each section prints its first table. [How to read it](../docs/accuracy.md).",
         f"The chip is {chip.name}: {chip.array.rows} x {chip.array.cols} cells of {chip.cell.bits} bits, "
         f"{chip.weight.bits}-bit weights with a scale a column, {chip.input.bits}-bit inputs with a scale a token. "
         "`float`: as stored, without arrays. `lossless`: quantised, converters that lose nothing. `full N` and "

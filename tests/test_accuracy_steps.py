@@ -355,6 +355,12 @@ def test_the_table_of_an_encoder(cli: Cli) -> None:
     assert all(len(line) <= 100 for line in lines)
 
 
+def test_rows_are_not_broken_in_a_narrow_window(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = cli(*RUN, "--method", "plain", "--bits", "3,2", "-q").out.splitlines()
+    assert lines[-1].startswith("plain 1.5x ")
+
+
 def test_the_table_of_a_decoder_on_a_chip_that_loses(cli: Cli) -> None:
     add_tokenizer(model_folder(Path("tiny"), LLAMA))
     result = cli(*RUN, "--method", "dense", "--hw", "paper256", "--set", "adc.per_array=16", "-q")

@@ -27,13 +27,7 @@ def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
             ]
             for row in found.rows
         ]
-        show(
-            console,
-            table(
-                ["stored", "fewer\nweights", *map(column_title, found.steps)],
-                rows,
-            ),
-        )
+        _show_rows(["stored", "fewer\nweights", *map(column_title, found.steps)], rows)
     if verbosity < 0:
         return
     heading(console, "Steps, from left to right")
@@ -56,7 +50,14 @@ def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
             for row in found.rows
         ]
         heads = ["stored", "arrays", "converter\nbits", f"latency\n{latency.name}", f"energy\n{energy.name}"]
-        show(console, table(heads, cells))
+        _show_rows(heads, cells)
+
+
+def _show_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose first column is not broken between a method and its compression."""
+    made = table(heads, rows)
+    made.columns[0].min_width = max((len(row[0]) for row in rows), default=0)
+    show(results(), made)
 
 
 Shown = Callable[[Accuracy | None], str]
