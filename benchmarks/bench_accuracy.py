@@ -1,257 +1,222 @@
-"""A real model on mapped arrays, end to end: real text through arrays that hold its dense weights or its factors.
+"""Real models on mapped arrays, end to end: what `cimsolve accuracy` prints for each, and what follows from it.
 
-Every linear is run by the array simulator of a checked solution, converters lossless or with fewer bits; the rest of
-the model is its float32 forward pass. MiniLM: cosine of sentence embeddings with the float model's. A language model:
-perplexity, and how often the most probable next token is the float model's. Factors and ranges of converters are
-fitted to paragraphs of the text that are not among those tested.
+For each model the table of the command, two comparisons on dense weights (scales of the quantisation, tokens that set
+the converters' ranges), and the same model on a chip whose own rule gives converters too few bits. All figures of the
+report, those in its sentences too, are measured in the run that writes it, or come from `--cache`, where an
+interrupted run goes on; kept rows are of the same code, weights and libraries only.
 
-The weights come by `make weights` and `make weights-smollm2`. One model a run:
-
-    python benchmarks/bench_accuracy.py --out results/accuracy-minilm.md
-    python benchmarks/bench_accuracy.py --model weights/smollm2 --fewer --lossy-hw --no-scales \\
-        --samples 800 --calibration-tokens 32 --bits 8 6 --full-bits 8 --out results/accuracy-smollm2.md
+The weights come by `make weights` and `make weights-smollm2`; a model whose weights are absent is said to be.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from bench_projection_model import structures_of
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.accuracy import Accuracy, ArrayProduct, compare
-from cimsolve.api import load_hardware, load_model, make_problem, map_model
-from cimsolve.api.folder_weights import FolderWeights
-from cimsolve.calibration import Inputs, heard_in, read_sequences
-from cimsolve.fitted import fit_alternating, fit_whitened
-from cimsolve.monarch import Monarch, apply, lowrank_of_equal_size, project
-from cimsolve.problem import Problem
-from cimsolve.reference import Product, Reference, load_reference
-from cimsolve.reference.bert import BertReference
-from cimsolve.solution import Solution
-from cimsolve.structure import Structure
-from cimsolve.weights import linear_weight, open_weights
+from cimsolve.accuracy import METHODS, AccuracyQuestion, AccuracyTable, rows_measured
+from cimsolve.cli.commands.accuracy import command_line
+from cimsolve.cli.options.accuracy import parse
+from cimsolve.hardware import load_hardware
+from cimsolve.report.accuracy import agreement, cosine, errors, figures_of, perplexity
 
-Sequences: TypeAlias = list[npt.NDArray[np.int64]]
-Weights: TypeAlias = Mapping[str, Any]
-
-HELD_OUT, OF = 4, 5  # of every five sequences, as `calibration` splits them
-METHODS = ("plain", "whitened", "als", "lowrank")
-QUANTISED = {"weight_scale": "column", "input_scale": "token"}
-LOSSLESS = {**QUANTISED, "shortcut": True}
-BITS = (8, 6, 5)
+MODELS = ("weights/minilm", "weights/smollm2")
+COMPRESSIONS = (1.5, 3.0, 7.0)
+MORE_TOKENS = 512
+"""To set the ranges of converters, in place of the default."""
 
 
-@dataclass(frozen=True)
-class Variant:
-    """How the linears are stored: dense, or by one method's factors."""
+class Measured:
+    """One model's tables."""
 
-    name: str
-    weights: Weights
-    structures: Mapping[str, Structure]
-    strategy: str
-    fewer: float
-    """Dense weights per stored weight."""
+    def __init__(self, folder: Path, hardware: str, lossy: str, options: dict[str, Any], cache: Path | None) -> None:
+        """`options` are fields of AccuracyQuestion; the lossy chip has the last of their compressions, no `als`."""
+        self._folder, self._cache, self._options = folder, cache, options
+        self.chip, self.lossy_chip = load_hardware(hardware), load_hardware(lossy)
+        dense = {"methods": ("dense",)}
+        self.main = self._table(self.chip)
+        self.one_scale_a_call = self._table(self.chip, **dense, bits=(), input_scale="tensor")
+        self.one_scale_a_factor = self._table(self.chip, **dense, bits=(), weight_scale="tensor")
+        self.more_tokens = self._table(self.chip, **dense, calibration_tokens=MORE_TOKENS)
+        quick = tuple(method for method in options["methods"] if method != "als")
+        self.by_rule = self._table(self.lossy_chip, methods=quick, bits=(), compressions=options["compressions"][-1:])
 
+    def _table(self, chip: object, **changes: object) -> AccuracyTable:
+        asked = AccuracyQuestion(folder=self._folder, hardware=chip, **{**self._options, **changes})
+        for table in rows_measured(asked, self._cache):
+            if table.rows:
+                row = table.rows[-1]
+                log(f"{table.model}, {table.hardware}, {row.storage}: {row.processor_s:.0f} s of one processor")
+        return table
 
-@dataclass(frozen=True)
-class Mapped:
-    """A variant on a chip."""
-
-    problem: Problem
-    solution: Solution
-
-    def product(self, weights: Weights, calibration: Weights, **options: Any) -> ArrayProduct:
-        return ArrayProduct(
-            self.problem, self.solution.pieces, self.solution.activations, weights, calibration, **options
-        )
-
-
-class Text:
-    """The sequences, and what the model makes of those held out."""
-
-    def __init__(self, folder: Path, samples: int, test_tokens: int) -> None:
-        source, self.model = open_weights(folder), load_model(folder)
-        self.dense = FolderWeights(source, self.model)
-        self.reference: Reference = load_reference(self.model, source)
-        self.sequences = read_sequences(["sample"], folder, source, self.reference.context, samples)
-        held_out = [ids for number, ids in enumerate(self.sequences) if number % OF == HELD_OUT]
-        lengths = np.cumsum([len(ids) for ids in held_out])
-        self.test: Sequences = held_out[: int(np.searchsorted(lengths, test_tokens)) + 1]
-        self.exact = self.reference.run(self.test)
-        self.source = source
-
-    def judge(self, product: Product | None) -> Accuracy:
-        hidden = self.exact if product is None else self.reference.run(self.test, product)
-        return compare(self.reference, self.test, self.exact, hidden)
+    @property
+    def processor_s(self) -> float:
+        tables = (self.main, self.one_scale_a_call, self.one_scale_a_factor, self.more_tokens, self.by_rule)
+        return sum(row.processor_s for table in tables for row in table.rows)
 
 
-def fit(weight: npt.NDArray[np.float32], structure: Structure, inputs: Inputs, method: str) -> Monarch:
-    if method == "plain":
-        return project(weight, structure)
-    if method == "als":
-        return fit_alternating(weight, structure, inputs.fit, inputs.stop).factors
-    return fit_whitened(weight, structure, inputs.calibration)
+def section(found: Measured, command: str) -> list[str]:
+    """The report of one model."""
+    main = found.main
+    parts = [
+        f"## {main.model}",
+        f"`{command}`",
+        f"{main.test_sequences} paragraphs with {main.test_tokens} tokens are tested; factors are fitted to "
+        f"{main.fitted_tokens} tokens of others, ranges of converters set on {main.calibration_tokens} of these. "
+        f"Processor time of all tables of this section: {found.processor_s:.0f} s.",
+        *errors(main),
+    ]
+    for title, shown in figures_of(main):
+        heads = ["stored", "fewer weights", *(step.name for step in main.steps)]
+        rows = [
+            [
+                str(row.storage),
+                f"{main.compression(row):.2f}",
+                *(shown(row.figures[step.name]) for step in main.steps),
+            ]
+            for row in main.rows
+        ]
+        parts += [f"{title[0].upper()}{title[1:]}:", markdown_table(heads, rows)]
+    parts += ["### What the figures say", sentences(found), "### What it costs", costs(main)]
+    parts += [f"### {main.model} on {found.by_rule.hardware}", by_rule(found)]
+    return parts
 
 
-def variants(
-    text: Text, blocks: str, compressions: Sequence[float], methods: Sequence[str], tokens: int, heard: dict[str, Any]
-) -> Iterator[Variant]:
-    """Dense, then each method at each compression. `heard` gets `tokens` inputs of each linear, for calibration."""
-    linears = text.model.linears
-    dense = {each.name: Structure.dense() for each in linears}
+def sentences(found: Measured) -> str:
+    main = found.main
+    dense = main.rows[0].figures
+    bits = sorted({step.bits for step in main.steps if step.bits is not None}, reverse=True)
+    named = ", ".join(map(str, bits))
 
-    def hear(name: str, inputs: Inputs) -> None:
-        heard[name] = inputs.fit[:tokens].copy()
+    def over(kind: str, table: AccuracyTable = main) -> str:
+        return ", ".join(both(table.rows[0].figures[f"{kind} {each}"]) for each in bits)
 
-    heard_in(text.reference, text.sequences)(hear)
-    yield Variant("dense", text.dense, dense, "linear", 1.0)
-    for fewer in compressions:
-        structures = structures_of(f"{blocks}/{fewer}", linears)
-        low = {
-            each.name: Structure.monarch(1, 1, lowrank_of_equal_size(each.n_in, each.n_out, structures[each.name]))
-            for each in linears
-        }
-        found: dict[str, dict[str, Monarch]] = {method: {} for method in methods}
-
-        def visit(
-            name: str, inputs: Inputs, of: Any = structures, low: Any = low, found: dict[str, Any] = found
-        ) -> None:
-            linear = text.reference.linears[name]
-            weight = linear_weight(text.source, linear.tensor, linear.n_in, linear.n_out)
-            for method in methods:
-                made = fit(weight, (low if method == "lowrank" else of)[name], inputs, method)
-                found[method][name] = Monarch(made.R.astype(np.float32), made.L.astype(np.float32))
-
-        began = time.process_time()
-        heard_in(text.reference, text.sequences)(visit)
-        log(f"fitted {fewer}: {time.process_time() - began:.0f} s")
-        for method in methods:
-            used = low if method == "lowrank" else structures
-            stored = sum(used[each.name].stored_weights(each.n_in, each.n_out) for each in linears)
-            ratio = text.model.weight_count / stored
-            yield Variant(f"{method}, {ratio:.2f} x fewer", found[method], used, "spread", ratio)
+    lines = [
+        f"- Dense on lossless arrays: {both(dense['lossless'])}, in float {both(dense['float'])}. What is lost is "
+        f"quantisation. With one scale a factor in place of one a column of weights: "
+        f"{both(found.one_scale_a_factor.rows[0].figures['lossless'])}; with one scale a call in place of one a token "
+        f"of inputs: {both(found.one_scale_a_call.rows[0].figures['lossless'])}.",
+        f"- Dense, converters of {named} bits over the full range: {over('full')}. Over ranges calibrated on "
+        f"{main.calibration_tokens} tokens: {over('calibrated')}. On {found.more_tokens.calibration_tokens} tokens: "
+        f"{over('calibrated', found.more_tokens)}.",
+    ]
+    compressions = list(dict.fromkeys(row.storage.compression for row in main.rows[1:]))
+    for compression in compressions:
+        rows = [row for row in main.rows if row.storage.compression == compression]
+        best = sorted(rows, key=lambda row: nearness(row.figures["float"]), reverse=True)
+        names = "; ".join(f"`{row.storage.method}` {both(row.figures['float'])}" for row in best)
+        lines.append(f"- Projection alone, {compression:g} times fewer weights, the nearest first: {names}.")
+    return "\n".join(lines)
 
 
-def map_on(variant: Variant, text: Text, hardware: str) -> Mapped:
-    problem = make_problem(text.model, hardware, structure=variant.structures)
-    solution = map_model(text.model, hardware, strategy=variant.strategy, structure=variant.structures)
-    return Mapped(problem, solution)
+def nearness(of) -> float:
+    """By which rows are put in order: a larger cosine, a smaller perplexity."""
+    if of.cosine is not None:
+        return of.cosine
+    return float("-inf") if of.perplexity is None else -of.perplexity
 
 
-def multiplied(variant: Variant) -> Product | None:
-    """The variant in float32, without arrays; None for the dense model itself."""
-    if variant.name == "dense":
-        return None
-    return lambda name, x: apply(variant.weights[name], x).astype(np.float32)
+def both(of) -> str:
+    """All figures of one run, for a sentence, with their standard error."""
+    if of.agreement is None:
+        return cosine(of) + (f" ± {of.error:.1g}" if (of.error or 0) > 1e-6 else "")
+    return f"{perplexity(of)}{f' ± {100 * of.error:.0f} %' if of.error else ''} ({agreement(of)} %)"
 
 
-def shown(found: Accuracy) -> str:
-    if found.cosine is not None:
-        return f"{found.cosine:.3f}"
-    return f"{found.perplexity:.4g} ({100 * (found.agreement or 0):.0f} %)"
+def costs(main: AccuracyTable) -> str:
+    heads = ["stored", "arrays", "most converter bits", "latency, us", "energy, uJ"]
+    rows = [
+        [
+            str(row.storage),
+            f"{row.metrics['arrays']:,}",
+            f"{row.metrics['adc_bits_max']:.0f}",
+            f"{row.metrics['latency_ns'] / 1e3:.4g}",
+            f"{row.metrics['energy_pj'] / 1e6:.4g}",
+        ]
+        for row in main.rows
+    ]
+    return "A token by the equations; attention and other digital work are in it.\n\n" + markdown_table(heads, rows)
+
+
+def by_rule(found: Measured) -> str:
+    table = found.by_rule
+    heads = ["stored", "most converter bits", *(step.name for step in table.steps)]
+    rows = [
+        [
+            str(row.storage),
+            f"{row.metrics['adc_bits_max']:.0f}",
+            *(both(row.figures[step.name]) for step in table.steps),
+        ]
+        for row in table.rows
+    ]
+    text = (
+        f"{table.hardware} gives its converters the bits of its own rule, which are fewer than lossless. Its times and "
+        "energies are those of converters that lose this much. `als` was left out, for time."
+    )
+    return f"{text}\n\n{markdown_table(heads, rows)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = make_parser(__doc__ or "", "accuracy-minilm.md")
-    parser.add_argument("--model", type=Path, default=Path("weights/minilm"), metavar="FOLDER")
+    parser = make_parser(__doc__ or "", "accuracy.md")
+    parser.add_argument("--models", nargs="+", type=Path, default=[Path(each) for each in MODELS], metavar="FOLDER")
     parser.add_argument("--hw", default="rram256", metavar="SPEC", help="default: %(default)s")
-    parser.add_argument("--lossy-hw", nargs="*", default=["paper256"], metavar="SPEC", help="default: paper256")
-    parser.add_argument("--blocks", default="4,4", metavar="K,L", help="of all factors (default: %(default)s)")
-    parser.add_argument("--fewer", nargs="*", type=float, default=[3, 6.94], metavar="R", help="times fewer weights")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument(
-        "--bits", nargs="*", type=int, default=list(BITS), metavar="N", help="calibrated; default: 8 6 5"
-    )
-    parser.add_argument("--full-bits", nargs="*", type=int, metavar="N", help="over the full range; default: as --bits")
-    parser.add_argument("--bits-of", nargs="+", choices=("dense", *METHODS), default=["dense", *METHODS])
-    parser.add_argument("--no-scales", action="store_true", help="leave out the comparison of scales")
+    parser.add_argument("--lossy-hw", default="paper256", metavar="SPEC", help="default: %(default)s")
+    parser.add_argument("--methods", nargs="+", choices=METHODS[1:], default=list(METHODS[1:]), help="beside dense")
+    parser.add_argument("--compressions", nargs="+", type=float, default=list(COMPRESSIONS), metavar="R")
+    parser.add_argument("--blocks", default="4,4", metavar="K,L", help="default: %(default)s")
+    parser.add_argument("--bits", nargs="+", type=int, default=[8, 6, 5], metavar="N", help="default: 8 6 5")
     parser.add_argument("--samples", type=int, default=4096, metavar="N", help="most tokens of the text")
-    parser.add_argument("--test-tokens", type=int, default=200, metavar="N", help="most of those held out, about")
+    parser.add_argument("--test-tokens", type=int, default=200, metavar="N", help="about the most tested")
     parser.add_argument("--calibration-tokens", type=int, default=64, metavar="N", help="to set converters' ranges")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep rows there and go on from them")
     options = parser.parse_args(argv)
-    began = time.process_time()
-    text = Text(options.model, options.samples, options.test_tokens)
-    heard: dict[str, Any] = {}
-    full_bits = options.bits if options.full_bits is None else options.full_bits
-    limited = [*((bits, "full") for bits in full_bits), *((bits, "calibrated") for bits in options.bits)]
-    rows, mappings, choices, lossy = [], [], [], []
-    for variant in variants(text, options.blocks, options.fewer, options.methods, options.calibration_tokens, heard):
-        mapped = map_on(variant, text, options.hw)
-        metrics = mapped.solution.header.metrics
-        mappings.append(
-            [
-                variant.name,
-                f"{metrics['arrays']:,}",
-                f"{metrics['adc_bits_max']:.0f}",
-                f"{metrics['latency_ns'] / 1e3:.4g}",
-                f"{metrics['energy_pj'] / 1e6:.4g}",
-            ]
-        )
-        lossless = mapped.product(variant.weights, heard, **LOSSLESS)
-        row = [variant.name, shown(text.judge(multiplied(variant))), shown(text.judge(lossless))]
-        assert not lossless.lossy
-        for bits, wide in limited:
-            if variant.name.split(",")[0] in options.bits_of:
-                product = mapped.product(variant.weights, heard, **QUANTISED, adc_bits_max=bits, adc_range=wide)
-                row.append(shown(text.judge(product)))
-            else:
-                row.append("")
-        rows.append(row)
-        log(f"{time.process_time() - began:.0f} s: {' | '.join(row)}")
-        if variant.name == "dense" and not options.no_scales:
-            choices.append(["a scale a column", "a scale a token", row[2]])
-            for label, inputs, change in (
-                ("a scale a column", "one scale a call", {"input_scale": "tensor"}),
-                ("one scale a factor", "a scale a token", {"weight_scale": "tensor"}),
-            ):
-                found = text.judge(mapped.product(variant.weights, heard, **{**LOSSLESS, **change}))
-                choices.append([label, inputs, shown(found)])
-        for hardware in options.lossy_hw:
-            other = map_on(variant, text, hardware)
-            found = [
-                shown(text.judge(other.product(variant.weights, heard, **QUANTISED, adc_range=wide)))
-                for wide in ("full", "calibrated")
-            ]
-            bits_used = f"{other.solution.header.metrics['adc_bits_max']:.0f}"
-            lossy.append([f"{hardware}, {variant.name}", bits_used, *found])
-            log(f"{time.process_time() - began:.0f} s: {' | '.join(lossy[-1])}")
-    embeds = isinstance(text.reference, BertReference)
-    unit = "mean cosine of sentence embeddings with those of the float model, which would be 1"
-    if not embeds:
-        unit = "perplexity and, in brackets, the share of most probable next tokens that are the float model's"
-    others = [ids for number, ids in enumerate(text.sequences) if number % OF != HELD_OUT]
-    fitted = f"factors are fitted to {sum(map(len, others))} tokens of other paragraphs, " if options.fewer else ""
+    k, across = map(int, options.blocks.split(","))
+    asked: dict[str, Any] = {
+        "methods": ("dense", *options.methods),
+        "compressions": tuple(options.compressions),
+        "blocks": (k, across),
+        "bits": tuple(options.bits),
+        "samples": options.samples,
+        "test_tokens": options.test_tokens,
+        "calibration_tokens": options.calibration_tokens,
+    }
+    listed = ",".join(f"{each:g}" for each in options.compressions)
+    sections: list[str] = []
+    for folder in options.models:
+        if not folder.is_dir():
+            sections += [f"## {folder.name}", f"Not run: {folder} is absent; `make weights` or `make weights-smollm2`."]
+            continue
+        words = ["--weights", str(folder), "--hw", options.hw, "--method", ",".join(asked["methods"])]
+        words += ["--compression", listed, "--blocks", options.blocks, "--bits", ",".join(map(str, options.bits))]
+        for name in ("samples", "test_tokens", "calibration_tokens"):
+            words += [f"--{name.replace('_', '-')}", str(asked[name])]
+        command = command_line(parse(words))
+        sections += section(Measured(folder, options.hw, options.lossy_hw, asked, options.cache), command)
     chip = load_hardware(options.hw)
     write_report(
         options.out,
-        f"# {options.model.name} on mapped arrays",
-        provenance(__file__, argv),
-        f"Processor time: {time.process_time() - began:.0f} s. Text: the sample that comes with cimsolve. Tested on "
-        f"{len(text.test)} paragraphs with {sum(map(len, text.test))} tokens; {fitted}ranges of "
-        f"converters are calibrated on the first {options.calibration_tokens} tokens of others. "
-        f"Nothing is fine-tuned. Figures are the {unit}.",
-        f"## {options.hw}",
-        f"All {len(text.model.linears)} linears run by the arrays of a solution that has passed the checker (dense: "
-        f"strategy `linear`; factors: `spread`), {chip.weight.bits}-bit weights with a scale a column, "
-        f"{chip.input.bits}-bit inputs with a scale a token. `float`: the same weights or factors in "
-        "float32, without arrays. `lossless`: converters as the "
-        "solution claims them. `N full` and `N calibrated`: no converter has more than N bits, over the full or the "
-        "calibrated range.",
-        markdown_table(["stored", "float", "lossless", *(f"{bits} {wide}" for bits, wide in limited)], rows),
-        "What lossless costs, per token by the equations; attention and other digital work are in it:",
-        markdown_table(["stored", "arrays", "most converter bits", "latency, us", "energy, uJ"], mappings),
-        "## Scales\n\nDense weights, lossless converters." if choices else "",
-        markdown_table(["weights", "inputs", "figure"], choices) if choices else "",
-        "" if not lossy else "## Lossy by their own rule\n\nConverters with the bits that the spec's rule gives.",
-        "" if not lossy else markdown_table(["chip, stored", "most converter bits", "full", "calibrated"], lossy),
+        "# Real models on mapped arrays",
+        provenance(__file__, argv, ("numba", "tokenizers")),
+        "Each model reads paragraphs of the text that comes with cimsolve, every linear run by the arrays of a mapping "
+        "that has passed the checker (dense: strategy `linear`; factors: `spread`). Every figure below, those in "
+        "sentences too, was measured by the command above, in one run or in several that its cache joins; the "
+        "command at the head of each section prints its first table. [How to read it](../docs/accuracy.md).",
+        f"The chip is {chip.name}: {chip.array.rows} x {chip.array.cols} cells of {chip.cell.bits} bits, "
+        f"{chip.weight.bits}-bit weights with a scale a column, {chip.input.bits}-bit inputs with a scale a token. "
+        "`float`: as stored, without arrays. `lossless`: quantised, converters that lose nothing. `full N` and "
+        "`calibrated N`: converters of at most N bits, over every sum there can be or over those that other text "
+        f"causes; `rule`: the bits that the spec's rule gives. Factors have k = {k} and l = {across} blocks, and for "
+        "each linear the rank that comes nearest to the compression asked for; low-rank has no more parameters. Of a "
+        "language model the figures in sentences are its perplexity and, in brackets, the share of most probable next "
+        "tokens that are the float model's. What stands after ± is the standard error over the paragraphs tested, of a "
+        "perplexity over their tokens and as a share of it, beside the float model's.",
+        "Nothing is fine-tuned; cells and converters have no noise; biases, norms, embeddings, attention and the "
+        "language-model head stay float32. The order of models that are broken means nothing: few-bit converters "
+        "amplify the last bit of a float there.",
+        *sections,
     )
     return 0
 

@@ -24,6 +24,7 @@ from cimsolve.calibration import Inputs, heard_in, read_sequences
 from cimsolve.fitted import fit_alternating, fit_whitened, output_error
 from cimsolve.model import Linear
 from cimsolve.monarch import Monarch, apply, lowrank_of_equal_size, project, relative_error
+from cimsolve.projection import structures_of_size
 from cimsolve.reference import Reference, load_reference
 from cimsolve.reference.bert import BertReference
 from cimsolve.reference.llama import LlamaReference
@@ -50,13 +51,7 @@ def structures_of(text: str, linears: Sequence[Linear]) -> dict[str, Structure]:
         return StructurePolicy.parse([text]).resolve((each.name, each.n_in, each.n_out) for each in linears)
     blocks, fewer = text.split("/")
     k, blocks_out = map(int, blocks.split(","))
-    found = {}
-    for each in linears:
-        unit = Structure.monarch(k, blocks_out).stored_weights(each.n_in, each.n_out)
-        rank = max(1, round(each.weights / (unit * float(fewer))))
-        found[each.name] = Structure.monarch(k, blocks_out, rank)
-        found[each.name].validate(each.n_in, each.n_out, each.name)
-    return found
+    return structures_of_size(linears, (k, blocks_out), float(fewer))
 
 
 def fit_all(weight: npt.NDArray[np.float32], structure: Structure, inputs: Inputs) -> dict[str, Monarch]:

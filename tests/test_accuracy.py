@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cimsolve.calibration import Inputs, heard_in, read_sequences
 from cimsolve.errors import InputError
 from cimsolve.fitted import fit_alternating
 from cimsolve.monarch import Monarch, project
-from cimsolve.reference import Reference, llama, load_reference
+from cimsolve.reference import Reference, listening, llama, load_reference
 from cimsolve.reference.bert import BertReference
 from cimsolve.reference.llama import LlamaReference
 from cimsolve.simulate import ArraySimulator, RealWeights
@@ -25,6 +26,7 @@ from cimsolve.structure import Structure
 from cimsolve.weights import linear_weight, open_weights
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SEQUENCES = [np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3, 5, 8])]
 MINILM = Path(__file__).parent.parent / "weights" / "minilm"
@@ -149,6 +151,32 @@ def test_answers_by_hand(reference: Reference) -> None:
     assert found.agreement == np.mean(logits.argmax(axis=1) == wanted.argmax(axis=1))
 
 
+def test_standard_errors_by_hand(reference: Reference) -> None:
+    """Of two cosines |a - b| / 2; over tokens, of the difference of -ln p from the float model's."""
+    exact = reference.run(SEQUENCES)
+    other = exact + np.random.default_rng(1).normal(size=exact.shape).astype(np.float32)
+    found = compare(reference, SEQUENCES, exact, other)
+    ends = [slice(0, 5), slice(5, 12)]
+    if isinstance(reference, BertReference):
+        each = [compare(reference, [ids], exact[at], other[at]) for ids, at in zip(SEQUENCES, ends, strict=True)]
+        assert [one.error for one in each] == [None, None]
+        a, b = (one.cosine or 0 for one in each)
+        assert found.cosine == pytest.approx((a + b) / 2)
+        assert found.error == pytest.approx(abs(a - b) / 2)
+        return
+    assert isinstance(reference, LlamaReference)
+    head = reference._source.tensor("model.embed_tokens.weight").astype(np.float64)
+    losses = []
+    for hidden in (exact, other):
+        logits = np.log(np.exp(hidden @ head.T) / np.exp(hidden @ head.T).sum(axis=1, keepdims=True))
+        losses.append(
+            [-logits[at][i, ids[i + 1]] for ids, at in zip(SEQUENCES, ends, strict=True) for i in range(len(ids) - 1)]
+        )
+    change = np.array(losses[1]) - np.array(losses[0])
+    assert found.error == pytest.approx(np.sqrt(((change - change.mean()) ** 2).sum() / 9 / 10), rel=1e-5)
+    assert compare(reference, SEQUENCES, exact, exact).error == 0
+
+
 def test_next_tokens_over_parts_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = reference_of(model_folder(tmp_path, LLAMA))
     assert isinstance(reference, LlamaReference)
@@ -158,6 +186,82 @@ def test_next_tokens_over_parts_of_the_vocabulary(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(llama, "_LOGIT_ROWS", 7)
     assert reference.next_tokens(hidden).tolist() == whole.tolist()
     assert reference.next_tokens(np.zeros((1, 16), np.float32)).tolist() == [0]  # all equal
+
+
+def _calibrated_shares(held: Ints, taken: Ints, cut: list[slice]) -> dict[tuple[int, int], float]:
+    """Of every slice and sign: the share of F = 3 n that holds 99.99 % of its sums, in steps of F / 4096."""
+    counts: dict[tuple[int, int], Floats] = {}
+    for rows in cut:
+        for key, _, sums in _column_sums(held[rows], taken[:, rows]):
+            bins = np.minimum(np.ceil(sums * (4096 / (3 * (rows.stop - rows.start)))), 4096).astype(np.int64)
+            counts[key] = counts.get(key, np.zeros(4097)) + np.bincount(bins.reshape(-1), minlength=4097)
+    return {key: int(np.searchsorted(np.cumsum(each), 0.9999 * each.sum())) / 4096 for key, each in counts.items()}
+
+
+def _column_sums(held: Ints, taken: Ints) -> Iterator[tuple[tuple[int, int], int, Floats]]:
+    """Slice and sign, phase, and the sums of 2-bit cells over one-bit inputs."""
+    for part in range(4):
+        for sign in (1, -1):
+            cells = (np.maximum(sign * held, 0) >> 2 * part & 3).astype(np.float64)
+            for phase in range(8):
+                yield (part, sign), phase, (taken >> phase & 1).astype(np.float64) @ cells
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("bits", "wide"), [(8, "full"), (6, "calibrated")])
+def test_minilm_with_few_bits_by_hand(bits: int, wide: str) -> None:
+    """Bit by bit, 256 rows a column: every linear of a layer of real weights, on what it reads of real text."""
+    if not (MINILM / "model.safetensors").exists():
+        pytest.skip("weights/minilm is absent: run `make weights`")
+    model, source = load_model(MINILM), open_weights(MINILM)
+    reference = load_reference(model, source)
+    sequences = read_sequences(["sample"], MINILM, source, reference.context, 200)
+    read: dict[str, Any] = {}
+    reference.run(sequences, listening(reference.exact, read.__setitem__))
+    names = [name for name in reference.linears if ".3." in name]
+    assert len(names) == 6
+    calibration = {name: read[name][:100] for name in names}
+    options: dict[str, Any] = {"adc_bits_max": bits, "adc_range": wide}
+    problem = make_problem(model, "rram256", structure="dense")
+    answer = map_model(model, "rram256", strategy="linear", structure="dense")
+    product = ArrayProduct(
+        problem,
+        answer.pieces,
+        answer.activations,
+        FolderWeights(source, model),
+        calibration,
+        weight_scale="column",
+        input_scale="token",
+        **options,
+    )
+    for name in names:
+        x = read[name][100:]
+        linear = reference.linears[name]
+        weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+        column = np.abs(weight).max(axis=0) / 127
+        held = np.rint(weight / column).astype(np.int64)
+        cut = [slice(first, min(first + 256, linear.n_in)) for first in range(0, linear.n_in, 256)]
+        taken, scale, zero = _quantised(x)
+        shares = _calibrated_shares(held, _quantised(calibration[name])[0], cut) if wide == "calibrated" else {}
+        sums = -zero * held.sum(axis=0)
+        for rows in cut:
+            for key, phase, found in _column_sums(held[rows], taken[:, rows]):
+                step = max(1.0, 3 * (rows.stop - rows.start) * shares.get(key, 1.0) / (2**bits - 1))
+                # Converters divide in float32, which says where a tie goes.
+                codes = np.minimum(np.rint(found.astype(np.float32) * np.float32(1 / step)), 2**bits - 1)
+                sums = sums + key[1] * 2.0 ** (phase + 2 * key[0]) * step * codes
+        expected = sums * scale * column
+        np.testing.assert_allclose(product(name, x), expected, atol=1e-5 * np.abs(expected).max())
+    assert product.lossy
+
+
+def _quantised(x: Any) -> tuple[Ints, Floats, Floats]:
+    """8-bit integers, scale and zero point, a token each."""
+    exact = x.astype(np.float64)
+    low, high = np.minimum(exact.min(1, keepdims=True), 0), np.maximum(exact.max(1, keepdims=True), 0)
+    scale = (high - low) / 255
+    zero = np.rint(-low / scale)
+    return np.clip(np.rint(exact / scale + zero), 0, 255).astype(np.int64), scale, zero
 
 
 @pytest.mark.weights

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny_models import BERT, model_folder
+from tiny_models import BERT, LLAMA, add_tokenizer, model_folder
 
 from cimsolve.simulate import Noise
 
@@ -222,28 +222,33 @@ def test_projection(script, tmp_path):
     assert rows[-1][2] == "36"  # linears
 
 
-def test_accuracy(script, tmp_path):
-    """A small BERT of random weights: lossless arrays are near the float model, 1 bit is not."""
-    tokenizers = pytest.importorskip("tokenizers")
-    folder = model_folder(tmp_path / "tiny", BERT)
-    words = {
-        "[UNK]": 0,
-        "[CLS]": 1,
-        "[SEP]": 2,
-        **{word: 3 + n for n, word in enumerate(["the", "a", "of", "and", "in", "to", "it"])},
-    }
-    encoder = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
-    encoder.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    encoder.save(str(folder / "tokenizer.json"))
+@pytest.mark.parametrize("config", [BERT, LLAMA], ids=["bert", "llama"])
+def test_accuracy(script, tmp_path, config):
+    """Small models of random weights: lossless arrays are near the float model, 1 bit is not; an absent one is said."""
+    folder = model_folder(tmp_path / "tiny", config)
+    add_tokenizer(folder)
     out = tmp_path / "accuracy.md"
     small = ["--samples", "300", "--test-tokens", "30", "--calibration-tokens", "20", "--blocks", "2,2"]
-    arguments = ["--model", str(folder), *small, "--fewer", "1.5", "--bits", "1", "--out", str(out)]
-    assert script("bench_accuracy").main(arguments) == 0
-    rows = {row[0]: row[1:] for row in rows_of(report_of(out).split("What lossless costs")[0])}
-    assert [name.split(",")[0] for name in list(rows)[2:]] == ["dense", "plain", "whitened", "als", "lowrank"]
+    small += ["--compressions", "1.5", "--bits", "1", "--methods", "plain", "als"]
+    arguments = ["--models", str(folder), str(tmp_path / "none"), *small, "--out", str(out)]
+    bench = script("bench_accuracy")
+    assert bench.main(arguments) == 0
+    text = report_of(out)
+    assert "## none\n\nNot run: " in text
+    rows = {row[0]: row[2:] for row in rows_of(text.split("### What the figures say")[0])}
+    assert list(rows)[2:] == ["dense", "plain 1.5x", "als 1.5x"]
     exact, lossless, one_bit, _ = map(float, rows["dense"])
-    assert exact == 1
-    assert lossless > 0.99 > one_bit
+    if config is BERT:
+        assert exact == 1
+        assert lossless > 0.99 > one_bit
+    else:  # the last table has the share of next tokens
+        assert exact == 100
+        assert lossless > 80 > one_bit
+        assert "(100.0 %)" in text
+    prose = text.split("### What the figures say")[1].split("### What it costs")[0]
+    assert prose.count("\n- ") == 3
+    assert f"- Dense on lossless arrays: {rows['dense'][1]} ±" in prose or config is LLAMA
+    assert "### tiny on paper256" in text
 
 
 def test_cost(script, tmp_path):

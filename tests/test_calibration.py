@@ -126,7 +126,9 @@ def test_folders_without_a_tokenizer(tmp_path: Path, folder: Path) -> None:
 
 def test_without_the_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(InputError, match=r"--text needs the tokenizers library: pip install 'cimsolve\[text\]'"):
+    with pytest.raises(
+        InputError, match=r"reading a text needs the tokenizers library: pip install 'cimsolve\[text\]'"
+    ):
         sequences(folder, ["sample"])
 
 

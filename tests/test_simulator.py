@@ -37,6 +37,11 @@ def expected(simulator: ArraySimulator, factor: int, values: Ints) -> Ints:
     return np.concatenate([x[:, b] @ blocks[b] for b in range(made.blocks)], axis=1)
 
 
+def _width(simulator: ArraySimulator, name: str) -> int:
+    first = simulator.factors_of(name)[0]
+    return first.blocks * first.block_rows
+
+
 def assert_exact(simulator: ArraySimulator, tokens: int = 3, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
     bits = simulator.problem.hardware.input.bits
@@ -290,6 +295,50 @@ def test_calibrated_share_by_hand() -> None:
     assert simulator.integers(0, values)[:, 0].tolist() == [0, 3, 6, 9]
 
 
+@pytest.mark.parametrize("noise", [None, Noise(programming=0.05, read=0.02, adc_offset=0.5)])
+@pytest.mark.parametrize(
+    "converters",
+    [{}, {"adc_bits_max": 2}, {"adc_bits_max": 3, "adc_range": "calibrated"}, {"rounds": False, "clips": False}],
+    ids=str,
+)
+def test_other_converters_behind_the_same_arrays(converters: dict[str, Any], noise: Noise | None) -> None:
+    """As if built anew with them, whatever the first ones are and have run; those stay as they are."""
+    problem = small_problem(CHAIN, small_hardware())
+    pieces = tiles(problem)
+    options: dict[str, Any] = {"noise": noise, "seed": 3}
+    first, anew = build(problem, pieces, adc_bits_max=1, **options), build(problem, pieces, **converters, **options)
+    random = np.random.default_rng(1)
+    inputs = {name: random.normal(size=(20, _width(first, name))) for name in first.linears}
+    before = build(problem, pieces, adc_bits_max=1, **options)
+    kept = {name: before.linear(name, x) for name, x in inputs.items()}
+    other = first.with_converters(**converters)
+    for name, x in inputs.items():
+        if anew.calibrates:
+            for each in (other, anew):
+                each.calibrate(name, x)
+    for name, x in inputs.items():
+        assert other.linear(name, x).tolist() == anew.linear(name, x).tolist()
+    for name, x in inputs.items():
+        assert first.linear(name, x).tolist() == kept[name].tolist()
+    assert not first.calibrates
+    assert other.lossy == anew.lossy
+
+
+def test_calibrated_ranges_go_with_other_converters() -> None:
+    problem = small_problem([[(8, 8, "dense")]], small_hardware())
+    first = build(problem, tiles(problem))
+    (name,) = first.linears
+    x = np.random.default_rng(0).normal(size=(9, 8))
+    first.calibrate(name, x)
+    second = first.with_converters(adc_range="calibrated", adc_bits_max=2)
+    factor = first.factors_of(name)[0].id
+    assert second.range_shares(factor) == first.with_converters(adc_range="calibrated").range_shares(factor) != (1.0,)
+    second.calibrate(name, 0 * x)
+    assert first.with_converters(adc_range="calibrated").range_shares(factor) != second.range_shares(factor)
+    with pytest.raises(InputError, match="adc_bits_max = 0"):
+        first.with_converters(adc_bits_max=0)
+
+
 def test_fewer_bits_by_hand() -> None:
     """Four rows of weight 3, unsigned: F = 12 with one-bit phases; two bits give steps of 4.
 
@@ -327,9 +376,9 @@ def test_converters_change_without_programming_again() -> None:
     first.calibrate_factor(0, values, 0.8)
     before = first.integers(0, values).tolist()
     for rounds, clips in ((True, False), (False, True), (False, False)):
-        changed = first.converting(rounds, clips)
+        changed = first.with_converters(adc_bits_max=2, adc_range="calibrated", rounds=rounds, clips=clips)
         fresh = build(problem, tiles(problem), rounds=rounds, clips=clips, **options)
-        assert changed.range_shares(0) == (1.0,) * 4 != first.range_shares(0)
+        assert changed.range_shares(0) == first.range_shares(0) != (1.0,) * 4
         for each in (changed, fresh):
             each.calibrate_factor(0, values, 0.9)
         assert changed.integers(0, values).tolist() == fresh.integers(0, values).tolist() != before

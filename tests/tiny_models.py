@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from safetensors.numpy import save_file
 
 from cimsolve.architectures import load_model
@@ -72,6 +73,16 @@ def model_folder(folder: Path, config: dict[str, Any], seed: int = 0) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     save_file(tensors_of(config, load_model(folder / "config.json"), seed), folder / "model.safetensors")
     return folder
+
+
+def add_tokenizer(folder: Path) -> None:
+    """A tokenizer.json of ten words, the rest unknown, as both models above have room for."""
+    tokenizers = pytest.importorskip("tokenizers")
+    words = ["[UNK]", "[CLS]", "[SEP]", "the", "a", "of", "and", "in", "to", "it"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    encoder = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    encoder.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    encoder.save(str(folder / "tokenizer.json"))
 
 
 def reference_of(folder: Path) -> Reference:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cimsolve.errors import CheckError, CimsolveError, FailedError, InfeasibleError, InputError
 
 if TYPE_CHECKING:
+    from cimsolve.accuracy import AccuracyTable, measure_accuracy
     from cimsolve.api import (
         check_solution,
         compare_converters,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccuracyTable",
     "ArraySimulator",
     "CheckError",
     "CheckReport",
@@ -75,6 +77,7 @@ __all__ = [
     "make_simulator",
     "map_front",
     "map_model",
+    "measure_accuracy",
     "project_model",
     "read_factors",
     "read_solution",
@@ -89,6 +92,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "AccuracyTable": "accuracy",
     "ArraySimulator": "simulate",
     "CheckReport": "check",
     "Hardware": "hardware",
@@ -102,6 +106,7 @@ _MODULE_OF = {
     "Study": "simulate",
     "compare_solutions": "comparison",
     "explain_solution": "explain.answer",
+    "measure_accuracy": "accuracy",
     "project_model": "real_weights",
     "read_factors": "real_weights",
     "sweep_study": "sweep.run",

@@ -51,6 +51,12 @@ class Inputs:
         return cls(inputs[~held & ~stop], inputs[stop], inputs[held])
 
 
+def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
+    """Those that may be fitted, and those that `heard_in` holds out of it all."""
+    fitted = [ids for number, ids in enumerate(sequences) if number % _OF != _HELD_OUT]
+    return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
+
+
 Visit: TypeAlias = Callable[[str, Inputs], None]
 Calibration: TypeAlias = Callable[[Visit], None]
 """Calls its argument with name and inputs of each linear in turn, and keeps none."""

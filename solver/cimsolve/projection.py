@@ -118,16 +118,10 @@ def project_linear(
         structure = baseline
     lowrank = project(weight, baseline, tensor or name)
     whitened = None if inputs is None else fit_whitened(weight, baseline, inputs.calibration)
-    sweeps = None
     if method == "lowrank":
-        factors = whitened or lowrank
-    elif method == "als" and inputs is not None:
-        alternation = fit_alternating(weight, structure, inputs.fit, inputs.stop, seed)
-        factors, sweeps = alternation.factors, alternation.sweep
-    elif method == "whitened" and inputs is not None:
-        factors = fit_whitened(weight, structure, inputs.calibration)
+        factors, sweeps = whitened or lowrank, None
     else:
-        factors = project(weight, structure, tensor or name)
+        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, tensor or name)
     row = ProjectionRow(
         name,
         n_in,
@@ -143,6 +137,24 @@ def project_linear(
         sweeps,
     )
     return row, factors
+
+
+def fit_factors(
+    weight: Floats, structure: Structure, method: str, inputs: Inputs | None, seed: int = 0, tensor: str = "weight"
+) -> tuple[Monarch, int | None]:
+    """The factors of one linear by one method, and how many sweeps of `als` were kept.
+
+    For `lowrank` the structure is that of `structures_stored`. Raises as `project_linear` does.
+    """
+    if method in CALIBRATED and inputs is None:
+        raise ValueError(f"{method} needs inputs")
+    if inputs is None or method == "plain":
+        return project(weight, structure, tensor), None
+    check_weight(weight, tensor)
+    if method == "als":
+        alternation = fit_alternating(weight, structure, inputs.fit, inputs.stop, seed)
+        return alternation.factors, alternation.sweep
+    return fit_whitened(weight, structure, inputs.calibration), None
 
 
 def _output_errors(weight: Floats, factors: Monarch, inputs: Inputs | None) -> OutputErrors | None:
@@ -187,6 +199,20 @@ def project_model(
     else:
         calibration(visit)
     return [rows[name] for name in linears]
+
+
+def structures_of_size(linears: Iterable[Linear], blocks: tuple[int, int], compression: float) -> dict[str, Structure]:
+    """k and l, `blocks`, for every linear, and for each the T that comes nearest to `compression` times fewer weights.
+
+    Raises InputError where k or l does not divide a side, and where T would be more than the rank of a slice.
+    """
+    found = {}
+    for linear in linears:
+        unit = Structure.monarch(*blocks).stored_weights(linear.n_in, linear.n_out)
+        structure = Structure.monarch(*blocks, max(1, round(linear.weights / (unit * compression))))
+        structure.validate(linear.n_in, linear.n_out, linear.name)
+        found[linear.name] = structure
+    return found
 
 
 def structures_stored(

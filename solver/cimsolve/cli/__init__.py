@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("FILE...", "show solutions: one HTML page, charts as files, a trace of the schedule"),
     "simulate": ("FILE...", "run the arrays of solution files with noise, and show what it takes"),
     "project": ("--model FOLDER [options]", "real weights to block-diagonal factors, and what that loses"),
+    "accuracy": ("--weights FOLDER [options]", "a real model run by mapped arrays, and what each step loses"),
     "hw": ("new|check|schema ...", "a hardware spec of your own: write a first one, look through it"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),
     "completion": ("bash|zsh|fish", "a script by which the shell completes words"),

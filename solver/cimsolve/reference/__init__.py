@@ -42,7 +42,7 @@ def load_reference(model: Model, source: Source) -> Reference:
     if model.family not in FAMILIES:
         raise InputError(
             f"{model.name}: there is no reference forward pass for {model.family}, only for {', '.join(FAMILIES)}; "
-            "give the inputs of its linears as a file instead"
+            "give `project` the inputs of its linears as a file instead"
         )
     return FAMILIES[model.family](model, source)
 

@@ -90,7 +90,8 @@ class Reference(ABC):
         stored = f"{name}.bias"
         if any(each == stored or each.endswith("." + stored) for each in self._stored):
             outputs = outputs + self._tensor(stored)
-        return outputs.astype(np.float32, copy=False)
+        # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
+        return np.ascontiguousarray(outputs, dtype=np.float32)
 
 
 def attend(

@@ -50,36 +50,41 @@ class LlamaReference(Reference):
         self._head = "model.embed_tokens.weight" if read.tie_word_embeddings else "lm_head.weight"
 
     def loss(self, hidden: Floats32, sequences: Sequence[Ints]) -> float:
-        """Mean of -ln p(next token) over all tokens that have a next one; its exp is the perplexity."""
-        ends = np.cumsum([len(ids) for ids in sequences])
-        has_next = np.ones(len(hidden), dtype=np.bool_)
-        has_next[ends - 1] = False
-        target = np.roll(np.concatenate(sequences), -1)[has_next]
-        states = hidden[has_next]
-        if not len(states):
-            raise InputError(f"{self.model.name}: no sequence has two tokens; expected a longer text")
-        top = np.full(len(states), -np.inf)
-        total = np.zeros(len(states))
-        wanted = np.zeros(len(states))
-        for first, logits in self._logits(states):
-            here = (target >= first) & (target < first + logits.shape[1])
-            wanted[here] = logits[here, target[here] - first]
-            # A running log of the sum of exponentials, so that no logit overflows.
-            higher = np.maximum(top, logits.max(axis=1))
-            total = total * np.exp(top - higher) + np.exp(logits - higher[:, None]).sum(axis=1)
-            top = higher
-        return float(np.mean(top + np.log(total) - wanted))
+        """Mean of -ln p(next token) over all tokens that have a next one; its exp is the perplexity.
+
+        Raises InputError where none has.
+        """
+        return float(self.predictions(hidden, sequences)[0].mean())
 
     def next_tokens(self, hidden: Floats32) -> Ints:
         """The most probable next token after each token, the lowest number on ties; shape (tokens,)."""
+        return self._read_logits(hidden, np.zeros(len(hidden), dtype=np.int64))[1]
+
+    def predictions(self, hidden: Floats32, sequences: Sequence[Ints]) -> tuple[Floats, Ints]:
+        """-ln p(next token) of each token that has a next one, and `next_tokens`, the head read once."""
+        ends = np.cumsum([len(ids) for ids in sequences])
+        has_next = np.ones(len(hidden), dtype=np.bool_)
+        has_next[ends - 1] = False
+        if not has_next.any():
+            raise InputError(f"{self.model.name}: no sequence has two tokens; expected a longer text")
+        losses, best = self._read_logits(hidden, np.roll(np.concatenate(sequences), -1))
+        return losses[has_next], best
+
+    def _read_logits(self, hidden: Floats32, target: Ints) -> tuple[Floats, Ints]:
+        """-ln p(target) and the most probable token, after each token."""
         top = np.full(len(hidden), -np.inf)
         best = np.zeros(len(hidden), dtype=np.int64)
+        total, wanted = np.zeros(len(hidden)), np.zeros(len(hidden))
         for first, logits in self._logits(hidden):
-            here = logits.argmax(axis=1)
-            higher = logits.max(axis=1)
-            best = np.where(higher > top, first + here, best)
-            top = np.maximum(top, higher)
-        return best
+            here = (target >= first) & (target < first + logits.shape[1])
+            wanted[here] = logits[here, target[here] - first]
+            highest = logits.max(axis=1)
+            best = np.where(highest > top, first + logits.argmax(axis=1), best)
+            # A running log of the sum of exponentials, so that no logit overflows.
+            higher = np.maximum(top, highest)
+            total = total * np.exp(top - higher) + np.exp(logits - higher[:, None]).sum(axis=1)
+            top = higher
+        return top + np.log(total) - wanted, best
 
     def _logits(self, states: Floats32) -> Iterator[tuple[int, Floats]]:
         """Logits of some tokens of the vocabulary at a time: the first one's number, and (states, tokens)."""

@@ -53,7 +53,9 @@ def load_tokenizer(folder: Path, context: int) -> Tokenizer:
     """The tokenizer of a model folder: its tokenizer.json. Raises InputError where there is none, or no library."""
     file = folder / "tokenizer.json"
     if not file.is_file():
-        raise InputError(f"{folder}: no tokenizer.json in it, which --text needs; give the inputs as a file instead")
+        raise InputError(
+            f"{folder}: no tokenizer.json in it, which reading a text needs; add it, or give `project` --inputs FILE"
+        )
     library = _library()
     try:
         encoder = library.Tokenizer.from_file(str(file))
@@ -72,7 +74,7 @@ def byte_pair_tokenizer(vocabulary: Mapping[str, Any], context: int, origin: Pat
     if kind != "gpt2" or split not in ("default", "gpt-2", "smollm"):
         raise InputError(
             f"{origin}: its tokenizer is {kind}, {split}; expected gpt2 with default, gpt-2 or smollm; "
-            "give the inputs as a file instead"
+            "give `project` the inputs as a file instead"
         )
     tokens, merges = list(vocabulary["tokens"]), [tuple(each.split(" ")) for each in vocabulary["merges"]]
     encoder = library.Tokenizer(
@@ -110,4 +112,6 @@ def _library() -> Any:
     try:
         return import_module("tokenizers")
     except ImportError:
-        raise InputError(f"--text needs the tokenizers library: {_EXTRA}, or give --inputs FILE") from None
+        raise InputError(
+            f"reading a text needs the tokenizers library: {_EXTRA}, or give `project` --inputs FILE"
+        ) from None

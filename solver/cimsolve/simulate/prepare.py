@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from cimsolve.arrays import Ints
 from cimsolve.errors import InputError
+from cimsolve.hardware import Hardware
+from cimsolve.memory import demand_memory
 from cimsolve.problem import Problem
 from cimsolve.simulate.crossbar import programme
+from cimsolve.simulate.encoding import Encoding
 from cimsolve.simulate.firing import Firings
 from cimsolve.simulate.noise import Noise, converter_errors, disturb
 from cimsolve.simulate.operands import Operands
@@ -26,6 +29,22 @@ CHUNK_CELLS = 1 << 25
 
 CELLS_MAX = 1 << 30
 """Most cells that are kept, in four bytes each."""
+
+
+CELL_BYTES, WEIGHT_BYTES = 8, 32
+"""About the most memory that each cell and each weight takes, programmed and read back; measured, rounded up."""
+
+
+def demand_cells(hardware: Hardware, weights: int, what: str) -> None:
+    """Raise InputError where `what`, so many weights at once, has too many cells to be simulated here."""
+    cells = weights * Encoding.of(hardware).columns
+    if cells > CELLS_MAX:
+        raise InputError(
+            f"{what}: its {weights} weights take {cells} cells of {hardware.name}; expected {CELLS_MAX} or fewer at "
+            "once, a smaller model or more compression"
+        )
+    needed = cells * CELL_BYTES + weights * WEIGHT_BYTES
+    demand_memory(needed, f"{what}: simulating {cells} cells", "use a smaller model or more compression")
 
 
 @dataclass(frozen=True)

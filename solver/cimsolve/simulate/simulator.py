@@ -102,8 +102,7 @@ class ArraySimulator:
 
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
-        if adc_bits_max is not None and not 1 <= adc_bits_max <= CONVERTER_BITS_MAX:
-            raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
+        self._set_converters(adc_bits_max, adc_range, rounds, clips)
         if pairs == "subtracted" and problem.hardware.weight.signed != "differential":
             raise InputError(
                 f"pairs = 'subtracted' with weight.signed = {problem.hardware.weight.signed!r}: expected differential"
@@ -113,9 +112,7 @@ class ArraySimulator:
         self.kernels: set[str] = set()
         """Names of the kernels that have run."""
         self.noise = Noise() if noise is None else noise
-        self._pairs, self._adc_range, self._input_scale = pairs, adc_range, input_scale
-        self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
-        self._rounds, self._clips, self._packs = rounds, clips, packs
+        self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
         self.operands = operands or prepare_operands(
             problem, layers, 1, seed, weights or {}, factors, scale_columns=weight_scale == "column"
         )
@@ -128,7 +125,6 @@ class ArraySimulator:
         }
         self._shortcut, self._kernel = shortcut, kernel
         self._planes: dict[int, list[BitPlanes]] = {}
-        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
         self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
@@ -136,15 +132,27 @@ class ArraySimulator:
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
         self._scratch = Scratch()
-        self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
 
-    def converting(self, rounds: bool, clips: bool) -> ArraySimulator:
-        """The same programmed arrays with other converters, not calibrated. Read noise goes on in its stream."""
-        other = copy.copy(self)
-        other._rounds, other._clips = rounds, clips
-        other._shares, other._conversions, other._whole = {}, {}, {}
-        other.kernels = set()
-        return other
+    def with_converters(
+        self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
+    ) -> ArraySimulator:
+        """The same programmed arrays behind other converters; ranges that were calibrated are kept.
+
+        Raises InputError as the constructor does.
+        """
+        made = copy.copy(self)
+        made._set_converters(adc_bits_max, adc_range, rounds, clips)
+        made._shares, made.kernels = dict(self._shares), set()
+        made._read = np.random.default_rng([self._seed, READ_STREAM])
+        return made
+
+    def _set_converters(self, adc_bits_max: int | None, adc_range: Range, rounds: bool, clips: bool) -> None:
+        if adc_bits_max is not None and not 1 <= adc_bits_max <= CONVERTER_BITS_MAX:
+            raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
+        self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
+        self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
+        self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+        self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
 
     @property
     def linears(self) -> tuple[str, ...]:

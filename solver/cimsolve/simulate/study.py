@@ -103,7 +103,9 @@ def study(
     simulator: ArraySimulator | None = None
     for number, (name, alone, rounds, clips) in enumerate(runs):
         if simulator is not None and alone == simulator.noise == Noise():
-            simulator = simulator.converting(rounds, clips)
+            simulator = simulator.with_converters(
+                adc_bits_max=adc_bits_max, adc_range=adc_range, rounds=rounds, clips=clips
+            )
         else:
             simulator = None  # its cells, before the next ones are programmed
             simulator = ArraySimulator(
