@@ -14,7 +14,6 @@ from cimsolve.cli.options.accuracy import AccuracyOptions
 from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import DEFAULT_HARDWARE
 from cimsolve.cli.question import words_unless_default
-from cimsolve.cli.writing import demand_writable
 from cimsolve.errors import InputError
 from cimsolve.hardware import load_hardware, with_settings
 from cimsolve.jsonfile import write_json_atomically
@@ -28,15 +27,11 @@ from cimsolve.simulate.simulator import WeightScale
 def run(options: AccuracyOptions) -> int:
     """Measure row by row, keep and show the table; returns the exit code.
 
-    Raises InputError for weights, a text or a chip that cannot be used, and for places that cannot be written.
+    Raises InputError for weights, a text or a chip that cannot be used.
     """
     question = question_of(options)
     command = command_line(options)
-    demand_writable(Path(options.cache))
     if options.out is not None:
-        if Path(options.out).is_dir():
-            raise InputError(f"--out {options.out}: is a folder; expected the name of a file to write")
-        demand_writable(Path(options.out).parent)
         Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     table: AccuracyTable | None = None
     code = EXIT_DONE

@@ -11,6 +11,7 @@ from typing import TypeVar
 from cimsolve.cli.options.parser import DEFAULT_OUT, Parser, add_verbosity, flat
 from cimsolve.cli.options.question import DEFAULT_HARDWARE
 from cimsolve.cli.options.search import add_seed
+from cimsolve.cli.places import Place
 from cimsolve.cli.values import names, one_of, setting, whole
 from cimsolve.errors import InputError
 
@@ -76,6 +77,11 @@ class AccuracyOptions:
     fresh: bool
     json: bool
     verbosity: int
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        out = () if self.out is None else (Place("--out", self.out, makes_folder=True),)
+        return (*out, Place("--cache", self.cache, folder=True))
 
 
 def make_parser() -> Parser:
