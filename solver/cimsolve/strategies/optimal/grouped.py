@@ -116,7 +116,8 @@ class GroupSpread:
             sizes, kind, counts = np.unique(
                 [size for size, _, _ in boxes], axis=0, return_inverse=True, return_counts=True
             )
-            pattern = pack_one(sizes[:, 0], sizes[:, 1], counts, rows, cols)
+            wanted = tuple((*size, count) for size, count in zip(sizes.tolist(), counts.tolist(), strict=True))
+            pattern = pack_one(wanted, rows, cols)
             if pattern is not None:
                 break
         else:
