@@ -16,7 +16,7 @@ from cimsolve.bounds.time import least_latency_cycles
 from cimsolve.check import check_solution
 from cimsolve.packing.arrays import ArrayPacking
 from cimsolve.packing.hollow import Grid, Size, cover_pairs, hollow_grid, single_pair
-from cimsolve.packing.one_array import pack_one
+from cimsolve.packing.one_array import Content, pack_one
 from cimsolve.problem import Problem
 from cimsolve.records import make_solution
 from cimsolve.strategies.optimal.grouped import GroupSpread, choose, even_shares
@@ -90,8 +90,12 @@ def test_pairs_are_covered_on_the_least_cells(seed: int) -> None:
 # One array
 
 
+def content_of(heights: np.ndarray, widths: np.ndarray, counts: np.ndarray) -> Content:
+    return tuple(zip(heights.tolist(), widths.tolist(), counts.tolist(), strict=True))
+
+
 def assert_packed(heights: np.ndarray, widths: np.ndarray, counts: np.ndarray, rows: int, cols: int) -> bool:
-    pattern = pack_one(heights, widths, counts, rows, cols)
+    pattern = pack_one(content_of(heights, widths, counts), rows, cols)
     if pattern is None:
         return False
     packing = ArrayPacking([pattern], np.ones(1, dtype=np.int64), 1, 1, "area")
@@ -129,7 +133,7 @@ def test_whatever_is_packed_is_whole(seed: int) -> None:
     # One more of the largest than the cells can hold.
     largest = int(np.argmax(table.prod(axis=1)))
     counts[largest] += rows * cols // int(table[largest].prod())
-    assert pack_one(table[:, 0], table[:, 1], counts, rows, cols) is None
+    assert pack_one(content_of(table[:, 0], table[:, 1], counts), rows, cols) is None
 
 
 # Groups of a stage

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from random import Random
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from cimsolve.check import check_solution
 from cimsolve.mapping import Mapping, Pieces
 from cimsolve.problem import Problem
 from cimsolve.records import make_solution
+from cimsolve.strategies.optimal import solve as plan
 from cimsolve.strategies.optimal.incumbent import measure
 from cimsolve.strategies.optimal.pair import fire_pairs_together
 from cimsolve.strategies.optimal.redeal import deal_again
@@ -71,6 +75,37 @@ def test_what_waits_for_one_array_is_shared_out() -> None:
     after = deal_again(problem, before, seed=0, workers=1)
     assert_legal(problem, after)
     assert measure(problem, after)["latency_cycles"] == 3 * 14
+
+
+def test_it_ends_with_what_it_has_when_told() -> None:
+    problem, before = stages_apart()
+    untouched = deal_again(problem, before, seed=0, workers=1, is_over=lambda: True)
+    assert np.array_equal(untouched.pieces.array, before.pieces.array)
+    calls = iter([False, True])
+    once = deal_again(problem, before, seed=0, workers=1, is_over=lambda: next(calls))
+    assert_legal(problem, once)
+    assert measure(problem, once)["latency_cycles"] < measure(problem, before)["latency_cycles"]
+    assert next(calls, None) is None
+
+
+@pytest.mark.parametrize("limit", [0.0, math.inf])
+def test_no_neighbourhood_is_begun_after_the_time_limit(limit: float) -> None:
+    """The start has the two halves of each stage on one array, far from the bound."""
+    problem, before = stages_apart()
+    asked: list[bool] = []
+
+    def watched(*arguments: Any) -> Mapping:
+        asked.append(True)
+        return deal_again(*arguments)
+
+    search = Search(start=before, time_limit_s=limit)
+    with (
+        mock.patch.object(plan, "deal_again", watched),
+        mock.patch.object(plan, "candidates", return_value=iter(())),
+        mock.patch.object(plan, "_search_exactly", return_value={}),
+    ):
+        map_optimal(problem, search)
+    assert bool(asked) == (limit > 0)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -19,13 +19,16 @@ from cimsolve.run import solve_and_check
 from cimsolve.solution import Solution
 from cimsolve.strategies import Search
 from cimsolve.strategies.optimal import solve as plan
+from cimsolve.strategies.optimal.candidates import candidates
 from cimsolve.strategies.optimal.column_spread import ColumnSpread
+from cimsolve.strategies.optimal.incumbent import measure
 from cimsolve.strategies.optimal.strips import (
     StripKind,
     cut_into_strips,
     cut_lower,
     cut_to_fill,
     pack_strips,
+    question_of_strips,
     ways_to_strips,
 )
 
@@ -122,6 +125,27 @@ def filled_arrays(problem: Problem) -> int:
     solution = make_solution(problem, mapping, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
     assert check_solution(solution).passed
     return int(solution.header.metrics["arrays"])
+
+
+def test_strips_of_whole_rows_are_dealt_as_if_no_row_may_be_cut() -> None:
+    """More freedom must not worsen what does not use it: bounds under `both` are lower, and dealing begins there."""
+    latencies = []
+    for cut in ("columns", "both"):
+        problem = make_problem("minilm-l6", "paper256", cut=cut)  # type: ignore[arg-type]
+        name = "columns cut for balanced latency, spread over 11 arrays by shelf, even shelves"
+        found = next(each for each in candidates(problem, Search()) if each.name == name).find()
+        assert found is not None
+        latencies.append(measure(problem, found)["latency_cycles"])
+    assert latencies[0] == latencies[1]
+
+
+def test_the_question_of_strips_has_no_freer_cuts_than_they() -> None:
+    problem = make_problem("llama-3-8b", "paper256", cut="both")
+    whole = cut_into_strips(problem, even=False)
+    assert question_of_strips(problem, whole).cut == "columns"
+    assert question_of_strips(problem, cut_to_fill(problem, whole)) is problem
+    columns = make_problem("llama-3-8b", "paper256")
+    assert question_of_strips(columns, whole) is columns
 
 
 def test_llama_fills_its_arrays_to_the_last_cell() -> None:

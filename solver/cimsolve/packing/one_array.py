@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -18,8 +19,13 @@ from cimsolve.packing.guillotine import Pattern, pattern_from
 from cimsolve.packing.knapsack import Ints
 from cimsolve.packing.shelves import first_fit_shelves
 
+Content = tuple[tuple[int, int, int], ...]
+"""For each type of block its rows, its columns, and how many there are."""
+
 NODES = 200
 """Of the integer program's search tree."""
+INFEASIBLE = 2
+"""Status of `scipy.optimize.milp`."""
 STACKS_MAX = 4000
 """Different stacks that are looked at."""
 
@@ -33,9 +39,13 @@ class _Stack:
     blocks: tuple[tuple[int, int], ...]
 
 
-def pack_one(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
-    """`counts[t]` blocks of `heights[t]` rows and `widths[t]` columns in one array of `rows x cols`, or None where
-    none is found; all shape (types,)."""
+@lru_cache(maxsize=4096)
+def pack_one(content: Content, rows: int, cols: int) -> Pattern | None:
+    """All blocks of `content` in one array of `rows x cols`, or None where no packing is found.
+
+    The same few contents are asked for again and again, and a refusal takes two integer programs.
+    """
+    heights, widths, counts = np.array(content, dtype=np.int64).T
     if int(counts @ (heights * widths)) > rows * cols:
         return None
     for find in (_first_fit, _pack):
@@ -59,15 +69,23 @@ def _first_fit(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) 
 
 
 def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
-    stacks = list(_stacks(heights, widths, counts, rows))
-    if not 0 < len(stacks) <= STACKS_MAX:
-        return None
-    bands = sorted({stack.height for stack in stacks})
-    times = _solve(stacks, bands, counts, rows, cols)
-    if times is None:
-        return None
-    used, number = times[: len(bands)], times[len(bands) :]
-    return _lay_out(stacks, dict(zip(bands, used.tolist(), strict=True)), number, heights, counts, cols)
+    every = list(_stacks(heights, widths, counts, rows))
+    # A stack with more empty cells than the array has to spare can be of no use. With the others alone it is soon
+    # known that nothing fits; with all of them the program comes upon other answers, some of which can be laid out.
+    spare = rows * cols - int(counts @ (heights * widths))
+    for stacks in ([stack for stack in every if _waste(stack, heights, widths) <= spare], every):
+        if not 0 < len(stacks) <= STACKS_MAX:
+            return None
+        bands = sorted({stack.height for stack in stacks})
+        times, refused = _solve(stacks, bands, counts, rows, cols)
+        if refused:
+            return None
+        if times is not None:
+            used, number = times[: len(bands)].tolist(), times[len(bands) :]
+            pattern = _lay_out(stacks, dict(zip(bands, used, strict=True)), number, heights, counts, cols)
+            if pattern is not None:
+                return pattern
+    return None
 
 
 def _stacks(heights: Ints, widths: Ints, counts: Ints, rows: int) -> Iterator[_Stack]:
@@ -91,8 +109,15 @@ def _stacks(heights: Ints, widths: Ints, counts: Ints, rows: int) -> Iterator[_S
             yield _Stack(total, int(widths[pair[0][0]]), pair)
 
 
-def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols: int) -> Ints | None:
-    """How many bands of each height and how many of each stack, or None; shape (bands + stacks,)."""
+def _waste(stack: _Stack, heights: Ints, widths: Ints) -> int:
+    """Empty cells of a stack."""
+    filled = sum(times * int(heights[each] * widths[each]) for each, times in stack.blocks)
+    return stack.height * stack.width - filled
+
+
+def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols: int) -> tuple[Ints | None, bool]:
+    """How many bands of each height and how many of each stack, shape (bands + stacks,), or None where none are
+    found; and whether it is proved that there are none."""
     types = len(counts)
     at = {height: types + number for number, height in enumerate(bands)}
     matrix = np.zeros((types + len(bands) + 1, len(bands) + len(stacks)))
@@ -109,7 +134,7 @@ def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols
         bounds=optimize.Bounds(0, np.inf),
         options={"node_limit": NODES},
     )
-    return None if result.x is None else np.rint(result.x).astype(np.int64)
+    return None if result.x is None else np.rint(result.x).astype(np.int64), result.status == INFEASIBLE
 
 
 def _lay_out(

@@ -20,7 +20,7 @@ from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.optimal.column_spread import LAYOUTS, ColumnSpread
 from cimsolve.strategies.optimal.deal import TIMED_BY_STAGE, Goal
 from cimsolve.strategies.optimal.grouped import GroupSpread
-from cimsolve.strategies.optimal.strips import cut_into_strips, ways_to_strips
+from cimsolve.strategies.optimal.strips import cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.strategies.search import Search
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import PackedParts, deal, map_spread, packings
@@ -53,7 +53,7 @@ def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
         for stages, packing in ways_to_strips(problem):
             least.append(packing.arrays)
             for arrays in _array_counts(problem, search, packing.arrays):
-                spread = ColumnSpread(problem, stages, packing, arrays, search.listen)
+                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, search.listen)
                 for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
                     dealt = "by shelf" if by_shelf else "by array"
                     name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"

@@ -7,6 +7,7 @@ arrays have so many to spare. Arrays are packed as alike as can be, so that ever
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -114,9 +115,10 @@ class GroupSpread:
                 for box in _boxes(shapes[shape], shape, count, rows, cols, order)
             ]
             sizes, kind, counts = np.unique(
-                [size for size, _, _ in boxes], axis=0, return_inverse=True, return_counts=True
+                [box.size for box in boxes], axis=0, return_inverse=True, return_counts=True
             )
-            pattern = pack_one(sizes[:, 0], sizes[:, 1], counts, rows, cols)
+            wanted = tuple((*size, count) for size, count in zip(sizes.tolist(), counts.tolist(), strict=True))
+            pattern = pack_one(wanted, rows, cols)
             if pattern is not None:
                 break
         else:
@@ -125,25 +127,30 @@ class GroupSpread:
             list(zip(pattern.row[mine].tolist(), pattern.col[mine].tolist(), strict=True))
             for mine in (pattern.type == each for each in range(len(sizes)))
         ]
-        for (_, shape, groups), each in zip(boxes, kind.reshape(-1).tolist(), strict=True):
+        for box, each in zip(boxes, kind.reshape(-1).tolist(), strict=True):
             top, left = corners[each].pop()
-            slots[shape] += [tuple((top + row, left + col) for row, col in places) for places in groups]
+            slots[box.shape] += [tuple((top + row, left + col) for row, col in places) for places in box.groups]
         return slots
 
 
-Box = tuple[Size, int, tuple[tuple[Place, ...], ...]]
-"""A rectangle for groups of one shape: its size, the shape, and where the bands of each group lie in it."""
+@dataclass(frozen=True)
+class _Box:
+    """A rectangle for groups of one shape, the number of that shape, and where the bands of each group lie in it."""
+
+    size: Size
+    shape: int
+    groups: tuple[tuple[Place, ...], ...]
 
 
-def _boxes(shape: Shape, number: int, count: int, rows: int, cols: int, order: int) -> list[Box]:
-    """Rectangles for `count` groups."""
+def _boxes(shape: Shape, number: int, count: int, rows: int, cols: int, order: int) -> list[_Box]:
+    """Rectangles for `count` groups; pairs in grids of order `order` at most."""
     if len(shape) == 2:
-        return [(grid.size, number, grid.pairs) for grid in cover_pairs(*shape, count, rows, cols, order)]
+        return [_Box(grid.size, number, grid.pairs) for grid in cover_pairs(*shape, count, rows, cols, order)]
     places, bottom, right = [], 0, 0
     for height, width in shape:
         places.append((bottom, right))
         bottom, right = bottom + height, right + width
-    return [((bottom, right), number, (tuple(places),))] * count
+    return [_Box((bottom, right), number, (tuple(places),))] * count
 
 
 def _shape(group: Group) -> Shape:

@@ -8,6 +8,7 @@ for each shape, tied together by the time of the busiest array in each stage. CP
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,15 +30,20 @@ DECISIONS_MAX = 20_000
 """Integer variables of a neighbourhood."""
 
 
-def deal_again(problem: Problem, mapping: Mapping, seed: int, workers: int) -> Mapping:
-    """`mapping` with activations in each other's places, such that the times of the stages add up to less."""
+def deal_again(
+    problem: Problem, mapping: Mapping, seed: int, workers: int, is_over: Callable[[], bool] = lambda: False
+) -> Mapping:
+    """`mapping` with activations in each other's places, such that the times of the stages add up to less.
+
+    Before each neighbourhood it asks `is_over`, whether it must end with what it has.
+    """
     if len(mapping.pieces) > PIECES_MAX:
         return mapping
     units = _Units.of(problem, mapping)
     least = np.array(least_stage_cycles(problem, len(np.unique(mapping.pieces.array))))
     random = np.random.default_rng(seed)
     given_up: list[int] = []
-    while len(given_up) < FAILURES_MAX:
+    while len(given_up) < FAILURES_MAX and not is_over():
         late = units.stage_cycles() - least
         late[given_up] = 0
         if not late.any():

@@ -39,6 +39,10 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     began = time.monotonic()
     lower: dict[str, int] = {}
     refinable: dict[Score, tuple[str, Callable[[], Mapping]]] = {}
+
+    def is_over() -> bool:
+        return best.is_proved() or time.monotonic() - began > search.time_limit_s
+
     try:
         if search.start is not None:
             best.offer("given start", search.start)
@@ -51,18 +55,18 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             if score is not None and candidate.refine is not None:
                 # Of those that came out alike one will do.
                 refinable.setdefault(score, (candidate.name, candidate.refine))
-            if best.is_proved() or time.monotonic() - began > search.time_limit_s:
+            if is_over():
                 break
         for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
-            if best.is_proved() or time.monotonic() - began > search.time_limit_s:
+            if is_over():
                 break
             search.listen(Event(f"{name}, refined"))
             best.offer(f"{name}, refined", refine())
         if best.mapping is not None and not best.is_proved():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
-        if best.mapping is not None and not best.is_proved() and "latency" in names_of(search.objective):
+        if best.mapping is not None and "latency" in names_of(search.objective) and not is_over():
             search.listen(Event("activations in each other's places"))
-            exchanged = deal_again(problem, best.mapping, search.seed, search.workers)
+            exchanged = deal_again(problem, best.mapping, search.seed, search.workers, is_over)
             best.offer("activations in each other's places", exchanged)
         if best.mapping is not None and not best.is_proved() and not problem.workload.is_chain:
             search.listen(Event("order of the stages"))

@@ -151,3 +151,13 @@ def ways_to_strips(problem: Problem) -> list[tuple[list[list[StripKind]], Column
             repacked = pack_strips(problem, filled)
             found += [(filled, repacked)] if repacked.arrays < packing.arrays else []
     return sorted(found, key=lambda way: way[1].arrays)
+
+
+def question_of_strips(problem: Problem, stages: list[list[StripKind]]) -> Problem:
+    """The question with no freer cuts than were used for these strips, so that its bounds on their times are higher.
+
+    Dealing begins at those bounds; far below what is possible it comes to its answers in larger steps.
+    """
+    if problem.cut == "both" and stages in (cut_into_strips(problem, even) for even in (False, True)):
+        return replace(problem, cut="columns")
+    return problem
