@@ -22,6 +22,8 @@ from cimsolve.strategies.common import number_of
 
 FAILURES_MAX = 4
 """So many late stages are given up before the search ends."""
+ROUNDS_MAX = 24
+"""Neighbourhoods at most."""
 ROUND_TIME = 1.0
 """Deterministic time of one neighbourhood, in CP-SAT's units (about seconds)."""
 PIECES_MAX = 60_000
@@ -43,7 +45,9 @@ def deal_again(
     least = np.array(least_stage_cycles(problem, len(np.unique(mapping.pieces.array))))
     random = np.random.default_rng(seed)
     given_up: list[int] = []
-    while len(given_up) < FAILURES_MAX and not is_over():
+    for _ in range(ROUNDS_MAX):
+        if len(given_up) == FAILURES_MAX or is_over():
+            break
         late = units.stage_cycles() - least
         late[given_up] = 0
         if not late.any():
