@@ -338,7 +338,7 @@ STEPS: Mapping[str, tuple[Any, str, Callable[[], Any]]] = {
     "chains of two moves": (deal, "FIRST_CHAINS", lambda: deal.FIRST_CHAINS[:1]),
     "late stages first": (column_spread, "ROUNDS", lambda: 1),
     "exact repair of shelves": (lay_out, "_pack_exactly", lambda: lambda widths, shelves: None),
-    "activations exchanged": (solve, "deal_again", lambda: lambda problem, mapping, seed, workers: mapping),
+    "activations exchanged": (solve, "deal_again", lambda: lambda problem, mapping, *given: mapping),
     "pairs fired together": (solve, "fire_pairs_together", lambda: lambda problem, mapping: mapping),
 }
 """Step switched off -> what is replaced by what."""
