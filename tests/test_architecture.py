@@ -159,6 +159,12 @@ def test_the_solver_stays_in_one_strategy() -> None:
     assert all(module.startswith("strategies.optimal.") for module in users)
 
 
+def test_solvers_are_made_in_one_place() -> None:
+    """CP-SAT's own handler of Ctrl-C must be off in each."""
+    makers = {path.name for path in ROOT.rglob("*.py") if "CpSolver(" in path.read_text(encoding="utf-8")}
+    assert makers == {"cp_sat.py"}
+
+
 def test_numba_stays_in_one_module_that_only_functions_load() -> None:
     assert {module for module in MODULES if "numba" in imports_of(module)[1]} == {"simulate.compiled"}
     program = "import cimsolve.cli, cimsolve.simulate, sys; sys.exit('numba' in sys.modules)"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from itertools import permutations
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest import mock
@@ -136,3 +139,28 @@ def test_a_column_wired_elsewhere_is_another_shape() -> None:
     after = deal_again(problem, before, seed=0, workers=1)
     assert_legal(problem, after)
     assert measure(problem, after)["latency_cycles"] <= measure(problem, before)["latency_cycles"]
+
+
+AFTERWARDS = """
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from builders import ask, chip, linears, step
+from cimsolve.strategies.optimal.ordering import order_stages
+from cimsolve.strategies.optimal.redeal import deal_again
+from cimsolve.strategies.spread import map_spread
+from test_redeal import stages_apart
+deal_again(*stages_apart(), seed=0, workers=1)
+branches = [step("a", (8, 8)), step("b", (8, 8), reads=["a"]), step("c", (8, 8), reads=["a"])]
+problem = ask(linears(*branches), "dense", chip())
+order_stages(problem, map_spread(problem), seed=0, workers=1)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    raise SystemExit(7)
+"""
+
+
+def test_ctrl_c_is_heard_after_the_solver_has_run() -> None:
+    """In a process of its own, which a handler left behind by CP-SAT would end."""
+    run = subprocess.run([sys.executable, "-c", AFTERWARDS], cwd=Path(__file__).parent, check=False)
+    assert run.returncode == 7

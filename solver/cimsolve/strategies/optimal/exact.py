@@ -14,6 +14,7 @@ from ortools.sat.python import cp_model
 
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
+from cimsolve.strategies.optimal.cp_sat import make_solver
 from cimsolve.strategies.optimal.exact_answer import (
     Answer,
     answer_of,
@@ -223,13 +224,7 @@ class _Search:
         return list(solver.response_proto.solution)
 
     def _solver(self, deterministic_time: float) -> cp_model.CpSolver:
-        solver = cp_model.CpSolver()
-        solver.parameters.max_deterministic_time = deterministic_time
-        solver.parameters.num_workers = self.workers
-        solver.parameters.random_seed = self.seed
-        # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.
-        solver.parameters.catch_sigint_signal = False
-        return solver
+        return make_solver(deterministic_time, self.workers, self.seed)
 
 
 class _Report(cp_model.CpSolverSolutionCallback):

@@ -123,6 +123,8 @@ def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[in
     # CP-SAT takes long to load, and most problems never need it.
     from ortools.sat.python import cp_model
 
+    from cimsolve.strategies.optimal.cp_sat import make_solver
+
     sizes = sorted(set(widths))
     model = cp_model.CpModel()
     number = [[model.new_int_var(0, widths.count(size), "") for _ in shelves] for size in sizes]
@@ -130,11 +132,7 @@ def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[in
         model.add(sum(row) == widths.count(size))
     for at, room in enumerate(shelves):
         model.add(sum(size * row[at] for size, row in zip(sizes, number, strict=True)) <= room)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = PACK_TIME
-    # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.
-    solver.parameters.catch_sigint_signal = False
+    solver = make_solver(PACK_TIME)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     slots = {

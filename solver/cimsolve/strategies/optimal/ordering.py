@@ -112,6 +112,8 @@ def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, work
     # CP-SAT takes long to load and most models are chains.
     from ortools.sat.python import cp_model
 
+    from cimsolve.strategies.optimal.cp_sat import make_solver
+
     ended, free, shared = shop.run(order[:first])
     horizon = shop.end(order)
     model = cp_model.CpModel()
@@ -149,10 +151,7 @@ def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, work
                     done = starts[before, machine] + int(shop.busy[before, machine])
                     model.add(starts[after, machine] >= done).only_enforce_if(holds)
     model.minimize(makespan)
-    solver = cp_model.CpSolver()
-    solver.parameters.max_deterministic_time = WINDOW_TIME
-    solver.parameters.num_workers = workers
-    solver.parameters.random_seed = seed
+    solver = make_solver(WINDOW_TIME, workers, seed)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return order, solver.deterministic_time
     place_of = {number: place for place, number in enumerate(window)}

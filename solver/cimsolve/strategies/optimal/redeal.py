@@ -162,6 +162,8 @@ def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) ->
     # CP-SAT takes long to load and most problems never come here.
     from ortools.sat.python import cp_model
 
+    from cimsolve.strategies.optimal.cp_sat import make_solver
+
     mine = np.flatnonzero(np.isin(units.stage, stages))
     now = units.array[units.place[mine]]
     key, cell = np.unique(np.stack([units.shape[mine], now]), axis=1, return_inverse=True)
@@ -199,10 +201,7 @@ def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) ->
         for array, count in arrays:
             model.add(sum(taken[shape, array]) == count)
     model.minimize(sum(times))
-    solver = cp_model.CpSolver()
-    solver.parameters.max_deterministic_time = ROUND_TIME
-    solver.parameters.num_workers = workers
-    solver.parameters.random_seed = seed
+    solver = make_solver(ROUND_TIME, workers, seed)
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE) or solver.objective_value >= before.max(axis=1).sum():
         return None

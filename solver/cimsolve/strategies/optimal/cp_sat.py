@@ -1,0 +1,16 @@
+"""How CP-SAT is run here: for a deterministic time, and without a hold on Ctrl-C. Imported only when it is needed."""
+
+from __future__ import annotations
+
+from ortools.sat.python import cp_model
+
+
+def make_solver(deterministic_time: float, workers: int = 1, seed: int = 0) -> cp_model.CpSolver:
+    """A solver that stops after `deterministic_time`, in CP-SAT's units (about seconds); repeatable with one worker."""
+    solver = cp_model.CpSolver()
+    solver.parameters.max_deterministic_time = deterministic_time
+    solver.parameters.num_workers = workers
+    solver.parameters.random_seed = seed
+    # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.
+    solver.parameters.catch_sigint_signal = False
+    return solver
