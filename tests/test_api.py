@@ -36,7 +36,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def test_a_few_lines_suffice() -> None:
-    solution = cimsolve.map_model("minilm-l6", "paper256")
+    solution = cimsolve.map_model("bert-large", "paper256")
     assert solution.header.metrics["latency_ns"] > 0
     assert solution.header.strategy == "optimal"
 

@@ -62,12 +62,12 @@ def test_adc_sweep(script, tmp_path):
 def test_grid_resumes(script, tmp_path, monkeypatch):
     grid = script("bench_grid")
     out, kept = tmp_path / "grid.md", tmp_path / "grid.json"
-    arguments = ["--models", "minilm-l6", "--hw", "pcm256", "--cuts", "none", "--resume", str(kept), "--out", str(out)]
-    measured = grid.measure(("minilm-l6", "pcm256", "none"))
+    arguments = ["--models", "minilm-l6", "--hw", "rram256", "--cuts", "none", "--resume", str(kept), "--out", str(out)]
+    measured = grid.measure(("minilm-l6", "rram256", "none"))
     monkeypatch.setattr(grid, "run_self", lambda *_: {**json.loads(json.dumps(measured)), "peak_mib": 1.0})
     assert grid.main(arguments) == 0
     first = rows_of(report_of(out))
-    assert first[-1][:5] == ["minilm-l6", "pcm256", "none", "11", "11"]
+    assert first[-1][:5] == ["minilm-l6", "rram256", "none", "89", "89"]
 
     def refuse(*_):
         raise AssertionError("measured again")
