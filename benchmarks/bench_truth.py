@@ -332,7 +332,7 @@ STEPS: Mapping[str, tuple[Any, str, Callable[[], Any]]] = {
     "dealing to the least busy": (solve, "candidates", lambda: _without_goal("balanced latency")),
     "dealing to the emptiest": (solve, "candidates", lambda: _without_goal("latency")),
     "shapes spread out": (candidates, "even_out", lambda: lambda packing, *given: packing),
-    "inputs grouped": (candidates, "_grouped", lambda: lambda problem, arrays: ()),
+    "inputs grouped": (candidates, "_grouped", lambda: lambda *given: ()),
     "refining": (solve, "REFINED", lambda: 0),
     "making room": (column_spread, "EFFORT", lambda: 0),
     "chains of two moves": (deal, "FIRST_CHAINS", lambda: deal.FIRST_CHAINS[:1]),

@@ -13,3 +13,14 @@ class Result(NamedTuple):
 
 
 Cli = Callable[..., Result]
+
+
+def assert_refused(result: Result, code: int, *parts: str) -> None:
+    """One line on stderr that holds `parts`, no traceback, nothing on stdout."""
+    assert result.code == code, result
+    assert result.err.startswith("cimsolve: error: ")
+    assert result.err.count("\n") == 1
+    assert result.err.endswith("\n")
+    for part in parts:
+        assert part in result.err
+    assert result.out == ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accuracy_runs import SMALL, question, run
-from command_line import Cli, Result
+from command_line import Cli, Result, assert_refused
 from safetensors.numpy import load_file, save_file
 from tiny_models import BERT, LLAMA, add_tokenizer, model_folder
 
@@ -37,12 +37,7 @@ def _in_a_folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def refused(result: Result, *parts: str) -> None:
     """One line on stderr, nothing on stdout, and no file that was not there before."""
-    assert result.code == 2, result
-    assert result.err.startswith("cimsolve: error: ")
-    assert result.err.count("\n") == 1
-    for part in parts:
-        assert part in result.err
-    assert result.out == ""
+    assert_refused(result, 2, *parts)
     assert not list(Path().rglob("accuracy-*"))
     assert not list(Path().rglob("*.tmp"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Cli, Result
+from command_line import Cli, Result, assert_refused
 from safetensors.numpy import load_file, save_file
 from tiny_models import BERT, model_folder
 
@@ -50,12 +50,7 @@ def inputs_file(samples: int = 120, **changes: Any) -> str:
 
 def refused(result: Result, *parts: str) -> None:
     """One line on stderr, nothing on stdout, and no file that was not there before."""
-    assert result.code == 2, result
-    assert result.err.startswith("cimsolve: error: ")
-    assert result.err.count("\n") == 1
-    for part in parts:
-        assert part in result.err
-    assert result.out == ""
+    assert_refused(result, 2, *parts)
     left = {path.name for path in Path().rglob("*")}
     assert left <= {"tiny", "config.json", "model.safetensors", "inputs.npz", "f.safetensors", "chip.json"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Result
+from command_line import Result, assert_refused
 from hardware_specs import spec
 
 from cimsolve import run as run_module
@@ -39,13 +39,7 @@ def header(name: str) -> dict[str, Any]:
 
 def refused(result: Result, code: int, *parts: str) -> None:
     """One line on stderr, no traceback, nothing on stdout, nothing written."""
-    assert result.code == code, result
-    assert result.err.startswith("cimsolve: error: ")
-    assert result.err.count("\n") == 1
-    assert result.err.endswith("\n")
-    for part in parts:
-        assert part in result.err
-    assert result.out == ""
+    assert_refused(result, code, *parts)
     assert not Path("results").exists()
 
 

@@ -81,3 +81,7 @@ class Mapping:
     pieces: Pieces
     fires: Ints
     order: Ints | None = None
+
+    def activation_of_piece(self) -> Ints:
+        """`fires` with the activations numbered from 0, none left out; shape (pieces,)."""
+        return np.unique(self.fires, return_inverse=True)[1].reshape(-1).astype(np.int64)

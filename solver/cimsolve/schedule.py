@@ -6,15 +6,35 @@ all it reads has ended and the gap before it is over. Gaps use the digital units
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.activation import measure_activations
+from cimsolve.activation import ActivationShapes, measure_activations
 from cimsolve.arrays import Ints, running_offsets
 from cimsolve.gaps import find_gaps, partial_sum_elements
 from cimsolve.mapping import Activations, Mapping, Pieces
 from cimsolve.problem import Problem
+
+
+@dataclass(frozen=True)
+class Firings:
+    """The activations of a mapping, whenever they run; shape (activations,), but `of_piece` (pieces,)."""
+
+    of_piece: Ints
+    shapes: ActivationShapes
+    stage: Ints
+    cycles: Ints
+
+
+def find_firings(problem: Problem, mapping: Mapping) -> Firings:
+    """What each activation of `mapping` drives and reads, the stage it serves, and how long it takes."""
+    fires = mapping.activation_of_piece()
+    count = int(fires.max()) + 1
+    shapes = measure_activations(problem.hardware, mapping.pieces, fires, count)
+    stage = np.zeros(count, dtype=np.int64)
+    stage[fires] = problem.table.stage[mapping.pieces.factor]
+    return Firings(fires, shapes, stage, problem.hardware.activation_cycles(shapes.stacked, shapes.conversions))
 
 
 def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
@@ -25,14 +45,13 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
     that equal mappings give equal files.
     """
     pieces = _number_arrays(mapping.pieces)
-    _, fires = np.unique(mapping.fires, return_inverse=True)
-    count = int(fires.max()) + 1
-    shapes = measure_activations(problem.hardware, pieces, fires, count)
-    cycles = problem.hardware.activation_cycles(shapes.stacked, shapes.conversions)
+    mapping = replace(mapping, pieces=pieces)
+    firings = find_firings(problem, mapping)
+    fires, shapes, cycles = firings.of_piece, firings.shapes, firings.cycles
+    count = len(cycles)
     bits = problem.hardware.adc_bits_used(shapes.stacked)
-    stage = np.zeros(count, dtype=np.int64)
-    stage[fires] = problem.table.stage[pieces.factor]
-    start = _start_cycles(problem, stage, shapes.array, cycles, partial_sum_elements(problem, pieces), mapping.order)
+    added = partial_sum_elements(problem, pieces)
+    start = _start_cycles(problem, firings.stage, shapes.array, cycles, added, mapping.order)
     first_piece = np.full(count, len(pieces), dtype=np.int64)
     np.minimum.at(first_piece, fires, np.arange(len(pieces)))
     order = np.lexsort((first_piece, shapes.array, start))
@@ -51,7 +70,7 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
         pieces_to=stops,
         piece=np.arange(len(pieces), dtype=np.int64),
     )
-    return Mapping(sorted_pieces, rank[fires][by_activation], mapping.order), activations
+    return replace(mapping, pieces=sorted_pieces, fires=rank[fires][by_activation]), activations
 
 
 def order_of_stages(problem: Problem, pieces: Pieces, activations: Activations) -> Ints | None:

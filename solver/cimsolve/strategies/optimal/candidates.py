@@ -20,7 +20,7 @@ from cimsolve.strategies.densemap import map_densemap
 from cimsolve.strategies.optimal.column_spread import LAYOUTS, ColumnSpread
 from cimsolve.strategies.optimal.deal import TIMED_BY_STAGE, Goal
 from cimsolve.strategies.optimal.grouped import GroupSpread
-from cimsolve.strategies.optimal.strips import cut_into_strips, question_of_strips, ways_to_strips
+from cimsolve.strategies.optimal.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.strategies.search import Search
 from cimsolve.strategies.sparsemap import map_sparsemap
 from cimsolve.strategies.spread import PackedParts, deal, map_spread, packings
@@ -60,15 +60,15 @@ def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
                     find = partial(spread.find, layout, by_shelf, goal)
                     refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                     yield Candidate(name, find, arrays, layout, refine)
+    strips = cut_into_strips(problem, even=False)
     for arrays in _array_counts(problem, search, min(least)):
-        yield from _grouped(problem, arrays)
+        yield from _grouped(problem, strips, arrays)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
 
 
-def _grouped(problem: Problem, arrays: int) -> Iterator[Candidate]:
+def _grouped(problem: Problem, stages: list[list[StripKind]], arrays: int) -> Iterator[Candidate]:
     """Inputs fired together, where a stage has more of them than there are arrays."""
-    stages = cut_into_strips(problem, even=False)
     if max(sum(kind.count for kind in kinds) for kinds in stages) > arrays:
         for cut in (False, True)[: 1 if problem.cut == "none" else 2]:
             name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"

@@ -10,17 +10,17 @@ if time lasts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import isqrt
 
 import numpy as np
 
-from cimsolve.activation import measure_activations
 from cimsolve.arrays import Ints
 from cimsolve.gaps import find_gaps, partial_sum_elements
 from cimsolve.mapping import Mapping
 from cimsolve.problem import Problem
+from cimsolve.schedule import find_firings
 
 ALL_TIME = 10.0
 """Of all windows."""
@@ -46,7 +46,7 @@ def order_stages(problem: Problem, mapping: Mapping, seed: int, workers: int) ->
         best, spent = min((best, found), key=shop.end), spent + time
         if first + window >= len(best) or spent > ALL_TIME:
             break
-    return Mapping(mapping.pieces, mapping.fires, np.array(best, dtype=np.int64))
+    return replace(mapping, order=np.array(best, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,13 @@ class _Shop:
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Shop:
-        pieces = mapping.pieces
-        fires = np.unique(mapping.fires, return_inverse=True)[1].reshape(-1).astype(np.int64)
-        shapes = measure_activations(problem.hardware, pieces, fires, int(fires.max()) + 1)
-        cycles = problem.hardware.activation_cycles(shapes.stacked, shapes.conversions)
-        stage = np.zeros(len(cycles), dtype=np.int64)
-        stage[fires] = problem.table.stage[pieces.factor]
+        firings = find_firings(problem, mapping)
+        array = firings.shapes.array
         after = [each.after for each in problem.workload.stages]
-        busy = np.zeros((len(after), int(shapes.array.max()) + 1), dtype=np.int64)
-        np.add.at(busy, (stage, shapes.array), cycles)
+        busy = np.zeros((len(after), int(array.max()) + 1), dtype=np.int64)
+        np.add.at(busy, (firings.stage, array), firings.cycles)
         busy = np.unique(busy, axis=1)
-        gap = find_gaps(problem, partial_sum_elements(problem, pieces)).before_cycles.tolist()
+        gap = find_gaps(problem, partial_sum_elements(problem, mapping.pieces)).before_cycles.tolist()
         tail = [0] * len(after)
         for number in reversed(range(len(after))):
             for before in after[number]:

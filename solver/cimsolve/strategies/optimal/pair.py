@@ -7,6 +7,8 @@ converters work on both. Empty cells are rare in a full array; with a few arrays
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cimsolve.arrays import Ints
@@ -22,8 +24,7 @@ def fire_pairs_together(problem: Problem, mapping: Mapping) -> Mapping:
     pieces = mapping.pieces
     if len(pieces) > PIECES_MAX:
         return mapping
-    _, fires = np.unique(mapping.fires, return_inverse=True)
-    fires = fires.astype(np.int64)
+    fires = mapping.activation_of_piece()
     stage = problem.table.stage[pieces.factor]
     order = np.lexsort((fires, stage, pieces.array))
     edges = np.flatnonzero(np.diff(pieces.array[order], prepend=-1, append=-1))
@@ -35,7 +36,7 @@ def fire_pairs_together(problem: Problem, mapping: Mapping) -> Mapping:
             own = members[low:high]
             if fires[own[0]] != fires[own[-1]]:
                 _merge(problem, pieces, fires, own, image)
-    return Mapping(pieces, fires, mapping.order)
+    return replace(mapping, fires=fires)
 
 
 def _integral(problem: Problem, here: Pieces) -> Ints:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.activation import measure_activations
 from cimsolve.arrays import Ints, sum_by
 from cimsolve.bounds.time import least_stage_cycles
 from cimsolve.mapping import Mapping, Pieces
 from cimsolve.problem import Problem
+from cimsolve.schedule import find_firings
 from cimsolve.strategies.common import number_of
 
 FAILURES_MAX = 4
@@ -80,17 +80,13 @@ class _Units:
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Units:
-        pieces, fires = mapping.pieces, _fires(mapping)
-        count = int(fires.max()) + 1
-        measured = measure_activations(problem.hardware, pieces, fires, count)
+        pieces, firings = mapping.pieces, find_firings(problem, mapping)
+        fires, count = firings.of_piece, len(firings.cycles)
         row, col = np.full(count, problem.rows), np.full(count, problem.weights_per_row)
         np.minimum.at(row, fires, pieces.array_row)
         np.minimum.at(col, fires, pieces.array_col)
-        stage = np.zeros(count, dtype=np.int64)
-        stage[fires] = problem.table.stage[pieces.factor]
-        cycles = problem.hardware.activation_cycles(measured.stacked, measured.conversions)
         shape = _shapes(problem, pieces, fires, row, col)
-        return _Units(stage, shape, cycles, measured.array, row, col, np.arange(count))
+        return _Units(firings.stage, shape, firings.cycles, firings.shapes.array, row, col, np.arange(count))
 
     def busy(self) -> Ints:
         """Cycles of each stage on each array; shape (stages, arrays)."""
@@ -103,25 +99,15 @@ class _Units:
 
     def mapping(self, before: Mapping) -> Mapping:
         """The pieces of `before`, whose activations these are, in their new places."""
-        pieces, fires = before.pieces, _fires(before)
-        own, now = fires, self.place[fires]
-        moved = Pieces(
-            pieces.factor,
-            pieces.block,
-            pieces.row0,
-            pieces.rows,
-            pieces.col0,
-            pieces.cols,
-            self.array[now],
-            pieces.array_row - self.row[own] + self.row[now],
-            pieces.array_col - self.col[own] + self.col[now],
+        pieces, own = before.pieces, before.activation_of_piece()
+        now = self.place[own]
+        moved = replace(
+            pieces,
+            array=self.array[now],
+            array_row=pieces.array_row - self.row[own] + self.row[now],
+            array_col=pieces.array_col - self.col[own] + self.col[now],
         )
-        return Mapping(moved, before.fires, before.order)
-
-
-def _fires(mapping: Mapping) -> Ints:
-    """Activations of the pieces, numbered from 0."""
-    return np.unique(mapping.fires, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return replace(before, pieces=moved)
 
 
 def _shapes(problem: Problem, pieces: Pieces, fires: Ints, row: Ints, col: Ints) -> Ints:
