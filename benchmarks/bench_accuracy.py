@@ -17,11 +17,11 @@ from typing import Any
 
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.accuracy import METHODS, AccuracyQuestion, AccuracyTable, rows_measured
+from cimsolve.chip.hardware import load_hardware
 from cimsolve.cli.commands.accuracy import command_line
 from cimsolve.cli.options.accuracy import parse
-from cimsolve.hardware import load_hardware
-from cimsolve.report.accuracy import agreement, cosine, errors, figures_of, perplexity
+from cimsolve.show.text.accuracy import agreement, cosine, errors, figures_of, perplexity
+from cimsolve.study.accuracy import METHODS, AccuracyQuestion, AccuracyTable, rows_measured
 
 MODELS = ("weights/minilm", "weights/smollm2")
 COMPRESSIONS = (1.5, 3.0, 7.0)

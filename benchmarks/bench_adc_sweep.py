@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from common import BenchmarkError, log, make_parser, markdown_table, percent, provenance, write_report
 
 from cimsolve.api import load_hardware, load_model, make_problem, make_search
-from cimsolve.bounds.time import least_stage_cycles
-from cimsolve.gaps import least_partial_sum_elements
-from cimsolve.hardware import with_settings
-from cimsolve.problem import Problem
-from cimsolve.run import solve_and_check
-from cimsolve.solution import Header
+from cimsolve.chip.hardware import with_settings
+from cimsolve.price.gaps import least_partial_sum_elements
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header
+from cimsolve.prove.time import least_stage_cycles
+from cimsolve.study.run import solve_and_check
 
 RULES = ("linear", "sparsemap", "densemap", "spread")
 

@@ -43,8 +43,8 @@ def solve_file(model: str, spec: str, strategy: str, folder: Path, timeout_s: fl
 
 def measure(path: Path) -> dict[str, Any]:
     """Read and check a solution file in this process."""
-    from cimsolve.check import check_solution
-    from cimsolve.solution import read_solution
+    from cimsolve.judge.check import check_solution
+    from cimsolve.problem.solution import read_solution
 
     began = time.perf_counter()
     solution = read_solution(path)

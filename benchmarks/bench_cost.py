@@ -33,16 +33,16 @@ WAYS = (("paced", "apart"), ("oldest", "apart"), ("burst", "apart"), ("paced", "
 
 def answer(model: str, spec: str, strategy: str) -> Any:
     from cimsolve.api import make_problem, make_search
-    from cimsolve.run import solve
+    from cimsolve.study.run import solve
 
     return solve(make_problem(model, spec), strategy, make_search())
 
 
 def measure_speed(model: str, spec: str, strategy: str, repeats: int) -> list[Any]:
     """Seconds, the least of some runs."""
-    from cimsolve.check import rebuild_problem
-    from cimsolve.cost import evaluate
-    from cimsolve.replay import replay
+    from cimsolve.judge.check import rebuild_problem
+    from cimsolve.judge.replay import replay
+    from cimsolve.price.cost import evaluate
 
     solution = answer(model, spec, strategy)
     problem = rebuild_problem(solution)
@@ -73,9 +73,9 @@ def timed(call: Any, repeats: int) -> tuple[Any, float]:
 
 def measure_difference(model: str, spec: str, strategy: str, tokens: int | None) -> list[Any]:
     """The replay's differences in percent; a mark where a stream was too short to settle."""
-    from cimsolve.check import rebuild_problem
-    from cimsolve.cost import evaluate
-    from cimsolve.replay import replay
+    from cimsolve.judge.check import rebuild_problem
+    from cimsolve.judge.replay import replay
+    from cimsolve.price.cost import evaluate
 
     solution = answer(model, spec, strategy)
     problem = rebuild_problem(solution)

@@ -43,7 +43,7 @@ def rows() -> list[list[str]]:
     from builders import ask
     from peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
 
-    from cimsolve.hardware import load_hardware, with_settings
+    from cimsolve.chip.hardware import load_hardware, with_settings
 
     found: list[list[str]] = []
 

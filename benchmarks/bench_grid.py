@@ -41,8 +41,8 @@ Result = Mapping[str, Any]
 def measure(cell: Cell, seed: int = 0) -> dict[str, Any]:
     """Map and check one cell in this process."""
     from cimsolve.api import make_problem, make_search
-    from cimsolve.check import check_solution
-    from cimsolve.run import solve
+    from cimsolve.judge.check import check_solution
+    from cimsolve.study.run import solve
 
     model, hardware, cut = cell
     problem = make_problem(model, hardware, cut=cut)

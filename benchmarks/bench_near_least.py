@@ -35,7 +35,7 @@ Result = Mapping[str, Any]
 def counts(case: str, factors: Sequence[float]) -> list[int]:
     """Array counts to allow."""
     from cimsolve.api import make_problem
-    from cimsolve.bounds.arrays import least_arrays
+    from cimsolve.prove.arrays import least_arrays
 
     model, spec, cut = case.split("/")
     least, _ = least_arrays(make_problem(model, spec, cut=cut), 10**9)
@@ -45,8 +45,8 @@ def counts(case: str, factors: Sequence[float]) -> list[int]:
 def measure(case: str, arrays: int) -> dict[str, Any]:
     """One point, in this process."""
     from cimsolve.api import make_problem, make_search
-    from cimsolve.bounds.time import least_latency_cycles
-    from cimsolve.run import solve_and_check
+    from cimsolve.prove.time import least_latency_cycles
+    from cimsolve.study.run import solve_and_check
 
     model, spec, cut = case.split("/")
     problem = make_problem(model, spec, cut=cut, max_arrays=arrays)

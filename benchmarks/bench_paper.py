@@ -17,9 +17,9 @@ from common import BenchmarkError, log, make_parser, markdown_table, provenance,
 from paper_counts import N, Rebuilt, count, rebuild, squares
 
 from cimsolve.api import Structures, load_hardware, load_model, make_problem, make_search
-from cimsolve.hardware import with_settings
-from cimsolve.problem import Problem
-from cimsolve.run import solve_and_check
+from cimsolve.chip.hardware import with_settings
+from cimsolve.problem.problem import Problem
+from cimsolve.study.run import solve_and_check
 
 TOKENS = {"bert-large": 512, "bart-large": 1024, "gpt2-medium": 1024}
 RULES = ("linear", "sparsemap", "densemap")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from cimsolve.problem import Problem
+    from cimsolve.problem.problem import Problem
 
     Ints = npt.NDArray[np.int64]
 
@@ -43,9 +43,9 @@ Found = dict[str, Any]
 def instance(name: str) -> Problem:
     """The question of one instance; `name:N` keeps the first N layers."""
     from cimsolve.api import make_problem
-    from cimsolve.architectures import parse_model
-    from cimsolve.jsonfile import read_json
-    from cimsolve.library import resolve_model
+    from cimsolve.files.json_file import read_json
+    from cimsolve.files.library import resolve_model
+    from cimsolve.model.families import parse_model
 
     base, _, layers = name.partition(":")
     config = read_json(resolve_model(base), 2**24)
@@ -67,7 +67,7 @@ def blocks(problem: Problem) -> tuple[Ints, Ints]:
 
 def solve_ours(problem: Problem) -> Found:
     from cimsolve.api import make_search
-    from cimsolve.run import solve_and_check
+    from cimsolve.study.run import solve_and_check
 
     solution, report = solve_and_check(problem, "optimal", make_search())
     if not report.passed:
@@ -77,7 +77,7 @@ def solve_ours(problem: Problem) -> Found:
 
 
 def solve_packing(problem: Problem) -> Found:
-    from cimsolve.strategies.spread import packings
+    from cimsolve.solve.rules.spread import packings
 
     packing = min((packed.packing for packed in packings(problem)), key=lambda packing: packing.arrays)
     return {"arrays": packing.arrays, "lower": packing.lower, "note": f"{packing.lower_name} bound"}
@@ -87,7 +87,7 @@ def first_fit(problem: Problem) -> int:
     """Arrays that a first-fit rule needs: as many does the binary program offer."""
     import numpy as np
 
-    from cimsolve.packing import first_fit_shelves
+    from cimsolve.pack import first_fit_shelves
 
     height, width = blocks(problem)
     sizes, counts = np.unique(np.stack([height, width]), axis=1, return_counts=True)

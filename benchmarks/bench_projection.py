@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from common import log, make_parser, markdown_table, own_peak_mib, provenance, write_report
 
-from cimsolve import leading
 from cimsolve.api import load_model
-from cimsolve.monarch import Monarch, from_slices, optimal_error, project, relative_error
-from cimsolve.structure import Structure, StructurePolicy
+from cimsolve.model.structure import Structure, StructurePolicy
+from cimsolve.weights import eigenvectors
+from cimsolve.weights.monarch import Monarch, from_slices, optimal_error, project, relative_error
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -78,18 +78,18 @@ def compare(kind: str, weight: Floats32, text: str, repeats: int) -> tuple[list[
 def uncertified(weight: Floats32, structure: Structure) -> int:
     """Slices that were done again in float64."""
     counted = 0
-    in_float64 = leading._in_float64
+    in_float64 = eigenvectors._in_float64
 
     def count(slices: npt.NDArray[np.float64], rank: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         nonlocal counted
         counted += len(slices)
         return in_float64(slices, rank)
 
-    leading._in_float64 = count
+    eigenvectors._in_float64 = count
     try:
         project(weight, structure)
     finally:
-        leading._in_float64 = in_float64
+        eigenvectors._in_float64 = in_float64
     return counted
 
 

@@ -20,16 +20,16 @@ import numpy.typing as npt
 from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.api import load_model
-from cimsolve.calibration import Inputs, heard_in, read_sequences
-from cimsolve.fitted import fit_alternating, fit_whitened, output_error
-from cimsolve.model import Linear
-from cimsolve.monarch import Monarch, apply, lowrank_of_equal_size, project, relative_error
-from cimsolve.projection import structures_of_size
-from cimsolve.reference import Reference, load_reference
-from cimsolve.reference.bert import BertReference
-from cimsolve.reference.llama import LlamaReference
-from cimsolve.structure import Structure, StructurePolicy
-from cimsolve.weights import linear_weight, open_weights
+from cimsolve.model.model import Linear
+from cimsolve.model.structure import Structure, StructurePolicy
+from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
+from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.weights.forward import Reference, load_reference
+from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.inputs import Inputs, heard_in, read_sequences
+from cimsolve.weights.monarch import Monarch, apply, lowrank_of_equal_size, project, relative_error
+from cimsolve.weights.projection import structures_of_size
 
 METHODS = ("plain", "whitened", "als", "low-rank plain", "low-rank whitened")
 HELD_OUT = 4  # of every five sequences, as `calibration` splits them

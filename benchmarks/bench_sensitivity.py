@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.api import load_hardware, make_problem, make_search
-from cimsolve.problem import Problem
-from cimsolve.report.sensitivity import extrapolation_note, groups_text
-from cimsolve.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
+from cimsolve.problem.problem import Problem
+from cimsolve.show.text.sensitivity import extrapolation_note, groups_text
+from cimsolve.study.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 REFERENCE = "sparsemap"

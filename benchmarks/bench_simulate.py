@@ -31,12 +31,12 @@ import numpy as np
 from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.api import load_hardware, load_model, make_problem, weights_beside
-from cimsolve.architectures import parse_model
-from cimsolve.hardware import Hardware, with_settings
-from cimsolve.problem import build_problem
-from cimsolve.run import solve
-from cimsolve.simulate import ArraySimulator, Noise
-from cimsolve.structure import Structure
+from cimsolve.chip.hardware import Hardware, with_settings
+from cimsolve.judge.simulate import ArraySimulator, Noise
+from cimsolve.model.families import parse_model
+from cimsolve.model.structure import Structure
+from cimsolve.problem.problem import build_problem
+from cimsolve.study.run import solve
 
 TILE_ROWS = 256
 BITS = 8

@@ -25,19 +25,19 @@ import numpy as np
 from tiny_problems import tiny_problem
 
 from cimsolve.api import load_hardware, load_model, make_problem
-from cimsolve.bounds import find_bounds
-from cimsolve.bounds import time as of_time
-from cimsolve.bounds.arrays import least_arrays
-from cimsolve.bounds.time import least_latency_cycles
-from cimsolve.cost import Metrics, evaluate
-from cimsolve.hardware import with_settings
-from cimsolve.mapping import Mapping as Placement
-from cimsolve.problem import Problem
-from cimsolve.schedule import schedule
-from cimsolve.strategies import Search
-from cimsolve.strategies.optimal import candidates, column_spread, deal, lay_out, solve
-from cimsolve.strategies.optimal.exact import solve_exact
-from cimsolve.strategies.optimal.exact_items import build_instance, why_not_exact
+from cimsolve.chip.hardware import with_settings
+from cimsolve.price.cost import Metrics, evaluate
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping as Placement
+from cimsolve.prove import find_bounds
+from cimsolve.prove import time as of_time
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.time import least_latency_cycles
+from cimsolve.solve import Search, candidates, plan
+from cimsolve.solve.columns import deal, lay_out, spread
+from cimsolve.solve.exact.items import build_instance, why_not_exact
+from cimsolve.solve.exact.search import solve_exact
 
 ITEMS_MAX = 20
 """Most items of a truth instance: the exact model proves these in seconds."""
@@ -125,8 +125,8 @@ def measure(problem: Problem, placement: Placement) -> Metrics:
 
 def decompose(problem: Problem) -> Metrics:
     """What the solver finds without the exact search."""
-    with mock.patch.object(solve, "_search_exactly", return_value={}):
-        return measure(problem, solve.map_optimal(problem, Search()).mapping)
+    with mock.patch.object(plan, "_search_exactly", return_value={}):
+        return measure(problem, plan.map_optimal(problem, Search()).mapping)
 
 
 def merged_inputs(problem: Problem, placement: Placement) -> int:
@@ -322,24 +322,24 @@ def _rules_only(problem: Problem, search: Search) -> Iterator[candidates.Candida
 
 
 STEPS: Mapping[str, tuple[Any, str, Callable[[], Any]]] = {
-    "column-cut spreading": (solve, "candidates", lambda: _rules_only),
+    "column-cut spreading": (plan, "candidates", lambda: _rules_only),
     **{
-        f"layout '{layout}'": (solve, "candidates", lambda layout=layout: _without_layout(layout))
+        f"layout '{layout}'": (plan, "candidates", lambda layout=layout: _without_layout(layout))
         for layout in candidates.LAYOUTS
     },
-    "dealing by shelf": (solve, "candidates", lambda: _only_shelves(False)),
-    "dealing by array": (solve, "candidates", lambda: _only_shelves(True)),
-    "dealing to the least busy": (solve, "candidates", lambda: _without_goal("balanced latency")),
-    "dealing to the emptiest": (solve, "candidates", lambda: _without_goal("latency")),
+    "dealing by shelf": (plan, "candidates", lambda: _only_shelves(False)),
+    "dealing by array": (plan, "candidates", lambda: _only_shelves(True)),
+    "dealing to the least busy": (plan, "candidates", lambda: _without_goal("balanced latency")),
+    "dealing to the emptiest": (plan, "candidates", lambda: _without_goal("latency")),
     "shapes spread out": (candidates, "even_out", lambda: lambda packing, *given: packing),
     "inputs grouped": (candidates, "_grouped", lambda: lambda *given: ()),
-    "refining": (solve, "REFINED", lambda: 0),
-    "making room": (column_spread, "EFFORT", lambda: 0),
+    "refining": (plan, "REFINED", lambda: 0),
+    "making room": (spread, "EFFORT", lambda: 0),
     "chains of two moves": (deal, "FIRST_CHAINS", lambda: deal.FIRST_CHAINS[:1]),
-    "late stages first": (column_spread, "ROUNDS", lambda: 1),
+    "late stages first": (spread, "ROUNDS", lambda: 1),
     "exact repair of shelves": (lay_out, "_pack_exactly", lambda: lambda widths, shelves: None),
-    "activations exchanged": (solve, "deal_again", lambda: lambda problem, mapping, *given: mapping),
-    "pairs fired together": (solve, "fire_pairs_together", lambda: lambda problem, mapping: mapping),
+    "activations exchanged": (plan, "deal_again", lambda: lambda problem, mapping, *given: mapping),
+    "pairs fired together": (plan, "fire_pairs_together", lambda: lambda problem, mapping: mapping),
 }
 """Step switched off -> what is replaced by what."""
 
@@ -379,7 +379,7 @@ def ablate(case: Case) -> tuple[list[tuple[object, ...]], list[tuple[object, ...
 
 
 def _solve(problem: Problem) -> Metrics:
-    return measure(problem, solve.map_optimal(problem, Search(time_limit_s=600)).mapping)
+    return measure(problem, plan.map_optimal(problem, Search(time_limit_s=600)).mapping)
 
 
 def _step_row(

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.architectures import parse_model
-from cimsolve.check import check_solution
-from cimsolve.hardware import with_settings
-from cimsolve.mapping import Mapping as CimMapping
-from cimsolve.mapping import Pieces
-from cimsolve.model import Model
-from cimsolve.problem import Problem
-from cimsolve.records import make_solution
-from cimsolve.run import solve_and_check
-from cimsolve.solution import Header
-from cimsolve.structure import Structure
+from cimsolve.chip.hardware import with_settings
+from cimsolve.judge.check import check_solution
+from cimsolve.model.families import parse_model
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure
+from cimsolve.price.claims import make_solution
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header
+from cimsolve.problem.tables import Mapping as CimMapping
+from cimsolve.problem.tables import Pieces
+from cimsolve.study.run import solve_and_check
 
 BLOCK = 32
 """b, the paper's block side, for n = 1024."""

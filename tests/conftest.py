@@ -12,10 +12,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
-from command_line import Cli, Result
-from tiny_runs import TINY
 
 from cimsolve.__main__ import main
+from makers.command_line import Cli, Result
+from makers.tiny_runs import TINY
 
 ON_REQUEST = ("slow", "weights", "cluster", "browser")
 """Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""

@@ -13,10 +13,11 @@ import pytest
 from safetensors.numpy import save_file
 
 import cimsolve
-from cimsolve import api, run
-from cimsolve.check import CheckReport, Violation
-from cimsolve.strategies import Event
-from cimsolve.structure import Structure
+from cimsolve import api
+from cimsolve.judge.check import CheckReport, Violation
+from cimsolve.model.structure import Structure
+from cimsolve.solve import Event
+from cimsolve.study import run
 
 LINEARS = {
     "model_type": "linears",

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from cimsolve.errors import CheckError, CimsolveError, FailedError, InfeasibleError, InputError
 
 if TYPE_CHECKING:
-    from cimsolve.accuracy import AccuracyTable, measure_accuracy
     from cimsolve.api import (
         check_solution,
         compare_converters,
@@ -32,19 +31,20 @@ if TYPE_CHECKING:
         study_solution,
         write_solution,
     )
-    from cimsolve.check import CheckReport
-    from cimsolve.comparison import compare_solutions
-    from cimsolve.draw import write_figures, write_report, write_trace
-    from cimsolve.explain.answer import explain_solution
-    from cimsolve.hardware import Hardware
-    from cimsolve.model import Model
-    from cimsolve.problem import Problem
-    from cimsolve.projection import ProjectionRow
-    from cimsolve.real_weights import project_model, read_factors
-    from cimsolve.replay import Replay
-    from cimsolve.simulate import ArraySimulator, Noise, SimulationReport, Study
-    from cimsolve.solution import Solution
-    from cimsolve.sweep.run import sweep_study
+    from cimsolve.chip.hardware import Hardware
+    from cimsolve.judge.check import CheckReport
+    from cimsolve.judge.replay import Replay
+    from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
+    from cimsolve.model.model import Model
+    from cimsolve.problem.problem import Problem
+    from cimsolve.problem.solution import Solution
+    from cimsolve.show.page import write_figures, write_report, write_trace
+    from cimsolve.study.accuracy import AccuracyTable, measure_accuracy
+    from cimsolve.study.explain.answer import explain_solution
+    from cimsolve.study.sweep.run import sweep_study
+    from cimsolve.study.two import compare_solutions
+    from cimsolve.weights.project import project_model, read_factors
+    from cimsolve.weights.projection import ProjectionRow
 
 __version__ = "0.1.0"
 
@@ -92,27 +92,27 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "AccuracyTable": "accuracy",
-    "ArraySimulator": "simulate",
-    "CheckReport": "check",
-    "Hardware": "hardware",
-    "Model": "model",
-    "Noise": "simulate",
-    "Problem": "problem",
-    "ProjectionRow": "projection",
-    "Replay": "replay",
-    "SimulationReport": "simulate",
-    "Solution": "solution",
-    "Study": "simulate",
-    "compare_solutions": "comparison",
-    "explain_solution": "explain.answer",
-    "measure_accuracy": "accuracy",
-    "project_model": "real_weights",
-    "read_factors": "real_weights",
-    "sweep_study": "sweep.run",
-    "write_figures": "draw",
-    "write_report": "draw",
-    "write_trace": "draw",
+    "AccuracyTable": "study.accuracy",
+    "ArraySimulator": "judge.simulate",
+    "CheckReport": "judge.check",
+    "Hardware": "chip.hardware",
+    "Model": "model.model",
+    "Noise": "judge.simulate",
+    "Problem": "problem.problem",
+    "ProjectionRow": "weights.projection",
+    "Replay": "judge.replay",
+    "SimulationReport": "judge.simulate",
+    "Solution": "problem.solution",
+    "Study": "judge.simulate",
+    "compare_solutions": "study.two",
+    "explain_solution": "study.explain.answer",
+    "measure_accuracy": "study.accuracy",
+    "project_model": "weights.project",
+    "read_factors": "weights.project",
+    "sweep_study": "study.sweep.run",
+    "write_figures": "show.page",
+    "write_report": "show.page",
+    "write_trace": "show.page",
 }
 """Where a public name lives; all others are functions of `api`."""
 

@@ -9,7 +9,6 @@ from cimsolve.api.answers import (
     solution_of_point,
     start_from,
 )
-from cimsolve.api.folder_weights import FolderWeights, weights_beside
 from cimsolve.api.judging import (
     check_solution,
     make_simulator,
@@ -20,7 +19,8 @@ from cimsolve.api.judging import (
     write_solution,
 )
 from cimsolve.api.questions import Structures, load_model, make_problem, make_search, resolve_structures
-from cimsolve.hardware import load_hardware
+from cimsolve.chip.hardware import load_hardware
+from cimsolve.weights.folder_weights import FolderWeights, weights_beside
 
 __all__ = [
     "FolderWeights",

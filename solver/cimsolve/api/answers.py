@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve import mapping, run
 from cimsolve.api.judging import read_solution
 from cimsolve.api.questions import Structures, _demand_known, make_problem, make_search
-from cimsolve.check import RULES, CheckReport, rebuild_problem
-from cimsolve.check import check_solution as check_read_solution
+from cimsolve.chip.hardware import Hardware
 from cimsolve.errors import CheckError, InputError
-from cimsolve.hardware import Hardware
-from cimsolve.jsonfile import near_name, one_line, shown_value
-from cimsolve.model import Model
-from cimsolve.problem import Cut, Problem
-from cimsolve.records import make_solution
-from cimsolve.schedule import order_of_stages
-from cimsolve.sensitivity import VariantAnswers, answer_variants
-from cimsolve.solution import Solution
-from cimsolve.strategies import DEFAULT_OBJECTIVE, STRATEGIES, Event, Search
-from cimsolve.strategies.optimal.pareto import FrontPoint, find_front
-from cimsolve.strategies.optimal.solve import demand_exact
+from cimsolve.files.json_file import near_name, one_line, shown_value
+from cimsolve.judge.check import RULES, CheckReport, rebuild_problem
+from cimsolve.judge.check import check_solution as check_read_solution
+from cimsolve.model.model import Model
+from cimsolve.price.claims import make_solution
+from cimsolve.price.schedule import order_of_stages
+from cimsolve.problem import tables
+from cimsolve.problem.problem import Cut, Problem
+from cimsolve.problem.solution import Solution
+from cimsolve.solve import DEFAULT_OBJECTIVE, STRATEGIES, Event, Search
+from cimsolve.solve.front import FrontPoint, find_front
+from cimsolve.solve.plan import demand_exact
+from cimsolve.study import run
+from cimsolve.study.sensitivity import VariantAnswers, answer_variants
 
 
 def map_model(
@@ -170,7 +171,7 @@ def search_front(problem: Problem, search: Search) -> list[FrontPoint]:
     answer = run.solve(problem, "optimal", search)
     fires = answer.activations.of_piece(len(answer.pieces))
     order = order_of_stages(problem, answer.pieces, answer.activations)
-    return [FrontPoint("solver", mapping.Mapping(answer.pieces, fires, order), answer.header.metrics)]
+    return [FrontPoint("solver", tables.Mapping(answer.pieces, fires, order), answer.header.metrics)]
 
 
 def solution_of_point(problem: Problem, point: FrontPoint, runtime_s: float) -> Solution:
@@ -185,7 +186,7 @@ def solution_of_point(problem: Problem, point: FrontPoint, runtime_s: float) -> 
     )
 
 
-def start_from(answer: Solution | Path | str, problem: Problem) -> mapping.Mapping:
+def start_from(answer: Solution | Path | str, problem: Problem) -> tables.Mapping:
     """The mapping of a solution of the same question, limits and allowed cuts apart, for a search to start from.
 
     Raises InputError where the question differs, where the solution fails its check, or where `problem` does not
@@ -215,7 +216,7 @@ def start_from(answer: Solution | Path | str, problem: Problem) -> mapping.Mappi
         )
     pieces = replace(given.pieces, array=array.reshape(-1).astype(np.int64))
     order = order_of_stages(problem, given.pieces, given.activations)
-    return mapping.Mapping(pieces, given.activations.of_piece(len(given.pieces)), order)
+    return tables.Mapping(pieces, given.activations.of_piece(len(given.pieces)), order)
 
 
 def first_difference(theirs: Any, ours: Any, path: str = "") -> str | None:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cimsolve import solution
-from cimsolve.check import CheckReport, rebuild_problem
-from cimsolve.check import check_solution as check_read_solution
-from cimsolve.problem import Problem
-from cimsolve.replay import Controller, Replay, SharedUnits, replay
-from cimsolve.simulate import (
+from cimsolve.judge.check import CheckReport, rebuild_problem
+from cimsolve.judge.check import check_solution as check_read_solution
+from cimsolve.judge.replay import Controller, Replay, SharedUnits, replay
+from cimsolve.judge.simulate import (
     ArraySimulator,
     Noise,
     RealFactors,
@@ -21,9 +19,11 @@ from cimsolve.simulate import (
     simulate,
     study,
 )
-from cimsolve.simulate.prepare import Pairs
-from cimsolve.simulate.simulator import Range
-from cimsolve.solution import Solution
+from cimsolve.judge.simulate.prepare import Pairs
+from cimsolve.judge.simulate.simulator import Range
+from cimsolve.problem import solution
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
 
 
 def read_solution(path: Path | str) -> Solution:
@@ -120,7 +120,7 @@ def replay_solution(
 ) -> Replay:
     """Replay a solution by discrete events and compare with the equations: one token, a prefill, a stream.
 
-    Options as of `cimsolve.replay.replay`. Raises CheckError for a solution that fails its check, and InputError
+    Options as of `cimsolve.judge.replay.replay`. Raises CheckError for a solution that fails its check, and InputError
     for a file that is none or numbers of tokens that are none.
     """
     solved = answer if isinstance(answer, Solution) else read_solution(answer)

@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from cimsolve import architectures, mapping
+from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.errors import InputError
-from cimsolve.hardware import Hardware, load_hardware
-from cimsolve.jsonfile import near_name
-from cimsolve.library import resolve_model
-from cimsolve.model import Model
-from cimsolve.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.problem import Cut, Problem, build_problem
-from cimsolve.strategies import Event, Search
-from cimsolve.structure import Structure, StructurePolicy
+from cimsolve.files.json_file import near_name
+from cimsolve.files.library import resolve_model
+from cimsolve.model import families
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure, StructurePolicy
+from cimsolve.problem import tables
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
+from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.solve import Event, Search
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
 """How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
@@ -27,7 +28,7 @@ def load_model(path_or_name: Path | str, *, tokens: int | None = None) -> Model:
 
     `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
     """
-    return architectures.load_model(resolve_model(str(path_or_name)), tokens)
+    return families.load_model(resolve_model(str(path_or_name)), tokens)
 
 
 def make_problem(
@@ -65,7 +66,7 @@ def make_search(
     seed: int = 0,
     workers: int = 1,
     exact: bool = False,
-    start: mapping.Mapping | None = None,
+    start: tables.Mapping | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> Search:
     """How to search, checked; raises InputError for an objective or a limit that is none.

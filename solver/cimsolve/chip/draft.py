@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware, with_settings
 from cimsolve.chip.size import SIZE, left_behind
 from cimsolve.errors import InputError
-from cimsolve.hardware import Hardware, load_hardware, parse_hardware, with_settings
-from cimsolve.library import shipped_hardware
+from cimsolve.files.library import shipped_hardware
 
 NOTE_MAX = 1000
 """Most characters of a source, as the format allows."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.hardware import Hardware, Int64s
+from cimsolve.chip.hardware import Hardware, Int64s
 
 TYPICAL_ROWS = (16, 32, 64, 128, 256)
 """Heights of blocks that structures often make."""

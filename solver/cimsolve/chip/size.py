@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from cimsolve.hardware import Hardware
+from cimsolve.chip.hardware import Hardware
 
 SIZE = ("array.rows", "array.cols")
 OF_ARRAYS = ("array.area_um2", "array.leakage_uw", "read_ns", "energy_pj.row", "energy_pj.column")

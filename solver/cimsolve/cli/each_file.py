@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.errors import CimsolveError, InputError
-from cimsolve.report.console import print_json, say
-from cimsolve.report.progress import Progress
+from cimsolve.show.text.console import print_json, say
+from cimsolve.show.text.progress import Progress
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from cimsolve.api import Structures, load_model, make_problem
+from cimsolve.chip.hardware import load_hardware, with_settings
 from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import QuestionOptions
-from cimsolve.hardware import load_hardware, with_settings
-from cimsolve.problem import Cut, Problem
-from cimsolve.real_weights import stored_structures
+from cimsolve.problem.problem import Cut, Problem
+from cimsolve.weights.project import stored_structures
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""

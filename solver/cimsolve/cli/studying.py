@@ -14,12 +14,12 @@ from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import plain_number, words_unless_default
 from cimsolve.cli.values import quantity
 from cimsolve.errors import InputError
-from cimsolve.jsonfile import one_line, parse_json_text
-from cimsolve.report.progress import Progress
-from cimsolve.sweep.cache import Cache
-from cimsolve.sweep.execute import load_distributed
-from cimsolve.sweep.run import Progressed, solve_rows
-from cimsolve.sweep.study import FORMAT, Row, Study, Value, parse_study, setting_text
+from cimsolve.files.json_file import one_line, parse_json_text
+from cimsolve.show.text.progress import Progress
+from cimsolve.study.sweep.cache import Cache
+from cimsolve.study.sweep.execute import load_distributed
+from cimsolve.study.sweep.grid import FORMAT, Row, Study, Value, parse_study, setting_text
+from cimsolve.study.sweep.run import Progressed, solve_rows
 
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from cimsolve.errors import InputError
-from cimsolve.objective import demand_objective
-from cimsolve.report.units import UNITS, Kind
+from cimsolve.problem.objective import demand_objective
+from cimsolve.show.units import UNITS, Kind
 
 NUMBER_MAX = 10**9
 TIME_LIMIT_MAX_S = 1e7

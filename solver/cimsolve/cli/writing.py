@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from cimsolve.check import CheckReport
 from cimsolve.errors import InputError
-from cimsolve.solution import Solution, write_solution
+from cimsolve.judge.check import CheckReport
+from cimsolve.problem.solution import Solution, write_solution
 
 
 def write_checked(solution: Solution, report: CheckReport, folder: Path, name: str) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from cimsolve.accuracy import AccuracyQuestion, AccuracyTable, rows_measured
+from cimsolve.chip.hardware import load_hardware, with_settings
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_INTERRUPTED
 from cimsolve.cli.options import accuracy as defaults
 from cimsolve.cli.options.accuracy import AccuracyOptions
@@ -15,13 +15,13 @@ from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import DEFAULT_HARDWARE
 from cimsolve.cli.question import words_unless_default
 from cimsolve.errors import InputError
-from cimsolve.hardware import load_hardware, with_settings
-from cimsolve.jsonfile import write_json_atomically
-from cimsolve.report.accuracy import describe_accuracy, print_accuracy
-from cimsolve.report.console import print_json, say
-from cimsolve.report.progress import Progress
-from cimsolve.simulate.quantise import Scale
-from cimsolve.simulate.simulator import WeightScale
+from cimsolve.files.json_file import write_json_atomically
+from cimsolve.judge.simulate.quantise import Scale
+from cimsolve.judge.simulate.simulator import WeightScale
+from cimsolve.show.text.accuracy import describe_accuracy, print_accuracy
+from cimsolve.show.text.console import print_json, say
+from cimsolve.show.text.progress import Progress
+from cimsolve.study.accuracy import AccuracyQuestion, AccuracyTable, rows_measured
 
 
 def run(options: AccuracyOptions) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cimsolve.check import check_solution
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.check import CheckOptions
-from cimsolve.report.check import print_checked
-from cimsolve.report.machine import CHECK_FORMAT, describe_check
-from cimsolve.report.progress import Progress
-from cimsolve.solution import read_solution
+from cimsolve.judge.check import check_solution
+from cimsolve.problem.solution import read_solution
+from cimsolve.show.as_json import CHECK_FORMAT, describe_check
+from cimsolve.show.text.check import print_checked
+from cimsolve.show.text.progress import Progress
 
 
 def run(options: CheckOptions) -> int:

@@ -10,12 +10,12 @@ from cimsolve.cli.options.compare import CompareOptions
 from cimsolve.cli.options.question import DEFAULT_HARDWARE, DEFAULT_MODEL
 from cimsolve.cli.question import question_words, words_unless_default
 from cimsolve.cli.studying import Execution, row_command, solve_all, study_of
-from cimsolve.comparison import compare_solutions
-from cimsolve.report.compare import Compared, print_compared, print_two
-from cimsolve.report.console import say
-from cimsolve.report.progress import Progress
-from cimsolve.report.sweep import Solved
-from cimsolve.sweep.study import expand
+from cimsolve.show.text.compare import Compared, print_compared, print_two
+from cimsolve.show.text.console import say
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.sweep import Solved
+from cimsolve.study.sweep.grid import expand
+from cimsolve.study.two import compare_solutions
 
 
 def run(options: CompareOptions) -> int:

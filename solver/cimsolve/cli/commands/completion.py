@@ -16,9 +16,9 @@ from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.cli.options.search import STRATEGY_NAMES
 from cimsolve.cli.options.solve import SIMULATE_NAMES
 from cimsolve.cli.options.table import FORMAT_NAMES
-from cimsolve.library import shipped_hardware, shipped_models
-from cimsolve.objective import OBJECTIVES
-from cimsolve.report.sheet import print_text
+from cimsolve.files.library import shipped_hardware, shipped_models
+from cimsolve.problem.objective import OBJECTIVES
+from cimsolve.show.text.sheet import print_text
 
 FILES = ("files", "file", "study", "start", "plot", "schema")
 FOLDERS = ("out", "cache")

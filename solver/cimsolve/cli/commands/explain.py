@@ -9,13 +9,13 @@ from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
 from cimsolve.cli.options.explain import ExplainOptions
 from cimsolve.cli.question import problem_of
 from cimsolve.errors import InfeasibleError
-from cimsolve.explain.answer import explain_solution
-from cimsolve.explain.limits import find_relief, limits_of, relax_all
-from cimsolve.report.explain import print_explained
-from cimsolve.report.limits import Short, print_short
-from cimsolve.report.progress import Progress
-from cimsolve.run import question_for, solve, whole_answers_only
-from cimsolve.solution import Solution
+from cimsolve.problem.solution import Solution
+from cimsolve.show.text.explain import print_explained
+from cimsolve.show.text.limits import Short, print_short
+from cimsolve.show.text.progress import Progress
+from cimsolve.study.explain.answer import explain_solution
+from cimsolve.study.explain.limits import find_relief, limits_of, relax_all
+from cimsolve.study.run import question_for, solve, whole_answers_only
 
 
 def run(options: ExplainOptions) -> int:

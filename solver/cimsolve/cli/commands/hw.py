@@ -7,15 +7,15 @@ import os
 
 from cimsolve.chip.draft import demand_new, draft_hardware
 from cimsolve.chip.figures import array_figures, find_doubts
+from cimsolve.chip.hardware import hardware_json_schema, load_hardware
 from cimsolve.cli.each_file import EXIT_DONE, Found, each_file
 from cimsolve.cli.options.hw import KEYS, HwCheckOptions, HwNewOptions, HwSchemaOptions
 from cimsolve.cli.places import demand_writable
 from cimsolve.errors import InputError
-from cimsolve.hardware import hardware_json_schema, load_hardware
-from cimsolve.jsonfile import write_json_atomically
-from cimsolve.report.chip import ask_for, describe_chip, print_chip, print_draft
-from cimsolve.report.console import is_terminal, print_json
-from cimsolve.report.progress import Progress
+from cimsolve.files.json_file import write_json_atomically
+from cimsolve.show.text.chip import ask_for, describe_chip, print_chip, print_draft
+from cimsolve.show.text.console import is_terminal, print_json
+from cimsolve.show.text.progress import Progress
 
 
 def run(options: HwNewOptions | HwCheckOptions | HwSchemaOptions) -> int:

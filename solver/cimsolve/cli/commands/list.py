@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cimsolve.api import load_model
+from cimsolve.chip.hardware import load_hardware
 from cimsolve.cli.options.list import ListOptions
-from cimsolve.hardware import load_hardware
-from cimsolve.library import shipped_hardware, shipped_models
-from cimsolve.report.listing import print_shipped
+from cimsolve.files.library import shipped_hardware, shipped_models
+from cimsolve.show.text.listing import print_shipped
 
 
 def run(options: ListOptions) -> int:

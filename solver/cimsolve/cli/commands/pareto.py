@@ -7,21 +7,21 @@ import time
 from pathlib import Path
 
 from cimsolve.api import make_search, search_front, solution_of_point
-from cimsolve.check import check_solution
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.pareto import FRONT_TIME_LIMIT_S, FrontOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
 from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError
-from cimsolve.problem import Problem
-from cimsolve.report.console import print_json, say
-from cimsolve.report.front import FrontFound, FrontRow, RuleRow, print_front
-from cimsolve.report.machine import describe_front
-from cimsolve.report.progress import Progress
-from cimsolve.report.question import Asked
-from cimsolve.report.solve import print_asked
-from cimsolve.run import solve_and_check
-from cimsolve.strategies import RULES, Event
+from cimsolve.judge.check import check_solution
+from cimsolve.problem.problem import Problem
+from cimsolve.show.as_json import describe_front
+from cimsolve.show.text.console import print_json, say
+from cimsolve.show.text.front import FrontFound, FrontRow, RuleRow, print_front
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.question import Asked
+from cimsolve.show.text.solve import print_asked
+from cimsolve.solve import RULES, Event
+from cimsolve.study.run import solve_and_check
 
 
 def run(options: FrontOptions) -> int:

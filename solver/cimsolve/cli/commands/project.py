@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cimsolve.cli.options.project import ProjectOptions
 from cimsolve.errors import InputError
-from cimsolve.real_weights import project_model
-from cimsolve.report.progress import Progress
-from cimsolve.report.projection import print_projection, print_written
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.projection import print_projection, print_written
+from cimsolve.weights.project import project_model
 
 
 def run(options: ProjectOptions) -> int:

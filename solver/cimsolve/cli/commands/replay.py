@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from cimsolve.check import CheckReport, check_solution
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.replay import ReplayOptions
-from cimsolve.replay import Controller, Replay, SharedUnits, replay
-from cimsolve.report.machine import REPLAY_FORMAT, describe_replay
-from cimsolve.report.progress import Progress
-from cimsolve.report.replay import print_replayed
-from cimsolve.solution import Solution, read_solution
+from cimsolve.judge.check import CheckReport, check_solution
+from cimsolve.judge.replay import Controller, Replay, SharedUnits, replay
+from cimsolve.problem.solution import Solution, read_solution
+from cimsolve.show.as_json import REPLAY_FORMAT, describe_replay
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.replay import print_replayed
 
 
 def run(options: ReplayOptions) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cimsolve.cli.options.report import ReportOptions
-from cimsolve.draw import demand_plotting, judged_ones, write_figures, write_report, write_trace
-from cimsolve.report.drawn import print_drawn
-from cimsolve.report.progress import Progress
+from cimsolve.show.page import demand_plotting, judged_ones, write_figures, write_report, write_trace
+from cimsolve.show.text.drawn import print_drawn
+from cimsolve.show.text.progress import Progress
 
 EXIT_DONE = 0
 

@@ -10,16 +10,16 @@ from cimsolve.cli.options.search import STRATEGY_NAMES
 from cimsolve.cli.options.sensitivity import SensitivityOptions
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
-from cimsolve.problem import Problem
-from cimsolve.report.console import print_json, say
-from cimsolve.report.machine import describe_sensitivity
-from cimsolve.report.progress import Progress
-from cimsolve.report.question import Asked
-from cimsolve.report.sensitivity import Compared, print_sensitivity
-from cimsolve.report.solve import print_asked
-from cimsolve.run import joined_reasons
-from cimsolve.sensitivity import VariantAnswers, answer_variants, find_variants
-from cimsolve.strategies import DEFAULT_OBJECTIVE, Event
+from cimsolve.problem.problem import Problem
+from cimsolve.show.as_json import describe_sensitivity
+from cimsolve.show.text.console import print_json, say
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.question import Asked
+from cimsolve.show.text.sensitivity import Compared, print_sensitivity
+from cimsolve.show.text.solve import print_asked
+from cimsolve.solve import DEFAULT_OBJECTIVE, Event
+from cimsolve.study.run import joined_reasons
+from cimsolve.study.sensitivity import VariantAnswers, answer_variants, find_variants
 
 
 def run(options: SensitivityOptions) -> int:

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import cast
 
 from cimsolve.api import weights_beside
-from cimsolve.check import check_solution
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.simulate import SimulateOptions
 from cimsolve.errors import CheckError, InputError
-from cimsolve.problem import Problem
-from cimsolve.real_weights import read_factors
-from cimsolve.report.progress import Progress
-from cimsolve.report.simulate import SIMULATE_FORMAT, describe_study, print_study
-from cimsolve.simulate import Noise, RealFactors, RealWeights, Study, study
-from cimsolve.simulate.bitplanes import Kernel, demand_kernel
-from cimsolve.simulate.noise import noise_from
-from cimsolve.simulate.prepare import Pairs
-from cimsolve.simulate.simulator import Range
-from cimsolve.solution import Header, read_solution
+from cimsolve.judge.check import check_solution
+from cimsolve.judge.simulate import Noise, RealFactors, RealWeights, Study, study
+from cimsolve.judge.simulate.bitplanes import Kernel, demand_kernel
+from cimsolve.judge.simulate.noise import noise_from
+from cimsolve.judge.simulate.prepare import Pairs
+from cimsolve.judge.simulate.simulator import Range
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header, read_solution
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.simulate import SIMULATE_FORMAT, describe_study, print_study
+from cimsolve.weights.project import read_factors
 
 
 def run(options: SimulateOptions) -> int:

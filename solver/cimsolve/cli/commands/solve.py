@@ -7,27 +7,27 @@ import shlex
 from pathlib import Path
 
 from cimsolve.api import make_search, start_from, weights_beside
-from cimsolve.bounds import objective_units
-from cimsolve.check import check_solution
 from cimsolve.cli.options.solve import SolveOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
 from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.mapping import Mapping
-from cimsolve.objective import DEFAULT_OBJECTIVE
-from cimsolve.problem import Problem
-from cimsolve.real_weights import read_factors
-from cimsolve.report.console import print_json, say
-from cimsolve.report.machine import describe_run
-from cimsolve.report.outcome import Outcome
-from cimsolve.report.progress import Progress
-from cimsolve.report.question import Asked
-from cimsolve.report.solve import print_asked, print_run, summary_line
-from cimsolve.run import joined_reasons, question_for, solve
-from cimsolve.simulate import RealFactors, RealWeights, simulate
-from cimsolve.solution import Solution
-from cimsolve.strategies import Event
-from cimsolve.strategies.optimal.solve import demand_exact
+from cimsolve.judge.check import check_solution
+from cimsolve.judge.simulate import RealFactors, RealWeights, simulate
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
+from cimsolve.problem.tables import Mapping
+from cimsolve.prove import objective_units
+from cimsolve.show.as_json import describe_run
+from cimsolve.show.text.console import print_json, say
+from cimsolve.show.text.progress import Progress
+from cimsolve.show.text.question import Asked
+from cimsolve.show.text.solve import print_asked, print_run, summary_line
+from cimsolve.solve import Event
+from cimsolve.solve.plan import demand_exact
+from cimsolve.study.outcome import Outcome
+from cimsolve.study.run import joined_reasons, question_for, solve
+from cimsolve.weights.project import read_factors
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 

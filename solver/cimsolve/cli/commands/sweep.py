@@ -9,10 +9,10 @@ from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import question_words
 from cimsolve.cli.studying import Execution, read_value, row_command, solve_all, study_of, sweep_command
-from cimsolve.report.console import say
-from cimsolve.report.scatter import demand_drawable, draw_swept
-from cimsolve.report.sweep import Solved, Swept, print_swept
-from cimsolve.sweep.study import Study, expand, read_study
+from cimsolve.show.text.console import say
+from cimsolve.show.text.scatter import demand_drawable, draw_swept
+from cimsolve.show.text.sweep import Solved, Swept, print_swept
+from cimsolve.study.sweep.grid import Study, expand, read_study
 
 
 def run(options: SweepOptions) -> int:

@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cimsolve.cli.options.parser import Parser, flat
-from cimsolve.cli.options.question import (
-    DEFAULT_HARDWARE,
-    DEFAULT_MODEL,
-    QUESTION_NAMES,
-    add_question,
-)
+from cimsolve.cli.options.question import DEFAULT_HARDWARE, DEFAULT_MODEL, QUESTION_NAMES, add_question
 from cimsolve.cli.options.search import (
     STRATEGY_NAMES,
     add_objective,

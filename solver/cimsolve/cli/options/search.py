@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.values import names, objective, one_of, whole
-from cimsolve.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 
 STRATEGY_NAMES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 """Those of `strategies`, which is too heavy to import; a test compares them."""

@@ -11,7 +11,7 @@ from cimsolve.cli.options.search import STRATEGY_NAMES, add_objective, add_seed
 from cimsolve.cli.options.table import TableOptions, add_execution, add_table_output, table_options
 from cimsolve.cli.places import Place
 from cimsolve.cli.values import axis, names, seconds
-from cimsolve.objective import OBJECTIVES
+from cimsolve.problem.objective import OBJECTIVES
 
 DEFAULT_FRONT = ("latency", "area", "energy")
 

@@ -1,0 +1,162 @@
+"""What one section of a hardware spec demands of another: a function a rule, each named as a sentence.
+
+A rule raises ValueError with the key, its value, what was expected and what to do; the parser adds the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from cimsolve.chip.converters import OWN_TABLE
+from cimsolve.files.json_file import near_name, shown_value
+
+if TYPE_CHECKING:
+    from cimsolve.chip.hardware import Hardware
+
+WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
+"""Keys that state no figure."""
+
+CONVERTER_LABELS = {"adc.model", "adc.table_from"}
+"""Keys that say where figures come from."""
+
+
+def macro_replaces_the_array_model(hardware: Hardware) -> None:
+    """With macro no read_ns, energy_pj and adc.table; without it all of them."""
+    parts = {"read_ns": hardware.read_ns, "energy_pj": hardware.energy_pj, "adc.table": hardware.adc.table}
+    for key, value in parts.items():
+        if hardware.macro is not None and value is not None:
+            raise ValueError(
+                f"{key} = {shown_value(_plain(value))}: expected none, as macro states the whole core; "
+                f"remove {key} or macro"
+            )
+        if hardware.macro is None and value is None and not (key == "adc.table" and _model_makes_the_table(hardware)):
+            raise ValueError(f"{key} is missing; add it, or macro for a measured core")
+
+
+def one_thing_states_the_converters(hardware: Hardware) -> None:
+    """adc.model makes a table: none is given beside it, nor a macro, which holds its converters."""
+    if not _model_makes_the_table(hardware):
+        return
+    for key, value in (("macro", hardware.macro), ("adc.table", hardware.adc.table)):
+        if value is not None:
+            raise ValueError(
+                f"adc.model = {shown_value(hardware.adc.model)}: expected none beside {key}, which states the "
+                f"converters; remove one of the two"
+            )
+
+
+def table_ascends_and_reaches_bits_max(hardware: Hardware) -> None:
+    """adc.table is strictly ascending in bits and ends at bits_max or above."""
+    if hardware.adc.table is None:
+        return
+    bits = [entry.bits for entry in hardware.adc.table]
+    for index in range(1, len(bits)):
+        if bits[index] <= bits[index - 1]:
+            raise ValueError(
+                f"adc.table.{index}.bits = {bits[index]}: expected more than the {bits[index - 1]} "
+                "before it; sort the table and give each resolution once"
+            )
+    if hardware.adc.bits_max > bits[-1]:
+        raise ValueError(
+            f"adc.bits_max = {hardware.adc.bits_max}: expected at most {bits[-1]}, the table's largest; "
+            "lower it or extend adc.table"
+        )
+
+
+def bits_divide_sensibly(hardware: Hardware) -> None:
+    """No cell holds more bits than a weight, no phase drives more than an input has."""
+    if hardware.cell.bits > hardware.weight.bits:
+        raise ValueError(
+            f"cell.bits = {hardware.cell.bits}: expected at most weight.bits = {hardware.weight.bits}; lower it"
+        )
+    if hardware.input.dac_bits > hardware.input.bits:
+        raise ValueError(
+            f"input.dac_bits = {hardware.input.dac_bits}: expected at most input.bits = {hardware.input.bits}; lower it"
+        )
+
+
+def array_holds_what_it_claims(hardware: Hardware) -> None:
+    """A row holds a weight; no more rows are driven, and no more converters wired, than there are."""
+    array = hardware.array
+    if hardware.weights_per_row < 1:
+        raise ValueError(
+            f"array.cols = {array.cols}: expected at least {hardware.columns_per_weight}, the columns of one "
+            "weight; widen the array or store more bits in a cell"
+        )
+    if array.rows_active_max is not None and array.rows_active_max > array.rows:
+        raise ValueError(
+            f"array.rows_active_max = {array.rows_active_max}: expected at most array.rows = {array.rows}; "
+            "lower it or give null"
+        )
+    if hardware.adc.per_array > array.cols:
+        raise ValueError(
+            f"adc.per_array = {hardware.adc.per_array}: expected at most array.cols = {array.cols}; lower it"
+        )
+
+
+def converter_resolves_one_row(hardware: Hardware) -> None:
+    """At least one row can be read without a loss that is not allowed."""
+    if hardware.rows_limit < 1:
+        raise ValueError(
+            f"adc.bits_max = {hardware.adc.bits_max}: one row needs {int(hardware.adc_bits_needed(1))} bits; "
+            "raise it, lower cell.bits or input.dac_bits, or set adc.lossy_allowed to true"
+        )
+
+
+def every_figure_has_a_source(hardware: Hardware) -> None:
+    """Each source names a key, and each value is named by a source: its own path or a prefix of it."""
+    spec = {key: value for key, value in hardware.to_json().items() if key not in WITHOUT_SOURCE}
+    keys = dict(_walk(spec, ""))
+    for path in hardware.sources:
+        if path not in keys:
+            near = near_name(path, keys)
+            todo = f"did you mean {near}?" if near else "remove it"
+            raise ValueError(f"sources: {shown_value(path)} is not a key of this spec; {todo}")
+    for key, value in keys.items():
+        # null states that there is no figure
+        if isinstance(value, dict | list) or value is None or _is_covered(key, hardware.sources):
+            continue
+        if key in CONVERTER_LABELS:
+            continue
+        raise ValueError(
+            f"{key} = {shown_value(value)} has no source; add {shown_value(key)} or a prefix of it to sources"
+        )
+
+
+HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
+    one_thing_states_the_converters,
+    macro_replaces_the_array_model,
+    table_ascends_and_reaches_bits_max,
+    bits_divide_sensibly,
+    array_holds_what_it_claims,
+    converter_resolves_one_row,
+    every_figure_has_a_source,
+)
+
+
+def _model_makes_the_table(hardware: Hardware) -> bool:
+    return hardware.adc.model not in (None, OWN_TABLE)
+
+
+def _walk(value: object, prefix: str) -> Iterator[tuple[str, object]]:
+    """Every dotted path below `value` with what stands there; list entries by their index."""
+    if isinstance(value, Mapping):
+        entries = [(str(key), each) for key, each in value.items()]
+    elif isinstance(value, list):
+        entries = [(str(index), each) for index, each in enumerate(value)]
+    else:
+        return
+    for name, each in entries:
+        yield prefix + name, each
+        yield from _walk(each, f"{prefix}{name}.")
+
+
+def _is_covered(key: str, sources: Mapping[str, object]) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in sources for length in range(1, len(parts) + 1))
+
+
+def _plain(value: object) -> object:
+    """Spec sections as plain data, so that errors show them as objects."""
+    return value if isinstance(value, float | tuple) else {}

@@ -1,0 +1,1 @@
+"""Judges of a solution, which know no strategy and no solver: its rules, its numbers, its times."""

@@ -1,0 +1,108 @@
+"""The rules again, with no solver: judges any solution and recomputes its figures.
+
+`hw`, `model`, `structure` and `options` of a solution are the question; all else is a claim. The checker
+rebuilds factors, stages and gaps from the question and tests every claim against them. The rules stand in
+docs/formulation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cimsolve.errors import CimsolveError
+from cimsolve.files.json_file import one_line
+from cimsolve.judge.check import claims, firing, placement, timing
+from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
+from cimsolve.judge.check.tables import find_malformed
+from cimsolve.model.families import parse_model
+from cimsolve.model.structure import Structure
+from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.problem.solution import Solution
+
+__all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
+
+RULES: tuple[Rule, ...] = (
+    Rule("factors", claims.factors_are_those_of_the_model),
+    Rule("P1", placement.p1_pieces_tile_every_block),
+    Rule("cut", placement.cuts_are_those_allowed),
+    Rule("P2", placement.p2_pieces_lie_inside_their_array),
+    Rule("P3", placement.p3_pieces_share_no_cell),
+    Rule("array", firing.an_activation_fires_pieces_of_its_own_array),
+    Rule("stage", firing.an_activation_serves_one_stage),
+    Rule("S2", firing.s2_shared_rows_need_one_input),
+    Rule("S3 outputs", firing.s3_fired_pieces_share_columns_of_one_output),
+    Rule("S3 columns", firing.s3_no_other_piece_lies_on_driven_rows_and_read_columns),
+    Rule("durations", firing.durations_follow_from_the_hardware),
+    Rule("adc_bits", firing.converter_bits_follow_from_the_stack),
+    Rule("S4", timing.s4_an_array_does_one_thing_at_a_time),
+    Rule("S5", timing.s5_stages_follow_the_dataflow),
+    Rule("S6 rows", firing.s6_no_more_rows_are_driven_than_allowed),
+    Rule("S6 converters", firing.s6_converters_lose_nothing_unless_allowed),
+    Rule("S6 arrays", firing.s6_no_more_arrays_are_used_than_there_are),
+    Rule("S6 shared units", timing.s6_gaps_use_the_shared_units_one_at_a_time),
+    Rule("stages", claims.stages_are_those_of_the_model),
+    Rule("metrics", claims.metrics_follow_from_the_tables, on_claims=True),
+    Rule("breakdown", claims.breakdown_follows_from_the_tables, on_claims=True),
+    Rule("limits", claims.no_cost_is_over_its_limit, on_claims=True),
+    Rule("bounds", claims.bounds_are_those_that_hold, on_claims=True),
+    Rule("below bound", claims.no_value_lies_below_its_bound, on_claims=True),
+    Rule("status", claims.optimal_means_that_value_and_bound_meet, on_claims=True),
+)
+"""Every rule after the shape of the tables and S1, without which nothing else is defined."""
+
+
+def rebuild_problem(solution: Solution) -> Problem:
+    """The question that a solution claims to answer. Raises InputError where it is none."""
+    header = solution.header
+    model = parse_model(header.model, "model", header.model_name, header.options.tokens)
+    structures = {name: Structure.parse(text) for name, text in header.structure.items()}
+    options = header.options
+    return build_problem(
+        solution.hardware,
+        model,
+        structures,
+        options.cut,
+        options.max_arrays,
+        options.max_latency_ns,
+        options.max_energy_pj,
+    )
+
+
+def check_solution(solution: Solution, problem: Problem | None = None, rules: Sequence[Rule] = RULES) -> CheckReport:
+    """Judge every claim of `solution`; with `problem`, also that it answers this question and no other."""
+    try:
+        asked = rebuild_problem(solution)
+        if problem is not None and (difference := _differing_part(problem, asked)):
+            return CheckReport((Violation("question", f"{difference}: it is not the one that was asked"),), problem)
+        return _judge(Case(asked, solution), rules)
+    except CimsolveError as error:
+        return CheckReport((Violation("question", one_line(str(error))),))
+
+
+def _judge(case: Case, rules: Sequence[Rule]) -> CheckReport:
+    broken = [Violation(name, one_line(text)) for name, text in find_malformed(case.problem, case.solution)]
+    if not broken:
+        broken = _broken(case, [rule for rule in rules if not rule.on_claims])
+    if broken:
+        return CheckReport(tuple(broken), case.problem)
+    broken = _broken(case, [rule for rule in rules if rule.on_claims])
+    return CheckReport(tuple(broken), case.problem, case.costs, case.bounds, claims.unverified_claims(case))
+
+
+def _broken(case: Case, rules: Sequence[Rule]) -> list[Violation]:
+    return [Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case)]
+
+
+def _differing_part(asked: Problem, answered: Problem) -> str | None:
+    """The first part in which two questions differ, by its place in a solution file."""
+    parts: dict[str, Callable[[Problem], object]] = {
+        "hw": lambda of: of.hardware.to_json(),
+        "model": lambda of: of.model.config,
+        "structure": lambda of: of.structures,
+        "options.tokens": lambda of: of.model.tokens,
+        "options.cut": lambda of: of.cut,
+        "options.max_arrays": lambda of: of.max_arrays,
+        "options.max_latency_ns": lambda of: of.max_latency_ns,
+        "options.max_energy_pj": lambda of: of.max_energy_pj,
+    }
+    return next((name for name, part in parts.items() if part(asked) != part(answered)), None)

@@ -1,0 +1,133 @@
+"""What the rules look at: a claim beside what the question says, and what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from cimsolve.columns import Bools, Ints
+from cimsolve.errors import CheckError
+from cimsolve.price.cost import Costs, evaluate
+from cimsolve.price.firings import ActivationShapes, measure_activations
+from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.prove import Bounds, find_bounds
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A broken rule, and in words where and how."""
+
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"
+
+
+class Verdict(NamedTuple):
+    """What the checker recomputed of a solution that passed."""
+
+    problem: Problem
+    costs: Costs
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The verdict. `costs` and `bounds` are the recomputed ones, None where a rule of mappings is broken."""
+
+    violations: tuple[Violation, ...]
+    problem: Problem | None = None
+    costs: Costs | None = None
+    bounds: Bounds | None = None
+    unverified: tuple[str, ...] = ()
+    """Metrics whose bound rests on an exhaustive search, which only another search can confirm, and `status`
+    where it claims optimality on their strength."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.violations
+
+    def demand_passed(self, refusal: Callable[[Violation], str]) -> Verdict:
+        """What was recomputed. Raises CheckError, worded by `refusal` of the first violation, where one was found."""
+        if self.violations or self.problem is None or self.costs is None or self.bounds is None:
+            raise CheckError(refusal(self.violations[0]))
+        return Verdict(self.problem, self.costs, self.bounds)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A solution with tables that are well formed, and its question; the rest is computed when asked for."""
+
+    problem: Problem
+    solution: Solution
+
+    @property
+    def header(self) -> Header:
+        return self.solution.header
+
+    @property
+    def pieces(self) -> Pieces:
+        return self.solution.pieces
+
+    @property
+    def activations(self) -> Activations:
+        return self.solution.activations
+
+    @cached_property
+    def fires(self) -> Ints:
+        """The activation that fires each piece; shape (pieces,)."""
+        return self.activations.of_piece(len(self.pieces))
+
+    @cached_property
+    def fires_with_others(self) -> Bools:
+        """Pieces that do not fire alone; shape (pieces,)."""
+        return np.asarray((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
+
+    @cached_property
+    def stage(self) -> Ints:
+        """The stage of each piece; shape (pieces,)."""
+        return np.asarray(self.problem.table.stage[self.pieces.factor])
+
+    @cached_property
+    def shapes(self) -> ActivationShapes:
+        return measure_activations(self.problem.hardware, self.pieces, self.fires, len(self.activations))
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        return find_gaps(self.problem, partial_sum_elements(self.problem, self.pieces))
+
+    @cached_property
+    def costs(self) -> Costs:
+        return evaluate(self.problem, self.pieces, self.activations)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        return find_bounds(self.problem, self.costs.metrics, self.solution.header.objective)
+
+    def name_of_block(self, number: int) -> str:
+        """A block counted through all factors, in words."""
+        table = self.problem.table
+        owner = self.problem.workload.factors[int(np.searchsorted(table.first_block, number, side="right")) - 1]
+        return f"block {number - int(table.first_block[owner.id])} of {owner.linear} ({owner.kind})"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`find` yields what breaks the rule, in words; rules `on_claims` are asked of legal mappings only."""
+
+    name: str
+    find: Callable[[Case], Iterator[str]]
+    on_claims: bool = False
+
+
+def first(wrong: Bools) -> int:
+    """Index of the first entry that is wrong; ask only where there is one."""
+    return int(np.argmax(wrong))

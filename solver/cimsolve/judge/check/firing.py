@@ -1,0 +1,173 @@
+"""S2, S3 and what else one activation must obey: what fires together, for how long, at how many bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, overlap_clusters
+from cimsolve.judge.check.case import Case, first
+
+CHUNK_PAIRS = 4_000_000
+"""Most pairs of an activation and a piece compared at once, unless one array holds more pieces."""
+
+
+def an_activation_fires_pieces_of_its_own_array(case: Case) -> Iterator[str]:
+    """The array that an activation names holds all it fires."""
+    wrong = case.pieces.array != case.activations.array[case.fires]
+    if wrong.any():
+        at = first(wrong)
+        which = int(case.fires[at])
+        yield (
+            f"activation {which} of array {int(case.activations.array[which])} fires piece {at}, which lies "
+            f"on array {int(case.pieces.array[at])}"
+        )
+
+
+def an_activation_serves_one_stage(case: Case) -> Iterator[str]:
+    """A stage is all that may run at once; costs and bounds count activations by stage."""
+    wrong = departs_from_group(case.fires, case.stage)
+    if wrong.any():
+        yield f"activation {int(case.fires[first(wrong)])} fires pieces of two stages"
+
+
+def s2_shared_rows_need_one_input(case: Case) -> Iterator[str]:
+    """S2: pieces of one activation that share a driven row need the same element of the same vector there."""
+    table = case.problem.table
+    index = np.flatnonzero(case.fires_with_others)
+    some = case.pieces.take(index)
+    # Row r of the array holds element `offset + r` of the input, for all rows of the piece.
+    offset = some.block * table.block_rows[some.factor] + some.row0 - some.array_row
+    chain = overlap_clusters(case.fires[index], some.array_row, some.array_row + some.rows)
+    wrong = departs_from_group(chain, table.input[some.factor], offset)
+    if wrong.any():
+        at = int(index[first(wrong)])
+        yield (
+            f"activation {int(case.fires[at])} fires piece {at} on a row that another of its pieces drives "
+            "with another input element"
+        )
+
+
+def s3_fired_pieces_share_columns_of_one_output(case: Case) -> Iterator[str]:
+    """S3, among fired pieces: those that share a read column feed the same output element there."""
+    table = case.problem.table
+    index = np.flatnonzero(case.fires_with_others)
+    some = case.pieces.take(index)
+    offset = some.block * table.block_cols[some.factor] + some.col0 - some.array_col
+    chain = overlap_clusters(case.fires[index], some.array_col, some.array_col + some.cols)
+    wrong = departs_from_group(chain, some.factor, offset)
+    if wrong.any():
+        at = int(index[first(wrong)])
+        yield (
+            f"activation {int(case.fires[at])} fires piece {at} on a column in which another of its pieces "
+            "feeds another output element"
+        )
+
+
+def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterator[str]:
+    """S3, among the rest: a piece that is not fired has no cell on a driven row and a read column."""
+    shapes, pieces, fires = case.shapes, case.pieces, case.fires
+    # Where the fired pieces fill all driven rows of all read columns, no other can lie there (P3).
+    open_ones = np.flatnonzero(shapes.rows * shapes.columns != shapes.cells)
+    if not len(open_ones):
+        return
+    rank = np.full(len(case.activations), -1, dtype=np.int64)
+    rank[open_ones] = np.arange(len(open_ones))
+    index = np.flatnonzero(rank[fires] >= 0)
+    some, group = pieces.take(index), rank[fires[index]]
+    driven = merge_intervals(group, some.array_row, some.array_row + some.rows)
+    read = merge_intervals(group, some.array_col, some.array_col + some.cols)
+    order = np.argsort(pieces.array, kind="stable")
+    arrays = pieces.array[order]
+    low = np.searchsorted(arrays, shapes.array[open_ones])
+    high = np.searchsorted(arrays, shapes.array[open_ones], side="right")
+    for begin, end in _chunks(high - low, CHUNK_PAIRS):
+        activation = np.repeat(np.arange(begin, end), (high - low)[begin:end])
+        piece = order[_ranges(low[begin:end], high[begin:end])]
+        for merged, start, size in (
+            (driven, pieces.array_row, pieces.rows),
+            (read, pieces.array_col, pieces.cols),
+        ):
+            here = start[piece]
+            hit = np.flatnonzero(meets_intervals(merged, activation, here, here + size[piece]))
+            activation, piece = activation[hit], piece[hit]
+        wrong = fires[piece] != open_ones[activation]
+        if wrong.any():
+            at = first(wrong)
+            which = int(open_ones[activation[at]])
+            yield (
+                f"activation {which} on array {int(shapes.array[which])} reads a column in which piece "
+                f"{int(piece[at])} lies on a driven row and is not fired"
+            )
+            return
+
+
+def _chunks(sizes: Ints, limit: int) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges of entries whose sizes sum to `limit` at most, or of a single larger entry."""
+    stops = np.cumsum(sizes)
+    begin = 0
+    while begin < len(sizes):
+        done = int(stops[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(stops, done + limit, side="right")))
+        yield begin, end
+        begin = end
+
+
+def _ranges(low: Ints, high: Ints) -> Ints:
+    """The integers of all ranges low ... high-1, one after the other."""
+    sizes = high - low
+    offset = np.cumsum(sizes) - sizes
+    return np.asarray(np.arange(int(sizes.sum())) + np.repeat(low - offset, sizes))
+
+
+def durations_follow_from_the_hardware(case: Case) -> Iterator[str]:
+    """An activation lasts as long as its reads and conversions, in whole cycles."""
+    cycles = case.problem.hardware.activation_cycles(case.shapes.stacked, case.shapes.conversions)
+    lasts = case.activations.end - case.activations.start
+    wrong = lasts != cycles
+    if wrong.any():
+        at = first(wrong)
+        yield f"activation {at} lasts {int(lasts[at])} cycles; expected {int(cycles[at])}"
+
+
+def converter_bits_follow_from_the_stack(case: Case) -> Iterator[str]:
+    """The converters run at the bits that the deepest read column needs, at most bits_max."""
+    bits = case.problem.hardware.adc_bits_used(case.shapes.stacked)
+    wrong = case.activations.adc_bits != bits
+    if wrong.any():
+        at = first(wrong)
+        yield f"activation {at} has adc_bits {int(case.activations.adc_bits[at])}; expected {int(bits[at])}"
+
+
+def s6_converters_lose_nothing_unless_allowed(case: Case) -> Iterator[str]:
+    """S6: more bits than bits_max are needed only where `lossy_allowed`."""
+    adc = case.problem.hardware.adc
+    needed = case.problem.hardware.adc_bits_needed(case.shapes.stacked)
+    wrong = needed > adc.bits_max
+    if wrong.any() and not adc.lossy_allowed:
+        at = first(wrong)
+        yield (
+            f"activation {at} stacks {int(case.shapes.stacked[at])} rows, which take {int(needed[at])} bits; "
+            f"adc.bits_max is {adc.bits_max}"
+        )
+
+
+def s6_no_more_rows_are_driven_than_allowed(case: Case) -> Iterator[str]:
+    """S6: an activation drives at most `rows_active_max` rows."""
+    limit = case.problem.hardware.array.rows_active_max
+    if limit is not None and (case.shapes.rows > limit).any():
+        at = first(case.shapes.rows > limit)
+        yield f"activation {at} drives {int(case.shapes.rows[at])} rows; rows_active_max is {limit}"
+
+
+def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:
+    """S6: at most `array.count` arrays, with numbers below it, and at most `max_arrays`."""
+    problem, pieces = case.problem, case.pieces
+    used = len(np.unique(pieces.array))
+    if problem.array_limit is not None and used > problem.array_limit:
+        yield f"{used} arrays are used; the limit is {problem.array_limit}"
+    count = problem.hardware.array.count
+    if count is not None and (pieces.array >= count).any():
+        at = first(pieces.array >= count)
+        yield f"piece {at} lies on array {int(pieces.array[at])}; array.count is {count}"

@@ -1,0 +1,130 @@
+"""P1 to P3 and the cuts: what may lie where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from cimsolve.columns import Ints, ceil_div, overlapping_pair, sum_by
+from cimsolve.judge.check.case import Case, first
+
+KEYS_MAX = 2**62
+CHUNK_PIECES = 1_000_000
+"""Most pieces compared at once, unless one array holds more; bounds the memory of P3."""
+
+
+def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
+    """P1: the pieces of a block cover it, each weight exactly once.
+
+    A sum of rectangles is determined by its second differences, which live on the rectangles' corners: the
+    corners of the pieces, signed, must cancel against those of the blocks.
+    """
+    table, pieces = case.problem.table, case.pieces
+    block_rows, block_cols = table.block_rows[pieces.factor], table.block_cols[pieces.factor]
+    beyond = (pieces.row0 + pieces.rows > block_rows) | (pieces.col0 + pieces.cols > block_cols)
+    if beyond.any():
+        at = first(beyond)
+        block = int(table.first_block[pieces.factor[at]] + pieces.block[at])
+        yield f"piece {at} reaches beyond {case.name_of_block(block)}"
+        return
+    blocks = case.problem.workload.block_count
+    if blocks > len(pieces):
+        yield f"the model has {blocks} blocks, more than the {len(pieces)} pieces: some block is not stored"
+        return
+    # Each block has a range of keys of its own, one a corner.
+    corners = sum(f.blocks * (f.block_rows + 1) * (f.block_cols + 1) for f in case.problem.workload.factors)
+    if corners >= KEYS_MAX:
+        yield f"the model has {corners} weights, more than the pieces can hold"
+        return
+    factor = np.repeat(np.arange(len(table.blocks)), table.blocks)
+    rows, cols = table.block_rows[factor], table.block_cols[factor]
+    size = (rows + 1) * (cols + 1)
+    base = np.cumsum(size) - size
+    owner = table.first_block[pieces.factor] + pieces.block
+    ends = [_corner_keys(base, np.zeros_like(rows), rows, np.zeros_like(cols), cols, cols + 1)]
+    ends.append(_corner_keys(base[owner], pieces.row0, pieces.rows, pieces.col0, pieces.cols, cols[owner] + 1))
+    keys = np.concatenate([key for part in ends for key in part])
+    signs = np.concatenate(
+        [
+            np.full(len(key), sign * corner)
+            for part, sign in zip(ends, (-1, 1), strict=True)
+            for key, corner in zip(part, (1, -1, -1, 1), strict=True)
+        ]
+    )
+    order = np.argsort(keys, kind="stable")
+    sorted_keys = keys[order]
+    starts = np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1]))
+    left = np.flatnonzero(np.add.reduceat(signs[order], starts))
+    if len(left):
+        wrong = int(np.searchsorted(base, sorted_keys[starts[left[0]]], side="right")) - 1
+        yield f"the pieces of {case.name_of_block(wrong)} do not cover it exactly once"
+
+
+def _corner_keys(base: Ints, row: Ints, rows: Ints, col: Ints, cols: Ints, pitch: Ints) -> tuple[Ints, ...]:
+    """Keys of the four corners of rectangles; the second and third count negative."""
+    key = base + row * pitch + col
+    return key, key + rows * pitch, key + cols, key + rows * pitch + cols
+
+
+def cuts_are_those_allowed(case: Case) -> Iterator[str]:
+    """`--cut columns`: every column is cut along the rows into the fewest pieces; `none`: rows likewise."""
+    problem, pieces = case.problem, case.pieces
+    table, blocks = problem.table, problem.workload.block_count
+    if problem.cut == "both" or blocks > len(pieces):
+        return
+    owner = table.first_block[pieces.factor] + pieces.block
+    factor = np.repeat(np.arange(len(table.blocks)), table.blocks)
+    # Given P1 every column crosses as many pieces as it must or more: the sum tells if any crosses more.
+    sides = [("rows", sum_by(owner, pieces.cols, blocks), problem.row_parts * table.block_cols)]
+    if problem.cut == "none":
+        parts = ceil_div(table.block_cols, problem.weights_per_row)
+        sides.append(("columns", sum_by(owner, pieces.rows, blocks), parts * table.block_rows))
+    for side, found, fewest in sides:
+        more = found > fewest[factor]
+        if more.any():
+            yield (
+                f"{case.name_of_block(first(more))} is cut along its {side} more than it must be; "
+                f"the options say cut = {problem.cut}"
+            )
+
+
+def p2_pieces_lie_inside_their_array(case: Case) -> Iterator[str]:
+    """P2: every piece lies inside the `rows x floor(cols / w)` weights of an array."""
+    pieces, problem = case.pieces, case.problem
+    outside = (pieces.array_row + pieces.rows > problem.rows) | (
+        pieces.array_col + pieces.cols > problem.weights_per_row
+    )
+    if outside.any():
+        at = first(outside)
+        yield (
+            f"piece {at} reaches beyond array {int(pieces.array[at])} of {problem.rows} x "
+            f"{problem.weights_per_row} weights"
+        )
+
+
+def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
+    """P3: no cell holds two weights."""
+    pieces = case.pieces
+    _, array, members = np.unique(pieces.array, return_inverse=True, return_counts=True)
+    shared = np.flatnonzero(members[array] > 1)
+    order = shared[np.argsort(array[shared], kind="stable")]
+    # Whole arrays at a time.
+    edges = np.flatnonzero(np.diff(array[order], prepend=-1))
+    at = np.searchsorted(edges, np.arange(0, len(order), CHUNK_PIECES))
+    cuts = np.unique(np.append(edges[at[at < len(edges)]], len(order)))
+    for low, high in pairwise(cuts.tolist()):
+        index = order[low:high]
+        some = pieces.take(index)
+        found = overlapping_pair(
+            array[index] - array[index[0]],
+            some.array_row,
+            some.array_row + some.rows,
+            some.array_col,
+            some.array_col + some.cols,
+        )
+        if found is not None:
+            one, other = sorted(int(index[at]) for at in found)
+            yield f"pieces {one} and {other} share a cell of array {int(pieces.array[one])}"
+            return

@@ -1,0 +1,163 @@
+"""Replay: a discrete-event simulation of a solution, which finds times instead of computing them.
+
+Arrays, digital units and interconnect are units with queues; activations and gaps are jobs with durations, taken
+from the solution and the chip. From this alone it says how long one token, a prefill and a stream of many
+sequences take, for comparison with the equations of `cost`. docs/cost-model.md has what was found.
+
+Not modelled: buffers (they never overflow), control, the routes of transfers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cimsolve.errors import InputError
+from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
+from cimsolve.judge.replay.token import replay_token
+from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
+from cimsolve.price.cost import Costs
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Activations, Pieces
+
+__all__ = ["CONTROLLERS", "GAPS", "Controller", "Figure", "Replay", "SharedUnits", "Stream", "replay"]
+
+Controller = Literal["paced", "oldest", "burst"]
+SharedUnits = Literal["apart", "together"]
+CONTROLLERS: tuple[Controller, ...] = ("paced", "oldest", "burst")
+GAPS: tuple[SharedUnits, ...] = ("apart", "together")
+TOKENS_MAX = 2**16
+VISITS_MAX = 2**24
+"""Most tokens times stages and tails: memory and minutes."""
+STREAM_MIN = 384
+JOBS_MAX = 200_000_000
+"""Most jobs of groups of arrays in a stream whose length is left to us: seconds."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure by the equations and by replay, ns."""
+
+    analytical_ns: float
+    replayed_ns: float
+
+    @property
+    def difference(self) -> float:
+        """How far the replay lies above the equation, as a share of it."""
+        return self.replayed_ns / self.analytical_ns - 1
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Many independent sequences, one token of each, admitted at the pace of the busiest unit."""
+
+    tokens: int
+    interval: Figure
+    """II."""
+    latency_ns: float
+    """Mean over the last third of the tokens."""
+    settled: bool
+    """Whether the stream was long enough, beside the tokens in flight, for its interval to mean something."""
+
+    @property
+    def in_flight(self) -> float:
+        """Tokens on the chip at one time (Little's law)."""
+        return self.latency_ns / self.interval.replayed_ns
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Replayed times beside the analytical ones."""
+
+    token: Figure
+    tokens: int
+    prefill: Figure
+    busiest: str
+    """The unit that worked most in the prefill."""
+    utilisation: float
+    """The share of the time that it worked."""
+    pace_share: float
+    """The same of the busiest unit of every phase, one after the other: 1 would be a prefill without waiting."""
+    stream: Stream | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether one token takes exactly as long as the equations say."""
+        return self.token.replayed_ns == self.token.analytical_ns
+
+
+def replay(
+    problem: Problem,
+    pieces: Pieces,
+    activations: Activations,
+    costs: Costs,
+    *,
+    tokens: int | None = None,
+    stream: int | None = None,
+    controller: Controller = "paced",
+    gaps: SharedUnits = "apart",
+) -> Replay:
+    """Replay one token, a prefill of `tokens` and a stream of `stream` tokens of many sequences.
+
+    The tables must obey the rules; `costs` are those that the equations give for them. `tokens` None: the prefill
+    of the question. `stream` None: as many as it takes, 0: no stream.
+
+    `controller`: `paced` admits the tokens of a phase one by one, at the pace of its busiest unit, and every unit
+    serves first come, first served; with `oldest` digital units and interconnect take the oldest token that
+    waits; `burst` admits all tokens of a prefill at once. `gaps`: digital units and interconnect serve different
+    tokens at once (`apart`), or a gap holds both (`together`).
+
+    Raises InputError for numbers of tokens that are none.
+    """
+    count = problem.model.tokens if tokens is None else tokens
+    most = min(TOKENS_MAX, VISITS_MAX // len(problem.workload.stages))
+    if not 1 <= count <= most:
+        raise InputError(f"--tokens: {count} cannot be replayed for {problem.model.name}; expected 1 to {most}")
+    if stream and not 3 <= stream <= most:
+        raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
+    clock_ns = problem.hardware.clock_ps / 1000
+    stage = stage_of_activations(problem, pieces, activations)
+    work = find_work(problem, pieces, activations, stage)
+    together, oldest = gaps == "together", controller == "oldest"
+
+    alone = replay_token(work, activations, stage)
+    pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
+    prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
+    busy = work.busy_cycles() * count
+    expected = sum(phase.fill_cycles + (count - 1) * phase.ii_cycles for phase in costs.phases)
+    return Replay(
+        token=Figure(int(costs.metrics["latency_cycles"]) * clock_ns, alone * clock_ns),
+        tokens=count,
+        prefill=Figure(expected * clock_ns, prefill * clock_ns),
+        busiest=work.units[int(np.argmax(busy))],
+        utilisation=float(busy.max() / prefill),
+        pace_share=count * sum(work.pace_cycles(phase, together) for phase in pace) / prefill,
+        stream=_replay_many(work, stream, alone, costs, oldest, together),
+    )
+
+
+def _replay_many(
+    work: Work, asked: int | None, alone: int, costs: Costs, oldest: bool, together: bool
+) -> Stream | None:
+    pace = work.pace_cycles(together=together)
+    # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
+    enough = max(STREAM_MIN, 12 * -(-alone // pace))
+    jobs = sum(len(node.users) + 100 for node in work.nodes)
+    count = (
+        min(enough, max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX)))
+        if asked is None
+        else asked
+    )
+    if not count:
+        return None
+    finished = replay_stream(work, count, Rules({node.phase: pace for node in work.nodes}, False, oldest, together))
+    taken = finished - pace * np.arange(count)
+    clock_ns = costs.metrics["latency_ns"] / costs.metrics["latency_cycles"]
+    return Stream(
+        tokens=count,
+        interval=Figure(costs.metrics["ii_cycles"] * clock_ns, settled_interval(finished) * clock_ns),
+        latency_ns=float(taken[-(count // 3) :].mean()) * clock_ns,
+        settled=count >= enough,
+    )

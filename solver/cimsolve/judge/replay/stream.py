@@ -1,0 +1,145 @@
+"""Many tokens: who is served when by arrays, digital units and interconnect.
+
+Arrays serve first come, first served; of jobs that come at one time the earlier token's, then the earlier stage's.
+A token's job at a stage comes to all its arrays at one time, and all of them take jobs in the order of arrival. So
+its times on all arrays follow from one numpy step: exactly what an event for every activation gives
+(tests/naive_replay.py is that simulation).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.columns import Ints
+from cimsolve.judge.replay.work import Work
+
+DIGITAL, TRANSFER, ARRAYS = range(3)
+ARRIVAL, SERVICE = range(2)
+"""Kinds of events; at one time all arrivals come before any unit chooses."""
+
+Event = tuple[int, int, int, int, int]
+"""(time, ARRIVAL, token, node, part) or (time, SERVICE, unit, 0, 0)."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How tokens are admitted and served."""
+
+    pace: Mapping[int, int]
+    """Phase -> cycles by which tokens enter it after each other, from its beginning."""
+    barriers: bool
+    """Of one sequence, whose tokens wait for all others where attention does; else a sequence for every token."""
+    oldest_first: bool = False
+    """Digital units and interconnect take the oldest token that waits, then its earliest stage."""
+    together: bool = False
+    """A gap holds digital units and interconnect as one unit, from its beginning to its end."""
+
+
+def replay_stream(work: Work, tokens: int, rules: Rules) -> Ints:
+    """Cycle in which each token has left the last pass, from the first admission; shape (tokens,)."""
+    return _Stream(work, tokens, rules).run()
+
+
+class _Stream:
+    def __init__(self, work: Work, tokens: int, rules: Rules) -> None:
+        self.work, self.tokens, self.rules = work, tokens, rules
+        count = len(work.nodes)
+        self.readers: list[list[int]] = [[] for _ in range(count)]
+        for number, node in enumerate(work.nodes):
+            for read in node.reads:
+                self.readers[read].append(number)
+        self.parts = [self._parts(number) for number in range(count)]
+        self.missing = [[len(node.reads) for node in work.nodes] for _ in range(tokens)]
+        self.ready = [[0] * count for _ in range(tokens)]
+        self.latest_end = [0] * count
+        self.not_ended = [tokens] * count
+        self.events: list[Event] = []
+        self.waiting: list[list[tuple[int, ...]]] = [[], []]
+        self.busy = [False, False]
+        self.shared_free = [0, 0]
+
+    def _parts(self, number: int) -> list[tuple[int, int]]:
+        """What a token asks for at a node, one after the other: (unit, cycles); last of all the arrays."""
+        node = self.work.nodes[number]
+        if self.rules.together:
+            shared = [(DIGITAL, node.digital_cycles + node.transfer_cycles)]
+        else:
+            shared = [(DIGITAL, node.digital_cycles), (TRANSFER, node.transfer_cycles)]
+        return [*((unit, cycles) for unit, cycles in shared if cycles), (ARRAYS, 0)]
+
+    def run(self) -> Ints:
+        nodes = self.work.nodes
+        free = np.zeros(len(self.work.array_of_group), dtype=np.int64)
+        finished = np.zeros(self.tokens, dtype=np.int64)
+        for number, node in enumerate(nodes):
+            if not node.reads:
+                pace = self.rules.pace[node.phase]
+                self.events += [(token * pace, ARRIVAL, token, number, 0) for token in range(self.tokens)]
+        heapq.heapify(self.events)
+        while self.events:
+            time, kind, token, number, part = heapq.heappop(self.events)
+            if kind == SERVICE:
+                self._serve(token, time)
+            elif (unit := self.parts[number][part][0]) != ARRAYS:
+                self._wait(unit, time, token, number, part)
+            else:
+                users = nodes[number].users
+                if len(users):
+                    finish = np.maximum(free[users], time)
+                    finish += nodes[number].cycles
+                    free[users] = finish
+                    time = int(finish.max())
+                if number == len(nodes) - 1:
+                    finished[token] = time
+                self._end(number, token, time)
+        return finished
+
+    def _wait(self, unit: int, time: int, token: int, number: int, part: int) -> None:
+        key = (token, number, part) if self.rules.oldest_first else (time, token, number, part)
+        heapq.heappush(self.waiting[unit], key)
+        if not self.busy[unit]:
+            self.busy[unit] = True
+            heapq.heappush(self.events, (max(time, self.shared_free[unit]), SERVICE, unit, 0, 0))
+
+    def _serve(self, unit: int, time: int) -> None:
+        *_, token, number, part = heapq.heappop(self.waiting[unit])
+        self.shared_free[unit] = end = time + self.parts[number][part][1]
+        heapq.heappush(self.events, (end, ARRIVAL, token, number, part + 1))
+        if self.waiting[unit]:
+            heapq.heappush(self.events, (end, SERVICE, unit, 0, 0))
+        else:
+            self.busy[unit] = False
+
+    def _end(self, number: int, token: int, time: int) -> None:
+        """Tell the readers of a node that a token will have ended there at `time`."""
+        self.latest_end[number] = max(self.latest_end[number], time)
+        self.not_ended[number] -= 1
+        for reader in self.readers[number]:
+            if not self.rules.barriers or number not in self.work.nodes[reader].barriers:
+                self._read(reader, token, time)
+            elif not self.not_ended[number]:
+                pace = self.rules.pace[self.work.nodes[reader].phase]
+                for each in range(self.tokens):
+                    self._read(reader, each, self.latest_end[number] + each * pace)
+
+    def _read(self, number: int, token: int, time: int) -> None:
+        """One of the nodes that a node reads has ended for a token; with the last of them its gap begins."""
+        missing, ready = self.missing[token], self.ready[token]
+        missing[number] -= 1
+        ready[number] = max(ready[number], time)
+        if not missing[number]:
+            heapq.heappush(self.events, (ready[number], ARRIVAL, token, number, 0))
+
+
+def settled_interval(finished: Ints) -> float:
+    """Cycles between tokens once times have settled: from the mean of the middle third to that of the last.
+
+    Single tokens overtake each other and come in bursts; means of a third do not.
+    """
+    third = len(finished) // 3
+    middle, last = finished[-2 * third : -third], finished[-third:]
+    return float((last.mean() - middle.mean()) / third)

@@ -1,0 +1,104 @@
+"""One token alone: every array fires in the order of the file, as early as what it waits for allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from cimsolve.columns import Ints
+from cimsolve.judge.replay.work import Work
+from cimsolve.problem.tables import Activations
+
+
+def replay_token(work: Work, activations: Activations, stage: Ints) -> int:
+    """Cycles from the first firing to the end of the last pass.
+
+    A file does not say in which order gaps ran, one at a time (S6): in dataflow order, or, where that would be
+    later than the file has it, in the order of the stages' starts. The tables must obey the rules.
+    """
+    starts = np.full(len(work.node_of_stage), np.iinfo(np.int64).max)
+    np.minimum.at(starts, stage, activations.start)
+    in_order = list(range(len(work.nodes)))
+    found = _TokenPass(work, in_order).run(activations, stage)
+    if found is None or (found.released(work.node_of_stage) > starts - starts.min()).any():
+        # A tail has no start: it comes before all that follows what it reads.
+        of_node = dict(zip(work.node_of_stage, starts.tolist(), strict=True))
+        for number, node in enumerate(work.nodes):
+            if number not in of_node:
+                of_node[number] = max(of_node[read] for read in node.reads)
+        by_start = sorted(in_order, key=lambda number: (of_node[number], number))
+        found = _TokenPass(work, by_start).run(activations, stage) or found
+    if found is None:
+        raise ValueError("the order of activations contradicts the dataflow; check the solution first")
+    return found.end_of(len(work.nodes) - 1)
+
+
+class _TokenPass:
+    """Times so far of one token; gaps run in the order of `gap_order`."""
+
+    def __init__(self, work: Work, gap_order: Sequence[int]) -> None:
+        self.work = work
+        self.gap_order = [n for n in gap_order if work.nodes[n].digital_cycles + work.nodes[n].transfer_cycles]
+        self.next_gap = 0
+        self.gap_free = 0
+        self.release: dict[int, int] = {}
+        self.ended = [0] * len(work.nodes)
+        self.left = [0] * len(work.nodes)
+
+    def run(self, activations: Activations, stage: Ints) -> _TokenPass | None:
+        """Fire everything; None where the order of gaps cannot be kept."""
+        array, cycles = activations.array, activations.end - activations.start
+        for number, count in zip(self.work.node_of_stage, np.bincount(stage).tolist(), strict=True):
+            self.left[number] = count
+        free = np.zeros(int(array.max()) + 1, dtype=np.int64)
+        order = np.lexsort((stage, activations.start))
+        # Activations of one stage with one start are on different arrays.
+        changes = (np.diff(activations.start[order]) != 0) | (np.diff(stage[order]) != 0)
+        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(order)]
+        for low, high in pairwise(edges):
+            chosen = order[low:high]
+            number = self.work.node_of_stage[int(stage[chosen[0]])]
+            if not self._release(number):
+                return None
+            users = array[chosen]
+            finish = np.maximum(free[users], self.release[number]) + cycles[chosen]
+            free[users] = finish
+            self.ended[number] = max(self.ended[number], int(finish.max()))
+            self.left[number] -= len(chosen)
+        return self if self._release(len(self.work.nodes) - 1) else None
+
+    def released(self, nodes: Sequence[int]) -> Ints:
+        """When each of `nodes` could start; shape (nodes,)."""
+        return np.array([self.release[number] for number in nodes], dtype=np.int64)
+
+    def end_of(self, number: int) -> int:
+        return max(self.ended[number], self.release[number])
+
+    def _release(self, number: int) -> bool:
+        """Find when a node's gap is over, the gaps before it in the order first; False where one of them cannot be."""
+        if number in self.release:
+            return True
+        node = self.work.nodes[number]
+        if not node.digital_cycles + node.transfer_cycles:
+            return self._begin(number)
+        while number not in self.release:
+            if not self._begin(self.gap_order[self.next_gap]):
+                return False
+            self.next_gap += 1
+        return True
+
+    def _begin(self, number: int) -> bool:
+        node = self.work.nodes[number]
+        ready = 0
+        for read in node.reads:
+            is_tail = not len(self.work.nodes[read].users)
+            if self.left[read] or (is_tail and not self._release(read)):
+                return False
+            ready = max(ready, self.end_of(read))
+        gap = node.digital_cycles + node.transfer_cycles
+        if gap:
+            self.gap_free = ready = max(ready, self.gap_free) + gap
+        self.release[number] = ready
+        return True

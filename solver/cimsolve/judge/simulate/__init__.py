@@ -1,0 +1,111 @@
+"""The functional simulation of a placed and scheduled model: do its arrays give the right numbers?
+
+Cells are programmed as placed, activations fire as scheduled, column sums pass the converters as claimed, and
+the outputs are compared with plain integer products. Whether a mapping is legal is not asked: an illegal one
+computes something else, and that shows.
+
+- Weights are integers, random over all that the cells can hold unless given (`encoding`). Every array that a
+  simulated layer uses is programmed whole, whatever else lies there with random cells (`crossbar`).
+- Each step of the model reads its own random vector of unsigned integers of `input.bits`, driven in phases of
+  `dac_bits`. All rows that an activation's pieces want are driven for all columns that it reads.
+- Sums pass the converters (`converters`); phases, slices and polarities are shifted and added, offsets
+  subtracted, partial sums of row cuts added. Stacked pieces of one output element share one conversion.
+- An activation reads of z what had ended when it started, requantised and shuffled (`firing`, `reference`).
+
+Not modelled: gaps, two activations of one array at one time, what lies between linears.
+
+That is `simulate`. Beside it stands `ArraySimulator`, which takes the mapping to be legal and runs batches of any
+inputs fast, with noise of cells and converters (`noise`); `study` says what each kind of noise takes of the signal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from cimsolve.judge.simulate.converters import Converters
+from cimsolve.judge.simulate.deviation import (
+    Deviation,
+    SimulationReport,
+    StageDeviation,
+    compare_stages,
+    describe_first_mismatch,
+)
+from cimsolve.judge.simulate.effects import Study, study
+from cimsolve.judge.simulate.expected import compute_reference
+from cimsolve.judge.simulate.firing import collect_firings
+from cimsolve.judge.simulate.noise import Noise
+from cimsolve.judge.simulate.operands import RealFactors, RealWeights, prepare_operands
+from cimsolve.judge.simulate.simulator import ArraySimulator
+from cimsolve.judge.simulate.token_pass import Progress, TokenPass
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Activations, Pieces
+
+__all__ = [
+    "ArraySimulator",
+    "Deviation",
+    "Noise",
+    "RealFactors",
+    "RealWeights",
+    "SimulationReport",
+    "StageDeviation",
+    "Study",
+    "simulate",
+    "study",
+]
+
+
+def simulate(
+    problem: Problem,
+    pieces: Pieces,
+    activations: Activations,
+    *,
+    layers: Sequence[int] | None = None,
+    vectors: int = 1,
+    seed: int = 0,
+    weights: RealWeights | None = None,
+    factors: RealFactors | None = None,
+    progress: Progress | None = None,
+) -> SimulationReport:
+    """Run one token pass of `layers` (None: all) on `vectors` input vectors at once and compare every output.
+
+    `weights` maps names of linears to their Monarch factors or to the dense float matrix (n_in, n_out), which
+    is projected if the linear is stored as Monarch; each factor is quantised symmetrically to `weight.bits`.
+    `factors` maps names to (R, L) as docs/formulation.md lays them out; where a linear is stored as Monarch they are
+    taken as they are, before `weights`. Linears without an entry get random weights. `progress(done, total)` counts
+    the activations of each run.
+
+    Where converters must lose something the pass runs twice, the second time without rounding: that run
+    verifies mapping and schedule. Raises InputError for unknown layers, weights that do not fit, and bits so
+    many that sums are not exact in float64.
+    """
+    begun = time.perf_counter()
+    operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
+    reference = compute_reference(problem, operands)
+    firings = collect_firings(problem, operands, pieces, activations)
+    converters = Converters.of(problem.hardware, firings.stacked, firings.claimed_bits)
+    lossless = bool(converters.exact.all())
+
+    outputs = TokenPass(problem, operands, firings, reference, converters, ideal=lossless, progress=progress).run()
+    stages = compare_stages(operands, reference.outputs, outputs)
+    overall = Deviation.total([stage.deviation for stage in stages])
+    ideal, ideal_outputs = overall, outputs
+    if not lossless:
+        ideal_outputs = TokenPass(
+            problem, operands, firings, reference, converters, ideal=True, progress=progress
+        ).run()
+        ideal_stages = compare_stages(operands, reference.outputs, ideal_outputs)
+        ideal = Deviation.total([stage.deviation for stage in ideal_stages])
+    return SimulationReport(
+        layers=operands.layers,
+        stages=stages,
+        overall=overall,
+        ideal=ideal,
+        vectors=vectors,
+        activations=len(firings),
+        lossless_expected=lossless,
+        first_mismatch=describe_first_mismatch(operands, reference.outputs, ideal_outputs)
+        or describe_first_mismatch(operands, reference.outputs, outputs),
+        weight_scales=operands.scales,
+        seconds=time.perf_counter() - begun,
+    )

@@ -1,0 +1,124 @@
+"""The arrays: their cells as placed, and what one firing of them gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cimsolve.columns import Bools, Ints
+from cimsolve.judge.simulate.firing import ragged
+from cimsolve.judge.simulate.operands import Operands
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Pieces
+
+Cells: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+Float64s: TypeAlias = npt.NDArray[np.float64]
+
+CHUNK_CELLS = 1 << 29
+"""Most cells of arrays held at once."""
+
+BATCH_NUMBERS = 1 << 18
+"""Most numbers of one temporary; also suits the cache."""
+
+
+@dataclass(frozen=True)
+class ArrayImage:
+    """The cells of some arrays, shape (arrays, rows, weights_per_row * columns a weight takes)."""
+
+    arrays: Ints
+    """Their numbers, ascending."""
+    cells: Cells
+
+
+def array_chunks(problem: Problem, operands: Operands, arrays: Ints) -> list[Ints]:
+    """Distinct `arrays` in runs whose images fit into CHUNK_CELLS."""
+    one = problem.rows * problem.weights_per_row * operands.encoding.columns
+    step = max(1, CHUNK_CELLS // one)
+    distinct = np.unique(arrays)
+    return [distinct[first : first + step] for first in range(0, len(distinct), step)]
+
+
+def programme(problem: Problem, operands: Operands, pieces: Pieces, arrays: Ints) -> ArrayImage:
+    """Write every piece that claims to lie on one of `arrays` (distinct, ascending); empty cells are 0.
+
+    Pieces of factors that are not simulated get random cells, never 0, so that one that is driven and read by
+    mistake shows. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
+    """
+    encoding = operands.encoding
+    shape = (len(arrays), problem.rows, problem.weights_per_row * encoding.columns)
+    cells = np.zeros(shape, dtype=encoding.cell_dtype)
+    slot = np.minimum(np.searchsorted(arrays, pieces.array), len(arrays) - 1)
+    here = np.flatnonzero((arrays[slot] == pieces.array) & (pieces.rows > 0))
+    own = operands.simulated[pieces.factor[here]]
+    random = np.random.default_rng([operands.seed, 2])
+    for foreign in (False, True):
+        for group in _same_shape(pieces, here[own != foreign]):
+            rows, cols = int(pieces.rows[group[0]]), int(pieces.cols[group[0]])
+            width = cols * encoding.columns
+            windows = sliding_window_view(cells, (rows, width), axis=(1, 2), writeable=True)
+            step = max(1, BATCH_NUMBERS // (rows * width))
+            noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
+            for first in range(0, len(group), step):
+                some = group[first : first + step]
+                at = (slot[some], pieces.array_row[some], pieces.array_col[some] * encoding.columns)
+                windows[at] = _stored(operands, pieces.take(some), rows, cols) if noise is None else noise
+    return ArrayImage(arrays, cells)
+
+
+def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
+    """Cells of pieces of one shape, (pieces, rows, physical columns)."""
+    table = operands.workload.table
+    width = table.block_cols[pieces.factor].astype(np.int64)
+    height = table.block_rows[pieces.factor]
+    corner = operands.store_first[pieces.factor] + (pieces.block * height + pieces.row0) * width + pieces.col0
+    line = corner[:, None] + width[:, None] * np.arange(rows)
+    weights = operands.store[line[:, :, None] + np.arange(cols)]
+    return operands.encoding.cells(weights).reshape(len(pieces), rows, -1)
+
+
+def _same_shape(pieces: Pieces, which: Ints) -> list[Ints]:
+    return split_by(which, pieces.rows[which] * (int(pieces.cols.max(initial=0)) + 1) + pieces.cols[which])
+
+
+def split_by(items: Ints, key: Ints) -> list[Ints]:
+    """`items` in groups of equal `key`, in their order within a group."""
+    if len(items) == 0:
+        return []
+    order = np.argsort(key, kind="stable")
+    _, first = np.unique(key[order], return_index=True)
+    return np.split(items[order], first[1:])
+
+
+def column_sums(
+    image: ArrayImage, slot: Ints, row: Ints, col: Ints, width: int, digits: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Exact sums of driven cells for windows of one size, shape (windows, width, inputs).
+
+    Window i lies on array `slot[i]` from `row[i]` and physical column `col[i]`; `digits` has shape (windows,
+    rows, inputs), 0 where a row is not driven. Exact if no sum reaches the float type's integers.
+    """
+    windows = sliding_window_view(image.cells, (digits.shape[1], width), axis=(1, 2))[slot, row, col]
+    return np.asarray(windows.astype(digits.dtype).transpose(0, 2, 1) @ digits)
+
+
+def first_writers(activation: Ints, col: Ints, cols: Ints, output: Ints) -> Bools:
+    """Which columns of pieces count; a flat list, piece after piece, of `cols` entries each.
+
+    Stacked pieces of one output element share a read column: its sum is converted and added once. `col` is
+    a piece's first column on the array, `output` the number of its first output element; both count upward.
+    """
+    owner, within = ragged(cols)
+    column, element = col[owner] + within, output[owner] + within
+    order = np.lexsort((element, column, activation[owner]))
+    same = np.ones(len(order), dtype=np.bool_)
+    for key in (activation[owner], column, element):
+        ordered = key[order]
+        same[1:] &= ordered[1:] == ordered[:-1]
+    same[:1] = False
+    counts = np.empty(len(order), dtype=np.bool_)
+    counts[order] = ~same
+    return counts

@@ -1,0 +1,104 @@
+"""How a weight becomes cells and how column sums become a number again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.columns import Floats, Ints
+from cimsolve.errors import InputError
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The cells of one weight, side by side: slices of `cell_bits`, least significant first.
+
+    differential: the slices of max(w, 0), then those of max(-w, 0); both hold `bits`, so |w| <= 2^bits - 1.
+    offset: the slices of w + 2^(bits-1); an empty cell holds 0, not the offset.
+    none: the slices of w >= 0.
+    """
+
+    bits: int
+    cell_bits: int
+    signed: str
+
+    @classmethod
+    def of(cls, hardware: Hardware) -> Encoding:
+        return cls(hardware.weight.bits, hardware.cell.bits, hardware.weight.signed)
+
+    @property
+    def slices(self) -> int:
+        return -(-self.bits // self.cell_bits)
+
+    @property
+    def columns(self) -> int:
+        """Physical columns of one weight."""
+        return self.slices * (2 if self.signed == "differential" else 1)
+
+    @property
+    def offset(self) -> int:
+        """What is added to a weight before it is stored."""
+        return 1 << (self.bits - 1) if self.signed == "offset" else 0
+
+    @property
+    def low(self) -> int:
+        """The least weight that the cells can hold."""
+        return -((1 << self.bits) - 1) if self.signed == "differential" else -self.offset
+
+    @property
+    def high(self) -> int:
+        """The largest weight that the cells can hold."""
+        return (1 << self.bits) - 1 - self.offset
+
+    @property
+    def weight_dtype(self) -> np.dtype[Any]:
+        """The smallest signed integers that hold every weight."""
+        return np.result_type(np.min_scalar_type(self.low), np.min_scalar_type(-self.high - 1))
+
+    @property
+    def cell_dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8 if self.cell_bits <= 8 else np.uint16)
+
+    def cells(self, weights: Ints) -> Ints:
+        """Cells of `weights` (shape S), shape S + (columns,)."""
+        wide = weights.astype(np.int64)
+        halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
+        cells = np.empty((*weights.shape, self.columns), dtype=self.cell_dtype)
+        mask = (1 << self.cell_bits) - 1
+        for half, stored in enumerate(halves):
+            for part in range(self.slices):
+                cells[..., half * self.slices + part] = (stored >> (part * self.cell_bits)) & mask
+        return cells
+
+    def column_factors(self) -> Floats:
+        """What each physical column of a weight counts in the shift-add, shape (columns,)."""
+        powers = np.ldexp(1.0, np.arange(self.slices) * self.cell_bits)
+        return np.concatenate([powers, -powers]) if self.signed == "differential" else powers
+
+    def quantise(self, weights: Floats, name: str) -> tuple[Ints, float]:
+        """The nearest integers q and the scale with weights ~ q * scale; one scale for the whole factor.
+
+        Signed integers are symmetric, |q| <= 2^(bits-1) - 1 (1 for one bit); unsigned ones go to 2^bits - 1.
+        Raises InputError for weights that are not finite, and for negative ones in unsigned cells.
+        """
+        whole, scales = self._quantise(weights, name, None)
+        return whole, float(scales.reshape(-1)[0])
+
+    def quantise_columns(self, weights: Floats, name: str) -> tuple[Ints, Floats]:
+        """The same for blocks (blocks, rows, cols), with a scale for each column, shape (blocks * cols,)."""
+        whole, scales = self._quantise(weights, name, 1)
+        return whole, scales.reshape(-1)
+
+    def _quantise(self, weights: Floats, name: str, axis: int | None) -> tuple[Ints, Floats]:
+        if not np.isfinite(weights).all():
+            raise InputError(f"weights of {name}: some are NaN or infinite")
+        if self.signed == "none" and (weights < 0).any():
+            raise InputError(f"weights of {name}: some are negative, and weight.signed = 'none' stores none such")
+        top = (1 << self.bits) - 1 if self.signed == "none" else max(1, (1 << (self.bits - 1)) - 1)
+        exact = weights.astype(np.float64)
+        scales = np.abs(exact).max(axis=axis, keepdims=True, initial=0.0) / top
+        scales[scales == 0] = 1.0
+        return np.clip(np.rint(exact / scales).astype(np.int64), self.low, self.high), scales

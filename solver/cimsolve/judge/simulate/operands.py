@@ -1,0 +1,189 @@
+"""The integers that are multiplied: weights of the simulated factors and the vectors that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from cimsolve.columns import Bools, Floats, Ints
+from cimsolve.errors import InputError
+from cimsolve.judge.simulate.encoding import Encoding
+from cimsolve.model.workload import Factor, Workload, build_workload
+from cimsolve.problem.problem import Problem
+from cimsolve.weights.monarch import Monarch, project
+
+RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
+RealFactors: TypeAlias = Mapping[str, tuple[Floats, Floats]]
+"""Linear -> its factors (R, L), to be used as they are wherever it is stored as Monarch."""
+
+EXACT_BITS = 53
+"""Integers below 2^53 are exact in float64, in which all sums are kept."""
+
+_WEIGHTS, _VECTORS = 0, 1  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Weights and vectors of one simulation. `workload` is rebuilt from model and structures: the truth."""
+
+    workload: Workload
+    encoding: Encoding
+    layers: tuple[int, ...]
+    simulated: Bools
+    """Whether a factor is simulated, shape (factors,)."""
+    store: Ints
+    """The weights of all simulated factors one after the other, flat."""
+    store_first: Ints
+    """Where each factor's weights begin in `store`, -1 for the others; shape (factors,)."""
+    scales: Mapping[int, float]
+    """Factor -> scale of its integers, for weights that were given."""
+    column_scales: Mapping[int, Floats]
+    """Factor -> scale of each of its columns, shape (blocks * block_cols,), where columns have their own."""
+    vector_lengths: Mapping[int, int]
+    input_bits: int
+    vectors: int
+    seed: int
+
+    @cached_property
+    def made_by(self) -> Mapping[int, Factor]:
+        """Vector -> the simulated R factor whose shuffled output it is."""
+        first = {factor.linear: factor for factor in self.workload.factors if factor.kind == "R"}
+        return {
+            factor.input: first[factor.linear]
+            for factor in self.workload.factors
+            if factor.kind == "L" and self.simulated[factor.id]
+        }
+
+    def weights(self, factor: Factor) -> Ints:
+        """Integer weights, shape (blocks, block_rows, block_cols)."""
+        first = int(self.store_first[factor.id])
+        return self.store[first : first + factor.weights].reshape(factor.blocks, factor.block_rows, factor.block_cols)
+
+    def draw(self, vector: int) -> Ints:
+        """Random content of a vector, unsigned integers of shape (vectors, length)."""
+        size = (self.vectors, self.vector_lengths[vector])
+        return np.random.default_rng([self.seed, _VECTORS, vector]).integers(0, 1 << self.input_bits, size)
+
+
+def prepare_operands(
+    problem: Problem,
+    layers: Sequence[int] | None,
+    vectors: int,
+    seed: int,
+    given: RealWeights,
+    factors: RealFactors | None = None,
+    scale_columns: bool = False,
+) -> Operands:
+    """`scale_columns`: given weights are quantised column by column, each with its own scale.
+
+    Raises InputError for layers the model lacks, weights that do not fit and sums that are not exact."""
+    workload = build_workload(problem.model, problem.structures)
+    encoding = Encoding.of(problem.hardware)
+    known = {factor.layer for factor in workload.factors}
+    chosen = sorted(known if layers is None else set(layers))
+    if vectors < 1 or seed < 0:
+        raise InputError(f"simulate: {vectors} vectors and seed {seed}; expected 1 or more and 0 or more")
+    if not chosen or not known.issuperset(chosen):
+        raise InputError(
+            f"simulate: layers {chosen} are not all in the model; expected some of {min(known)}-{max(known)}"
+        )
+    _demand_exact_sums(problem, workload, encoding)
+    simulated = np.array([factor.layer in set(chosen) for factor in workload.factors], dtype=np.bool_)
+    sizes = np.array([factor.weights for factor in workload.factors], dtype=np.int64)
+    ends = np.cumsum(np.where(simulated, sizes, 0))
+    store = np.empty(int(ends[-1]), dtype=encoding.weight_dtype)
+    store_first = np.where(simulated, ends - sizes, -1)
+    scales: dict[int, float] = {}
+    column_scales: dict[int, Floats] = {}
+    real = _RealFactors(problem, given, factors or {})
+    for factor in workload.factors:
+        if not simulated[factor.id]:
+            continue
+        shape = (factor.blocks, factor.block_rows, factor.block_cols)
+        target = store[store_first[factor.id] : ends[factor.id]].reshape(shape)
+        if factor in real and scale_columns:
+            target[...], column_scales[factor.id] = encoding.quantise_columns(real.of(factor), factor.linear)
+        elif factor in real:
+            target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
+        else:
+            random = np.random.default_rng([seed, _WEIGHTS, factor.id])
+            target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
+    return Operands(
+        workload=workload,
+        encoding=encoding,
+        layers=tuple(chosen),
+        simulated=simulated,
+        store=store,
+        store_first=store_first,
+        scales=scales,
+        column_scales=column_scales,
+        vector_lengths=_vector_lengths(workload),
+        input_bits=problem.hardware.input.bits,
+        vectors=vectors,
+        seed=seed,
+    )
+
+
+class _RealFactors:
+    """Given weights as (blocks, block_rows, block_cols), one linear's projection kept at a time."""
+
+    def __init__(self, problem: Problem, given: RealWeights, factors: RealFactors) -> None:
+        names = {linear.name for linear in problem.model.linears}
+        for name in (*given, *factors):
+            if name not in names:
+                raise InputError(f"weights: {name!r} is no linear of {problem.model.name}")
+        self._problem = problem
+        self._given, self._factors = given, factors
+        self._kept: tuple[str, Monarch | Floats] | None = None
+
+    def __contains__(self, factor: Factor) -> bool:
+        """Whether there are real numbers for it; raises InputError for factors of what is stored dense."""
+        if factor.kind == "dense" and factor.linear in self._factors and factor.linear not in self._given:
+            raise InputError(f"factors of {factor.linear}: it is stored dense here; expected its weights")
+        return factor.linear in self._given or self._has_factors(factor)
+
+    def _has_factors(self, factor: Factor) -> bool:
+        return factor.kind != "dense" and factor.linear in self._factors
+
+    def of(self, factor: Factor) -> Floats:
+        if self._kept is None or self._kept[0] != factor.linear:
+            weights: Monarch | Floats
+            if self._has_factors(factor):
+                weights = Monarch(*self._factors[factor.linear])
+            else:
+                weights = self._given[factor.linear]
+            if factor.kind != "dense" and not isinstance(weights, Monarch):
+                weights = project(weights, self._problem.structures[factor.linear], factor.linear)
+            self._kept = (factor.linear, weights)
+        kept = self._kept[1]
+        parts = {"R": kept.R, "L": kept.L} if isinstance(kept, Monarch) else {"dense": kept[None]}
+        expected = (factor.blocks, factor.block_rows, factor.block_cols)
+        blocks = parts.get(factor.kind)
+        if blocks is None or blocks.shape != expected:
+            shape = "none" if blocks is None else blocks.shape
+            raise InputError(
+                f"weights of {factor.linear}: {factor.kind} blocks have shape {shape}; expected {expected}"
+            )
+        return blocks
+
+
+def _vector_lengths(workload: Workload) -> dict[int, int]:
+    lengths: dict[int, int] = {}
+    for factor in workload.factors:
+        lengths[factor.input] = factor.blocks * factor.block_rows
+        lengths[factor.output] = factor.blocks * factor.block_cols
+    return lengths
+
+
+def _demand_exact_sums(problem: Problem, workload: Workload, encoding: Encoding) -> None:
+    rows = max(factor.block_rows for factor in workload.factors)
+    largest = max(rows, problem.rows) * ((1 << problem.hardware.input.bits) - 1) * ((1 << encoding.bits) - 1)
+    if largest >= 1 << EXACT_BITS:
+        raise InputError(
+            f"simulate: sums of {rows} products of {problem.hardware.input.bits}-bit inputs and "
+            f"{encoding.bits}-bit weights pass 2^{EXACT_BITS}, not exact; lower input.bits or weight.bits"
+        )

@@ -1,0 +1,147 @@
+"""Programme the arrays once and take from them what each factor's windows read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.files.memory import demand_memory
+from cimsolve.judge.simulate.crossbar import programme
+from cimsolve.judge.simulate.encoding import Encoding
+from cimsolve.judge.simulate.firing import Firings
+from cimsolve.judge.simulate.noise import Noise, converter_errors, disturb
+from cimsolve.judge.simulate.operands import Operands
+from cimsolve.judge.simulate.products import FLOAT32_BITS, Operand
+from cimsolve.judge.simulate.windows import WindowGroup, collect_windows, occupied_cells
+from cimsolve.problem.problem import Problem
+
+Numbers = npt.NDArray[Any]
+Pairs = Literal["converted", "subtracted"]
+
+CHUNK_CELLS = 1 << 25
+"""Most cells of arrays that are programmed at once."""
+
+CELLS_MAX = 1 << 30
+"""Most cells that are kept, in four bytes each."""
+
+
+CELL_BYTES, WEIGHT_BYTES = 8, 32
+"""About the most memory that each cell and each weight takes, programmed and read back; measured, rounded up."""
+
+
+def demand_cells(hardware: Hardware, weights: int, what: str) -> None:
+    """Raise InputError where `what`, so many weights at once, has too many cells to be simulated here."""
+    cells = weights * Encoding.of(hardware).columns
+    if cells > CELLS_MAX:
+        raise InputError(
+            f"{what}: its {weights} weights take {cells} cells of {hardware.name}; expected {CELLS_MAX} or fewer at "
+            "once, a smaller model or more compression"
+        )
+    needed = cells * CELL_BYTES + weights * WEIGHT_BYTES
+    demand_memory(needed, f"{what}: simulating {cells} cells", "use a smaller model or more compression")
+
+
+@dataclass(frozen=True)
+class PreparedGroup:
+    windows: WindowGroup
+    operand: Operand
+    distinct: bool
+    """No output element is named twice."""
+    elements_in_a_row: bool
+    """In every window the input elements count up by one; then they need not be gathered."""
+    outputs_in_a_row: bool
+
+
+def prepare_groups(
+    problem: Problem,
+    operands: Operands,
+    firings: Firings,
+    noise: Noise,
+    seed: int,
+    pairs: Pairs,
+) -> dict[int, list[PreparedGroup]]:
+    """The prepared groups of every simulated factor. Raises InputError where they have too many cells to be kept."""
+    collected = collect_windows(problem, firings, noise.stuck_on > 0)
+    groups = [group for made, found in collected.items() if operands.simulated[made] for group in found]
+    per_weight = operands.encoding.columns
+    wanted = sum(g.array.size * g.elements.shape[1] for g in groups) * per_weight
+    if wanted > CELLS_MAX:
+        raise InputError(
+            f"simulate: {wanted} cells of the layers asked for; expected {CELLS_MAX} or fewer, fewer layers"
+        )
+    cells = [np.zeros((len(g), per_weight, g.array.shape[1], g.elements.shape[1]), np.float32) for g in groups]
+    errors = [
+        tuple(np.zeros(each.shape[:3], np.float32) for _ in range(2 if noise.of_converters else 0)) for each in cells
+    ]
+    arrays = np.unique(np.concatenate([group.array.reshape(-1) for group in groups])) if groups else np.zeros(0, int)
+    step = max(1, CHUNK_CELLS // (problem.rows * problem.weights_per_row * per_weight))
+    largest = (1 << problem.hardware.cell.bits) - 1
+    for first in range(0, len(arrays), step):
+        chunk = arrays[first : first + step]
+        conductance: Numbers = programme(problem, operands, firings.pieces, chunk).cells
+        if noise.of_cells:
+            occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
+            conductance = disturb(noise, seed, chunk, conductance, occupied, largest)
+        by_weight = conductance.reshape(*conductance.shape[:2], -1, per_weight)
+        faults = converter_errors(noise, seed, chunk, problem.hardware.adc.per_array)
+        for group, into, error in zip(groups, cells, errors, strict=True):
+            window, column = np.nonzero(np.isin(group.array, chunk))
+            slot = np.searchsorted(chunk, group.array[window, column])
+            row = group.row[window, column][:, None] + group.offset[window]
+            col = group.col[window, column]
+            into[window, :, column] = by_weight[slot[:, None], row, col[:, None]].swapaxes(1, 2)
+            if noise.of_converters:
+                for place in range(per_weight):
+                    converter = _converter_of(problem, col * per_weight + place)
+                    for target, fault in zip(error, faults, strict=True):
+                        target[window, place, column] = fault[slot, converter]
+    found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
+    for group, made, error in zip(groups, cells, errors, strict=True):
+        operand = _operand(problem, operands, made, noise, pairs)
+        if noise.of_converters:
+            gain, offset = (each[:, : len(operand.factors)].reshape(len(each), -1, 1) for each in error)
+            operand = replace(operand, gain=gain, offset=offset)
+        outputs = group.output.reshape(-1)
+        found[group.factor].append(
+            PreparedGroup(
+                windows=group,
+                operand=operand,
+                distinct=len(np.unique(outputs)) == len(outputs),
+                elements_in_a_row=bool((np.diff(group.elements, axis=1) == 1).all()),
+                outputs_in_a_row=bool((np.diff(group.output, axis=1) == 1).all()),
+            )
+        )
+    return found
+
+
+def _converter_of(problem: Problem, physical: Ints) -> Ints:
+    """The converter that reads a physical column; where any may, those are taken in turn."""
+    adc = problem.hardware.adc
+    if adc.wiring == "adjacent":
+        return physical // -(-problem.hardware.array.cols // adc.per_array)
+    return physical % adc.per_array
+
+
+def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise, pairs: Pairs) -> Operand:
+    """`cells` of shape (b, w, c, h) as they are multiplied."""
+    hardware = problem.hardware
+    factors = operands.encoding.column_factors()
+    if pairs == "subtracted":
+        slices = operands.encoding.slices
+        cells, factors = cells[:, :slices] - cells[:, slices:], factors[:slices]
+    flat = cells.reshape(len(cells), -1, cells.shape[3])
+    digit = (1 << hardware.input.dac_bits) - 1
+    negative = bool((flat < 0).any())
+    above, below = (np.maximum(flat, 0), np.maximum(-flat, 0)) if negative else (flat, np.zeros_like(flat[:, :1]))
+    high, low = (np.ceil(each.sum(axis=2).max(axis=1)).astype(np.int64) * digit for each in (above, below))
+    shifts = sum(1 << (phase * hardware.input.dac_bits) for phase in range(hardware.input_phases))
+    exact = not noise.of_cells
+    if exact and max(high.max(), low.max()) * shifts >= 1 << FLOAT32_BITS:
+        flat = flat.astype(np.float64)
+    return Operand(flat, factors, low, high, exact)

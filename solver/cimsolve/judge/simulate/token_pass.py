@@ -1,0 +1,258 @@
+"""One token pass over the arrays: fire, convert, shift, add, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.columns import Bools, Ints
+from cimsolve.judge.simulate.converters import Converters
+from cimsolve.judge.simulate.crossbar import (
+    BATCH_NUMBERS,
+    ArrayImage,
+    Float64s,
+    array_chunks,
+    column_sums,
+    first_writers,
+    programme,
+    split_by,
+)
+from cimsolve.judge.simulate.expected import Reference, shuffled
+from cimsolve.judge.simulate.firing import FINAL, NOTHING, Firings, ragged
+from cimsolve.judge.simulate.operands import Operands
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Pieces
+
+Progress = Callable[[int, int], None]
+
+FLOAT32_EXACT = 1 << 24
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the pairs of one level read; element 0 is a constant 0, for rows that are not driven."""
+
+    values: Ints
+    """Unsigned integers, shape (elements, vectors)."""
+    digits: npt.NDArray[Any]
+    """Their phases, least significant first, shape (elements, phases * vectors)."""
+    first: Ints
+    """Where each snapshot begins, shape (snapshots,)."""
+    length: Ints
+    """Their lengths; 0 for NOTHING and for snapshots of other levels."""
+
+
+class TokenPass:
+    """The state of one simulated pass: what every output element has gathered so far."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        operands: Operands,
+        firings: Firings,
+        reference: Reference,
+        converters: Converters,
+        *,
+        ideal: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._problem, self._operands, self._firings = problem, operands, firings
+        self._reference, self._converters = reference, converters
+        self._ideal, self._progress = ideal, progress
+        self._done = 0
+        table = operands.workload.table
+        sizes = table.blocks * table.block_cols
+        self._first_output = np.cumsum(sizes) - sizes
+        kept = np.where(operands.simulated, sizes, 0)
+        self._gathered: Float64s = np.zeros((int(kept.sum()), operands.vectors))
+        self._first_kept = np.where(operands.simulated, np.cumsum(kept) - kept, -1)
+        self._early: list[tuple[Ints, Float64s, Ints]] = []
+        hardware = problem.hardware
+        phase = np.arange(hardware.input_phases) * hardware.input.dac_bits
+        self._phase_factors: Float64s = np.ldexp(1.0, phase)
+        self._column_factors = operands.encoding.column_factors()
+        largest = problem.rows * (2**hardware.input.dac_bits - 1) * (2**hardware.cell.bits - 1)
+        # Lossy conversions divide, which wants float64.
+        exact = ideal or bool(converters.exact.all())
+        self._dtype = np.dtype(np.float32 if exact and largest < FLOAT32_EXACT else np.float64)
+
+    def run(self) -> dict[int, Ints]:
+        """Outputs of all simulated factors, shape (vectors, length), rounded to whole numbers."""
+        firings = self._firings
+        chunks = array_chunks(self._problem, self._operands, firings.array)
+        image: ArrayImage | None = None
+        for level in range(int(firings.level.max(initial=-1)) + 1):
+            inputs = self._inputs_of_level(level)
+            for chunk in chunks:
+                chosen = (firings.level == level) & np.isin(firings.array, chunk)
+                which = np.flatnonzero(chosen)
+                if len(which) == 0:
+                    continue
+                if image is None or image.arrays is not chunk:
+                    image = None  # frees the one before
+                    image = programme(self._problem, self._operands, firings.pieces, chunk)
+                for batch in _batches(which, firings):
+                    self._fire(image, inputs, batch)
+        return {
+            factor.id: self._output(factor.id)
+            for factor in self._operands.workload.factors
+            if self._operands.simulated[factor.id]
+        }
+
+    def _output(self, factor: int) -> Ints:
+        read = self._gathered_by(factor, FINAL)
+        made = self._operands.workload.factors[factor]
+        if made.kind == "L":
+            # The inputs carried a zero point: known offline, subtracted digitally.
+            columns = self._operands.weights(made).sum(axis=1, dtype=np.int64).reshape(-1)
+            read = read - self._reference.requantisers[made.linear].zero_point * columns
+        return np.asarray(np.rint(read), dtype=np.int64)
+
+    def _gathered_by(self, factor: int, time: int) -> Float64s:
+        """The output as far as activations had made it at `time`, shape (vectors, length)."""
+        made = self._operands.workload.factors[factor]
+        size = made.blocks * made.block_cols
+        first = int(self._first_kept[factor])
+        if time == FINAL:
+            return self._gathered[first : first + size].T
+        part = np.zeros((size, self._operands.vectors))
+        for element, value, end in self._early:
+            ended = (end <= time) & (element >= first) & (element < first + size)
+            np.add.at(part, element[ended] - first, value[ended])
+        return part.T
+
+    def _inputs_of_level(self, level: int) -> _Inputs:
+        firings, operands = self._firings, self._operands
+        needed = np.unique(firings.reads[firings.level[firings.activation] == level])
+        first = np.zeros(len(firings.snapshots), dtype=np.int64)
+        length = np.zeros(len(firings.snapshots), dtype=np.int64)
+        parts: list[Ints] = [np.zeros((1, operands.vectors), dtype=np.int64)]
+        total = 1
+        for index in needed.tolist():
+            snapshot = firings.snapshots[index]
+            if snapshot is NOTHING:
+                continue
+            maker = operands.made_by.get(snapshot.vector)
+            if maker is None:
+                content = operands.draw(snapshot.vector)
+            else:
+                z = self._reference.requantisers[maker.linear].apply(self._gathered_by(maker.id, snapshot.time))
+                content = shuffled(self._problem.structures[maker.linear], z)
+            parts.append(content.T)
+            first[index], length[index] = total, content.shape[1]
+            total += content.shape[1]
+        values = np.concatenate(parts)
+        dac_bits = self._problem.hardware.input.dac_bits
+        phases = [(values >> (phase * dac_bits)) & ((1 << dac_bits) - 1) for phase in range(len(self._phase_factors))]
+        return _Inputs(values, np.concatenate(phases, axis=1).astype(self._dtype), first, length)
+
+    def _fire(self, image: ArrayImage, inputs: _Inputs, batch: Ints) -> None:
+        """Fire the activations `batch`, which lie on the arrays of `image`."""
+        firings = self._firings
+        counts = firings.first_pair[batch + 1] - firings.first_pair[batch]
+        local, within = ragged(counts)
+        pairs = firings.first_pair[batch][local] + within
+        pieces = firings.pieces.take(firings.piece[pairs])
+        piece_of, row = ragged(pieces.rows)
+        elements = self._elements(inputs, pieces, firings.reads[pairs], piece_of, row)
+        span = firings.span[batch]
+        window = np.cumsum(span) - span
+        driven = np.zeros(int(span.sum()), dtype=np.int64)
+        # Where two pieces want different elements on one row, the last one gets its own.
+        driven[(window - firings.row_low[batch])[local][piece_of] + pieces.array_row[piece_of] + row] = elements
+        corrections = self._offset_corrections(inputs, elements, pieces)
+        counted, first_column = self._counted_columns(pairs, pieces)
+        slot = np.searchsorted(image.arrays, firings.array[batch])
+        key = span[local] * (int(pieces.cols.max()) + 1) + pieces.cols
+        for group in split_by(np.arange(len(pairs)), key):
+            height, cols = int(span[local[group[0]]]), int(pieces.cols[group[0]])
+            width = cols * self._operands.encoding.columns
+            numbers = max(height * width, (height + width) * inputs.digits.shape[1])
+            step = max(1, BATCH_NUMBERS // numbers)
+            for first in range(0, len(group), step):
+                some = group[first : first + step]
+                of = local[some]
+                rows = driven[window[of][:, None] + np.arange(height)]
+                sums = column_sums(
+                    image,
+                    slot[of],
+                    firings.row_low[batch[of]],
+                    pieces.array_col[some] * self._operands.encoding.columns,
+                    width,
+                    inputs.digits[rows],
+                )
+                read = self._shift_add(self._converters.convert(sums, batch[of], self._ideal), cols)
+                read *= counted[first_column[some][:, None] + np.arange(cols)][:, :, None]
+                read -= corrections[some][:, None, :]
+                self._gather(pieces.take(some), read, firings.end[batch[of]])
+        self._done += len(batch)
+        if self._progress is not None:
+            self._progress(self._done, len(firings))
+
+    def _elements(self, inputs: _Inputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
+        """The input element that each row of each piece wants; 0, the constant, where its vector has none."""
+        height = self._operands.workload.table.block_rows[pieces.factor]
+        element = (pieces.block * height + pieces.row0)[piece_of] + row
+        known = element < inputs.length[reads][piece_of]
+        return np.where(known, inputs.first[reads][piece_of] + element, 0)
+
+    def _offset_corrections(self, inputs: _Inputs, elements: Ints, pieces: Pieces) -> Float64s:
+        """What a column of each piece holds too much, offset * the sum of its inputs: (pieces, vectors)."""
+        offset = self._operands.encoding.offset
+        if offset == 0:
+            return np.zeros((len(pieces), self._operands.vectors))
+        first = np.cumsum(pieces.rows) - pieces.rows
+        return np.asarray(np.add.reduceat(inputs.values[elements], first, axis=0) * float(offset))
+
+    def _counted_columns(self, pairs: Ints, pieces: Pieces) -> tuple[Bools, Ints]:
+        """Whether each column of each piece counts, flat, and where each piece begins in that list."""
+        first = np.cumsum(pieces.cols) - pieces.cols
+        counted = np.ones(int(pieces.cols.sum()), dtype=np.bool_)
+        several = np.flatnonzero(self._firings.may_share[pairs])
+        if len(several):
+            some = pieces.take(several)
+            width = self._operands.workload.table.block_cols[some.factor]
+            output = self._first_output[some.factor] + some.block * width + some.col0
+            owner, within = ragged(some.cols)
+            counted[first[several][owner] + within] = first_writers(
+                self._firings.activation[pairs[several]], some.array_col, some.cols, output
+            )
+        return counted, first
+
+    def _shift_add(self, converted: npt.NDArray[Any], cols: int) -> Float64s:
+        """(windows, physical columns, phases * vectors) to (windows, logical columns, vectors)."""
+        shape = (
+            len(converted),
+            cols,
+            len(self._column_factors),
+            len(self._phase_factors),
+            self._operands.vectors,
+        )
+        by_weight = np.einsum("gcwfv,w->gcfv", converted.reshape(shape).astype(np.float64), self._column_factors)
+        return np.asarray(np.einsum("gcfv,f->gcv", by_weight, self._phase_factors))
+
+    def _gather(self, pieces: Pieces, read: Float64s, end: Ints) -> None:
+        """Add what pieces of one width read, (pieces, cols, vectors), to the outputs that they claim."""
+        own = np.flatnonzero(self._operands.simulated[pieces.factor])
+        pieces, read, end = pieces.take(own), read[own], end[own]
+        width = self._operands.workload.table.block_cols[pieces.factor]
+        corner = self._first_kept[pieces.factor] + pieces.block * width + pieces.col0
+        element = corner[:, None] + np.arange(read.shape[1])
+        flat = element[:, :, None] * self._operands.vectors + np.arange(self._operands.vectors)
+        np.add.at(self._gathered.reshape(-1), flat.reshape(-1), read.reshape(-1))
+        early = np.flatnonzero(self._firings.early[pieces.factor])
+        if len(early):
+            value = read[early].reshape(-1, self._operands.vectors)
+            self._early.append((element[early].reshape(-1), value, np.repeat(end[early], read.shape[1])))
+
+
+def _batches(which: Ints, firings: Firings) -> list[Ints]:
+    """Activations in runs that drive at most about BATCH_NUMBERS rows, and at least one."""
+    pairs = firings.first_pair[which + 1] - firings.first_pair[which]
+    load = np.cumsum(firings.span[which] * pairs)
+    cuts = np.searchsorted(load, np.arange(BATCH_NUMBERS, int(load[-1]), BATCH_NUMBERS))
+    return [part for part in np.split(which, np.unique(cuts)) if len(part)]

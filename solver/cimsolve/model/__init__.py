@@ -1,0 +1,1 @@
+"""The model: from a config to linears, steps, stages and factors."""

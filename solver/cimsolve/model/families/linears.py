@@ -1,0 +1,88 @@
+"""`"model_type": "linears"`: any chain or graph of weight matrices, for models of no known family.
+
+    {"model_type": "linears", "context": 128, "steps": [
+        {"name": "a", "linears": [{"name": "a.w", "n_in": 64, "n_out": 64}]},
+        {"name": "b", "linears": [{"name": "b.w", "n_in": 64, "n_out": 16}], "reads": ["a"],
+         "operations": [{"name": "activation", "elements": 64}], "barrier": false}]}
+
+`reads` defaults to the step before. `barrier` says that all tokens must have come this far before the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cimsolve.errors import InputError
+from cimsolve.model.families.common import Config, Recorder, Width, context_tokens, read_config, torch_linear
+from cimsolve.model.model import Model, Operation
+
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LinearEntry(_Part):
+    name: Name
+    n_in: Width
+    n_out: Width
+
+
+class OperationEntry(_Part):
+    name: Literal["add", "multiply", "layer_norm", "activation", "softmax", "attention_mac"]
+    elements: Annotated[int, Field(strict=True, ge=1, le=2**40)]
+
+
+class StepEntry(_Part):
+    name: Name
+    linears: Annotated[list[LinearEntry], Field(min_length=1, max_length=4096)]
+    reads: list[Name] | None = None
+    operations: list[OperationEntry] = []
+    barrier: bool = False
+
+
+class LinearsConfig(Config):
+    context: Width = 512
+    steps: Annotated[list[StepEntry], Field(min_length=1, max_length=100_000)]
+
+
+def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    read = read_config(LinearsConfig, config, origin)
+    n = context_tokens(origin, tokens, read.context)
+    record = Recorder()
+    numbers: dict[str, int] = {}
+    seen: set[str] = set()
+    for index, entry in enumerate(read.steps):
+        where = f"{origin}: steps.{index}"
+        if entry.name in numbers:
+            raise InputError(f"{where}.name: {entry.name!r} is used twice; expected one name a step")
+        widths = {linear.n_in for linear in entry.linears}
+        if len(widths) > 1:
+            raise InputError(f"{where}.linears: n_in {sorted(widths)} differ; the linears of a step share one input")
+        for linear in entry.linears:
+            if linear.name in seen:
+                raise InputError(f"{where}.linears: {linear.name!r} is used twice; expected one name a linear")
+            seen.add(linear.name)
+        reads = entry.reads if entry.reads is not None else [read.steps[index - 1].name] if index else []
+        for before in reads:
+            if before not in numbers:
+                raise InputError(f"{where}.reads: {before!r} is no earlier step; expected one of {list(numbers)[-5:]}")
+        if not reads and entry.operations:
+            raise InputError(f"{where}.operations: a step that reads no other step starts the pass; expected none")
+        record.layer = index
+        if entry.barrier:
+            record.barrier()
+        numbers[entry.name] = record.step(
+            entry.name,
+            [torch_linear(linear.name, linear.n_in, linear.n_out) for linear in entry.linears],
+            [numbers[before] for before in reads],
+            [Operation(operation.name, operation.elements) for operation in entry.operations],
+        )
+    last = read.steps[-1].linears
+    return record.model(
+        name, "linears", config, n, {"token": ((), sum(linear.n_out for linear in last))}, ["whatever is not listed"]
+    )

@@ -1,0 +1,76 @@
+"""Llama, and Mistral and Qwen2 of the same form: grouped K and V, gated feed-forward, rotary positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cimsolve.errors import InputError
+from cimsolve.model.families.common import (
+    Config,
+    Count,
+    Recorder,
+    Width,
+    attention,
+    check_heads,
+    context_tokens,
+    normalise_sum,
+    read_config,
+    torch_linear,
+)
+from cimsolve.model.model import Model, Operation
+
+
+class LlamaConfig(Config):
+    model_type: str
+    hidden_size: Width
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    num_key_value_heads: Count | None = None
+    head_dim: Width | None = None
+    intermediate_size: Width
+    max_position_embeddings: Width
+
+
+def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    read = read_config(LlamaConfig, config, origin)
+    width, inner, heads = read.hidden_size, read.intermediate_size, read.num_attention_heads
+    groups = read.num_key_value_heads or heads
+    if heads % groups:
+        raise InputError(
+            f"{origin}: num_key_value_heads: {groups} does not divide num_attention_heads = {heads}; "
+            "expected a divisor of it"
+        )
+    head_width = read.head_dim or check_heads(origin, width, heads, "num_attention_heads")
+    n = context_tokens(origin, tokens, read.max_position_embeddings)
+    q_width, kv_width = heads * head_width, groups * head_width
+    # A rotation of each pair of elements: two products and one sum per element of Q and K.
+    rotary = (Operation("multiply", 2 * (q_width + kv_width)), Operation("add", q_width + kv_width))
+    record = Recorder()
+    last: int | None = None
+    for layer in range(read.num_hidden_layers):
+        record.layer = layer
+        at = f"model.layers.{layer}."
+        last = record.layer_of_transformer(
+            f"layer{layer}",
+            last,
+            width,
+            qkv=[
+                torch_linear(at + "self_attn.q_proj", width, q_width),
+                torch_linear(at + "self_attn.k_proj", width, kv_width),
+                torch_linear(at + "self_attn.v_proj", width, kv_width),
+            ],
+            attention=(*rotary, *attention(heads, head_width, n)),
+            out=torch_linear(at + "self_attn.o_proj", q_width, width),
+            up=[torch_linear(at + "mlp.gate_proj", width, inner), torch_linear(at + "mlp.up_proj", width, inner)],
+            activation=[Operation("activation", inner), Operation("multiply", inner)],
+            down=torch_linear(at + "mlp.down_proj", inner, width),
+        )
+    return record.model(
+        name,
+        read.model_type,
+        config,
+        n,
+        {"token": (normalise_sum(width), width)},
+        ["embeddings", "attention scores and values", "norms, biases and rotary positions", "language-model head"],
+    )

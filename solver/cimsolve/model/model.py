@@ -1,0 +1,76 @@
+"""What the model asks for: its weight matrices, their dataflow and the digital work between them.
+
+A model is a Hugging Face `config.json`. Only matrices with weights are mapped; what is not is listed by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cimsolve.weights.folder import TensorRef
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One weight matrix, y = x W with W of shape (n_in, n_out)."""
+
+    name: str
+    n_in: int
+    n_out: int
+    tensor: TensorRef
+
+    @property
+    def weights(self) -> int:
+        return self.n_in * self.n_out
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A digital operation on `elements` vector elements; `name` is a key of the hardware's `digital.ops`."""
+
+    name: str
+    elements: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Linears with one common input, and what happens between the steps they read and them, once per token.
+
+    `phase` counts the stretches between attention barriers: tokens of one sequence may follow each other
+    through a phase, but attention needs all of them before the next begins.
+    """
+
+    name: str
+    layer: int
+    pass_name: str
+    phase: int
+    linears: tuple[Linear, ...]
+    reads: tuple[int, ...]
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The steps of one token pass in dataflow order (encoder-decoders: the source pass, then the target pass).
+
+    `tails` maps a pass to the operations after its last step and the number of elements that leave.
+    `tokens` is the cached context that attention runs over, and the length of a prefill.
+    """
+
+    name: str
+    family: str
+    config: Mapping[str, Any]
+    tokens: int
+    steps: tuple[Step, ...]
+    tails: Mapping[str, tuple[tuple[Operation, ...], int]]
+    unmapped: tuple[str, ...]
+
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        return tuple(linear for step in self.steps for linear in step.linears)
+
+    @property
+    def weight_count(self) -> int:
+        return sum(linear.weights for linear in self.linears)

@@ -1,0 +1,166 @@
+"""Covering demands by patterns: the master problem of column generation, in one and two dimensions.
+
+A pattern is a vector of how many items of each type one bin (an array column, an array) holds. The master
+problem (Gilmore & Gomory 1961) minimises the bins: min sum x, sum_p x_p * pattern_p >= counts, x >= 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize as _optimize
+
+from cimsolve.pack.knapsack import Ints
+
+optimize: Any = _optimize  # scipy ships no types
+
+SCALE = 1 << 30  # a dual of 1 in the integer pricing problems
+LARGEST_DEMAND = 1e6  # the solver's tolerances are absolute, so larger demands are scaled down to this
+NODE_LIMIT = 300  # branch-and-bound nodes of one residual program: bounds the time and stays deterministic
+
+Floats = NDArray[np.float64]
+Pricer = Callable[[Ints], Sequence[tuple[int, Ints]]]
+
+
+class Pool:
+    """Distinct patterns in order of arrival."""
+
+    def __init__(self, types: int) -> None:
+        self.types = types
+        self.patterns: list[Ints] = []
+        self._index: dict[bytes, int] = {}
+
+    def add(self, pattern: Ints) -> bool:
+        """Keep `pattern` (n_types,); False if it is known or empty."""
+        key = np.ascontiguousarray(pattern, dtype=np.int64).tobytes()
+        if key in self._index or not pattern.any():
+            return False
+        self._index[key] = len(self.patterns)
+        self.patterns.append(np.asarray(pattern, dtype=np.int64))
+        return True
+
+    def matrix(self) -> Ints:
+        """All patterns, (n_patterns, n_types)."""
+        return np.asarray(self.patterns, dtype=np.int64).reshape(-1, self.types)
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """The master problem without integrality: `x` (n_patterns,) and `duals` (n_types,) in [0, 1]."""
+
+    x: Floats
+    duals: Floats
+
+    @property
+    def value(self) -> float:
+        return float(self.x.sum())
+
+
+def relax(patterns: Ints, counts: Ints) -> Relaxation:
+    """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
+    unit = max(1.0, float(counts.max()) / LARGEST_DEMAND)
+    result = optimize.linprog(np.ones(len(patterns)), A_ub=-patterns.T, b_ub=-counts / unit, method="highs-ds")
+    if result.x is None:
+        raise RuntimeError(f"master problem: {result.message}")
+    return Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
+
+
+def generate(pool: Pool, counts: Ints, price: Pricer, rounds: int = 400) -> Relaxation:
+    """Column generation: add to `pool` what `price` finds until no pattern is worth more than one bin.
+
+    `price(values)` gets the duals as integers (1 = SCALE) and returns (value, pattern) candidates.
+    """
+    relaxation = relax(pool.matrix(), counts)
+    for _ in range(rounds):
+        candidates = price(np.floor(relaxation.duals * SCALE).astype(np.int64))
+        added = [pool.add(pattern) for value, pattern in candidates if value > SCALE + 64]
+        if True not in added:
+            break
+        relaxation = relax(pool.matrix(), counts)
+    return relaxation
+
+
+def integer_duals(duals: Floats) -> list[Ints]:
+    """Integer vectors proportional, or nearly so, to the duals: simple fractions first.
+
+    The duals of a basis are fractions with a small common denominator; floating point hides it, and a bound
+    from rounded-down duals may miss the next integer. Every vector is verified before it is believed.
+    """
+    found = []
+    for largest in (16, 128, 2048):
+        fractions = [Fraction(float(d)).limit_denominator(largest) for d in duals]
+        common = lcm(*(f.denominator for f in fractions))
+        if common <= SCALE:
+            found.append(np.asarray([int(f * common) for f in fractions], dtype=np.int64))
+    found.append(np.floor(duals * SCALE).astype(np.int64))
+    return found
+
+
+def dot(a: Sequence[int] | Ints, b: Sequence[int] | Ints) -> int:
+    """Inner product in Python's integers: counts of 1e9 times scaled duals leave 64 bits."""
+    return sum(int(x) * int(y) for x, y in zip(a, b, strict=True))
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b rounded up, in integers."""
+    return -(-a // b)
+
+
+def cover_residual(patterns: Ints, counts: Ints, most: int) -> Ints | None:
+    """Cover small demands by whole patterns: multiplicities (n_patterns,), or None if the search found none.
+
+    An integer program over the patterns cut to the demand, bounded by a node limit; `most` bins at most.
+    """
+    clipped, first = np.unique(np.minimum(patterns, counts), axis=0, return_index=True)
+    constraints = [
+        optimize.LinearConstraint(clipped.T, lb=counts, ub=np.inf),
+        optimize.LinearConstraint(np.ones((1, len(first))), lb=0, ub=most),
+    ]
+    result = optimize.milp(
+        np.ones(len(first)),
+        constraints=constraints,
+        integrality=np.ones(len(first)),
+        bounds=optimize.Bounds(0, np.inf),
+        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0},
+    )
+    if result.x is None:
+        return None
+    x = np.zeros(len(patterns), dtype=np.int64)
+    x[first] = np.rint(result.x).astype(np.int64)
+    return x if np.all(x @ patterns >= counts) else None
+
+
+def trim(patterns: Ints, multiplicity: Ints, counts: Ints) -> list[tuple[int, Ints, int]]:
+    """Drop surplus items so that exactly `counts` are left: (source pattern, its content, multiplicity).
+
+    Surplus is taken from whole runs of a pattern where it can be; a run that loses only some of its items
+    is split, which adds at most two patterns a type.
+    """
+    surplus = [dot(multiplicity, patterns[:, j]) - int(counts[j]) for j in range(patterns.shape[1])]
+    runs = [(p, patterns[p].copy(), int(m)) for p, m in enumerate(multiplicity) if m > 0]
+    for j, extra in enumerate(surplus):
+        kept: list[tuple[int, Ints, int]] = []
+        for p, content, times in reversed(runs):
+            each = int(content[j])
+            if extra <= 0 or each == 0:
+                kept.append((p, content, times))
+                continue
+            emptied = min(times, extra // each)
+            extra -= emptied * each
+            partly = min(extra, each) if emptied < times else 0
+            extra -= partly
+            for lost, number in ((each, emptied), (partly, 1 if partly else 0)):
+                if number:
+                    less = content.copy()
+                    less[j] -= lost
+                    kept.append((p, less, number))
+            if times - emptied - (1 if partly else 0):
+                kept.append((p, content, times - emptied - (1 if partly else 0)))
+        runs = kept[::-1]
+    return [(p, content, times) for p, content, times in runs if content.any()]

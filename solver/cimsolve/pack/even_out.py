@@ -1,0 +1,233 @@
+"""Packings of whole blocks that spread every shape over many arrays.
+
+A densest packing says nothing about what lies where: a rare shape may fill a few arrays, and the blocks of a stage
+that all have it wait for these. Blocks of one shape in stages that have d_1 ... d_S of it can be dealt such that no
+array holds more than r_s of stage s if and only if for every set K of stages (Gale 1957, Ryser 1957; a flow)
+
+    sum of d_s over K  <=  sum over arrays of min(blocks of the shape on the array, sum of r_s over K).
+
+Both sides are concave along stages sorted by d_s / r_s, so the ends of runs of equal ratio are enough. They are
+linear in how often a pattern is used: rows of the covering problem beside the counts of blocks. What they lack is
+what is minimised, on a given number of arrays. New patterns are stacks of bands, which other patterns are cut into.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.pack.blocks import ArrayPacking, Pattern
+from cimsolve.pack.covering import Floats, Pool, optimize
+from cimsolve.pack.cutting_stock import maximal_patterns
+from cimsolve.pack.guillotine import ShelfPricer
+from cimsolve.pack.knapsack import Ints
+
+ROUNDS = 80
+"""Rounds of column generation."""
+BANDS_MAX = 300
+"""Different bands that are looked at."""
+PRICING_NODES = 200
+ROUNDING_NODES = 2000
+SCALE = 1 << 20
+"""A value of 1 where patterns are priced in integers."""
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Of shape `type` at least `demand`, if no array counts for more than `cap`."""
+
+    type: int
+    cap: int
+    demand: int
+
+
+def even_out(
+    packing: ArrayPacking, heights: Ints, widths: Ints, demands: Ints, rows: int, cols: int, arrays: int
+) -> ArrayPacking:
+    """A packing on at most `arrays` arrays with every shape on as many as its stages want, as far as is found.
+
+    `heights`, `widths`: of each shape; `demands[s, t]`: blocks of shape t in stage s. It may have more places than
+    blocks. Returns `packing` itself where nothing better is found.
+    """
+    ways = (_Bands(heights, widths, rows, cols, False), _Bands(widths, heights, cols, rows, True))
+    search = _Search(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
+    lacking = search.lacking(packing.patterns, packing.multiplicity)
+    found = search.run() if lacking else None
+    if found is None or search.lacking(*found) >= lacking:
+        return packing
+    patterns, times = found
+    return ArrayPacking(patterns, times, int(times.sum()), packing.lower, packing.lower_name)
+
+
+def _needs(demands: Ints, arrays: int) -> list[_Need]:
+    found = []
+    for shape in range(demands.shape[1]):
+        demand = demands[:, shape][demands[:, shape] > 0]
+        repeat = -(-demand // arrays)
+        ratio = demand / repeat
+        order = np.argsort(-ratio, kind="stable")
+        total, cap = np.cumsum(demand[order]), np.cumsum(repeat[order])
+        ends = np.flatnonzero(np.append(np.diff(ratio[order]) != 0, True))
+        found += [_Need(shape, int(cap[end]), int(total[end])) for end in ends]
+    return found
+
+
+class _Bands:
+    """Bands straight across an array, from the patterns learned; `turned`: across its columns, all else swapped."""
+
+    def __init__(self, heights: Ints, widths: Ints, rows: int, cols: int, turned: bool) -> None:
+        self.heights, self.rows, self.turned = heights, rows, turned
+        self.pricer = ShelfPricer(heights, widths, rows, cols)
+        self.height: list[int] = []
+        self.content: list[Ints] = []
+        self.layout: list[Pattern] = []
+        self._known: set[tuple[int, bytes]] = set()
+
+    def price(self, values: Ints, limits: Ints) -> Pattern:
+        """The most valuable array that the shelf pricer knows; its bands are learned."""
+        pattern = self.pricer.price(values, limits)[1]
+        self._cut(pattern)
+        return pattern.transposed() if self.turned else pattern
+
+    def learn(self, pattern: Pattern) -> None:
+        self._cut(pattern.transposed() if self.turned else pattern)
+
+    def _cut(self, pattern: Pattern) -> None:
+        """Cut wherever a straight line crosses no block."""
+        top, bottom = pattern.row, pattern.row + self.heights[pattern.type]
+        edges = np.unique(np.concatenate([top, bottom]))
+        lines = edges[~((top[:, None] < edges) & (edges < bottom[:, None])).any(axis=0)]
+        for low, high in zip(lines[:-1].tolist(), lines[1:].tolist(), strict=True):
+            mine = np.flatnonzero((top >= low) & (bottom <= high))
+            band = Pattern(pattern.type[mine], top[mine] - low, pattern.col[mine])
+            content = band.counts(len(self.heights))
+            key = (high - low, content.tobytes())
+            if len(mine) and key not in self._known and len(self.height) < BANDS_MAX:
+                self._known.add(key)
+                self.height.append(high - low)
+                self.content.append(content)
+                self.layout.append(band)
+
+    def stack(self, times: Ints) -> Pattern:
+        """One array with `times[e]` of band e, one below the other."""
+        parts: list[tuple[Ints, Ints, Ints]] = []
+        row = 0
+        for number in np.repeat(np.arange(len(times)), times).tolist():
+            band = self.layout[number]
+            parts.append((band.type, band.row + row, band.col))
+            row += self.height[number]
+        pattern = Pattern(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return pattern.transposed() if self.turned else pattern
+
+
+class _Search:
+    """Column generation over arrays; what the needs lack is what is minimised."""
+
+    def __init__(
+        self, packing: ArrayPacking, count: Ints, needs: list[_Need], ways: tuple[_Bands, _Bands], arrays: int
+    ) -> None:
+        self.count, self.needs, self.ways, self.arrays = count, needs, ways, arrays
+        self.caps = np.array([need.cap for need in needs], dtype=np.int64)
+        self.demand = np.array([need.demand for need in needs], dtype=np.int64)
+        self.shape = np.array([need.type for need in needs], dtype=np.int64)
+        self.pool = Pool(len(count))
+        self.layout: dict[bytes, Pattern] = {}
+        for pattern in packing.patterns:
+            self.learn(pattern)
+
+    def learn(self, pattern: Pattern) -> bool:
+        content = pattern.counts(len(self.count))
+        is_new = self.pool.add(content)
+        if is_new:
+            self.layout[content.tobytes()] = pattern
+            for way in self.ways:
+                way.learn(pattern)
+        return is_new
+
+    def lacking(self, patterns: list[Pattern], times: Ints) -> int:
+        contents = np.array([pattern.counts(len(self.count)) for pattern in patterns])
+        return int(np.maximum(self.demand - times @ self._met(contents), 0).sum())
+
+    def run(self) -> tuple[list[Pattern], Ints] | None:
+        """Patterns and how many arrays have each, or None where no whole numbers of them are found."""
+        for _ in range(ROUNDS):
+            duals = self._relax()
+            if duals is None or True not in [self.learn(pattern) for pattern in self._price(*duals)]:
+                break
+        # What the relaxation can do without, whole arrays may need.
+        for way in self.ways:
+            height = np.array(way.height, dtype=np.int64)
+            for times in maximal_patterns(height, way.rows // height, way.rows):
+                self.learn(way.stack(times))
+        contents = self.pool.matrix()
+        used = self._round(contents)
+        if used is None:
+            return None
+        keep = np.flatnonzero(used)
+        return [self.layout[contents[p].tobytes()] for p in keep], used[keep]
+
+    def _met(self, contents: Ints) -> Ints:
+        """What an array of each of `contents` adds to each need; shape (contents, needs)."""
+        return np.minimum(contents[:, self.shape], self.caps)
+
+    def _program(self, contents: Ints) -> tuple[Floats, Floats, Floats]:
+        """Cost, matrix and right side of: all blocks covered, needs met but for what is lacking, arrays enough."""
+        types, patterns, needs = len(self.count), len(contents), len(self.needs)
+        matrix = np.zeros((types + needs + 1, patterns + needs))
+        matrix[:types, :patterns] = -contents.T
+        matrix[types:-1, :patterns] = -self._met(contents).T
+        matrix[types:-1, patterns:] = -np.eye(needs)
+        matrix[-1, :patterns] = 1
+        right = np.concatenate([-self.count, -self.demand, [self.arrays]]).astype(np.float64)
+        return np.concatenate([np.zeros(patterns), np.ones(needs)]), matrix, right
+
+    def _relax(self) -> tuple[Floats, Floats] | None:
+        """Duals of the shapes and of the needs; None where the relaxation meets all needs."""
+        cost, matrix, right = self._program(self.pool.matrix())
+        result = optimize.linprog(cost, A_ub=matrix, b_ub=right, method="highs-ds")
+        if result.x is None or result.fun < 1e-6:
+            return None
+        duals = np.maximum(-result.ineqlin.marginals, 0.0)
+        return duals[: len(self.count)], duals[len(self.count) : -1]
+
+    def _price(self, shapes: Floats, needs: Floats) -> list[Pattern]:
+        """Arrays of much value. Bands come from arrays priced as if the first block of a shape and all others had
+        one value; then the best stacks of bands, each block beyond a cap worth less."""
+        for cap in np.unique(self.caps):
+            values = shapes.copy()
+            np.add.at(values, self.shape, np.where(self.caps >= cap, needs, 0.0))
+            for way in self.ways:
+                way.price(np.floor(values * SCALE).astype(np.int64), self.count)
+        return [way.stack(times) for way in self.ways if (times := self._best_stack(way, shapes, needs)).any()]
+
+    def _best_stack(self, way: _Bands, shapes: Floats, needs: Floats) -> Ints:
+        content, height = np.array(way.content), np.array(way.height)
+        count, caps = len(height), len(self.caps)
+        constraints = [
+            optimize.LinearConstraint(np.concatenate([height, np.zeros(caps)])[None], ub=way.rows),
+            optimize.LinearConstraint(np.hstack([-content[:, self.shape].T, np.eye(caps)]), ub=0),
+        ]
+        result = optimize.milp(
+            -np.concatenate([content @ shapes, needs]),
+            constraints=constraints,
+            integrality=np.ones(count + caps),
+            bounds=optimize.Bounds(0, np.concatenate([way.rows // height, self.caps])),
+            options={"node_limit": PRICING_NODES},
+        )
+        return np.zeros(count, dtype=np.int64) if result.x is None else np.rint(result.x[:count]).astype(np.int64)
+
+    def _round(self, contents: Ints) -> Ints | None:
+        """How often each pattern is used; all of it is whole, what is lacking too."""
+        cost, matrix, right = self._program(contents)
+        result = optimize.milp(
+            cost,
+            constraints=[optimize.LinearConstraint(matrix, ub=right)],
+            integrality=np.ones(len(cost)),
+            bounds=optimize.Bounds(0, np.inf),
+            options={"node_limit": ROUNDING_NODES, "mip_rel_gap": 0.0},
+        )
+        if result.x is None:
+            return None
+        used = np.rint(result.x[: len(contents)]).astype(np.int64)
+        return used if (used @ contents >= self.count).all() and used.sum() <= self.arrays else None

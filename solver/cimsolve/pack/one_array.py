@@ -1,0 +1,164 @@
+"""A given content into one array: bands of stacks, found by an integer program.
+
+An array is cut into bands straight across it, a band into stacks side by side, a stack into blocks on top of each
+other (the three stages of Gilmore and Gomory 1965). All bands of one height together are as wide as all their stacks
+at least; whether each band can be as wide as the array is tried afterwards, first fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+
+from cimsolve.pack.covering import optimize
+from cimsolve.pack.guillotine import Pattern, pattern_from
+from cimsolve.pack.knapsack import Ints
+from cimsolve.pack.shelves import first_fit_shelves
+
+Content = tuple[tuple[int, int, int], ...]
+"""For each type of block its rows, its columns, and how many there are."""
+
+NODES = 200
+"""Of the integer program's search tree."""
+INFEASIBLE = 2
+"""Status of `scipy.optimize.milp`."""
+STACKS_MAX = 4000
+"""Different stacks that are looked at."""
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Blocks on top of each other in a band of `height` rows: (type, how many), the top first."""
+
+    height: int
+    width: int
+    blocks: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=4096)
+def pack_one(content: Content, rows: int, cols: int) -> Pattern | None:
+    """All blocks of `content` in one array of `rows x cols`, or None where no packing is found.
+
+    The same few contents are asked for again and again, and a refusal takes two integer programs.
+    """
+    heights, widths, counts = np.array(content, dtype=np.int64).T
+    if int(counts @ (heights * widths)) > rows * cols:
+        return None
+    for find in (_first_fit, _pack):
+        upright = find(heights, widths, counts, rows, cols)
+        if upright is not None:
+            return upright
+        turned = find(widths, heights, counts, cols, rows)
+        if turned is not None:
+            return turned.transposed()
+    return None
+
+
+def _first_fit(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
+    """Shelves, which are quick."""
+    present = np.flatnonzero(counts)
+    arrays = first_fit_shelves(heights[present], widths[present], counts[present], rows, cols)
+    if sum(times for _, times in arrays) > 1:
+        return None
+    pattern = arrays[0][0]
+    return Pattern(present[pattern.type], pattern.row, pattern.col)
+
+
+def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
+    every = list(_stacks(heights, widths, counts, rows))
+    # A stack with more empty cells than the array has to spare can be of no use. With the others alone it is soon
+    # known that nothing fits; with all of them the program comes upon other answers, some of which can be laid out.
+    spare = rows * cols - int(counts @ (heights * widths))
+    for stacks in ([stack for stack in every if _waste(stack, heights, widths) <= spare], every):
+        if not 0 < len(stacks) <= STACKS_MAX:
+            return None
+        bands = sorted({stack.height for stack in stacks})
+        times, refused = _solve(stacks, bands, counts, rows, cols)
+        if refused:
+            return None
+        if times is not None:
+            used, number = times[: len(bands)].tolist(), times[len(bands) :]
+            pattern = _lay_out(stacks, dict(zip(bands, used, strict=True)), number, heights, counts, cols)
+            if pattern is not None:
+                return pattern
+    return None
+
+
+def _stacks(heights: Ints, widths: Ints, counts: Ints, rows: int) -> Iterator[_Stack]:
+    """Stacks of one type, and of two of equal width that fill a band's height."""
+    present = np.flatnonzero(counts).tolist()
+    height, most = heights.tolist(), np.minimum(counts, rows // heights).tolist()
+    pairs: dict[int, set[tuple[tuple[int, int], ...]]] = {}
+    for one, other in combinations(present, 2):
+        if widths[one] == widths[other]:
+            for first in range(1, most[one] + 1):
+                for second in range(1, min(most[other], (rows - first * height[one]) // height[other]) + 1):
+                    total = first * height[one] + second * height[other]
+                    pairs.setdefault(total, set()).add(((one, first), (other, second)))
+    totals = {times * height[each] for each in present for times in range(1, most[each] + 1)} | set(pairs)
+    for total in sorted(totals):
+        for each in present:
+            times = min(total // height[each], most[each])
+            if times:
+                yield _Stack(total, int(widths[each]), ((each, times),))
+        for pair in sorted(pairs.get(total, ())):
+            yield _Stack(total, int(widths[pair[0][0]]), pair)
+
+
+def _waste(stack: _Stack, heights: Ints, widths: Ints) -> int:
+    """Empty cells of a stack."""
+    filled = sum(times * int(heights[each] * widths[each]) for each, times in stack.blocks)
+    return stack.height * stack.width - filled
+
+
+def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols: int) -> tuple[Ints | None, bool]:
+    """How many bands of each height and how many of each stack, shape (bands + stacks,), or None where none are
+    found; and whether it is proved that there are none."""
+    types = len(counts)
+    at = {height: types + number for number, height in enumerate(bands)}
+    matrix = np.zeros((types + len(bands) + 1, len(bands) + len(stacks)))
+    for number, stack in enumerate(stacks, start=len(bands)):
+        for each, times in stack.blocks:
+            matrix[each, number] = -times
+        matrix[at[stack.height], number] = stack.width
+    matrix[types:-1, : len(bands)] = -cols * np.eye(len(bands))
+    matrix[-1, : len(bands)] = bands
+    result = optimize.milp(
+        np.zeros(matrix.shape[1]),
+        constraints=optimize.LinearConstraint(matrix, ub=np.concatenate([-counts, np.zeros(len(bands)), [rows]])),
+        integrality=np.ones(matrix.shape[1]),
+        bounds=optimize.Bounds(0, np.inf),
+        options={"node_limit": NODES},
+    )
+    return None if result.x is None else np.rint(result.x).astype(np.int64), result.status == INFEASIBLE
+
+
+def _lay_out(
+    stacks: list[_Stack], bands: dict[int, int], number: Ints, heights: Ints, counts: Ints, cols: int
+) -> Pattern | None:
+    """Stacks into bands of their height, the widest first; no more blocks of a type than are wanted."""
+    room: dict[int, list[int]] = {height: [cols] * times for height, times in bands.items()}
+    top: dict[int, list[int]] = {}
+    row = 0
+    for height, times in bands.items():
+        top[height] = list(range(row, row + times * height, height))
+        row += times * height
+    left = counts.tolist()
+    blocks: list[tuple[int, int, int]] = []
+    for stack in sorted(np.repeat(np.arange(len(stacks)), number).tolist(), key=lambda each: -stacks[each].width):
+        here = stacks[stack]
+        band = next((n for n, free in enumerate(room[here.height]) if free >= here.width), None)
+        if band is None:
+            return None
+        at_row, at_col = top[here.height][band], cols - room[here.height][band]
+        room[here.height][band] -= here.width
+        for each, times in here.blocks:
+            for _ in range(min(times, left[each])):
+                blocks.append((each, at_row, at_col))
+                at_row += int(heights[each])
+                left[each] -= 1
+    return None if any(left) else pattern_from(blocks)

@@ -1,0 +1,164 @@
+"""What lies between stages: partial sums, digital operations, transfers.
+
+Equations: docs/formulation.md, section "Gaps".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cimsolve.columns import Ints, sum_by
+from cimsolve.errors import InputError
+from cimsolve.model.model import Operation
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Pieces
+
+ELEMENTS_MAX = 2**40
+MOVED_MAX = 2**36
+CYCLES_MAX = 2**60
+"""Most elements of one digital operation, of one transfer, and most cycles of a gap: at the slowest that a
+hardware spec can say, their picoseconds fit int64."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One gap, once per token. Every operation starts on a clock edge, so the parts add up exactly."""
+
+    partial_sum_cycles: int = 0
+    digital_cycles: int = 0
+    transfer_cycles: int = 0
+    energy_pj: MappingABC[str, float] = field(default_factory=dict)
+    """Component -> energy: `partial_sums`, `transfer`, and each digital operation by name."""
+
+    @property
+    def cycles(self) -> int:
+        return self.partial_sum_cycles + self.digital_cycles + self.transfer_cycles
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The gap before each stage, and the one after each pass."""
+
+    before: tuple[Gap, ...]
+    tails: MappingABC[str, Gap]
+
+    @property
+    def before_cycles(self) -> Ints:
+        return np.array([gap.cycles for gap in self.before], dtype=np.int64)
+
+
+def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
+    """Digital additions per stage: each piece beyond the first that feeds an output; shape (stages,).
+
+    The pieces of a block tile it (P1), so the columns of all pieces less those of all blocks count them.
+    """
+    table = problem.table
+    stages = len(problem.workload.stages)
+    made = sum_by(table.stage[pieces.factor], pieces.cols, stages)
+    return np.asarray(made - sum_by(table.stage, table.blocks * table.block_cols, stages))
+
+
+def least_partial_sum_elements(problem: Problem) -> Ints:
+    """The same for the fewest row cuts that the limits allow: no mapping adds less; shape (stages,)."""
+    table = problem.table
+    return sum_by(
+        table.stage,
+        (problem.row_parts - 1) * table.blocks * table.block_cols,
+        len(problem.workload.stages),
+    )
+
+
+def find_gaps(problem: Problem, added: Ints) -> Gaps:
+    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,).
+
+    Raises InputError for more work than int64 picoseconds can count.
+    """
+    workload = problem.workload
+    passes = list(workload.tails)
+    tails = {
+        name: _gap(
+            problem,
+            int(sum(added[stage] for stage in workload.last_stages[name])),
+            tail.operations,
+            tail.transfer_elements,
+        )
+        for name, tail in workload.tails.items()
+    }
+    before: list[Gap] = []
+    for stage in workload.stages:
+        if not stage.after:
+            before.append(Gap())
+        elif not workload.continues_pass(stage.id):
+            # A later pass starts once the earlier one has ended, its tail included.
+            before.append(tails[passes[passes.index(stage.pass_name) - 1]])
+        else:
+            adds = int(sum(added[earlier] for earlier in stage.after))
+            before.append(_gap(problem, adds, stage.operations, stage.transfer_elements))
+    return Gaps(tuple(before), tails)
+
+
+def owns_gap(problem: Problem, stage: int) -> bool:
+    """Whether the gap before a stage is its own to pay for.
+
+    The first stage of a later pass pays for the tail of the earlier one; others that begin this pass repeat it.
+    """
+    workload = problem.workload
+    if workload.continues_pass(stage):
+        return True
+    first = next(each for each in workload.stages if each.pass_name == workload.stages[stage].pass_name)
+    return bool(first.after) and first.id == stage
+
+
+def own_gaps(problem: Problem, gaps: Gaps) -> list[Gap]:
+    """Every gap of a token once: those within passes, then the tails."""
+    stages = problem.workload.stages
+    within = [gaps.before[stage.id] for stage in stages if problem.workload.continues_pass(stage.id)]
+    return [*within, *gaps.tails.values()]
+
+
+def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
+    """Phase -> the gaps that it pays per token, phases in order; the tail of a pass belongs to its last phase."""
+    stages = problem.workload.stages
+    found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
+    for stage in stages:
+        if problem.workload.continues_pass(stage.id):
+            found[stage.phase].append(gaps.before[stage.id])
+    for name, tail in gaps.tails.items():
+        found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
+    return found
+
+
+def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
+    hardware = problem.hardware
+    most = max([added, *(operation.elements for operation in operations)])
+    if most > ELEMENTS_MAX or elements > MOVED_MAX:
+        raise _too_much_work(problem)
+    energy_pj: dict[str, float] = {}
+    partial_sum_cycles = 0
+    if added:
+        partial_sum_cycles = int(hardware.cycles(hardware.digital_ps("add", added)))
+        energy_pj["partial_sums"] = float(hardware.digital_pj("add", added))
+    digital_cycles = 0
+    for operation in operations:
+        digital_cycles += int(hardware.cycles(hardware.digital_ps(operation.name, operation.elements)))
+        pj = float(hardware.digital_pj(operation.name, operation.elements))
+        energy_pj[operation.name] = energy_pj.get(operation.name, 0.0) + pj
+    transfer_cycles = 0
+    if elements:
+        bits = elements * hardware.input.bits
+        transfer_cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
+        energy_pj["transfer"] = float(hardware.transfer_pj(bits))
+    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj)
+    if gap.cycles > CYCLES_MAX:
+        raise _too_much_work(problem)
+    return gap
+
+
+def _too_much_work(problem: Problem) -> InputError:
+    return InputError(
+        f"{problem.model.name}: more work between two stages than can be counted; expected at most "
+        f"{ELEMENTS_MAX} elements an operation and {MOVED_MAX} a transfer"
+    )

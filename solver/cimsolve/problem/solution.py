@@ -1,0 +1,244 @@
+"""One answer to one question: a `Solution`, and its file. docs/file-formats.md describes the format.
+
+A JSON header carries the question (hardware, model, structure) and the claims about the answer; the tables
+`pieces` and `activations` stand inline while they are small, else in an `.npz` file beside it, bound by its
+hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cimsolve.chip.hardware import Hardware, parse_hardware
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.files import json_file, table_file
+from cimsolve.files.kinds import SOLUTION, demand_kind
+from cimsolve.problem.tables import Activations, Pieces
+
+FORMAT = "cimsolve-solution/1"
+INLINE_PIECES_MAX = 100_000
+HEADER_BYTES_MAX = 2**28
+
+Status = Literal["optimal", "feasible"]
+Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=4096)]
+Line = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""What reports repeat as it is."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BoundEntry(_Part):
+    """`lower`: what no mapping can beat; `gap` = (value - lower) / lower; `proof`: what shows it."""
+
+    value: Integer | Number
+    lower: Integer | Number
+    gap: Number
+    proof: Line
+
+
+class AfterEntry(_Part):
+    stage: Integer
+    gap_cycles: Integer
+
+
+class StageEntry(_Part):
+    id: Integer
+    name: Text
+    layer: Integer
+    pass_name: Text = Field(alias="pass")
+    phase: Integer
+    after: list[AfterEntry]
+    tail_cycles: Integer
+
+
+class FactorEntry(_Part):
+    id: Integer
+    linear: Text
+    kind: Literal["dense", "R", "L"]
+    layer: Integer
+    stage: Integer
+    blocks: Integer
+    block_rows: Integer
+    block_cols: Integer
+    cols_per_weight: Integer
+    input: Integer
+    output: Integer
+
+
+class Options(_Part):
+    """How the question was limited; part of the question, as `hw`, `model` and `structure` are."""
+
+    cut: Literal["none", "columns", "both"]
+    max_arrays: Integer | None
+    tokens: Integer
+    max_latency_ns: Number | None = None
+    max_energy_pj: Number | None = None
+
+
+class Breakdown(_Part):
+    """The metrics again, by component, by stage and by phase; each sums to its total, exactly.
+
+    `tail` is what stands after the last stage: the same keys as those of `stages` in cycles and pJ.
+    """
+
+    latency_cycles: dict[str, Integer]
+    energy_pj: dict[str, Number]
+    stages: dict[str, list[Integer] | list[Number]]
+    tail: dict[str, Integer | Number]
+    phases: dict[str, list[Integer]]
+
+
+class TablesEntry(_Part):
+    file: Line
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Header(_Part):
+    """Everything in the JSON file except inline tables."""
+
+    format: Literal["cimsolve-solution/1"]
+    hw: dict[str, Any]
+    model_name: Line
+    model: dict[str, Any]
+    structure: dict[str, Text]
+    strategy: Line
+    objective: Annotated[list[Line], Field(min_length=1)]
+    options: Options
+    seed: Integer
+    versions: dict[Line, Line]
+    status: Status
+    runtime_s: Annotated[Number, Field(ge=0)]
+    bounds: dict[str, BoundEntry]
+    stages: list[StageEntry]
+    factors: list[FactorEntry]
+    metrics: dict[str, Integer | Number]
+    breakdown: Breakdown
+    tables: TablesEntry | None = None
+
+
+class _InlineTables(_Part):
+    pieces: dict[str, list[Integer]]
+    activations: dict[str, list[Integer]]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A placed and scheduled model with its claims; what every strategy yields and the checker judges."""
+
+    header: Header
+    pieces: Pieces
+    activations: Activations
+
+    @property
+    def hardware(self) -> Hardware:
+        return parse_hardware(self.header.hw, "hw")
+
+
+Table = TypeVar("Table", Pieces, Activations)
+
+
+def write_solution(solution: Solution, path: Path) -> list[Path]:
+    """Write a solution, whole or not at all; returns the files written.
+
+    Raises InputError where the place cannot be written.
+    """
+    if path.suffix == ".npz":
+        raise InputError(f"{path}: .npz is the tables' own ending; choose another, such as .json")
+    header = solution.header.model_dump(by_alias=True, exclude={"tables"})
+    if len(solution.pieces) < INLINE_PIECES_MAX:
+        for name, table in (("pieces", solution.pieces), ("activations", solution.activations)):
+            header[name] = {column: values.tolist() for column, values in _columns(table).items()}
+        json_file.write_json_atomically(path, header)
+        return [path]
+    tables = path.with_suffix(".npz")
+    digest = table_file.write_columns(
+        tables,
+        {
+            f"{name}.{column}": values
+            for name, table in (("pieces", solution.pieces), ("activations", solution.activations))
+            for column, values in _columns(table).items()
+        },
+    )
+    header["tables"] = {"file": tables.name, "sha256": digest}
+    json_file.write_json_atomically(path, header)
+    return [path, tables]
+
+
+def read_solution(path: Path) -> Solution:
+    """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
+    content = json_file.read_json(path, HEADER_BYTES_MAX)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object with a solution, got {json_file.shown_value(content)}")
+    demand_kind(content, SOLUTION, str(path))
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: format: {json_file.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
+        )
+    inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
+    try:
+        header = Header.model_validate(content)
+        if header.tables is None:
+            read = _InlineTables.model_validate(inline)
+            columns = {
+                "pieces": _as_arrays(read.pieces, path),
+                "activations": _as_arrays(read.activations, path),
+            }
+        elif inline:
+            raise InputError(f"{path}: tables: the file has inline tables too; expected one of the two")
+        else:
+            columns = _read_tables(path, header.tables)
+    except ValidationError as error:
+        raise InputError(json_file.first_problem(error, str(path), Header)) from None
+    return Solution(
+        header,
+        _table(Pieces, columns["pieces"], path, "pieces"),
+        _table(Activations, columns["activations"], path, "activations"),
+    )
+
+
+def _columns(table: Pieces | Activations) -> dict[str, Ints]:
+    return {field.name: getattr(table, field.name) for field in fields(table)}
+
+
+def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
+    if Path(entry.file).name != entry.file:
+        raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
+    columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
+    for key, values in table_file.read_columns(path.parent / entry.file, entry.sha256).items():
+        name, _, column = key.partition(".")
+        if name not in columns:
+            raise InputError(f"{path.parent / entry.file}: {key!r}: expected columns of pieces and activations")
+        columns[name][column] = values
+    return columns
+
+
+def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
+    return {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
+
+
+def _table(kind: type[Table], columns: Mapping[str, Ints], path: Path, name: str) -> Table:
+    known = [field.name for field in fields(kind)]
+    for column in columns:
+        if column not in known:
+            raise InputError(f"{path}: {name}.{column}: unknown column; expected {', '.join(known)}")
+    for column in known:
+        if column not in columns:
+            raise InputError(f"{path}: {name}.{column}: the column is missing")
+    table = kind(**columns)
+    lengths = {column: len(values) for column, values in columns.items() if column != "piece"}
+    if len(set(lengths.values())) != 1:
+        raise InputError(f"{path}: {name}: its columns differ in length: {lengths}")
+    if not min(lengths.values()):
+        raise InputError(f"{path}: {name}: the table is empty; expected at least one row")
+    return table

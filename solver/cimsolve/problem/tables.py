@@ -1,0 +1,87 @@
+"""Placement and schedule as columns of integers: the tables of a solution.
+
+Every array has one entry per piece or per activation; ids count from 0 in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from cimsolve.columns import Ints
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Rectangles of blocks and where they lie; shape (pieces,), in logical weights.
+
+    Rows `row0 ... row0 + rows - 1` and columns `col0 ... col0 + cols - 1` of the block lie on `array` from row
+    `array_row` and logical column `array_col`. On the chip the piece begins at physical column `array_col * w` and
+    is `cols * w` columns wide.
+    """
+
+    factor: Ints
+    block: Ints
+    row0: Ints
+    rows: Ints
+    col0: Ints
+    cols: Ints
+    array: Ints
+    array_row: Ints
+    array_col: Ints
+
+    def __len__(self) -> int:
+        return len(self.factor)
+
+    def take(self, index: Ints) -> Pieces:
+        """The pieces at `index`, in its order."""
+        return Pieces(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: list[Pieces]) -> Pieces:
+        return Pieces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pieces)))
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Firings of arrays; shape (activations,) except `piece`, shape (pieces,).
+
+    Activation i runs from cycle `start` to `end`, reads its columns at `adc_bits`, and fires
+    `piece[pieces_from[i]:pieces_to[i]]`.
+    """
+
+    array: Ints
+    start: Ints
+    end: Ints
+    adc_bits: Ints
+    pieces_from: Ints
+    pieces_to: Ints
+    piece: Ints
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def of_piece(self, pieces: int) -> Ints:
+        """Number of the activation that fires each piece; shape (pieces,)."""
+        owner = np.empty(pieces, dtype=np.int64)
+        owner[self.piece] = np.repeat(np.arange(len(self)), self.pieces_to - self.pieces_from)
+        return owner
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What a strategy returns: pieces, and for each the number of the activation that fires it.
+
+    `fires` has shape (pieces,); its values are any integers, equal for pieces that fire together. When each
+    activation runs follows from this, the order of the stages and the rules, see `schedule.py`. `order`: the numbers of
+    all stages, each after those that it reads, shape (stages,); None is the order of the workload.
+    """
+
+    pieces: Pieces
+    fires: Ints
+    order: Ints | None = None
+
+    def activation_of_piece(self) -> Ints:
+        """`fires` with the activations numbered from 0, none left out; shape (pieces,)."""
+        return np.unique(self.fires, return_inverse=True)[1].reshape(-1).astype(np.int64)

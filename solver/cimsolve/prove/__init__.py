@@ -1,0 +1,123 @@
+"""What no mapping can beat. docs/formulation.md, section "Bounds".
+
+The array count is bounded for any mapping; times and energy for any mapping on the number of arrays used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cimsolve.errors import InputError
+from cimsolve.problem.objective import is_weighted, names_of, terms_of
+from cimsolve.problem.problem import Problem
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.energy import least_area_mm2, least_energy_pj
+from cimsolve.prove.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles, least_stage_cycles
+
+BOUND_OF_OBJECTIVE: Mapping[str, str] = {
+    "arrays": "arrays",
+    "latency": "latency_cycles",
+    "prefill": "prefill_ns",
+    "throughput": "ii_cycles",
+    "energy": "energy_pj",
+    "area": "area_mm2",
+}
+"""Objective -> the metric that it minimises."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A proven lower bound; `proof` names what shows it."""
+
+    value: int | float
+    proof: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Metric -> bound."""
+
+    lower: Mapping[str, Bound]
+
+
+def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective: Sequence[str]) -> Bounds:
+    """Bounds for a mapping with these metrics that was sought for `objective`.
+
+    Where the array count comes first, all else is bounded for mappings on as many arrays as this one uses; where
+    something else does, for mappings on all the arrays allowed.
+    """
+    used = int(metrics["arrays"])
+    arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
+    count, proof = least_arrays(problem, used)
+    stages = least_stage_cycles(problem, arrays)
+    latency = least_latency_cycles(problem, arrays, stages)
+    clock_ns = problem.hardware.clock_ps / 1000
+    phases = least_phase_ii_cycles(problem, arrays)
+    prefill = latency + (problem.model.tokens - 1) * sum(phases)
+    return Bounds(
+        {
+            "arrays": Bound(count, proof),
+            "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
+            "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
+            "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
+            "energy_pj": Bound(
+                least_energy_pj(problem, count, arrays, latency, stages), "conversions, rows, gaps, leakage"
+            ),
+            "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
+        }
+    )
+
+
+def objective_units(problem: Problem, objective: Sequence[str]) -> Mapping[str, float]:
+    """What one unit of each metric is in the weighted sums of `objective`: its bound on all the arrays allowed.
+
+    It depends on the question alone, so that the sums of all answers compare. Raises InputError where a bound is 0.
+    """
+    names = names_of([item for item in objective if is_weighted(item)])
+    if not names:
+        return {}
+    lower = find_bounds(problem, {"arrays": most_arrays(problem)}, names).lower
+    units = {name: float(lower[BOUND_OF_OBJECTIVE[name]].value) for name in names}
+    for name, unit in units.items():
+        if not unit > 0:
+            raise InputError(f"objective {name}: its bound is 0, so a sum has no unit for it; leave it out of the sum")
+    return units
+
+
+def objective_values(
+    metrics: Mapping[str, int | float], objective: Sequence[str], units: Mapping[str, float]
+) -> tuple[float, ...]:
+    """What each item of `objective` is for these metrics, to be compared in lexicographic order; less is better.
+
+    A name is its metric; a sum is that of w_i * metric_i / bound_i, with `objective_units` as bounds.
+    """
+    values: list[float] = []
+    for item in objective:
+        terms = terms_of(item)
+        of_terms = [metrics[BOUND_OF_OBJECTIVE[term.name]] for term in terms]
+        if is_weighted(item):
+            of_terms = [term.weight * x / units[term.name] for term, x in zip(terms, of_terms, strict=True)]
+        values.append(sum(of_terms))
+    return tuple(values)
+
+
+def most_arrays(problem: Problem) -> int:
+    """The arrays allowed, or so many that more would stay empty: one for every column of every row part."""
+    table = problem.table
+    needed = int((problem.row_parts * table.blocks * table.block_cols).sum())
+    if problem.cut == "both":
+        needed = problem.weight_cells
+    return needed if problem.array_limit is None else problem.array_limit
+
+
+ROUNDED: Mapping[str, float] = {"energy_pj": 1e-10, "area_mm2": 1e-10}
+"""Metrics that are sums of floats, and the share by which their rounding may move them. All others are whole numbers,
+of cycles or arrays, and meet a bound exactly or not at all."""
+
+
+def relative_gap(metric: str, value: float, lower: float) -> float:
+    """How far the `value` of a metric lies above `lower`, as a share of `lower`; 0 within ROUNDED."""
+    if abs(value - lower) <= ROUNDED.get(metric, 0.0) * abs(lower):
+        return 0.0
+    return (value - lower) / lower if lower > 0 else 0.0 if value <= 0 else float("inf")

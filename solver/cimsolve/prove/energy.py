@@ -1,0 +1,89 @@
+"""Least energy of a token and least area: what the spec charges for any mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, own_gaps
+from cimsolve.problem.problem import Problem
+from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
+from cimsolve.prove.work import ConverterFloor, InputGroup, column_price, converter_floor, stage_groups
+
+
+def least_energy_pj(
+    problem: Problem, arrays: int, most_arrays: int, latency_cycles: int, stage_cycles: Sequence[int]
+) -> float:
+    """Conversions of every column, every input driven as often as it must be, the gaps, and leakage.
+
+    `arrays`, `latency_cycles` and `stage_cycles` are lower bounds themselves. An activation that reads many columns
+    takes long, and the chip leaks meanwhile; one that reads few drives their rows again for the others. Where
+    stages form a chain, the least of both together is taken for each stage. A macro is paid by activations, of which
+    mappings on `most_arrays` need so many.
+    """
+    hardware = problem.hardware
+    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, gaps))
+    leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
+    total += leaked_pj * latency_cycles
+    if hardware.macro is not None:
+        kinds = stage_groups(problem)
+        fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
+        return float(total + hardware.macro.mvm_pj * sum(fewest[groups] for groups in kinds))
+    energy = hardware.energy_pj
+    assert energy is not None
+    floor = converter_floor(problem)
+    free_rows = problem.cut == "both"
+    width, phases = hardware.columns_per_weight, hardware.input_phases
+    total += phases * energy.cell * problem.weight_cells * width
+    chain = problem.workload.is_chain
+    known: dict[tuple[tuple[InputGroup, ...], int], float] = {}
+    for groups, least in zip(stage_groups(problem), stage_cycles, strict=True):
+        for group in groups:
+            columns = group.inputs * group.columns * width
+            each_pj = floor.energy_pj + energy.column + energy.shift_add
+            price = column_price(each_pj, group.height, group.parts, free_rows)
+            total += phases * columns * price
+        if (groups, least) not in known:
+            known[groups, least] = _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)
+        total += known[groups, least]
+    return float(total)
+
+
+def _least_rows_pj(
+    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, leaked_pj: float
+) -> float:
+    """Least energy of the rows that a stage drives, and of the leakage in the time that it takes beyond `least`.
+
+    If no activation takes longer than t, none reads more than k(t) columns, so an input element that feeds c
+    columns is driven ceil(c / k) times at least, whatever else fires with it. Groups on one vector may share rows.
+    """
+    hardware = problem.hardware
+    assert hardware.energy_pj is not None
+    feeds: dict[int, tuple[int, int, int]] = {}
+    for group in groups:
+        elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, group_part_ps(problem, floor, group)))
+        feeds[group.vector] = (
+            max(elements, group.inputs * group.height),
+            columns + group.columns,
+            min(fastest_ps, group_part_ps(problem, floor, group)),
+        )
+    reads = np.arange(1, problem.weights_per_row + 1)
+    cycles = {ps: least_activation_cycles(problem, reads, ps) for _, _, ps in feeds.values()}
+    at = np.unique(np.maximum(least, np.concatenate(list(cycles.values()))))
+    driven = np.zeros(len(at))
+    for elements, columns, ps in feeds.values():
+        most = np.searchsorted(cycles[ps], at, side="right")
+        driven += elements * -(-columns // np.maximum(most, 1))
+        driven[most == 0] = np.inf
+    return float((hardware.input_phases * hardware.energy_pj.row * driven + leaked_pj * (at - least)).min())
+
+
+def least_area_mm2(problem: Problem, arrays: int) -> float:
+    """`arrays` arrays (a lower bound) with converters of the least area that the tallest piece allows."""
+    hardware = problem.hardware
+    tallest = 1 if problem.cut == "both" else int((-(-problem.table.block_rows // problem.row_parts)).max())
+    bits = hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
+    converter_um2 = float(hardware.converter_um2(bits).min())
+    return arrays * (hardware.array.area_um2 + hardware.adc.per_array * converter_um2) * 1e-6

@@ -1,0 +1,122 @@
+"""What must be converted and read, by stage: the raw material of the bounds on time and energy.
+
+Every statement here holds for all legal mappings under the problem's cuts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.columns import Floats, Ints
+from cimsolve.problem.problem import Problem
+
+
+@dataclass(frozen=True)
+class InputGroup:
+    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
+
+    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
+    into `parts` pieces at least.
+    """
+
+    vector: int
+    height: int
+    parts: int
+    inputs: int
+    columns: int
+    blocks: int
+    block_cols: int
+
+
+def stage_groups(problem: Problem) -> tuple[tuple[InputGroup, ...], ...]:
+    """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
+    found: list[tuple[InputGroup, ...]] = []
+    factors = problem.workload.factors
+    for members in problem.workload.factors_of_stage:
+        vectors: dict[int, int] = {}
+        sums: dict[tuple[int, int], list[int]] = {}
+        for number in members:
+            factor = factors[number]
+            key = (vectors.setdefault(factor.input, len(vectors)), factor.block_rows)
+            entry = sums.setdefault(key, [factor.blocks, 0, 0, factor.block_cols])
+            entry[1] += factor.block_cols
+            entry[2] += 1
+            # Blocks of several widths on one input: only the least is used, to stay on the safe side.
+            entry[3] = min(entry[3], factor.block_cols)
+        found.append(
+            tuple(
+                InputGroup(vector, height, -(-height // problem.rows_limit), inputs, columns, blocks, least)
+                for (vector, height), (inputs, columns, blocks, least) in sums.items()
+            )
+        )
+    return tuple(found)
+
+
+def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
+    """Fewest empty logical cells that one array needs before two inputs can share an activation, or None.
+
+    Two pieces that fire together keep clean columns (S3) only if the cells in the rows of one and the columns of
+    the other are empty, except on rows that both need with the same input. So different row ranges of one height
+    leave two rectangles of at least that many rows empty; different heights on one vector their difference. Where
+    blocks are cut along the rows, runs of columns may be cut at different rows, and ranges differ by a row only.
+    None: no two inputs, nothing to merge.
+    """
+    least: int | None = None
+    for i, first in enumerate(groups):
+        if first.parts > 1:
+            return 1
+        candidates = [2 * first.height] if first.inputs > 1 else []
+        for other in groups[i + 1 :]:
+            if first.vector == other.vector:
+                candidates.append(abs(first.height - other.height))
+            else:
+                candidates.append(first.height + other.height)
+        for cells in candidates:
+            least = cells if least is None else min(least, cells)
+    return least
+
+
+@dataclass(frozen=True)
+class ConverterFloor:
+    """Least time and energy of a conversion that resolves n stacked rows or more; index n = 0 ... rows_limit."""
+
+    time_ps: Ints
+    energy_pj: Floats
+
+
+def converter_floor(problem: Problem) -> ConverterFloor:
+    """A converter may be faster at more bits in a table, so the floor looks at all heights from n up."""
+    bits = problem.hardware.adc_bits_used(np.arange(1, problem.rows_limit + 1))
+    time_ps = np.minimum.accumulate(problem.hardware.conversion_ps(bits)[::-1])[::-1]
+    energy_pj = np.minimum.accumulate(problem.hardware.conversion_pj(bits)[::-1])[::-1]
+    return ConverterFloor(np.concatenate([time_ps[:1], time_ps]), np.concatenate([energy_pj[:1], energy_pj]))
+
+
+def column_price(floor: Floats | Ints, height: int, parts: int, free_rows: bool) -> float:
+    """Least sum of `floor` over the conversions that one column of `height` stacked rows needs.
+
+    Uncut that is floor[height]. Cut along the rows (into `parts` pieces, or with `free_rows` into that many or
+    more), a conversion that pays for n rows covers at most n of them: a linear program with two constraints,
+    whose optimum mixes at most two levels.
+    """
+    if parts == 1 and not free_rows:
+        return float(floor[height])
+    limit = len(floor) - 1
+    values = np.asarray(floor[1:], dtype=np.float64)
+    # The largest n of each price: only these can be best.
+    levels = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
+    prices = floor[levels].astype(np.float64)
+    best = float("inf")
+    for n, price in zip(levels, prices, strict=True):
+        count = max(height / n, float(parts)) if free_rows or n * parts >= height else None
+        if count is not None and (free_rows or count == parts):
+            best = min(best, count * price)
+    for i in range(len(levels)):
+        for j in range(i + 1, len(levels)):
+            low, high = float(levels[i]), float(levels[j])
+            if low * parts <= height <= high * parts:
+                share = (height - low * parts) / (high - low)
+                best = min(best, (parts - share) * prices[i] + share * prices[j])
+    return best if best < float("inf") else float(parts * floor[min(limit, height)])

@@ -1,0 +1,1 @@
+"""All that a person sees: terminal, tables, JSON, pages and pictures."""

@@ -1,0 +1,84 @@
+"""Solutions as people look at them: a page, charts as files, a trace. Only what passed the checker is drawn.
+
+Needs matplotlib and Jinja2, which `pip install 'cimsolve[plot]'` brings; a trace needs neither.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from cimsolve.errors import InputError
+from cimsolve.files import json_file
+from cimsolve.problem.solution import Solution, read_solution
+from cimsolve.show.seen.judged import Judged, judge
+
+FORMATS = ("svg", "png", "pdf")
+"""Kinds of files that charts are written as."""
+EVENTS_MAX = 100_000
+"""Most events of a trace; they take about 20 MB."""
+
+Given = Solution | Judged | Path | str
+
+
+def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
+    """Write one HTML page that shows these solutions, and compares them if there are several.
+
+    Raises CheckError where one fails its check, InputError where one or the page cannot be read or written.
+    """
+    demand_plotting()
+    from cimsolve.show.page.html import render_page
+
+    json_file.write_text_atomically(path, [render_page(judged_ones(solutions))])
+
+
+def write_figures(
+    solutions: Sequence[Given] | Given, folder: Path | str, formats: Sequence[str] = ("svg", "png")
+) -> list[Path]:
+    """Write every chart of these solutions into a folder, `<solution>--<chart>.<format>`; returns the files.
+
+    Raises as `write_report`, and InputError for a format that is none of `FORMATS`.
+    """
+    demand_plotting()
+    from cimsolve.show.page.files import draw_files
+
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FORMATS)}")
+    return draw_files(judged_ones(solutions), Path(folder), formats)
+
+
+def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max: int = EVENTS_MAX) -> list[str]:
+    """Write the schedules as a trace that Perfetto and Chrome's `about:tracing` read.
+
+    Returns a line for each solution of which only a part fits into `events_max` events. Raises as `write_report`.
+    """
+    from cimsolve.show.page.trace import describe_trace
+
+    trace, notes = describe_trace(judged_ones(solutions), events_max)
+    json_file.write_json_atomically(path, trace)
+    return notes
+
+
+def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged]:
+    """Each read, if it is a file, and judged. Raises InputError and CheckError, in one line with its name."""
+    given = solutions if isinstance(solutions, Sequence) and not isinstance(solutions, str) else [solutions]
+    if not given:
+        raise InputError("report: there is no solution to show; give one file or more")
+    return [_judged(each) for each in given]
+
+
+def demand_plotting() -> None:
+    """Raise InputError where the libraries that draw are not installed."""
+    missing = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"drawing needs {' and '.join(missing)}; install it by: pip install 'cimsolve[plot]'")
+
+
+def _judged(given: Given) -> Judged:
+    if isinstance(given, Judged):
+        return given
+    if isinstance(given, Solution):
+        return judge(given, given.header.strategy)
+    return judge(read_solution(Path(given)), json_file.one_line(str(given)))

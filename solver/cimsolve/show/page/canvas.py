@@ -1,0 +1,136 @@
+"""matplotlib figures without global state: made in a theme, written as files or as SVG for a page."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cimsolve.errors import InputError
+from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
+
+FORMATS = ("svg", "png", "pdf")
+DPI = 160
+SHAPES_MAX = 2000
+"""More shapes than this in one drawing become an image: nobody could tell them apart."""
+PIXELS_A_POINT = 1.5
+"""Of a chart at most, on a page: its 9.5 points are then as large as the page's text."""
+_METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+"""No dates: the same solutions give the same files."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """How to draw one chart; `alt` says in words what it shows, its title apart."""
+
+    name: str
+    title: str
+    alt: str
+    draw: Callable[[Mapping[str, str]], Figure]
+    """From colours by role to a figure."""
+    tips: Mapping[str, str] = field(default_factory=dict)
+    """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in inches, its background left to the page."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_facecolor("none")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
+    return figure
+
+
+def dress(axes: Axes, colours: Mapping[str, str], grid: str | None = "x") -> None:
+    """Plain axes: no box, a faint grid, text in the colours of the page."""
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(colours["faint"])
+    axes.tick_params(colors=colours["ink"], labelsize=9)
+    axes.xaxis.label.set_color(colours["ink"])
+    axes.yaxis.label.set_color(colours["ink"])
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=colours["grid"], linewidth=0.6)  # type: ignore[arg-type]
+
+
+def shortened(text: str, most: int = 44) -> str:
+    """A label that fits: the middle is left out, as names differ at their ends."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
+
+
+def write_chart(chart: Chart, path: Path, of: str) -> None:
+    """Write a chart in the format of its suffix, whole or not at all; `of` says of what it is, beside its title.
+
+    Raises InputError where the place cannot be written.
+    """
+    kind = path.suffix[1:]
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with _settings("path", chart.name):
+            figure = chart.draw(LIGHT)
+            figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
+            figure.savefig(partial, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another place by --figures"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def inline_svg(chart: Chart, salt: str) -> str:
+    """A chart as an `svg` element of a page; `salt` differs between the charts of one page, and so do their ids."""
+    text = io.StringIO()
+    with _settings("none", f"{chart.name} {salt}"):
+        chart.draw(PLACEHOLDERS).savefig(text, format="svg", dpi=DPI, metadata=_METADATA["svg"])
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # The style applies to `*`, in a page to all of it, so it stands in the page's own sheet. Space between elements
+    # would be half of the nodes.
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r">\s+<", "><", svg)
+    # As wide as there is room, but not so wide that its letters outgrow the page's.
+    svg = re.sub(
+        r'width="([0-9.]+)pt" height="[0-9.]+pt" ',
+        lambda found: f'style="--natural: {PIXELS_A_POINT * float(found[1]):.0f}px" ',
+        svg,
+        count=1,
+    )
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}: {escape(chart.alt)}" ', 1)
+    svg = re.sub(r'<g id="([^"]+)"([^>]*)>', lambda found: _group(found[1], found[2], chart.tips), svg)
+    return with_properties(svg)
+
+
+def _group(name: str, others: str, tips: Mapping[str, str]) -> str:
+    """A group with its tip, and without its id: ids repeat from chart to chart and nothing refers to them."""
+    return f"<g{others}>" + (f"<title>{escape(tips[name])}</title>" if name in tips else "")
+
+
+@contextmanager
+def _settings(fonts: Literal["path", "none"], name: str) -> Iterator[None]:
+    """matplotlib's own defaults, whatever the user's are; text is shown as it is: a dollar sign begins no formula."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {
+                "svg.fonttype": fonts,
+                "svg.hashsalt": f"cimsolve {name}",
+                "text.parse_math": False,
+                "font.sans-serif": ["DejaVu Sans"],  # which matplotlib ships: measures are the same everywhere
+                "font.size": 9.5,
+                "axes.titlesize": 10,
+            }
+        )
+        yield

@@ -1,0 +1,216 @@
+"""The charts of a report, each from its own table of `view`. Colours come by role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from cimsolve.show.page.canvas import dress, new_figure, shortened
+from cimsolve.show.seen.comparison import BoundRow, amount, symbol
+from cimsolve.show.seen.waterfall import Waterfall
+from cimsolve.show.units import Kind, choose_unit, number
+
+Colours = Mapping[str, str]
+
+ROLES = {
+    "arrays": "arrays fire",
+    "between": "between stages: digital work, transfers, waiting",
+    "digital": "digital work",
+    "transfer": "transfers",
+    "leakage": "leakage",
+    "wait": "waiting",
+}
+WIDTH = 7.2
+"""Inches of a chart as wide as the page."""
+ROW = 0.27
+
+
+def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> Figure:
+    """Bars that follow on each other down to the total."""
+    figure = new_figure(WIDTH, 1.1 + ROW * (len(table.labels) + 1))
+    axes = figure.subplots()
+    dress(axes, colours)
+    unit = choose_unit(kind, [table.total])
+    lengths = table.lengths / unit.size
+    total = table.total / unit.size
+    begin = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    rows = np.arange(len(table.labels))
+    at = begin.copy()
+    for role, values in table.parts.items():
+        shown = values / unit.size
+        axes.barh(rows, shown, left=at, height=0.72, color=colours[role], linewidth=0)
+        at = at + shown
+    for row in rows[1:].tolist():
+        axes.plot([begin[row]] * 2, [row - 1, row], color=colours["faint"], linewidth=0.6)
+    axes.barh([len(rows)], [total], height=0.72, color=colours["faint"], linewidth=0)
+    for row in [*rows.tolist(), len(rows)]:
+        value = lengths[row] if row < len(rows) else total
+        edge = max(begin[row], begin[row] + value) if row < len(rows) else total
+        share = f" ({in_percent(value / total)})" if row < len(rows) and total else ""
+        axes.annotate(
+            f"{number(float(value))}{share}",
+            (edge, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=colours["ink"],
+        )
+    axes.set_yticks([*rows.tolist(), len(rows)], [*(shortened(label) for label in table.labels), "total"])
+    axes.set_ylim(len(rows) + 0.6, -0.6)
+    axes.set_xlim(min(0.0, float(begin.min())), max(total, float(np.max(begin + lengths))) * 1.22)
+    axes.set_xlabel(f"{of}, {symbol(unit.name)}")
+    handles = [Patch(color=colours[role], label=ROLES[role]) for role in table.parts]
+    if len(handles) > 1:
+        _legend_above(axes, handles, colours)
+    return figure
+
+
+def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
+    """Each value as a multiple of its bound."""
+    figure = new_figure(WIDTH, 1.25 + 0.34 * len(rows))
+    axes = figure.subplots()
+    dress(axes, colours)
+    ratios = np.array([row.value / row.lower if row.lower > 0 else np.nan for row in rows])
+    places = np.arange(len(rows))
+    widest = float(np.nanmax(ratios, initial=1.0))
+    logarithmic = widest > 4
+    left = 0.9 if logarithmic else 0.0
+    axes.barh(places, ratios - left, left=left, height=0.6, color=colours["arrays"], linewidth=0)
+    axes.axvline(1.0, color=colours["bound"], linewidth=2)
+    for place, row, ratio in zip(places.tolist(), rows, ratios.tolist(), strict=True):
+        unit = f" {row.unit}" if row.unit else ""
+        text = f"{row.value_text}{unit}: "
+        text += "proved, none has less" if row.proved else f"bound {row.lower_text}{unit}, gap {row.gap_text}"
+        edge = ratio if np.isfinite(ratio) else left
+        axes.annotate(
+            text,
+            (max(edge, 1.0), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=colours["ink"],
+        )
+    axes.set_yticks(places.tolist(), [row.title for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_xlim(left, widest**2.1)
+        _plain_numbers(axes)
+    else:
+        axes.set_xlim(0, widest * 1.95)
+    scale = ", logarithmic" if logarithmic else ""
+    axes.set_xlabel(f"value as a multiple of its bound{scale}")
+    handles = [
+        Patch(color=colours["arrays"], label="value"),
+        Line2D([], [], color=colours["bound"], linewidth=2, label="bound: what no mapping can beat"),
+    ]
+    _legend_above(axes, handles, colours)
+    return figure
+
+
+def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]], colours: Colours) -> Figure:
+    """One panel a metric: a bar a solution, its bound a mark; `bounds[solution][metric]`."""
+    count = len(bounds[0])
+    columns = 3 if count > 2 else count
+    lines = -(-count // columns)
+    figure = new_figure(10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
+    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
+    grid = figure.subplots(lines, columns, squeeze=False)
+    places = np.arange(len(labels))
+    for index, axes in enumerate(grid.flat):
+        if index >= count:
+            axes.set_visible(False)
+            continue
+        dress(axes, colours)
+        unit = choose_unit(bounds[0][index].kind, [row[index].value for row in bounds])
+        shown = np.array([row[index].value for row in bounds]) / unit.size
+        lower = np.array([row[index].lower for row in bounds]) / unit.size
+        logarithmic = bool(shown.min() > 0 and shown.max() / shown.min() > 30)
+        axes.barh(places, shown, height=0.66, color=colours["arrays"], linewidth=0)
+        axes.plot(
+            lower, places, linestyle="none", marker="|", markersize=12, markeredgewidth=2.4, color=colours["bound"]
+        )
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.set_xlim(min(shown.min(), lower[lower > 0].min(initial=shown.min())) / 2, shown.max() * 12)
+            _plain_numbers(axes)
+        else:
+            axes.set_xlim(0, shown.max() * 1.3 if shown.max() else 1)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        for place, value in zip(places.tolist(), shown.tolist(), strict=True):
+            axes.annotate(
+                number(value),
+                (value, place),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+                color=colours["ink"],
+            )
+        name = f", {symbol(unit.name)}" if unit.name else ""
+        axes.set_title(
+            f"{bounds[0][index].title}{name}{' (log)' if logarithmic else ''}", loc="left", color=colours["ink"]
+        )
+        first = index % columns == 0
+        axes.set_yticks(places.tolist(), [shortened(label, 24) for label in labels] if first else [])
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+    handles = [
+        Patch(color=colours["arrays"], label="value"),
+        Line2D(
+            [],
+            [],
+            color=colours["bound"],
+            linestyle="none",
+            marker="|",
+            markersize=12,
+            markeredgewidth=2.4,
+            label="its bound: what no mapping can beat (times and energy: on as many arrays)",
+        ),
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=2, frameon=False, labelcolor=colours["ink"], fontsize=8.5
+    )
+    return figure
+
+
+def in_percent(share: float) -> str:
+    """A share of a total, with one decimal."""
+    return f"{100 * share:.1f}%" if abs(share) >= 0.001 or share == 0 else "<0.1%"
+
+
+def _plain_numbers(axes: Axes) -> None:
+    """Powers of ten of a logarithmic axis as numbers, few enough to stand apart."""
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_major_formatter(lambda value, _: number(value))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _legend_above(axes: Axes, handles: Sequence[Artist], colours: Colours) -> None:
+    axes.legend(
+        handles=list(handles),
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(handles),
+        frameon=False,
+        labelcolor=colours["ink"],
+        fontsize=8.5,
+        borderpad=0,
+        borderaxespad=0.3,
+        handlelength=1.4,
+    )
+
+
+def total_in_words(table: Waterfall, kind: Kind) -> str:
+    """The alternative text of a waterfall: its total and its largest rows."""
+    order = np.argsort(-table.lengths, kind="stable")[:4]
+    largest = ", ".join(f"{table.labels[i]} {amount(float(table.lengths[i]), kind)}" for i in order.tolist())
+    return f"{amount(table.total, kind)} in all; largest: {largest}"

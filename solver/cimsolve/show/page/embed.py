@@ -1,0 +1,90 @@
+"""What the page's script looks things up in: names as JSON, columns of numbers packed, pieces in chunks."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from cimsolve.columns import Floats, Ints
+from cimsolve.show.page.maps import SCALE, legend_of, stage_colours
+from cimsolve.show.seen.judged import Judged
+from cimsolve.show.seen.kinds import Kinds
+from cimsolve.show.seen.occupancy import ArrayTable, arrays_that_fit
+from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.slots import whole_pass
+
+CHUNK_PIECES = 40_000
+"""About so many pieces are unpacked at once: what a browser does between two frames."""
+PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row", "array_col", "start", "end")
+ARRAY_COLUMNS = ("number", "cells", "busy_cycles", "pieces", "firings", "first_layer", "last_layer", "layout")
+
+
+def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: str, pieces_max: int) -> dict[str, Any]:
+    """One solution for the script, with the pieces of as many arrays as have at most `pieces_max` pieces."""
+    workload, hardware = judged.problem.workload, judged.hardware
+    start, end = whole_pass(judged)
+    embedded = np.flatnonzero(arrays_that_fit(table.pieces, pieces_max))
+    return {
+        "label": label,
+        "rows": hardware.array.rows,
+        "cols": hardware.array.cols,
+        "width": hardware.columns_per_weight,
+        "clock_ns": judged.clock_ns,
+        "start": start,
+        "end": end,
+        "latency_cycles": int(judged.costs.metrics["latency_cycles"]),
+        "factors": {
+            "linear": [factor.linear for factor in workload.factors],
+            "kind": [factor.kind for factor in workload.factors],
+            "stage": [factor.stage for factor in workload.factors],
+            "blocks": [factor.blocks for factor in workload.factors],
+            "block_rows": [factor.block_rows for factor in workload.factors],
+            "block_cols": [factor.block_cols for factor in workload.factors],
+        },
+        "stages": {
+            "name": [stage.name for stage in workload.stages],
+            "layer": [stage.layer for stage in workload.stages],
+            "colour": stage_colours(kinds),
+        },
+        "legend": [{"label": label, "colour": colour} for label, colour in legend_of(kinds)],
+        "arrays": {name: pack(getattr(table, name)) for name in ARRAY_COLUMNS},
+        "count": len(table),
+        "embedded": None if len(embedded) == len(table) else pack(embedded),
+        "chunks": _chunks(judged, embedded, table),
+    }
+
+
+def scale_colours(steps: int = 64) -> list[str]:
+    """The colours of a scale from least to most."""
+    return [to_hex(colormaps[SCALE](at)) for at in np.linspace(0, 1, steps)]
+
+
+def pack(values: Ints | Floats) -> dict[str, str]:
+    """A column as little-endian numbers of the smallest kind that holds it, deflated, in base64."""
+    kind = next(
+        kind
+        for kind in ("u1", "u2", "i4", "f8")
+        if kind == "f8"
+        or (len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max))
+    )
+    data = np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()
+    return {"kind": kind, "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii")}
+
+
+def _chunks(judged: Judged, embedded: Ints, table: ArrayTable) -> list[Mapping[str, Any]]:
+    """The pieces of arrays that follow on each other, packed column by column; `ends`: of each array's pieces."""
+    pieces = find_pieces(judged, embedded)
+    number = np.cumsum(table.pieces[embedded]) // CHUNK_PIECES
+    borders = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
+    chunks: list[Mapping[str, Any]] = []
+    for low, high in zip(borders.tolist(), [*borders[1:].tolist(), len(embedded)], strict=True):
+        part = slice(int(pieces.first[low]), int(pieces.first[high]))
+        columns = {name: pack(getattr(pieces, name)[part]) for name in PIECE_COLUMNS}
+        chunks.append({"from": low, "ends": pack(pieces.first[low + 1 : high + 1] - part.start), **columns})
+    return chunks

@@ -1,0 +1,136 @@
+"""The page: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cimsolve import __version__
+from cimsolve.show.figures import INTERVAL
+from cimsolve.show.page.canvas import Chart, inline_svg
+from cimsolve.show.page.embed import describe_solution, scale_colours
+from cimsolve.show.page.gallery import comparison_charts, cost_charts, schedule_charts
+from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
+from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, value_of
+from cimsolve.show.seen.judged import Judged, labels_of, title_of
+from cimsolve.show.seen.kinds import find_kinds
+from cimsolve.show.seen.occupancy import describe_arrays
+from cimsolve.show.text.question import describe_arrays as describe_chip
+from cimsolve.show.text.question import describe_converters, describe_sources
+from cimsolve.show.units import millions, share
+
+PIECES_MAX = 2_000_000
+"""Pieces in one page, of all its solutions; of larger ones a part of the arrays can be opened."""
+
+
+def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
+    """The report of some solutions. All that comes from files is escaped; the script runs by its hash alone."""
+    labels = labels_of(judged)
+    script, styles = _asset("report.js"), _asset("report.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    solutions = [
+        _describe(each, label, number, pieces_max // len(judged))
+        for number, (each, label) in enumerate(zip(judged, labels, strict=True))
+    ]
+    columns = compare(judged)
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template.from_string(_asset("report.html")).render(
+        title=title_of(judged),
+        version=__version__,
+        script=Markup(script),
+        script_hash=digest,
+        styles=Markup(
+            "\n".join(
+                (
+                    style_sheet(":root", LIGHT),
+                    "@media screen and (prefers-color-scheme: dark) {",
+                    style_sheet(":root:not(.printing)", DARK),
+                    "}",
+                    styles,
+                )
+            )
+        ),
+        columns=columns,
+        marked=any(cell.best for column in columns for cell in column.cells),
+        labels=labels,
+        compared=[_chart(chart, "all") for chart in comparison_charts(judged, labels)],
+        solutions=solutions,
+        scale=_json(scale_colours()),
+    )
+
+
+def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
+    kinds, table = find_kinds(judged.problem), describe_arrays(judged)
+    charts = {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)}
+    problem, header = judged.problem, judged.header
+    metrics = judged.costs.metrics
+    return {
+        "label": label,
+        "name": judged.name,
+        "status": status_of(judged),
+        "key_figures": [
+            (
+                "arrays",
+                f"{metrics['arrays']}",
+                f"{share(metrics['occupancy'])} of their cells used, "
+                f"busy {share(metrics['array_busy_share'])} of the time",
+            ),
+            (
+                "a token takes",
+                amount(metrics["latency_ns"], "time"),
+                f"arrays fire for {amount(metrics['array_latency_ns'], 'time')} of it",
+            ),
+            (
+                "and costs",
+                amount(metrics["energy_pj"], "energy"),
+                f"{amount(metrics['array_energy_pj'], 'energy')} of it in arrays",
+            ),
+            (
+                "a new token every",
+                amount(value_of(judged, INTERVAL), "time"),
+                "with many sequences in flight",
+            ),
+        ],
+        "bounds": bound_rows(judged),
+        "charts": charts,
+        "schedule": [_chart(chart, str(number)) for chart in schedule_charts(judged, kinds)],
+        "about": [
+            ("file", judged.name),
+            ("model", f"{header.model_name}: {len(problem.model.linears)} linears"),
+            (
+                "stored",
+                f"{millions(problem.workload.weight_count)} weights, "
+                f"{share(problem.workload.weight_count / problem.model.weight_count)} of dense",
+            ),
+            ("not mapped", "; ".join(problem.model.unmapped)),
+            ("hardware", f"{judged.hardware.name}: {describe_chip(judged.hardware)}"),
+            ("converters", describe_converters(judged.hardware)),
+            ("figures", describe_sources(judged.hardware)),
+            ("objective", f"{', then '.join(header.objective)}; may cut {problem.cut}; seed {header.seed}"),
+            ("made by", ", ".join(f"{name} {version}" for name, version in header.versions.items())),
+        ],
+        "data": _json(describe_solution(judged, kinds, table, label, pieces_max)),
+    }
+
+
+def _chart(chart: Chart, salt: str) -> dict[str, Any]:
+    return {"title": chart.title, "svg": Markup(inline_svg(chart, salt))}
+
+
+def _asset(name: str) -> str:
+    return (resources.files("cimsolve.show.page") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _json(value: object) -> Markup:
+    """JSON that may stand in a script element: it can neither end it nor begin a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&'":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

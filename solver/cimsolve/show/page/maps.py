@@ -1,0 +1,282 @@
+"""Charts of arrays: pieces where they lie, a field an array, and arrays over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from cimsolve.columns import Floats, Ints
+from cimsolve.show.page.canvas import SHAPES_MAX, dress, new_figure, shortened
+from cimsolve.show.page.palette import KINDS
+from cimsolve.show.seen.comparison import amount, symbol
+from cimsolve.show.seen.judged import Judged
+from cimsolve.show.seen.kinds import Kinds
+from cimsolve.show.seen.occupancy import ArrayTable
+from cimsolve.show.seen.pieces import ArrayPieces, find_pieces
+from cimsolve.show.seen.slots import Firings, Slots
+from cimsolve.show.units import UNITS, Unit, plural, share
+
+Colours = Mapping[str, str]
+SCALE = "cividis"
+
+
+def stage_colours(kinds: Kinds) -> list[str]:
+    """The colour of each stage."""
+    return [KINDS[kind][second] for kind, second in zip(kinds.of_stage.tolist(), kinds.second.tolist(), strict=True)]
+
+
+def legend_of(kinds: Kinds) -> list[tuple[str, str]]:
+    """Labels and colours of the kinds in order, `R` before `L`."""
+    both = kinds.has_both
+    return [
+        (kinds.label(kind, second, bool(both[kind])), KINDS[kind][second])
+        for kind in range(len(kinds.names))
+        for second in ((False, True) if both[kind] else (False,))
+    ]
+
+
+def kind_handles(kinds: Kinds) -> list[Patch]:
+    return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
+
+
+def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayTable, colours: Colours) -> Figure:
+    """Some arrays side by side, each piece in the colour of its stage; rows from the top."""
+    count = len(pieces.arrays)
+    columns = min(4, count)
+    lines = -(-count // columns)
+    figure = new_figure(max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
+    cells = judged.hardware.array.rows * judged.hardware.array.cols
+    sizes = np.bincount(table.layout)
+    for index, axes in enumerate(figure.subplots(lines, columns, squeeze=False).flat):
+        if index >= count:
+            axes.set_visible(False)
+            continue
+        draw_one_array(axes, judged, pieces, index, kinds, colours)
+        array = int(pieces.arrays[index])
+        alike = int(sizes[table.layout[array]])
+        like = f"{alike} arrays of this layout" if alike > 1 else plural(int(table.pieces[array]), "piece")
+        axes.set_title(
+            f"array {int(table.number[array])}: {share(float(table.cells[array]) / cells)} full\n{like}",
+            fontsize=9,
+            color=colours["ink"],
+        )
+    _legend_below(figure, kinds, 4 if columns > 2 else 2, colours)
+    return figure
+
+
+def draw_one_of_each(
+    judged: Sequence[Judged], labels: Sequence[str], arrays: Sequence[int], kinds: Sequence[Kinds], colours: Colours
+) -> Figure:
+    """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
+    columns = min(5, len(judged))
+    lines = -(-len(judged) // columns)
+    figure = new_figure(max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(judged):
+            axes.set_visible(False)
+            continue
+        each = judged[index]
+        pieces = find_pieces(each, np.array([arrays[index]]))
+        draw_one_array(axes, each, pieces, 0, kinds[index], colours)
+        metrics = each.costs.metrics
+        axes.set_title(
+            f"{shortened(labels[index], 26)}\n{metrics['arrays']} arrays, {share(metrics['occupancy'])} full\n"
+            f"{amount(metrics['latency_ns'], 'time')} a token",
+            fontsize=9.5,
+            color=colours["ink"],
+        )
+    most = max(kinds, key=lambda each: len(legend_of(each)))
+    _legend_below(figure, most, 4 if columns > 2 else 2, colours)
+    return figure
+
+
+def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
+    """The pieces of the array at `index` among `pieces`, each in the colour of its stage."""
+    part = slice(int(pieces.first[index]), int(pieces.first[index + 1]))
+    rows, columns = judged.hardware.array.rows, judged.hardware.array.cols
+    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[pieces.factor[part]]].tolist()
+    dress(axes, colours, grid=None)
+    axes.set_facecolor(colours["empty"])
+    left, top = pieces.array_col[part], pieces.array_row[part]
+    right = left + pieces.cols[part] * judged.hardware.columns_per_weight
+    corners = _rectangles(left, right, top, top + pieces.rows[part])
+    line = 0.15 if len(corners) > 300 else 0.4
+    axes.add_collection(
+        PolyCollection(
+            corners,
+            facecolors=shades,
+            edgecolors=colours["paper"],
+            linewidths=line,
+            rasterized=len(corners) > SHAPES_MAX,
+        )
+    )
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    axes.set_aspect("equal" if 0.25 < rows / columns < 4 else "auto")
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    axes.set_xticks([0, columns // 2, columns])
+    axes.set_yticks([0, rows // 2, rows])
+    place = axes.get_subplotspec()
+    if place is None or place.is_first_col():
+        axes.set_ylabel("row")
+    axes.set_xlabel("physical column")
+
+
+def _rectangles(left: Ints | Floats, right: Ints | Floats, top: Ints | Floats, bottom: Ints | Floats) -> list[Floats]:
+    """The corners of each, shape (4, 2)."""
+    across = np.stack([left, right, right, left], axis=1)
+    return list(np.stack([across, np.stack([top, top, bottom, bottom], axis=1)], axis=2).astype(np.float64))
+
+
+def _legend_below(figure: Figure, kinds: Kinds, columns: int, colours: Colours) -> None:
+    handles = kind_handles(kinds)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        fontsize=8,
+        labelcolor=colours["ink"],
+        handlelength=1.2,
+    )
+
+
+def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
+    """A field an array, in order of number, line by line: how full, and how long it fires."""
+    count = len(table)
+    columns = int(np.ceil(np.sqrt(count * 1.5)))
+    lines = -(-count // columns)
+    height = min(7.0, max(1.6, 4.4 * lines / columns))
+    figure = new_figure(10.4, height + 1.0)
+    cells = judged.hardware.array.rows * judged.hardware.array.cols
+    latency = int(judged.costs.metrics["latency_cycles"])
+    measures = (
+        ("cells occupied, % of the array", 100 * table.cells / cells),
+        ("time it fires, % of a token's latency", 100 * table.busy_cycles / latency),
+    )
+    for axes, (title, values) in zip(figure.subplots(1, 2), measures, strict=True):
+        dress(axes, colours, grid=None)
+        field = np.full(lines * columns, np.nan)
+        field[:count] = values
+        top = 100.0 if values.max() > 50 else float(values.max()) or 1.0
+        image = axes.imshow(
+            field.reshape(lines, columns),
+            cmap=SCALE,
+            norm=Normalize(0, top),
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, columns, lines * columns, 0),
+        )
+        axes.set_title(title, loc="left", color=colours["ink"])
+        axes.set_xlabel("array, counted along the line")
+        axes.set_ylabel("first array of the line")
+        bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+        bar.ax.tick_params(colors=colours["ink"], labelsize=8)
+        bar.outline.set_edgecolor(colours["faint"])
+    return figure
+
+
+def draw_slots(
+    judged: Judged, slots: Slots, kinds: Kinds, firings: Firings | None, colours: Colours, unit: Unit
+) -> Figure:
+    """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
+    count = len(slots.members) if firings is not None else len(slots.busy)
+    height = min(4.2, max(1.1, 0.2 * count))
+    figure = new_figure(10.4, height + 2.7)
+    strip, line, field = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [0.3, 1.0, height]})
+    scale = judged.clock_ns / unit.size
+    edges = slots.edges * scale
+    _draw_stages(strip, judged, kinds, scale, (edges[0], edges[-1]), colours)
+    dress(line, colours, grid="both")
+    line.stairs(100 * slots.converters_in_all, edges, fill=True, color=colours["arrays"], linewidth=0)
+    line.set_ylabel("converters\nin use, %", fontsize=8.5)
+    line.set_ylim(0, max(1e-9, 100 * float(slots.converters_in_all.max())) * 1.1)
+    line.tick_params(labelbottom=False)
+    dress(field, colours, grid=None)
+    if firings is None:
+        _draw_field(figure, field, slots, edges, colours)
+    else:
+        _draw_firings(field, firings, slots, kinds, scale, colours)
+    ticks = np.unique(np.linspace(0, len(slots.members) - 1, min(len(slots.members), 8)).astype(int))
+    numbers = judged.array_numbers[slots.members[ticks]].tolist()
+    field.set_yticks((ticks + 0.5).tolist(), [str(number) for number in numbers])
+    field.set_ylim(len(slots.members), 0)
+    of_all = len(judged.array_numbers)
+    some = "" if len(slots.members) == of_all else f"the {len(slots.members)} of {of_all} that fire"
+    each = f"{slots.arrays_per_row} a line" if firings is None and slots.arrays_per_row > 1 else ""
+    field.set_ylabel("array" + "".join(f", {text}" for text in (some, each) if text))
+    field.set_xlim(float(edges[0]), float(edges[-1]))
+    field.set_xlabel(f"time in a token's pass, {symbol(unit.name)}")
+    _legend_below(figure, kinds, 5, colours)
+    return figure
+
+
+def _draw_stages(
+    axes: Axes, judged: Judged, kinds: Kinds, scale: float, window: tuple[float, float], colours: Colours
+) -> None:
+    stages = judged.costs.stages
+    shades = np.array(stage_colours(kinds))
+    inside = np.flatnonzero((stages.start * scale < window[1]) & (stages.end * scale > window[0]))
+    left, right = stages.start[inside] * scale, stages.end[inside] * scale
+    if len(inside) > SHAPES_MAX:
+        corners = _rectangles(left, right, np.zeros(len(inside)), np.ones(len(inside)))
+        axes.add_collection(PolyCollection(corners, facecolors=shades[inside].tolist(), linewidths=0, rasterized=True))
+    else:
+        for stage, low, high in zip(inside.tolist(), left.tolist(), right.tolist(), strict=True):
+            box = Rectangle((low, 0), high - low, 1, facecolor=shades[stage], linewidth=0)
+            box.set_gid(stage_group(stage))
+            axes.add_patch(box)
+    dress(axes, colours, grid=None)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.5], ["stage"])
+    axes.tick_params(labelbottom=False, bottom=False, left=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlim(*window)
+
+
+def stage_group(stage: int) -> str:
+    """The id of a stage's bar, for what a page says when it is pointed at."""
+    return f"stage.{stage}"
+
+
+def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours: Colours) -> None:
+    shares = np.where(slots.converters > 0, 100 * slots.converters, np.nan)
+    top = float(np.nanmax(shares, initial=0.0)) or 1.0
+    image = axes.imshow(
+        shares,
+        cmap=SCALE,
+        norm=Normalize(0, top),
+        aspect="auto",
+        interpolation="nearest",
+        extent=(float(edges[0]), float(edges[-1]), len(slots.members), 0),
+    )
+    axes.set_facecolor(colours["empty"])
+    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=24)
+    bar.set_label("converters in use, %", fontsize=8.5, color=colours["ink"])
+    bar.ax.tick_params(colors=colours["ink"], labelsize=8)
+    bar.outline.set_edgecolor(colours["faint"])
+
+
+def _draw_firings(axes: Axes, firings: Firings, slots: Slots, kinds: Kinds, scale: float, colours: Colours) -> None:
+    shades = np.array(stage_colours(kinds))[firings.stage]
+    low, left, right = np.searchsorted(slots.members, firings.array) + 0.1, firings.start * scale, firings.end * scale
+    corners = _rectangles(left, right, low, low + 0.8)
+    axes.add_collection(
+        PolyCollection(corners, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
+    )
+
+
+def time_unit(judged: Judged, start: int, end: int) -> Unit:
+    """The unit of a time axis from one cycle to another."""
+    longest = max(end, end - start) * judged.clock_ns
+    fitting = [unit for unit in UNITS["time"] if unit.size <= longest]
+    return fitting[-1] if fitting else UNITS["time"][0]

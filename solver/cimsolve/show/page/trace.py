@@ -1,0 +1,96 @@
+"""Schedules in the Chrome trace format, which Perfetto reads too: of a solution its stages, and an array a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cimsolve.show.seen.judged import Judged, labels_of
+from cimsolve.show.seen.trace import Trace, find_trace, gap_starts, lanes_of_stages
+
+GAPS_THREAD = 0
+
+
+def describe_trace(judged: Sequence[Judged], events_max: int) -> tuple[dict[str, Any], list[str]]:
+    """The content of a trace file, and a line for each solution that is there in part only.
+
+    A solution is two processes: its stages with the gaps between them, and its arrays.
+    """
+    events: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for process, (each, label) in enumerate(zip(judged, labels_of(judged), strict=True)):
+        trace = find_trace(each, events_max // len(judged))
+        if trace.arrays < trace.arrays_in_all:
+            notes.append(
+                f"{label}: {trace.arrays} of {trace.arrays_in_all} arrays are in the trace, evenly spaced, as it is "
+                f"limited to {events_max} events"
+            )
+        title = f"{each.header.model_name} on {each.hardware.name}, {label}"
+        events += _stages(each, 2 * process + 1, title)
+        events += _arrays(each, trace, 2 * process + 2, title)
+    return {
+        "traceEvents": events,
+        "displayTimeUnit": "ns",
+        "otherData": {"made by": "cimsolve report --trace", "limits": notes},
+    }, notes
+
+
+def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]]:
+    """Every stage, side by side where they overlap, and the gaps, each as late as it may be."""
+    costs = judged.costs
+    lanes = lanes_of_stages(judged)
+    yield _name("process_name", process, 0, f"{title}: stages")
+    yield _name("thread_name", process, GAPS_THREAD, "gaps: digital units and interconnect")
+    for lane in sorted(set(lanes.tolist())):
+        yield _name("thread_name", process, lane + 1, "stages")
+    for stage, begins in zip(judged.problem.workload.stages, gap_starts(judged).tolist(), strict=True):
+        start, end = int(costs.stages.start[stage.id]), int(costs.stages.end[stage.id])
+        gap = costs.gaps.before[stage.id]
+        parts = {
+            "partial_sum_cycles": gap.partial_sum_cycles,
+            "digital_cycles": gap.digital_cycles,
+            "transfer_cycles": gap.transfer_cycles,
+        }
+        if gap.cycles:
+            name = f"gap before {stage.name}"
+            yield _event(judged, process, GAPS_THREAD, name, "gap", begins, begins + gap.cycles, parts)
+        told = {"layer": stage.layer, "firings": int(costs.stages.activations[stage.id])}
+        yield _event(judged, process, int(lanes[stage.id]) + 1, stage.name, "stage", start, end, told)
+    last = int(costs.stages.end.max())
+    tail = list(costs.gaps.tails.values())[-1]
+    if tail.cycles:
+        yield _event(judged, process, GAPS_THREAD, "end of pass", "gap", last, last + tail.cycles, {})
+
+
+def _arrays(judged: Judged, trace: Trace, process: int, title: str) -> Iterator[dict[str, Any]]:
+    stages = judged.problem.workload.stages
+    some = "" if trace.arrays == trace.arrays_in_all else f", {trace.arrays} of {trace.arrays_in_all}"
+    yield _name("process_name", process, 0, f"{title}: arrays{some}")
+    for index in dict.fromkeys(trace.array.tolist()):
+        number = int(judged.array_numbers[index])
+        yield _name("thread_name", process, number, f"array {number}")
+    columns = (trace.array, trace.stage, trace.start, trace.end, trace.firings, trace.pieces, trace.bits)
+    for array, stage, start, end, firings, pieces, bits in zip(*(column.tolist() for column in columns), strict=True):
+        told = {"firings": firings, "pieces": pieces, "adc_bits": bits, "layer": stages[stage].layer}
+        number = int(judged.array_numbers[array])
+        yield _event(judged, process, number, stages[stage].name, "array", start, end, told)
+
+
+def _name(what: str, process: int, thread: int, value: str) -> dict[str, Any]:
+    return {"ph": "M", "pid": process, "tid": thread, "name": what, "args": {"name": value}}
+
+
+def _event(
+    judged: Judged, process: int, thread: int, name: str, kind: str, start: int, end: int, told: dict[str, Any]
+) -> dict[str, Any]:
+    """A complete event; its times are in microseconds."""
+    return {
+        "ph": "X",
+        "pid": process,
+        "tid": thread,
+        "name": name,
+        "cat": kind,
+        "ts": start * judged.clock_ns / 1000,
+        "dur": (end - start) * judged.clock_ns / 1000,
+        "args": told,
+    }

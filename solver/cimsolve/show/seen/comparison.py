@@ -1,0 +1,180 @@
+"""Solutions side by side: each metric in one unit, its bound beside it, and which is least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cimsolve.prove import relative_gap
+from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
+from cimsolve.show.seen.judged import Judged
+from cimsolve.show.units import Kind, choose_unit, in_unit, number, share
+
+SYMBOLS = {"us": "µs", "uJ": "µJ", "mm2": "mm²"}
+"""Units as they are written where Unicode can be relied on."""
+
+TITLES = {
+    ARRAYS: "arrays",
+    LATENCY: "token latency",
+    PREFILL: "prefill",
+    INTERVAL: "interval between tokens (II)",
+    ENERGY: "energy of a token",
+    AREA: "area",
+}
+Better = Literal["less", "none"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value: as text, as a share of the largest in its column, and whether no other is better."""
+
+    text: str
+    share: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of all solutions; `unit` may be empty."""
+
+    title: str
+    unit: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class BoundRow:
+    """A value beside what no mapping can beat; the texts are in `unit`."""
+
+    title: str
+    unit: str
+    kind: Kind
+    value: float
+    """In the unit that `units` starts from, as `lower`: ns, pJ, mm2."""
+    lower: float
+    value_text: str
+    lower_text: str
+    gap: float
+    gap_text: str
+    proof: str
+    note: str
+    """What a bound claims beyond what the checker recomputed, or nothing."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether value and bound meet: no mapping has less."""
+        return self.gap == 0
+
+
+@dataclass(frozen=True)
+class _Measure:
+    title: str
+    kind: Kind
+    read: Callable[[Judged], float]
+    better: Better = "less"
+
+
+def symbol(unit: str) -> str:
+    return SYMBOLS.get(unit, unit)
+
+
+def value_of(judged: Judged, figure: Figure) -> float:
+    """A figure as the checker recomputed it, in the unit that `units` starts from: ns, pJ, mm2."""
+    return figure.base(judged.header, judged.costs.metrics[figure.metric])
+
+
+def lower_of(judged: Judged, figure: Figure) -> float:
+    """Its bound as the checker recomputed it."""
+    return figure.base(judged.header, judged.bounds.lower[figure.metric].value)
+
+
+def compare(judged: Sequence[Judged]) -> list[Column]:
+    """The columns of the comparison; the best are marked where all answer one question on one chip."""
+    tokens = {each.problem.model.tokens for each in judged}
+    prefill = f"prefill of {min(tokens)} tokens" if len(tokens) == 1 else "prefill"
+    measures = (
+        _Measure("arrays", "count", lambda each: each.costs.metrics["arrays"]),
+        _Measure("cells used", "share", lambda each: each.costs.metrics["occupancy"], "none"),
+        _Measure("area", "area", lambda each: each.costs.metrics["area_mm2"]),
+        _Measure("token latency", "time", lambda each: value_of(each, LATENCY)),
+        _Measure("of it, arrays fire", "time", lambda each: each.costs.metrics["array_latency_ns"]),
+        _Measure(prefill, "time", lambda each: value_of(each, PREFILL)),
+        _Measure("interval between tokens", "time", lambda each: value_of(each, INTERVAL)),
+        _Measure("energy of a token", "energy", lambda each: value_of(each, ENERGY)),
+        _Measure("of it, arrays", "energy", lambda each: each.costs.metrics["array_energy_pj"]),
+        _Measure("converter bits", "count", lambda each: each.costs.metrics["adc_bits_max"]),
+        _Measure("arrays busy", "share", lambda each: each.costs.metrics["array_busy_share"], "none"),
+    )
+    comparable = len(judged) > 1 and all(_same_question(judged[0], each) for each in judged)
+    return [_column(measure, [float(measure.read(each)) for each in judged], comparable) for measure in measures]
+
+
+def bound_rows(judged: Judged) -> list[BoundRow]:
+    """Every bounded figure of one solution, all numbers as the checker recomputed them."""
+    rows = []
+    for figure in FIGURES:
+        bound = judged.bounds.lower[figure.metric]
+        value, lower = value_of(judged, figure), lower_of(judged, figure)
+        gap = relative_gap(figure.metric, judged.costs.metrics[figure.metric], bound.value)
+        claim = judged.header.bounds[figure.metric]
+        note = ""
+        if figure.metric in judged.unverified:
+            claimed = figure.base(judged.header, claim.lower)
+            unit = choose_unit(figure.kind, [claimed])
+            note = f"a search claims {in_unit(claimed, unit)} {symbol(unit.name)}".rstrip() + ", which is not checked"
+        unit = choose_unit(figure.kind, [value, lower])
+        rows.append(
+            BoundRow(
+                title=TITLES[figure],
+                unit=symbol(unit.name),
+                kind=figure.kind,
+                value=value,
+                lower=lower,
+                value_text=in_unit(value, unit),
+                lower_text=in_unit(lower, unit),
+                gap=gap,
+                gap_text=share(gap),
+                proof=bound.proof,
+                note=note,
+            )
+        )
+    return rows
+
+
+def status_of(judged: Judged) -> str:
+    """The verdict in words: optimal only as far as the checker can say so."""
+    header = judged.header
+    if header.status != "optimal":
+        return "feasible"
+    claim = f"optimal in {', then '.join(header.objective)}"
+    return f"{claim}, by a search that is not checked" if "status" in judged.unverified else claim
+
+
+def _same_question(one: Judged, other: Judged) -> bool:
+    """Whether figures may be compared: one chip, one model, one context; storage may differ, as of `linear`."""
+    a, b = one.problem, other.problem
+    same_chip = a.hardware.to_json() == b.hardware.to_json()
+    return same_chip and a.model.config == b.model.config and a.model.tokens == b.model.tokens
+
+
+def _column(measure: _Measure, values: Sequence[float], comparable: bool) -> Column:
+    unit = choose_unit(measure.kind, values)
+    top = max(values)
+    texts = [share(value) if measure.kind == "share" else in_unit(value, unit) for value in values]
+    least = min(values)
+    differ = comparable and measure.better == "less" and least < top
+    return Column(
+        title=measure.title,
+        unit="" if measure.kind == "share" else symbol(unit.name),
+        cells=tuple(
+            Cell(text, value / top if top > 0 else 0.0, differ and value == least)
+            for text, value in zip(texts, values, strict=True)
+        ),
+    )
+
+
+def amount(value: float, kind: Kind) -> str:
+    """A value with the unit that fits it."""
+    unit = choose_unit(kind, [abs(value)])
+    return f"{number(value / unit.size)} {symbol(unit.name)}".rstrip()

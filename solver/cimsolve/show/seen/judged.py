@@ -1,0 +1,113 @@
+"""A solution that passed the checker, with the figures that the checker recomputed. Nothing else is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.columns import Ints
+from cimsolve.judge.check import check_solution
+from cimsolve.price.cost import Costs
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header, Solution
+from cimsolve.prove import Bounds
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A solution and what the checker makes of it; `name` is what messages and titles call it."""
+
+    name: str
+    solution: Solution
+    problem: Problem
+    costs: Costs
+    bounds: Bounds
+    unverified: tuple[str, ...]
+    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat, and `status` where
+    it claims optimality on their strength."""
+
+    @property
+    def header(self) -> Header:
+        return self.solution.header
+
+    @property
+    def hardware(self) -> Hardware:
+        return self.problem.hardware
+
+    @property
+    def clock_ns(self) -> float:
+        return self.hardware.clock_ps / 1000
+
+    @cached_property
+    def array_numbers(self) -> Ints:
+        """Numbers of the arrays that hold a piece, ascending; shape (arrays,)."""
+        return np.unique(self.solution.pieces.array)
+
+    @cached_property
+    def array_of_piece(self) -> Ints:
+        """Index into `array_numbers`; shape (pieces,)."""
+        return np.searchsorted(self.array_numbers, self.solution.pieces.array)
+
+    @cached_property
+    def array_of_activation(self) -> Ints:
+        """Index into `array_numbers`; shape (activations,)."""
+        return np.searchsorted(self.array_numbers, self.solution.activations.array)
+
+    @cached_property
+    def activation_of_piece(self) -> Ints:
+        """Shape (pieces,)."""
+        return self.solution.activations.of_piece(len(self.solution.pieces))
+
+    @cached_property
+    def stage_of_piece(self) -> Ints:
+        """Shape (pieces,)."""
+        return np.asarray(self.problem.table.stage[self.solution.pieces.factor])
+
+    @cached_property
+    def stage_of_activation(self) -> Ints:
+        """Shape (activations,)."""
+        stage = np.zeros(len(self.solution.activations), dtype=np.int64)
+        stage[self.activation_of_piece] = self.stage_of_piece
+        return stage
+
+
+def judge(solution: Solution, name: str) -> Judged:
+    """Ask the checker. Raises CheckError, in one line, where the solution breaks a rule or misstates a figure."""
+    report = check_solution(solution)
+    more = len(report.violations) - 1
+    others = f" (and {more} more)" if more > 0 else ""
+    verdict = report.demand_passed(lambda violation: f"{name}: fails its check, nothing was drawn: {violation}{others}")
+    return Judged(name, solution, *verdict, report.unverified)
+
+
+def labels_of(judged: Sequence[Judged]) -> list[str]:
+    """A short name for each, all different: the strategy, with model and chip where these differ, else the file."""
+    headers = [each.header for each in judged]
+    several_models = len({header.model_name for header in headers}) > 1
+    several_chips = len({each.hardware.name for each in judged}) > 1
+    labels = [
+        ", ".join(
+            [
+                *([each.header.model_name] if several_models else []),
+                *([each.hardware.name] if several_chips else []),
+                each.header.strategy,
+            ]
+        )
+        for each in judged
+    ]
+    if len(set(labels)) < len(labels):
+        labels = [each.name for each in judged]
+    if len(set(labels)) < len(labels):
+        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+    return labels
+
+
+def title_of(judged: Sequence[Judged]) -> str:
+    """Which models on which chips."""
+    models = list(dict.fromkeys(each.header.model_name for each in judged))
+    chips = list(dict.fromkeys(each.hardware.name for each in judged))
+    return f"{', '.join(models)} on {', '.join(chips)}"

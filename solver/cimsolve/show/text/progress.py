@@ -1,0 +1,87 @@
+"""Live progress on stderr: what runs now, the best value so far, what cannot be beaten, and the gap."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.status import Status
+
+from cimsolve.prove import relative_gap
+from cimsolve.show.figures import figure_of_metric
+from cimsolve.show.text.console import messages
+from cimsolve.show.units import number, quantity, share
+from cimsolve.solve import Event
+
+REFRESH_S = 0.1
+"""Least time between two texts: a simulation reports thousands of steps a second."""
+
+
+class Progress:
+    """A line that is overwritten while work goes on; silent unless `shown` and stderr is a terminal."""
+
+    def __init__(self, shown: bool, clock_ns: float = 1.0) -> None:
+        self._console = messages()
+        self._live = shown and self._console.is_terminal
+        self._status: Status | None = None
+        self._clock_ns = clock_ns
+        self._task = ""
+        self._told = 0.0
+        self._known: dict[str, str] = {}
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._status = Status("", console=self._console)
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def begin(self, task: str) -> None:
+        """Name what runs now."""
+        self._task = task
+        self._known = {}
+        self._show("", always=True)
+
+    def listen(self, event: Event) -> None:
+        """A step of a search; values and bounds told earlier stay in sight."""
+        if event.value is not None:
+            self._known[event.metric] = describe_value(event, self._clock_ns)
+        self._show(", ".join([event.phase, *self._known.values()]))
+
+    def count(self, done: int, total: int) -> None:
+        """A step of work whose length is known."""
+        self._show(f"{done} of {total}")
+
+    def finish(self, line: str) -> None:
+        """A line that stays."""
+        if self._status is not None:
+            self._console.print(line)
+
+    def _show(self, text: str, always: bool = False) -> None:
+        now = time.monotonic()
+        if self._status is None or (now - self._told < REFRESH_S and not always):
+            return
+        self._told = now
+        self._status.update(f"{self._task}{': ' if text else ''}{text}")
+
+
+def describe_value(event: Event, clock_ns: float) -> str:
+    """What an event tells of a metric: the incumbent, the bound and the gap, where they are known."""
+    if event.value is None:
+        return ""
+    figure = figure_of_metric(event.metric)
+    scale = clock_ns if figure is not None and figure.metric.endswith("_cycles") else 1.0
+
+    def shown(value: float) -> str:
+        return number(value) if figure is None else quantity(value * scale, figure.kind)
+
+    text = f"{event.metric if figure is None else figure.title} {shown(event.value)}"
+    if event.lower is None:
+        return text
+    return f"{text} (bound {shown(event.lower)}, gap {share(relative_gap(event.metric, event.value, event.lower))})"

@@ -1,0 +1,219 @@
+"""What was asked: the model as it is stored, what of it is not mapped, and the chip."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.size import left_behind
+from cimsolve.model.model import Linear
+from cimsolve.model.structure import Structure
+from cimsolve.problem.problem import Problem
+from cimsolve.show.text.console import heading, indented, labelled, table
+from cimsolve.show.units import Kind, millions, number, plural, quantity, share
+
+GROUPS_SHOWN = 16
+COSTED_KEYS = (
+    "adc",
+    "read_ns",
+    "energy_pj",
+    "transfer",
+    "digital",
+    "macro",
+    "array.area_um2",
+    "array.leakage_uw",
+)
+"""Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
+
+
+FRONT = "the front of arrays, token latency, prefill, II and energy"
+TIME: Kind = "time"
+ENERGY: Kind = "energy"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question and how it was put; without an objective the whole front is sought."""
+
+    problem: Problem
+    strategies: Sequence[str]
+    objective: Sequence[str]
+    seed: int
+    changes: Sequence[str]
+    """Keys of the hardware spec changed by the user, as KEY=VALUE."""
+    simulated: str
+    """Which layers are simulated, on what weights."""
+    command: str
+    """The command that gives the same again."""
+
+
+def print_question(console: Console, asked: Asked, verbosity: int) -> None:
+    """Everything that is known before any strategy runs."""
+    problem = asked.problem
+    heading(console, f"{problem.model.name} on {problem.hardware.name}", first=True)
+    labelled(console, describe_question(asked))
+    heading(console, "Linears by shape and structure")
+    console.print(_groups_table(problem))
+    if verbosity > 0:
+        heading(console, "Sources of the hardware figures")
+        rows = [[path, note.mark, note.origin] for path, note in sorted(problem.hardware.sources.items())]
+        console.print(table(["key", "mark", "from"], rows, text_columns=3))
+
+
+def describe_question(asked: Asked) -> list[tuple[str, str]]:
+    """Label and text, one line each."""
+    problem = asked.problem
+    model, workload = problem.model, problem.workload
+    stored, dense = workload.weight_count, model.weight_count
+    phases = len({stage.phase for stage in workload.stages})
+    limits = [f"at most {problem.array_limit} arrays"] if problem.array_limit is not None else []
+    for limit, kind in ((problem.max_latency_ns, TIME), (problem.max_energy_pj, ENERGY)):
+        limits += [f"a token at most {quantity(limit, kind)}"] if limit is not None else []
+    sought = f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT
+    how = [f"{sought}; may cut {problem.cut}", *limits]
+    how += [f"seed {asked.seed}"] if asked.objective else []
+    return [
+        ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
+        (
+            "stored",
+            f"{millions(stored)} weights, {share(stored / dense)} of dense "
+            f"(x{number(dense / stored)} fewer), "
+            f"and as many MACs a token; `linear` stores and multiplies all {millions(dense)}",
+        ),
+        (
+            "workload",
+            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} "
+            f"and {plural(phases, 'phase')}; "
+            f"prefill and cached context {plural(model.tokens, 'token')}",
+        ),
+        ("not mapped", "; ".join(model.unmapped)),
+        ("hardware", describe_arrays(problem.hardware)),
+        ("converters", describe_converters(problem.hardware)),
+        *([("changed", _describe_changes(asked))] if asked.changes else []),
+        ("figures", describe_sources(problem.hardware)),
+        ("search", "; ".join(how)),
+        ("simulation", asked.simulated),
+    ]
+
+
+def _describe_changes(asked: Asked) -> str:
+    """The keys changed, and what should have changed with them."""
+    held = left_behind(asked.problem.hardware, [change.partition("=")[0] for change in asked.changes])
+    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
+    return f"{', '.join(asked.changes)}{note}"
+
+
+def describe_arrays(hardware: Hardware) -> str:
+    array, width = hardware.array, hardware.columns_per_weight
+    count = "as many as needed" if array.count is None else f"{array.count} of them"
+    rows = "" if array.rows_active_max is None else f", {array.rows_active_max} rows at once"
+    return (
+        f"{hardware.technology}, {number(hardware.node_nm)} nm; "
+        f"arrays {array.rows} x {array.cols}, {count}{rows}; "
+        f"{hardware.weight.bits}-bit weights, {hardware.weight.signed}, in {hardware.cell.bits}-bit cells: "
+        f"w = {plural(width, 'column')} a weight, {plural(hardware.weights_per_row, 'weight')} a row; "
+        f"{hardware.input.bits}-bit inputs in f = {plural(hardware.input_phases, 'phase')}"
+    )
+
+
+def describe_converters(hardware: Hardware) -> str:
+    adc = hardware.adc
+    text = (
+        f"{plural(adc.per_array, 'ADC')} an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, "
+        f"at most {adc.bits_max} bits{', more at a loss' if adc.lossy_allowed else ''}"
+    )
+    if hardware.macro is not None:
+        macro = hardware.macro
+        return f"{text}; measured core: {number(macro.mvm_ns)} ns and {number(macro.mvm_pj)} pJ a product"
+    made = "" if adc.table_from is None else f", table made by {adc.table_from}{_extrapolations(hardware)}"
+    return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold{made}"
+
+
+def _extrapolations(hardware: Hardware) -> str:
+    """What of a made table lies outside the model that made it."""
+    reasons: dict[str, list[int]] = {}
+    for bits, reason in hardware.extrapolated_lines.items():
+        reasons.setdefault(reason, []).append(bits)
+    notes = [f"at {', '.join(map(str, bits))} bits {reason}" for reason, bits in reasons.items()]
+    whole = hardware.sources.get("adc.table")
+    if whole is not None and whole.mark == "extrapolated":
+        notes.append(whole.origin.rpartition("; ")[2])
+    return f"; extrapolated: {'; '.join(notes)}" if notes else ""
+
+
+def describe_sources(hardware: Hardware) -> str:
+    """How many figures were read, derived or assumed, and which of those that cost something are assumed."""
+    marks = Counter(note.mark for note in hardware.sources.values())
+    text = ", ".join(f"{marks[mark]} {mark}" for mark in ("read", "derived", "extrapolated", "assumed") if marks[mark])
+    assumed = [
+        f"{path}{_except(hardware, path)}"
+        for path, note in hardware.sources.items()
+        if note.mark == "assumed" and any(path == key or path.startswith(f"{key}.") for key in COSTED_KEYS)
+    ]
+    return f"sources {text}; of costs assumed: {', '.join(assumed) or 'none'}"
+
+
+def _except(hardware: Hardware, path: str) -> str:
+    """What of a section is better founded than the section: keys below `path` that are not assumed."""
+    inner = [
+        key.removeprefix(f"{path}.")
+        for key, note in hardware.sources.items()
+        if key.startswith(f"{path}.") and note.mark != "assumed"
+    ]
+    return f" (except {', '.join(inner)})" if inner else ""
+
+
+def _groups_table(problem: Problem) -> Table:
+    groups: dict[tuple[int, int, Structure], list[Linear]] = {}
+    for linear in problem.model.linears:
+        key = (linear.n_in, linear.n_out, problem.structures[linear.name])
+        groups.setdefault(key, []).append(linear)
+    rows = []
+    for (n_in, n_out, structure), members in list(groups.items())[:GROUPS_SHOWN]:
+        names = ", ".join(dict.fromkeys(kind_of(linear.name) for linear in members))
+        shapes = (
+            ["-", "-"]
+            if structure.is_dense
+            else [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
+        )
+        rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
+    if len(groups) > GROUPS_SHOWN:
+        rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])
+    return table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows, tight=True)
+
+
+def kind_of(name: str) -> str:
+    """A linear's name without its layer: what follows the last number, else the name with numbers starred."""
+    return re.sub(r"^.*\.\d+\.", "", name) if re.search(r"\.\d+\.", name) else re.sub(r"\d+", "*", name)
+
+
+def stage_kind(name: str) -> str:
+    """A stage's name without its layer: `layer3.qkv.R` and `layer4.qkv.R` are of one kind."""
+    first, dot, rest = name.partition(".")
+    return f"{first.rstrip('0123456789')}*.{rest}" if dot and first[-1:].isdigit() else kind_of(name)
+
+
+def print_not_modelled(console: Console, problem: Problem) -> None:
+    """What the figures leave out, a line each."""
+    heading(console, "Not modelled")
+    for line in (
+        "wire resistance, device noise and drift: cells and wires are ideal, only converters round",
+        "programming: weights are written once; its time and energy are not counted",
+        "biases: neither stored in arrays nor counted as additions",
+        "contention: transfers and digital work run one at a time at the spec's rates; no network is routed",
+        "attention, softmax, norms and activations: digital time and energy by the spec's `digital` section, "
+        "not simulated",
+    ):
+        indented(console, line)
+    if problem.hardware.adc.bits_rule == "log2_rows":
+        indented(
+            console,
+            "bits rule log2_rows counts rows, not levels: sums may need more bits than it gives; "
+            "the simulation shows the error",
+        )

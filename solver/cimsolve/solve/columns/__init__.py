@@ -1,0 +1,1 @@
+"""Pieces as strips of columns, dealt to arrays."""

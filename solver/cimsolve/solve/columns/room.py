@@ -1,0 +1,127 @@
+"""What dealing works on: free columns, how long pieces take, and who got what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.columns import Ints
+from cimsolve.pack.columns import Shelves
+from cimsolve.problem.problem import Problem
+from cimsolve.prove.time import least_stage_cycles
+from cimsolve.solve.columns.strips import StripKind
+
+
+class Room:
+    """Free columns of one height: what is left of every shelf, a table (arrays, shelves).
+
+    `row`, `col`: where each shelf begins; in which order runs lie on it is left to the end.
+    """
+
+    def __init__(self, left: Ints, row: Ints, col: Ints) -> None:
+        self.left, self.row, self.col = left, row, col
+
+    @staticmethod
+    def of(shelves: Shelves, height: int, arrays: int) -> Room:
+        """All shelves of this height."""
+        mine = np.flatnonzero(shelves.height == height)
+        array = shelves.array[mine]
+        slot = np.arange(len(mine)) - np.searchsorted(array, array)
+        left, row, col = (np.zeros((arrays, int(slot.max()) + 1), dtype=np.int64) for _ in range(3))
+        left[array, slot], row[array, slot], col[array, slot] = (
+            shelves.width[mine],
+            shelves.row[mine],
+            shelves.col[mine],
+        )
+        return Room(left, row, col)
+
+    def copy(self) -> Room:
+        return Room(self.left.copy(), self.row, self.col)
+
+    def joined(self) -> Room:
+        """The same columns as if they were one shelf an array."""
+        total = self.total[:, None]
+        return Room(total, np.zeros_like(total), np.zeros_like(total))
+
+    @property
+    def widest(self) -> Ints:
+        """Widest free run on each array; shape (arrays,)."""
+        return np.asarray(self.left.max(axis=1))
+
+    @property
+    def total(self) -> Ints:
+        """Free columns on each array; shape (arrays,)."""
+        return np.asarray(self.left.sum(axis=1))
+
+    def take(self, array: Ints, width: Ints) -> Ints:
+        """Take a run of `width` on each of `array` (all different), from the tightest shelf; gives the shelves."""
+        left = self.left[array]
+        shelf = np.where(left >= width[:, None], left, np.iinfo(np.int64).max).argmin(axis=1)
+        self.left[array, shelf] -= width
+        return np.asarray(shelf)
+
+
+def columns_per_step(problem: Problem) -> int:
+    """Logical columns that all converters of an array read in one conversion, at least 1."""
+    return max(1, problem.hardware.adc.per_array // problem.hardware.columns_per_weight)
+
+
+class Durations:
+    """Cycles of one piece by height and columns, as if it fired alone and lay as badly as can be."""
+
+    def __init__(self, problem: Problem, heights: list[int]) -> None:
+        hardware = problem.hardware
+        self.step = columns_per_step(problem)
+        columns = np.arange(1, problem.weights_per_row + 1) * hardware.columns_per_weight
+        busiest = -(-columns // hardware.adc.per_array)
+        if hardware.adc.wiring == "adjacent":
+            busiest = np.minimum(columns, -(-hardware.array.cols // hardware.adc.per_array))
+        self.of_columns: dict[int, Ints] = {
+            height: np.concatenate([[0], hardware.activation_cycles(height, busiest)]) for height in set(heights)
+        }
+
+    def most_columns(self, height: int, cycles: Ints | int) -> Ints:
+        """Most columns that one firing reads in so many cycles; elementwise."""
+        return np.maximum(np.searchsorted(self.of_columns[height], cycles, side="right") - 1, 0)
+
+
+def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
+    """The widest piece that each of `heights` has where every stage takes its least time; shape (heights,)."""
+    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
+    widest: dict[int, int] = {}
+    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
+        for kind in kinds:
+            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, least))))
+            pieces = -(-kind.cols // width)
+            width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
+            widest[kind.height] = max(widest.get(kind.height, 1), width)
+    return np.array([widest[height] for height in heights.tolist()], dtype=np.int64)
+
+
+def most_columns_an_array(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
+    """Most columns of each of `heights` that one array can hold if every stage takes its least time; (heights,).
+
+    An array with more shelves of one height than that cannot be filled without making a stage wait.
+    """
+    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
+    most = dict.fromkeys(heights.tolist(), 0)
+    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
+        for height in {kind.height for kind in kinds}:
+            alike = [kind for kind in kinds if kind.height == height]
+            inputs, widest = sum(kind.count for kind in alike), max(kind.cols for kind in alike)
+            firings = np.arange(1, max(1, min(inputs, least // int(durations.of_columns[height][1]))) + 1)
+            most[height] += int((firings * np.minimum(durations.most_columns(height, least // firings), widest)).max())
+    return np.array([most[height] for height in heights.tolist()], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Runs of a strip kind's columns on arrays; arrays of shape (runs,)."""
+
+    kind: StripKind
+    strip: Ints
+    first: Ints
+    width: Ints
+    array: Ints
+    shelf: Ints

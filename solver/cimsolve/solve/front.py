@@ -1,0 +1,100 @@
+"""The front of arrays against latency, prefill, II and energy: what each further array buys.
+
+Every candidate on a ladder of array counts is measured; those that no other beats in every respect stay. A point is
+proved in a metric where no mapping on as many arrays can have less of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cimsolve.price.cost import Metrics
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.prove import find_bounds
+from cimsolve.solve.candidates import Candidate, candidates, grown_counts
+from cimsolve.solve.columns.spread import LAYOUTS
+from cimsolve.solve.columns.strips import ways_to_strips
+from cimsolve.solve.incumbent import count_arrays, measure
+from cimsolve.solve.polish.pair import fire_pairs_together
+from cimsolve.solve.search import Event, Search
+
+FEW_BLOCKS = 5000
+FRONT_METRICS = ("arrays", "latency_ns", "prefill_ns", "ii_cycles", "energy_pj")
+"""What a point of the front is judged by; less is better in each."""
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """A mapping that no other found beats in every metric; `proved` names the metrics that stand at their bound."""
+
+    name: str
+    mapping: Mapping
+    metrics: Metrics
+    proved: tuple[str, ...] = ()
+
+
+def find_front(problem: Problem, search: Search) -> list[FrontPoint]:
+    """The points that none beats in all of FRONT_METRICS, by arrays, then latency.
+
+    Stops at `search.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
+    """
+    began = time.monotonic()
+    points: list[FrontPoint] = []
+    try:
+        for candidate in _all(problem, search):
+            search.listen(Event(candidate.name))
+            found = candidate.find()
+            if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
+                mapping = fire_pairs_together(problem, found)
+                metrics = measure(problem, mapping)
+                if problem.excess(metrics) == 0:
+                    points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
+            if time.monotonic() - began > search.time_limit_s:
+                break
+    except KeyboardInterrupt:
+        search.listen(Event("interrupted"))
+    proved = [replace(point, proved=_proved(problem, point.metrics)) for point in points]
+    return sorted(proved, key=lambda point: _key(point.metrics))
+
+
+def _all(problem: Problem, search: Search) -> Iterator[Candidate]:
+    """All goals on the least arrays, then latency and prefill on more, every candidate once."""
+    seen: set[str] = set()
+    least = [way[1].arrays for way in ways_to_strips(problem)][:1] if problem.cut != "none" else []
+    ladder = [count for arrays in least for count in grown_counts(problem, arrays)]
+    wide = replace(search, objective=("arrays", "latency", "prefill", "throughput", "energy"))
+    for candidate in candidates(problem, wide):
+        seen.add(candidate.name)
+        yield candidate
+    fast = replace(search, objective=("latency", "prefill"))
+    # With room to spare the layout matters little, but on few arrays.
+    layouts = LAYOUTS if problem.workload.block_count < FEW_BLOCKS else LAYOUTS[:1]
+    for count in ladder[1:]:
+        for candidate in candidates(replace(problem, max_arrays=count), fast):
+            if candidate.arrays == count and candidate.layout in layouts and candidate.name not in seen:
+                seen.add(candidate.name)
+                yield candidate
+
+
+def _without_beaten(points: list[FrontPoint], newcomer: FrontPoint) -> list[FrontPoint]:
+    """The front with the newcomer, unless a point is as good in everything."""
+    mine = _key(newcomer.metrics)
+    if any(_no_worse(_key(point.metrics), mine) for point in points):
+        return points
+    return [point for point in points if not _no_worse(mine, _key(point.metrics))] + [newcomer]
+
+
+def _no_worse(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    return all(a <= b for a, b in zip(first, second, strict=True))
+
+
+def _key(metrics: Metrics) -> tuple[float, ...]:
+    return tuple(metrics[name] for name in FRONT_METRICS)
+
+
+def _proved(problem: Problem, metrics: Metrics) -> tuple[str, ...]:
+    lower = find_bounds(problem, metrics, ("arrays",)).lower
+    return tuple(name for name, bound in lower.items() if metrics[name] <= bound.value)

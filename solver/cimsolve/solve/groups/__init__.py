@@ -1,0 +1,1 @@
+"""Activations chosen first, then laid on arrays whole."""

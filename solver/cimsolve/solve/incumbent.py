@@ -1,0 +1,86 @@
+"""The best mapping so far, judged by the cost model, the user's limits and the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cimsolve.price.cost import Metrics, evaluate
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.objective import names_of
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, objective_units, objective_values, relative_gap
+from cimsolve.solve.search import Event, Search
+
+TIE_BREAKERS = ("latency", "prefill", "energy")
+"""What the user did not ask for breaks ties, in this order."""
+
+Score = tuple[float, ...]
+
+
+@dataclass
+class Incumbent:
+    """The best mapping so far: least over the user's limits first, then by the objective in its order."""
+
+    problem: Problem
+    search: Search
+    mapping: Mapping | None = None
+    metrics: Metrics = field(default_factory=dict)
+    fewest: int | None = None
+    """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
+
+    def __post_init__(self) -> None:
+        self._units: MappingABC[str, float] = objective_units(self.problem, self.search.objective)
+
+    def offer(self, name: str, mapping: Mapping) -> Score | None:
+        """Keep `mapping` if it is better; gives its score, less is better, or None where it is out of question."""
+        used = count_arrays(mapping)
+        self.fewest = used if self.fewest is None else min(self.fewest, used)
+        limit = self.problem.array_limit
+        if (limit is not None and used > limit) or self.beats(used):
+            return None
+        metrics = measure(self.problem, mapping)
+        score = self._score(metrics)
+        if self.mapping is None or score < self._score(self.metrics):
+            self.mapping, self.metrics = mapping, metrics
+            first, *others = names_of(self.search.objective)
+            shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
+            lower = find_bounds(self.problem, metrics, self.search.objective).lower[shown].value
+            self.search.listen(Event(name, shown, metrics[shown], lower))
+        return score
+
+    def beats(self, arrays: int) -> bool:
+        """Whether a mapping on so many arrays cannot be better, whatever else it is."""
+        if not self.metrics or self.search.objective[0] != "arrays" or self.is_over_limits:
+            return False
+        return arrays > self.metrics["arrays"]
+
+    @property
+    def is_over_limits(self) -> bool:
+        return self.problem.excess(self.metrics) > 0
+
+    def is_proved(self) -> bool:
+        """Whether no mapping can be better: every metric of the objective stands at its bound."""
+        if self.mapping is None or self.is_over_limits:
+            return False
+        lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
+        names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.search.objective)]
+        return all(relative_gap(name, self.metrics[name], lower[name].value) <= 0 for name in names)
+
+    def _score(self, metrics: Metrics) -> Score:
+        values = objective_values(metrics, (*self.search.objective, *TIE_BREAKERS), self._units)
+        return (self.problem.excess(metrics), *values)
+
+
+def count_arrays(mapping: Mapping) -> int:
+    """Arrays that hold a piece."""
+    return int((np.bincount(mapping.pieces.array) > 0).sum())
+
+
+def measure(problem: Problem, mapping: Mapping) -> Metrics:
+    """What the cost model says of a mapping once it is scheduled."""
+    placed, activations = schedule(problem, mapping)
+    return evaluate(problem, placed.pieces, activations).metrics

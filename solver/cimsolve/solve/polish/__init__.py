@@ -1,0 +1,1 @@
+"""A mapping made better: order of stages, pairs, activations that change places."""

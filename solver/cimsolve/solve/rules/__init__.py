@@ -1,0 +1,1 @@
+"""Mappings by the rules of the field."""

@@ -1,0 +1,35 @@
+"""`linear`: every matrix as it is, in tiles of the array's size, one a tile; the baseline of the field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.solve.parts import Parts, cut_blocks, number_of
+
+
+def map_linear(problem: Problem) -> Mapping:
+    """One tile an array, everything on it fired at once; in row groups where the rows at once are limited."""
+    tiles = cut_blocks(problem, problem.rows, problem.weights_per_row)
+    groups = _row_groups(tiles, problem.rows_limit)
+    tile = number_of(groups.factor, groups.block, groups.row0 // problem.rows, groups.col0)
+    pieces = groups.place(tile, groups.row0 % problem.rows, np.zeros_like(tile))
+    return Mapping(pieces, np.arange(len(pieces), dtype=np.int64))
+
+
+def _row_groups(tiles: Parts, limit: int) -> Parts:
+    """The tiles cut along the rows into groups of at most `limit`, all but the last of a tile full."""
+    groups = -(-tiles.rows // limit)
+    source = np.repeat(np.arange(len(tiles)), groups)
+    first = np.cumsum(groups) - groups
+    index = np.arange(len(source)) - first[source]
+    cut = tiles.take(source)
+    return Parts(
+        cut.factor,
+        cut.block,
+        cut.row0 + index * limit,
+        np.minimum(limit, cut.rows - index * limit),
+        cut.col0,
+        cut.cols,
+    )

@@ -1,0 +1,120 @@
+"""`spread`: the densest packing of whole blocks, each stage's blocks dealt over all arrays.
+
+An array then holds blocks of many stages and seldom two of one, so that stages seldom wait for one array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from cimsolve.columns import Ints
+from cimsolve.pack.blocks import ArrayPacking, pack_blocks
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.solve.parts import Parts, fire_same_inputs_together, forced_parts
+
+
+def map_spread(problem: Problem) -> Mapping:
+    """Pack by block shape, then deal the stages' blocks one an array, to the arrays with most room first."""
+    return deal(problem, min(packings(problem), key=lambda packed: packed.packing.arrays))
+
+
+@dataclass(frozen=True)
+class PackedParts:
+    """Parts, rows and columns of every shape ((shapes, 2)), the shape of each part ((parts,)), and a packing of so
+    many of every shape."""
+
+    parts: Parts
+    sizes: Ints
+    shape: Ints
+    packing: ArrayPacking
+
+
+def packings(problem: Problem) -> list[PackedParts]:
+    """Densest packings, one for each way of the forced cuts."""
+    table = problem.table
+    is_cut = problem.must_cut_rows or bool((table.block_cols > problem.weights_per_row).any())
+    return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
+
+
+def _pack(problem: Problem, parts: Parts) -> PackedParts:
+    sizes, shape, counts = np.unique(
+        np.stack([parts.rows, parts.cols], axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    packing = pack_blocks(sizes[:, 0], sizes[:, 1], counts, problem.rows, problem.weights_per_row)
+    return PackedParts(parts, sizes, shape.reshape(-1), packing)
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Where parts may lie: `free[a, t]` slots of shape t on array a, the k-th at `row[p, t, k]`, `col[p, t, k]`
+    of the array's pattern p."""
+
+    pattern: Ints
+    free: Ints
+    row: Ints
+    col: Ints
+
+
+def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
+    pattern = np.repeat(np.arange(len(packing.patterns)), packing.multiplicity)
+    most = max((int(np.bincount(p.type, minlength=shapes).max()) for p in packing.patterns), default=0)
+    row = np.zeros((len(packing.patterns), shapes, most), dtype=np.int64)
+    col = np.zeros_like(row)
+    count = np.zeros((len(packing.patterns), shapes), dtype=np.int64)
+    for number, layout in enumerate(packing.patterns):
+        for shape in range(shapes):
+            mine = np.flatnonzero(layout.type == shape)
+            count[number, shape] = len(mine)
+            row[number, shape, : len(mine)] = layout.row[mine]
+            col[number, shape, : len(mine)] = layout.col[mine]
+    return _Slots(pattern, count[pattern], row, col)
+
+
+def deal(problem: Problem, packed: PackedParts) -> Mapping:
+    """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
+    parts, hardware = packed.parts, problem.hardware
+    slots = _slots(packed.packing, len(packed.sizes))
+    # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
+    columns = packed.sizes[:, 1] * hardware.columns_per_weight
+    cycles = hardware.activation_cycles(packed.sizes[:, 0], -(-columns // hardware.adc.per_array))
+    array, slot = deal_slots(slots.free, problem.table.stage[parts.factor], packed.shape, cycles)
+    pattern = slots.pattern[array]
+    pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
+    return Mapping(pieces, fire_same_inputs_together(problem, pieces))
+
+
+def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints, Ints]:
+    """Array and slot of each of many parts, which have a stage and a shape; shape (parts,) all four.
+
+    `free[a, t]`: slots for shape t on array a, numbered from 0; `cycles[t]`: how long a part of shape t keeps an
+    array busy. Stage after stage, to the arrays least busy in the stage, then with most room. Within a stage shapes
+    that fewer arrays have room for than the stage has parts go first, then the slowest.
+    """
+    free = free.copy()
+    array = np.empty(len(stage), dtype=np.int64)
+    slot = np.empty(len(stage), dtype=np.int64)
+    order = np.lexsort((shape, stage))
+    for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
+        busy = np.zeros(len(free), dtype=np.int64)
+        groups = np.split(members, np.flatnonzero(np.diff(shape[members])) + 1)
+        for group in sorted(groups, key=partial(_urgency, shape, free, cycles, len(members))):
+            own = int(shape[group[0]])
+            while len(group):
+                open_arrays = np.flatnonzero(free[:, own])
+                best = open_arrays[np.lexsort((-free[open_arrays, own], busy[open_arrays]))][: len(group)]
+                now, group = group[: len(best)], group[len(best) :]
+                array[now] = best
+                free[best, own] -= 1
+                slot[now] = free[best, own]
+                busy[best] += cycles[own]
+    return array, slot
+
+
+def _urgency(shape: Ints, free: Ints, cycles: Ints, parts: int, group: Ints) -> tuple[int, int]:
+    """Order of the parts of one shape within their stage, which has so many `parts`; the least goes first."""
+    own = int(shape[group[0]])
+    return min(0, int((free[:, own] > 0).sum()) - parts), -int(cycles[own])

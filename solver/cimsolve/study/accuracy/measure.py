@@ -1,0 +1,336 @@
+"""Running a model step by step: float, projected, quantised on lossless arrays, few-bit converters.
+
+For each way of storing: the factors are fitted to what the float model's linears read, the mapping is made and
+checked, and the test paragraphs pass the model once in float32 and once by the arrays, all settings of the converters
+side by side behind arrays that are programmed once. Ranges of converters are set on what the linears of the model as
+stored read of other paragraphs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from cimsolve.api import FolderWeights, load_model, make_problem, map_model
+from cimsolve.chip.hardware import Hardware, load_hardware
+from cimsolve.columns import Floats, Ints
+from cimsolve.errors import InputError
+from cimsolve.judge.simulate import RealWeights
+from cimsolve.judge.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
+from cimsolve.judge.simulate.encoding import Encoding
+from cimsolve.judge.simulate.prepare import demand_cells
+from cimsolve.model.structure import Structure
+from cimsolve.model.workload import build_workload
+from cimsolve.problem.problem import Problem
+from cimsolve.study.accuracy.answers import Judge
+from cimsolve.study.accuracy.product import ArrayProduct
+from cimsolve.study.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
+from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
+from cimsolve.weights.factor_file import FactorFile, FactorWriter
+from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.weights.forward import Product, listening, load_reference
+from cimsolve.weights.forward.base import Floats32
+from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
+from cimsolve.weights.monarch import Monarch, apply, check_weight
+from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
+
+Listen = Callable[[str, int, int], None]
+"""Told of progress: what runs, steps done and steps in all."""
+
+METRICS = ("arrays", "adc_bits_max", "latency_ns", "energy_pj")
+
+
+def measure_accuracy(
+    folder: Path | str,
+    hardware: Hardware | Path | str = "rram256",
+    *,
+    cache: Path | str | None = None,
+    listen: Listen | None = None,
+    **question: Any,
+) -> AccuracyTable:
+    """How near a real model's answers on mapped arrays are to those of its float weights, step by step.
+
+    `folder` holds the model's weights and tokenizer; `question` are the other fields of `AccuracyQuestion`: methods,
+    compressions, blocks, bits, text and how much of it, scales, seed. `cache` is a folder that keeps what is finished:
+    an equal or interrupted call goes on from there. Raises InputError for a folder, text or chip that does not do.
+    """
+    chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    asked = AccuracyQuestion(folder=Path(folder), hardware=chip, **question)
+    *_, table = rows_measured(asked, None if cache is None else Path(cache), listen=listen)
+    return table
+
+
+def rows_measured(
+    asked: AccuracyQuestion, cache: Path | None = None, fresh: bool = False, listen: Listen | None = None
+) -> Iterator[AccuracyTable]:
+    """The table as it grows, without rows at first. Raises as `measure_accuracy` does.
+
+    `fresh` measures again what `cache` has, and keeps that.
+    """
+    run = _Run(asked, cache, listen or (lambda *_: None))
+    steps = asked.steps()
+    table = AccuracyTable(
+        model=run.model.name,
+        hardware=asked.hardware.name,
+        linears=len(run.model.linears),
+        weights=run.model.weight_count,
+        weight_bits=asked.hardware.weight.bits,
+        input_bits=asked.hardware.input.bits,
+        steps=steps,
+        float_model=run.judge(run.exact),
+        rows=(),
+        test_sequences=len(run.test),
+        test_tokens=len(run.exact),
+        fitted_tokens=sum(map(len, run.fitted)),
+        calibration_tokens=sum(map(len, run.calibrating)),
+        vocabulary=run.reference.vocabulary,
+    )
+    yield table
+    storages = asked.storages()
+    for number, storage in enumerate(storages, 1):
+        row = run.row(storage, steps, fresh, f"{run.model.name}, {storage}, row {number} of {len(storages)}")
+        table = replace(table, rows=(*table.rows, row))
+        yield table
+
+
+class _Run:
+    """One model, one text, one chip; a way of storing at a time."""
+
+    def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen) -> None:
+        self._asked, self._listen = asked, listen
+        self._source = open_weights(asked.folder)
+        self.model = load_model(asked.folder)
+        self.reference = load_reference(self.model, self._source)
+        self._sequences = read_sequences(asked.text, asked.folder, self._source, self.reference.context, asked.samples)
+        self._hear = heard_in(self.reference, self._sequences)
+        self.fitted, held_out = split_sequences(self._sequences)
+        ends = np.cumsum([len(ids) for ids in held_out])
+        self.test = held_out[: int(np.searchsorted(ends, asked.test_tokens)) + 1]
+        self.calibrating = _first_tokens(self.fitted, asked.calibration_tokens)
+        self._structures = {each: self._stored_as(each) for each in asked.storages()}
+        self._demand_memory()
+        self._cache = cache
+        if cache is not None:
+            _make_folder(cache)
+        self._kept = KeptRows(cache)
+        self.exact = self.reference.run(self.test, self._counted(f"{self.model.name}: float model", self._finite))
+        if not np.isfinite(self.exact).all():
+            raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
+        self.judge = Judge(self.reference, self.test, self.exact)
+
+    def row(self, storage: Storage, steps: Sequence[Step], fresh: bool, label: str) -> AccuracyRow:
+        """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
+        structures = self._structures[storage]
+        digest = self._digest(storage, structures)
+        row = None if fresh else self._kept.read(digest, storage)
+        missing = [step for step in steps if row is None or step.name not in row.figures]
+        if row is not None and not missing:
+            return row
+        began = time.process_time()
+        self._listen(f"{label}: mapping", 0, 1)
+        strategy = "linear" if storage.method == DENSE else "spread"
+        problem = make_problem(self.model, self._asked.hardware, structure=structures)
+        solution = map_model(self.model, self._asked.hardware, strategy=strategy, structure=structures)
+        if row is None:
+            stored = sum(structures[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
+            metrics = {name: solution.header.metrics[name] for name in METRICS}
+            row = AccuracyRow(storage, stored, metrics, {}, 0.0)
+        with self._weights(storage, structures, digest, label) as weights:
+            figures = {}
+            if Step("float") in missing:
+                figures["float"] = self.judge(
+                    self.reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
+                )
+            by_arrays = [step for step in missing if step.kind != "float"]
+            if by_arrays:
+                product = self._arrays(problem, solution, weights, by_arrays, label)
+                hidden = self.reference.run(self.test * len(by_arrays), product)
+                for step, part in zip(by_arrays, np.split(hidden, len(by_arrays)), strict=True):
+                    figures[step.name] = self.judge(part)
+            row = with_figures(row, figures, time.process_time() - began)
+            self._kept.write(digest, row)
+        return row
+
+    def _arrays(self, problem: Problem, solution: Any, weights: RealWeights, steps: list[Step], label: str) -> Product:
+        heard: dict[str, Floats] = {}
+        conversions = _conversions_of(problem, len(self.exact) * len(steps))
+        kernel: Kernel = "numpy"
+        if is_worth_loading(conversions) and why_not_loaded() is None:
+            kernel = "numba"  # the simulator counts those of a layer only
+        if any(step.kind == "calibrated" for step in steps):
+            product = self._counted(f"{label}: inputs of the linears", self._multiplied(weights))
+            self.reference.run(self.calibrating, listening(product, heard.__setitem__))
+        return self._counted(
+            f"{label}: arrays",
+            ArrayProduct(
+                problem,
+                solution.pieces,
+                solution.activations,
+                weights,
+                heard,
+                [step.converters() for step in steps],
+                weight_scale=self._asked.weight_scale,
+                input_scale=self._asked.input_scale,
+                shortcut=True,
+                kernel=kernel,
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _weights(
+        self, storage: Storage, structures: Mapping[str, Structure], digest: str, label: str
+    ) -> Iterator[RealWeights]:
+        """The dense weights, or factors fitted now or before, whose file is gone once they are used to the end."""
+        if storage.method == DENSE:
+            yield FolderWeights(self._source, self.model)
+            return
+        with TemporaryDirectory() if self._cache is None else contextlib.nullcontext(self._cache) as folder:
+            path = Path(folder) / f"factors-{digest}.safetensors"
+            if not path.is_file():
+                self._fit(storage, structures, path, label)
+            yield _Factors(FactorFile(path))
+            path.unlink(missing_ok=True)
+
+    def _fit(self, storage: Storage, structures: Mapping[str, Structure], path: Path, label: str) -> None:
+        shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]
+        found = FactorWriter(
+            path, shapes, structures, model=self.model.name, method=storage.method, seed=str(self._asked.seed)
+        )
+        done = 0
+        with found as writer:
+
+            def visit(name: str, inputs: Inputs | None) -> None:
+                nonlocal done
+                weight = self._weight(name)
+                factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)
+                writer.put(name, factors)
+                done += 1
+                self._listen(f"{label}: fitting", done, len(shapes))
+
+            if storage.method == "plain":
+                for name, _, _ in shapes:
+                    visit(name, None)
+            else:
+                self._hear(visit)
+
+    def _stored_as(self, storage: Storage) -> Mapping[str, Structure]:
+        linears = self.model.linears
+        if storage.compression is None:
+            return {each.name: Structure.dense() for each in linears}
+        asked = structures_of_size(linears, self._asked.blocks, storage.compression)
+        return structures_stored(linears, asked, storage.method)
+
+    def _demand_memory(self) -> None:
+        if any(storage.method != DENSE for storage in self._structures):
+            demand_memory_for(self.model.linears, sum(map(len, self._sequences)))
+        for storage, structures in self._structures.items():
+            of_layer: Counter[int] = Counter()
+            for factor in build_workload(self.model, structures).factors:
+                of_layer[factor.layer] += factor.weights
+            demand_cells(self._asked.hardware, max(of_layer.values()), f"a layer of {self.model.name}, {storage}")
+
+    def _digest(self, storage: Storage, structures: Mapping[str, Structure]) -> str:
+        asked = self._asked
+        content: dict[str, Any] = {
+            "weights": [
+                [each.name, each.stat().st_size, each.stat().st_mtime_ns]
+                for suffix in ("safetensors", "gguf")
+                for each in sorted(asked.folder.glob(f"*.{suffix}"))
+            ],
+            "model": [dict(self.model.config), self.model.tokens],
+            "hw": asked.hardware.to_json(),
+            "method": storage.method,
+            "structures": {name: str(each) for name, each in structures.items()},
+            "test": _digest_of_tokens(self.test),
+            "calibrating": _digest_of_tokens(self.calibrating),
+            "scales": [asked.weight_scale, asked.input_scale],
+        }
+        if storage.method != DENSE:
+            content |= {"fitted": _digest_of_tokens(self._sequences), "seed": asked.seed}
+        return digest_of(content)
+
+    def _weight(self, name: str) -> Floats32:
+        linear = self.reference.linears[name]
+        return linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
+
+    def _finite(self, name: str, inputs: Floats32) -> Floats32:
+        """The exact product, of weights that are numbers. Raises InputError where some are not."""
+        weight = self._weight(name)
+        check_weight(weight, self._source.find(self.reference.linears[name].tensor.name))
+        return inputs @ weight
+
+    def _multiplied(self, weights: RealWeights) -> Product:
+        """The product by what is stored, in float32, without arrays."""
+        if not isinstance(weights, _Factors):
+            return self.reference.exact
+        return lambda name, inputs: apply(weights[name], inputs).astype(np.float32)
+
+    def _counted(self, label: str, product: Product) -> Product:
+        done = 0
+
+        def counted(name: str, inputs: Floats32) -> Floats32:
+            nonlocal done
+            self._listen(label, done, len(self.model.linears))
+            done += 1
+            return product(name, inputs)
+
+        return counted
+
+
+class _Factors(Mapping[str, Monarch]):
+    """Linear -> its factors, read each time they are asked for."""
+
+    def __init__(self, file: FactorFile) -> None:
+        self._file = file
+
+    def __getitem__(self, name: str) -> Monarch:
+        return Monarch(*self._file.factors[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.structures)
+
+    def __len__(self) -> int:
+        return len(self._file.structures)
+
+
+def _conversions_of(problem: Problem, tokens: int) -> int:
+    """About how many columns are converted for so many tokens."""
+    hardware = problem.hardware
+    factors = problem.workload.factors
+    columns = sum(each.blocks * each.block_cols * -(-each.block_rows // problem.rows) for each in factors)
+    return columns * Encoding.of(hardware).columns * hardware.input_phases * tokens
+
+
+def _first_tokens(sequences: Sequence[Ints], most: int) -> list[Ints]:
+    """The first `most` tokens; the last sequence may be cut."""
+    found: list[Ints] = []
+    for ids in sequences:
+        if most > 0:
+            found.append(ids[:most])
+            most -= len(ids)
+    return found
+
+
+def _digest_of_tokens(sequences: Sequence[Ints]) -> str:
+    digest = hashlib.sha256()
+    for ids in sequences:
+        digest.update(np.int64(len(ids)).tobytes() + ids.astype(np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--cache {folder}: cannot be made a folder ({error.strerror}); choose another place"
+        ) from None

@@ -1,0 +1,135 @@
+"""What is measured: a model's real weights, ways of storing them, a chip, converters, a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import near_name
+from cimsolve.judge.simulate.converters import full_scale
+from cimsolve.judge.simulate.quantise import Scale
+from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX, Range, WeightScale
+from cimsolve.weights import projection
+
+DENSE = "dense"
+METHODS = (DENSE, *projection.METHODS)
+"""`dense` stores the weights as they are, each of the others as factors."""
+
+TEST_TOKENS_DEFAULT = 512
+CALIBRATION_TOKENS_DEFAULT = 64
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One way of storing all linears; `compression`, times fewer weights as asked for, is None for dense."""
+
+    method: str
+    compression: float | None = None
+
+    def __str__(self) -> str:
+        return self.method if self.compression is None else f"{self.method} {self.compression:g}x"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of the model: on the way from float weights to few-bit converters each loses something of its own.
+
+    `float`: as stored, without arrays. `lossless`: weights and inputs quantised, converters that lose nothing. `full`
+    and `calibrated`: converters of at most `bits` bits over that range; None: the bits that the spec's rule gives.
+    """
+
+    kind: Literal["float", "lossless", "full", "calibrated"]
+    bits: int | None = None
+
+    @property
+    def name(self) -> str:
+        if self.kind in ("float", "lossless"):
+            return self.kind
+        return f"{self.kind} {'rule' if self.bits is None else self.bits}"
+
+    def converters(self) -> dict[str, Any]:
+        """Options as of `ArraySimulator.with_converters`. Raises ValueError for `float`, which has none."""
+        if self.kind == "float":
+            raise ValueError("no converters without arrays")
+        if self.kind == "lossless":
+            return {"rounds": False, "clips": False}
+        wide: Range = "full" if self.kind == "full" else "calibrated"
+        return {"adc_bits_max": self.bits, "adc_range": wide}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyQuestion:
+    """Raises InputError for methods that are none and numbers out of range."""
+
+    folder: Path
+    hardware: Hardware
+    methods: Sequence[str] = METHODS
+    compressions: Sequence[float] = (3.0, 7.0)
+    """Times fewer weights than dense; each method but `dense` is run at each."""
+    blocks: tuple[int, int] = (4, 4)
+    """k and l of all factors; the rank T of each linear follows from the compression."""
+    bits: Sequence[int] = (8, 6, 5)
+    text: Sequence[Path | str] = ("sample",)
+    samples: int = 4096
+    """Most tokens of the text."""
+    test_tokens: int = TEST_TOKENS_DEFAULT
+    """About the most of those held out that the model is tested on."""
+    calibration_tokens: int = CALIBRATION_TOKENS_DEFAULT
+    """How many of the others set the ranges of converters."""
+    weight_scale: WeightScale = "column"
+    input_scale: Scale = "token"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            if method not in METHODS:
+                near = near_name(method, METHODS)
+                hint = f"did you mean {near}? " if near else ""
+                raise InputError(f"method {method!r}: there is none of that name; {hint}known: {', '.join(METHODS)}")
+        ranges: tuple[tuple[str, Sequence[int], int, float], ...] = (
+            ("bits", self.bits, 1, CONVERTER_BITS_MAX),
+            ("blocks", self.blocks, 1, math.inf),
+            ("samples", (self.samples,), 1, math.inf),
+            ("test_tokens", (self.test_tokens,), 1, math.inf),
+            ("calibration_tokens", (self.calibration_tokens,), 1, math.inf),
+            ("seed", (self.seed,), 0, math.inf),
+        )
+        for what, values, least, most in ranges:
+            for value in values:
+                if not least <= value <= most:
+                    upper = "" if most == math.inf else f" to {most}"
+                    raise InputError(f"{what} = {value}: expected a whole number from {least}{upper}")
+        for times in self.compressions:
+            if not 1 <= times < math.inf:
+                raise InputError(f"compression = {times:g}: expected a number from 1, times fewer weights")
+        if not self.methods:
+            raise InputError(f"methods: none given; expected some of {', '.join(METHODS)}")
+        if set(self.methods) != {DENSE} and not self.compressions:
+            raise InputError("compressions: none given; expected a number from 1, times fewer weights")
+
+    def storages(self) -> list[Storage]:
+        """All ways of storing, dense first, then by compression; each once."""
+        factored = [method for method in self.methods if method != DENSE]
+        found = [Storage(DENSE)] if DENSE in self.methods else []
+        found += [Storage(method, compression) for compression in self.compressions for method in factored]
+        return list(dict.fromkeys(found))
+
+    def steps(self) -> list[Step]:
+        """What is run of each, in order; the bits of the spec's own rule are among them where they lose something."""
+        bits = [None, *self.bits] if loses_by_rule(self.hardware) else list(self.bits)
+        limited = [Step(kind, each) for kind in ("full", "calibrated") for each in bits]
+        return list(dict.fromkeys([Step("float"), Step("lossless"), *limited]))
+
+
+def loses_by_rule(hardware: Hardware) -> bool:
+    """Whether the spec's rule gives converters too few bits for the sums of some number of rows that it drives."""
+    rows = np.arange(1, hardware.rows_limit + 1, dtype=np.int64)
+    codes = np.ldexp(1.0, hardware.adc_bits_used(rows)) - 1
+    return bool((codes < rows * full_scale(hardware, 1)).any())

@@ -1,0 +1,61 @@
+"""All that explains one answer, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cimsolve.api import check_solution, read_solution
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import one_line
+from cimsolve.price.cost import Costs
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header, Solution
+from cimsolve.solve import STRATEGIES, Event
+from cimsolve.study.explain.chain import Chain, find_chain
+from cimsolve.study.explain.change import Outcome, what_if
+from cimsolve.study.explain.load import Load, find_load
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer that passed the checker, and why it is as it is."""
+
+    name: str
+    problem: Problem
+    header: Header
+    costs: Costs
+    chain: Chain
+    load: Load
+    outcomes: Sequence[Outcome]
+
+
+def explain_solution(
+    answer: Solution | Path | str,
+    what_ifs: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    begin: Callable[[str], None] = lambda task: None,
+    listen: Callable[[Event], None] = lambda event: None,
+) -> Explanation:
+    """The critical chain, the busiest array, and what changes would buy: names of `explain.change.WHAT_IFS`, or
+    KEY=VALUE of the hardware spec, each solved again.
+
+    `begin` is told what runs now and `listen` of each search. Raises InputError for a file that is none, a strategy
+    that cimsolve does not have and an unknown change, CheckError where the answer breaks a rule.
+    """
+    solution = answer if isinstance(answer, Solution) else read_solution(answer)
+    title = name or ("the solution" if isinstance(answer, Solution) else one_line(str(answer)))
+    if solution.header.strategy not in STRATEGIES:
+        raise InputError(f"{title}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
+    begin(f"checking {title}")
+    problem, costs, _ = check_solution(solution).demand_passed(
+        lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"
+    )
+    outcomes = []
+    for number, change in enumerate(what_ifs, 1):
+        begin(f"[{number}/{len(what_ifs)}] what if {change}")
+        outcomes.append(what_if(change, problem, solution, listen))
+    chain, load = find_chain(problem, solution, costs), find_load(problem, solution, costs)
+    return Explanation(title, problem, solution.header, costs, chain, load, outcomes)

@@ -1,0 +1,112 @@
+"""The critical chain: the stages and gaps, one after the other, whose times sum to the token latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.chip.hardware import Hardware
+from cimsolve.columns import Ints
+from cimsolve.price.cost import Costs
+from cimsolve.price.gaps import Gap
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
+from cimsolve.prove.time import least_stage_cycles
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Links in the order of time; columns have shape (links,), in cycles.
+
+    Before a stage comes its gap: `partial_sums`, `digital`, `transfer`, and `wait`, in which it neither has all it
+    needs nor runs, as another gap holds the units or its array is busy. Its time in arrays is that of the array that
+    ends last: `read`, `convert`, and `idle`, in which that array does something else. `tail` follows the last link.
+    """
+
+    stage: Ints
+    wait: Ints
+    partial_sums: Ints
+    digital: Ints
+    transfer: Ints
+    read: Ints
+    convert: Ints
+    idle: Ints
+    bound: Ints
+    """Least time in arrays of the stage alone, on as many arrays as the answer uses."""
+    array: Ints
+    """The array that ends last, by its number in the file."""
+    tail: Gap
+
+    def components(self) -> dict[str, int]:
+        """Component -> cycles; sums to the latency."""
+        tail = {
+            "partial_sums": self.tail.partial_sum_cycles,
+            "digital": self.tail.digital_cycles,
+            "transfer": self.tail.transfer_cycles,
+        }
+        names = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
+        return {name: int(getattr(self, name).sum()) + tail.get(name, 0) for name in names}
+
+
+def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
+    """Walk back from the stage that ends last, always to the stage read that ended last."""
+    workload, stages, activations = problem.workload, costs.stages, solution.activations
+    members = [int(stages.end.argmax())]
+    while workload.stages[members[-1]].after:
+        members.append(max(workload.stages[members[-1]].after, key=lambda number: (int(stages.end[number]), -number)))
+    members.reverse()
+    fires = activations.of_piece(len(solution.pieces))
+    stage = np.zeros(len(activations), dtype=np.int64)
+    stage[fires] = problem.table.stage[solution.pieces.factor]
+    reading = _reading_cycles(problem.hardware, costs)
+    by_stage = np.argsort(stage, kind="stable")
+    edges = np.searchsorted(stage[by_stage], np.arange(len(workload.stages) + 1))
+    columns: dict[str, list[int]] = {name: [] for name in ("wait", "read", "convert", "idle", "array")}
+    ended = int(stages.start.min())
+    for number in members:
+        start, end = int(stages.start[number]), int(stages.end[number])
+        gap = costs.gaps.before[number].cycles if workload.stages[number].after else 0
+        own = by_stage[edges[number] : edges[number + 1]]
+        last = int(activations.array[own[activations.end[own].argmax()]])
+        mine = own[activations.array[own] == last]
+        busy = int((activations.end[mine] - activations.start[mine]).sum())
+        read = int(reading[mine].sum())
+        for name, value in (
+            ("wait", start - ended - gap),
+            ("read", read),
+            ("convert", busy - read),
+            ("idle", end - start - busy),
+            ("array", last),
+        ):
+            columns[name].append(value)
+        ended = end
+    at = np.array(members, dtype=np.int64)
+    before = costs.gaps.before
+    bounds = np.array(least_stage_cycles(problem, int(costs.metrics["arrays"])), dtype=np.int64)
+    # A stage that starts its pass has the tail of the pass before it in its gap, as the cost model has.
+    return Chain(
+        stage=at,
+        partial_sums=np.array([before[stage].partial_sum_cycles for stage in members], dtype=np.int64),
+        digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
+        transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
+        bound=bounds[at],
+        tail=costs.gaps.tails[list(costs.gaps.tails)[-1]],
+        **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},
+    )
+
+
+def _reading_cycles(hardware: Hardware, costs: Costs) -> Ints:
+    """Cycles of each activation that pass in read pulses and not in conversions; shape (activations,).
+
+    Of pulses and conversions that overlap (sample and hold) only the longer counts.
+    """
+    shapes = costs.shapes
+    total_ps = hardware.activation_ps(shapes.stacked, shapes.conversions)
+    cycles = hardware.cycles(total_ps)
+    if hardware.macro is not None:
+        return cycles
+    phases, read_ps = hardware.input_phases, hardware.read_ps
+    converting = shapes.conversions * hardware.conversion_ps(hardware.adc_bits_used(shapes.stacked))
+    pulses = np.where(converting > read_ps, 1, phases) if hardware.adc.sample_hold else phases
+    return np.asarray(np.rint(cycles * (pulses * read_ps / total_ps)), dtype=np.int64)

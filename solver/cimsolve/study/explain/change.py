@@ -1,0 +1,135 @@
+"""What a change would buy, by solving the changed question with the same strategy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cimsolve.api import make_search
+from cimsolve.chip.hardware import with_settings
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
+from cimsolve.problem.tables import Mapping as Placed
+from cimsolve.solve import RULES, Event
+from cimsolve.study.run import solve_and_check, whole_answers_only
+
+WHAT_IFS: Mapping[str, str] = {
+    "again": "the same, solved again",
+    "adc+1": "one more converter an array",
+    "array+1": "one more array",
+    "arrays+1%": "1 % more arrays",
+    "bit+1": "one more converter bit",
+    "bit-1": "one converter bit less",
+    "sample-hold": "sample and hold",
+    "digital-x2": "twice the digital units",
+    "transfer-x2": "twice the transfer rate",
+}
+"""Name -> what it means. `again` tells the change from what merely another search finds."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one change: the new answer's metrics, checked; or none, and `reason`."""
+
+    name: str
+    what: str
+    metrics: Mapping[str, int | float]
+    reason: str
+    seconds: float
+
+
+def what_if(
+    name: str, problem: Problem, solution: Solution, listen: Callable[[Event], None] = lambda event: None
+) -> Outcome:
+    """Solve `problem` with one thing changed: a name of WHAT_IFS, or KEY=VALUE of the hardware spec.
+
+    The search starts from `solution`, where the change leaves it legal, so that no change looks worse than doing
+    nothing. Raises InputError for a key that does not exist.
+    """
+    began = time.monotonic()
+    what = WHAT_IFS.get(name, name)
+    try:
+        changed, objective = _changed(name, problem, solution)
+    except _ImpossibleError as error:
+        return Outcome(name, what, {}, str(error), 0.0)
+    header = solution.header
+    start = _start(problem, changed, solution) if header.strategy == "optimal" else None
+    search = make_search(objective, seed=header.seed, start=start, listen=whole_answers_only(listen))
+    try:
+        answer, report = solve_and_check(changed, header.strategy, search)
+    except InfeasibleError as error:
+        return Outcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
+    metrics = answer.header.metrics if report.passed else {}
+    reason = "" if report.passed else f"fails its check: {report.violations[0]}"
+    return Outcome(name, what, metrics, reason, time.monotonic() - began)
+
+
+class _ImpossibleError(Exception):
+    """The change makes no sense here; the text says why."""
+
+
+def _changed(name: str, problem: Problem, solution: Solution) -> tuple[Problem, Sequence[str]]:
+    """The changed question and what is sought in it."""
+    hardware, objective = problem.hardware, tuple(solution.header.objective)
+    if name == "again":
+        return problem, objective
+    if name in ("array+1", "arrays+1%"):
+        return _more_arrays(name, problem, solution)
+    named: dict[str, tuple[str, object]] = {
+        "adc+1": ("adc.per_array", hardware.adc.per_array + 1),
+        "bit+1": ("adc.bits_max", hardware.adc.bits_max + 1),
+        "bit-1": ("adc.bits_max", hardware.adc.bits_max - 1),
+        "sample-hold": ("adc.sample_hold", "true"),
+        "digital-x2": ("digital.units", hardware.digital.units * 2),
+        "transfer-x2": ("transfer.bits_per_ns", hardware.transfer.bits_per_ns * 2),
+    }
+    key, value = named[name] if name in named else _setting(name)
+    if name == "sample-hold" and hardware.adc.sample_hold:
+        raise _ImpossibleError("the converters have it")
+    if hardware.macro is not None and name in ("adc+1", "sample-hold"):
+        raise _ImpossibleError("a measured core has its converters inside")
+    try:
+        return replace(problem, hardware=with_settings(hardware, {key: str(value)})), objective
+    except InputError as error:
+        if name not in WHAT_IFS:
+            raise
+        raise _ImpossibleError(str(error).partition(": ")[2]) from None
+
+
+def _more_arrays(name: str, problem: Problem, solution: Solution) -> tuple[Problem, Sequence[str]]:
+    """Room for more arrays, and an objective that makes use of them."""
+    if solution.header.strategy in RULES:
+        raise _ImpossibleError("the rule takes as many arrays as it needs; more change nothing")
+    used = int(solution.header.metrics["arrays"])
+    more = 1 if name == "array+1" else used // 100
+    if name == "arrays+1%" and more < 2:
+        raise _ImpossibleError(f"1 % of {used} arrays is less than two: see one more array")
+    hardware = problem.hardware
+    if hardware.array.count is not None:
+        hardware = with_settings(hardware, {"array.count": str(max(hardware.array.count, used + more))})
+    objective = tuple(each for each in solution.header.objective if each != "arrays") or ("latency",)
+    return replace(problem, hardware=hardware, max_arrays=used + more), objective
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--what-if {text}: expected one of {', '.join(WHAT_IFS)}, or KEY=VALUE of the spec")
+    return key, value
+
+
+def _start(old: Problem, new: Problem, solution: Solution) -> Placed | None:
+    """The given mapping, where the changed chip allows all that it does."""
+    before, after = old.hardware, new.hardware
+    same_cells = (old.rows, old.weights_per_row, before.columns_per_weight) == (
+        new.rows,
+        new.weights_per_row,
+        after.columns_per_weight,
+    )
+    rows = [hardware.array.rows_active_max or hardware.array.rows for hardware in (before, after)]
+    room = new.array_limit is None or new.array_limit >= solution.header.metrics["arrays"]
+    if not (same_cells and room and new.rows_limit >= old.rows_limit and rows[1] >= rows[0]):
+        return None
+    return Placed(solution.pieces, solution.activations.of_piece(len(solution.pieces)))

@@ -1,0 +1,136 @@
+"""Which limit makes a question infeasible, and the least change of each that would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cimsolve.api import make_search
+from cimsolve.chip.hardware import with_settings
+from cimsolve.errors import InfeasibleError
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header
+from cimsolve.prove.time import least_latency_cycles
+from cimsolve.solve import RULES, Event, Search
+from cimsolve.study.run import question_for, solve_and_check, whole_answers_only
+
+METRIC_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency_ns", "max_energy_pj": "energy_pj"}
+OBJECTIVE_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency", "max_energy_pj": "energy"}
+
+
+@dataclass(frozen=True)
+class Relief:
+    """One limit raised alone, the others kept.
+
+    `least` is the least value for which an answer was found and checked, that of `header`; `lower` is what no mapping
+    under the other limits can go below, where that is proved. Both None: raising this one alone does not help, as
+    `reason` says.
+    """
+
+    limit: str
+    given: float
+    least: float | None
+    lower: float | None
+    header: Header | None
+    reason: str = ""
+
+
+def limits_of(problem: Problem) -> dict[str, float]:
+    """The limits that are set, the chip's own count of arrays among them."""
+    limits = {
+        "max_arrays": problem.array_limit,
+        "max_latency_ns": problem.max_latency_ns,
+        "max_energy_pj": problem.max_energy_pj,
+    }
+    return {name: float(value) for name, value in limits.items() if value is not None}
+
+
+def without_limit(problem: Problem, name: str) -> Problem:
+    """The question with one limit lifted."""
+    if name != "max_arrays":
+        return replace(problem, **{name: None})  # type: ignore[arg-type]
+    hardware = problem.hardware
+    if hardware.array.count is not None:
+        hardware = with_settings(hardware, {"array.count": "null"})
+    return replace(problem, hardware=hardware, max_arrays=None)
+
+
+def find_relief(
+    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = lambda event: None
+) -> list[Relief]:
+    """For each limit of an infeasible question the least value that would do, the others kept."""
+    found = []
+    for name, given in limits_of(problem).items():
+        relaxed = without_limit(problem, name)
+        objective = tuple(dict.fromkeys((OBJECTIVE_OF_LIMIT[name], "latency")))
+        header, reason = _try(relaxed, strategy, make_search(objective, seed=seed, listen=whole_answers_only(listen)))
+        if header is None:
+            found.append(Relief(name, given, None, None, None, reason))
+            continue
+        if name == "max_arrays" and strategy not in RULES and relaxed.has_cost_limits:
+            header = _fewest(relaxed, header, strategy, seed, listen)
+        found.append(
+            Relief(
+                name,
+                given,
+                float(header.metrics[METRIC_OF_LIMIT[name]]),
+                _lower(relaxed, strategy, name, header),
+                header,
+            )
+        )
+    return found
+
+
+def relax_all(
+    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = lambda event: None
+) -> Header | None:
+    """An answer without any of the limits, on the fewest arrays; None where there is none even so."""
+    for name in METRIC_OF_LIMIT:
+        problem = without_limit(problem, name)
+    return _try(problem, strategy, make_search(seed=seed, listen=whole_answers_only(listen)))[0]
+
+
+def _try(problem: Problem, strategy: str, search: Search) -> tuple[Header | None, str]:
+    """A checked answer's header, or why there is none."""
+    try:
+        solution, report = solve_and_check(problem, strategy, search)
+    except InfeasibleError as error:
+        return None, str(error)
+    return (solution.header, "") if report.passed else (None, f"fails its check: {report.violations[0]}")
+
+
+def _fewest(relaxed: Problem, header: Header, strategy: str, seed: int, listen: Callable[[Event], None]) -> Header:
+    """Fewer arrays that keep the cost limits, by bisection: each step is solved for what is limited."""
+    wanted = [OBJECTIVE_OF_LIMIT[name] for name in limits_of(relaxed)]
+    search = make_search(tuple(dict.fromkeys((*wanted, "latency"))), seed=seed, listen=whole_answers_only(listen))
+    too_few = max(int(_lower(relaxed, strategy, "max_arrays", header) or 1) - 1, 0)
+    while int(header.metrics["arrays"]) - too_few > 1:
+        middle = (too_few + int(header.metrics["arrays"])) // 2
+        better, _ = _try(replace(relaxed, max_arrays=middle), strategy, search)
+        if better is None:
+            too_few = middle
+        else:
+            header = better
+    return header
+
+
+def _lower(relaxed: Problem, strategy: str, name: str, header: Header) -> float | None:
+    """What no mapping can go below: the answer's own bound; for arrays also what the limit on latency asks."""
+    if name == "max_latency_ns":
+        return float(header.bounds["latency_cycles"].lower) * relaxed.hardware.clock_ps / 1000
+    if name == "max_energy_pj":
+        return float(header.bounds["energy_pj"].lower)
+    fewest, most = int(header.bounds["arrays"].lower), int(header.metrics["arrays"])
+    question = question_for(strategy, relaxed)
+    if question.max_latency_ns is None or _may_be_fast(question, fewest):
+        return float(fewest)
+    while most - fewest > 1:  # `fewest` are proved to be too few, `most` do
+        middle = (fewest + most) // 2
+        fewest, most = (fewest, middle) if _may_be_fast(question, middle) else (middle, most)
+    return float(most)
+
+
+def _may_be_fast(problem: Problem, arrays: int) -> bool:
+    """Whether the bound lets mappings on so many arrays keep the limit on latency; it falls with their number."""
+    assert problem.max_latency_ns is not None
+    return least_latency_cycles(problem, arrays) * problem.hardware.clock_ps / 1000 <= problem.max_latency_ns

@@ -1,0 +1,95 @@
+"""All points of a study: those kept from before, and the others solved and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cimsolve.study.sweep.cache import Cache
+from cimsolve.study.sweep.execute import cores, solve_points
+from cimsolve.study.sweep.grid import Row, Study, Value, expand, parse_study, read_study
+from cimsolve.study.sweep.point import Record
+
+
+@dataclass
+class Progressed:
+    """Records by digest, as far as they are there; `kept` had been there before."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class StudyPoint:
+    """One combination of a study. `state` is `solved`, `infeasible`, `refused` or `failed`, with a `reason`.
+
+    `metrics` and `bounds` (metric -> proved lower bound) are there where it is solved; the answer has passed the
+    checker.
+    """
+
+    values: Mapping[str, Value]
+    state: str
+    reason: str
+    metrics: Mapping[str, int | float]
+    bounds: Mapping[str, int | float]
+
+
+def sweep_study(
+    study: Study | Mapping[str, Any] | Path | str,
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+    cache: Path | str | None = None,
+) -> list[StudyPoint]:
+    """Solve every combination of a study: a file, or its content as a dict. With a `cache` none is solved twice.
+
+    `jobs` processes of this machine, or the workers of the Dask scheduler at `cluster`. Raises InputError for what
+    is no study, FailedError where processes die; a point without an answer is a point with a reason.
+    """
+    if not isinstance(study, Study):
+        study = parse_study(study, "the study") if isinstance(study, Mapping) else read_study(study)
+    rows = expand(study)
+    done = solve_rows(rows, Cache(None if cache is None else Path(cache)), jobs, cluster)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    return [_study_point(row, done.records) for row in rows]
+
+
+def solve_rows(
+    rows: Sequence[Row],
+    cache: Cache,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    fresh: bool = False,
+    listen: Callable[[int, int], None] = lambda done, total: None,
+) -> Progressed:
+    """Solve the points of `rows`, each once, but for those kept in `cache`; every result is kept as it comes.
+
+    `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many.
+    After Ctrl-C `interrupted` is set and what has been finished is there.
+    """
+    points = {row.point.digest(): row.point for row in rows if row.point is not None}
+    known = {digest: None if fresh else cache.read(digest) for digest in points}
+    records = {digest: record for digest, record in known.items() if record is not None}
+    done = Progressed(records, frozenset(records))
+    listen(len(records), len(points))
+    try:
+        left = {digest: point for digest, point in points.items() if digest not in records}
+        for record in solve_points(left, jobs or cores(), cluster):
+            cache.write(record)
+            records[record.digest] = record
+            listen(len(records), len(points))
+    except KeyboardInterrupt:
+        done.interrupted = True
+    return done
+
+
+def _study_point(row: Row, records: Mapping[str, Record]) -> StudyPoint:
+    if row.point is None:
+        return StudyPoint(row.values, "refused", row.reason, {}, {})
+    record = records[row.point.digest()]
+    bounds = {name: entry.lower for name, entry in record.bounds.items()}
+    return StudyPoint(row.values, record.state, record.reason, record.metrics, bounds)

@@ -1,0 +1,159 @@
+"""A model folder's weights: which files count, and the matrix of each linear.
+
+A model folder holds `config.json` and beside it `model.safetensors`, or shards with their
+`model.safetensors.index.json`. Only headers are read when the folder is opened.
+
+Which tensor holds a linear is the model family's knowledge, written down as a `TensorRef`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cimsolve.errors import InputError
+from cimsolve.weights.gguf import GgufFile, find_gguf
+from cimsolve.weights.tensors import Entry, Float32s, Tensors, listed, read_header
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
+
+
+@dataclass(frozen=True)
+class TensorRef:
+    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
+
+    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
+    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
+    and V side by side; the default is the whole of it.
+    """
+
+    name: str
+    layout: Literal["out_in", "in_out"]
+    start: int = 0
+    stop: int | None = None
+
+
+class WeightFolder(Tensors):
+    """The tensors of a model folder.
+
+    Opening reads and checks the header of every file. Raises InputError for a folder without safetensors, a
+    shard that is missing, and a file that is damaged or cut short.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        folder = Path(path)
+        entries: dict[str, Entry] = {}
+        files, owner = _files(folder)
+        for file in files:
+            for name, entry in read_header(file)[0].items():
+                if owner is not None and owner.get(name) != file.name:
+                    continue  # the index is what says which shard counts
+                if name in entries:
+                    raise InputError(f"{folder}: tensor {name} is both in {entries[name].file.name} and in {file.name}")
+                entries[name] = entry
+        for name in owner or ():
+            if name not in entries:
+                raise InputError(f"{folder}: the index puts tensor {name} in {(owner or {})[name]}, which lacks it")
+        super().__init__(folder, entries)
+
+
+def open_weights(folder: Path | str) -> Tensors:
+    """The tensors of a model folder: its safetensors, or its GGUF file. Raises InputError where it has neither.
+
+    Safetensors of other names than Hugging Face's own do not come before a GGUF file: they may be factors.
+    """
+    place = Path(folder)
+    if not any((place / name).exists() for name in (_SINGLE, _INDEX)):
+        found = find_gguf(place)
+        if found is not None:
+            return GgufFile(found)
+    return WeightFolder(place)
+
+
+def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Float32s:
+    """W of shape (n_in, n_out), contiguous, with y = x W.
+
+    Raises InputError for a tensor that is missing or whose shape is not what the model's config asks for.
+    """
+    shape = folder.shape(ref.name)
+    stored = folder.find(ref.name)
+    axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
+    if len(shape) != 2:
+        raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, a linear's weight is {axes}")
+    have_out, have_in = shape if ref.layout == "out_in" else shape[::-1]
+    stop = have_out if ref.stop is None else ref.stop
+    if have_in != n_in or not 0 <= ref.start <= stop <= have_out or stop - ref.start != n_out:
+        need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
+        need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
+        raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}")
+    tensor = folder.tensor(stored)
+    weight = tensor[ref.start : stop].T if ref.layout == "out_in" else tensor[:, ref.start : stop]
+    return np.ascontiguousarray(weight)
+
+
+def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
+    """The safetensors files of `folder`, and which file each tensor is in where an index says so."""
+    if not folder.is_dir():
+        what = "is a file; name the folder it lies in" if folder.exists() else "there is no such folder"
+        raise InputError(f"{folder}: {what}")
+    single = folder / _SINGLE
+    if single.exists():
+        return [single], None
+    index = folder / _INDEX
+    if index.exists():
+        owner = _read_index(index)
+        files = [folder / name for name in sorted(set(owner.values()))]
+        missing = [file.name for file in files if not file.is_file()]
+        if missing:
+            raise InputError(f"{folder}: {listed(missing)} named by {index.name} is missing")
+        return files, owner
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: {_nothing_found(folder)}")
+    for file in files:
+        _check_all_shards(file)
+    return files, None
+
+
+def _nothing_found(folder: Path) -> str:
+    pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
+    if pickles:
+        return (
+            f"holds pickled weights only ({listed(pickles)}), which can run code and are never loaded; "
+            "convert them to safetensors, for example with transformers' save_pretrained"
+        )
+    return "no *.safetensors or *.gguf file in it"
+
+
+def _check_all_shards(file: Path) -> None:
+    match = _SHARD.fullmatch(file.name)
+    if match is None:
+        return
+    stem, width, count = match[1], len(match[2]), int(match[3])
+    names = (f"{stem}-{number:0{width}}-of-{match[3]}.safetensors" for number in range(1, count + 1))
+    missing = next((name for name in names if not (file.parent / name).is_file()), None)
+    if missing is not None:
+        raise InputError(f"{file.parent}: shard {missing} is missing beside {file.name}")
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{index}: is not JSON that can be read: {error}") from error
+    owner = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(owner, dict) or not owner:
+        raise InputError(f"{index}: has no weight_map of tensor names to files")
+    for name, file in owner.items():
+        # A downloaded index must not reach for files elsewhere.
+        if not isinstance(file, str) or not file.endswith(".safetensors") or re.search(r"[/\\\0]", file):
+            raise InputError(f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it")
+    return owner

@@ -1,0 +1,57 @@
+"""Forward passes of real models in plain float32 numpy, with a say in every product of a linear.
+
+    reference = load_reference(model, source)
+    hidden = reference.run(sequences)                      as published
+    hidden = reference.run(sequences, product)             each linear by `product(name, inputs)` instead
+    hidden = reference.run(sequences, listening(reference.exact, hear))      as published, and heard
+
+For checking what storage and arrays do to a model, not for speed: all sequences go through a layer together, so each
+weight is read once and one linear is in memory at a time. Biases, norms, embeddings and attention are not mapped on
+arrays and stay exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from cimsolve.errors import InputError
+from cimsolve.model.model import Model
+from cimsolve.weights.forward.base import Floats32, Product, Reference
+from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.tensors import Tensors
+
+__all__ = ["FAMILIES", "Product", "Reference", "Source", "listening", "load_reference"]
+
+Source: TypeAlias = Tensors
+
+FAMILIES: dict[str, type[Reference]] = {
+    "bert": BertReference,
+    "llama": LlamaReference,
+    "mistral": LlamaReference,
+    "qwen2": LlamaReference,
+}
+
+
+def load_reference(model: Model, source: Source) -> Reference:
+    """The forward pass of `model` on the tensors of `source`, which are read as they are needed.
+
+    Raises InputError for a family without one, and for config keys that it does not know how to obey.
+    """
+    if model.family not in FAMILIES:
+        raise InputError(
+            f"{model.name}: there is no reference forward pass for {model.family}, only for {', '.join(FAMILIES)}; "
+            "give `project` the inputs of its linears as a file instead"
+        )
+    return FAMILIES[model.family](model, source)
+
+
+def listening(product: Product, hear: Callable[[str, Floats32], None]) -> Product:
+    """`product`, but `hear(name, inputs)` is called before each."""
+
+    def heard(name: str, inputs: Floats32) -> Floats32:
+        hear(name, inputs)
+        return product(name, inputs)
+
+    return heard

@@ -1,0 +1,131 @@
+"""What the forward passes share: the run over layers, linears with their biases, attention."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.model.model import Model
+from cimsolve.weights.folder import linear_weight
+from cimsolve.weights.forward.functions import softmax
+from cimsolve.weights.tensors import Tensors
+
+Floats32: TypeAlias = npt.NDArray[np.float32]
+
+Product: TypeAlias = Callable[[str, Floats32], Floats32]
+"""(name of a linear, its inputs (tokens, n_in)) -> its outputs (tokens, n_out), without the bias.
+
+Tokens are those of all sequences, one after the other. The inputs may not be changed.
+"""
+
+
+class Reference(ABC):
+    """A model's forward pass. `linears` are those of the cost model, by the same names."""
+
+    layers: int
+    width: int
+    vocabulary: int
+    """Token numbers lie below it."""
+    context: int
+    """Most tokens of a sequence."""
+
+    def __init__(self, model: Model, source: Tensors) -> None:
+        self.model, self._source = model, source
+        self.linears = {linear.name: linear for linear in model.linears}
+        self._stored = frozenset(source.names())
+
+    def run(self, sequences: Sequence[Ints], product: Product | None = None) -> Floats32:
+        """Hidden states after the last layer, (tokens of all sequences, width).
+
+        `sequences` are token numbers, each from position 0 on. Every linear is multiplied by `product`, by default
+        `exact`. Raises InputError for token numbers or lengths that the model does not know, ValueError for outputs
+        of another shape than the linear's.
+        """
+        for ids in sequences:
+            if not 1 <= len(ids) <= self.context or ids.min() < 0 or ids.max() >= self.vocabulary:
+                raise InputError(
+                    f"{self.model.name}: a sequence has {len(ids)} tokens, the largest {max(ids, default=-1)}; "
+                    f"expected 1 to {self.context} tokens, each from 0 to {self.vocabulary - 1}"
+                )
+        spans = _spans(sequences)
+        multiply = product or self.exact
+        hidden = self._embed(sequences)
+        for layer in range(self.layers):
+            hidden = self._layer(layer, hidden, spans, multiply)
+        return self._finish(hidden)
+
+    def exact(self, name: str, inputs: Floats32) -> Floats32:
+        """The product with the stored weights, read now: what `run` does where nothing replaces it."""
+        linear = self.linears[name]
+        return inputs @ linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
+
+    @abstractmethod
+    def _embed(self, sequences: Sequence[Ints]) -> Floats32:
+        """Hidden states before the first layer."""
+
+    @abstractmethod
+    def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
+        """Hidden states after a layer."""
+
+    @abstractmethod
+    def _finish(self, hidden: Floats32) -> Floats32:
+        """What follows the last layer."""
+
+    def _tensor(self, name: str) -> Floats32:
+        return self._source.tensor(name)
+
+    def _linear(self, multiply: Product, name: str, inputs: Floats32) -> Floats32:
+        """A linear with its bias, if the model stores one."""
+        inputs.flags.writeable = False
+        outputs = multiply(name, inputs)
+        expected = (len(inputs), self.linears[name].n_out)
+        if outputs.shape != expected:
+            raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
+        stored = f"{name}.bias"
+        if any(each == stored or each.endswith("." + stored) for each in self._stored):
+            outputs = outputs + self._tensor(stored)
+        # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
+        return np.ascontiguousarray(outputs, dtype=np.float32)
+
+
+def attend(
+    query: Floats32, key: Floats32, value: Floats32, spans: Sequence[slice], head_width: int, *, causal: bool
+) -> Floats32:
+    """Attention within each sequence: query (tokens, heads * d), key and value (tokens, groups * d).
+
+    Head h reads group `h // (heads / groups)`. Scores are scaled by 1 / sqrt(d).
+    """
+    out = np.empty_like(query)
+    for span in spans:
+        heads = [each[span].reshape(-1, each.shape[1] // head_width, head_width) for each in (query, key, value)]
+        q, k, v = (each.transpose(1, 0, 2) for each in heads)
+        share = q.shape[0] // k.shape[0]
+        k, v = np.repeat(k, share, axis=0), np.repeat(v, share, axis=0)
+        scores = (q @ k.transpose(0, 2, 1)) * np.float32(head_width**-0.5)
+        if causal:
+            later = np.triu(np.ones(scores.shape[1:], dtype=np.bool_), 1)
+            scores[:, later] = -np.inf
+        mixed = softmax(scores) @ v
+        out[span] = mixed.transpose(1, 0, 2).reshape(mixed.shape[1], -1)
+    return out
+
+
+def positions(spans: Sequence[slice]) -> Ints:
+    """Position of each token in its sequence."""
+    return np.concatenate([np.arange(span.stop - span.start, dtype=np.int64) for span in spans])
+
+
+def _spans(sequences: Sequence[Ints]) -> list[slice]:
+    def ranges() -> Iterator[slice]:
+        first = 0
+        for ids in sequences:
+            yield slice(first, first + len(ids))
+            first += len(ids)
+
+    return list(ranges())

@@ -1,0 +1,72 @@
+"""BERT: learned positions, normalisation after each sum, attention to all tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import shown_value
+from cimsolve.model.families.bert import BERT_NAMES, BertConfig
+from cimsolve.model.families.common import Width, read_config
+from cimsolve.model.model import Model
+from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
+from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm
+from cimsolve.weights.tensors import Tensors
+
+
+class _Config(BertConfig):
+    vocab_size: Width
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = Field(default=1e-12, gt=0)
+    position_embedding_type: str = "absolute"
+
+
+class BertReference(Reference):
+    """BERT, and all of its kind by the same tensors: MiniLM among them."""
+
+    def __init__(self, model: Model, source: Tensors) -> None:
+        super().__init__(model, source)
+        read = read_config(_Config, model.config, model.name)
+        for key, value, known in (
+            ("hidden_act", read.hidden_act, tuple(ACTIVATIONS)),
+            ("position_embedding_type", read.position_embedding_type, ("absolute",)),
+        ):
+            if value not in known:
+                raise InputError(f"{model.name}: {key} = {shown_value(value)}: expected one of {', '.join(known)}")
+        self._activation, self._eps = ACTIVATIONS[read.hidden_act], read.layer_norm_eps
+        self.layers, self.width, self.vocabulary = read.num_hidden_layers, read.hidden_size, read.vocab_size
+        self.context = read.max_position_embeddings
+        self._head_width = read.hidden_size // read.num_attention_heads
+
+    def embed(self, hidden: Floats32, sequences: Sequence[Ints]) -> Floats32:
+        """One vector of length 1 a sequence, (sequences, width): the mean over its tokens, as MiniLM is used."""
+        ends = np.cumsum([len(ids) for ids in sequences])
+        means = np.stack([part.mean(axis=0) for part in np.split(hidden, ends[:-1])])
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+
+    def _embed(self, sequences: Sequence[Ints]) -> Floats32:
+        place = positions([slice(0, len(ids)) for ids in sequences])
+        tables = [("word_embeddings", np.concatenate(sequences)), ("position_embeddings", place)]
+        tables.append(("token_type_embeddings", np.zeros_like(place)))
+        total = sum(self._source.rows(f"embeddings.{name}.weight", ids) for name, ids in tables)
+        return self._norm("embeddings", np.asarray(total))
+
+    def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
+        at = f"encoder.layer.{layer}."
+        q, k, v = (self._linear(multiply, at + BERT_NAMES[key], hidden) for key in "qkv")
+        mixed = attend(q, k, v, spans, self._head_width, causal=False)
+        mixed = self._linear(multiply, at + BERT_NAMES["o"], mixed)
+        hidden = self._norm(at + "attention.output", hidden + mixed)
+        inner = self._activation(self._linear(multiply, at + "intermediate.dense", hidden))
+        return self._norm(at + "output", hidden + self._linear(multiply, at + "output.dense", inner))
+
+    def _finish(self, hidden: Floats32) -> Floats32:
+        return hidden
+
+    def _norm(self, at: str, x: Floats32) -> Floats32:
+        scale, shift = (self._tensor(f"{at}.LayerNorm.{part}") for part in ("weight", "bias"))
+        return layer_norm(x, scale, shift, self._eps)

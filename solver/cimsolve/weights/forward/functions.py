@@ -1,0 +1,78 @@
+"""Functions of the models' layers, in float32 as the models are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import erf, expit
+
+from cimsolve.columns import Floats
+
+_Floats32: TypeAlias = npt.NDArray[np.float32]
+
+
+def layer_norm(x: _Floats32, scale: _Floats32, shift: _Floats32, eps: float) -> _Floats32:
+    """`(x - mean) / sqrt(variance + eps) * scale + shift` over the last axis."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = np.mean(centred * centred, axis=-1, keepdims=True)
+    return _single(centred / np.sqrt(variance + np.float32(eps)) * scale + shift)
+
+
+def rms_norm(x: _Floats32, scale: _Floats32, eps: float) -> _Floats32:
+    """`x / sqrt(mean(x^2) + eps) * scale` over the last axis."""
+    return _single(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(eps)) * scale)
+
+
+def softmax(x: _Floats32) -> _Floats32:
+    """Over the last axis."""
+    raised = np.exp(x - x.max(axis=-1, keepdims=True))
+    return _single(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def gelu(x: _Floats32) -> _Floats32:
+    """`x * Phi(x)` with the normal distribution's Phi, exactly."""
+    return _single(x * (erf(x * np.float32(0.5**0.5)) + 1) * np.float32(0.5))
+
+
+def gelu_tanh(x: _Floats32) -> _Floats32:
+    """GELU by its approximation with tanh."""
+    inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+    return _single(np.float32(0.5) * x * (1 + np.tanh(inner)))
+
+
+def silu(x: _Floats32) -> _Floats32:
+    """`x / (1 + exp(-x))`."""
+    return _single(x * expit(x))
+
+
+def relu(x: _Floats32) -> _Floats32:
+    return np.maximum(x, np.float32(0))
+
+
+ACTIVATIONS: Mapping[str, Callable[[_Floats32], _Floats32]] = {
+    "gelu": gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "silu": silu,
+    "swish": silu,
+    "relu": relu,
+}
+"""By the name that a config calls them."""
+
+
+def rotate(x: _Floats32, position: npt.NDArray[np.int64], head_width: int, theta: float) -> _Floats32:
+    """Rotary positions: in each head of x (tokens, heads * d), pair (i, i + d/2) turns by position * theta^(-2i/d)."""
+    half = head_width // 2
+    angle = position[:, None] * theta ** (-np.arange(half) / half)
+    cosine, sine = (f(angle).astype(np.float32)[:, None, :] for f in (np.cos, np.sin))
+    heads = x.reshape(len(x), -1, 2, half)
+    first, second = heads[:, :, 0], heads[:, :, 1]
+    turned = np.stack([first * cosine - second * sine, second * cosine + first * sine], axis=2)
+    return _single(turned.reshape(x.shape))
+
+
+def _single(x: Floats) -> _Floats32:
+    return x.astype(np.float32, copy=False)

@@ -1,0 +1,176 @@
+"""What the linears of a model read: from a file, or heard in a forward pass over a text.
+
+Inputs are split by groups of neighbours, as neighbours are alike: sequences of a text, runs of samples of a file. Of
+every five groups one says when to stop fitting and one is held out of it all; errors on the latter are the honest ones.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cimsolve.columns import Floats, Ints
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import one_line
+from cimsolve.model.model import Linear
+from cimsolve.weights.forward import Reference, listening
+from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs
+from cimsolve.weights.gguf import GgufFile
+from cimsolve.weights.tensors import Tensors, find_name, read_header
+
+GROUPS = 50
+"""Runs of samples into which the inputs of a file are cut."""
+_STOP, _HELD_OUT, _OF = 2, 4, 5
+SAMPLES_MIN = 20
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of one linear, (samples, n_in) each, float32."""
+
+    fit: Floats
+    stop: Floats
+    held_out: Floats
+
+    @property
+    def calibration(self) -> Floats:
+        """All that may be fitted: `fit` and `stop`."""
+        return np.concatenate([self.fit, self.stop])
+
+    @classmethod
+    def split(cls, inputs: Floats, group: Ints) -> Inputs:
+        """`group` (samples,) says which samples belong together."""
+        kind = group % _OF
+        held, stop = kind == _HELD_OUT, kind == _STOP
+        return cls(inputs[~held & ~stop], inputs[stop], inputs[held])
+
+
+def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
+    """Those that may be fitted, and those that `heard_in` holds out of it all."""
+    fitted = [ids for number, ids in enumerate(sequences) if number % _OF != _HELD_OUT]
+    return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
+
+
+Visit: TypeAlias = Callable[[str, Inputs], None]
+Calibration: TypeAlias = Callable[[Visit], None]
+"""Calls its argument with name and inputs of each linear in turn, and keeps none."""
+
+
+def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
+    """The inputs of all linears while `reference` runs over `sequences` as published."""
+    group = np.repeat(np.arange(len(sequences)), [len(ids) for ids in sequences])
+    _demand_enough(len(group), len(sequences), "the text", "tokens in sequences")
+
+    def run(visit: Visit) -> None:
+        reference.run(
+            sequences, listening(reference.exact, lambda name, inputs: visit(name, Inputs.split(inputs, group)))
+        )
+
+    return run
+
+
+def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, context: int, most: int) -> list[Ints]:
+    """Up to `most` tokens of the texts, as the model in `folder` reads them; `sample` is the text that is shipped.
+
+    Raises InputError for texts that cannot be read, and for a folder without a tokenizer.
+    """
+    if isinstance(source, GgufFile):
+        tokenizer = byte_pair_tokenizer(source.vocabulary(), context, source.path)
+    else:
+        tokenizer = load_tokenizer(folder, context)
+    paragraphs: list[str] = []
+    for text in texts:
+        shipped = str(text) == "sample" and not Path(text).exists()
+        paragraphs += read_paragraphs(SAMPLE if shipped else Path(text))
+    return tokenizer.sequences(paragraphs, most)
+
+
+class InputFile:
+    """Inputs by linear, (samples, n_in): a `.npz` of plain arrays, or safetensors.
+
+    Opening reads headers only. Raises InputError for a file that is missing, damaged or of another kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._tensors: Tensors | None = None
+        if path.suffix == ".npz":
+            self._read_members()
+        elif path.suffix == ".safetensors":
+            self._tensors = Tensors(path, read_header(path)[0])
+            self._shapes = {name: self._tensors.shape(name) for name in self._tensors.names()}
+        else:
+            raise InputError(f"{one_line(str(path))}: expected a .npz or a .safetensors file with an array a linear")
+
+    def samples(self, linears: Sequence[Linear]) -> int:
+        """Most samples of any linear. Raises InputError where one is missing, too short or of another width."""
+        most = 0
+        for linear in linears:
+            stored = find_name(linear.name, self._shapes, self.path)
+            shape = self._shapes[stored]
+            if len(shape) != 2 or shape[1] != linear.n_in:
+                raise InputError(
+                    f"{self.path}: {stored} has shape {shape}; expected (samples, {linear.n_in}), the inputs of "
+                    f"{linear.name}"
+                )
+            _demand_enough(shape[0], shape[0], f"{self.path}: {stored}", "samples in runs")
+            most = max(most, shape[0])
+        return most
+
+    def calibration(self, linears: Sequence[Linear]) -> Calibration:
+        """The inputs of `linears` one after the other; those without an array were refused by `samples`."""
+
+        def run(visit: Visit) -> None:
+            for linear in linears:
+                found = self._read(find_name(linear.name, self._shapes, self.path))
+                group = np.arange(len(found)) * GROUPS // len(found)
+                visit(linear.name, Inputs.split(found, group.astype(np.int64)))
+
+        return run
+
+    def _read_members(self) -> None:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                for member in archive.namelist():
+                    with archive.open(member) as stream:
+                        version = np.lib.format.read_magic(stream)
+                        reader = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                            version, np.lib.format.read_array_header_2_0
+                        )
+                        shape, _, dtype = reader(stream)
+                    if dtype.kind != "f":
+                        raise InputError(f"{self.path}: {member} holds {dtype}; expected floating-point inputs")
+                    self._shapes[member.removesuffix(".npy")] = shape
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror or error}); check the path") from None
+        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+            raise InputError(f"{self.path}: is no sound .npz file: {one_line(str(error))}") from None
+
+    def _read(self, stored: str) -> npt.NDArray[np.float32]:
+        if self._tensors is not None:
+            found = self._tensors.tensor(stored)
+        else:
+            try:
+                with np.load(self.path, allow_pickle=False) as archive, np.errstate(over="ignore"):
+                    found = archive[stored].astype(np.float32)
+            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+                raise InputError(f"{self.path}: {stored} cannot be read: {one_line(str(error))}") from None
+        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
+        if bad:
+            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {stored} are NaN or infinite")
+        return found
+
+
+def _demand_enough(samples: int, groups: int, what: str, unit: str) -> None:
+    if samples < SAMPLES_MIN or groups < _OF:
+        raise InputError(
+            f"{what}: {samples} {unit} of {groups} are too few to fit and to hold some out; expected {SAMPLES_MIN} "
+            f"or more in {_OF} or more"
+        )

@@ -1,0 +1,95 @@
+"""A model's real weights in use: projected, written as factors, read back for a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from cimsolve.api import Structures, load_model, resolve_structures
+from cimsolve.errors import InputError
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure
+from cimsolve.weights import projection
+from cimsolve.weights.factor_file import FactorFile, FactorWriter
+from cimsolve.weights.folder import open_weights
+from cimsolve.weights.forward import load_reference
+from cimsolve.weights.inputs import Calibration, InputFile, heard_in, read_sequences
+from cimsolve.weights.projection import CALIBRATED, METHODS, ProjectionRow, demand_memory_for, structures_stored
+
+
+def project_model(
+    folder: Path | str,
+    *,
+    structure: Structures = "sqrt",
+    method: str = "plain",
+    inputs: Path | str | None = None,
+    text: Sequence[Path | str] = (),
+    samples: int = 4096,
+    seed: int = 0,
+    out: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ProjectionRow]:
+    """Project a model folder's weights as `structure` says; a row a linear, with plain low-rank beside it.
+
+    `method` is one of `projection.METHODS`. Those that fit outputs need `inputs`, a file of the linears' inputs, or
+    `text`, files of which up to `samples` tokens go through the model's reference forward pass; with either, errors of
+    the outputs are measured. `out` is a file to write the factors to. Raises InputError as `cimsolve project` says it.
+    """
+    if method not in METHODS:
+        raise InputError(f"method {method!r}: there is none of that name; known: {', '.join(METHODS)}")
+    model, place = load_model(folder), Path(folder)
+    source = open_weights(place)
+    structures = resolve_structures(model, structure)
+    calibration: Calibration | None = None
+    most = 0
+    if inputs is not None:
+        given = InputFile(Path(inputs))
+        most, calibration = given.samples(model.linears), given.calibration(model.linears)
+    elif text:
+        reference = load_reference(model, source)
+        sequences = read_sequences(text, place, source, reference.context, samples)
+        most, calibration = sum(map(len, sequences)), heard_in(reference, sequences)
+    elif method in CALIBRATED:
+        raise InputError(f"method {method} fits outputs: it needs inputs; give --text FILE or --inputs FILE")
+    demand_memory_for(model.linears, most)
+    if out is None:
+        keep: AbstractContextManager[FactorWriter | None] = nullcontext()
+    else:
+        shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
+        stored = structures_stored(model.linears, structures, method)
+        keep = FactorWriter(Path(out), shapes, stored, model=model.name, method=method, seed=str(seed))
+    with keep as writer:
+        return projection.project_model(
+            model,
+            source,
+            structures,
+            method=method,
+            calibration=calibration,
+            seed=seed,
+            keep=None if writer is None else writer.put,
+            progress=progress,
+        )
+
+
+def read_factors(path: Path | str, model: Model) -> FactorFile:
+    """The factors that `project_model` wrote for `model`; raises InputError for a file that is none of it."""
+    found = FactorFile(path)
+    found.demand_fits([(linear.name, linear.n_in, linear.n_out) for linear in model.linears], model.name)
+    return found
+
+
+def stored_structures(model: Model, path: Path | str, asked: Sequence[str] = ()) -> Mapping[str, Structure]:
+    """How the linears of a file of factors are stored.
+
+    Raises InputError where `asked`, texts as of --structure, says otherwise.
+    """
+    found = read_factors(path, model).structures
+    if asked:
+        for name, structure in resolve_structures(model, asked).items():
+            if structure != found[name]:
+                raise InputError(
+                    f"--structure: {name} is asked for as {structure}, {path} holds it as {found[name]}; "
+                    "leave --structure away or project again"
+                )
+    return found

@@ -1,0 +1,249 @@
+"""What storing linears as block-diagonal factors loses, measured on a model's real weights.
+
+Beside each linear's own factors always stands plain low-rank of no more parameters: it is the baseline to beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cimsolve.columns import Floats
+from cimsolve.files.memory import demand_memory
+from cimsolve.model.model import Linear, Model
+from cimsolve.model.structure import Structure
+from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
+from cimsolve.weights.folder import TensorRef, linear_weight
+from cimsolve.weights.inputs import Calibration, Inputs
+from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
+from cimsolve.weights.tensors import Tensors
+
+METHODS = ("plain", "whitened", "als", "lowrank")
+CALIBRATED = ("whitened", "als")
+"""Methods that need inputs; `lowrank` uses them if it has them."""
+
+
+@dataclass(frozen=True)
+class OutputErrors:
+    """`||X (W - M)||_F / ||X W||_F` on the inputs that were fitted and on those held out."""
+
+    calibration: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class ProjectionRow:
+    """One linear: how it is stored, what that loses, and what plain low-rank of the same size would lose.
+
+    Errors are `||W - M||_F / ||W||_F` of the weights and, where inputs are known, of the outputs; not of the model's
+    answers. The low-rank fields are None for a dense linear, which loses nothing: those of `lowrank_` are of the
+    product nearest in weights, `lowrank_whitened` of the one nearest in outputs on the inputs that were fitted.
+    """
+
+    linear: str
+    n_in: int
+    n_out: int
+    structure: Structure
+    stored_weights: int
+    relative_error: float
+    lowrank_rank: int | None
+    lowrank_error: float | None
+    outputs: OutputErrors | None = None
+    lowrank_outputs: OutputErrors | None = None
+    lowrank_whitened: OutputErrors | None = None
+    sweeps: int | None = None
+    """Of `als`: how many were kept."""
+
+    @property
+    def compression(self) -> float:
+        """Dense weights per stored weight."""
+        return self.n_in * self.n_out / self.stored_weights
+
+    @property
+    def flops(self) -> int:
+        """Operations per token: a multiplication and an addition a stored weight."""
+        return 2 * self.stored_weights
+
+
+Stored: TypeAlias = Monarch | Floats
+"""What is kept of a linear: its factors, or the dense matrix."""
+
+
+def project_table(
+    folder: Tensors,
+    linears: Iterable[tuple[str, TensorRef, int, int]],
+    structures: Mapping[str, Structure],
+) -> list[ProjectionRow]:
+    """Project each linear of (name, tensor, n_in, n_out) as `structures` says; one is in memory at a time.
+
+    The error is that of the factors as built. Raises InputError for tensors that are missing, of another
+    shape, or hold NaN or infinite weights, dense ones included.
+    """
+    found = []
+    for name, ref, n_in, n_out in linears:
+        weight = linear_weight(folder, ref, n_in, n_out)
+        found.append(project_linear(name, weight, structures[name], tensor=folder.find(ref.name))[0])
+    return found
+
+
+def project_linear(
+    name: str,
+    weight: Floats,
+    structure: Structure,
+    *,
+    method: str = "plain",
+    inputs: Inputs | None = None,
+    seed: int = 0,
+    tensor: str | None = None,
+) -> tuple[ProjectionRow, Stored]:
+    """One linear's row, and what is kept of it. Its weight is (n_in, n_out), float32; `tensor` names it in errors.
+
+    With `lowrank` the structure says how many parameters there are, and low-rank of that many is kept.
+
+    Raises InputError for NaN or infinite weights and for a structure that does not fit; ValueError for a method that
+    needs inputs without them.
+    """
+    n_in, n_out = check_weight(weight, tensor or name)
+    if structure.is_dense:
+        nothing = None if inputs is None else OutputErrors(0.0, 0.0)
+        stored = structure.stored_weights(n_in, n_out)
+        return ProjectionRow(name, n_in, n_out, structure, stored, 0.0, None, None, nothing), weight
+    structure.validate(n_in, n_out, name)
+    if method in CALIBRATED and inputs is None:
+        raise ValueError(f"{method} needs inputs")
+    rank = lowrank_of_equal_size(n_in, n_out, structure)
+    baseline = Structure.monarch(1, 1, rank)
+    if method == "lowrank":
+        structure = baseline
+    lowrank = project(weight, baseline, tensor or name)
+    whitened = None if inputs is None else fit_whitened(weight, baseline, inputs.calibration)
+    if method == "lowrank":
+        factors, sweeps = whitened or lowrank, None
+    else:
+        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, tensor or name)
+    row = ProjectionRow(
+        name,
+        n_in,
+        n_out,
+        structure,
+        structure.stored_weights(n_in, n_out),
+        relative_error(weight, factors, tensor or name),
+        rank,
+        relative_error(weight, lowrank, tensor or name),
+        _output_errors(weight, factors, inputs),
+        _output_errors(weight, lowrank, inputs),
+        None if whitened is None else _output_errors(weight, whitened, inputs),
+        sweeps,
+    )
+    return row, factors
+
+
+def fit_factors(
+    weight: Floats, structure: Structure, method: str, inputs: Inputs | None, seed: int = 0, tensor: str = "weight"
+) -> tuple[Monarch, int | None]:
+    """The factors of one linear by one method, and how many sweeps of `als` were kept.
+
+    For `lowrank` the structure is that of `structures_stored`. Raises as `project_linear` does.
+    """
+    if method in CALIBRATED and inputs is None:
+        raise ValueError(f"{method} needs inputs")
+    if inputs is None or method == "plain":
+        return project(weight, structure, tensor), None
+    check_weight(weight, tensor)
+    if method == "als":
+        alternation = fit_alternating(weight, structure, inputs.fit, inputs.stop, seed)
+        return alternation.factors, alternation.sweep
+    return fit_whitened(weight, structure, inputs.calibration), None
+
+
+def _output_errors(weight: Floats, factors: Monarch, inputs: Inputs | None) -> OutputErrors | None:
+    if inputs is None:
+        return None
+    return OutputErrors(*(output_error(weight, factors, part) for part in (inputs.calibration, inputs.held_out)))
+
+
+def project_model(
+    model: Model,
+    source: Tensors,
+    structures: Mapping[str, Structure],
+    *,
+    method: str = "plain",
+    calibration: Calibration | None = None,
+    seed: int = 0,
+    keep: Callable[[str, Stored], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ProjectionRow]:
+    """Project all linears of a model, each as `project_linear` does; one is in memory at a time.
+
+    `keep` gets what is to be stored of each, `progress` the number done and that of all. Rows are in the model's order.
+    Raises InputError where a tensor is missing, of another shape, or no numbers.
+    """
+    linears = {linear.name: linear for linear in model.linears}
+    rows: dict[str, ProjectionRow] = {}
+
+    def visit(name: str, inputs: Inputs | None) -> None:
+        linear = linears[name]
+        weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
+        tensor = source.find(linear.tensor.name)
+        found = project_linear(name, weight, structures[name], method=method, inputs=inputs, seed=seed, tensor=tensor)
+        rows[name] = found[0]
+        if keep is not None:
+            keep(name, found[1])
+        if progress is not None:
+            progress(len(rows), len(linears))
+
+    if calibration is None:
+        for name in linears:
+            visit(name, None)
+    else:
+        calibration(visit)
+    return [rows[name] for name in linears]
+
+
+def structures_of_size(linears: Iterable[Linear], blocks: tuple[int, int], compression: float) -> dict[str, Structure]:
+    """k and l, `blocks`, for every linear, and for each the T that comes nearest to `compression` times fewer weights.
+
+    Raises InputError where k or l does not divide a side, and where T would be more than the rank of a slice.
+    """
+    found = {}
+    for linear in linears:
+        unit = Structure.monarch(*blocks).stored_weights(linear.n_in, linear.n_out)
+        structure = Structure.monarch(*blocks, max(1, round(linear.weights / (unit * compression))))
+        structure.validate(linear.n_in, linear.n_out, linear.name)
+        found[linear.name] = structure
+    return found
+
+
+def structures_stored(
+    linears: Iterable[Linear], structures: Mapping[str, Structure], method: str
+) -> dict[str, Structure]:
+    """How each linear is stored in the end: `lowrank` keeps low-rank of no more parameters than `structures` say."""
+    found = {}
+    for linear in linears:
+        structure = structures[linear.name]
+        if method == "lowrank" and not structure.is_dense:
+            structure = Structure.monarch(1, 1, lowrank_of_equal_size(linear.n_in, linear.n_out, structure))
+        found[linear.name] = structure
+    return found
+
+
+def memory_needed(linears: Sequence[Linear], samples: int) -> int:
+    """About the most bytes that projecting one linear takes at a time, whatever the size of the model.
+
+    Weights in float32 and, for their error, three times in float64; Gram or covariance matrices three times; inputs
+    and outputs of all samples a few times.
+    """
+
+    def of(linear: Linear) -> int:
+        gram = linear.n_in if samples else min(linear.n_in, linear.n_out)
+        return 32 * linear.weights + 24 * gram**2 + 4 * samples * (3 * linear.n_in + 4 * linear.n_out)
+
+    return max(of(linear) for linear in linears)
+
+
+def demand_memory_for(linears: Sequence[Linear], samples: int) -> None:
+    """Raise InputError where the largest linear needs more memory than there is."""
+    largest = max(linears, key=lambda linear: memory_needed([linear], samples))
+    what = f"projecting {largest.name} ({largest.n_in} x {largest.n_out})" + (f" with {samples} inputs" * bool(samples))
+    demand_memory(memory_needed(linears, samples), what, "use fewer --samples or a machine with more")

@@ -1,0 +1,165 @@
+"""Tensors of safetensors files, read one at a time, never by pickle.
+
+Only headers are read when a file is opened. Any source of tensors offers `Tensors`' methods: `gguf_file` does so too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+
+Float32s: TypeAlias = npt.NDArray[np.float32]
+
+# safetensors' name of a type -> how its bytes are read; bfloat16, which numpy lacks, as its 16 raw bits.
+_READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a file: type, shape, and where its bytes begin, counted from the start of the file."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+
+
+class Tensors:
+    """Tensors by name; `path` is what errors call the place they come from."""
+
+    def __init__(self, path: Path, entries: Mapping[str, Entry]) -> None:
+        self.path = path
+        self._entries = dict(entries)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all stored tensors, sorted."""
+        return tuple(sorted(self._entries))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, without reading it. Finds and raises as `tensor` does."""
+        return self._entries[self.find(name)].shape
+
+    def find(self, name: str) -> str:
+        """The stored name of tensor `name`: `name` itself, or the one stored name that ends in `.name`.
+
+        The latter because the same tensor is `encoder...` in one file and `bert.encoder...` in another.
+        Raises InputError where there is none, or where several end so.
+        """
+        return find_name(name, self.names(), self.path)
+
+    def tensor(self, name: str) -> Float32s:
+        """One tensor as float32, read now. Raises InputError for a name not found or not of floating type."""
+        stored = self.find(name)
+        entry = self._entries[stored]
+        return _as_float32(entry, self._read(stored, entry)).reshape(entry.shape)
+
+    def rows(self, name: str, index: Ints) -> Float32s:
+        """Those rows of a matrix as float32, (rows, cols), read alone: an embedding need not fit in memory.
+
+        `index` must lie within the matrix. Raises as `tensor` does.
+        """
+        stored = self.find(name)
+        entry = self._entries[stored]
+        kind = self._kind(stored, entry)
+        try:
+            table = np.memmap(entry.file, dtype=kind, mode="r", offset=entry.begin, shape=entry.shape)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{entry.file}: tensor {stored} cannot be read: {error}") from error
+        return _as_float32(entry, np.asarray(table[index]))
+
+    def _read(self, stored: str, entry: Entry) -> npt.NDArray[Any]:
+        kind, count = self._kind(stored, entry), math.prod(entry.shape)
+        try:
+            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
+        except OSError as error:
+            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
+        if len(raw) != count:
+            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
+        return raw
+
+    @staticmethod
+    def _kind(stored: str, entry: Entry) -> str:
+        kind = _READ_AS.get(entry.dtype)
+        if kind is None:
+            known = ", ".join(_READ_AS)
+            raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}, not one of {known}")
+        return kind
+
+
+def find_name(name: str, stored: Iterable[str], path: Path) -> str:
+    """See `Tensors.find`."""
+    names = list(stored)
+    if name in names:
+        return name
+    ends = [each for each in names if each.endswith("." + name)]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise InputError(f"{path}: tensor {name} is ambiguous: {listed(ends)}")
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    hint = f"near names: {', '.join(near)}" if near else f"it holds {listed(names) or 'no tensors'}"
+    raise InputError(f"{path}: no tensor {name}; {hint}")
+
+
+def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Tensor name -> where it lies, and the file's metadata.
+
+    The library judges the header; offsets, which it hides, are read here. Raises InputError for a file that is
+    damaged or cut short.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            first = stream.read(len(_LFS_POINTER))
+            if first == _LFS_POINTER:
+                raise InputError(f"{file}: is a Git LFS pointer, not the weights; fetch them with git lfs pull")
+            length = int.from_bytes(first[:8], "little")
+            if len(first) < 8 or 8 + length > size:
+                raise InputError(f"{file}: is cut short or no safetensors file: {size} bytes do not hold its header")
+            stream.seek(8)
+            text = stream.read(length)
+        header = json.loads(text)
+        metadata = header.pop("__metadata__", {})
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        promised = 8 + length + max(ends, default=0)
+        if promised > size:
+            raise InputError(f"{file}: is cut short: its header promises {promised} bytes, it has {size}")
+        with safe_open(file, framework="numpy"):
+            pass  # refuses overlaps, gaps and sizes that contradict shapes
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise InputError(f"{file}: is no sound safetensors file: {error}") from error
+    entries = {
+        name: Entry(file, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        for name, entry in header.items()
+    }
+    return entries, metadata
+
+
+def listed(names: Iterable[str], limit: int = 4) -> str:
+    """Names for an error, the first few of many."""
+    items = list(names)
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
+
+
+def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Float32s:
+    if entry.dtype == "BF16":
+        # A bfloat16 is the upper half of the float32 of the same value.
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which `monarch` refuses
+        return raw.astype(np.float32, copy=False)

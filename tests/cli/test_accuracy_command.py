@@ -1,0 +1,238 @@
+"""`cimsolve accuracy`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from cimsolve.chip.hardware import load_hardware
+from cimsolve.cli.options import accuracy as options
+from cimsolve.errors import InputError
+from cimsolve.files import memory
+from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX
+from cimsolve.study.accuracy import METHODS, AccuracyQuestion, AccuracyTable, Step
+from cimsolve.study.accuracy.measure import measure_accuracy
+from cimsolve.study.accuracy.question import CALIBRATION_TOKENS_DEFAULT, TEST_TOKENS_DEFAULT
+from cimsolve.weights.forward import tokens
+from makers.accuracy_runs import SMALL, question, run
+from makers.command_line import Cli, Result, assert_refused
+from makers.tiny_models import BERT, LLAMA, add_tokenizer, model_folder
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    add_tokenizer(model_folder(Path("tiny"), BERT))
+
+
+def refused(result: Result, *parts: str) -> None:
+    """One line on stderr, nothing on stdout, and no file that was not there before."""
+    assert_refused(result, 2, *parts)
+    assert not list(Path().rglob("accuracy-*"))
+    assert not list(Path().rglob("*.tmp"))
+
+
+# The command
+
+
+def test_names_of_options_are_those_of_the_modules() -> None:
+    defaults = AccuracyQuestion(folder=Path("tiny"), hardware=load_hardware("rram256"))
+    assert options.METHOD_NAMES == METHODS == defaults.methods
+    assert defaults.compressions == options.COMPRESSIONS_DEFAULT
+    assert defaults.bits == options.BITS_DEFAULT
+    assert defaults.blocks == options.BLOCKS_DEFAULT
+    assert defaults.samples == options.SAMPLES_DEFAULT
+    assert options.TEST_TOKENS_DEFAULT == TEST_TOKENS_DEFAULT == defaults.test_tokens
+    assert options.CALIBRATION_TOKENS_DEFAULT == CALIBRATION_TOKENS_DEFAULT == defaults.calibration_tokens
+    assert options.BITS_MAX == CONVERTER_BITS_MAX
+    assert (defaults.weight_scale, defaults.input_scale) == (options.WEIGHT_SCALES[0], options.INPUT_SCALES[0])
+
+
+def test_the_table_of_an_encoder(cli: Cli) -> None:
+    result = cli(*run("--method", "dense,als", "--method", "lowrank"))
+    assert (result.code, result.err) == (0, "")
+    table = measure_accuracy("tiny", methods=("dense", "als", "lowrank"), compressions=(1.5,), **SMALL)
+    lines = result.out.splitlines()
+    assert lines[0] == "tiny on rram256: cosine to the float model's embeddings (1: the same)"
+    for row in table.rows:
+        shown = [f"{row.figures[step.name].cosine:.3f}" for step in table.steps]
+        line = next(line for line in lines if line.startswith(str(row.storage)))
+        assert line.split()[-len(shown) :] == shown
+    for part in ("paragraphs with", "fine-tuned", "clipped", "arrays", "converter", "latency", "energy"):
+        assert part in result.out
+    assert "rule" not in result.out
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_rows_are_not_broken_in_a_narrow_window(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = cli(*run("--method", "plain", "--bits", "3,2", "-q")).out.splitlines()
+    assert lines[-1].startswith("plain 1.5x ")
+
+
+def test_the_table_of_a_decoder_on_a_chip_that_loses(cli: Cli) -> None:
+    add_tokenizer(model_folder(Path("tiny"), LLAMA))
+    result = cli(*run("--method", "dense", "--hw", "paper256", "--set", "adc.per_array=16", "-q"))
+    assert (result.code, result.err) == (0, "")
+    first, second = result.out.split("\n\n")
+    assert "knowing nothing: 29" in first
+    assert "next tokens that are the float model's, %" in second
+    assert first.count("rule") == second.count("rule") == 2
+    exact = float(first.split("float model: ")[1].split(";")[0])
+    row = first.splitlines()[-1].split()
+    assert float(row[2]) == exact
+    assert second.splitlines()[-1].split()[2] == "100.0"
+    assert float(second.splitlines()[-1].split()[3]) > 80  # lossless, whatever the rule of the chip
+
+
+def test_json_is_one_object_which_the_command_gives_again(cli: Cli) -> None:
+    result = cli(*run("--method", "dense,plain", "--set", "input.bits=6", "--seed", "3", "--out", "t.json", "--json"))
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
+    assert json.loads(Path("t.json").read_text()) == found
+    assert found["format"] == "cimsolve-accuracy/1"
+    assert found["steps"] == [Step("float").name, "lossless", "full 2", "calibrated 2"]
+    assert [set(row["figures"]) for row in found["rows"]] == [set(found["steps"])] * 2
+    assert found["rows"][1]["compression"] == found["weights"] / found["rows"][1]["stored_weights"]
+    words = shlex.split(found["command"])
+    assert words[:2] == ["cimsolve", "accuracy"]
+    again = json.loads(cli(*words[1:], "--json", "--fresh").out)
+    for row in (*found["rows"], *again["rows"]):
+        del row["processor_s"]
+    assert again == found
+
+
+def test_progress_is_told() -> None:
+    said: list[tuple[str, int, int]] = []
+    table: AccuracyTable = measure_accuracy(
+        "tiny", methods=("dense", "als"), compressions=(1.5,), listen=lambda *step: said.append(step), **SMALL
+    )
+    assert len(table.rows) == 2
+    whats = list(dict.fromkeys(what for what, _, _ in said))
+    assert whats[0] == "tiny: float model"
+    assert [what for what in whats if "row 2 of 2" in what and what.endswith(("fitting", "arrays"))]
+    assert all(0 <= done <= total for _, done, total in said)
+
+
+# What is refused
+
+
+def test_folders_that_do_not_do(cli: Cli) -> None:
+    refused(cli("accuracy"), "--weights", "see cimsolve accuracy --help")
+    refused(cli("accuracy", "--weights", "nowhere"), "--weights nowhere: expected a folder with a config.json")
+    Path("tiny/model.safetensors").unlink()
+    refused(cli(*run()), "tiny: no *.safetensors or *.gguf file in it")
+    Path("tiny/config.json").unlink()
+    refused(cli(*run()), "tiny")
+
+
+def test_a_folder_without_a_tokenizer(cli: Cli) -> None:
+    Path("tiny/tokenizer.json").unlink()
+    refused(cli(*run()), "tiny: no tokenizer.json in it, which reading a text needs; add it")
+
+
+def test_without_the_tokenizers_library(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(tokens, "import_module", missing)
+    refused(cli(*run()), "the tokenizers library: pip install 'cimsolve[text]'")
+
+
+def test_an_architecture_without_a_forward_pass(cli: Cli) -> None:
+    config = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 32, "vocab_size": 29}
+    Path("tiny/config.json").write_text(json.dumps(config))
+    refused(cli(*run()), "there is no reference forward pass for gpt2, only for bert, llama, mistral, qwen2")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("One line.", "too few to fit and to hold some out"), ("", "holds no text"), (None, "cannot be read")],
+)
+def test_texts_that_do_not_do(cli: Cli, text: str | None, part: str) -> None:
+    if text is not None:
+        Path("mine.txt").write_text(text)
+    refused(cli(*run("--text", "mine.txt")), part)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("tensor", "part"),
+    [
+        ("encoder.layer.1.output.dense.weight", "encoder.layer.1.output.dense.weight: 1 of 384 weights are NaN"),
+        ("encoder.layer.1.output.LayerNorm.weight", "the float model's own answers are NaN or infinite"),
+    ],
+)
+def test_weights_that_are_no_numbers(cli: Cli, tensor: str, part: str, value: float) -> None:
+    tensors = load_file("tiny/model.safetensors")
+    tensors[tensor].reshape(-1)[0] = value
+    save_file(tensors, "tiny/model.safetensors")
+    refused(cli(*run()), part)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--method", "alz"], "there is no such method; did you mean als?"),
+        (["--compression", "0.5"], "--compression: '0.5': expected a number from 1"),
+        (["--compression", "nan"], "'nan'"),
+        (["--compression", "2,2"], "expected each value once"),
+        (["--compression", "1.001"], "--compression"),
+        (["--bits", "0"], "--bits: '0': expected a whole number from 1 to 24"),
+        (["--bits", ""], "--bits"),
+        (["--blocks", "4"], "--blocks: '4': expected K,L"),
+        (["--blocks", "3,2"], "k = 3 does not divide n_in = 16; nearest divisors: 2 and 4"),
+        (["--weight-scale", "row"], "expected one of column, tensor"),
+        (["--samples", "0"], "--samples"),
+        (["--set", "array.rows=0"], "array.rows"),
+        (["--set", "a=1", "--set", "a=2"], "a is given twice"),
+        (["--hw", "nothing"], "nothing"),
+        (["--out", "tiny"], "--out tiny: is a folder"),
+        (["--cache", "tiny/config.json"], "tiny/config.json"),
+        (["--cache", "tiny/config.json/x"], "is no folder"),
+    ],
+)
+def test_options_that_do_not_do(cli: Cli, words: list[str], part: str) -> None:
+    if words == ["--compression", "1.001"]:
+        words = ["--compression", "1.001", "--blocks", "16,16"]  # the rank of a slice of 1 x 1 is 1
+        part = "structure"
+    refused(cli(*run(*words)), part)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"methods": ()}, "methods: none given"),
+        ({"methods": ("denze",)}, "did you mean dense?"),
+        ({"compressions": ()}, "compressions: none given"),
+        ({"compressions": (float("nan"),)}, "compression = nan"),
+        ({"bits": (0,)}, "bits = 0: expected a whole number from 1 to 24"),
+        ({"seed": -1}, "seed = -1: expected a whole number from 0"),
+        ({"test_tokens": 0}, "test_tokens = 0"),
+    ],
+)
+def test_questions_that_are_none(changes: dict[str, Any], part: str) -> None:
+    with pytest.raises(InputError, match=part.replace("?", r"\?")):
+        question(**changes)
+
+
+@pytest.mark.parametrize(("free", "part"), [(10_000, "projecting "), (100_000, "simulating ")])
+def test_more_memory_than_there_is(cli: Cli, monkeypatch: pytest.MonkeyPatch, free: int, part: str) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    words = run() if "projecting" in part else run("--method", "dense")
+    refused(cli(*words), part, "GiB of memory", "GiB are free")
+
+
+def test_more_cells_than_are_kept(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cimsolve.judge.simulate import prepare
+
+    monkeypatch.setattr(prepare, "CELLS_MAX", 1000)
+    # a layer: 4 * 256 + 2 * 384 weights, 4 slices and 2 signs a weight
+    refused(cli(*run()), "a layer of tiny, dense: its 1792 weights take 14336 cells of rram256; expected 1000 or fewer")

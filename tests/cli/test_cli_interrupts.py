@@ -1,0 +1,123 @@
+"""Ctrl-C: what is finished is kept, the rest is skipped, nothing is half written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cimsolve.cli import question
+from cimsolve.cli.commands import solve as solve_command
+from cimsolve.judge.check import CheckReport
+from cimsolve.judge.simulate import SimulationReport
+from cimsolve.problem.problem import Problem
+from cimsolve.solve import RULES, Answer, Event, Search
+from makers.command_line import Cli, Result
+from makers.tiny_runs import ONE, TINY_RUN, answer_with, written
+
+pytestmark = pytest.mark.usefixtures("tiny_folder")
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell that starts the tests in the background has them ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt(problem: Problem, search: Search) -> Answer:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_is_finished_and_skips_the_rest(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_with(monkeypatch, "densemap", interrupt)
+    result = cli(*TINY_RUN, "--json")
+    states = {name: one["state"] for name, one in json.loads(result.out)["strategies"].items()}
+    assert result.code == 130
+    assert states == {
+        "linear": "solved",
+        "sparsemap": "solved",
+        "densemap": "interrupted",
+        "spread": "skipped",
+        "optimal": "skipped",
+    }
+    assert result.err == "cimsolve: interrupted; without an answer: densemap, spread, optimal\n"
+    assert written() == ["tiny--paper256--linear.json", "tiny--paper256--sparsemap.json"]
+
+
+def test_ctrl_c_report_names_what_was_skipped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_with(monkeypatch, "densemap", interrupt)
+    result = cli(*TINY_RUN)
+    assert result.code == 130
+    assert "densemap: interrupted" in result.out
+    assert "optimal: skipped" in result.out
+
+
+def test_an_interrupted_search_still_gives_its_best(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_early(problem: Problem, search: Search) -> Answer:
+        search.listen(Event("interrupted"))
+        answer = RULES["spread"](problem, search)
+        return dataclasses.replace(answer, interrupted=True)
+
+    answer_with(monkeypatch, "optimal", stop_early)
+    result = cli(*TINY_RUN, "--strategy", "optimal,spread", "--json")
+    found = json.loads(result.out)["strategies"]
+    assert result.code == 130
+    assert (found["optimal"]["state"], found["spread"]["state"]) == ("solved", "skipped")
+    assert found["optimal"]["check"]["passed"] is True
+    assert written() == ["tiny--paper256--optimal.json"]
+
+
+def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **options: Any) -> Problem:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(question, "make_problem", stop)
+    assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
+
+
+def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = solve_command.check_solution
+
+    def slow(*arguments: Any) -> CheckReport:
+        os.kill(os.getpid(), signal.SIGINT)
+        return check(*arguments)
+
+    monkeypatch.setattr(solve_command, "check_solution", slow)
+    result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")
+    found = json.loads(result.out)["strategies"]
+    assert result.code == 130
+    assert found["spread"]["check"]["passed"] is True
+    assert found["spread"]["simulation"] == {"passed": None, "reason": "interrupted"}
+    assert found["linear"]["state"] == "skipped"
+    assert written() == ["tiny--paper256--spread.json"]
+
+
+def test_a_second_ctrl_c_is_obeyed_at_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(*arguments: Any) -> CheckReport:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("still here")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(solve_command, "check_solution", stuck)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 130
+    assert written() == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_simulating_keeps_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **options: Any) -> SimulationReport:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve_command, "simulate", stop)
+    result = cli(*TINY_RUN, *ONE)
+    assert result.code == 130
+    assert written() == ["tiny--paper256--spread.json"]

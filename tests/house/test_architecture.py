@@ -1,0 +1,211 @@
+"""The data flows one way: every import points to what lies below, and only report/ prints."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from makers import folders
+from makers.folders import TESTS
+
+ROOT = folders.ROOT / "solver" / "cimsolve"
+LINES_MAX = 450
+TEST_LINES_MAX = 500
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors", "arrays", "memory"),
+    ("jsonfile", "library", "tablefile", "filekind"),
+    ("objective", "converters", "hardware_sections", "hardware_rules", "hardware", "structure"),
+    ("tensors", "gguf_file", "weights", "leading", "monarch", "fitted", "factors"),
+    ("model", "architectures"),
+    ("reference",),
+    ("workload",),
+    ("problem",),
+    ("mapping", "activation", "gaps", "fixed", "breakdown", "schedule", "cost"),
+    ("packing", "bounds"),
+    ("strategies",),
+    ("solution", "records"),
+    ("check", "simulate", "replay", "calibration", "projection"),
+    ("run", "sensitivity", "api", "real_weights"),
+    ("accuracy", "sweep", "comparison", "explain", "chip"),
+    ("report",),
+    ("view",),
+    ("draw",),
+    ("cli", "__main__"),
+)
+"""From the bottom up; a room imports from its own layer and from those below it."""
+
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+ALLOWED_BACK = {("model", "architectures")}
+"""Inside a function: the families build on the module that chooses among them."""
+
+
+def sources() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """`bounds/time.py` -> `bounds.time`, `bounds/__init__.py` -> `bounds`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+MODULES = {name_of(path) for path in sources()}
+
+
+def is_type_checking(node: ast.If) -> bool:
+    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Module and name of every import that runs, wherever it stands; a plain import has an empty name."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.If) and is_type_checking(node):
+            for branch in node.orelse:
+                yield from imported(branch)
+        else:
+            yield from imported(node)
+
+
+@cache
+def imports_of(module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Modules of cimsolve, and top-level packages of others, that a module imports."""
+    path = ROOT / Path(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    own, foreign = set(), set()
+    for package, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        top, _, rest = package.partition(".")
+        if top != "cimsolve":
+            foreign.add(top)
+        elif f"{rest}.{name}".strip(".") in MODULES:
+            own.add(f"{rest}.{name}".strip("."))
+        elif rest:
+            own.add(rest)
+    return frozenset(own), frozenset(foreign)
+
+
+def reached_from(room: str) -> tuple[set[str], set[str]]:
+    """All that importing a room loads, directly or not."""
+    found: set[str] = set()
+    foreign: set[str] = set()
+    left = [module for module in MODULES if room_of(module) == room]
+    while left:
+        module = left.pop()
+        if module in found:
+            continue
+        found.add(module)
+        own, others = imports_of(module)
+        foreign |= others
+        left += own
+        if "." in module:  # importing it runs its package's __init__ first
+            left.append(module.rpartition(".")[0])
+    return found, foreign
+
+
+def test_every_room_has_a_layer() -> None:
+    assert {room_of(module) for module in MODULES if module} == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES - {""}))
+def test_no_import_points_back(module: str) -> None:
+    room = room_of(module)
+    for other in imports_of(module)[0]:
+        target = room_of(other)
+        back = LEVEL[target] > LEVEL[room] and (room, target) not in ALLOWED_BACK
+        assert not back, f"{module} imports {other}, which lies above it"
+
+
+def test_modules_import_each_other_in_one_direction() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"imports go in a circle: {' -> '.join([*path, module])}"
+        if module in done:
+            return
+        for other in imports_of(module)[0]:
+            # A package and what is in it are one room: its __init__ collects them.
+            if room_of(other) != room_of(module) and (room_of(module), room_of(other)) not in ALLOWED_BACK:
+                visit(other, (*path, module))
+        done.add(module)
+
+    for module in sorted(MODULES):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("judge", ["check", "simulate", "replay"])
+def test_judges_know_no_strategy_and_no_solver(judge: str) -> None:
+    own, foreign = reached_from(judge)
+    assert not {module for module in own if room_of(module) == "strategies"}
+    assert "ortools" not in foreign
+
+
+def test_the_solver_stays_in_one_strategy() -> None:
+    users = {module for module in MODULES if "ortools" in imports_of(module)[1]}
+    assert users
+    assert all(module.startswith("strategies.optimal.") for module in users)
+
+
+def test_solvers_are_made_in_one_place() -> None:
+    """CP-SAT's own handler of Ctrl-C must be off in each."""
+    makers = {path.name for path in ROOT.rglob("*.py") if "CpSolver(" in path.read_text(encoding="utf-8")}
+    assert makers == {"cp_sat.py"}
+
+
+def test_numba_stays_in_one_module_that_only_functions_load() -> None:
+    assert {module for module in MODULES if "numba" in imports_of(module)[1]} == {"simulate.compiled"}
+    program = "import cimsolve.cli, cimsolve.judge.simulate, sys; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_simulation_and_strategies_do_not_know_the_checker() -> None:
+    for room in ("simulate", "strategies"):
+        assert not {module for module in reached_from(room)[0] if room_of(module) == "check"}
+
+
+def written_to(tree: ast.AST) -> Iterator[str]:
+    """Uses of print, sys.stdout, sys.stderr and rich; what stands under a `__main__` guard does not count."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield "print"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"sys.stdout", "sys.stderr"}:
+            yield ast.unparse(node)
+        if isinstance(node, ast.Import | ast.ImportFrom) and "rich" in ast.unparse(node).split()[1]:
+            yield "rich"
+        yield from written_to(node)
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_only_the_report_prints(path: Path) -> None:
+    # `__main__` sets up the streams and says the one line of an error before anything else is loaded.
+    if room_of(name_of(path)) in {"report", "__main__"}:
+        return
+    assert not list(written_to(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES_MAX
+
+
+def test_files_of_tests_stay_short() -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.glob("*.py")}
+    assert len(lines) > 50
+    assert {name: count for name, count in lines.items() if count > TEST_LINES_MAX} == {}

@@ -1,0 +1,484 @@
+"""The array simulator: lossless it gives the exact integers, by every path, encoding, strategy and shipped spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cimsolve.api import make_problem
+from cimsolve.chip.hardware import load_hardware
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.judge.simulate import ArraySimulator, Noise, effects, simulate
+from cimsolve.judge.simulate.products import Packing
+from cimsolve.judge.simulate.quantise import quantise_inputs
+from cimsolve.model.structure import Structure
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Pieces
+from cimsolve.study.run import question_for, solve
+from cimsolve.weights.monarch import Monarch, apply, project
+from makers.hardware_specs import SHIPPED
+from makers.small_arrays import CHAIN, placed, scheduled, shelves, small_hardware, small_problem, tiles
+
+
+def build(problem: Problem, pieces: Pieces, fires: Any = None, **options: Any) -> ArraySimulator:
+    return ArraySimulator(problem, *scheduled(problem, pieces, fires), **options)
+
+
+def expected(simulator: ArraySimulator, factor: int, values: Ints) -> Ints:
+    """Plain integer products, block after block."""
+    made = simulator.operands.workload.factors[factor]
+    blocks = simulator.operands.weights(made).astype(np.int64)
+    x = values.reshape(len(values), made.blocks, made.block_rows)
+    return np.concatenate([x[:, b] @ blocks[b] for b in range(made.blocks)], axis=1)
+
+
+def _width(simulator: ArraySimulator, name: str) -> int:
+    first = simulator.factors_of(name)[0]
+    return first.blocks * first.block_rows
+
+
+def assert_exact(simulator: ArraySimulator, tokens: int = 3, seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    bits = simulator.problem.hardware.input.bits
+    for name in simulator.linears:
+        for factor in simulator.factors_of(name):
+            values = random.integers(0, 1 << bits, (tokens, factor.blocks * factor.block_rows))
+            got = simulator.integers(factor.id, values)
+            assert got.tolist() == expected(simulator, factor.id, values).tolist()
+
+
+@pytest.mark.parametrize("signed", ["differential", "offset", "none"])
+@pytest.mark.parametrize("tokens", [1, 20, 130])
+def test_structures_are_exact(signed: str, tokens: int) -> None:
+    problem = small_problem(CHAIN, small_hardware(weight__signed=signed))
+    assert_exact(build(problem, tiles(problem)), tokens)
+    assert_exact(build(problem, shelves(problem, tiles(problem, 5, 3))), tokens)
+
+
+@pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_strategy_and_shipped_spec_is_exact(strategy: str, name: str) -> None:
+    """But for the rounding of the two whose converters have too few bits."""
+    hardware = load_hardware(name)
+    shapes = [[(64, 64, "8,8,1"), (64, 64, "8,8,1")], [(64, 32, "4,8,2")]]
+    solution = solve(small_problem(shapes, hardware), strategy)
+    dense = [[(n_in, n_out, "dense") for n_in, n_out, _ in step] for step in shapes]
+    question = small_problem(dense if strategy == "linear" else shapes, hardware)
+    as_shipped = ArraySimulator(question, solution.pieces, solution.activations)
+    assert as_shipped.lossy == (name in ("paper256", "pcm256"))
+    assert_exact(ArraySimulator(question, solution.pieces, solution.activations, rounds=not as_shipped.lossy), 17)
+    # Every driven row is computed where empty cells may be stuck; here none is.
+    leaking = Noise(stuck_on=1e-30)
+    options: dict[str, Any] = {"noise": leaking, "rounds": not as_shipped.lossy}
+    assert_exact(ArraySimulator(question, solution.pieces, solution.activations, **options), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_whole_model_is_exact(strategy: str, name: str) -> None:
+    problem = question_for(strategy, make_problem("minilm-l6", name))
+    solution = solve(make_problem("minilm-l6", name), strategy)
+    layers = [0] if strategy == "linear" else None
+    options: dict[str, Any] = {"layers": layers, "rounds": name not in ("paper256", "pcm256")}
+    simulator = ArraySimulator(problem, solution.pieces, solution.activations, **options)
+    assert_exact(simulator, 64)
+
+
+def test_stacked_pieces_share_one_conversion() -> None:
+    problem = small_problem([[(24, 8, "dense")]])
+    stacked = placed(tiles(problem, rows=8), [0, 0, 0], [20, 10, 0], [3, 3, 3])
+    assert_exact(build(problem, stacked, [0, 0, 0]))
+    assert_exact(build(problem, stacked))
+    # Together they need 24 rows' worth of bits, one conversion of three.
+    three, one = build(problem, stacked), build(problem, stacked, [0, 0, 0])
+    assert [len(three._groups[0]), len(one._groups[0])] == [1, 1]
+    assert (three._groups[0][0].windows.stacked, one._groups[0][0].windows.stacked) == (8, 24)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_packing_and_shortcut_equal_the_plain_path(data: st.DataObject) -> None:
+    """All encodings, cell and phase widths; lossless and lossy converters; both readings of a pair."""
+    draw = data.draw
+    signed = draw(st.sampled_from(["differential", "offset", "none"]))
+    weight_bits = draw(st.integers(1, 8))
+    hardware = small_hardware(
+        rows=draw(st.integers(2, 24)),
+        cols=draw(st.integers(16, 200)),
+        weight__bits=weight_bits,
+        weight__signed=signed,
+        cell__bits=draw(st.integers(1, min(4, weight_bits))),
+        input__bits=(input_bits := draw(st.integers(1, 8))),
+        input__dac_bits=draw(st.integers(1, min(3, input_bits))),
+        adc__bits_rule=draw(st.sampled_from(["lossless", "log2_rows"])),
+    )
+    k, rows, blocks, cols = (draw(st.integers(1, n)) for n in (4, 8, 4, 6))
+    rank = draw(st.integers(0, min(rows, cols)))
+    problem = small_problem([[(k * rows, blocks * cols, f"{k},{blocks},{rank}" if rank else "dense")]], hardware)
+    pieces = tiles(problem, draw(st.integers(1, 12)), draw(st.integers(1, 8)))
+    if draw(st.booleans()):
+        pieces = shelves(problem, pieces)
+    options: dict[str, Any] = {"seed": draw(st.integers(0, 9))}
+    if signed == "differential":
+        options["pairs"] = draw(st.sampled_from(["converted", "subtracted"]))
+    if draw(st.booleans()):
+        options["adc_bits_max"] = draw(st.integers(1, 6))
+    plain = build(problem, pieces, packs=False, **options)
+    packed = build(problem, pieces, **options)
+    shortcut = build(problem, pieces, shortcut=True, **options)
+    tokens = draw(st.sampled_from([1, 16, 40]))
+    random = np.random.default_rng(options["seed"])
+    for factor in problem.workload.factors:
+        values = random.integers(0, 1 << input_bits, (tokens, factor.blocks * factor.block_rows))
+        assert plain.integers(factor.id, values).tolist() == packed.integers(factor.id, values).tolist()
+        assert plain.integers(factor.id, values).tolist() == shortcut.integers(factor.id, values).tolist()
+        if not plain.lossy:
+            assert plain.integers(factor.id, values).tolist() == expected(plain, factor.id, values).tolist()
+
+
+def test_packing_by_hand() -> None:
+    """Sums of 0 ... 255 take 8 bits: 3 digits in 24 bits, so 8 phases take 3 operands, of 3, 3 and 2 digits."""
+    assert Packing.of(255, 8) == Packing(3, 8)
+    assert Packing.of(256, 8) == Packing(2, 9)
+    assert Packing.of(15, 8) == Packing(4, 4)  # six would fit; two operands of four are as few
+    assert Packing.of(4095, 8) == Packing(2, 12)
+    assert Packing.of(4096, 8) == Packing()
+    assert Packing.of(1, 1) == Packing()
+
+
+def test_full_digits_do_not_carry() -> None:
+    """85 rows of 2-bit cells at 3, driven by ones in every phase: each sum is 255, all its 8 bits set."""
+    hardware = small_hardware(rows=85, cols=8, weight__bits=2, weight__signed="none", cell__bits=2, input__bits=8)
+    problem = small_problem([[(85, 2, "dense")]], hardware)
+    simulator = build(problem, tiles(problem), weights={"s0.0": np.ones((85, 2))})
+    assert simulator._groups[0][0].operand.high.tolist() == [255]
+    values = np.full((40, 85), 255)
+    assert (simulator.integers(0, values) == 85 * 3 * 255).all()
+
+
+@pytest.mark.parametrize("signed", ["differential", "offset"])
+@pytest.mark.parametrize("rule", ["lossless", "log2_rows"])
+def test_agrees_with_the_simulation_of_the_schedule(signed: str, rule: str) -> None:
+    """Bit for bit where nothing is lost; else as large an error, to the rounding of ties."""
+    problem = small_problem(CHAIN, small_hardware(adc__bits_rule=rule, weight__signed=signed))
+    ordered = scheduled(problem, shelves(problem, tiles(problem)))
+    verified = simulate(problem, *ordered, vectors=30)
+
+    found = effects(problem, *ordered, vectors=30)
+    if rule == "lossless":
+        assert found.lossless
+        assert found.overall().mismatches == verified.mismatches == 0
+    else:
+        assert not found.lossless
+        assert found.overall().error_energy == pytest.approx(verified.overall.error_energy, rel=0.02)
+
+
+# Real inputs
+
+
+@pytest.mark.parametrize("scale", ["tensor", "token"])
+def test_inputs_are_quantised_over_their_range(scale: Any) -> None:
+    """By hand, 2 bits: -1 ... 2 in steps of 1, zero point 1."""
+    inputs = np.array([[-1.0, 0.0, 2.0], [0.4, 0.6, 1.9]])
+    found = quantise_inputs(inputs, 2, scale)
+    if scale == "tensor":
+        assert found.scale.tolist() == [[1.0]]
+        assert found.zero_point.tolist() == [[1]]
+        assert found.values.tolist() == [[0, 1, 3], [1, 2, 3]]
+    else:
+        assert found.scale[:, 0].tolist() == pytest.approx([1.0, 1.9 / 3])
+        assert found.zero_point.tolist() == [[1], [0]]
+        assert found.values.tolist() == [[0, 1, 3], [1, 1, 3]]
+    assert np.abs((found.values - found.zero_point) * found.scale - inputs).max() <= found.scale.max() / 2 + 1e-12
+
+
+@pytest.mark.parametrize("structure", ["dense", "4,4,1", "2,4,2"])
+@pytest.mark.parametrize("options", [{}, {"input_scale": "token"}, {"weight_scale": "column"}])
+def test_a_linear_is_its_product_but_for_quantisation(structure: str, options: dict[str, Any]) -> None:
+    """The error of 8-bit weights and inputs is about 1 % of the signal."""
+    hardware = small_hardware(cols=256, weight__bits=8, input__bits=8)
+    problem = small_problem([[(16, 24, structure)]], hardware)
+    random = np.random.default_rng(1)
+    weight, x = random.normal(size=(16, 24)), random.normal(size=(50, 16)) + 0.5
+    if structure == "dense":
+        want = x @ weight
+        given_as: list[dict[str, Any]] = [{"weights": {"s0.0": weight}}]
+    else:
+        factors = project(weight, Structure.parse(structure))
+        want = apply(factors, x)
+        given_as = [
+            {"weights": {"s0.0": weight}},
+            {"weights": {"s0.0": factors}},
+            {"factors": {"s0.0": (factors.R, factors.L)}, "weights": {"s0.0": np.zeros_like(weight)}},
+        ]
+    for each in given_as:
+        got = build(problem, tiles(problem), **each, **options).linear("s0.0", x)
+        assert got.shape == want.shape
+        assert np.linalg.norm(got - want) < 0.03 * np.linalg.norm(want)
+
+
+def test_columns_of_their_own_scale_lose_less() -> None:
+    """One column 100 times the others: with one scale the small ones keep about one bit of eight."""
+    problem = small_problem([[(16, 8, "dense")]], small_hardware(weight__bits=8, input__bits=8))
+    random = np.random.default_rng(0)
+    weight, x = random.normal(size=(16, 8)), random.normal(size=(40, 16))
+    weight[:, 3] *= 100
+    errors = []
+    for scale in ("tensor", "column"):
+        got = build(problem, tiles(problem), weights={"s0.0": weight}, weight_scale=scale).linear("s0.0", x)
+        others = np.arange(8) != 3
+        errors.append(np.linalg.norm((got - x @ weight)[:, others]) / np.linalg.norm((x @ weight)[:, others]))
+    assert errors[1] < 0.02 < 0.2 < errors[0]
+
+
+def test_zero_inputs_and_weights_give_zero() -> None:
+    problem = small_problem([[(16, 24, "4,4,1")]])
+    simulator = build(problem, tiles(problem), weights={"s0.0": np.zeros((16, 24))})
+    assert (simulator.linear("s0.0", np.ones((3, 16))) == 0).all()
+    simulator = build(problem, tiles(problem), weights={"s0.0": np.ones((16, 24))})
+    assert (simulator.linear("s0.0", np.zeros((3, 16))) == 0).all()
+
+
+def test_layers_choose_what_is_programmed() -> None:
+    problem = small_problem(CHAIN)
+    simulator = build(problem, shelves(problem, tiles(problem)), layers=[1])
+    assert simulator.linears == ("s1.0",)
+    assert_exact(simulator)
+    with pytest.raises(InputError, match=r"'s0\.0' is not programmed; expected one of s1\.0"):
+        simulator.linear("s0.0", np.zeros((1, 16)))
+
+
+# Fewer bits, calibrated ranges
+
+
+def test_calibrated_ranges_lose_less_than_full_ones() -> None:
+    """Random sums cluster at a fraction of the full range, which few bits should not be spent on."""
+    problem = small_problem([[(32, 32, "dense")]], small_hardware(cols=512, weight__bits=8, input__bits=8))
+    random = np.random.default_rng(0)
+    weight, x = random.normal(size=(32, 32)), random.normal(size=(60, 32))
+    errors = {}
+    for name, options in {
+        "lossless": {},
+        "full": {"adc_bits_max": 4},
+        "calibrated": {"adc_bits_max": 4, "adc_range": "calibrated"},
+    }.items():
+        simulator = build(problem, tiles(problem), weights={"s0.0": weight}, **options)
+        assert simulator.lossy == (name != "lossless") or name == "calibrated"
+        if simulator.calibrates:
+            with pytest.raises(InputError, match="calibrate"):
+                simulator.linear("s0.0", x)
+            simulator.calibrate("s0.0", x)
+            assert max(simulator.range_shares(0)) < 1
+        errors[name] = np.linalg.norm(simulator.linear("s0.0", x) - x @ weight)
+    assert errors["lossless"] < errors["calibrated"] < errors["full"]
+
+
+def test_calibrated_share_by_hand() -> None:
+    """One row of one 2-bit weight of 3, unsigned, driven by 0 ... 3 in two phases: sums are 0 or 3 = F.
+
+    Half of the sums are 0. The range that holds 40 % of them is the least there is, 1 / 4096; for 60 % it is F.
+    """
+    hardware = small_hardware(weight__bits=2, weight__signed="none", cell__bits=2, input__bits=2)
+    problem = small_problem([[(1, 1, "dense")]], hardware)
+    simulator = build(problem, tiles(problem), weights={"s0.0": np.ones((1, 1))}, adc_range="calibrated")
+    values = np.arange(4)[:, None]
+    simulator.calibrate_factor(0, values, 0.4)
+    assert simulator.range_shares(0) == (1 / 4096,)
+    simulator.calibrate_factor(0, values, 0.6)
+    assert simulator.range_shares(0) == (1.0,)
+    assert simulator.integers(0, values)[:, 0].tolist() == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize("noise", [None, Noise(programming=0.05, read=0.02, adc_offset=0.5)])
+@pytest.mark.parametrize(
+    "converters",
+    [{}, {"adc_bits_max": 2}, {"adc_bits_max": 3, "adc_range": "calibrated"}, {"rounds": False, "clips": False}],
+    ids=str,
+)
+def test_other_converters_behind_the_same_arrays(converters: dict[str, Any], noise: Noise | None) -> None:
+    """As if built anew with them, whatever the first ones are and have run; those stay as they are."""
+    problem = small_problem(CHAIN, small_hardware())
+    pieces = tiles(problem)
+    options: dict[str, Any] = {"noise": noise, "seed": 3}
+    first, anew = build(problem, pieces, adc_bits_max=1, **options), build(problem, pieces, **converters, **options)
+    random = np.random.default_rng(1)
+    inputs = {name: random.normal(size=(20, _width(first, name))) for name in first.linears}
+    before = build(problem, pieces, adc_bits_max=1, **options)
+    kept = {name: before.linear(name, x) for name, x in inputs.items()}
+    other = first.with_converters(**converters)
+    for name, x in inputs.items():
+        if anew.calibrates:
+            for each in (other, anew):
+                each.calibrate(name, x)
+    for name, x in inputs.items():
+        assert other.linear(name, x).tolist() == anew.linear(name, x).tolist()
+    for name, x in inputs.items():
+        assert first.linear(name, x).tolist() == kept[name].tolist()
+    assert not first.calibrates
+    assert other.lossy == anew.lossy
+
+
+def test_calibrated_ranges_go_with_other_converters() -> None:
+    problem = small_problem([[(8, 8, "dense")]], small_hardware())
+    first = build(problem, tiles(problem))
+    (name,) = first.linears
+    x = np.random.default_rng(0).normal(size=(9, 8))
+    first.calibrate(name, x)
+    second = first.with_converters(adc_range="calibrated", adc_bits_max=2)
+    factor = first.factors_of(name)[0].id
+    assert second.range_shares(factor) == first.with_converters(adc_range="calibrated").range_shares(factor) != (1.0,)
+    second.calibrate(name, 0 * x)
+    assert first.with_converters(adc_range="calibrated").range_shares(factor) != second.range_shares(factor)
+    with pytest.raises(InputError, match="adc_bits_max = 0"):
+        first.with_converters(adc_bits_max=0)
+
+
+def test_fewer_bits_by_hand() -> None:
+    """Four rows of weight 3, unsigned: F = 12 with one-bit phases; two bits give steps of 4.
+
+    Ones on 1, 2, 3 rows: sums 3, 6, 9, over the step 0.75, 1.5, 2.25: codes 1, 2, 2, values 4, 8, 8.
+    """
+    hardware = small_hardware(weight__bits=2, weight__signed="none", cell__bits=2, input__bits=1)
+    problem = small_problem([[(4, 1, "dense")]], hardware)
+    simulator = build(problem, tiles(problem), weights={"s0.0": np.ones((4, 1))}, adc_bits_max=2)
+    assert simulator.lossy
+    values = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
+    assert simulator.integers(0, values)[:, 0].tolist() == [4, 8, 8, 12]
+    exact = build(problem, tiles(problem), weights={"s0.0": np.ones((4, 1))}, adc_bits_max=2, rounds=False)
+    assert exact.integers(0, values)[:, 0].tolist() == [3, 6, 9, 12]
+
+
+def test_clipping_by_hand() -> None:
+    """The same, calibrated on single rows: the range is 3 of 12, so 2 bits have a step of 1 and clip at 3."""
+    hardware = small_hardware(weight__bits=2, weight__signed="none", cell__bits=2, input__bits=1)
+    problem = small_problem([[(4, 1, "dense")]], hardware)
+    options: dict[str, Any] = {"weights": {"s0.0": np.ones((4, 1))}, "adc_bits_max": 2, "adc_range": "calibrated"}
+    values = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]])
+    for clips, want in ((True, [0, 3, 3, 3]), (False, [0, 3, 6, 12])):
+        simulator = build(problem, tiles(problem), clips=clips, **options)
+        simulator.calibrate_factor(0, values[:2])
+        assert simulator.range_shares(0) == (0.25,)
+        assert simulator.integers(0, values)[:, 0].tolist() == want
+
+
+def test_converters_change_without_programming_again() -> None:
+    """As a simulator of its own; the first one keeps its converters and its ranges."""
+    problem = small_problem([[(30, 4, "dense")]])
+    options: dict[str, Any] = {"adc_bits_max": 2, "adc_range": "calibrated", "noise": Noise(programming=0.1)}
+    values = np.random.default_rng(0).integers(0, 64, (20, 30))
+    first = build(problem, tiles(problem), **options)
+    first.calibrate_factor(0, values, 0.8)
+    before = first.integers(0, values).tolist()
+    for rounds, clips in ((True, False), (False, True), (False, False)):
+        changed = first.with_converters(adc_bits_max=2, adc_range="calibrated", rounds=rounds, clips=clips)
+        fresh = build(problem, tiles(problem), rounds=rounds, clips=clips, **options)
+        assert changed.range_shares(0) == first.range_shares(0) != (1.0,) * 4
+        for each in (changed, fresh):
+            each.calibrate_factor(0, values, 0.9)
+        assert changed.integers(0, values).tolist() == fresh.integers(0, values).tolist() != before
+        assert changed.kernels
+    assert first.integers(0, values).tolist() == before
+
+
+def test_subtracted_pairs_convert_with_a_sign_by_hand() -> None:
+    """Weights +3 and -3 on four rows of one-bit inputs; F = 12, two bits and a sign: steps of 4.
+
+    Rows 0 and 1 are positive. Sums 3, 6, -3, -6, 0: codes 1, 2, -1, -2, 0 (0.75 and 1.5 round to even and away).
+    Converted apart, the last, 6 - 6, is 8 - 8.
+    """
+    hardware = small_hardware(weight__bits=2, cell__bits=2, input__bits=1)
+    problem = small_problem([[(4, 1, "dense")]], hardware)
+    weights = {"s0.0": np.array([[1.0], [1.0], [-1.0], [-1.0]])}
+    simulator = build(problem, tiles(problem), weights=weights, adc_bits_max=2, pairs="subtracted")
+    # Symmetric quantisation to two bits gives weights of 1, not 3: F stays 12.
+    values = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
+    plain = build(problem, tiles(problem), weights=weights, pairs="subtracted")
+    assert plain.integers(0, values)[:, 0].tolist() == [1, 2, -2, 0]
+    # Over the step of 4: 0.25, 0.5, -0.5, 0; halves go to even.
+    assert simulator.integers(0, values)[:, 0].tolist() == [0, 0, 0, 0]
+    many = small_problem([[(4, 1, "dense")]], small_hardware(weight__bits=3, cell__bits=3, input__bits=1))
+    # |w| = 3 in cells of up to 7: F = 28, three bits: steps of 4; 3 / 4 and 6 / 4 round to 1 and 2.
+    signed = build(many, tiles(many), weights=weights, adc_bits_max=3, pairs="subtracted")
+    assert signed.integers(0, values)[:, 0].tolist() == [4, 8, -8, 0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"adc_bits_max": 0}, "adc_bits_max = 0: expected"),
+        ({"adc_bits_max": 25}, "expected a whole number from 1 to 24"),
+        ({"layers": [9]}, "not all in the model"),
+        ({"weights": {"nobody": np.ones((2, 2))}}, "no linear"),
+        ({"factors": {"s1.0": Monarch(np.ones((1, 24, 1)), np.ones((1, 1, 12)))}}, "expected"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
+    problem = small_problem(CHAIN)
+    with pytest.raises(InputError, match=message):
+        build(problem, tiles(problem), **options)
+
+
+def test_more_cells_than_memory_should_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_problem(CHAIN)
+    monkeypatch.setattr(
+        "cimsolve.judge.simulate.prepare.CELLS_MAX", 24 * 12 * 4
+    )  # 4-bit weights in pairs of two slices
+    build(problem, tiles(problem), layers=[1])
+    with pytest.raises(InputError, match="expected 1152 or fewer, fewer layers"):
+        build(problem, tiles(problem))
+
+
+def test_arrays_in_turn_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_problem(CHAIN)
+    tables = scheduled(problem, shelves(problem, tiles(problem, 5, 3)))
+    noise, x = Noise(programming=0.1, stuck_on=0.01, adc_gain=0.1), np.ones((2, 16))
+    whole = ArraySimulator(problem, *tables, noise=noise).linear("s0.0", x)
+    monkeypatch.setattr("cimsolve.judge.simulate.prepare.CHUNK_CELLS", 1)
+    assert ArraySimulator(problem, *tables, noise=noise).linear("s0.0", x).tolist() == whole.tolist()
+
+
+def test_only_differential_pairs_can_be_subtracted() -> None:
+    problem = small_problem(CHAIN, small_hardware(weight__signed="offset"))
+    with pytest.raises(InputError, match="expected differential"):
+        build(problem, tiles(problem), pairs="subtracted")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((2, 15)), r"expected \(tokens, 16\)"),
+        (np.zeros(16), r"expected \(tokens, 16\)"),
+        (np.zeros((0, 16)), r"expected \(tokens, 16\)"),
+        (np.full((1, 16), np.inf), "NaN or infinite"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(inputs: Any, message: str) -> None:
+    problem = small_problem(CHAIN)
+    with pytest.raises(InputError, match=message):
+        build(problem, tiles(problem)).linear("s0.0", inputs)
+    if np.isfinite(inputs).all():
+        with pytest.raises(InputError, match=message):  # compiled code would read beyond them
+            build(problem, tiles(problem), kernel="numba").integers(0, inputs.astype(np.int64))
+
+
+@pytest.mark.parametrize("quantile", [0.0, 1.5, float("nan")])
+def test_quantiles_out_of_range_are_refused(quantile: float) -> None:
+    problem = small_problem(CHAIN)
+    with pytest.raises(InputError, match="quantile"):
+        build(problem, tiles(problem), adc_range="calibrated").calibrate("s0.0", np.ones((2, 16)), quantile)
+
+
+def test_the_shortcut_is_taken_only_where_nothing_is_lost() -> None:
+    problem = small_problem([[(32, 32, "dense")]])
+    assert build(problem, tiles(problem))._programmed(problem.workload.factors[0]) is not None
+    for options in ({"adc_bits_max": 5}, {"noise": Noise(read=0.1)}, {"noise": Noise(programming=0.1)}):
+        assert build(problem, tiles(problem), **options)._programmed(problem.workload.factors[0]) is None

@@ -1,0 +1,1 @@
+"""Makers of small chips, models, problems, solutions and runs."""

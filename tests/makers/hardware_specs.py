@@ -1,0 +1,40 @@
+"""Hardware specs for tests: shipped ones with single keys changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cimsolve.chip.hardware import parse_hardware
+from cimsolve.errors import InputError
+from cimsolve.files.library import resolve_hardware
+
+SHIPPED = ["paper256", "pcm256", "rram128-isaac", "rram256", "sram256"]
+DELETE = object()
+
+
+def spec(base: str = "rram256", /, **changes: Any) -> dict[str, Any]:
+    """A shipped spec as data; keyword `adc__bits_max=3` sets adc.bits_max, DELETE removes the key."""
+    data: dict[str, Any] = json.loads(resolve_hardware(base).read_text())
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = data
+        for part in parents:
+            place = place[part]
+        if value is DELETE:
+            del place[last]
+        else:
+            place[last] = value
+    return data
+
+
+def refusal(data: object) -> str:
+    with pytest.raises(InputError) as caught:
+        parse_hardware(data, "chip.json")
+    message = str(caught.value)
+    assert message.startswith("chip.json: ")
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message

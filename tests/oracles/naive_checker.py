@@ -1,0 +1,333 @@
+"""The rules once more, cell by cell and cycle by cycle, in plain Python: slow, and too simple to be wrong together
+with the checker.
+
+`broken_rules` names the rules that a solution breaks, `shape_of` the figures of one activation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cimsolve.judge.check import rebuild_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
+
+
+@dataclass(frozen=True)
+class Piece:
+    factor: int
+    block: int
+    row0: int
+    rows: int
+    col0: int
+    cols: int
+    array: int
+    array_row: int
+    array_col: int
+
+
+@dataclass(frozen=True)
+class Firing:
+    array: int
+    start: int
+    end: int
+    adc_bits: int
+    pieces: list[int]
+
+
+@dataclass(frozen=True)
+class Shape:
+    rows: int
+    columns: int
+    cells: int
+    n: int
+    v: int
+    bits_needed: int
+    bits: int
+    cycles: int
+
+
+class Chip:
+    """What a hardware spec says, read from the file's own numbers."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+        self.rows, self.cols = data["array"]["rows"], data["array"]["cols"]
+        weight, cell = data["weight"], data["cell"]
+        slices = 0
+        while slices * cell["bits"] < weight["bits"]:
+            slices += 1
+        self.width = slices * (2 if weight["signed"] == "differential" else 1)
+        self.phases = 0
+        while self.phases * data["input"]["dac_bits"] < data["input"]["bits"]:
+            self.phases += 1
+        self.clock_ps = ps(data["clock_ns"])
+        self.active_max = data["array"].get("rows_active_max") or self.rows
+
+    def bits_needed(self, n: int) -> int:
+        if self.data["adc"]["bits_rule"] == "log2_rows":
+            values = n
+        else:
+            values = n * (2 ** self.data["input"]["dac_bits"] - 1) * (2 ** self.data["cell"]["bits"] - 1) + 1
+        bits = 1
+        while 2**bits < values:
+            bits += 1
+        return bits
+
+    def converter_of(self, column: int) -> int:
+        adc = self.data["adc"]
+        if adc["wiring"] == "interleaved":
+            return int(column % adc["per_array"])
+        share = 1
+        while share * adc["per_array"] < self.cols:
+            share += 1
+        return min(column // share, adc["per_array"] - 1)  # columns outside the array are another rule's
+
+    def busiest(self, columns: set[int]) -> int:
+        adc = self.data["adc"]
+        load = [0] * adc["per_array"]
+        for column in sorted(columns):
+            chosen = load.index(min(load)) if adc["wiring"] == "any" else self.converter_of(column)
+            load[chosen] += 1
+        return max(load)
+
+    def cycles(self, time_ps: int) -> int:
+        whole = time_ps // self.clock_ps
+        return whole if whole * self.clock_ps == time_ps else whole + 1
+
+    def duration(self, bits: int, v: int) -> int:
+        if self.data.get("macro"):
+            return self.cycles(ps(self.data["macro"]["mvm_ns"]))
+        entry = next(entry for entry in self.data["adc"]["table"] if entry["bits"] >= bits)
+        read, converting = ps(self.data["read_ns"]), v * ps(entry["ns"])
+        time = 0
+        if self.data["adc"]["sample_hold"]:
+            # The next read begins while the last phase converts; both must be over before the one after.
+            time = read
+            for _ in range(self.phases - 1):
+                time += max(read, converting)
+            time += converting
+        else:
+            for _ in range(self.phases):
+                time += read + converting
+        return self.cycles(time)
+
+    def operation_cycles(self, name: str, elements: int) -> int:
+        costs, units = self.data["digital"]["ops"][name], self.data["digital"]["units"]
+        rounds = 0
+        while rounds * units < elements:
+            rounds += 1
+        return self.cycles(ps(costs["base_ns"]) + rounds * ps(costs["per_element_ns"]))
+
+    def transfer_cycles(self, elements: int) -> int:
+        bits = elements * self.data["input"]["bits"]
+        transfer = self.data["transfer"]
+        return self.cycles(ps(transfer["base_ns"]) + ps(bits / transfer["bits_per_ns"]))
+
+    def most_rows(self) -> int:
+        """Tallest piece that can fire."""
+        allowed = self.data["adc"]["lossy_allowed"]
+        return max(
+            n for n in range(1, self.active_max + 1) if allowed or self.bits_needed(n) <= self.data["adc"]["bits_max"]
+        )
+
+
+def ps(ns: float) -> int:
+    return round(ns * 1000)
+
+
+class Naive:
+    def __init__(self, solution: Solution) -> None:
+        self.problem: Problem = rebuild_problem(solution)
+        self.chip = Chip(solution.header.hw)
+        self.factors = self.problem.workload.factors
+        self.stages = self.problem.workload.stages
+        self.pieces = [Piece(*row) for row in rows_of(solution.pieces, Piece)]
+        table = solution.activations
+        self.firings = [
+            Firing(
+                int(table.array[i]),
+                int(table.start[i]),
+                int(table.end[i]),
+                int(table.adc_bits[i]),
+                [int(p) for p in table.piece[table.pieces_from[i] : table.pieces_to[i]]],
+            )
+            for i in range(len(table))
+        ]
+        self.cell: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+        for number, piece in enumerate(self.pieces):
+            for row in self.rows_of(piece):
+                for column in self.columns_of(piece):
+                    self.cell[piece.array, row, column].append(number)
+
+    def rows_of(self, piece: Piece) -> range:
+        return range(piece.array_row, piece.array_row + piece.rows)
+
+    def columns_of(self, piece: Piece) -> range:
+        width = self.chip.width
+        return range(piece.array_col * width, (piece.array_col + piece.cols) * width)
+
+    def shape(self, firing: Firing) -> Shape:
+        pieces = [self.pieces[number] for number in firing.pieces]
+        rows = {row for piece in pieces for row in self.rows_of(piece)}
+        columns = {column for piece in pieces for column in self.columns_of(piece)}
+        stack: dict[int, int] = defaultdict(int)
+        for piece in pieces:
+            for column in self.columns_of(piece):
+                stack[column] += piece.rows
+        n, v = max(stack.values()), self.chip.busiest(columns)
+        needed = self.chip.bits_needed(n)
+        bits = min(needed, self.chip.data["adc"]["bits_max"])
+        cycles = self.chip.duration(bits, v)
+        return Shape(len(rows), len(columns), sum(stack.values()), n, v, needed, bits, cycles)
+
+    def broken(self) -> Iterator[str]:
+        yield from self.placement()
+        for firing in self.firings:
+            yield from self.together(firing)
+        yield from self.time()
+
+    def placement(self) -> Iterator[str]:
+        times: dict[tuple[int, int, int, int], int] = defaultdict(int)
+        crossing: dict[tuple[int, int, str, int], int] = defaultdict(int)
+        for piece in self.pieces:
+            factor = self.factors[piece.factor]
+            for row in range(piece.row0, piece.row0 + piece.rows):
+                crossing[piece.factor, piece.block, "row", row] += 1
+                for column in range(piece.col0, piece.col0 + piece.cols):
+                    times[piece.factor, piece.block, row, column] += 1
+            for column in range(piece.col0, piece.col0 + piece.cols):
+                crossing[piece.factor, piece.block, "column", column] += 1
+            if piece.row0 + piece.rows > factor.block_rows or piece.col0 + piece.cols > factor.block_cols:
+                yield "P1"
+            if piece.array_row + piece.rows > self.chip.rows:
+                yield "P2"
+            if (piece.array_col + piece.cols) * self.chip.width > self.chip.cols:
+                yield "P2"
+        limit, per_row = self.chip.most_rows(), self.chip.cols // self.chip.width
+        for factor in self.factors:
+            fewest_rows = (factor.block_rows + limit - 1) // limit
+            fewest_cols = (factor.block_cols + per_row - 1) // per_row
+            for block in range(factor.blocks):
+                for row in range(factor.block_rows):
+                    if any(times[factor.id, block, row, c] != 1 for c in range(factor.block_cols)):
+                        yield "P1"
+                    if self.problem.cut == "none" and crossing[factor.id, block, "row", row] > fewest_cols:
+                        yield "cut"
+                for column in range(factor.block_cols):
+                    if self.problem.cut != "both" and crossing[factor.id, block, "column", column] > fewest_rows:
+                        yield "cut"
+        if any(len(numbers) > 1 for numbers in self.cell.values()):
+            yield "P3"
+
+    def together(self, firing: Firing) -> Iterator[str]:
+        pieces = [self.pieces[number] for number in firing.pieces]
+        if any(piece.array != firing.array for piece in pieces):
+            yield "array"
+        if len({self.factors[piece.factor].stage for piece in pieces}) > 1:
+            yield "stage"
+        needs: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        feeds: dict[int, set[tuple[int, int, int, int]]] = defaultdict(set)
+        for piece in pieces:
+            factor = self.factors[piece.factor]
+            for at, row in enumerate(self.rows_of(piece)):
+                needs[row].add((factor.input, piece.block * factor.block_rows + piece.row0 + at))
+            for at, column in enumerate(self.columns_of(piece)):
+                weight, part = divmod(at, self.chip.width)
+                feeds[column].add((piece.factor, piece.block, piece.col0 + weight, part))
+        if any(len(elements) > 1 for elements in needs.values()):
+            yield "S2"
+        if any(len(elements) > 1 for elements in feeds.values()):
+            yield "S3 outputs"
+        for row in needs:
+            for column in feeds:
+                if set(self.cell.get((firing.array, row, column), ())) - set(firing.pieces):
+                    yield "S3 columns"
+        shape = self.shape(firing)
+        if firing.end - firing.start != shape.cycles:
+            yield "durations"
+        if firing.adc_bits != shape.bits:
+            yield "adc_bits"
+        if shape.bits_needed > shape.bits and not self.chip.data["adc"]["lossy_allowed"]:
+            yield "S6 converters"
+        limit = self.chip.data["array"].get("rows_active_max")
+        if limit is not None and shape.rows > limit:
+            yield "S6 rows"
+
+    def time(self) -> Iterator[str]:
+        busy: set[tuple[int, int]] = set()
+        for firing in self.firings:
+            for cycle in range(firing.start, firing.end):
+                if (firing.array, cycle) in busy:
+                    yield "S4"
+                busy.add((firing.array, cycle))
+        used = {piece.array for piece in self.pieces}
+        count, allowed = self.chip.data["array"].get("count"), self.problem.max_arrays
+        if count is not None and (len(used) > count or max(used) >= count):
+            yield "S6 arrays"
+        if allowed is not None and len(used) > allowed:
+            yield "S6 arrays"
+        start: dict[int, int] = {}
+        end: dict[int, int] = {}
+        for firing in self.firings:
+            for number in firing.pieces:
+                stage = self.factors[self.pieces[number].factor].stage
+                start[stage] = min(start.get(stage, firing.start), firing.start)
+                end[stage] = max(end.get(stage, 0), firing.end)
+        if any(stage.id not in start for stage in self.stages):
+            return  # P1 has told
+        gap = {stage.id: self.gap_before(stage.id) for stage in self.stages}
+        for stage in self.stages:
+            if any(start[stage.id] < end[before] + gap[stage.id] for before in stage.after):
+                yield "S5"
+        waiting = [stage.id for stage in self.stages if gap[stage.id]]
+        orders = [waiting, sorted(waiting, key=lambda number: start[number])]
+        if not any(self.gaps_fit(order, gap, start, end) for order in orders):
+            yield "S6 shared units"
+
+    def gaps_fit(self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]) -> bool:
+        taken: set[int] = set()
+        cycle = 0
+        for number in order:
+            ready = max(end[before] for before in self.stages[number].after)
+            cycle = max(cycle, ready)
+            for _ in range(gap[number]):
+                taken.add(cycle)
+                cycle += 1
+            if cycle > max(start[number], ready + gap[number]):
+                return False
+        return len(taken) == sum(gap[number] for number in order)
+
+    def gap_before(self, number: int) -> int:
+        stage = self.stages[number]
+        if not stage.after:
+            return 0
+        added = 0
+        for before in stage.after:
+            fed: dict[tuple[int, int, int], int] = defaultdict(int)
+            for piece in self.pieces:
+                if self.factors[piece.factor].stage == before:
+                    for column in range(piece.col0, piece.col0 + piece.cols):
+                        fed[piece.factor, piece.block, column] += 1
+            added += sum(pieces - 1 for pieces in fed.values())
+        cycles = self.chip.operation_cycles("add", added) if added else 0
+        cycles += sum(self.chip.operation_cycles(each.name, each.elements) for each in stage.operations)
+        return cycles + self.chip.transfer_cycles(stage.transfer_elements)
+
+
+def rows_of(table: object, kind: type) -> list[tuple[int, ...]]:
+    columns = [getattr(table, name).tolist() for name in kind.__dataclass_fields__]
+    return list(zip(*columns, strict=True))
+
+
+def broken_rules(solution: Solution) -> set[str]:
+    """Names of the rules of mappings that are broken; the tables must be well formed. One pass only."""
+    return set(Naive(solution).broken())
+
+
+def shapes_of(solution: Solution) -> list[Shape]:
+    naive = Naive(solution)
+    return [naive.shape(firing) for firing in naive.firings]

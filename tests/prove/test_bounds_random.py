@@ -1,0 +1,150 @@
+"""Bounds never lie above what random legal mappings, rules and exhaustion reach."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from cimsolve.judge.check import check_solution
+from cimsolve.price.cost import Metrics
+from cimsolve.problem.problem import Problem
+from cimsolve.prove import find_bounds, most_arrays
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.time import least_ii_cycles, least_latency_cycles
+from cimsolve.solve import RULES, Search
+from cimsolve.solve.exact.search import can_solve_exactly, solve_exact
+from makers.builders import answer
+from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
+
+OBJECTIVES = (("arrays", "latency"), ("latency",))
+"""Bounded on the arrays used, and on all that are allowed."""
+
+
+def assert_above_bounds(problem: Problem, metrics: Metrics) -> None:
+    for objective in OBJECTIVES:
+        for name, bound in find_bounds(problem, metrics, objective).lower.items():
+            assert metrics[name] >= bound.value * (1 - 1e-12), (name, objective, problem)
+
+
+# Against the proved optimum
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_bound_lies_above_the_proved_optimum(seed: int) -> None:
+    compare_with_exact(Random(seed), count=3, weights=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1020))
+def test_no_bound_lies_above_the_proved_optimum_of_many_more(seed: int) -> None:
+    compare_with_exact(Random(seed), count=25, weights=20)
+
+
+def compare_with_exact(draw: Random, count: int, weights: int) -> None:
+    while count:
+        problem = random_question(draw, row_cuts=False)
+        if not can_solve_exactly(problem) or problem.weight_cells > weights:
+            continue
+        count -= 1
+        result = solve_exact(problem, deterministic_time=1.0)
+        if result.mapping is None or result.arrays is None:
+            continue
+        assert least_arrays(problem, 10**9)[0] <= result.arrays
+        assert_above_bounds(problem, measure(problem, result.mapping))
+        for arrays in (result.arrays, result.arrays + 1):
+            fastest = solve_exact(problem, ("latency",), max_arrays=arrays, deterministic_time=1.0)
+            assert fastest.latency_cycles is not None
+            assert least_latency_cycles(problem, arrays) <= fastest.latency_cycles
+            assert fastest.mapping is not None
+            assert_above_bounds(problem, measure(problem, fastest.mapping))
+
+
+def test_bounds_often_meet_the_proved_optimum() -> None:
+    """A bound of 0 would pass every test above."""
+    draw, count, met = Random(5), 0, 0
+    while count < 16:
+        problem = random_question(draw, row_cuts=False)
+        if not can_solve_exactly(problem) or problem.weight_cells > 9:
+            continue
+        result = solve_exact(problem, deterministic_time=1.0)
+        if result.status != "optimal" or result.arrays is None:
+            continue
+        count += 1
+        met += (
+            least_arrays(problem, 10**9)[0] == result.arrays
+            and least_latency_cycles(problem, result.arrays) == result.latency_cycles
+        )
+    assert met >= 10
+
+
+# Against rules and random mappings
+
+
+@pytest.mark.parametrize("row_cuts", [False, True, None])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_bound_lies_above_any_legal_mapping(seed: int, row_cuts: bool | None) -> None:
+    compare_with_random(Random(100 + seed), row_cuts, questions=3, mappings=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row_cuts", [False, True, None])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_bound_lies_above_any_of_many_more(seed: int, row_cuts: bool | None) -> None:
+    compare_with_random(Random(2000 + seed), row_cuts, questions=40, mappings=300)
+
+
+def compare_with_random(draw: Random, row_cuts: bool | None, questions: int, mappings: int) -> None:
+    for _ in range(questions):
+        problem = random_question(draw, row_cuts, chain=draw.random() < 0.7)
+        least = least_arrays(problem, 10**9)[0]
+        best: dict[tuple[int, str], Metrics] = {}
+        tried = [RULES[name](problem, Search()).mapping for name in ("sparsemap", "densemap", "spread")]
+        for number in range(mappings):
+            found = random_mapping(problem, draw, least + number % 4)
+            tried += [] if found is None else [found]
+        for mapping in tried:
+            metrics = measure(problem, mapping)
+            assert metrics["arrays"] >= least
+            for name in BOUNDED:
+                key = int(metrics["arrays"]), name
+                if key not in best or metrics[name] < best[key][name]:
+                    best[key] = metrics
+        for metrics in best.values():
+            assert_above_bounds(problem, metrics)
+
+
+def test_random_mappings_are_legal() -> None:
+    draw = Random(3)
+    for row_cuts in (False, True, None) * 15:
+        problem = random_question(draw, row_cuts)
+        mapping = random_mapping(problem, draw, least_arrays(problem, 10**9)[0] + 1)
+        if mapping is not None:
+            solution = answer(problem, mapping.pieces, mapping.fires.tolist())
+            assert not {v for v in check_solution(solution).violations if v.rule != "below bound"}
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_times_are_bounded_on_more_arrays_than_are_used(seed: int) -> None:
+    """What lies on few arrays lies on at most so many: the bound for more arrays holds too."""
+    draw = Random(300 + seed)
+    problem = random_question(draw)
+    metrics = measure(problem, RULES["spread"](problem, Search()).mapping)
+    for more in range(1, 6):
+        arrays = int(metrics["arrays"]) + more
+        assert metrics["latency_cycles"] >= least_latency_cycles(problem, arrays)
+        assert metrics["ii_cycles"] >= least_ii_cycles(problem, arrays)
+
+
+def test_more_arrays_than_most_would_stay_empty() -> None:
+    draw = Random(9)
+    for _ in range(20):
+        problem = random_question(draw)
+        for _ in range(10):
+            mapping = random_mapping(problem, draw, 60)
+            assert mapping is not None
+            assert len(np.unique(mapping.pieces.array)) <= most_arrays(problem)
+            if problem.cut != "both":
+                columns = int((mapping.pieces.cols).sum())
+                assert columns == int((problem.row_parts * problem.table.blocks * problem.table.block_cols).sum())

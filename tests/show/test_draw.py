@@ -1,0 +1,326 @@
+"""The page, the files and the trace: what is in them, that nothing is loaded, and that names stay names."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import xml.etree.ElementTree as ET
+import zlib
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+import cimsolve
+from cimsolve.problem.solution import Solution
+from cimsolve.show.page import write_figures
+from cimsolve.show.page.canvas import inline_svg, write_chart
+from cimsolve.show.page.embed import describe_solution, pack
+from cimsolve.show.page.files import stems_of
+from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
+from cimsolve.show.page.html import render_page
+from cimsolve.show.page.maps import legend_of, stage_colours
+from cimsolve.show.page.palette import DARK, KINDS, LIGHT, PLACEHOLDERS
+from cimsolve.show.seen.judged import Judged, judge
+from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
+from cimsolve.show.seen.occupancy import describe_arrays
+from cimsolve.show.seen.pieces import find_pieces
+from makers.builders import answer, ask, linears, pieces_of, step, with_header
+from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
+
+EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;\u2028"
+
+
+@pytest.fixture
+def solution() -> Solution:
+    return tiny_solution()
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Judged:
+    return minilm_spread()
+
+
+@pytest.fixture(scope="module")
+def page(minilm: Judged) -> Page:
+    other = judge(cimsolve.map_model("minilm-l6", "paper256", strategy="linear"), "results/linear.json")
+    return Page(render_page([minilm, other]))
+
+
+class Page(HTMLParser):
+    """What a browser would find: elements with their attributes, texts of scripts, and all other text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.source = text
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._script = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._script = tag == "script"
+        if self._script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = self._script and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    def data(self) -> list[Any]:
+        """The JSON of its data scripts: of each solution, then the scale."""
+        return [json.loads(text) for text in self.scripts[:-1]]
+
+
+def unpacked(packed: dict[str, str]) -> list[float]:
+    data = zlib.decompress(base64.b64decode(packed["data"]))
+    found: list[float] = np.frombuffer(data, dtype=f"<{packed['kind']}").tolist()
+    return found
+
+
+# The page
+
+
+def test_the_page_loads_nothing(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/png;base64,")), (tag, name, value)
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+    for text in (page.scripts[-1], *re.findall(r"<style.*?</style>", page.source, re.DOTALL)):
+        assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", text)
+    policy = next(a["content"] for tag, a in page.elements if tag == "meta" and "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; ")
+    assert "script-src 'sha256-" in policy
+
+
+def test_the_page_is_well_formed(page: Page) -> None:
+    ids = Counter(a["id"] for _, a in page.elements if "id" in a)
+    assert not [name for name, count in ids.items() if count > 1]
+    for _, attributes in page.elements:
+        for name in ("href", "aria-labelledby", "for"):
+            target = attributes.get(name)
+            if target and (name != "href" or target.startswith("#")):
+                assert target.removeprefix("#") in ids
+    tags = Counter(tag for tag, _ in page.elements)
+    assert (tags["h1"], tags["main"], tags["title"] > 0) == (1, 1, True)
+    for svg in re.findall(r"<svg.*?</svg>", page.source, re.DOTALL):
+        assert 'role="img" aria-label="' in svg
+        ET.fromstring(svg)
+    assert not any(placeholder in page.source for placeholder in PLACEHOLDERS.values())
+
+
+def test_the_page_tells_the_figures(page: Page, minilm: Judged) -> None:
+    assert "minilm-l6 on paper256" in page.text
+    assert "passed all of them" in page.text
+    for row in ("11", "100%", "spread", "linear"):
+        assert row in page.text
+    assert page.data()[0]["latency_cycles"] == minilm.costs.metrics["latency_cycles"]
+
+
+def test_the_page_holds_every_piece(page: Page, minilm: Judged) -> None:
+    told = page.data()[0]
+    table = describe_arrays(minilm)
+    assert unpacked(told["arrays"]["cells"]) == table.cells.tolist()
+    assert unpacked(told["arrays"]["number"]) == table.number.tolist()
+    assert told["embedded"] is None
+    pieces = find_pieces(minilm, np.arange(len(table)))
+    for name in ("factor", "block", "array_row", "array_col", "start", "end"):
+        told_column = [value for chunk in told["chunks"] for value in unpacked(chunk[name])]
+        assert told_column == getattr(pieces, name).tolist()
+    ends: list[float] = []
+    for chunk in told["chunks"]:
+        base = ends[-1] if ends else 0
+        ends += [base + end for end in unpacked(chunk["ends"])]
+    assert ends == pieces.first[1:].tolist()
+    assert [told["factors"]["linear"][0], told["stages"]["name"][0]] == [
+        "encoder.layer.0.attention.self.query",
+        "layer0.qkv.R",
+    ]
+
+
+def told_of(judged: Judged, pieces_max: int) -> dict[str, Any]:
+    return describe_solution(judged, find_kinds(judged.problem), describe_arrays(judged), "label", pieces_max)
+
+
+def test_chunks_divide_large_solutions(minilm: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cimsolve.show.page.embed.CHUNK_PIECES", 200)
+    told = told_of(minilm, 10**9)
+    assert len(told["chunks"]) > 2
+    firsts = [chunk["from"] for chunk in told["chunks"]]
+    assert firsts == np.cumsum([0, *(len(unpacked(chunk["ends"])) for chunk in told["chunks"])]).tolist()[:-1]
+    assert sum(len(unpacked(chunk["factor"])) for chunk in told["chunks"]) == minilm.costs.metrics["pieces"]
+
+
+def test_a_page_that_would_be_too_large_holds_some_arrays_whole(minilm: Judged) -> None:
+    told = told_of(minilm, 300)
+    embedded = unpacked(told["embedded"])
+    table = describe_arrays(minilm)
+    held = sum(len(unpacked(chunk["factor"])) for chunk in told["chunks"])
+    assert held == table.pieces[np.array(embedded, dtype=int)].sum() <= 300
+    assert len(unpacked(told["arrays"]["cells"])) == len(table)  # the map has them all
+
+
+def test_the_page_stays_small(page: Page) -> None:
+    assert len(page.source.encode()) < 900_000
+
+
+def test_equal_solutions_give_equal_pages(solution: Solution) -> None:
+    judged = judge(solution, "tiny")
+    first = render_page([judged])
+    assert render_page([judged]) == first
+
+
+def test_names_stay_names() -> None:
+    config = linears(step(EVIL, (4, 4)), step("b", (4, 4)))
+    found = answer(ask(config), pieces_of(*ROWS))
+    found = with_header(found, model_name=EVIL.replace("\u2028", ""), strategy="<b>bold</b>")
+    judged = judge(found, f"results/{EVIL}.json")
+    page = Page(render_page([judged]))
+    assert [tag for tag, _ in page.elements if tag in ("img", "b")] == []
+    assert len(page.scripts) == 3  # the solution's data, the scale, the script
+    assert page.data()[0]["factors"]["linear"][0] == f"{EVIL}0"
+    assert page.data()[0]["stages"]["name"][0] == EVIL
+    assert "alert('x')" in page.text  # the title, as text
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+def test_pack_takes_the_smallest_kind() -> None:
+    assert [pack(np.array([value]))["kind"] for value in (255, 256, 65536, -1, 2**40)] == ["u1", "u2", "i4", "i4", "f8"]
+    assert unpacked(pack(np.array([2**40, 7]))) == [2.0**40, 7.0]
+
+
+# Colours
+
+
+def test_roles_are_those_of_both_pages() -> None:
+    assert LIGHT.keys() == DARK.keys() == PLACEHOLDERS.keys()
+    assert len(set(PLACEHOLDERS.values())) == len(LIGHT)
+
+
+def test_stages_of_one_kind_have_one_colour(minilm: Judged) -> None:
+    kinds = find_kinds(minilm.problem)
+    colours = stage_colours(kinds)
+    assert colours[:8] == [shade for kind in range(4) for shade in KINDS[kind]]  # R, L of each kind
+    assert colours == colours[:8] * 6
+    assert legend_of(kinds)[:2] == [("Q, K, V R", KINDS[0][0]), ("Q, K, V L", KINDS[0][1])]
+
+
+SEEN = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+}
+"""Linear RGB as it is seen, after Machado, Oliveira and Fernandes (2009)."""
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_no_two_kinds_look_alike(eyes: str) -> None:
+    assert len(KINDS) == KINDS_MAX
+    shades = [shade for pair in KINDS for shade in pair]
+    channels = np.array([[int(shade[at : at + 2], 16) / 255 for at in (1, 3, 5)] for shade in shades])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(SEEN[eyes]).T, 0, 1)
+    xyz = seen @ np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    share = xyz / [0.9505, 1, 1.089]
+    f = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    apart = np.sqrt(((lab[:, None] - lab[None]) ** 2).sum(axis=2)) + 1000 * np.eye(len(lab))
+    assert apart.min() > 17  # of CIELAB's units; 2 can just be told apart side by side
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(("role", "least"), [("ink", 7), ("faint", 4.5), ("arrays", 3), ("bound", 3), ("transfer", 3)])
+def test_contrast_is_that_of_wcag(colours: dict[str, str], role: str, least: float) -> None:
+    high, low = sorted((luminance(colours[role]), luminance(colours["paper"])), reverse=True)
+    assert (high + 0.05) / (low + 0.05) >= least
+
+
+# Files
+
+
+def test_every_chart_is_written_in_every_format(tmp_path: Path) -> None:
+    config = linears(step(EVIL, (4, 4)), step("b", (4, 4)))  # names that are no markup and no formula
+    written = write_figures(answer(ask(config), pieces_of(*ROWS)), tmp_path / "figures", ("svg", "png"))
+    charts = ["bounds", "latency-components", "latency-stages", "energy-components", "energy-stages", "schedule"]
+    expected = [f"by_hand--{chart}.{kind}" for chart in [*charts, "map", "arrays"] for kind in ("svg", "png")]
+    assert [path.name for path in written] == expected
+    assert all(path.stat().st_size > 1000 for path in written)
+    for path in written[::2]:
+        ET.parse(path)
+
+
+def test_several_solutions_have_a_chart_together(solution: Solution, tmp_path: Path) -> None:
+    judged = [judge(solution, name) for name in ("here/same.json", "there/same.json")]
+    assert stems_of(judged) == ["same-1", "same-2"]
+    chart, arrays = comparison_charts(judged, ["one", "two"])
+    assert [each.get_title().split("\n")[0] for each in arrays.draw(LIGHT).axes] == ["one", "two"]
+    write_chart(chart, tmp_path / "comparison.svg", "tiny")
+    first = (tmp_path / "comparison.svg").read_bytes()
+    write_chart(chart, tmp_path / "comparison.svg", "tiny")
+    assert (tmp_path / "comparison.svg").read_bytes() == first
+    axes = chart.draw(LIGHT).axes
+    assert [each.get_title(loc="left").partition(",")[0] for each in axes[:2]] == ["arrays", "token latency"]
+    assert [bar.get_width() for bar in axes[0].patches] == [2.0, 2.0]
+    assert axes[0].lines[0].get_xdata().tolist() == [1.0, 1.0]  # type: ignore[union-attr]
+
+
+def test_a_waterfall_is_drawn_to_its_total(solution: Solution) -> None:
+    judged = judge(solution, "tiny")
+    chart = next(chart for chart in cost_charts(judged, find_kinds(judged.problem)) if chart.name == "latency-stages")
+    (axes,) = chart.draw(LIGHT).axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    # Parts that are spent in arrays, row by row, then those between, then the total: 14 + (10 + 2) + 2 ns.
+    assert bars == [(0, 14), (14, 10), (26, 0), (14, 0), (24, 2), (26, 2), (0, 28)]
+    assert axes.get_xlabel() == "latency of a token, ns"
+
+
+def test_pieces_are_drawn_where_they_lie(solution: Solution) -> None:
+    judged = judge(solution, "tiny")
+    kinds, table = find_kinds(judged.problem), describe_arrays(judged)
+    chart = array_charts(judged, kinds, table)[1]
+    first = chart.draw(LIGHT).axes[0]
+    boxes = [path.get_extents().bounds for path in first.collections[0].get_paths()]
+    assert boxes == [(0, 0, 4, 4), (4, 4, 2, 4)]  # column, row, columns, rows
+    assert [to_hex(colour) for colour in first.collections[0].get_facecolor()] == [KINDS[0][0], KINDS[1][0]]  # type: ignore[union-attr]
+    assert first.get_title().startswith("array 0: 37.5% full\n2 pieces")  # 24 of 64 cells
+
+
+def test_small_schedules_are_drawn_firing_by_firing(solution: Solution, minilm: Judged) -> None:
+    judged = judge(solution, "tiny")
+    (whole,) = schedule_charts(judged, find_kinds(judged.problem))
+    field = whole.draw(LIGHT).axes[2]
+    assert len(field.collections[0].get_paths()) == 3  # type: ignore[attr-defined]
+    assert [text.get_text() for text in field.get_yticklabels()] == ["0", "1"]
+    assert whole.tips["stage.0"] == "a, layer 0: 0 to 14 ns, 1 firing".replace("0 to", "0 ns to")
+    assert len(schedule_charts(minilm, find_kinds(minilm.problem))) == 2
+
+
+def test_too_many_shapes_become_an_image(solution: Solution, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cimsolve.show.page.maps.SHAPES_MAX", 1)
+    judged = judge(solution, "tiny")
+    kinds = find_kinds(judged.problem)
+    (whole,) = schedule_charts(judged, kinds)
+    assert inline_svg(whole, "").count("<image") == 1  # the strip of two stages
+    arrays = array_charts(judged, kinds, describe_arrays(judged))[1]
+    assert inline_svg(arrays, "").count("<image") == 1  # the array with two pieces, not the one with one

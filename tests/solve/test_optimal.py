@@ -1,0 +1,224 @@
+"""The solver's answers: legal, never worse than a rule, honest about what is proved, the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cimsolve.api import load_hardware, load_model, make_problem
+from cimsolve.chip.hardware import with_settings
+from cimsolve.errors import InfeasibleError
+from cimsolve.judge.check import check_solution
+from cimsolve.price.cost import Metrics, evaluate
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Solution
+from cimsolve.problem.tables import Mapping
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.solve import RULES, Search, plan
+from cimsolve.solve.search import Event
+from cimsolve.study.run import solve, solve_and_check
+from makers.medium_problems import MEDIUM
+from makers.tiny_problems import random_problems
+from oracles import brute_force
+
+SMALL_RULES = ("sparsemap", "densemap", "spread")
+
+
+@pytest.fixture
+def no_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decomposition alone, which is all that larger problems get."""
+    monkeypatch.setattr(plan, "_search_exactly", lambda problem, search, best: {})
+
+
+def measure(problem: Problem, mapping: Mapping) -> Metrics:
+    placed, activations = schedule(problem, mapping)
+    return evaluate(problem, placed.pieces, activations).metrics
+
+
+# Whole answers
+
+
+@pytest.mark.parametrize("problem", MEDIUM, ids=range(len(MEDIUM)))
+def test_answers_are_legal_and_no_rule_beats_them(problem: Problem, no_exact_search: None) -> None:
+    solution, report = solve_and_check(problem)
+    assert not report.violations
+    assert_honest(solution)
+    mine = solution.header.metrics
+    for name in SMALL_RULES:
+        rule = measure(problem, RULES[name](problem, Search()).mapping)
+        assert (mine["arrays"], mine["latency_cycles"]) <= (rule["arrays"], rule["latency_cycles"]), name
+
+
+@pytest.mark.parametrize("objective", [("latency",), ("prefill", "arrays"), ("throughput",), ("energy",), ("area",)])
+@pytest.mark.parametrize("number", [0, 3])
+def test_other_objectives_too(number: int, objective: tuple[str, ...], no_exact_search: None) -> None:
+    problem = MEDIUM[number]
+    solution, report = solve_and_check(problem, "optimal", Search(objective))
+    assert not report.violations
+    assert_honest(solution)
+    names = {"latency": "latency_cycles", "prefill": "prefill_ns", "throughput": "ii_cycles"}
+    metric = names.get(objective[0], {"energy": "energy_pj", "area": "area_mm2"}.get(objective[0], ""))
+    for rule_name in SMALL_RULES:
+        rule = measure(problem, RULES[rule_name](problem, Search()).mapping)
+        assert solution.header.metrics[metric] <= rule[metric] * (1 + 1e-12), rule_name
+
+
+def assert_honest(solution: Solution) -> None:
+    """`optimal` only where value and bound meet in every metric of the objective."""
+    header = solution.header
+    names = {
+        "arrays": "arrays",
+        "latency": "latency_cycles",
+        "prefill": "prefill_ns",
+        "throughput": "ii_cycles",
+        "energy": "energy_pj",
+        "area": "area_mm2",
+    }
+    for bound in header.bounds.values():
+        assert bound.value >= bound.lower * (1 - 1e-12)
+    met = all(header.bounds[names[name]].value == header.bounds[names[name]].lower for name in header.objective)
+    assert (header.status == "optimal") == met
+
+
+@pytest.mark.parametrize("number", range(24))
+def test_tiny_answers_are_those_of_exhaustion(number: int) -> None:
+    problem = random_problems(seed=77, count=24)[number]
+    solution, report = solve_and_check(problem)
+    assert not report.violations
+    assert_honest(solution)
+    found = solution.header.metrics["arrays"], solution.header.metrics["latency_cycles"]
+    expected = brute_force.best(problem, max_arrays=4)
+    assert solution.header.status == "optimal"
+    assert found == expected if expected is not None else found[0] > 4
+
+
+@pytest.mark.parametrize("number", range(24))
+def test_the_decomposition_claims_no_optimum_that_is_none(number: int, no_exact_search: None) -> None:
+    problem = random_problems(seed=78, count=24)[number]
+    solution = solve(problem)
+    found = solution.header.metrics["arrays"], solution.header.metrics["latency_cycles"]
+    expected = brute_force.best(problem, max_arrays=4)
+    if expected is not None:
+        assert found >= expected
+        assert solution.header.status == "feasible" or found == expected
+
+
+@pytest.mark.parametrize("number", range(0, len(MEDIUM), 3))
+def test_equal_seeds_give_equal_tables(number: int, no_exact_search: None) -> None:
+    assert_repeats(MEDIUM[number])
+
+
+def test_the_exact_search_repeats_too() -> None:
+    for problem in random_problems(seed=79, count=4):
+        assert_repeats(problem)
+
+
+def assert_repeats(problem: Problem) -> None:
+    first, second = solve(problem, "optimal", Search(seed=5)), solve(problem, "optimal", Search(seed=5))
+    for table in ("pieces", "activations"):
+        for name, column in vars(getattr(first, table)).items():
+            assert column.tolist() == getattr(getattr(second, table), name).tolist(), (table, name)
+    assert first.header.metrics == second.header.metrics
+
+
+@pytest.mark.parametrize("number", range(0, len(MEDIUM), 2))
+def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int, no_exact_search: None) -> None:
+    problem = replace(MEDIUM[number], cut="none")
+    solution = solve(problem)
+    widest = int(problem.table.block_cols.max())
+    if problem.must_cut_rows or widest > problem.weights_per_row:
+        assert not check_solution(solution).violations
+    else:
+        assert len(solution.pieces) == problem.workload.block_count
+
+
+def test_the_limit_on_arrays_is_kept(no_exact_search: None) -> None:
+    for problem in (MEDIUM[3], MEDIUM[7]):
+        free = int(solve(problem).header.metrics["arrays"])
+        for limit in (free, free + 1):
+            search = Search(("latency",))
+            solution, report = solve_and_check(replace(problem, max_arrays=limit), "optimal", search)
+            assert not report.violations
+            assert solution.header.metrics["arrays"] <= limit
+
+
+def test_too_few_arrays_are_refused_with_the_least_that_do(no_exact_search: None) -> None:
+    problem = MEDIUM[3]
+    fewest = int(solve(problem).header.metrics["arrays"])
+    lower, _ = least_arrays(problem, fewest)
+    with pytest.raises(InfeasibleError, match=rf"no mapping does with fewer than {lower} \(.* allow {fewest}"):
+        solve(replace(problem, max_arrays=lower - 1))
+
+
+def test_more_arrays_never_cost_latency(no_exact_search: None) -> None:
+    problem = MEDIUM[7]
+    fewest = int(solve(problem).header.metrics["arrays"])
+    times = [
+        solve(replace(problem, max_arrays=fewest * factor), "optimal", Search(("latency",))).header.metrics[
+            "latency_cycles"
+        ]
+        for factor in (1, 2)
+    ]
+    assert times == sorted(times, reverse=True)
+
+
+class _Interrupt:
+    """Interrupts at the n-th event."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.seen.append(event)
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_returns_the_best_so_far(no_exact_search: None) -> None:
+    problem = next(p for p in MEDIUM if p.cut == "columns" and not p.must_cut_rows)
+    whole = measure(problem, RULES["spread"](problem, Search()).mapping)
+    for after in (3, 6, 9):
+        listener = _Interrupt(after)
+        answer = plan.map_optimal(problem, Search(listen=listener))
+        assert answer.interrupted == (listener.left <= 0)
+        found = measure(problem, answer.mapping)
+        assert (found["arrays"], found["latency_cycles"]) <= (whole["arrays"], whole["latency_cycles"])
+
+
+def test_an_interrupt_before_any_answer_is_one() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        plan.map_optimal(MEDIUM[0], Search(listen=_Interrupt(1)))
+
+
+def test_the_search_tells_of_its_progress(no_exact_search: None) -> None:
+    listener = _Interrupt(0)
+    solve(next(p for p in MEDIUM if p.cut == "columns"), "optimal", Search(listen=listener))
+    values = [event.value for event in listener.seen if event.metric == "latency_cycles" and event.lower is not None]
+    assert values
+    assert all(event.lower is None or event.value is None or event.lower <= event.value for event in listener.seen)
+
+
+# The headline
+
+
+def test_bert_large_on_the_papers_chip_is_optimal() -> None:
+    """8 converters: the least arrays, and the least latency on them, both proved."""
+    problem = make_problem("bert-large", with_settings(load_hardware("paper256"), {"adc.per_array": "8"}))
+    solution = solve(problem)
+    assert solution.header.status == "optimal"
+    assert solution.header.metrics["arrays"] == 216
+    assert solution.header.metrics["array_latency_ns"] == pytest.approx(27_300, rel=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("adcs", "array_us"), [(4, 38.2), (16, 24.4), (32, 23.4)])
+def test_bert_large_is_optimal_with_other_converters(adcs: int, array_us: float) -> None:
+    chip_ = with_settings(load_hardware("paper256"), {"adc.per_array": str(adcs)})
+    solution, report = solve_and_check(make_problem(load_model("bert-large"), chip_))
+    assert not report.violations
+    assert (solution.header.status, solution.header.metrics["arrays"]) == ("optimal", 216)
+    assert solution.header.metrics["array_latency_ns"] == pytest.approx(array_us * 1e3, rel=0.005)

@@ -1,0 +1,255 @@
+"""`cimsolve pareto`: every point checked, written and beaten by none; marks where bound and value meet."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cimsolve
+from cimsolve import api
+from cimsolve.api import answers
+from cimsolve.cli.commands import pareto as pareto_command
+from cimsolve.errors import InfeasibleError
+from cimsolve.judge.check import CheckReport, Violation, check_solution
+from cimsolve.problem.problem import Problem
+from cimsolve.show.text.front import FrontRow, found_by, stand
+from cimsolve.solve import RULES, Event, Search
+from cimsolve.solve.front import FRONT_METRICS, FrontPoint, find_front
+from makers.command_line import Cli, Result
+
+TINY = {
+    "model_type": "linears",
+    "context": 16,
+    "steps": [
+        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
+        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
+    ],
+}
+RUN = ["pareto", "--model", "tiny.json", "--hw", "paper256", "--set", "array.rows=16", "--set", "array.cols=32"]
+STEM = "tiny--paper256-array.rows16-array.cols32--pareto"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    Path("tiny.json").write_text(json.dumps(TINY))
+
+
+def front(result: Result) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def key(metrics: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(metrics[name] for name in FRONT_METRICS)
+
+
+def written() -> list[str]:
+    return sorted(path.name for path in Path("results").glob("*")) if Path("results").exists() else []
+
+
+def test_every_point_is_checked_and_written(cli: Cli) -> None:
+    result = cli(*RUN)
+    assert (result.code, result.err) == (0, "")
+    assert "FAILED" not in result.out
+    names = written()
+    assert len(names) >= 3
+    assert names == [f"{STEM}-{number:02d}.json" for number in range(1, len(names) + 1)]
+    assert cli("check", *(f"results/{name}" for name in names)).code == 0
+    header = json.loads(Path("results", names[0]).read_text())
+    assert (header["strategy"], header["objective"]) == ("optimal", ["arrays", "latency"])
+
+
+def test_no_point_beats_another_and_they_are_sorted(cli: Cli) -> None:
+    points = front(cli(*RUN, "--json"))["points"]
+    keys = [key(point["metrics"]) for point in points]
+    assert keys == sorted(keys)
+    for one, other in permutations(keys, 2):
+        assert any(a < b for a, b in zip(one, other, strict=True))
+
+
+def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
+    result = cli(*RUN, "--json")
+    found = front(result)
+    assert (result.code, result.err) == (0, "")
+    assert (found["format"], found["exit_code"], found["stopped_by_time_limit"]) == ("cimsolve-front/1", 0, False)
+    for point in found["points"]:
+        assert point["check"]["passed"] is True
+        assert all(Path(path).is_file() for path in point["files"])
+        for name, bound in point["bounds"].items():
+            assert bound["lower"] <= bound["value"]
+            assert (name in point["proved"]) == (bound["gap"] == 0)
+    assert "arrays" in found["points"][0]["proved"]
+    assert list(found["rules"]) == list(RULES)
+
+
+def test_the_front_repeats(cli: Cli) -> None:
+    first = front(cli(*RUN, "--json"))
+    words = shlex.split(first["command"])
+    again = front(cli(*words[1:], "--out", "again", "--json"))
+    for found in (first, again):
+        for name in ("runtime_s", "command"):
+            found.pop(name)
+        for point in found["points"]:
+            point.pop("files")
+    assert again == first
+
+
+def test_no_rule_beats_a_point(cli: Cli) -> None:
+    found = front(cli(*RUN, "--json"))
+    keys = {point["point"]: key(point["metrics"]) for point in found["points"]}
+    for name, rule in found["rules"].items():
+        mine = key(rule["metrics"])
+        assert rule["check"]["passed"] is True
+        if name != "linear":  # stores other matrices
+            assert rule["is_point"] is not None or rule["beaten_by"] is not None
+        if rule["is_point"]:
+            assert keys[rule["is_point"]] == mine
+        if rule["beaten_by"]:
+            worse = [b for a, b in zip(keys[rule["beaten_by"]], mine, strict=True) if a > b]
+            assert len(worse) == (1 if rule["but_for"] else 0)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_tables_fit_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = cli(*RUN, "-q").out
+    assert max(len(line) for line in out.splitlines()) <= width
+    assert "\u2026" not in out
+    for part in ("token", "prefill", "II", "energy", "found by", "* proved: no mapping on as many arrays has less"):
+        assert part in out
+    for name in RULES:
+        assert any(line.startswith(f"{name} ") for line in out.splitlines())
+
+
+def test_marks_stand_where_bound_and_value_meet(cli: Cli) -> None:
+    points = front(cli(*RUN, "--json"))["points"]
+    lines = cli(*RUN, "-q").out.splitlines()
+    for point in points:
+        (line,) = (line for line in lines if line.startswith(f"{point['point']} "))
+        assert line.count("*") == len(
+            {"arrays", "latency_cycles", "prefill_ns", "ii_cycles", "energy_pj"} & {*point["proved"]}
+        )
+
+
+def test_limits_hold_for_every_point_and_stand_in_the_names(cli: Cli) -> None:
+    points = front(cli(*RUN, "--json"))["points"]
+    latency = points[1]["metrics"]["latency_ns"]
+    energy = max(point["metrics"]["energy_pj"] for point in points)
+    arrays = points[-1]["metrics"]["arrays"]
+    limits = ["--max-arrays", str(arrays), "--max-latency", str(latency), "--max-energy", str(energy)]
+    found = front(cli(*RUN, *limits, "--cut", "columns", "--out", "limited", "--json"))
+    assert found["points"]
+    for point in found["points"]:
+        assert point["metrics"]["latency_ns"] <= latency
+        (path,) = point["files"]
+        assert f"-max{arrays}-latency" in path
+        assert "pJ.json" in path
+    assert shlex.split(found["command"])[1] == "pareto"
+
+
+@pytest.mark.parametrize(
+    ("limit", "part"),
+    [("--max-arrays", "arrays are short"), ("--max-latency", "latency_ns is short"), ("--max-energy", "energy_pj is")],
+)
+def test_limits_that_leave_nothing_are_one_line(cli: Cli, limit: str, part: str) -> None:
+    result = cli(*RUN, "-q", limit, "1")
+    assert (result.code, result.out, written()) == (1, "", [])
+    assert result.err.startswith("cimsolve: error: ")
+    assert result.err.count("\n") == 1
+    assert part in result.err
+
+
+def test_what_only_the_solver_finds_is_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "find_front", lambda problem, search: [])
+    problem = api.make_problem("tiny.json", "paper256")
+    (point,) = api.search_front(problem, api.make_search())
+    assert point.name == "solver"
+    assert check_solution(api.solution_of_point(problem, point, 0.0), problem).passed
+
+
+def test_a_time_limit_that_strikes_is_told(cli: Cli) -> None:
+    result = cli(*RUN, "--time-limit", "0.0001")
+    assert result.code == 0
+    assert "caution: --time-limit stopped the search" in result.out
+    assert written()
+    assert "--time-limit 0.0001" in result.out
+
+
+def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_early(problem: Problem, search: Search) -> list[FrontPoint]:
+        points = find_front(problem, search)[:2]
+        search.listen(Event("interrupted"))
+        return points
+
+    monkeypatch.setattr(answers, "find_front", stop_early)
+    result = cli(*RUN, "--json")
+    assert result.code == 130
+    assert result.err == "cimsolve: interrupted; the front may lack points\n"
+    assert len(front(result)["points"]) == len(written()) == 2
+    assert front(result)["rules"] == {}
+
+
+def test_ctrl_c_before_any_point_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(problem: Problem, search: Search) -> list[FrontPoint]:
+        search.listen(Event("interrupted"))
+        return []
+
+    monkeypatch.setattr(answers, "find_front", stop)
+    assert cli(*RUN, "--json") == Result(130, "", "cimsolve: interrupted\n")
+
+
+def test_a_point_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> CheckReport:
+        return CheckReport((Violation("P3", "two pieces share a cell"),))
+
+    monkeypatch.setattr(pareto_command, "check_solution", fail)
+    result = cli(*RUN)
+    assert result.code == 1
+    assert "point 01 breaks P3" in result.out
+    assert "not written" in result.out
+    assert written() == []
+
+
+def test_the_api_gives_the_same_points(cli: Cli) -> None:
+    points = front(cli("pareto", "--model", "tiny.json", "--hw", "paper256", "--cut", "none", "--json"))["points"]
+    found = cimsolve.map_front("tiny.json", "paper256", cut="none")
+    assert [key(dict(one.header.metrics)) for one in found] == [key(point["metrics"]) for point in points]
+    assert all(cimsolve.check_solution(one).passed for one in found)
+    with pytest.raises(InfeasibleError, match="energy_pj is short"):
+        cimsolve.map_front("tiny.json", "paper256", max_energy_pj=1)
+
+
+def test_standings() -> None:
+    problem = api.make_problem("tiny.json", "paper256")
+    header = cimsolve.map_model("tiny.json", "paper256", strategy="spread").header
+    passed = CheckReport((), problem)
+
+    def row(label: str, **changes: float) -> FrontRow:
+        metrics = {**header.metrics, **changes}
+        return FrontRow(label, "", header.model_copy(update={"metrics": metrics}), passed, ())
+
+    less = header.metrics["latency_ns"] - 1
+    more = header.metrics["energy_pj"] * 1.5
+    assert stand(header, [row("1")]).is_point == "1"
+    assert stand(header, [row("1", latency_ns=less)]).beaten_by == "1"
+    assert stand(header, [row("1", energy_pj=more, arrays=99)]).beaten_by is None
+    nearly = stand(header, [row("1", energy_pj=2 * more, latency_ns=less), row("2", energy_pj=more, latency_ns=less)])
+    assert (nearly.beaten_by, nearly.but_for, nearly.excess) == ("2", "energy", pytest.approx(0.5))
+
+
+def test_names_are_short() -> None:
+    name = "columns cut for balanced latency, spread over 216 arrays by array, few wide shelves"
+    assert found_by(name) == "balanced, array, few wide"
+    assert found_by("dense diagonals") == "dense diagonals"
+
+
+def test_cut_names_are_those_of_the_solver() -> None:
+    points = find_front(api.make_problem("tiny.json", "paper256"), api.make_search())
+    assert all("columns" not in found_by(point.name) for point in points)

@@ -1,0 +1,204 @@
+"""The forward passes: equal to the published implementation, and open at every linear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cimsolve.errors import InputError
+from cimsolve.model.families import load_model
+from cimsolve.weights.folder import WeightFolder
+from cimsolve.weights.forward import Reference, listening, load_reference
+from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.functions import gelu, gelu_tanh, layer_norm, rms_norm, rotate, silu, softmax
+from cimsolve.weights.forward.llama import LlamaReference
+from makers.folders import WEIGHTS
+from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
+
+Floats = npt.NDArray[np.float32]
+
+SEQUENCES = [np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3, 5, 8])]
+MINILM = WEIGHTS / "minilm"
+
+
+@pytest.fixture(scope="module", params=["bert", "llama"])
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    config = {"bert": BERT, "llama": LLAMA}[request.param]
+    return reference_of(model_folder(tmp_path_factory.mktemp(request.param), config))
+
+
+# First four elements of the hidden states of tokens 0, 4 and 11, by transformers 5 (BertModel, LlamaForCausalLM) with
+# torch 2.13 in float32, on the same two folders.
+GOLDEN = {
+    "bert": [
+        [2.443568, 0.523427, 0.023229, 1.336882],
+        [2.502230, 0.233102, 0.529689, 1.242879],
+        [2.206661, 0.168310, 0.735688, 1.935859],
+    ],
+    "llama": [
+        [-0.523896, -1.260490, 1.161109, 0.055689],
+        [-0.043284, -0.662197, 1.069992, -0.051359],
+        [0.001025, -1.676277, 0.405595, 0.072246],
+    ],
+}
+GOLDEN_LOSS = 5.169153
+
+
+def test_hidden_states_are_those_of_the_published_implementation(reference: Reference) -> None:
+    found = reference.run(SEQUENCES)
+    assert found.shape == (12, 16)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[[0, 4, 11], :4], GOLDEN[reference.model.family], atol=5e-6)
+    if isinstance(reference, LlamaReference):
+        assert reference.loss(found, SEQUENCES) == pytest.approx(GOLDEN_LOSS, abs=1e-5)
+
+
+def test_a_product_of_ones_own_changes_nothing(reference: Reference) -> None:
+    """The stored weights again, by another road: bit for bit the same."""
+    weights = {name: reference._source.tensor(linear.tensor.name).T for name, linear in reference.linears.items()}
+    seen: list[str] = []
+
+    def product(name: str, inputs: Floats) -> Floats:
+        seen.append(name)
+        return inputs @ np.ascontiguousarray(weights[name])
+
+    np.testing.assert_array_equal(reference.run(SEQUENCES, product), reference.run(SEQUENCES))
+    assert seen == [linear.name for linear in reference.model.linears]
+
+
+def test_listening_hears_all_and_changes_nothing(reference: Reference) -> None:
+    heard: dict[str, Floats] = {}
+    found = reference.run(SEQUENCES, listening(reference.exact, heard.__setitem__))
+    np.testing.assert_array_equal(found, reference.run(SEQUENCES))
+    assert {name: inputs.shape for name, inputs in heard.items()} == {
+        linear.name: (12, linear.n_in) for linear in reference.model.linears
+    }
+    with pytest.raises(ValueError, match="read-only"):
+        next(iter(heard.values()))[0] = 0
+
+
+def test_a_product_counts_where_it_is_replaced(reference: Reference) -> None:
+    """Every linear matters: without any one of them the outcome is another."""
+    exact = reference.run(SEQUENCES)
+    for name in reference.linears:
+
+        def product(other: str, inputs: Floats, name: str = name) -> Floats:
+            return reference.exact(other, inputs) * np.float32(other != name)
+
+        assert not np.allclose(reference.run(SEQUENCES, product), exact)
+
+
+def test_products_of_another_shape_are_refused(reference: Reference) -> None:
+    with pytest.raises(ValueError, match="the product has shape"):
+        reference.run(SEQUENCES, lambda name, inputs: reference.exact(name, inputs)[:-1])
+
+
+def test_sequences_do_not_see_each_other(reference: Reference) -> None:
+    together = reference.run(SEQUENCES)
+    np.testing.assert_allclose(together[:5], reference.run(SEQUENCES[:1]), atol=1e-5)
+    np.testing.assert_allclose(together[5:], reference.run(SEQUENCES[1:]), atol=1e-5)
+
+
+def test_causal_models_do_not_see_the_future(reference: Reference) -> None:
+    longer, shorter = reference.run(SEQUENCES[1:]), reference.run([SEQUENCES[1][:4]])
+    same = np.allclose(longer[:4], shorter, atol=1e-5)
+    assert same == isinstance(reference, LlamaReference)
+
+
+@pytest.mark.parametrize("ids", [[], [0] * 33, [-1, 2], [3, 29]])
+def test_tokens_that_the_model_does_not_know(reference: Reference, ids: list[int]) -> None:
+    with pytest.raises(InputError, match="expected 1 to"):
+        reference.run([SEQUENCES[0], np.array(ids, dtype=np.int64)])
+
+
+def test_a_loss_needs_a_next_token(tmp_path: Path) -> None:
+    reference = reference_of(model_folder(tmp_path, LLAMA))
+    assert isinstance(reference, LlamaReference)
+    one = [np.array([3]), np.array([4])]
+    with pytest.raises(InputError, match="no sequence has two tokens"):
+        reference.loss(reference.run(one), one)
+
+
+def test_embeddings_are_means_of_length_one(tmp_path: Path) -> None:
+    reference = reference_of(model_folder(tmp_path, BERT))
+    assert isinstance(reference, BertReference)
+    hidden = reference.run(SEQUENCES)
+    found = reference.embed(hidden, SEQUENCES)
+    mean = hidden[5:].mean(axis=0)
+    np.testing.assert_allclose(found[1], mean / np.linalg.norm(mean), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (BERT, {"hidden_act": "mish"}, 'hidden_act = "mish": expected one of gelu'),
+        (BERT, {"position_embedding_type": "relative_key"}, "position_embedding_type"),
+        (LLAMA, {"hidden_act": "mish"}, "expected one of gelu"),
+        (LLAMA, {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 'type "llama3": expected default'),
+        (LLAMA, {"rope_parameters": {"rope_type": "yarn"}}, 'type "yarn": expected default'),
+        (LLAMA, {"rope_parameters": {"rope_theta": "x"}}, 'rope_theta = "x": expected a number'),
+    ],
+)
+def test_configs_that_cannot_be_obeyed(
+    tmp_path: Path, config: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        reference_of(model_folder(tmp_path, {**config, **changes}))
+
+
+def test_families_without_a_forward_pass(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, BERT)
+    with pytest.raises(InputError, match="no reference forward pass for gpt2, only for bert"):
+        load_reference(load_model(Path("models/gpt2-medium.json")), WeightFolder(folder))
+
+
+def test_both_keys_of_the_rotary_base_count(tmp_path: Path) -> None:
+    plain = {key: value for key, value in LLAMA.items() if key != "rope_theta"}
+    new = {**plain, "rope_parameters": {"rope_theta": 100.0, "rope_type": "default"}}
+    runs = [
+        reference_of(model_folder(tmp_path / str(number), config)).run(SEQUENCES)
+        for number, config in enumerate((LLAMA, new, plain))
+    ]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert not np.allclose(runs[0], runs[2])  # the default base is another
+
+
+def test_functions_by_hand() -> None:
+    x = np.array([[3.0, -1.0, 1.0, 1.0]], dtype=np.float32)
+    one = np.ones(4, dtype=np.float32)
+    # mean 1, variance (4 + 4 + 0 + 0) / 4 = 2
+    np.testing.assert_allclose(layer_norm(x, 2 * one, one, 0.0), 1 + 2 * (x - 1) / 2**0.5, rtol=1e-6)
+    # mean of squares (9 + 1 + 1 + 1) / 4 = 3
+    np.testing.assert_allclose(rms_norm(x, 2 * one, 0.0), 2 * x / 3**0.5, rtol=1e-6)
+    np.testing.assert_allclose(softmax(np.log(np.array([[1.0, 3.0]], dtype=np.float32))), [[0.25, 0.75]], rtol=1e-6)
+    # Phi(1) = 0.8413447, 1 / (1 + 1/e) = 0.7310586
+    np.testing.assert_allclose(gelu(one[:1]), 0.8413447, rtol=1e-6)
+    np.testing.assert_allclose(gelu_tanh(one[:1]), 0.841192, rtol=1e-5)
+    np.testing.assert_allclose(silu(one[:1]), 0.7310586, rtol=1e-6)
+    # Two heads of 4; base 100: angles position * (1, 0.1); at position 0 nothing turns.
+    pair = np.array([[1, 0, 0, 1, 0, 0, 1, 0]] * 2, dtype=np.float32)
+    turned = rotate(pair, np.array([0, 2]), 4, 100.0)
+    np.testing.assert_array_equal(turned[0], pair[0])
+    c, s, d, t = np.cos(2), np.sin(2), np.cos(0.2), np.sin(0.2)
+    np.testing.assert_allclose(turned[1], [c, -t, s, d, -s, 0, c, 0], atol=1e-6)
+
+
+@pytest.mark.weights
+def test_minilm_embeds_alike_what_means_alike() -> None:
+    if not (MINILM / "model.safetensors").exists():
+        pytest.skip("weights/minilm is absent: run `make weights`")
+    from cimsolve.weights.forward.tokens import load_tokenizer
+
+    reference = reference_of(MINILM)
+    assert isinstance(reference, BertReference)
+    texts = ["A cat sits on the mat.", "A feline rests upon the rug.", "The stock market fell sharply on Monday."]
+    sequences = load_tokenizer(MINILM, reference.context).sequences(texts, 1000)
+    assert sequences[0].tolist() == [101, 1037, 4937, 7719, 2006, 1996, 13523, 1012, 102]
+    vectors = reference.embed(reference.run(sequences), sequences)
+    # By transformers 5 and torch 2.13 the hidden states are the same to 2e-6.
+    np.testing.assert_allclose((vectors @ vectors.T)[0], [1, 0.5644, 0.0663], atol=1e-4)
