@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         check_solution,
         compare_converters,
         load_hardware,
-        load_model,
         make_problem,
         make_simulator,
         map_front,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from cimsolve.judge.check import CheckReport
     from cimsolve.judge.replay import Replay
     from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
+    from cimsolve.model.load import load_model
     from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
     from cimsolve.problem.solution import Solution

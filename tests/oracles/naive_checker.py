@@ -265,7 +265,7 @@ class Naive:
                     yield "S4"
                 busy.add((firing.array, cycle))
         used = {piece.array for piece in self.pieces}
-        count, allowed = self.chip.data["array"].get("count"), self.problem.max_arrays
+        count, allowed = self.chip.data["array"].get("count"), self.problem.terms.max_arrays
         if count is not None and (len(used) > count or max(used) >= count):
             yield "S6 arrays"
         if allowed is not None and len(used) > allowed:

@@ -20,9 +20,9 @@ from cimsolve.show.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
 from cimsolve.show.text import breakdown, console, progress, question, solve
 from cimsolve.show.text.progress import Progress, describe_value
 from cimsolve.show.text.projection import common_prefix
-from cimsolve.solve import Event
-from cimsolve.study.outcome import Outcome, solved_ones
-from cimsolve.study.run import question_for, solve_and_check
+from cimsolve.solve.effort import Event
+from cimsolve.study.ask import Outcome, solved_ones
+from cimsolve.study.solving import problem_for, solve_and_check
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 
@@ -38,7 +38,7 @@ def outcomes(problem: api.Problem) -> list[Outcome]:
     found = []
     for name in STRATEGIES[:-1]:
         solution, report = solve_and_check(problem, name)
-        simulation = simulate(question_for(name, problem), solution.pieces, solution.activations, layers=[0])
+        simulation = simulate(problem_for(name, problem), solution.pieces, solution.activations, layers=[0])
         found.append(
             Outcome(
                 name,

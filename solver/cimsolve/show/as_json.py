@@ -11,10 +11,10 @@ from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.objective import is_weighted
 from cimsolve.problem.solution import Header
 from cimsolve.prove import objective_units, objective_values
-from cimsolve.show.text.front import FrontFound, RuleRow, stand
-from cimsolve.show.text.question import Asked
+from cimsolve.show.text.front import stand
 from cimsolve.show.text.sensitivity import Compared
-from cimsolve.study.outcome import Outcome
+from cimsolve.study.ask import Asked, Outcome
+from cimsolve.study.front import FrontFound, RuleRow
 from cimsolve.study.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, rank, ratio
 
 RUN_FORMAT = "cimsolve-run/1"
@@ -154,11 +154,7 @@ def _question(asked: Asked) -> dict[str, Any]:
         "stored_weights": problem.workload.weight_count,
         "not_mapped": list(problem.model.unmapped),
         "structure": {name: str(structure) for name, structure in problem.structures.items()},
-        "cut": problem.cut,
-        "max_arrays": problem.max_arrays,
-        "max_latency_ns": problem.max_latency_ns,
-        "max_energy_pj": problem.max_energy_pj,
-        "tokens": problem.model.tokens,
+        **problem.terms.model_dump(),
     }
 
 
@@ -175,7 +171,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "check": {"passed": outcome.check.passed, **_verdict(outcome.check)},
         "simulation": _simulation(outcome.simulation, outcome.not_simulated),
         "files": [str(path) for path in outcome.files],
-        "runtime_s": header.runtime_s,
+        "runtime_s": round(outcome.solve_s, 3),
     }
 
 

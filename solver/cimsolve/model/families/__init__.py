@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name, read_json
+from cimsolve.files.json_file import near_name
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
 from cimsolve.model.model import Model
-
-CONFIG_BYTES_MAX = 16 * 2**20
 
 Family = Callable[[Mapping[str, Any], str, str, int | None], Model]
 
@@ -26,15 +23,6 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2": llama.build,
     "linears": linears.build,
 }
-
-
-def load_model(path: Path, tokens: int | None = None) -> Model:
-    """Read a `config.json`; `tokens` defaults to the model's context, at most 512.
-
-    Raises InputError for a file that cannot be read or an architecture that is not known.
-    """
-    name = path.parent.name if path.name == "config.json" else path.stem
-    return parse_model(read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
 
 
 def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:

@@ -11,7 +11,7 @@ from cimsolve.problem.solution import Header
 from cimsolve.show.figures import ENERGY, INTERVAL, LATENCY, PREFILL, Figure, clock_ns
 from cimsolve.show.text.console import Cell, heading, indented, table
 from cimsolve.show.units import choose_unit, component, in_unit, number, share
-from cimsolve.study.outcome import Solved
+from cimsolve.study.ask import Solved
 
 RATES = ("decode", "prefill", "throughput")
 ENERGY_OF_RATE = {"prefill": "prefill_energy_pj", "throughput": "throughput_energy_pj"}

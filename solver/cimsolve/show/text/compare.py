@@ -11,16 +11,9 @@ import numpy as np
 from cimsolve.show.text.console import heading, indented, labelled, print_json, results, show, table, verbatim
 from cimsolve.show.text.question import stage_kind
 from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
-from cimsolve.show.text.sweep import (
-    COMPARED,
-    Solved,
-    describe_row,
-    figure_columns,
-    figure_values,
-    state_columns,
-    state_values,
-)
+from cimsolve.show.text.sweep import COMPARED, describe_row, figure_columns, figure_values, state_columns, state_values
 from cimsolve.show.units import Kind, change, choose_unit, in_unit, number, plural, ratio, share
+from cimsolve.study.sweep.run import SolvedRow
 from cimsolve.study.two import Comparison, Moves, StageTimes
 
 COMPARE_FORMAT = "cimsolve-compare/1"
@@ -32,7 +25,7 @@ KINDS: dict[str, Kind] = {"_ns": "time", "_pj": "energy", "_mm2": "area"}
 class Compared:
     """Rows of models, specs and strategies, and the strategy that ratios are to."""
 
-    rows: Sequence[Solved]
+    rows: Sequence[SolvedRow]
     reference: str
     command: str
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,9 +14,11 @@ from cimsolve.judge.check import CheckReport
 from cimsolve.problem.solution import Header
 from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL, Figure
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled
+from cimsolve.show.text.question import print_not_modelled
 from cimsolve.show.units import Unit, choose_unit, in_unit, millions, number, plural, share
 from cimsolve.solve.front import FRONT_METRICS
+from cimsolve.study.ask import Asked
+from cimsolve.study.front import FrontFound, FrontRow
 
 COMPARED = ((ARRAYS, "arrays"), (LATENCY, "token"), (PREFILL, "prefill"), (INTERVAL, "II"), (ENERGY, "energy"))
 PROVED = "*"
@@ -25,37 +26,6 @@ CUT_NAME = re.compile(r"columns cut for ([a-z ]+), spread over \d+ arrays by ([a
 """How candidates that cut columns are called; other names are short enough."""
 VIOLATIONS_SHOWN = 3
 FILES_SHOWN = 4
-
-
-@dataclass(frozen=True)
-class FrontRow:
-    """A point of the front that has been checked; `label` is its number in tables and file names."""
-
-    label: str
-    found_by: str
-    header: Header
-    check: CheckReport
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class RuleRow:
-    """A rule's answer beside the front; without header and check there is none, and `reason` says why."""
-
-    strategy: str
-    reason: str
-    header: Header | None = None
-    check: CheckReport | None = None
-
-
-@dataclass(frozen=True)
-class FrontFound:
-    """The whole front; `time_limit_s` is set where it ended the search."""
-
-    points: Sequence[FrontRow]
-    rules: Sequence[RuleRow]
-    search_s: float
-    time_limit_s: float | None
 
 
 @dataclass(frozen=True)

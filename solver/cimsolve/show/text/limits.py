@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header
 from cimsolve.show.text.console import Cell, heading, indented, print_json, results, show, table
 from cimsolve.show.units import Kind, Unit, change, choose_unit, in_unit, quantity
-from cimsolve.study.explain.limits import Relief
+from cimsolve.study.explain.limits import Relief, Short
 
 EXPLAIN_FORMAT = "cimsolve-explain/1"
 LIMITS: Mapping[str, tuple[str, Kind]] = {
@@ -17,18 +15,6 @@ LIMITS: Mapping[str, tuple[str, Kind]] = {
     "max_latency_ns": ("--max-latency", "time"),
     "max_energy_pj": ("--max-energy", "energy"),
 }
-
-
-@dataclass(frozen=True)
-class Short:
-    """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
-
-    problem: Problem
-    strategy: str
-    reason: str
-    relief: Sequence[Relief]
-    together: Header | None
-    seconds: float
 
 
 def print_short(found: Short, as_json: bool) -> None:
@@ -103,7 +89,7 @@ def _say(problem: Problem, one: Relief) -> str:
     option, kind = LIMITS[one.limit]
     enough, count = _enough(one.least, kind), problem.hardware.array.count
     words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
-    given = {"max_arrays": problem.max_arrays}.get(one.limit, one.given)
+    given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
     words += [f"{option} {enough}"] if given is not None and given < one.least else []
     return " ".join(words)
 

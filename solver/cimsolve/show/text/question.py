@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +15,7 @@ from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.console import heading, indented, labelled, table
 from cimsolve.show.units import Kind, millions, number, plural, quantity, share
+from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
 COSTED_KEYS = (
@@ -35,22 +34,6 @@ COSTED_KEYS = (
 FRONT = "the front of arrays, token latency, prefill, II and energy"
 TIME: Kind = "time"
 ENERGY: Kind = "energy"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The question and how it was put; without an objective the whole front is sought."""
-
-    problem: Problem
-    strategies: Sequence[str]
-    objective: Sequence[str]
-    seed: int
-    changes: Sequence[str]
-    """Keys of the hardware spec changed by the user, as KEY=VALUE."""
-    simulated: str
-    """Which layers are simulated, on what weights."""
-    command: str
-    """The command that gives the same again."""
 
 
 def print_question(console: Console, asked: Asked, verbosity: int) -> None:
@@ -73,7 +56,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
     stored, dense = workload.weight_count, model.weight_count
     phases = len({stage.phase for stage in workload.stages})
     limits = [f"at most {problem.array_limit} arrays"] if problem.array_limit is not None else []
-    for limit, kind in ((problem.max_latency_ns, TIME), (problem.max_energy_pj, ENERGY)):
+    for limit, kind in ((problem.terms.max_latency_ns, TIME), (problem.terms.max_energy_pj, ENERGY)):
         limits += [f"a token at most {quantity(limit, kind)}"] if limit is not None else []
     sought = f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT
     how = [f"{sought}; may cut {problem.cut}", *limits]

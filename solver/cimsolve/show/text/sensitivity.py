@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cimsolve.show.text.console import Cell, bad, heading, indented, labelled, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled
+from cimsolve.show.text.question import print_not_modelled
 from cimsolve.show.units import Kind, choose_unit, in_unit
 from cimsolve.show.units import ratio as ratio_text
+from cimsolve.study.ask import Asked
 from cimsolve.study.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, rank, ratio
 
 TITLES: dict[str, tuple[str, Kind]] = {

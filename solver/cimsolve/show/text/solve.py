@@ -13,10 +13,10 @@ from cimsolve.prove import objective_units, objective_values
 from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure, clock_ns
 from cimsolve.show.text.breakdown import print_breakdown
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled, print_question
+from cimsolve.show.text.question import print_not_modelled, print_question
 from cimsolve.show.units import choose_unit, in_unit, number, quantity, ratio, share
 from cimsolve.solve import RULES
-from cimsolve.study.outcome import Outcome, Solved, solved_ones
+from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
 
 VIOLATIONS_SHOWN = 5
 SNR_LOW_DB = 20.0
@@ -138,7 +138,7 @@ def _verdict_table(solved: Sequence[Solved]) -> Table:
                 _simulation_text(one.outcome),
                 snr,
                 bad("yes") if lossy else "no",
-                f"{header.runtime_s:.2f}",
+                f"{one.outcome.solve_s:.2f}",
             ]
         )
     columns = ["strategy", "status", "check", "simulation", "SNR\ndB", "over\nmax bits", "solve\ns"]

@@ -14,8 +14,9 @@ from cimsolve.show.text.console import bad, heading, indented, print_json, resul
 from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.show.units import plural
 from cimsolve.study.sweep.front import on_front
-from cimsolve.study.sweep.grid import Row, Value
+from cimsolve.study.sweep.grid import Value
 from cimsolve.study.sweep.point import Record
+from cimsolve.study.sweep.run import SolvedRow
 
 SWEEP_FORMAT = "cimsolve-sweep/1"
 MARK = "*"
@@ -34,41 +35,11 @@ CHANGES_ANSWERS = ("structure", "weight.bits", "input.bits", "cell.bits", "weigh
 
 
 @dataclass(frozen=True)
-class Solved:
-    """A row of the study with what came of it; `record` is None where there is no point, or not yet."""
-
-    row: Row
-    record: Record | None
-    kept: bool
-    command: str
-    """Gives the solution as a file."""
-
-    @property
-    def state(self) -> str:
-        if self.record is None:
-            return "refused" if self.row.point is None else "not done"
-        return self.record.state
-
-    @property
-    def reason(self) -> str:
-        return self.row.reason if self.record is None else self.record.reason
-
-    @property
-    def status(self) -> str:
-        """`optimal` or `feasible` of an answer, empty without one."""
-        return "" if self.record is None else self.record.status
-
-    @property
-    def has_figures(self) -> bool:
-        return self.record is not None and self.record.state == "solved"
-
-
-@dataclass(frozen=True)
 class Swept:
     """The whole study; `axes` are its varied keys, `front` the objectives that the front is of."""
 
     axes: Sequence[str]
-    rows: Sequence[Solved]
+    rows: Sequence[SolvedRow]
     front: Sequence[str]
     seconds: float
     command: str
@@ -112,16 +83,16 @@ def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
 
 
 def state_columns() -> list[Column]:
-    """What became of a row, for programs: `state` as of `Solved`, and `status` of its answer."""
+    """What became of a row, for programs: `state` as of `SolvedRow`, and `status` of its answer."""
     return [Column("state", "state"), Column("status", "status")]
 
 
-def state_values(solved: Solved) -> list[Any]:
+def state_values(solved: SolvedRow) -> list[Any]:
     """Values of these columns."""
     return [solved.state, solved.status]
 
 
-def state_text(solved: Solved) -> str:
+def state_text(solved: SolvedRow) -> str:
     """Both in one word, for people: `optimal` and `feasible` are solved."""
     return solved.status if solved.has_figures else solved.state
 
@@ -184,7 +155,7 @@ def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
     }
 
 
-def describe_row(solved: Solved) -> dict[str, Any]:
+def describe_row(solved: SolvedRow) -> dict[str, Any]:
     """What is known of a row, by the names of a run's strategies; figures where there is an answer."""
     record = solved.record
     found: dict[str, Any] = {"state": solved.state, "status": solved.status, "reason": solved.reason}

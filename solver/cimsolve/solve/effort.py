@@ -8,7 +8,7 @@ from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.errors import InputError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 
@@ -22,19 +22,18 @@ class Event(NamedTuple):
     lower: float | None = None
 
 
-def _ignore(event: Event) -> None:
-    """The default listener."""
+def ignore(event: Event) -> None:
+    """Listen to nothing."""
 
 
 @dataclass(frozen=True)
-class Search:
-    """How to search. The result depends on the seed, the workers and the deterministic budgets, not on the clock;
+class Effort:
+    """How hard to search: the result depends on seed, workers and deterministic budgets, not on the clock.
 
-    `time_limit_s` is a brake for the impatient: where it strikes, two runs may differ.
+    `time_limit_s` is a brake for the impatient: where it strikes, two runs may differ. Raises InputError for numbers
+    out of range.
     """
 
-    objective: tuple[str, ...] = DEFAULT_OBJECTIVE
-    """First things first: names, and weighted sums of names."""
     time_limit_s: float = math.inf
     seed: int = 0
     workers: int = 1
@@ -42,7 +41,14 @@ class Search:
     """Insist on the monolithic model: refuse a problem that is too large for it."""
     start: Mapping | None = None
     """A mapping of the same problem to start from."""
-    listen: Callable[[Event], None] = field(default=_ignore)
+    listen: Callable[[Event], None] = field(default=ignore, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.workers < 1 or not self.time_limit_s > 0:
+            raise InputError(
+                f"seed = {self.seed}, workers = {self.workers}, time_limit_s = {self.time_limit_s}: expected a seed "
+                "from 0, workers from 1 and a time above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,4 +63,4 @@ class Answer:
 class Strategy(Protocol):
     """Finds a mapping. Raises InfeasibleError where the limits leave none."""
 
-    def __call__(self, problem: Problem, search: Search) -> Answer: ...
+    def __call__(self, problem: Problem, search: Effort) -> Answer: ...
