@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from naive_chip import Chip
-
 from cimsolve.judge.check import rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
+from oracles.naive_chip import Chip
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from builders import OPERATIONS, ask, chip, linears, macro_chip, step
-from naive_cost import NaiveCost
-from random_mappings import TABLES, random_mapping
 
-from cimsolve.architectures import parse_model
 from cimsolve.errors import InputError
-from cimsolve.mapping import Activations, Mapping, Pieces
-from cimsolve.problem import Problem
-from cimsolve.structure import StructurePolicy
+from cimsolve.model.families import parse_model
+from cimsolve.model.structure import StructurePolicy
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Activations, Mapping, Pieces
+from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, step
+from makers.random_mappings import TABLES, random_mapping
+from oracles.naive_cost import NaiveCost
 
 WEIGHTS_MAX = 160
 TRIES = 20

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from builders import activations_of, ask, chip, linears, pieces_of, step
-from cost_cases import Case, differences, naive_of, random_case
-from drawn_solutions import tiny_solution
-from naive_cost import NaiveCost
-from tiny_problems import random_problems
 
-from cimsolve.api import make_problem, make_search
-from cimsolve.architectures import parse_model
-from cimsolve.cost import evaluate
-from cimsolve.records import describe_breakdown
-from cimsolve.run import solve
-from cimsolve.schedule import schedule
-from cimsolve.solution import Solution
-from cimsolve.strategies import RULES, Search
+from cimsolve.api import make_problem
+from cimsolve.model.families import parse_model
+from cimsolve.price.claims import describe_breakdown
+from cimsolve.price.cost import evaluate
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.solution import Solution
+from cimsolve.solve import RULES
+from cimsolve.study.solving import solve
+from makers.builders import activations_of, ask, chip, linears, pieces_of, step
+from makers.cost_cases import Case, differences, naive_of, random_case
+from makers.drawn_solutions import tiny_solution
+from makers.folders import TESTS
+from makers.tiny_problems import random_problems
+from oracles.naive_cost import NaiveCost
 
 SEEDS = 160
 """Random mappings that are priced twice."""
@@ -187,13 +187,13 @@ def test_random_mappings_are_of_every_kind() -> None:
 @pytest.mark.parametrize("strategy", RULES)
 def test_every_rule_writes_the_figures_that_follow_from_its_cells(strategy: str) -> None:
     for seed in range(10):
-        assert_header_agrees(solve(random_case(seed).problem, strategy, Search()))
+        assert_header_agrees(solve(random_case(seed).problem, strategy))
 
 
 @pytest.mark.parametrize("number", range(6))
 def test_the_solver_writes_the_figures_that_follow_from_its_cells(number: int) -> None:
     problem = random_problems(5, 6)[number]
-    assert_header_agrees(solve(problem, "optimal", Search(objective=("arrays", "latency"))))
+    assert_header_agrees(solve(problem.asking(objective=("arrays", "latency")), "optimal"))
 
 
 def test_the_solver_on_a_graph_with_branches() -> None:
@@ -202,7 +202,7 @@ def test_the_solver_on_a_graph_with_branches() -> None:
     )
     problem = ask(graph, hardware=chip(array__rows=4, array__cols=4))
     assert not problem.workload.is_chain
-    assert_header_agrees(solve(problem, "optimal", Search(objective=("arrays", "latency"))), earliest=False)
+    assert_header_agrees(solve(problem.asking(objective=("arrays", "latency")), "optimal"), earliest=False)
 
 
 def test_the_solution_that_is_drawn() -> None:
@@ -212,7 +212,7 @@ def test_the_solution_that_is_drawn() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("spec", "strategy"), [("paper256", "spread"), ("pcm256", "densemap")])
 def test_a_whole_model(strategy: str, spec: str) -> None:
-    assert_header_agrees(solve(make_problem("minilm-l6", spec), strategy, make_search()))
+    assert_header_agrees(solve(make_problem("minilm-l6", spec), strategy))
 
 
 # The oracle itself
@@ -234,8 +234,16 @@ def test_no_figure_can_change_unnoticed() -> None:
 
 @pytest.mark.parametrize("name", ["naive_chip", "naive_dataflow", "naive_cost"])
 def test_the_oracle_imports_nothing_of_the_package(name: str) -> None:
-    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text())
+    tree = ast.parse((TESTS / "oracles" / f"{name}.py").read_text())
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
-    known = {"__future__", "collections", "collections.abc", "dataclasses", "typing", "naive_chip", "naive_dataflow"}
+    known = {
+        "__future__",
+        "collections",
+        "collections.abc",
+        "dataclasses",
+        "typing",
+        "oracles.naive_chip",
+        "oracles.naive_dataflow",
+    }
     assert imported <= known

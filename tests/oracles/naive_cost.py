@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from naive_chip import Chip
-from naive_dataflow import Dataflow, Gap, Gaps
+from oracles.naive_chip import Chip
+from oracles.naive_dataflow import Dataflow, Gap, Gaps
 
 Number = int | float
 ARRAY_PARTS = ("rows", "cells", "columns", "conversions", "shift_add")

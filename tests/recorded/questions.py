@@ -1,8 +1,8 @@
-"""The questions whose answers are recorded in `tests/recorded/`: name -> command lines, of files in recorded_inputs."""
+"""The questions whose answers are recorded in `tests/recorded/answers/`: name -> command lines, of files in inputs."""
 
 from __future__ import annotations
 
-from recording import Question
+from recorded.recording import Question
 
 TINY = "--model tiny.json --hw paper256"
 SMALL = f"{TINY} --set array.rows=16 --set array.cols=16 --set adc.per_array=4"

@@ -1,6 +1,7 @@
 """What the commands print and write is what is recorded: answers change only where somebody wants them to.
 
-Where a change is wanted, `python tests/recording.py [NAME ...]` records anew, and the difference is for review.
+Where a change is wanted, `cd tests; python -m recorded.recording [NAME ...]` records anew, and the difference is for
+review.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from recorded_questions import QUESTIONS
-from recording import RECORDED, current_versions, record, recorded_versions
+
+from recorded.questions import QUESTIONS
+from recorded.recording import RECORDED, current_versions, record, recorded_versions
 
 HELD_BY_ARITHMETIC = "bytes: "
 """Begins the line over the bytes of a file: sums of floats in it differ in their last digit between machines."""

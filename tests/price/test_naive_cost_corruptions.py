@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cost_cases import differences, naive_of, random_case
-from cost_corruptions import CORRUPTIONS, Wrapper
-from naive_cost import NaiveCost
 
-from cimsolve import cost, records, schedule
-from cimsolve.mapping import Activations, Pieces
-from cimsolve.problem import Problem
+from cimsolve.price import claims, cost, schedule
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Activations, Pieces
+from makers.cost_cases import differences, naive_of, random_case
+from oracles.cost_corruptions import CORRUPTIONS, Wrapper
+from oracles.naive_cost import NaiveCost
 
 SEEDS = 120
 """Random mappings on which a wrong equation may show."""
@@ -43,7 +43,7 @@ def told_on(seed: int, right: tuple[Pieces, Activations, NaiveCost]) -> set[str]
     costs = cost.evaluate(problem, pieces, activations)
     same = equal(pieces, right[0]) and np.array_equal(activations.start, right[1].start)
     naive = right[2] if same else naive_of(problem, pieces, activations)
-    breakdown = records.describe_breakdown(costs).model_dump()
+    breakdown = claims.describe_breakdown(costs).model_dump()
     return differences(naive, costs.metrics, breakdown, activations, random_case(seed).mapping.order)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-CHIPS = Path(__file__).parents[1] / "hwspecs"
+CHIPS = Path(__file__).parents[2] / "hwspecs"
 
 
 def step(name: str, *shapes: tuple[str, int, int], **more: Any) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What the commands print and write for fixed questions, as text: `python tests/recording.py [NAME ...]` records anew.
+"""What the commands print and write for fixed questions, as text.
+
+`cd tests; python -m recorded.recording [NAME ...]` records anew.
 
 A record is the text of all that a user meets: exit codes, both outputs, the content of files. Left out are the times
 that a run took, the versions it ran on, and digests of both; the clocks of `time` stand still meanwhile, so that the
@@ -31,12 +33,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from recorded_inputs import write_inputs
 from safetensors import safe_open
 
 from cimsolve.__main__ import main
+from recorded.inputs import write_inputs
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent / "answers"
 VERSIONS = RECORDED / "versions.txt"
 WIDTH = 110
 LINES_MAX = 1200
@@ -240,7 +242,7 @@ def laid_out(value: Any, indent: int = 0) -> str:
 
 
 def record_all(names: list[str]) -> None:
-    from recorded_questions import QUESTIONS
+    from recorded.questions import QUESTIONS
 
     for name in names or list(QUESTIONS):
         began = time.process_time()

@@ -12,9 +12,9 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from cimsolve import activation, breakdown, cost, fixed, gaps, schedule
-from cimsolve.arrays import max_by
-from cimsolve.hardware import Hardware
+from cimsolve.chip.hardware import Hardware
+from cimsolve.columns import max_by
+from cimsolve.price import breakdown, cost, firings, fixed, gaps, schedule
 
 Wrapper = Callable[[Any], Any]
 
@@ -74,31 +74,31 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (Hardware, "activation_cycles"): {
         "an activation takes a cycle more": lambda real: lambda *a: real(*a) + 1,
     },
-    (activation, "_busiest_of_single"): {
+    (firings, "_busiest_of_single"): {
         "v of one piece is rounded down": edited(
             "ceil_div(length, hardware.adc.per_array)", "np.maximum(1, length // hardware.adc.per_array)"
         ),
         "a run has one converter's share": edited("np.where(inner, share, ", "np.where(inner, 1, "),
     },
-    (activation, "_columns_per_converter"): {
+    (firings, "_columns_per_converter"): {
         "neighbours share too few": edited(
             "-(-hardware.array.cols // hardware.adc.per_array)", "hardware.array.cols // hardware.adc.per_array"
         ),
     },
-    (activation, "_busiest"): {
+    (firings, "_busiest"): {
         "v of pieces is rounded down": edited(
             "ceil_div(sum_by(group, end - start, groups), converters)",
             "np.maximum(1, sum_by(group, end - start, groups) // converters)",
         ),
     },
-    (activation, "_count_interleaved"): {
+    (firings, "_count_interleaved"): {
         "interleaving does not wrap": edited("wraps = stop > converters", "wraps = stop < 0"),
         "interleaving starts at 0": edited("first = start % converters", "first = start * 0"),
     },
-    (activation, "_count_adjacent"): {
+    (firings, "_count_adjacent"): {
         "adjacent runs begin on a converter": edited("first * share - start", "0"),
     },
-    (activation, "deepest_stack"): {
+    (firings, "deepest_stack"): {
         "n is the tallest piece": lambda real: lambda g, left, right, rows, n: max_by(g, rows, n),
     },
     # Energy of an activation

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from naive_chip import Chip
+from oracles.naive_chip import Chip
 
 
 @dataclass
