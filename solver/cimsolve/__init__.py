@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
     from cimsolve.problem.question import Question, Terms
-    from cimsolve.solve.effort import Effort
-    from cimsolve.study.ask import Outcome
     from cimsolve.problem.solution import Solution
     from cimsolve.show.page import write_figures, write_report, write_trace
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.accuracy import AccuracyTable, measure_accuracy
+    from cimsolve.study.ask import Outcome
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
@@ -77,7 +77,6 @@ __all__ = [
     "__version__",
     "check_solution",
     "compare_converters",
-    "Terms": "problem.question",
     "compare_solutions",
     "explain_solution",
     "load_hardware",
