@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from cimsolve.api.judging import read_solution
-from cimsolve.api.questions import Structures, _demand_known, make_problem, make_search
+from cimsolve.api.questions import Structures, make_problem, make_search
 from cimsolve.chip.hardware import Hardware
 from cimsolve.errors import CheckError, InputError
-from cimsolve.files.json_file import near_name, one_line, shown_value
+from cimsolve.files.text import demand_known, one_line, shown_value
 from cimsolve.judge.check import RULES, CheckReport, rebuild_problem
 from cimsolve.judge.check import check_solution as check_read_solution
 from cimsolve.model.model import Model
@@ -56,10 +56,7 @@ def map_model(
     Raises InputError for a question that is none, InfeasibleError where no mapping obeys the limits, and
     CheckError where the answer breaks a rule, which is a bug in cimsolve. `listen` is told of the progress.
     """
-    if strategy not in STRATEGIES:
-        near = near_name(strategy, STRATEGIES)
-        hint = f"did you mean {near}? " if near else ""
-        raise InputError(f"strategy {strategy!r}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}")
+    demand_known("strategy", strategy, STRATEGIES)
     problem = make_problem(
         model,
         hardware,
@@ -140,7 +137,7 @@ def compare_converters(
     Each answer has passed the checker. Raises as `map_model` does, but a strategy without a mapping has no metrics.
     """
     for strategy in strategies:
-        _demand_known("strategy", strategy, STRATEGIES)
+        demand_known("strategy", strategy, STRATEGIES)
     problem = make_problem(model, hardware, structure=structure, cut=cut, max_arrays=max_arrays, tokens=tokens)
     found = list(answer_variants(problem, strategies, make_search(time_limit_s=time_limit_s, listen=listen)))
     for each in found:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name
 from cimsolve.files.library import resolve_model
 from cimsolve.model import families
 from cimsolve.model.model import Model
@@ -91,10 +90,3 @@ def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Stru
     texts = [structure] if isinstance(structure, str) else list(structure)
     shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
     return StructurePolicy.parse(texts).resolve(shapes)
-
-
-def _demand_known(what: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        near = near_name(name, known)
-        hint = f"did you mean {near}? " if near else ""
-        raise InputError(f"{what} {name!r}: there is none of that name; {hint}known: {', '.join(known)}")

@@ -17,7 +17,7 @@ from scipy import optimize as _optimize
 
 from cimsolve.api import check_solution, first_difference, read_solution
 from cimsolve.columns import Bools, Floats, Ints
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution

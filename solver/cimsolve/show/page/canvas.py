@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cimsolve.errors import InputError
+from cimsolve.files.whole import written_whole
 from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
 
 FORMATS = ("svg", "png", "pdf")
@@ -75,19 +74,10 @@ def write_chart(chart: Chart, path: Path, of: str) -> None:
     Raises InputError where the place cannot be written.
     """
     kind = path.suffix[1:]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _settings("path", chart.name):
-            figure = chart.draw(LIGHT)
-            figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
-            figure.savefig(partial, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place by --figures"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path, str(path), "choose another place by --figures") as written, _settings("path", chart.name):
+        figure = chart.draw(LIGHT)
+        figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
+        figure.savefig(written, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
 
 
 def inline_svg(chart: Chart, salt: str) -> str:

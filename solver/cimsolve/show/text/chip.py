@@ -11,7 +11,7 @@ from rich.prompt import Prompt
 from cimsolve.chip.draft import Draft
 from cimsolve.chip.figures import ArrayFigures, Doubt
 from cimsolve.chip.hardware import Hardware
-from cimsolve.files.json_file import shown_value
+from cimsolve.files.text import shown_value
 from cimsolve.show.text.console import bad, good, heading, indented, labelled, messages, results, show, table, verbatim
 from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import number, plural, quantity, share

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cimsolve.api import check_solution, read_solution
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
