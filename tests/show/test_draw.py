@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -30,7 +31,7 @@ from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
 from cimsolve.show.seen.occupancy import describe_arrays
 from cimsolve.show.seen.pieces import find_pieces
-from makers.builders import answer, ask, linears, pieces_of, step, with_header
+from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
 from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
 
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;\u2028"
@@ -138,15 +139,17 @@ def test_the_page_holds_every_piece(page: Page, minilm: Judged) -> None:
     assert unpacked(told["arrays"]["cells"]) == table.cells.tolist()
     assert unpacked(told["arrays"]["number"]) == table.number.tolist()
     assert told["embedded"] is None
-    pieces = find_pieces(minilm, np.arange(len(table)))
-    for name in ("factor", "block", "array_row", "array_col", "start", "end"):
-        told_column = [value for chunk in told["chunks"] for value in unpacked(chunk[name])]
-        assert told_column == getattr(pieces, name).tolist()
+    found = find_pieces(minilm, np.arange(len(table)))
+    width = minilm.hardware.columns_per_weight
+    pieces = dataclasses.replace(found.pieces, array_col=found.pieces.array_col * width)
+    for name, values in {**vars(pieces), "start": found.start, "end": found.end}.items():
+        if name != "array":
+            assert [value for chunk in told["chunks"] for value in unpacked(chunk[name])] == values.tolist()
     ends: list[float] = []
     for chunk in told["chunks"]:
         base = ends[-1] if ends else 0
         ends += [base + end for end in unpacked(chunk["ends"])]
-    assert ends == pieces.first[1:].tolist()
+    assert ends == found.first[1:].tolist()
     assert [told["factors"]["linear"][0], told["stages"]["name"][0]] == [
         "encoder.layer.0.attention.self.query",
         "layer0.qkv.R",
@@ -155,6 +158,13 @@ def test_the_page_holds_every_piece(page: Page, minilm: Judged) -> None:
 
 def told_of(judged: Judged, pieces_max: int) -> dict[str, Any]:
     return describe_solution(judged, find_kinds(judged.problem), describe_arrays(judged), "label", pieces_max)
+
+
+def test_columns_of_pieces_are_physical() -> None:
+    # Two bits in one-bit cells take two columns: the piece at logical column 1 begins at physical column 2.
+    problem = ask(linears(step("a", (4, 2))), hardware=chip(weight={"bits": 2, "signed": "none"}))
+    judged = judge(answer(problem, pieces_of((0, 0, 0, 4, 0, 2, 0, 0, 1))), "wide")
+    assert unpacked(told_of(judged, 1)["chunks"][0]["array_col"]) == [2]
 
 
 def test_chunks_divide_large_solutions(minilm: Judged, monkeypatch: pytest.MonkeyPatch) -> None:

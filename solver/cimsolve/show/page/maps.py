@@ -99,14 +99,14 @@ def draw_one_of_each(
 
 def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
     """The pieces of the array at `index` among `pieces`, each in the colour of its stage."""
-    part = slice(int(pieces.first[index]), int(pieces.first[index + 1]))
+    part = pieces.pieces.take(np.arange(pieces.first[index], pieces.first[index + 1]))
     rows, columns = judged.hardware.array.rows, judged.hardware.array.cols
-    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[pieces.factor[part]]].tolist()
+    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[part.factor]].tolist()
     dress(axes, colours, grid=None)
     axes.set_facecolor(colours["empty"])
-    left, top = pieces.array_col[part], pieces.array_row[part]
-    right = left + pieces.cols[part] * judged.hardware.columns_per_weight
-    corners = _rectangles(left, right, top, top + pieces.rows[part])
+    width = judged.hardware.columns_per_weight
+    left, right = part.array_col * width, (part.array_col + part.cols) * width
+    corners = _rectangles(left, right, part.array_row, part.array_row + part.rows)
     line = 0.15 if len(corners) > 300 else 0.4
     axes.add_collection(
         PolyCollection(
