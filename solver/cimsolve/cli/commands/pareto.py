@@ -14,12 +14,10 @@ from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import describe_front
 from cimsolve.show.text.console import print_json, say
-from cimsolve.show.text.front import FrontFound, FrontRow, RuleRow, print_front
+from cimsolve.show.text.front import FrontFound, FrontRow, RuleRow, describe_front, print_front
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.solve import print_asked
+from cimsolve.show.text.question import Asked, print_question
 from cimsolve.solve import RULES, Event
 from cimsolve.study.run import solve_and_check
 
@@ -40,7 +38,7 @@ def run(options: FrontOptions) -> int:
         command=command_line(options),
     )
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, options.verbosity)
+        print_question(asked, options.verbosity)
     run = _Run(options, problem)
     found = run.find()
     broken = any(not row.check.passed for row in found.points) or any(

@@ -11,12 +11,10 @@ from cimsolve.cli.options.sensitivity import SensitivityOptions
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import describe_sensitivity
 from cimsolve.show.text.console import print_json, say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.sensitivity import Compared, print_sensitivity
-from cimsolve.show.text.solve import print_asked
+from cimsolve.show.text.question import Asked, print_question
+from cimsolve.show.text.sensitivity import Compared, describe_sensitivity, print_sensitivity
 from cimsolve.solve import DEFAULT_OBJECTIVE, Event
 from cimsolve.study.run import joined_reasons
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants, find_variants
@@ -39,7 +37,7 @@ def run(options: SensitivityOptions) -> int:
         command=command_line(options),
     )
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, 0)
+        print_question(asked, 0)
     run = _Run(options, problem)
     found = run.answer()
     if not any(answer.metrics for variant in found for answer in variant.answers.values()):

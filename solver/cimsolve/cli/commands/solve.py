@@ -18,11 +18,10 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import objective_units
-from cimsolve.show.as_json import describe_run
 from cimsolve.show.text.console import print_json, say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.solve import print_asked, print_run, summary_line
+from cimsolve.show.text.question import Asked, print_question
+from cimsolve.show.text.solve import describe_run, print_run, summary_line
 from cimsolve.solve import Event
 from cimsolve.solve.plan import demand_exact
 from cimsolve.study.outcome import Outcome
@@ -49,7 +48,7 @@ def run(options: SolveOptions) -> int:
     run = _Run(options, problem, weights, factors, start)
     asked = describe_asked(options, problem, weights is not None)
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, options.verbosity)
+        print_question(asked, options.verbosity)
     outcomes = run.map_all()
     code = run.exit_code(outcomes)
     hopeless = all(outcome.state == "infeasible" for outcome in outcomes)

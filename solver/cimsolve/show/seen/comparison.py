@@ -7,21 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cimsolve.prove import relative_gap
-from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
+from cimsolve.show.figures import ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, CostFigure
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.units import Kind, choose_unit, in_unit, number, share
 
 SYMBOLS = {"us": "µs", "uJ": "µJ", "mm2": "mm²"}
 """Units as they are written where Unicode can be relied on."""
 
-TITLES = {
-    ARRAYS: "arrays",
-    LATENCY: "token latency",
-    PREFILL: "prefill",
-    INTERVAL: "interval between tokens (II)",
-    ENERGY: "energy of a token",
-    AREA: "area",
-}
+TITLES = {INTERVAL: "interval between tokens (II)", ENERGY: "energy of a token"}
+"""Of figures whose own title is too short for a page."""
 Better = Literal["less", "none"]
 
 
@@ -35,7 +29,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedMetric:
     """One metric of all solutions; `unit` may be empty."""
 
     title: str
@@ -79,17 +73,17 @@ def symbol(unit: str) -> str:
     return SYMBOLS.get(unit, unit)
 
 
-def value_of(judged: Judged, figure: Figure) -> float:
+def value_of(judged: Judged, figure: CostFigure) -> float:
     """A figure as the checker recomputed it, in the unit that `units` starts from: ns, pJ, mm2."""
     return figure.base(judged.header, judged.costs.metrics[figure.metric])
 
 
-def lower_of(judged: Judged, figure: Figure) -> float:
+def lower_of(judged: Judged, figure: CostFigure) -> float:
     """Its bound as the checker recomputed it."""
     return figure.base(judged.header, judged.bounds.lower[figure.metric].value)
 
 
-def compare(judged: Sequence[Judged]) -> list[Column]:
+def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     """The columns of the comparison; the best are marked where all answer one question on one chip."""
     tokens = {each.problem.model.tokens for each in judged}
     prefill = f"prefill of {min(tokens)} tokens" if len(tokens) == 1 else "prefill"
@@ -126,7 +120,7 @@ def bound_rows(judged: Judged) -> list[BoundRow]:
         unit = choose_unit(figure.kind, [value, lower])
         rows.append(
             BoundRow(
-                title=TITLES[figure],
+                title=TITLES.get(figure, figure.title),
                 unit=symbol(unit.name),
                 kind=figure.kind,
                 value=value,
@@ -158,13 +152,13 @@ def _same_question(one: Judged, other: Judged) -> bool:
     return same_chip and a.model.config == b.model.config and a.model.tokens == b.model.tokens
 
 
-def _column(measure: _Measure, values: Sequence[float], comparable: bool) -> Column:
+def _column(measure: _Measure, values: Sequence[float], comparable: bool) -> ComparedMetric:
     unit = choose_unit(measure.kind, values)
     top = max(values)
     texts = [share(value) if measure.kind == "share" else in_unit(value, unit) for value in values]
     least = min(values)
     differ = comparable and measure.better == "less" and least < top
-    return Column(
+    return ComparedMetric(
         title=measure.title,
         unit="" if measure.kind == "share" else symbol(unit.name),
         cells=tuple(

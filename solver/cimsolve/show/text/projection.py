@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cimsolve.show.text.console import heading, indented, results, table, verbatim
+from cimsolve.show.text.console import heading, indented, print_table, verbatim
 from cimsolve.show.text.question import kind_of
 from cimsolve.show.units import common_prefix, millions, number
 from cimsolve.weights.projection import OutputErrors, ProjectionRow
@@ -23,37 +23,35 @@ _TITLES = {
 
 def print_projection(name: str, method: str, rows: Sequence[ProjectionRow], verbosity: int) -> None:
     """Relative errors of each linear beside those of low-rank of equal size, then the means by kind."""
-    console = results()
     measured = any(row.outputs is not None for row in rows)
     if verbosity >= 0:
         prefix = common_prefix([row.linear for row in rows])
-        heading(console, f"{name}: {_TITLES[method]}; relative errors", first=True)
+        heading(f"{name}: {_TITLES[method]}; relative errors", first=True)
         title = f"linear\n{prefix}..." if prefix else "linear"
         columns = ["in x out", "k,l,T", "fewer\nweights", "error", "low-rank\nrank", "low-rank\nerror"]
         if measured:  # shapes and sizes give way to errors, or the table would not fit 80 characters
             columns = ["k,l,T", "weights", "held\nout", "rank", "lowrank\nweights", "\nheld out", "whitened\nheld out"]
         cells = [[row.linear.removeprefix(prefix), *_cells(row, measured)] for row in rows]
-        console.print(table([title, *columns], cells, tight=True))
+        print_table([title, *columns], cells, tight=True)
     kinds: dict[str, list[ProjectionRow]] = {}
     for row in rows:
         kinds.setdefault(kind_of(row.linear), []).append(row)
     groups = [*kinds.items(), ("all", list(rows))]
-    heading(console, f"{name}: relative errors by kind, plain means over linears", first=verbosity < 0)
+    heading(f"{name}: relative errors by kind, plain means over linears", first=verbosity < 0)
     means = [[kind, *_means(members, measured)] for kind, members in groups]
-    console.print(table(["kind", *_heads(measured)], means, tight=True))
-    heading(console, f"{name}: size by kind")
+    print_table(["kind", *_heads(measured)], means, tight=True)
+    heading(f"{name}: size by kind")
     sizes = [[kind, *_sizes(members)] for kind, members in groups]
     heads = ["linears", "weights\ndense", "weights\nstored", "fewer\nweights", "FLOPs\na token"]
-    console.print(table(["kind", *heads], sizes))
+    print_table(["kind", *heads], sizes)
     for line in _explained(rows, measured):
-        indented(console, line)
+        indented(line)
 
 
 def print_written(path: Path) -> None:
     """Where the factors are, and the command that uses them."""
-    console = results()
-    heading(console, "Written")
-    verbatim(console, str(path))
+    heading("Written")
+    verbatim(str(path))
 
 
 def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
