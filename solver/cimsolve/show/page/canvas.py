@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cimsolve.columns import ceil_div
 from cimsolve.files.whole import written_whole
 from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
 
-FORMATS = ("svg", "png", "pdf")
 DPI = 160
 SHAPES_MAX = 2000
 """More shapes than this in one drawing become an image: nobody could tell them apart."""
@@ -47,6 +48,28 @@ def new_figure(width: float, height: float) -> Figure:
     figure.patch.set_facecolor("none")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     return figure
+
+
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """So many places to draw in, line by line."""
+    grid = figure.subplots(ceil_div(count, columns), columns, squeeze=False).ravel().tolist()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return list(grid[:count])
+
+
+def legend_below(
+    figure: Figure, handles: Sequence[Artist], columns: int, colours: Mapping[str, str], **style: Any
+) -> None:
+    """A legend under all that is drawn, in at most so many columns."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        labelcolor=colours["ink"],
+        **style,
+    )
 
 
 def dress(axes: Axes, colours: Mapping[str, str], grid: str | None = "x") -> None:

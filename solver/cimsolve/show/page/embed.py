@@ -40,16 +40,11 @@ def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: st
         "end": end,
         "latency_cycles": int(judged.costs.metrics["latency_cycles"]),
         "factors": {
-            "linear": [factor.linear for factor in workload.factors],
-            "kind": [factor.kind for factor in workload.factors],
-            "stage": [factor.stage for factor in workload.factors],
-            "blocks": [factor.blocks for factor in workload.factors],
-            "block_rows": [factor.block_rows for factor in workload.factors],
-            "block_cols": [factor.block_cols for factor in workload.factors],
+            name: [getattr(factor, name) for factor in workload.factors]
+            for name in ("linear", "kind", "stage", "blocks", "block_rows", "block_cols")
         },
         "stages": {
-            "name": [stage.name for stage in workload.stages],
-            "layer": [stage.layer for stage in workload.stages],
+            **{name: [getattr(stage, name) for stage in workload.stages] for name in ("name", "layer")},
             "colour": stage_colours(kinds),
         },
         "legend": [{"label": label, "colour": colour} for label, colour in legend_of(kinds)],

@@ -14,8 +14,14 @@ from cimsolve.show.seen.kinds import Kinds, find_kinds
 from cimsolve.show.seen.occupancy import ArrayTable, describe_arrays, representatives, typical_array
 from cimsolve.show.seen.pieces import find_pieces
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
-from cimsolve.show.seen.waterfall import energy_by_component, energy_by_stage, latency_by_component, latency_by_stage
-from cimsolve.show.units import plural, share
+from cimsolve.show.seen.waterfall import (
+    Waterfall,
+    energy_by_component,
+    energy_by_stage,
+    latency_by_component,
+    latency_by_stage,
+)
+from cimsolve.show.units import Kind, plural, share
 
 ARRAYS_DRAWN = 8
 FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
@@ -54,17 +60,18 @@ def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
     rows = bound_rows(judged)
     gaps = "; ".join(f"{row.title} {row.value_text} {row.unit}, gap {row.gap_text}" for row in rows)
     charts = [Chart("bounds", "How far from what no mapping can beat", gaps, partial(draw_bounds, rows))]
-    latency, energy = "latency of a token", "energy of a token"
-    for name, title, table, of in (
-        ("latency-components", "Latency of a token by component", latency_by_component(judged), latency),
-        ("latency-stages", "Latency of a token by stage, all layers", latency_by_stage(judged, kinds), latency),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "time"), partial(draw_waterfall, table, "time", of)))
-    for name, title, table, of in (
-        ("energy-components", "Energy of a token by component", energy_by_component(judged), energy),
-        ("energy-stages", "Energy of a token by stage, all layers", energy_by_stage(judged, kinds), energy),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "energy"), partial(draw_waterfall, table, "energy", of)))
+    tables: tuple[tuple[Kind, str, Waterfall, Waterfall], ...] = (
+        ("time", "latency", latency_by_component(judged), latency_by_stage(judged, kinds)),
+        ("energy", "energy", energy_by_component(judged), energy_by_stage(judged, kinds)),
+    )
+    for kind, what, by_component, by_stage in tables:
+        of = f"{what} of a token"
+        for name, title, table in (
+            ("components", f"{of.capitalize()} by component", by_component),
+            ("stages", f"{of.capitalize()} by stage, all layers", by_stage),
+        ):
+            draw = partial(draw_waterfall, table, kind, of)
+            charts.append(Chart(f"{what}-{name}", title, total_in_words(table, kind), draw))
     return charts
 
 

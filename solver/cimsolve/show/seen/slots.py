@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Bools, Floats, Ints
+from cimsolve.columns import Bools, Floats, Ints, ceil_div
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
 
@@ -38,8 +38,8 @@ def find_slots(judged: Judged, start: int, end: int, rows_max: int = ROWS_MAX, s
     activations = judged.solution.activations
     inside = np.flatnonzero((activations.start < end) & (activations.end > start))
     members, place = np.unique(judged.array_of_activation[inside], return_inverse=True)
-    per_row = -(-len(members) // rows_max)
-    rows = -(-len(members) // per_row)
+    per_row = ceil_div(len(members), rows_max)
+    rows = ceil_div(len(members), per_row)
     slots = min(slots_max, end - start)
     edges = np.linspace(start, end, slots + 1)
     row = place // per_row
