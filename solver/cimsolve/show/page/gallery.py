@@ -11,7 +11,7 @@ from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, dra
 from cimsolve.show.seen.comparison import amount, bound_rows
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds, find_kinds
-from cimsolve.show.seen.occupancy import ArrayTable, describe_arrays, representatives, typical_array
+from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, representatives, typical_array
 from cimsolve.show.seen.pieces import find_pieces
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.waterfall import (
@@ -40,7 +40,7 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     ]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
-        arrays = [typical_array(describe_arrays(each)) for each in judged]
+        arrays = [typical_array(find_arrays(each)) for each in judged]
         charts.append(
             Chart(
                 "comparison-arrays",
@@ -98,7 +98,7 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
         firings = None
         if len(slots.members) <= ARRAYS_WITH_FIRINGS:
             found = find_firings(judged, low, high)
-            firings = found if len(found.start) <= FIRINGS_DRAWN else None
+            firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
         alt = f"{len(slots.members)} arrays fire; on average {used:.3g}% of all converters are in use"
         unit = time_unit(judged, low, high)

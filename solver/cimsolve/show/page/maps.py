@@ -21,7 +21,7 @@ from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
 from cimsolve.show.seen.occupancy import ArrayTable
 from cimsolve.show.seen.pieces import ArrayPieces, find_pieces
-from cimsolve.show.seen.slots import Firings, Slots
+from cimsolve.show.seen.slots import Slots
 from cimsolve.show.units import UNITS, Unit, plural, share
 
 Colours = Mapping[str, str]
@@ -178,7 +178,7 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
 
 
 def draw_slots(
-    judged: Judged, slots: Slots, kinds: Kinds, firings: Firings | None, colours: Colours, unit: Unit
+    judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None, colours: Colours, unit: Unit
 ) -> Figure:
     """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
     count = len(slots.members) if firings is not None else len(slots.busy)
@@ -197,7 +197,7 @@ def draw_slots(
     if firings is None:
         _draw_field(figure, field, slots, edges, colours)
     else:
-        _draw_firings(field, firings, slots, kinds, scale, colours)
+        _draw_firings(field, judged, firings, slots, kinds, scale, colours)
     ticks = np.unique(np.linspace(0, len(slots.members) - 1, min(len(slots.members), 8)).astype(int))
     numbers = judged.array_numbers[slots.members[ticks]].tolist()
     field.set_yticks((ticks + 0.5).tolist(), [str(number) for number in numbers])
@@ -250,9 +250,13 @@ def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours
     axes.set_facecolor(colours["empty"])
 
 
-def _draw_firings(axes: Axes, firings: Firings, slots: Slots, kinds: Kinds, scale: float, colours: Colours) -> None:
-    shades = np.array(stage_colours(kinds))[firings.stage]
-    low, left, right = np.searchsorted(slots.members, firings.array) + 0.1, firings.start * scale, firings.end * scale
+def _draw_firings(
+    axes: Axes, judged: Judged, firings: Ints, slots: Slots, kinds: Kinds, scale: float, colours: Colours
+) -> None:
+    activations = judged.solution.activations
+    shades = np.array(stage_colours(kinds))[judged.stage_of_activation[firings]]
+    low = np.searchsorted(slots.members, judged.array_of_activation[firings]) + 0.1
+    left, right = activations.start[firings] * scale, activations.end[firings] * scale
     sides = (left, right, low, low + 0.8)
     _add_rectangles(axes, sides, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
 

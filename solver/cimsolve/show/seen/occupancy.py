@@ -30,7 +30,7 @@ class ArrayTable:
         return len(self.number)
 
 
-def describe_arrays(judged: Judged) -> ArrayTable:
+def find_arrays(judged: Judged) -> ArrayTable:
     """Sums over pieces and activations: `cells` add up to the occupancy, `busy_cycles` to the busy share."""
     pieces, activations = judged.solution.pieces, judged.solution.activations
     count = len(judged.array_numbers)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table, same_again
-from cimsolve.show.text.question import stage_kind
+from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.show.text.sweep import STATE_COLUMNS, Solved, describe_row, figure_columns, figure_values
 from cimsolve.show.units import Kind, change, choose_unit, in_unit, number, plural, ratio, share, titled
@@ -18,6 +18,7 @@ from cimsolve.study.two import Comparison, Moves, StageTimes
 
 COMPARE_FORMAT = "cimsolve-compare/1"
 TWO_FORMAT = "cimsolve-compare-two/1"
+STAGE_KEYS = ("arrays_first_ns", "arrays_second_ns", "gap_first_ns", "gap_second_ns")
 KINDS: dict[str, Kind] = {"_ns": "time", "_pj": "energy", "_mm2": "area"}
 
 
@@ -184,23 +185,19 @@ def _sheets(compared: Compared) -> tuple[Sheet, Sheet, Sheet, Sheet, Sheet]:
 
 def _by_kind(stages: StageTimes) -> list[list[Any]]:
     """Kind, stages, array ns of both and their difference, gap ns of both; where they differ, most first."""
-    kinds: dict[str, list[int]] = {}
-    for index, name in enumerate(stages.names):
-        kinds.setdefault(stage_kind(name), []).append(index)
+    times = dict(zip(STAGE_KEYS, (*stages.arrays_ns, *stages.gaps_ns), strict=True))
     rows = []
-    for kind, members in kinds.items():
-        arrays = [float(times[members].sum()) for times in stages.arrays_ns]
-        gaps = [float(times[members].sum()) for times in stages.gaps_ns]
-        if arrays[0] != arrays[1] or gaps[0] != gaps[1]:
-            rows.append([kind, len(members), *arrays, arrays[1] - arrays[0], *gaps])
+    for kind, count, first, second, gap_first, gap_second in map(dict.values, sums_by_kind(stages.names, times)):
+        if first != second or gap_first != gap_second:
+            rows.append([kind, count, first, second, second - first, gap_first, gap_second])
     return sorted(rows, key=lambda row: -max(abs(row[4]), abs(row[6] - row[5])))
 
 
 def _stage_records(stages: StageTimes) -> list[dict[str, Any]]:
     columns = np.stack([*stages.arrays_ns, *stages.gaps_ns], axis=1).tolist()
-    keys = ("arrays_first_ns", "arrays_second_ns", "gap_first_ns", "gap_second_ns")
     return [
-        {"stage": name, **dict(zip(keys, row, strict=True))} for name, row in zip(stages.names, columns, strict=True)
+        {"stage": name, **dict(zip(STAGE_KEYS, row, strict=True))}
+        for name, row in zip(stages.names, columns, strict=True)
     ]
 
 

@@ -11,11 +11,13 @@ from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, clock_ns, subject
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table
 from cimsolve.show.text.limits import EXPLAIN_FORMAT
-from cimsolve.show.text.question import stage_kind
+from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
 from cimsolve.study.explain.answer import Explanation
 
+TAIL = "tail"
+"""What the time after the last stage is called."""
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
 """Of a link of the chain: the first three in arrays, the others before it."""
 MEANT: Mapping[str, str] = {
@@ -103,7 +105,7 @@ def _print_chain(found: Explanation, clock: float, verbosity: int, kinds: int) -
     times = [row["arrays"] for row in shown]
     unit = choose_unit("time", [value * clock for value in times])
     names = [part for part in PARTS if any(row[part] for row in shown)]
-    prefix = common_prefix([row["stage"] for row in shown if row["array"] is not None])
+    prefix = common_prefix([row["stage"] for row in shown if row["stage"] != TAIL])
     columns = [f"stages\n{prefix}", "arrays", "bound", *(part.replace("_", "\n") for part in names), "binds"]
     cells = [
         [
@@ -195,20 +197,13 @@ def _links(found: Explanation) -> list[dict[str, Any]]:
             "digital": tail.digital_cycles,
             "transfer": tail.transfer_cycles,
         }
-        rows.append(
-            {**dict.fromkeys((*PARTS, "bound", "arrays"), 0), "stage": "tail", "count": 1, "array": None, **ends}
-        )
+        rows.append({**dict.fromkeys((*PARTS, "bound", "arrays"), 0), "stage": TAIL, "count": 1, "array": None, **ends})
     return rows
 
 
 def _by_kind(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    kinds: dict[str, dict[str, Any]] = {}
-    for link in links:
-        empty = {"array": link["array"], "count": 0}
-        row = kinds.setdefault(stage_kind(link["stage"]), {**empty, **dict.fromkeys((*PARTS, "bound", "arrays"), 0)})
-        for key in ("count", *PARTS, "bound", "arrays"):
-            row[key] += link[key]
-    rows = [{"stage": kind, **row} for kind, row in kinds.items()]
+    columns = {key: np.array([link[key] for link in links]) for key in (*PARTS, "bound", "arrays")}
+    rows = sums_by_kind([link["stage"] for link in links], columns)
     return sorted(rows, key=lambda row: -sum(row[part] for part in PARTS))
 
 
@@ -221,7 +216,6 @@ def _binds(row: Mapping[str, Any]) -> str:
 def _load_rows(found: Explanation) -> list[dict[str, Any]]:
     """What lies on the busiest array, by kind of stage, the longest first."""
     load, stages = found.load, found.problem.workload.stages
-    kinds = np.array([stage_kind(stages[number].name) for number in load.stage.tolist()])
     columns = {
         "cycles": load.cycles,
         "activations": load.activations,
@@ -229,15 +223,8 @@ def _load_rows(found: Explanation) -> list[dict[str, Any]]:
         "cells": load.stage_cells,
         "conversions": load.conversions,
     }
-    rows = [
-        {
-            "stage": kind,
-            "stages": int((kinds == kind).sum()),
-            **{key: int(values[kinds == kind].sum()) for key, values in columns.items()},
-        }
-        for kind in dict.fromkeys(kinds.tolist())
-    ]
-    return sorted(rows, key=lambda row: -row["cycles"])
+    rows = sums_by_kind([stages[number].name for number in load.stage.tolist()], columns)
+    return sorted(({"stages": row.pop("count"), **row} for row in rows), key=lambda row: -row["cycles"])
 
 
 def _describe(found: Explanation) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cimsolve.show.text.console import heading, indented, print_table, verbatim
@@ -19,6 +19,26 @@ _TITLES = {
     "als": "factors nearest in the outputs, by alternating least squares",
     "lowrank": "plain low-rank of equal size",
 }
+
+
+def _held_out(errors: OutputErrors | None) -> float | None:
+    return None if errors is None else errors.held_out
+
+
+ErrorOf = Callable[[ProjectionRow], float | None]
+_PLAIN: Mapping[str, ErrorOf] = {
+    "error": lambda row: row.relative_error,
+    "low-rank\nerror": lambda row: row.lowrank_error,
+}
+_MEASURED: Mapping[str, ErrorOf] = {
+    "weights": lambda row: row.relative_error,
+    "fitted": lambda row: None if row.outputs is None else row.outputs.calibration,
+    "held\nout": lambda row: _held_out(row.outputs),
+    "low-rank\nweights": lambda row: row.lowrank_error,
+    "\nheld out": lambda row: _held_out(row.lowrank_outputs),
+    "whitened\nheld out": lambda row: _held_out(row.lowrank_whitened),
+}
+"""Titles of the columns of mean errors; those of the second are there where outputs were measured."""
 
 
 def print_projection(name: str, method: str, rows: Sequence[ProjectionRow], verbosity: int) -> None:
@@ -38,8 +58,9 @@ def print_projection(name: str, method: str, rows: Sequence[ProjectionRow], verb
         kinds.setdefault(kind_of(row.linear), []).append(row)
     groups = [*kinds.items(), ("all", list(rows))]
     heading(f"{name}: relative errors by kind, plain means over linears", first=verbosity < 0)
-    means = [[kind, *_means(members, measured)] for kind, members in groups]
-    print_table(["kind", *_heads(measured)], means, tight=True)
+    errors = _MEASURED if measured else _PLAIN
+    means = [[kind, *(_mean(members, of) for of in errors.values())] for kind, members in groups]
+    print_table(["kind", *errors], means, tight=True)
     heading(f"{name}: size by kind")
     sizes = [[kind, *_sizes(members)] for kind, members in groups]
     heads = ["linears", "weights\ndense", "weights\nstored", "fewer\nweights", "FLOPs\na token"]
@@ -88,13 +109,6 @@ def _lowrank_is_better(row: ProjectionRow) -> bool:
     return row.lowrank_whitened.held_out < row.outputs.held_out
 
 
-def _heads(measured: bool) -> list[str]:
-    """Titles of the columns of mean errors."""
-    if not measured:
-        return ["error", "low-rank\nerror"]
-    return ["weights", "fitted", "held\nout", "low-rank\nweights", "\nheld out", "whitened\nheld out"]
-
-
 def _cells(row: ProjectionRow, measured: bool) -> list[str]:
     rank, lowrank = "-" if row.lowrank_rank is None else str(row.lowrank_rank), _shown(row.lowrank_error)
     error = _shown(row.relative_error)
@@ -105,37 +119,16 @@ def _cells(row: ProjectionRow, measured: bool) -> list[str]:
     return [str(row.structure), error, held_out[0], rank, lowrank, *held_out[1:]]
 
 
-def _means(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
-    """Means over those linears that have the figure."""
-
-    def mean(of: Callable[[ProjectionRow], float | None]) -> str:
-        found = [value for value in map(of, rows) if value is not None]
-        return _shown(sum(found) / len(found)) if found else "-"
-
-    if not measured:
-        return [mean(lambda row: row.relative_error), mean(lambda row: row.lowrank_error)]
-    return [
-        mean(lambda row: row.relative_error),
-        mean(lambda row: _fitted(row.outputs)),
-        mean(lambda row: _held_out(row.outputs)),
-        mean(lambda row: row.lowrank_error),
-        mean(lambda row: _held_out(row.lowrank_outputs)),
-        mean(lambda row: _held_out(row.lowrank_whitened)),
-    ]
+def _mean(rows: Sequence[ProjectionRow], of: ErrorOf) -> str:
+    """The mean over those linears that have the figure."""
+    found = [value for value in map(of, rows) if value is not None]
+    return _shown(sum(found) / len(found)) if found else "-"
 
 
 def _sizes(rows: Sequence[ProjectionRow]) -> list[str]:
     dense, stored = sum(row.n_in * row.n_out for row in rows), sum(row.stored_weights for row in rows)
     flops = sum(row.flops for row in rows)
     return [str(len(rows)), millions(dense), millions(stored), f"x{number(dense / stored)}", millions(flops)]
-
-
-def _fitted(errors: OutputErrors | None) -> float | None:
-    return None if errors is None else errors.calibration
-
-
-def _held_out(errors: OutputErrors | None) -> float | None:
-    return None if errors is None else errors.held_out
 
 
 def _shown(error: float | None) -> str:

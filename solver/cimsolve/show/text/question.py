@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.chip.size import left_behind
+from cimsolve.columns import Floats, Ints
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
@@ -200,6 +201,17 @@ def stage_kind(name: str) -> str:
     """A stage's name without its layer: `layer3.qkv.R` and `layer4.qkv.R` are of one kind."""
     first, dot, rest = name.partition(".")
     return f"{first.rstrip('0123456789')}*.{rest}" if dot and first[-1:].isdigit() else kind_of(name)
+
+
+def sums_by_kind(names: Sequence[str], columns: Mapping[str, Ints | Floats]) -> list[dict[str, Any]]:
+    """Stages of these names by kind, in the order of their first: `stage`, their `count`, and each column's sum."""
+    kinds: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        kinds.setdefault(stage_kind(name), []).append(index)
+    return [
+        {"stage": kind, "count": len(members), **{key: each[members].sum().item() for key, each in columns.items()}}
+        for kind, members in kinds.items()
+    ]
 
 
 def print_not_modelled(problem: Problem) -> None:
