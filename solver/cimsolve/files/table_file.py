@@ -43,8 +43,10 @@ def write_columns(path: Path, columns: Mapping[str, Ints]) -> str:
 
 
 def read_columns(path: Path, sha256: str) -> dict[str, Ints]:
-    """Every column of the file. Raises InputError where it is missing, not the one with that hash, or no such
-    file."""
+    """Every column of the file, by name.
+
+    Raises InputError where the file is missing, is not the one with that hash, or holds no such columns.
+    """
     try:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; the header keeps its tables there, copy both")

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cimsolve.problem.solution import BoundEntry
+from cimsolve.problem.solution import Header
 from cimsolve.prove import BOUND_OF_OBJECTIVE
 from cimsolve.show.units import Kind
 
+if TYPE_CHECKING:
+    from cimsolve.study.sweep.point import Record
 
-class Answered(Protocol):
-    """What figures are read off: a solution's header, or the record of a point of a study."""
-
-    @property
-    def strategy(self) -> str: ...
-
-    @property
-    def model_name(self) -> str: ...
-
-    @property
-    def hw(self) -> Mapping[str, Any]: ...
-
-    @property
-    def metrics(self) -> Mapping[str, int | float]: ...
-
-    @property
-    def bounds(self) -> Mapping[str, BoundEntry]: ...
+Answered: TypeAlias = "Header | Record"
+"""What figures are read off: a solution's header, or the record of a point of a study."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +31,27 @@ class CostFigure:
 
     @property
     def metric(self) -> str:
-        """The metric that carries it, and its bound."""
+        """The metric that carries this figure and its bound."""
         return BOUND_OF_OBJECTIVE[self.objective]
 
     def base(self, header: Answered, value: float) -> float:
-        """A value of its metric in the unit that `units` starts from."""
+        """A value of this figure's metric in the unit that `units` starts from: ns, pJ, mm2."""
         return _base(header, self.metric, value)
 
     def total(self, header: Answered) -> float:
-        """Its value in that unit."""
+        """The value of this figure in the unit that `units` starts from."""
         return self.base(header, header.metrics[self.metric])
 
     def in_arrays(self, header: Answered) -> float:
-        """Its part spent in arrays; raises KeyError where it has none."""
+        """The part of this figure that is spent in arrays; raises KeyError where there is none."""
         return _base(header, self.array_metric, header.metrics[self.array_metric])
 
     def lower(self, header: Answered) -> float:
-        """What no mapping can beat."""
+        """The bound on this figure: what no mapping can beat."""
         return self.base(header, header.bounds[self.metric].lower)
 
     def gap(self, header: Answered) -> float:
-        """How far its value lies above its bound, as a share of it."""
+        """How far this figure lies above its bound, as a share of the bound."""
         return header.bounds[self.metric].gap
 
 
@@ -94,7 +80,7 @@ def subject_text(header: Answered) -> str:
 
 
 def clock_ns(header: Answered) -> float:
-    """The clock period of the chip."""
+    """The clock period of a solution's chip."""
     return float(header.hw["clock_ns"])
 
 

@@ -40,7 +40,7 @@ def in_unit(value: float, unit: Unit) -> str:
 
 
 def titled(title: str, unit: Unit) -> str:
-    """The title of values in this unit."""
+    """A title with the unit of the values below it, if that has a name."""
     return f"{title}, {unit.name}" if unit.name else title
 
 

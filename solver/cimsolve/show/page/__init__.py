@@ -63,7 +63,10 @@ def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max
 
 
 def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged]:
-    """Each read, if it is a file, and judged. Raises InputError and CheckError, in one line with its name."""
+    """The solutions, read where files are given, and judged.
+
+    Raises InputError and CheckError, in one line with the name of the solution.
+    """
     given = solutions if isinstance(solutions, Sequence) and not isinstance(solutions, str) else [solutions]
     if not given:
         raise InputError("report: there is no solution to show; give one file or more")

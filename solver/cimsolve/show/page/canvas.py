@@ -51,7 +51,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
-    """So many places to draw in, line by line."""
+    """Axes for `count` drawings, line by line, so many `columns` a line; those left over are hidden."""
     grid = figure.subplots(ceil_div(count, columns), columns, squeeze=False).ravel().tolist()
     for axes in grid[count:]:
         axes.set_visible(False)

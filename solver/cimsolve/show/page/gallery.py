@@ -29,7 +29,7 @@ FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
 
 
 def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[Chart]:
-    """What several solutions share; none for one alone."""
+    """The charts that several solutions share; none for one alone."""
     if len(judged) < 2:
         return []
     bounds = [bound_rows(each) for each in judged]
@@ -56,7 +56,7 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
 
 
 def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Bounds beside values, then where latency and energy go."""
+    """The charts of costs: bounds beside values, then where latency and energy go."""
     rows = bound_rows(judged)
     gaps = "; ".join(f"{row.title} {row.value_text} {row.unit}, gap {row.gap_text}" for row in rows)
     charts = [Chart("bounds", "How far from what no mapping can beat", gaps, partial(draw_bounds, rows))]
@@ -76,7 +76,7 @@ def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
 
 
 def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Arrays over time: the whole pass, and one layer where layers repeat."""
+    """The charts of arrays over time: the whole pass, and one layer where layers repeat."""
     start, end = whole_pass(judged)
     stages = judged.costs.stages
     tips = {
@@ -115,7 +115,7 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
 
 
 def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]:
-    """All arrays as a map, and some with their pieces; the page has a map of its own."""
+    """The charts of arrays: all as a map, and some with their pieces; the page has a map of its own."""
     chosen = representatives(table, ARRAYS_DRAWN)
     pieces = find_pieces(judged, chosen)
     layouts = int(table.layout.max()) + 1

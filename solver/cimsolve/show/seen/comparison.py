@@ -70,7 +70,7 @@ def value_of(judged: Judged, figure: CostFigure) -> float:
 
 
 def lower_of(judged: Judged, figure: CostFigure) -> float:
-    """Its bound as the checker recomputed it."""
+    """The bound on a figure as the checker recomputed it, in the unit that `units` starts from."""
     return figure.base(judged.header, judged.bounds.lower[figure.metric].value)
 
 

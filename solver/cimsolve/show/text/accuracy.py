@@ -64,12 +64,12 @@ def figures_of(found: AccuracyTable) -> list[tuple[str, Shown]]:
 
 
 def cosine(of: Accuracy | None) -> str:
-    """Three digits after the point."""
+    """A cosine as text, three digits after the point."""
     return "-" if of is None or of.cosine is None else f"{of.cosine:.3f}"
 
 
 def perplexity(of: Accuracy | None) -> str:
-    """Four digits, or a power of ten from 100,000 on."""
+    """A perplexity as text: four digits, or a power of ten from 100,000 on."""
     if of is None or of.perplexity is None:
         return "-"
     value = of.perplexity
@@ -77,7 +77,7 @@ def perplexity(of: Accuracy | None) -> str:
 
 
 def agreement(of: Accuracy | None) -> str:
-    """In percent, one digit after the point."""
+    """A share of tokens as text: in percent, one digit after the point."""
     return "-" if of is None or of.agreement is None else f"{100 * of.agreement:.1f}"
 
 

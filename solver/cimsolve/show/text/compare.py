@@ -138,7 +138,7 @@ def _print_two(
 
 
 def describe_moves(moves: Moves) -> list[tuple[str, str]]:
-    """Label and text, one line each."""
+    """What moved in words: label and text, one line each."""
     gone, come = moves.pieces[0] - moves.common, moves.pieces[1] - moves.common
     return [
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cimsolve.columns import ceil_div
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, clock_ns, subject
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table
@@ -55,7 +56,7 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
     first = max(parts, key=parts.__getitem__)
     arrays, bound = int(metrics["arrays"]), header.bounds["arrays"]
     cells = found.problem.rows * found.problem.weights_per_row
-    full = -(-found.problem.weight_cells // cells)
+    full = ceil_div(found.problem.weight_cells, cells)
     left = hardware.array.cols - hardware.columns_per_weight * found.problem.weights_per_row
     why = (
         f"proved the fewest ({bound.proof} bound)" if bound.gap == 0 else f"the bound is {bound.lower} ({bound.proof})"

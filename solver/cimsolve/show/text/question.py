@@ -19,19 +19,8 @@ from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import millions, number, plural, quantity, share
 
 GROUPS_SHOWN = 16
-COSTED_KEYS = (
-    "adc",
-    "read_ns",
-    "energy_pj",
-    "transfer",
-    "digital",
-    "macro",
-    "array.area_um2",
-    "array.leakage_uw",
-)
+COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
-
-
 FRONT = "the front of arrays, token latency, prefill, II and energy"
 
 
@@ -65,7 +54,7 @@ def print_question(asked: Asked, verbosity: int) -> None:
 
 
 def describe_question(asked: Asked) -> list[tuple[str, str]]:
-    """Label and text, one line each."""
+    """The question in words: label and text, one line each."""
     problem = asked.problem
     model, workload = problem.model, problem.workload
     stored, dense = workload.weight_count, model.weight_count

@@ -10,7 +10,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.whole import written_whole
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.sweep import Swept
-from cimsolve.show.units import choose_unit
+from cimsolve.show.units import choose_unit, titled
 
 ENDINGS = (".svg", ".png", ".pdf")
 
@@ -51,11 +51,8 @@ def draw_swept(swept: Swept, file: str) -> None:
         place.plot(
             *zip(*best, strict=True), line, marker="o", drawstyle="steps-post", color=colour, ms=4, lw=1, label=label
         )
-    titles = [
-        f"{figure.title}{f', {unit.name}' if unit.name else ''}" for figure, unit in zip(axes_of, units, strict=True)
-    ]
-    place.set_xlabel(titles[0])
-    place.set_ylabel(titles[1])
+    place.set_xlabel(titled(axes_of[0].title, units[0]))
+    place.set_ylabel(titled(axes_of[1].title, units[1]))
     place.grid(linewidth=0.3)
     if models:
         place.legend(frameon=False)

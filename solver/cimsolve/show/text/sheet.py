@@ -20,7 +20,7 @@ EMPTY = "-"
 
 @dataclass(frozen=True)
 class Column:
-    """`title` for people, its lines broken by newlines; `key` for programs, with the unit of the raw values."""
+    """A column: `title` for people, its lines broken by newlines; `key` for programs, with the raw values' unit."""
 
     title: str
     key: str = ""

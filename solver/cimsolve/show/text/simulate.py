@@ -81,7 +81,7 @@ def _is_on(noise: Noise, name: str) -> bool:
 
 
 def decibels(value: float) -> str:
-    """One digit after the point; without errors there is no ratio."""
+    """A ratio as text, one digit after the point; `exact` where there are no errors."""
     return "exact" if value == math.inf else f"{value:.1f}"
 
 

@@ -104,13 +104,13 @@ def _print_time(solved: Sequence[Solved]) -> None:
 def _print_verdicts(solved: Sequence[Solved]) -> None:
     rows: list[list[Cell]] = []
     for one in solved:
-        simulation = one.outcome.simulation
+        simulation, simulated = one.outcome.simulation, _simulation_cell(one.outcome)
         rows.append(
             [
                 one.strategy,
                 describe_status(one),
                 verdict(one.check),
-                _simulation_text(one.outcome),
+                simulated if simulation is None else good(simulated) if simulation.passed else bad(simulated),
                 "-" if simulation is None or simulation.exact else f"{simulation.snr_db:.1f}",
                 bad("yes") if one.header.metrics["lossy_activations"] else "no",
                 f"{one.header.runtime_s:.2f}",
@@ -135,13 +135,6 @@ def _simulation_cell(outcome: Outcome) -> str:
     if not simulation.passed:
         return "FAILED"
     return "exact" if simulation.exact else "ADC rounding only"
-
-
-def _simulation_text(outcome: Outcome) -> Cell:
-    text = _simulation_cell(outcome)
-    if outcome.simulation is None:
-        return text
-    return good(text) if outcome.simulation.passed else bad(text)
 
 
 def _print_trouble(outcome: Outcome) -> None:

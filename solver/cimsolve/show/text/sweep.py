@@ -97,7 +97,7 @@ def figure_columns(gaps: bool = False) -> list[Column]:
 
 
 def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
-    """Raw values of these columns; None where there are none."""
+    """Raw values under `figure_columns`; None where there are none."""
     if record is None or record.state != "solved":
         return [None] * len(FIGURES)
     if gaps:
@@ -106,7 +106,7 @@ def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
 
 
 def state_text(solved: Solved) -> str:
-    """Both in one word, for people: `optimal` and `feasible` are solved."""
+    """State and status of a row in one word, for people: `optimal` and `feasible` are solved."""
     return solved.status if solved.has_figures else solved.state
 
 
@@ -120,7 +120,7 @@ def _figures_sheet(swept: Swept) -> Sheet:
 
 
 def _sheet(swept: Swept) -> Sheet:
-    """For people."""
+    """What people look for in each row."""
     marks = [MARK if mark else None for mark in swept.marks()]
     rows = [[state_text(solved), mark] for solved, mark in zip(swept.rows, marks, strict=True)]
     return join(_figures_sheet(swept), Sheet([Column("state", "state"), Column("", "on_front", "mark")], rows))
