@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.errors import CheckError, InputError
-from cimsolve.files.json_file import near_name
+from cimsolve.files.text import demand_known
 from cimsolve.judge import check, replay, simulate
 from cimsolve.judge.check import CheckReport, Verdict
 from cimsolve.judge.replay import Replay
@@ -67,7 +67,7 @@ def map_model(
     the same question or its file. Raises InputError for a question that is none, InfeasibleError where no mapping
     obeys the limits, and CheckError where the answer breaks a rule, which is a bug in cimsolve.
     """
-    _demand_strategies([strategy])
+    demand_known("strategy", strategy, STRATEGIES)
     problem, effort = _parts(model, hardware, effort, asked)
     if strategy == "optimal":
         demand_exact(problem, effort)
@@ -87,7 +87,8 @@ def map_all(
 
     `asked` and errors are as for `map_model`; a strategy without a mapping is an outcome with a reason.
     """
-    _demand_strategies(strategies)
+    for strategy in strategies:
+        demand_known("strategy", strategy, STRATEGIES)
     problem, effort = _parts(model, hardware, effort, asked)
     folder = None if out is None else Path(out)
 
@@ -136,7 +137,8 @@ def compare_converters(
 
     Each answer has passed the checker. Raises as `map_model` does, but a strategy without a mapping has no metrics.
     """
-    _demand_strategies(strategies)
+    for strategy in strategies:
+        demand_known("strategy", strategy, STRATEGIES)
     found = list(answer_variants(*_parts(model, hardware, effort, asked), strategies))
     for each in found:
         for name, answer in each.answers.items():
@@ -230,11 +232,3 @@ def _parts(
     if how.get("listen", 0) is None:
         del how["listen"]
     return problem, Effort(**how)
-
-
-def _demand_strategies(names: Iterable[str]) -> None:
-    for name in names:
-        if name not in STRATEGIES:
-            near = near_name(name, STRATEGIES)
-            hint = f"did you mean {near}? " if near else ""
-            raise InputError(f"strategy {name!r}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}")

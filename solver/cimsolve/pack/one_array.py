@@ -14,9 +14,9 @@ from itertools import combinations
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.covering import optimize
 from cimsolve.pack.guillotine import Pattern, pattern_from
-from cimsolve.pack.knapsack import Ints
 from cimsolve.pack.shelves import first_fit_shelves
 
 Content = tuple[tuple[int, int, int], ...]

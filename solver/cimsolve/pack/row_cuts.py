@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.covering import LARGEST_DEMAND, SCALE, Pool, optimize
-from cimsolve.pack.knapsack import Ints, knapsack, unlimited
+from cimsolve.pack.knapsack import knapsack, unlimited
 
 PRICE = 1e-4
 """Of a cut, in bins: of ways with as few bins, the one with fewest cuts."""

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem, one_line, shown_value
+from cimsolve.files.json_file import first_problem
+from cimsolve.files.text import one_line, shown_value
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model

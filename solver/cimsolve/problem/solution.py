@@ -19,6 +19,7 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
+from cimsolve.files.text import shown_value
 from cimsolve.problem.question import Question, Terms, question_from
 from cimsolve.problem.tables import Activations, Pieces
 
@@ -173,12 +174,10 @@ def read_solution(path: Path) -> Solution:
     """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
     content = json_file.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object with a solution, got {json_file.shown_value(content)}")
+        raise InputError(f"{path}: expected a JSON object with a solution, got {shown_value(content)}")
     demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: format: {json_file.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
-        )
+        raise InputError(f"{path}: format: {shown_value(content.get('format'))} is not known; expected {FORMAT!r}")
     content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
     inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
     try:

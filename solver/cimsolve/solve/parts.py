@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Pieces
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Pieces without a place; every array has shape (parts,). See `Pieces` for the columns."""
-
-    factor: Ints
-    block: Ints
-    row0: Ints
-    rows: Ints
-    col0: Ints
-    cols: Ints
-
-    def __len__(self) -> int:
-        return len(self.factor)
-
-    def take(self, index: Ints) -> Parts:
-        return Parts(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
-        """The parts with a place each; arrays of shape (parts,)."""
-        return Pieces(self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col)
+from cimsolve.problem.tables import Parts, Pieces
 
 
 def cut_sizes(size: int, limit: int, even: bool = False) -> list[int]:
@@ -46,23 +22,23 @@ def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = 
 
     Parts come in the order of factor, block, row and column.
     """
-    columns: list[list[Ints]] = [[] for _ in fields(Parts)]
+    found: list[Parts] = []
     for factor in problem.workload.factors:
         rows = np.array(cut_sizes(factor.block_rows, rows_limit, even), dtype=np.int64)
         cols = np.array(cut_sizes(factor.block_cols, cols_limit, even), dtype=np.int64)
         row0, col0 = np.cumsum(rows) - rows, np.cumsum(cols) - cols
         tiles = len(rows) * len(cols)
-        entries = (
-            np.full(factor.blocks * tiles, factor.id, dtype=np.int64),
-            np.repeat(np.arange(factor.blocks, dtype=np.int64), tiles),
-            np.tile(np.repeat(row0, len(cols)), factor.blocks),
-            np.tile(np.repeat(rows, len(cols)), factor.blocks),
-            np.tile(col0, factor.blocks * len(rows)),
-            np.tile(cols, factor.blocks * len(rows)),
+        found.append(
+            Parts(
+                np.full(factor.blocks * tiles, factor.id, dtype=np.int64),
+                np.repeat(np.arange(factor.blocks, dtype=np.int64), tiles),
+                np.tile(np.repeat(row0, len(cols)), factor.blocks),
+                np.tile(np.repeat(rows, len(cols)), factor.blocks),
+                np.tile(col0, factor.blocks * len(rows)),
+                np.tile(cols, factor.blocks * len(rows)),
+            )
         )
-        for column, entry in zip(columns, entries, strict=True):
-            column.append(entry)
-    return Parts(*(np.concatenate(column) for column in columns))
+    return Parts.concatenate(found)
 
 
 def forced_parts(problem: Problem, even: bool = False) -> Parts:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import optimize as _optimize
 
 from cimsolve.columns import Bools, Floats, Ints
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem

@@ -9,11 +9,10 @@ from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.pareto import FRONT_TIME_LIMIT_S, FrontOptions
 from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
 from cimsolve.cli.writing import write_checked
-from cimsolve.show.as_json import describe_front
 from cimsolve.show.text.console import print_json, say
-from cimsolve.show.text.front import print_front
+from cimsolve.show.text.front import describe_front, print_front
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.solve import print_asked
+from cimsolve.show.text.question import print_question
 from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort
 from cimsolve.study.ask import Asked
@@ -36,7 +35,7 @@ def run(options: FrontOptions) -> int:
         command=command_line(options),
     )
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, options.verbosity)
+        print_question(asked, options.verbosity)
     progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
     run = FrontRun(
         problem,

@@ -12,11 +12,10 @@ from cimsolve.cli.question import changes_of, problem_of, question_words, words_
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import describe_sensitivity
 from cimsolve.show.text.console import print_json, say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.sensitivity import Compared, print_sensitivity
-from cimsolve.show.text.solve import print_asked
+from cimsolve.show.text.question import print_question
+from cimsolve.show.text.sensitivity import Compared, describe_sensitivity, print_sensitivity
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.study.ask import Asked
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants, find_variants
@@ -40,7 +39,7 @@ def run(options: SensitivityOptions) -> int:
         command=command_line(options),
     )
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, 0)
+        print_question(asked, 0)
     run = _Run(options, problem)
     found = run.answer()
     if not any(answer.metrics for variant in found for answer in variant.answers.values()):

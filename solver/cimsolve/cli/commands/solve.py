@@ -16,10 +16,10 @@ from cimsolve.judge.simulate import RealFactors, RealWeights
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import solution_of
-from cimsolve.show.as_json import describe_run
 from cimsolve.show.text.console import print_json, say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.solve import print_asked, print_run, summary_line
+from cimsolve.show.text.question import print_question
+from cimsolve.show.text.solve import describe_run, print_run, summary_line
 from cimsolve.solve.effort import Effort
 from cimsolve.study.ask import Asked, Outcome, Run, Simulated
 from cimsolve.study.solving import joined_reasons, start_from
@@ -57,7 +57,7 @@ def run(options: SolveOptions) -> int:
     )
     asked = describe_asked(options, problem, weights is not None)
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, options.verbosity)
+        print_question(asked, options.verbosity)
     outcomes: list[Outcome] = []
     with progress:
         for outcome in run.outcomes(options.strategies):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cimsolve.errors import CimsolveError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.judge.check import claims, firing, placement, timing
 from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
 from cimsolve.judge.check.tables import find_malformed

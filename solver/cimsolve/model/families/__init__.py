@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name
 from cimsolve.files.kinds import MODEL, demand_kind
+from cimsolve.files.text import near_name
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
 from cimsolve.model.model import Model
 
@@ -34,13 +34,6 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     if not isinstance(family, str):
         raise InputError(f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}")
     if family not in FAMILIES:
-        raise InputError(
-            f"{origin}: model_type: unknown architecture {family!r}{_near_family(family)}; known: {', '.join(FAMILIES)}"
-        )
+        near = near_name(family, FAMILIES, " (did you mean '{}'?)")
+        raise InputError(f"{origin}: model_type: unknown architecture {family!r}{near}; known: {', '.join(FAMILIES)}")
     return FAMILIES[family](config, origin, name, tokens)
-
-
-def _near_family(text: str) -> str:
-    """A hint with the nearest known name, or nothing."""
-    near = near_name(text, FAMILIES)
-    return f" (did you mean {near!r}?)" if near else ""

@@ -14,9 +14,10 @@ from pydantic import Field, ValidationError
 
 from cimsolve.chip.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem, key_paths, near_name, one_line, read_json, shown_value
+from cimsolve.files.json_file import first_problem, key_paths, read_json
 from cimsolve.files.kinds import STUDY, demand_kind
 from cimsolve.files.library import resolve_model
+from cimsolve.files.text import near_name, one_line, shown_value
 from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
@@ -204,8 +205,7 @@ def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
 def _demand_names(study: Study) -> None:
     """Strategies, objectives, cuts and forms of storage are told at once, not by every row."""
     if study.strategy not in STRATEGIES:
-        near = near_name(study.strategy, STRATEGIES)
-        hint = f"did you mean {near}? " if near else ""
+        hint = near_name(study.strategy, STRATEGIES, "did you mean {}? ")
         raise InputError(
             f"strategy {shown_value(study.strategy)}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}"
         )
