@@ -34,10 +34,11 @@ from cimsolve.prove import find_bounds
 from cimsolve.prove import time as of_time
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import Search, candidates, plan
+from cimsolve.solve import candidates, plan
 from cimsolve.solve.columns import deal, lay_out, spread
 from cimsolve.solve.exact.items import build_instance, why_not_exact
 from cimsolve.solve.exact.search import solve_exact
+from cimsolve.solve.search import Search
 
 ITEMS_MAX = 20
 """Most items of a truth instance: the exact model proves these in seconds."""

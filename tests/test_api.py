@@ -16,7 +16,7 @@ import cimsolve
 from cimsolve import api
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.model.structure import Structure
-from cimsolve.solve import Event
+from cimsolve.solve.search import Event
 from cimsolve.study import run
 
 LINEARS = {

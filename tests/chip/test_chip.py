@@ -10,12 +10,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from cimsolve.cli.commands import hw as hw_command
+from cimsolve.cli.options.hw import KEYS
 
 from cimsolve.chip.draft import draft_hardware
 from cimsolve.chip.figures import array_figures, find_doubts
 from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware
-from cimsolve.cli.commands import hw as hw_command
-from cimsolve.cli.options.hw import KEYS
 from cimsolve.files.json_file import key_paths
 from cimsolve.study.run import solve
 from makers.builders import ask, chip, linears, macro_chip, step

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import jsonschema
 import pytest
+from cimsolve.cli.options.question import CONVERTER_NAMES as NAMES_OF_THE_OPTION
+from cimsolve.cli.options.solve import parse
 
 from cimsolve.chip.converters import CONVERTER_MODELS, CONVERTER_NAMES, Place, make_table
 from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware, with_settings
 from cimsolve.chip.sections import AdcSection
-from cimsolve.cli.options.question import CONVERTER_NAMES as NAMES_OF_THE_OPTION
-from cimsolve.cli.options.solve import parse
 from cimsolve.errors import InputError
 from cimsolve.show.text.question import describe_converters
 from cimsolve.study.run import solve_and_check

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cimsolve.cli.options import accuracy as options
 from safetensors.numpy import load_file, save_file
 
 from cimsolve.chip.hardware import load_hardware
-from cimsolve.cli.options import accuracy as options
 from cimsolve.errors import InputError
 from cimsolve.files import memory
 from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX

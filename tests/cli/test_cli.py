@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cimsolve.cli.commands import solve as solve_command
 
 from cimsolve.cli import question
-from cimsolve.cli.commands import solve as solve_command
 from cimsolve.errors import InputError
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.judge.simulate import SimulationReport
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import OBJECTIVES, RULES, STRATEGIES, Answer, Search
+from cimsolve.solve.search import Answer, Search
+from cimsolve.solve.strategies import RULES, STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, TINY_RUN, answer_with, hardware_file, header, written
 

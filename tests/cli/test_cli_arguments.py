@@ -10,15 +10,15 @@ import sys
 from importlib import import_module
 
 import pytest
-
-from cimsolve.cli import COMMANDS, parse_command, values
 from cimsolve.cli.options import hw, solve
 from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import CUT_NAMES
+
+from cimsolve.cli import COMMANDS, parse_command, values
 from cimsolve.errors import InputError
 from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import CUTS
-from cimsolve.solve import STRATEGIES
+from cimsolve.problem.names import CUTS
+from cimsolve.solve.strategies import STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import refused
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import Answer, Search
+from cimsolve.solve.search import Answer, Search
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, hardware_file, refused
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cimsolve.cli.commands import solve as solve_command
 
 from cimsolve.cli import question
-from cimsolve.cli.commands import solve as solve_command
 from cimsolve.judge.check import CheckReport
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES, Answer, Event, Search
+from cimsolve.solve.search import Answer, Event, Search
+from cimsolve.solve.strategies import RULES
 from makers.command_line import Cli, Result
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, written
 

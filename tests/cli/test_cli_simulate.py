@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cimsolve.cli.options import simulate as options
 from safetensors.numpy import save_file
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options import simulate as options
 from cimsolve.judge.simulate import Noise
 from cimsolve.judge.simulate.bitplanes import Kernel
 from cimsolve.judge.simulate.prepare import Pairs

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cimsolve.cli.options import project
 from safetensors.numpy import save_file
 
-from cimsolve.cli.options import project
-from cimsolve.solve import STRATEGIES
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.weights.projection import METHODS
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, refused

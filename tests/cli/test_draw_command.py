@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
+from cimsolve.cli.options.report import FORMAT_NAMES
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options.report import FORMAT_NAMES
 from cimsolve.errors import CheckError, InputError
 from cimsolve.problem.solution import Solution, write_solution
 from cimsolve.show import page

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-
 from cimsolve.cli.options import project
+
 from cimsolve.cli.places import Place, demand_writable
 from cimsolve.errors import InputError
 from cimsolve.weights.factor_file import SUFFIX

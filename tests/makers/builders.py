@@ -14,7 +14,8 @@ from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages, make_solution
 from cimsolve.price.cost import evaluate
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.problem.names import Cut
+from cimsolve.problem.problem import Problem, build_problem
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.problem.tables import Activations, Mapping, Pieces
 from cimsolve.prove import find_bounds, relative_gap

@@ -10,7 +10,8 @@ from typing import Any
 from cimsolve.chip.hardware import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.problem.names import Cut
+from cimsolve.problem.problem import Problem, build_problem
 from makers.hardware_specs import spec
 
 Step = Sequence[tuple[int, int, str]]

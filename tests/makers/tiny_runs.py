@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cimsolve.solve import Answer
+from cimsolve.solve.search import Answer
 from cimsolve.study import run as run_module
 from makers.command_line import Result, assert_refused
 from makers.hardware_specs import spec

@@ -11,11 +11,12 @@ from cimsolve.judge.check import check_solution
 from cimsolve.pack.cutting_stock import solve_cutting_stock
 from cimsolve.pack.row_cuts import Cut, cuts_that_fill
 from cimsolve.price.claims import make_solution
-from cimsolve.problem.problem import CUTS, Problem
-from cimsolve.problem.problem import Cut as Allowed
+from cimsolve.problem.names import CUTS
+from cimsolve.problem.names import Cut as Allowed
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve import Search, plan
+from cimsolve.solve import plan
 from cimsolve.solve.candidates import candidates
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import (
@@ -28,6 +29,7 @@ from cimsolve.solve.columns.strips import (
     ways_to_strips,
 )
 from cimsolve.solve.incumbent import measure
+from cimsolve.solve.search import Search
 from cimsolve.study.run import solve_and_check
 from makers.builders import PLAIN, ask, chip, linears, step
 

@@ -20,7 +20,7 @@ from cimsolve.show.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
 from cimsolve.show.text import breakdown, console, progress, question, solve
 from cimsolve.show.text.progress import Progress, describe_value
 from cimsolve.show.text.projection import common_prefix
-from cimsolve.solve import Event
+from cimsolve.solve.search import Event
 from cimsolve.study.outcome import Outcome, solved_ones
 from cimsolve.study.run import question_for, solve_and_check
 

@@ -16,8 +16,9 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve import RULES, Search, plan
-from cimsolve.solve.search import Event
+from cimsolve.solve import plan
+from cimsolve.solve.search import Event, Search
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.run import solve, solve_and_check
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import random_problems

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cimsolve.cli.commands import pareto as pareto_command
 
 import cimsolve
 from cimsolve import api
 from cimsolve.api import answers
-from cimsolve.cli.commands import pareto as pareto_command
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.front import FrontRow, found_by, stand
-from cimsolve.solve import RULES, Event, Search
 from cimsolve.solve.front import FRONT_METRICS, FrontPoint, find_front
+from cimsolve.solve.search import Event, Search
+from cimsolve.solve.strategies import RULES
 from makers.command_line import Cli, Result
 
 TINY = {

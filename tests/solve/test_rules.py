@@ -13,11 +13,11 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check import RULES, check_solution
 from cimsolve.price.firings import measure_activations
 from cimsolve.price.schedule import schedule
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import OBJECTIVES
-from cimsolve.solve import RULES as STRATEGIES
+from cimsolve.solve.strategies import RULES as STRATEGIES
 from cimsolve.study.run import question_for, solve
 from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, linears, macro_chip, rules_of
 from oracles.naive_checker import broken_rules, shapes_of

@@ -5,18 +5,19 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from cimsolve.cli.options import solve as options
 
 from cimsolve.api import make_search
-from cimsolve.cli.options import solve as options
 from cimsolve.errors import InputError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.objective import Term, names_of, terms_of
 from cimsolve.problem.problem import Problem
 from cimsolve.prove import find_bounds, most_arrays, objective_units, objective_values
-from cimsolve.solve import Search, plan
+from cimsolve.solve import plan
 from cimsolve.solve.candidates import candidates
 from cimsolve.solve.incumbent import Incumbent
 from cimsolve.solve.plan import demand_exact
+from cimsolve.solve.search import Search
 from cimsolve.study.run import solve, solve_and_check
 from makers.builders import answer, ask, broken, chip, linears, pieces_of, step, with_header
 from makers.medium_problems import MEDIUM

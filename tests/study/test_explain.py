@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cimsolve.cli.options import explain as explain_options
 
 import cimsolve
-from cimsolve.cli.options import explain as explain_options
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
-from cimsolve.solve import RULES, STRATEGIES, Answer, Event, Search
+from cimsolve.solve.search import Answer, Event, Search
+from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import run as run_module
 from cimsolve.study.explain.chain import Chain, find_chain
 from cimsolve.study.explain.change import WHAT_IFS, what_if

@@ -12,7 +12,7 @@ import cimsolve
 from cimsolve.chip.hardware import load_hardware, with_settings
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import CheckReport, Violation
-from cimsolve.solve import Search
+from cimsolve.solve.search import Search
 from cimsolve.study import sensitivity as sensitivity_module
 from cimsolve.study.run import solve_and_check
 from cimsolve.study.sensitivity import (

@@ -16,7 +16,7 @@ from cimsolve.errors import InputError
 from cimsolve.files import memory
 from cimsolve.judge.simulate import simulate
 from cimsolve.model.structure import Structure
-from cimsolve.solve import Search
+from cimsolve.solve.search import Search
 from cimsolve.study.run import solve
 from cimsolve.weights.factor_file import FactorFile
 from cimsolve.weights.monarch import Monarch, reconstruct

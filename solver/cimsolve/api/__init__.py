@@ -18,8 +18,9 @@ from cimsolve.api.judging import (
     study_solution,
     write_solution,
 )
-from cimsolve.api.questions import Structures, load_model, make_problem, make_search, resolve_structures
+from cimsolve.api.questions import make_problem, make_search
 from cimsolve.chip.hardware import load_hardware
+from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.weights.folder_weights import FolderWeights, weights_beside
 
 __all__ = [

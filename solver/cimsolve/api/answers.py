@@ -11,21 +11,25 @@ from typing import Any
 import numpy as np
 
 from cimsolve.api.judging import read_solution
-from cimsolve.api.questions import Structures, _demand_known, make_problem, make_search
+from cimsolve.api.questions import _demand_known, make_problem, make_search
 from cimsolve.chip.hardware import Hardware
 from cimsolve.errors import CheckError, InputError
 from cimsolve.files.json_file import near_name, one_line, shown_value
 from cimsolve.judge.check import RULES, CheckReport, rebuild_problem
 from cimsolve.judge.check import check_solution as check_read_solution
+from cimsolve.model.load import Structures
 from cimsolve.model.model import Model
 from cimsolve.price.claims import make_solution
 from cimsolve.price.schedule import order_of_stages
 from cimsolve.problem import tables
-from cimsolve.problem.problem import Cut, Problem
+from cimsolve.problem.names import Cut
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import DEFAULT_OBJECTIVE, STRATEGIES, Event, Search
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.plan import demand_exact
+from cimsolve.solve.search import Event, Search
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study import run
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants
 

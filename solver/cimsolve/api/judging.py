@@ -8,7 +8,8 @@ from typing import Any
 
 from cimsolve.judge.check import CheckReport, rebuild_problem
 from cimsolve.judge.check import check_solution as check_read_solution
-from cimsolve.judge.replay import Controller, Replay, SharedUnits, replay
+from cimsolve.judge.names import Controller, Pairs, Range, SharedUnits
+from cimsolve.judge.replay import Replay, replay
 from cimsolve.judge.simulate import (
     ArraySimulator,
     Noise,
@@ -19,8 +20,6 @@ from cimsolve.judge.simulate import (
     simulate,
     study,
 )
-from cimsolve.judge.simulate.prepare import Pairs
-from cimsolve.judge.simulate.simulator import Range
 from cimsolve.problem import solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import near_name
-from cimsolve.files.library import resolve_model
-from cimsolve.model import families
+from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
-from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.problem import tables
+from cimsolve.problem.names import Cut
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.problem.problem import Cut, Problem, build_problem
-from cimsolve.solve import Event, Search
-
-Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
-"""How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
-
-
-def load_model(path_or_name: Path | str, *, tokens: int | None = None) -> Model:
-    """A model by shipped name, `config.json`, or folder that holds one; raises InputError where it is none.
-
-    `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
-    """
-    return families.load_model(resolve_model(str(path_or_name)), tokens)
+from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.solve.search import Event, Search
 
 
 def make_problem(
@@ -82,15 +69,6 @@ def make_search(
     search = Search(objective=tuple(objective), seed=seed, workers=workers, exact=exact, start=start)
     limit = search.time_limit_s if time_limit_s is None else time_limit_s
     return replace(search, time_limit_s=limit, listen=search.listen if listen is None else listen)
-
-
-def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
-    """How each linear is stored. Raises InputError for texts that are none or do not fit."""
-    if isinstance(structure, Mapping):
-        return structure
-    texts = [structure] if isinstance(structure, str) else list(structure)
-    shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
-    return StructurePolicy.parse(texts).resolve(shapes)
 
 
 def _demand_known(what: str, name: str, known: Collection[str]) -> None:

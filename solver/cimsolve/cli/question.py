@@ -1,18 +1,31 @@
-"""From options to the question, and back: the command that asks the same again, the names of its files."""
+"""The options that ask a question and say how it is searched; the question, and the names of files with answers."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-from cimsolve.api import Structures, load_model, make_problem
-from cimsolve.chip.hardware import load_hardware, with_settings
-from cimsolve.cli.options.parser import DEFAULT_OUT
-from cimsolve.cli.options.question import QuestionOptions
-from cimsolve.problem.problem import Cut, Problem
-from cimsolve.weights.project import stored_structures
+from cimsolve.chip.converters import CONVERTER_NAMES
+from cimsolve.cli.parser import Option, Options, Parser, listed, option
+from cimsolve.cli.values import Names, OneOf, objective, one_line, plain, quantity, seconds, setting, whole
+from cimsolve.errors import InputError
+from cimsolve.problem.names import CUTS
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
+from cimsolve.solve.names import STRATEGY_NAMES
+
+if TYPE_CHECKING:
+    from cimsolve.model.load import Structures
+    from cimsolve.problem.names import Cut
+    from cimsolve.problem.problem import Problem
+
+DEFAULT_HARDWARE = "rram256"
+DEFAULT_MODEL = "bert-large"
+DEFAULT_OUT = "results"
+SEED_MAX = 2**31 - 1
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
@@ -20,51 +33,220 @@ SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
+question_option = partial(option, group="question")
+
+
+def value_of(key: str, read: Callable[[str], object] = str) -> Callable[[str], tuple[str, str]]:
+    """Reads the value of a key of the hardware spec."""
+    return lambda text: (key, str(read(text)))
+
+
+def one_value_a_key(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Changed keys, each once. Raises InputError where one gets two values."""
+    found: dict[str, str] = {}
+    for key, value in settings:
+        if found.setdefault(key, value) != value:
+            shown = one_line(f"{key} is set to {found[key]} and to {value}")
+            raise InputError(f"{shown}: expected one value")
+    return tuple(found.items())
+
+
+def hardware_option(group: str = "question", again: bool | None = True) -> Any:
+    """--hw."""
+    return option(
+        "--hw",
+        "shipped name or JSON file (default: {default})",
+        default=DEFAULT_HARDWARE,
+        metavar="SPEC",
+        complete="hardware",
+        group=group,
+        again=again,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectOptions(Options):
+    """One model on one chip."""
+
+    hardware: str = hardware_option()
+    model: str = question_option(
+        "--model",
+        "shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside it the "
+        "simulation uses the real weights (default: {default})",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        complete="model",
+        again=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermsOptions(Options):
+    """What is asked of a model on a chip; limits and `tokens`: None for none and for the default."""
+
+    structures: tuple[str, ...] = question_option(
+        "--structure",
+        "how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches; repeatable, the "
+        "last that matches counts (default: sqrt)",
+        default=(),
+        repeat=tuple,
+        metavar="[PATTERN=]HOW",
+    )
+    settings: tuple[tuple[str, str], ...] = question_option(
+        "--set",
+        "change a key of the hardware spec, such as array.rows=128; repeatable",
+        default=(),
+        read=setting,
+        repeat=one_value_a_key,
+        shown="=".join,
+        metavar="KEY=VALUE",
+        short=(
+            Option(
+                "--adcs",
+                "converters of one array, short for --set adc.per_array=N",
+                "question",
+                value_of("adc.per_array", whole(1)),
+                "N",
+            ),
+            Option(
+                "--converter",
+                "converter model that makes the table of times, energies and areas by resolution: isaac, saberi, sar "
+                "or survey; table: the spec's own (default); short for --set adc.model=NAME",
+                "question",
+                value_of("adc.model", OneOf(CONVERTER_NAMES)),
+                "NAME",
+                complete=CONVERTER_NAMES,
+            ),
+        ),
+    )
+    """Keys of the hardware spec that are changed, with their new values."""
+    tokens: int | None = question_option(
+        "--tokens", "context and prefill length (default: the model's, at most 512)", read=whole(1), metavar="N"
+    )
+    max_arrays: int | None = question_option("--max-arrays", "use no more arrays than this", read=whole(1), metavar="N")
+    max_latency_ns: float | None = question_option(
+        "--max-latency",
+        "a token takes no longer than this; a number in ns, or 60us",
+        read=quantity("time", "60us"),
+        metavar="NS",
+    )
+    max_energy_pj: float | None = question_option(
+        "--max-energy",
+        "a token takes no more energy than this; a number in pJ, or 12uJ",
+        read=quantity("energy", "12uJ"),
+        metavar="PJ",
+    )
+    cut: str = question_option(
+        "--cut",
+        "what `optimal` may cut beyond what it must: none, columns or both (default: {default})",
+        default="columns",
+        read=OneOf(CUTS),
+        metavar="WHAT",
+    )
+
+    @property
+    def changes(self) -> list[str]:
+        """The changed keys of the hardware spec as `--set` takes them."""
+        return ["=".join(pair) for pair in self.settings]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionOptions(TermsOptions, SubjectOptions):
+    """One question."""
+
+
+def strategies_option(help: str = "", group: str = "search", again: bool | None = True) -> Any:
+    """--strategy, several of them."""
+    return option(
+        "--strategy",
+        f"of {', '.join(STRATEGY_NAMES)}; {help}repeatable (default: all)",
+        default=STRATEGY_NAMES,
+        read=Names("strategy", STRATEGY_NAMES),
+        repeat=listed,
+        metavar="NAME[,NAME]",
+        group=group,
+        again=again,
+    )
+
+
+def reference_option(group: str = "search") -> Any:
+    """--reference, the strategy that the others are set against."""
+    return option(
+        "--reference",
+        "the strategy that the others are set against (default: the first of those compared)",
+        read=OneOf(STRATEGY_NAMES),
+        metavar="NAME",
+        group=group,
+    )
+
+
+def demand_compared(reference: str | None, strategies: Sequence[str], parser: Parser) -> None:
+    """Raise InputError where the reference is none of the strategies compared."""
+    if reference not in (None, *strategies):
+        parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
+
+
+def objective_option(group: str = "search") -> Any:
+    """--objective, of what `optimal` minimises."""
+    return option(
+        "--objective",
+        "what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+        "multiples of the bounds (default: {default})",
+        default=DEFAULT_OBJECTIVE,
+        read=objective,
+        metavar="WHAT[,WHAT]",
+        complete=OBJECTIVES,
+        group=group,
+    )
+
+
+def time_limit_option(help: str, group: str = "search", default: float | None = None) -> Any:
+    """--time-limit, with what it is of."""
+    return option("--time-limit", help, default=default, read=seconds, metavar="SECONDS", group=group)
+
+
+def seed_option(help: str = "default: {default}", group: str = "search", again: bool | None = None) -> Any:
+    """--seed, with what it is of."""
+    return option("--seed", help, default=0, read=whole(0, SEED_MAX), metavar="N", group=group, again=again)
+
+
+def answers_option() -> Any:
+    """--out, the folder of solutions."""
+    return option(
+        "--out",
+        "where solutions are written (default: {default}/)",
+        default=DEFAULT_OUT,
+        metavar="FOLDER",
+        writes="folder",
+        group="output",
+    )
+
 
 def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:
     """The question that is asked; a file of factors, `weights`, says how linears are stored.
 
     Raises InputError where it is none, and where the file is none or --structure says otherwise.
     """
+    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.model.load import load_model, resolve_structures
+    from cimsolve.problem.problem import build_problem
+
     model = load_model(options.model, tokens=options.tokens)
     structures: Structures = options.structures
     if weights is not None:
+        from cimsolve.weights.project import stored_structures
+
         structures = stored_structures(model, weights, options.structures)
-    return make_problem(
+    hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
+    return build_problem(
+        hardware,
         model,
-        with_settings(load_hardware(options.hardware), dict(options.settings)),
-        structure=structures,
-        cut=cast(Cut, options.cut),
-        max_arrays=options.max_arrays,
-        max_latency_ns=options.max_latency_ns,
-        max_energy_pj=options.max_energy_pj,
+        resolve_structures(model, structures),
+        cast("Cut", options.cut),
+        options.max_arrays,
+        options.max_latency_ns,
+        options.max_energy_pj,
     )
-
-
-def changes_of(options: QuestionOptions) -> list[str]:
-    return [f"{key}={value}" for key, value in options.settings]
-
-
-def question_words(options: QuestionOptions) -> list[str]:
-    """The options that ask the same question, and where its answers go."""
-    words = ["--hw", options.hardware, "--model", options.model]
-    for structure in options.structures:
-        words += ["--structure", structure]
-    for change in changes_of(options):
-        words += ["--set", change]
-    return words + words_unless_default(
-        ("--tokens", options.tokens, None),
-        ("--max-arrays", options.max_arrays, None),
-        ("--max-latency", options.max_latency_ns, None),
-        ("--max-energy", options.max_energy_pj, None),
-        ("--cut", options.cut, "columns"),
-        ("--out", options.out, DEFAULT_OUT),
-    )
-
-
-def words_unless_default(*options: tuple[str, object, object]) -> list[str]:
-    """Flag and value of those that differ from their default: (flag, value, default) each."""
-    return [word for flag, given, default in options if given != default for word in (flag, plain_number(given))]
 
 
 def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:
@@ -76,8 +258,8 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
         hardware.append(SHORT_NAMES.get(key, key) + value)
     how = list(answer)
     how += [f"max{options.max_arrays}"] if options.max_arrays is not None else []
-    how += [f"latency{plain_number(options.max_latency_ns)}ns"] if options.max_latency_ns is not None else []
-    how += [f"energy{plain_number(options.max_energy_pj)}pJ"] if options.max_energy_pj is not None else []
+    how += [f"latency{plain(options.max_latency_ns)}ns"] if options.max_latency_ns is not None else []
+    how += [f"energy{plain(options.max_energy_pj)}pJ"] if options.max_energy_pj is not None else []
     how += [f"cut-{options.cut}"] if options.cut != "columns" else []
     how += search
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
@@ -85,13 +267,8 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
 
 def plain_name(text: str) -> str:
     """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
-    plain = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
-    if text and plain == text:
+    kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
+    if text and kept == text:
         return text
     digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    return f"{plain}~{digest[:6]}"
-
-
-def plain_number(value: object) -> str:
-    """A value as text that reads as the same value; whole floats without `.0`."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() and value < 1e15 else str(value)
+    return f"{kept}~{digest[:6]}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints, ceil_div
@@ -16,9 +15,7 @@ from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
-
-Cut = Literal["none", "columns", "both"]
-CUTS: tuple[Cut, ...] = ("none", "columns", "both")
+from cimsolve.problem.names import CUTS, Cut
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
 from cimsolve.price.claims import make_solution
-from cimsolve.problem.problem import Cut, Problem
+from cimsolve.problem.names import Cut
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import STRATEGIES, Event, Search
+from cimsolve.solve.search import Event, Search
+from cimsolve.solve.strategies import STRATEGIES
 
 
 def whole_answers_only(listen: Callable[[Event], None] = lambda event: None) -> Callable[[Event], None]:

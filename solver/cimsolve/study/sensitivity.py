@@ -15,7 +15,7 @@ from cimsolve.chip.converters import CONVERTER_MODELS
 from cimsolve.chip.hardware import Hardware, with_settings
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import Search
+from cimsolve.solve.search import Search
 from cimsolve.study.run import solve_and_check
 
 AS_GIVEN = "as given"

@@ -12,7 +12,7 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
-from cimsolve.solve import RULES as STRATEGIES
+from cimsolve.solve.strategies import RULES as STRATEGIES
 from cimsolve.study.run import question_for, solve
 from makers.builders import (
     TWO,

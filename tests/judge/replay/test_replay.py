@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cimsolve.cli.options import replay as options
 
 import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
-from cimsolve.cli.options import replay as options
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.judge.replay import CONTROLLERS, GAPS, Replay, replay
@@ -24,7 +24,8 @@ from cimsolve.price.claims import make_solution
 from cimsolve.price.cost import evaluate
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import RULES, Search
+from cimsolve.solve.search import Search
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.run import solve
 from makers.builders import STILL, activations_of, answer, ask, chip, linears, pieces_of, step, with_figures_that_fit
 from makers.folders import ROOT

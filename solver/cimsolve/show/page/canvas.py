@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from cimsolve.errors import InputError
 from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
 
-FORMATS = ("svg", "png", "pdf")
 DPI = 160
 SHAPES_MAX = 2000
 """More shapes than this in one drawing become an image: nobody could tell them apart."""

@@ -11,15 +11,7 @@ from cimsolve.problem.objective import EXAMPLE, OBJECTIVES
 from cimsolve.show.text.console import heading, indented, labelled, results, table
 from cimsolve.show.text.question import describe_arrays, describe_converters
 from cimsolve.show.units import millions
-from cimsolve.solve import STRATEGIES
-
-STRATEGY_LINES = {
-    "linear": "dense weights, tiles of the array's size, one a tile: the baseline",
-    "sparsemap": "one factor's blocks on the diagonal of its arrays, fired together: fast, many arrays",
-    "densemap": "arrays filled with rotated diagonals of one block shape: few arrays, slow",
-    "spread": "densest packing of whole blocks, each stage's blocks dealt over all arrays",
-    "optimal": "the solver: placement and schedule as one problem, with a proof or a gap",
-}
+from cimsolve.solve.names import STRATEGY_LINES
 
 
 def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None:
@@ -48,6 +40,6 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
         console, [(OWN_TABLE, "the spec's own"), *((name, each.origin) for name, each in CONVERTER_MODELS.items())]
     )
     heading(console, "Strategies (--strategy)")
-    labelled(console, [(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])
+    labelled(console, list(STRATEGY_LINES.items()))
     heading(console, "Objectives (--objective)")
     indented(console, f"{', '.join(OBJECTIVES)}; or weighted sums of multiples of their bounds, such as {EXAMPLE}")

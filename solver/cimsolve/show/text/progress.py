@@ -11,7 +11,7 @@ from cimsolve.prove import relative_gap
 from cimsolve.show.figures import figure_of_metric
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
-from cimsolve.solve import Event
+from cimsolve.solve.search import Event
 
 REFRESH_S = 0.1
 """Least time between two texts: a simulation reports thousands of steps a second."""

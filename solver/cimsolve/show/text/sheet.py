@@ -13,7 +13,6 @@ from rich.console import Console
 from cimsolve.show.text.console import Cell, show, table
 from cimsolve.show.units import Kind, choose_unit, in_unit, ratio, share
 
-Format = Literal["table", "markdown", "csv", "json"]
 Meaning = Literal["text", "mark", "ratio", "gap"] | Kind
 EMPTY = "-"
 

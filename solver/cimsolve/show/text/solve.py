@@ -15,7 +15,7 @@ from cimsolve.show.text.breakdown import print_breakdown
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, results, table, verbatim
 from cimsolve.show.text.question import Asked, print_not_modelled, print_question
 from cimsolve.show.units import choose_unit, in_unit, number, quantity, ratio, share
-from cimsolve.solve import RULES
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.outcome import Outcome, Solved, solved_ones
 
 VIOLATIONS_SHOWN = 5

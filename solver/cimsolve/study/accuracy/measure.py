@@ -24,8 +24,9 @@ from cimsolve.api import FolderWeights, load_model, make_problem, map_model
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
+from cimsolve.judge.names import Kernel
 from cimsolve.judge.simulate import RealWeights
-from cimsolve.judge.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
+from cimsolve.judge.simulate.bitplanes import is_worth_loading, why_not_loaded
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.prepare import demand_cells
 from cimsolve.model.structure import Structure
@@ -33,8 +34,9 @@ from cimsolve.model.workload import build_workload
 from cimsolve.problem.problem import Problem
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
+from cimsolve.study.accuracy.question import AccuracyQuestion, Step, Storage
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
+from cimsolve.study.names import DENSE
 from cimsolve.weights.factor_file import FactorFile, FactorWriter
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference

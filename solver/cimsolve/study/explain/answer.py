@@ -12,7 +12,8 @@ from cimsolve.files.json_file import one_line
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
-from cimsolve.solve import STRATEGIES, Event
+from cimsolve.solve.search import Event
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.explain.chain import Chain, find_chain
 from cimsolve.study.explain.change import Outcome, what_if
 from cimsolve.study.explain.load import Load, find_load

@@ -11,7 +11,8 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import RULES, Event, Search
+from cimsolve.solve.search import Event, Search
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.run import question_for, solve_and_check, whole_answers_only
 
 METRIC_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency_ns", "max_energy_pj": "energy_pj"}

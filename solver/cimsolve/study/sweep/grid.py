@@ -12,16 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve.api import load_model
 from cimsolve.chip.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem, key_paths, near_name, one_line, read_json, shown_value
 from cimsolve.files.kinds import STUDY, demand_kind
 from cimsolve.files.library import resolve_model
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
+from cimsolve.problem.names import Cut
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.solve import STRATEGIES
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.sweep.point import Point, point_of
 
 FORMAT = "cimsolve-study/1"
@@ -45,7 +46,7 @@ class Study(BaseModel):
     model: Line = "bert-large"
     structure: list[Line] = Field(default_factory=list)
     tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    cut: Literal["none", "columns", "both"] = "columns"
+    cut: Cut = "columns"
     max_arrays: Annotated[int, Field(ge=1, le=10**9)] | None = None
     max_latency_ns: Annotated[float, Field(gt=0)] | None = None
     max_energy_pj: Annotated[float, Field(gt=0)] | None = None

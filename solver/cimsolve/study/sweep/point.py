@@ -23,9 +23,10 @@ from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.problem.names import Cut
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.problem import Problem, build_problem
 from cimsolve.problem.solution import BoundEntry
-from cimsolve.solve import DEFAULT_OBJECTIVE
 from cimsolve.study.run import solve_and_check, whole_answers_only
 
 State = Literal["solved", "infeasible", "refused", "failed"]

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cimsolve.api import make_search, search_front, solution_of_point
-from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from cimsolve.cli.options.pareto import FRONT_TIME_LIMIT_S, FrontOptions
-from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
-from cimsolve.errors import InfeasibleError
-from cimsolve.judge.check import check_solution
-from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import describe_front
-from cimsolve.show.text.console import print_json, say
-from cimsolve.show.text.front import FrontFound, FrontRow, RuleRow, print_front
-from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.solve import print_asked
-from cimsolve.solve import RULES, Event
-from cimsolve.study.run import solve_and_check
+from cimsolve.cli.parser import json_switch, verbosity
+from cimsolve.cli.places import interrupts_held, without_tables, write_checked
+from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError
+from cimsolve.solve.names import RULE_NAMES
+
+if TYPE_CHECKING:
+    from cimsolve.problem.problem import Problem
+    from cimsolve.show.text.front import FrontFound, FrontRow, RuleRow
+    from cimsolve.solve.search import Event
+
+_EPILOG = """\
+A point marked * in a column is proved: no mapping on as many arrays has less. Every point is written to --out as
+a solution of its own.
+
+examples:
+  cimsolve pareto --hw paper256
+  cimsolve pareto --hw rram256 --model minilm-l6 --adcs 16 --max-arrays 400
+  cimsolve pareto --model gpt2-medium --max-latency 60us --time-limit 120 --json
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontOptions(QuestionOptions):
+    """`cimsolve pareto`: what each further array buys."""
+
+    prog = "cimsolve pareto"
+    usage = "cimsolve pareto [options]"
+    about = (
+        "Find the mappings that none found beats in arrays, token latency, prefill, II and energy at once; check and "
+        "write each, and compare the rules with them. Exit codes as of cimsolve."
+    )
+    epilog = _EPILOG
+
+    time_limit_s: float = time_limit_option(
+        "brake of the search; where it strikes, two runs may differ (default: {default})", default=600.0
+    )
+    out: str = answers_option()
+    json: bool = json_switch()
+    verbosity: int = verbosity("only the tables")
+
+
+OPTIONS = FrontOptions
 
 
 def run(options: FrontOptions) -> int:
@@ -29,15 +57,24 @@ def run(options: FrontOptions) -> int:
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
     """
-    problem = problem_of(options)
+    return _answer(options, problem_of(options))
+
+
+def _answer(options: FrontOptions, problem: Problem) -> int:
+    from cimsolve.show.as_json import describe_front
+    from cimsolve.show.text.console import print_json, say
+    from cimsolve.show.text.front import print_front
+    from cimsolve.show.text.question import Asked
+    from cimsolve.show.text.solve import print_asked
+
     asked = Asked(
         problem=problem,
-        strategies=tuple(RULES),
+        strategies=RULE_NAMES,
         objective=(),
         seed=0,
-        changes=changes_of(options),
+        changes=options.changes,
         simulated="none: every point is checked",
-        command=command_line(options),
+        command=options.command(),
     )
     if not options.json and options.verbosity >= 0:
         print_asked(asked, options.verbosity)
@@ -60,6 +97,9 @@ class _Run:
     """One search of the front. After Ctrl-C `interrupted` is set and what has been found is checked and written."""
 
     def __init__(self, options: FrontOptions, problem: Problem) -> None:
+        from cimsolve.api import make_search
+        from cimsolve.show.text.progress import Progress
+
         self.interrupted = False
         self._options = options
         self._problem = problem
@@ -68,6 +108,10 @@ class _Run:
 
     def find(self) -> FrontFound:
         """The points, the rules beside them, and whether the search came to its end."""
+        from cimsolve.api import search_front, solution_of_point
+        from cimsolve.judge.check import check_solution
+        from cimsolve.show.text.front import FrontFound, FrontRow
+
         with self._progress:
             self._progress.begin("front")
             began = time.monotonic()
@@ -84,7 +128,7 @@ class _Run:
                         name = file_name(self._options, self._problem, ["pareto", label])
                         files = write_checked(solution, report, Path(self._options.out), name)
                         rows.append(FrontRow(label, point.name, solution.header, without_tables(report), files))
-                rules = [] if self.interrupted else [self._rule(name) for name in RULES]
+                rules = [] if self.interrupted else [self._rule(name) for name in RULE_NAMES]
             except KeyboardInterrupt:
                 self.interrupted = True
                 rules = []
@@ -92,6 +136,9 @@ class _Run:
         return FrontFound(rows, rules, seconds, self._options.time_limit_s if stopped else None)
 
     def _rule(self, name: str) -> RuleRow:
+        from cimsolve.show.text.front import RuleRow
+        from cimsolve.study.run import solve_and_check
+
         self._progress.begin(f"rule {name}")
         try:
             solution, report = solve_and_check(self._problem, name, self._search)
@@ -103,9 +150,3 @@ class _Run:
         if event.phase == "interrupted":
             self.interrupted = True
         self._progress.listen(event)
-
-
-def command_line(options: FrontOptions) -> str:
-    """The command that asks the same again, to be pasted into a shell."""
-    limit = words_unless_default(("--time-limit", options.time_limit_s, FRONT_TIME_LIMIT_S))
-    return shlex.join(["cimsolve", "pareto", *question_words(options), *limit])

@@ -2,34 +2,155 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import shlex
+import platform
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from cimsolve.api import make_search, start_from, weights_beside
-from cimsolve.cli.options.solve import SolveOptions
-from cimsolve.cli.question import changes_of, file_name, problem_of, question_words, words_unless_default
-from cimsolve.cli.writing import interrupts_held, without_tables, write_checked
-from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.judge.check import check_solution
-from cimsolve.judge.simulate import RealFactors, RealWeights, simulate
+from cimsolve import __version__
+from cimsolve.cli import COMMANDS, listed_commands
+from cimsolve.cli.parser import Parser, json_switch, option, verbosity
+from cimsolve.cli.places import interrupts_held, without_tables, write_checked
+from cimsolve.cli.question import (
+    QuestionOptions,
+    answers_option,
+    file_name,
+    objective_option,
+    problem_of,
+    seed_option,
+    strategies_option,
+    time_limit_option,
+)
+from cimsolve.cli.values import OneOf, whole
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError, InputError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Solution
-from cimsolve.problem.tables import Mapping
-from cimsolve.prove import objective_units
-from cimsolve.show.as_json import describe_run
-from cimsolve.show.text.console import print_json, say
-from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.solve import print_asked, print_run, summary_line
-from cimsolve.solve import Event
-from cimsolve.solve.plan import demand_exact
-from cimsolve.study.outcome import Outcome
-from cimsolve.study.run import joined_reasons, question_for, solve
-from cimsolve.weights.project import read_factors
 
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+if TYPE_CHECKING:
+    from cimsolve.judge.simulate import RealFactors, RealWeights
+    from cimsolve.problem.problem import Problem
+    from cimsolve.problem.solution import Solution
+    from cimsolve.problem.tables import Mapping
+    from cimsolve.show.text.question import Asked
+    from cimsolve.solve.search import Event
+    from cimsolve.study.outcome import Outcome
+
+SIMULATED = {"layer": "the first layer", "all": "all layers", "none": "none"}
+WORKERS_MAX = 1024
+
+_EPILOG = """\
+limits:
+  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ
+
+exit codes:
+  0    done, and every answer passed the checker and the simulation
+  1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
+       any strategy (a rule that finds none is reported and does not fail the run while others succeed)
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what was found until then is checked and written
+
+examples:
+  cimsolve --hw rram256.json
+  cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
+  cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
+"""
+
+
+def _commands() -> str:
+    """What the first word may be; each has a --help of its own."""
+    solve = {"[options]": "map a model and compare strategies: the options above"}
+    return listed_commands(solve | {f"{name} {words}".strip(): does for name, (words, does) in COMMANDS.items()})
+
+
+class _Version(argparse._VersionAction):
+    """Prints the versions on which results depend; they are looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *where: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        libraries = [f"python {platform.python_version()}"]
+        for name in ("numpy", "scipy", "ortools"):
+            try:
+                libraries.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                libraries.append(f"{name} missing")
+        self.version = f"cimsolve {__version__} ({', '.join(libraries)})"
+        super().__call__(parser, *where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolveOptions(QuestionOptions):
+    """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
+
+    prog = "cimsolve"
+    usage = "cimsolve [options] | cimsolve COMMAND ..."
+    about = "Place and schedule a language model on compute-in-memory arrays, with a proof or a gap."
+    epilog = f"{_commands()}\n{_EPILOG}"
+    commands = tuple(COMMANDS)
+
+    strategies: tuple[str, ...] = strategies_option()
+    exact: bool = option(
+        "--exact",
+        "solve `optimal` by one exact model to the end; refused where the problem is too large for it",
+        default=False,
+        const=True,
+        group="search",
+    )
+    start: str | None = option(
+        "--start",
+        "a solution of the same question, limits apart, that `optimal` starts from and does not get worse than",
+        metavar="FILE",
+        complete="file",
+        group="search",
+    )
+    objective: tuple[str, ...] = objective_option()
+    time_limit_s: float | None = time_limit_option("brake of the search; without it results repeat")
+    seed: int = seed_option(again=True)
+    workers: int = option(
+        "--workers",
+        "search threads (default: {default})",
+        default=1,
+        read=whole(1, WORKERS_MAX),
+        metavar="N",
+        group="search",
+        again=True,
+    )
+    out: str = answers_option()
+    json: bool = json_switch()
+    verbosity: int = verbosity("only the table of strategies", "also breakdowns, proofs and sources")
+    simulate: str = option(
+        "--simulate",
+        "of each answer the first layer, all layers or none: layer, all, none (default: {default})",
+        default="layer",
+        read=OneOf(tuple(SIMULATED)),
+        metavar="WHAT",
+        group="output",
+    )
+    weights: str | None = option(
+        "--weights",
+        "factors that `cimsolve project --out` wrote: simulated as stored, and the structure is theirs",
+        metavar="FILE",
+        complete="file",
+        group="output",
+    )
+
+    @classmethod
+    def make_parser(cls) -> Parser:
+        parser = super().make_parser()
+        parser.add_argument(
+            "--version", action=_Version, help="show the versions of cimsolve and its libraries and exit"
+        )
+        return parser
+
+    def settled(self, parser: Parser) -> Self:
+        for flag, given in (("--exact", self.exact), ("--start", self.start is not None)):
+            if given and "optimal" not in self.strategies:
+                parser.error(f"{flag}: of the strategies only optimal searches; expected it in --strategy")
+        return self
+
+
+OPTIONS = SolveOptions
 
 
 def run(options: SolveOptions) -> int:
@@ -37,7 +158,17 @@ def run(options: SolveOptions) -> int:
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
-    problem = problem_of(options, options.weights)
+    return _answer(options, problem_of(options, options.weights))
+
+
+def _answer(options: SolveOptions, problem: Problem) -> int:
+    from cimsolve.api import start_from, weights_beside
+    from cimsolve.show.as_json import describe_run
+    from cimsolve.show.text.console import print_json, say
+    from cimsolve.show.text.solve import print_asked, print_run
+    from cimsolve.study.run import joined_reasons
+    from cimsolve.weights.project import read_factors
+
     beside = weights_beside(problem.model, options.model)
     weights: RealWeights | None = beside
     factors: RealFactors | None = None
@@ -77,6 +208,11 @@ class _Run:
         start: Mapping | None,
     ) -> None:
         """Raises InputError where the exact model is insisted on and out of reach."""
+        from cimsolve.api import make_search
+        from cimsolve.prove import objective_units
+        from cimsolve.show.text.progress import Progress
+        from cimsolve.solve.plan import demand_exact
+
         self.interrupted = False
         self._options = options
         self._problem = problem
@@ -96,6 +232,9 @@ class _Run:
 
     def map_all(self) -> list[Outcome]:
         """What became of each strategy, in the order asked for."""
+        from cimsolve.show.text.solve import summary_line
+        from cimsolve.study.outcome import Outcome
+
         outcomes: list[Outcome] = []
         names = self._options.strategies
         with self._progress:
@@ -121,6 +260,10 @@ class _Run:
         self._progress.listen(event)
 
     def _map(self, name: str, label: str) -> Outcome:
+        from cimsolve.judge.check import check_solution
+        from cimsolve.study.outcome import Outcome
+        from cimsolve.study.run import question_for, solve
+
         self._progress.begin(f"{label}: mapping")
         try:
             solution = solve(self._problem, name, self._search)
@@ -147,6 +290,8 @@ class _Run:
 
     def _simulate(self, outcome: Outcome, question: Problem, solution: Solution, label: str) -> Outcome:
         """The outcome with its simulation, or with why there is none."""
+        from cimsolve.judge.simulate import simulate
+
         if self._options.simulate == "none":
             return dataclasses.replace(outcome, not_simulated="not asked")
         if outcome.broken:
@@ -180,7 +325,9 @@ def first_layer(problem: Problem) -> list[int]:
 
 
 def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) -> Asked:
-    layers = {"layer": "the first layer", "all": "all layers", "none": "none"}[options.simulate]
+    from cimsolve.show.text.question import Asked
+
+    layers = SIMULATED[options.simulate]
     weights = "the folder's weights" if real_weights else "random weights"
     weights = weights if options.weights is None else f"the factors of {options.weights}"
     return Asked(
@@ -188,25 +335,10 @@ def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) 
         strategies=options.strategies,
         objective=options.objective,
         seed=options.seed,
-        changes=changes_of(options),
+        changes=options.changes,
         simulated=layers if options.simulate == "none" else f"{layers} of each answer, {weights} and inputs",
-        command=command_line(options),
+        command=options.command(),
     )
-
-
-def command_line(options: SolveOptions) -> str:
-    """The command that asks the same again, to be pasted into a shell."""
-    words = ["cimsolve", *question_words(options), "--strategy", ",".join(options.strategies)]
-    words += ["--exact"] if options.exact else []
-    words += words_unless_default(
-        ("--start", options.start, None),
-        ("--objective", ",".join(options.objective), ",".join(DEFAULT_OBJECTIVE)),
-        ("--time-limit", options.time_limit_s, None),
-        ("--simulate", options.simulate, "layer"),
-        ("--weights", options.weights, None),
-    )
-    words += ["--seed", str(options.seed), "--workers", str(options.workers)]
-    return shlex.join(words)
 
 
 def answer_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
