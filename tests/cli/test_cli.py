@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cimsolve.cli.commands import solve as solve_command
 
 from cimsolve.cli import question
 from cimsolve.errors import InputError
 from cimsolve.judge.check import CheckReport, Violation
-from cimsolve.judge.simulate import SimulationReport
+from cimsolve.judge.simulate import SimulationReport, simulate
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.search import Answer, Search
@@ -206,7 +205,7 @@ def test_an_answer_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: py
     def fail(*arguments: Any) -> CheckReport:
         return CheckReport((Violation("P3", "two pieces share a cell of array 0"),))
 
-    monkeypatch.setattr(solve_command, "check_solution", fail)
+    monkeypatch.setattr("cimsolve.judge.check.check_solution", fail)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 1
     assert "spread breaks P3: two pieces share a cell of array 0" in result.out
@@ -216,7 +215,6 @@ def test_an_answer_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: py
 
 
 def test_a_simulation_that_fails_is_exit_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate = solve_command.simulate
 
     def wrong(*arguments: Any, **options: Any) -> SimulationReport:
         report = simulate(*arguments, **options)
@@ -224,7 +222,7 @@ def test_a_simulation_that_fails_is_exit_1(cli: Cli, monkeypatch: pytest.MonkeyP
             report, ideal=dataclasses.replace(report.ideal, mismatches=1), first_mismatch="a.query R, block 0"
         )
 
-    monkeypatch.setattr(solve_command, "simulate", wrong)
+    monkeypatch.setattr("cimsolve.judge.simulate.simulate", wrong)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 1
     assert "spread computes wrong numbers: a.query R, block 0" in result.out

@@ -7,17 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
-from cimsolve.cli.options import hw, solve
-from cimsolve.cli.options.parser import Parser
-from cimsolve.cli.options.question import CUT_NAMES
 
-from cimsolve.cli import COMMANDS, parse_command, values
+from cimsolve.cli import COMMANDS, options_of, parse_command, values
+from cimsolve.cli.hw import ACTIONS
+from cimsolve.cli.parser import Parser
+from cimsolve.cli.solve import SolveOptions
 from cimsolve.errors import InputError
 from cimsolve.price.claims import library_versions
-from cimsolve.problem.names import CUTS
 from cimsolve.solve.strategies import STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import refused
@@ -25,22 +23,17 @@ from makers.tiny_runs import refused
 pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
-def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
-    assert tuple(STRATEGIES) == solve.STRATEGY_NAMES
-    assert CUTS == CUT_NAMES
-
-
 def test_defaults_are_the_main_job() -> None:
-    options = solve.parse([])
-    assert isinstance(options, solve.SolveOptions)
+    options = SolveOptions.parse([])
+    assert isinstance(options, SolveOptions)
     assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
     assert options.strategies == tuple(STRATEGIES)
     assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
 
 
 def test_strategies_may_be_repeated_or_listed() -> None:
-    options = solve.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
-    assert isinstance(options, solve.SolveOptions)
+    options = SolveOptions.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
+    assert isinstance(options, SolveOptions)
     assert options.strategies == ("optimal", "linear", "spread")
 
 
@@ -108,13 +101,9 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
 
 def parsers() -> dict[str, Parser]:
     """The parser of every command, by its words."""
-    found = {name: import_module(f"cimsolve.cli.options.{name}").make_parser() for name in COMMANDS if name != "hw"}
-    return {
-        "": solve.make_parser(),
-        "hw new": hw.make_new_parser(),
-        "hw check": hw.make_check_parser(),
-        **found,
-    }
+    found = {name: options_of(name).make_parser() for name in COMMANDS if name != "hw"}
+    actions = {f"hw {name}": options.make_parser() for name, (options, _, _) in ACTIONS.items()}
+    return {"": SolveOptions.make_parser(), **actions, **found}
 
 
 SINGLE = [

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cimsolve.cli.commands import solve as solve_command
 
-from cimsolve.cli import question
-from cimsolve.judge.check import CheckReport
+from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.search import Answer, Event, Search
@@ -79,18 +77,16 @@ def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.Monkey
     def stop(*arguments: Any, **options: Any) -> Problem:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(question, "make_problem", stop)
+    monkeypatch.setattr("cimsolve.problem.problem.build_problem", stop)
     assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
 
 
 def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = solve_command.check_solution
-
     def slow(*arguments: Any) -> CheckReport:
         os.kill(os.getpid(), signal.SIGINT)
-        return check(*arguments)
+        return check_solution(*arguments)
 
-    monkeypatch.setattr(solve_command, "check_solution", slow)
+    monkeypatch.setattr("cimsolve.judge.check.check_solution", slow)
     result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")
     found = json.loads(result.out)["strategies"]
     assert result.code == 130
@@ -107,7 +103,7 @@ def test_a_second_ctrl_c_is_obeyed_at_once(cli: Cli, monkeypatch: pytest.MonkeyP
         raise AssertionError("still here")
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(solve_command, "check_solution", stuck)
+    monkeypatch.setattr("cimsolve.judge.check.check_solution", stuck)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 130
     assert written() == []
@@ -118,7 +114,7 @@ def test_ctrl_c_while_simulating_keeps_the_file(cli: Cli, monkeypatch: pytest.Mo
     def stop(*arguments: Any, **options: Any) -> SimulationReport:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve_command, "simulate", stop)
+    monkeypatch.setattr("cimsolve.judge.simulate.simulate", stop)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 130
     assert written() == ["tiny--paper256--spread.json"]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cimsolve.cli.options import project
 from safetensors.numpy import save_file
 
+from cimsolve.cli.project import ProjectOptions
 from cimsolve.solve.strategies import STRATEGIES
-from cimsolve.weights.projection import METHODS
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, refused
 
@@ -87,8 +86,8 @@ def test_project_needs_weights(cli: Cli) -> None:
 
 def test_project_options() -> None:
     words = ["--model", "x", "--structure", "dense", "--method", "als", "--text", "a", "--text", "b"]
-    found = project.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
-    assert found == project.ProjectOptions(
+    found = ProjectOptions.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
+    assert found == ProjectOptions(
         model="x",
         structures=("dense",),
         method="als",
@@ -99,4 +98,3 @@ def test_project_options() -> None:
         out="f.safetensors",
         verbosity=-1,
     )
-    assert project.METHOD_NAMES == METHODS

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cimsolve.cli.options.completion import SHELLS
 
 from cimsolve.__main__ import main
 from cimsolve.cli import COMMANDS
+from cimsolve.cli.completion import SHELLS
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cimsolve.cli.commands import pareto as pareto_command
 
 import cimsolve
 from cimsolve import api
@@ -210,7 +209,7 @@ def test_a_point_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: pyte
     def fail(*arguments: Any) -> CheckReport:
         return CheckReport((Violation("P3", "two pieces share a cell"),))
 
-    monkeypatch.setattr(pareto_command, "check_solution", fail)
+    monkeypatch.setattr("cimsolve.judge.check.check_solution", fail)
     result = cli(*RUN)
     assert result.code == 1
     assert "point 01 breaks P3" in result.out

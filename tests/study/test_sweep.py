@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cimsolve.cli.options import sweep as sweep_options
-from cimsolve.cli.options.question import CUT_NAMES
 
 import cimsolve
 from cimsolve.__main__ import main
@@ -344,12 +342,3 @@ def test_bad_study_files(data: dict[str, Any], parts: list[str]) -> None:
         parse_study({"format": "cimsolve-study/1", **data}, "study.json")
     for part in ("study.json: ", *parts):
         assert part in str(caught.value)
-
-
-def test_names_that_options_repeat_are_those_of_the_modules() -> None:
-    from cimsolve.problem.objective import OBJECTIVES
-    from cimsolve.show.text.scatter import ENDINGS
-
-    assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
-    assert CUT_NAMES == ("none", "columns", "both")
-    assert ENDINGS[0] == ".svg"

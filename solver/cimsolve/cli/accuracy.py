@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from cimsolve.cli.parser import Options, json_switch, listed, option, verbosity
+from cimsolve.cli.parser import Options, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
 from cimsolve.cli.values import Names, OneOf, each_key_once, setting, several, whole
 from cimsolve.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError
@@ -77,7 +77,6 @@ def blocks(text: str) -> tuple[int, int]:
 model_option = partial(option, group="model and chip")
 storage_option = partial(option, group="storage")
 text_option = partial(option, group="text")
-output_option = partial(option, group="output")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,107 +93,94 @@ class AccuracyOptions(Options):
     epilog = _EPILOG
 
     weights: str = model_option(
-        "--weights",
+        "--weights FOLDER",
         "a folder with a config.json, a tokenizer.json and *.safetensors, or with a GGUF file",
         required=True,
-        metavar="FOLDER",
         complete="folder",
     )
-    hardware: str = hardware_option("model and chip", again=None)
+    hardware: str = hardware_option(group="model and chip")
     settings: tuple[tuple[str, str], ...] = model_option(
-        "--set",
+        "--set KEY=VALUE",
         "change a key of the hardware spec, such as cell.bits=4; repeatable",
-        default=(),
-        read=setting,
+        setting,
+        (),
         repeat=each_key_once("key"),
         shown="=".join,
-        metavar="KEY=VALUE",
     )
     methods: tuple[str, ...] = storage_option(
-        "--method",
+        "--method NAME[,NAME]",
         f"of {', '.join(ACCURACY_METHODS)}; repeatable (default: all)",
-        default=ACCURACY_METHODS,
-        read=Names("method", ACCURACY_METHODS),
+        Names("method", ACCURACY_METHODS),
+        ACCURACY_METHODS,
         repeat=listed,
-        metavar="NAME[,NAME]",
     )
     compressions: tuple[float, ...] = storage_option(
-        "--compression",
+        "--compression R[,R]",
         "times fewer weights, for every method but dense (default: {default})",
-        default=COMPRESSIONS_DEFAULT,
-        read=several(times),
-        metavar="R[,R]",
+        several(times),
+        COMPRESSIONS_DEFAULT,
     )
     blocks: tuple[int, int] = storage_option(
-        "--blocks",
+        "--blocks K,L",
         "blocks of the factors; the rank T of each linear follows from the compression (default: {default})",
-        default=BLOCKS_DEFAULT,
-        read=blocks,
-        metavar="K,L",
+        blocks,
+        BLOCKS_DEFAULT,
     )
     bits: tuple[int, ...] = storage_option(
-        "--bits",
+        "--bits N[,N]",
         "most bits of the converters (default: {default})",
-        default=BITS_DEFAULT,
-        read=several(whole(1, CONVERTER_BITS_MAX)),
-        metavar="N[,N]",
+        several(whole(1, CONVERTER_BITS_MAX)),
+        BITS_DEFAULT,
     )
     weight_scale: str = storage_option(
-        "--weight-scale",
+        "--weight-scale WHICH",
         "one quantisation scale for a column of weights or the whole tensor (default: {default})",
-        default="column",
-        read=OneOf(get_args(WeightScale)),
-        metavar="WHICH",
+        OneOf(get_args(WeightScale)),
+        "column",
     )
     input_scale: str = storage_option(
-        "--input-scale",
+        "--input-scale WHICH",
         "one for a token of inputs or the whole tensor (default: {default})",
-        default="token",
-        read=OneOf(get_args(Scale)),
-        metavar="WHICH",
+        OneOf(get_args(Scale)),
+        "token",
     )
     texts: tuple[str, ...] = text_option(
-        "--text",
-        "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable "
-        "(default: {default})",
+        "--text FILE",
+        "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable (default: "
+        "{default})",
         default=("sample",),
         repeat=tuple,
-        metavar="FILE",
         complete="file",
     )
     samples: int = text_option(
-        "--samples",
+        "--samples N",
         "most tokens of the text; every fifth paragraph is held out for the test (default: {default})",
-        default=SAMPLES_DEFAULT,
-        read=whole(1),
-        metavar="N",
+        whole(1),
+        SAMPLES_DEFAULT,
     )
     test_tokens: int = text_option(
-        "--test-tokens",
+        "--test-tokens N",
         "about the most tokens of those held out that are tested (default: {default})",
-        default=TEST_TOKENS_DEFAULT,
-        read=whole(1),
-        metavar="N",
+        whole(1),
+        TEST_TOKENS_DEFAULT,
     )
     calibration_tokens: int = text_option(
-        "--calibration-tokens",
+        "--calibration-tokens N",
         "how many of the others set the ranges of converters (default: {default})",
-        default=CALIBRATION_TOKENS_DEFAULT,
-        read=whole(1),
-        metavar="N",
+        whole(1),
+        CALIBRATION_TOKENS_DEFAULT,
     )
     seed: int = seed_option("of als (default: {default})", group="text")
     out: str | None = output_option(
-        "--out", "also write the table there, as JSON, anew after each row", metavar="FILE", writes="new file"
+        "--out FILE", "also write the table there, as JSON, anew after each row", writes="new file"
     )
     cache: str = output_option(
-        "--cache",
+        "--cache FOLDER",
         "keep finished rows there, from which the same command goes on (default: {default})",
         default=f"{DEFAULT_OUT}/cache",
-        metavar="FOLDER",
         writes="folder",
     )
-    fresh: bool = output_option("--fresh", "measure again what is kept", default=False, const=True, again=False)
+    fresh: bool = output_option("--fresh", "measure again what is kept", again=False)
     json: bool = json_switch()
     verbosity: int = verbosity("only the figures")
 

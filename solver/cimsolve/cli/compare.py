@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from cimsolve.cli.parser import Options, Parser, listed, option, solution_files
+from cimsolve.cli.parser import Options, Parser, listed, output_option, question_option, solution_files
 from cimsolve.cli.places import Place
 from cimsolve.cli.question import (
     DEFAULT_HARDWARE,
     DEFAULT_MODEL,
-    demand_compared,
+    ComparedOptions,
     objective_option,
-    question_option,
-    reference_option,
     seed_option,
-    strategies_option,
     time_limit_option,
 )
 from cimsolve.cli.studying import TableOptions, row_command, solve_all, study_of
@@ -44,27 +41,25 @@ class SubjectsOptions(Options):
     """Models on chips."""
 
     specs: tuple[str, ...] = question_option(
-        "--hw",
+        "--hw SPEC[,SPEC]",
         "shipped names or JSON files; repeatable (default: {default})",
-        default=(DEFAULT_HARDWARE,),
-        read=words,
+        words,
+        (DEFAULT_HARDWARE,),
         repeat=listed,
-        metavar="SPEC[,SPEC]",
         complete="hardware",
     )
     models: tuple[str, ...] = question_option(
-        "--model",
+        "--model MODEL[,MODEL]",
         "shipped names, config.json files or folders; repeatable (default: {default})",
-        default=(DEFAULT_MODEL,),
-        read=words,
+        words,
+        (DEFAULT_MODEL,),
         repeat=listed,
-        metavar="MODEL[,MODEL]",
         complete="model",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(TableOptions, SubjectsOptions):
+class CompareOptions(TableOptions, ComparedOptions, SubjectsOptions):
     """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
 
     prog = "cimsolve compare"
@@ -75,27 +70,18 @@ class CompareOptions(TableOptions, SubjectsOptions):
     )
     epilog = _EPILOG
 
-    files: tuple[str, ...] = solution_files("*", "two solutions, as written to results/")
-    strategies: tuple[str, ...] = strategies_option()
-    reference: str | None = reference_option()
+    files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*")
     objective: tuple[str, ...] = objective_option()
-    seed: int = seed_option()
+    seed: int = seed_option("default: {default}")
     time_limit_s: float | None = time_limit_option("brake of each search")
-    stages: int = option(
-        "--stages",
+    stages: int = output_option(
+        "--stages N",
         "of two files: kinds of stages shown, those that differ most first (default: {default})",
-        default=8,
-        read=whole(0, 10_000),
-        metavar="N",
+        whole(0, 10_000),
+        8,
         again=False,
-        group="output",
     )
     """Most kinds of stages shown of two files."""
-
-    @property
-    def against(self) -> str:
-        """The strategy that the others are set against."""
-        return self.reference or self.strategies[0]
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -110,8 +96,7 @@ class CompareOptions(TableOptions, SubjectsOptions):
             parser.demand_absent(solved, "is of a comparison that is solved; leave it out")
         else:
             parser.demand_absent(["--stages"], "is of two files; give them, or leave it out")
-        demand_compared(self.reference, self.strategies, parser)
-        return self
+        return super().settled(parser)
 
 
 OPTIONS = CompareOptions

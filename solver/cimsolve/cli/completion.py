@@ -31,7 +31,7 @@ class CompletionOptions(Options):
     about = "Print the script by which a shell completes commands, options, names and files."
     epilog = _EPILOG
 
-    shell: str = option("shell", "bash, zsh or fish", read=OneOf(SHELLS), metavar="SHELL")
+    shell: str = option("SHELL", "bash, zsh or fish", OneOf(SHELLS))
 
 
 OPTIONS = CompletionOptions

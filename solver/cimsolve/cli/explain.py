@@ -8,14 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cimsolve.cli.parser import Parser, json_switch, listed, option, verbosity
-from cimsolve.cli.question import (
-    QuestionOptions,
-    objective_option,
-    problem_of,
-    seed_option,
-    time_limit_option,
-)
+from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
+from cimsolve.cli.question import QuestionOptions, objective_option, problem_of, seed_option, time_limit_option
 from cimsolve.cli.values import OneOf, near, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -85,35 +79,21 @@ class ExplainOptions(QuestionOptions):
     )
     epilog = _EPILOG
 
-    file: str | None = option("file", "a solution, as written to results/", nargs="?", metavar="FILE", complete="file")
-    strategy: str = option(
-        "--strategy",
-        "default: {default}",
-        default="optimal",
-        read=OneOf(STRATEGY_NAMES),
-        metavar="NAME",
-        group="search",
-    )
+    file: str | None = option("FILE", "a solution, as written to results/", nargs="?", complete="file")
+    strategy: str = search_option("--strategy NAME", "default: {default}", OneOf(STRATEGY_NAMES), "optimal")
     objective: tuple[str, ...] = objective_option()
-    seed: int = seed_option()
+    seed: int = seed_option("default: {default}")
     time_limit_s: float | None = time_limit_option("brake of the first search")
-    what_ifs: tuple[str, ...] = option(
-        "--what-if",
+    what_ifs: tuple[str, ...] = search_option(
+        "--what-if NAME[,NAME]",
         "changes to solve again, listed below; repeatable (default: {default})",
-        default=DEFAULT_WHAT_IFS,
-        read=what_ifs,
+        what_ifs,
+        DEFAULT_WHAT_IFS,
         repeat=chosen,
-        metavar="NAME[,NAME]",
         complete=tuple(WHAT_IFS),
-        group="search",
     )
-    kinds: int = option(
-        "--kinds",
-        "kinds of stages shown, the longest first (default: {default})",
-        default=10,
-        read=whole(1, 10_000),
-        metavar="N",
-        group="output",
+    kinds: int = output_option(
+        "--kinds N", "kinds of stages shown, the longest first (default: {default})", whole(1, 10_000), 10
     )
     """Most kinds of stages shown in a table."""
     json: bool = json_switch("one JSON object on stdout, every stage in it")

@@ -67,36 +67,29 @@ class HwNewOptions(Options):
     about = "Write a spec with every key, from the nearest shipped one and what you say of your chip."
     epilog = _NEW_EPILOG
 
-    out: str | None = option("--out", "the JSON file to write", metavar="FILE", writes="file")
-    force: bool = option("--force", "replace the file if it is there", default=False, const=True)
+    out: str | None = option("--out FILE", "the JSON file to write", writes="file")
+    force: bool = option("--force", "replace the file if it is there")
     settings: tuple[tuple[str, str], ...] = option(
-        "--set",
+        "--set KEY=VALUE",
         "any other key; repeatable",
-        default=(),
-        read=setting,
+        setting,
+        (),
         repeat=tuple,
-        metavar="KEY=VALUE",
         group="chip",
         short=(
-            Option("--name", "name in reports (default: my_chip)", "chip", value_of("name"), "TEXT"),
-            Option("--node", "technology node, for reports", "chip", value_of("node_nm"), "NM"),
+            Option("--name TEXT", "name in reports (default: my_chip)", value_of("name")),
+            Option("--node NM", "technology node, for reports", value_of("node_nm")),
             *(
-                Option(f"--{flag.replace('_', '-')}", f"{what}: {key}", "chip", value_of(key, whole(1)), "N")
+                Option(f"--{flag.replace('_', '-')} N", f"{what}: {key}", value_of(key, whole(1)))
                 for flag, (key, what) in KEYS.items()
             ),
         ),
     )
-    technology: str | None = option(
-        "--technology", "kind of memory: rram, pcm, sram or any text", metavar="TEXT", group="chip"
-    )
+    technology: str | None = option("--technology TEXT", "kind of memory: rram, pcm, sram or any text", group="chip")
     like: str | None = option(
-        "--like",
-        "build it from this spec (default: the nearest shipped one)",
-        metavar="SPEC",
-        complete="hardware",
-        group="chip",
+        "--like SPEC", "build it from this spec (default: the nearest shipped one)", complete="hardware", group="chip"
     )
-    source: str | None = option("--source", "where the figures given come from", metavar="TEXT", group="chip")
+    source: str | None = option("--source TEXT", "where the figures given come from", group="chip")
     verbosity: int = verbosity("write the file and say nothing", group="")
     ask: bool = False
 
@@ -122,10 +115,8 @@ class HwCheckOptions(Options):
     )
     epilog = _CHECK_EPILOG
 
-    files: tuple[str, ...] = option(
-        "files", "specs, or names of shipped ones", default=(), nargs="+", metavar="FILE", complete="file"
-    )
-    strict: bool = option("--strict", "exit code 1 where something looks wrong", default=False, const=True)
+    files: tuple[str, ...] = option("FILE", "specs, or names of shipped ones", default=(), nargs="+", complete="file")
+    strict: bool = option("--strict", "exit code 1 where something looks wrong")
     json: bool = json_switch(group="")
 
 

@@ -13,6 +13,7 @@ import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -29,20 +30,19 @@ LAST_GROUPS = ("execution", "output")
 class Option:
     """One flag, or the files of a command line, which have none."""
 
-    flags: str
-    """Its spellings, the long one last: `-q --quiet`; of files their name."""
+    spelled: str
+    """As the help shows it: `-q --quiet`, `--seed N`, `FILE`. A flag without a value is a switch."""
     help: str
     """`{default}` in it stands for the default."""
-    group: str = ""
-    """The heading in the help under which it stands."""
     read: Callable[[str], Any] = str
     """The value of a text; raises ArgumentTypeError."""
-    metavar: str | None = None
+    group: str = ""
+    """The heading in the help under which it stands."""
     nargs: str | None = None
     """Of files: `?`, `*` or `+`."""
     required: bool = False
-    const: Any = None
-    """The value of a flag that takes none."""
+    const: Any = True
+    """The value of a switch."""
     repeat: Callable[[Sequence[Any]], Any] | None = None
     """Makes the field of all values given, where the flag may be given more than once."""
     shown: Callable[[Any], str] = plain
@@ -57,20 +57,46 @@ class Option:
     """Of those that have the same word here at most one is given."""
 
     @property
-    def name(self) -> str:
-        """The long flag, or the name of the files."""
-        return self.flags.split()[-1]
+    def flags(self) -> list[str]:
+        """Its flags, the long one last; files have none."""
+        return [word for word in self.spelled.split() if word.startswith("-")]
 
     @property
-    def is_flag(self) -> bool:
-        """Whether a flag announces it."""
-        return self.flags.startswith("-")
+    def metavar(self) -> str:
+        """What stands for the value; empty for a switch."""
+        word = self.spelled.split()[-1]
+        return "" if word in self.flags else word
+
+    @property
+    def name(self) -> str:
+        """The long flag, or the name of the files."""
+        return self.flags[-1] if self.flags else self.metavar
 
 
-def option(flags: str, help: str = "", *, default: Any = None, short: Sequence[Option] = (), **row: Any) -> Any:
+def option(
+    spelled: str,
+    help: str,
+    read: Callable[[str], Any] = str,
+    default: Any = None,
+    *,
+    short: Sequence[Option] = (),
+    **row: Any,
+) -> Any:
     """A field that a flag fills; `row` are further fields of Option, `short` other flags that fill it as well."""
-    rows = (*short, Option(flags, help, **row))
+    last = Option(spelled, help, read, **row)
+    default = False if default is None and not last.metavar else default
+    rows = (*(dataclasses.replace(one, group=last.group) for one in short), last)
     return dataclasses.field(default=default, metadata={"rows": rows})
+
+
+question_option = partial(option, group="question")
+search_option = partial(option, group="search")
+execution_option = partial(option, group="execution")
+output_option = partial(option, group="output")
+json_switch = partial(output_option, "--json", "one JSON object on stdout and nothing else", again=False)
+solution_files = partial(
+    option, "FILE", help="solutions, as written to results/", default=(), nargs="+", complete="file", again=False
+)
 
 
 def listed(groups: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
@@ -101,7 +127,7 @@ class Options:
                 continue
             row, value = rows[-1], given[0][1]
             if row.repeat is not None:
-                value = parser.call(row, chain.from_iterable(each if one.repeat else [each] for one, each in given))
+                value = parser.gather(row, chain.from_iterable(each if one.repeat else [each] for one, each in given))
             values[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values).settled(parser)
 
@@ -137,9 +163,9 @@ class Options:
             unchanged = row.again is None and value == field.default
             if row.again is False or unchanged or row.name in without or row.group in without:
                 continue
-            if not row.is_flag:
+            if not row.flags:
                 files += value if isinstance(value, tuple) else [value]
-            elif row.const is not None:
+            elif not row.metavar:
                 words.append(row.name)
             else:
                 for each in value if row.repeat not in (None, listed) else [value]:
@@ -186,25 +212,26 @@ class Parser(argparse.ArgumentParser):
 
     def add(self, row: Option, default: Any) -> None:
         """Add what `row` says."""
-        where = self._parts.get(row.group) or self._parts.setdefault(row.group, self.add_argument_group(row.group))
-        if row.exclusive:
-            where = self._parts.get(row.exclusive) or self._parts.setdefault(
-                row.exclusive, where.add_mutually_exclusive_group()
-            )
+        if row.group not in self._parts:
+            self._parts[row.group] = self.add_argument_group(row.group)
+        if row.exclusive and row.exclusive not in self._parts:
+            self._parts[row.exclusive] = self._parts[row.group].add_mutually_exclusive_group()
+        where = self._parts[row.exclusive or row.group]
         settings: dict[str, Any] = {"help": row.help.replace("{default}", plain(default)).replace("%", "%%") or None}
-        if row.const is not None:
-            settings |= {"action": "store_const", "const": row.const}
-        else:
+        if row.metavar:
             settings |= {"action": "append" if row.repeat else "store", "type": row.read, "metavar": row.metavar}
-            settings |= {"nargs": row.nargs} if row.nargs else {}
-        if row.is_flag:
-            settings |= {"dest": row.name, "required": row.required}
-        self.rows.append((row, where.add_argument(*row.flags.split(), **settings)))
+        else:
+            settings |= {"action": "store_const", "const": row.const}
+        if row.nargs:
+            settings["nargs"] = row.nargs
+        if row.flags:
+            settings["required"] = row.required
+        self.rows.append((row, where.add_argument(*row.flags, dest=row.name, **settings)))
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
 
-    def call(self, row: Option, values: Iterable[Any]) -> Any:
+    def gather(self, row: Option, values: Iterable[Any]) -> Any:
         """The field of a repeatable option, made of its values."""
         assert row.repeat is not None
         try:
@@ -238,19 +265,12 @@ class Parser(argparse.ArgumentParser):
         return "is one word too many; expected an option, or nothing"
 
 
-def json_switch(help: str = "one JSON object on stdout and nothing else", group: str = "output") -> Any:
-    """--json."""
-    return option("--json", help, default=False, const=True, again=False, group=group)
-
-
 def verbosity(quiet: str, verbose: str = "", group: str = "output") -> Any:
     """-q and, with a text for it, -v: -1 quiet, 0 the report, 1 with more."""
-    rows = [Option("-q --quiet", quiet, const=-1, again=False, group=group, exclusive="verbosity")]
-    if verbose:
-        rows.append(Option("-v --verbose", verbose, const=1, again=False, group=group, exclusive="verbosity"))
+    texts = {"-q --quiet": (quiet, -1), "-v --verbose": (verbose, 1)}
+    rows = [
+        Option(flags, help, group=group, const=const, again=False, exclusive="verbosity")
+        for flags, (help, const) in texts.items()
+        if help
+    ]
     return dataclasses.field(default=0, metadata={"rows": tuple(rows)})
-
-
-def solution_files(nargs: str = "+", help: str = "solutions, as written to results/") -> Any:
-    """Files of solutions: some or, by `nargs`, any number of them."""
-    return option("files", help, default=(), nargs=nargs, metavar="FILE", complete="file", again=False)

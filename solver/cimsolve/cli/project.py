@@ -43,51 +43,33 @@ class ProjectOptions(Options):
     epilog = _EPILOG
 
     model: str = option(
-        "--model",
+        "--model FOLDER",
         "a folder with a config.json and *.safetensors or a GGUF file",
         required=True,
-        metavar="FOLDER",
         complete="folder",
     )
     structures: tuple[str, ...] = option(
-        "--structure", "as of cimsolve (default: sqrt)", default=(), repeat=tuple, metavar="[PATTERN=]HOW"
+        "--structure [PATTERN=]HOW", "as of cimsolve (default: sqrt)", default=(), repeat=tuple
     )
-    method: str = option(
-        "--method",
-        f"of {', '.join(METHODS)} (default: {{default}})",
-        default="plain",
-        read=OneOf(METHODS),
-        metavar="NAME",
-    )
+    method: str = option("--method NAME", f"of {', '.join(METHODS)} (default: {{default}})", OneOf(METHODS), "plain")
     inputs: str | None = option(
-        "--inputs",
+        "--inputs FILE",
         "what the linears read: a .npz or .safetensors with an array (samples, n_in) under each linear's name",
-        metavar="FILE",
         complete="file",
         exclusive="inputs",
     )
     texts: tuple[str, ...] = option(
-        "--text",
+        "--text FILE",
         "run the model on this text to see what its linears read; `sample` is a text that is shipped; repeatable",
         default=(),
         repeat=tuple,
-        metavar="FILE",
         complete="file",
         exclusive="inputs",
     )
-    samples: int = option(
-        "--samples",
-        "most tokens of the texts (default: {default})",
-        default=SAMPLES_DEFAULT,
-        read=whole(1),
-        metavar="N",
-    )
+    samples: int = option("--samples N", "most tokens of the texts (default: {default})", whole(1), SAMPLES_DEFAULT)
     seed: int = seed_option("of als (default: {default})", group="")
     out: str | None = option(
-        "--out",
-        "write the factors there, as safetensors; a folder gets a factors.safetensors",
-        metavar="FILE",
-        writes="new file",
+        "--out FILE", "write the factors there, as safetensors; a folder gets a factors.safetensors", writes="new file"
     )
     """The file of factors to write."""
     verbosity: int = verbosity("only the means", group="")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from cimsolve.chip.converters import CONVERTER_NAMES
-from cimsolve.cli.parser import Option, Options, Parser, listed, option
+from cimsolve.cli.parser import Option, Options, Parser, listed, option, output_option, question_option, search_option
 from cimsolve.cli.values import Names, OneOf, objective, one_line, plain, quantity, seconds, setting, whole
 from cimsolve.errors import InputError
 from cimsolve.problem.names import CUTS
@@ -33,7 +33,37 @@ SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
-question_option = partial(option, group="question")
+
+# Options that several commands have; each says what is its own.
+hardware_option = partial(
+    option, "--hw SPEC", "shipped name or JSON file (default: {default})", default=DEFAULT_HARDWARE, complete="hardware"
+)
+strategies_option = partial(
+    search_option,
+    "--strategy NAME[,NAME]",
+    help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    read=Names("strategy", STRATEGY_NAMES),
+    default=STRATEGY_NAMES,
+    repeat=listed,
+)
+objective_option = partial(
+    search_option,
+    "--objective WHAT[,WHAT]",
+    "what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+    "multiples of the bounds (default: {default})",
+    objective,
+    DEFAULT_OBJECTIVE,
+    complete=OBJECTIVES,
+)
+time_limit_option = partial(search_option, "--time-limit SECONDS", read=seconds)
+seed_option = partial(search_option, "--seed N", read=whole(0, SEED_MAX), default=0)
+answers_option = partial(
+    output_option,
+    "--out FOLDER",
+    "where solutions are written (default: {default}/)",
+    default=DEFAULT_OUT,
+    writes="folder",
+)
 
 
 def value_of(key: str, read: Callable[[str], object] = str) -> Callable[[str], tuple[str, str]]:
@@ -51,30 +81,16 @@ def one_value_a_key(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str
     return tuple(found.items())
 
 
-def hardware_option(group: str = "question", again: bool | None = True) -> Any:
-    """--hw."""
-    return option(
-        "--hw",
-        "shipped name or JSON file (default: {default})",
-        default=DEFAULT_HARDWARE,
-        metavar="SPEC",
-        complete="hardware",
-        group=group,
-        again=again,
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class SubjectOptions(Options):
     """One model on one chip."""
 
-    hardware: str = hardware_option()
+    hardware: str = hardware_option(group="question", again=True)
     model: str = question_option(
-        "--model",
+        "--model MODEL",
         "shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside it the "
         "simulation uses the real weights (default: {default})",
         default=DEFAULT_MODEL,
-        metavar="MODEL",
         complete="model",
         again=True,
     )
@@ -85,63 +101,50 @@ class TermsOptions(Options):
     """What is asked of a model on a chip; limits and `tokens`: None for none and for the default."""
 
     structures: tuple[str, ...] = question_option(
-        "--structure",
+        "--structure [PATTERN=]HOW",
         "how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches; repeatable, the "
         "last that matches counts (default: sqrt)",
         default=(),
         repeat=tuple,
-        metavar="[PATTERN=]HOW",
     )
     settings: tuple[tuple[str, str], ...] = question_option(
-        "--set",
+        "--set KEY=VALUE",
         "change a key of the hardware spec, such as array.rows=128; repeatable",
-        default=(),
-        read=setting,
+        setting,
+        (),
         repeat=one_value_a_key,
         shown="=".join,
-        metavar="KEY=VALUE",
         short=(
             Option(
-                "--adcs",
+                "--adcs N",
                 "converters of one array, short for --set adc.per_array=N",
-                "question",
                 value_of("adc.per_array", whole(1)),
-                "N",
             ),
             Option(
-                "--converter",
+                "--converter NAME",
                 "converter model that makes the table of times, energies and areas by resolution: isaac, saberi, sar "
                 "or survey; table: the spec's own (default); short for --set adc.model=NAME",
-                "question",
                 value_of("adc.model", OneOf(CONVERTER_NAMES)),
-                "NAME",
                 complete=CONVERTER_NAMES,
             ),
         ),
     )
     """Keys of the hardware spec that are changed, with their new values."""
     tokens: int | None = question_option(
-        "--tokens", "context and prefill length (default: the model's, at most 512)", read=whole(1), metavar="N"
+        "--tokens N", "context and prefill length (default: the model's, at most 512)", whole(1)
     )
-    max_arrays: int | None = question_option("--max-arrays", "use no more arrays than this", read=whole(1), metavar="N")
+    max_arrays: int | None = question_option("--max-arrays N", "use no more arrays than this", whole(1))
     max_latency_ns: float | None = question_option(
-        "--max-latency",
-        "a token takes no longer than this; a number in ns, or 60us",
-        read=quantity("time", "60us"),
-        metavar="NS",
+        "--max-latency NS", "a token takes no longer than this; a number in ns, or 60us", quantity("time", "60us")
     )
     max_energy_pj: float | None = question_option(
-        "--max-energy",
-        "a token takes no more energy than this; a number in pJ, or 12uJ",
-        read=quantity("energy", "12uJ"),
-        metavar="PJ",
+        "--max-energy PJ", "a token takes no more energy than this; a number in pJ, or 12uJ", quantity("energy", "12uJ")
     )
     cut: str = question_option(
-        "--cut",
+        "--cut WHAT",
         "what `optimal` may cut beyond what it must: none, columns or both (default: {default})",
-        default="columns",
-        read=OneOf(CUTS),
-        metavar="WHAT",
+        OneOf(CUTS),
+        "columns",
     )
 
     @property
@@ -155,71 +158,27 @@ class QuestionOptions(TermsOptions, SubjectOptions):
     """One question."""
 
 
-def strategies_option(help: str = "", group: str = "search", again: bool | None = True) -> Any:
-    """--strategy, several of them."""
-    return option(
-        "--strategy",
-        f"of {', '.join(STRATEGY_NAMES)}; {help}repeatable (default: all)",
-        default=STRATEGY_NAMES,
-        read=Names("strategy", STRATEGY_NAMES),
-        repeat=listed,
-        metavar="NAME[,NAME]",
-        group=group,
-        again=again,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ComparedOptions(Options):
+    """Strategies, and the one that the others are set against."""
 
-
-def reference_option(group: str = "search") -> Any:
-    """--reference, the strategy that the others are set against."""
-    return option(
-        "--reference",
+    strategies: tuple[str, ...] = strategies_option(again=True)
+    reference: str | None = search_option(
+        "--reference NAME",
         "the strategy that the others are set against (default: the first of those compared)",
-        read=OneOf(STRATEGY_NAMES),
-        metavar="NAME",
-        group=group,
+        OneOf(STRATEGY_NAMES),
     )
 
+    @property
+    def against(self) -> str:
+        """The strategy that the others are set against."""
+        return self.reference or self.strategies[0]
 
-def demand_compared(reference: str | None, strategies: Sequence[str], parser: Parser) -> None:
-    """Raise InputError where the reference is none of the strategies compared."""
-    if reference not in (None, *strategies):
-        parser.error(f"--reference {reference}: expected one of the strategies compared, {', '.join(strategies)}")
-
-
-def objective_option(group: str = "search") -> Any:
-    """--objective, of what `optimal` minimises."""
-    return option(
-        "--objective",
-        "what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
-        "multiples of the bounds (default: {default})",
-        default=DEFAULT_OBJECTIVE,
-        read=objective,
-        metavar="WHAT[,WHAT]",
-        complete=OBJECTIVES,
-        group=group,
-    )
-
-
-def time_limit_option(help: str, group: str = "search", default: float | None = None) -> Any:
-    """--time-limit, with what it is of."""
-    return option("--time-limit", help, default=default, read=seconds, metavar="SECONDS", group=group)
-
-
-def seed_option(help: str = "default: {default}", group: str = "search", again: bool | None = None) -> Any:
-    """--seed, with what it is of."""
-    return option("--seed", help, default=0, read=whole(0, SEED_MAX), metavar="N", group=group, again=again)
-
-
-def answers_option() -> Any:
-    """--out, the folder of solutions."""
-    return option(
-        "--out",
-        "where solutions are written (default: {default}/)",
-        default=DEFAULT_OUT,
-        metavar="FOLDER",
-        writes="folder",
-        group="output",
-    )
+    def settled(self, parser: Parser) -> Self:
+        if self.against not in self.strategies:
+            known = ", ".join(self.strategies)
+            parser.error(f"--reference {self.reference}: expected one of the strategies compared, {known}")
+        return super().settled(parser)
 
 
 def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:

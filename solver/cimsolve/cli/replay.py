@@ -37,31 +37,26 @@ class ReplayOptions(Options):
     epilog = _EPILOG
 
     files: tuple[str, ...] = solution_files()
-    tokens: int | None = option(
-        "--tokens", "of the prefill (default: as many as the solution says)", read=whole(1), metavar="N"
-    )
+    tokens: int | None = option("--tokens N", "of the prefill (default: as many as the solution says)", whole(1))
     stream: int | None = option(
-        "--stream",
+        "--stream N",
         "tokens of the stream, each of a sequence of its own, 0 for none (default: what it takes to settle)",
-        read=whole(0),
-        metavar="N",
+        whole(0),
     )
     controller: str = option(
-        "--controller",
+        "--controller WHICH",
         "paced: tokens enter a phase at the pace of its busiest unit, first come, first served; oldest: likewise, but "
         "digital units and interconnect serve the oldest token; burst: all tokens of a prefill enter at once "
         "(default: {default})",
-        default="paced",
-        read=OneOf(CONTROLLERS),
-        metavar="WHICH",
+        OneOf(CONTROLLERS),
+        "paced",
     )
     gaps: str = option(
-        "--gaps",
-        "apart: digital units and interconnect serve different tokens at once; together: a gap holds both "
-        "(default: {default})",
-        default="apart",
-        read=OneOf(GAPS),
-        metavar="HOW",
+        "--gaps HOW",
+        "apart: digital units and interconnect serve different tokens at once; together: a gap holds both (default: "
+        "{default})",
+        OneOf(GAPS),
+        "apart",
     )
     json: bool = json_switch(group="")
     verbosity: int = verbosity("one line a file", group="")

@@ -35,24 +35,19 @@ class ReportOptions(Options):
 
     files: tuple[str, ...] = solution_files()
     out: str | None = option(
-        "--out",
+        "--out FILE",
         f"the page (default: {DEFAULT_PAGE}, and none if only --figures or --trace is given)",
-        metavar="FILE",
         writes="file",
     )
-    figures: str | None = option("--figures", "write every chart there as files", metavar="FOLDER", writes="folder")
+    figures: str | None = option("--figures FOLDER", "write every chart there as files", writes="folder")
     formats: tuple[str, ...] = option(
-        "--format",
+        "--format NAME[,NAME]",
         f"of {', '.join(FIGURE_FORMATS)} (default: {{default}})",
-        default=("svg", "png"),
-        read=Names("format", FIGURE_FORMATS),
-        metavar="NAME[,NAME]",
+        Names("format", FIGURE_FORMATS),
+        ("svg", "png"),
     )
     trace: str | None = option(
-        "--trace",
-        "write the schedule as JSON events for ui.perfetto.dev or Chrome's about:tracing",
-        metavar="FILE",
-        writes="file",
+        "--trace FILE", "write the schedule as JSON events for ui.perfetto.dev or Chrome's about:tracing", writes="file"
     )
     verbosity: int = verbosity("print nothing", group="")
 

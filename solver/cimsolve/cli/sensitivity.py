@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, json_switch, verbosity
-from cimsolve.cli.question import (
-    QuestionOptions,
-    demand_compared,
-    problem_of,
-    reference_option,
-    strategies_option,
-    time_limit_option,
-)
+from cimsolve.cli.question import ComparedOptions, QuestionOptions, problem_of, strategies_option, time_limit_option
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.solve.names import STRATEGY_NAMES
 
 if TYPE_CHECKING:
     from cimsolve.problem.problem import Problem
@@ -30,7 +24,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivityOptions(QuestionOptions):
+class SensitivityOptions(ComparedOptions, QuestionOptions):
     """`cimsolve sensitivity`: how a comparison of strategies depends on the converters."""
 
     prog = "cimsolve sensitivity"
@@ -42,24 +36,17 @@ class SensitivityOptions(QuestionOptions):
     )
     epilog = _EPILOG
 
-    strategies: tuple[str, ...] = strategies_option("two or more, ", "comparison", again=None)
-    reference: str | None = reference_option("comparison")
-    time_limit_s: float | None = time_limit_option(
-        "brake of `optimal` under each change; without it results repeat", "comparison"
+    strategies: tuple[str, ...] = strategies_option(
+        help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all)"
     )
+    time_limit_s: float | None = time_limit_option("brake of `optimal` under each change; without it results repeat")
     json: bool = json_switch()
     verbosity: int = verbosity("only the tables", "totals beside the figures in arrays")
-
-    @property
-    def against(self) -> str:
-        """The strategy that the others are set against."""
-        return self.reference or self.strategies[0]
 
     def settled(self, parser: Parser) -> Self:
         if len(self.strategies) < 2:
             parser.error(f"--strategy: {self.strategies[0]} alone: expected two or more to compare")
-        demand_compared(self.reference, self.strategies, parser)
-        return self
+        return super().settled(parser)
 
 
 OPTIONS = SensitivityOptions

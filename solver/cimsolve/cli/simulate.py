@@ -85,60 +85,47 @@ class SimulateOptions(Options):
     epilog = _EPILOG
 
     files: tuple[str, ...] = solution_files()
-    vectors: int = run_option(
-        "--vectors", "input vectors at once (default: {default})", default=16, read=whole(1, VECTORS_MAX), metavar="N"
-    )
-    seed: int = seed_option(group="what is run")
+    vectors: int = run_option("--vectors N", "input vectors at once (default: {default})", whole(1, VECTORS_MAX), 16)
+    seed: int = seed_option("default: {default}", group="what is run")
     layers: tuple[int, ...] | None = run_option(
-        "--layer",
+        "--layer N",
         "only this layer; repeatable (default: all)",
-        read=whole(0),
+        whole(0),
         repeat=lambda layers: tuple(dict.fromkeys(layers)),
-        metavar="N",
     )
     weights: str | None = run_option(
-        "--weights",
+        "--weights PATH",
         "the model's folder of *.safetensors, or factors that `cimsolve project --out` wrote, in place of random "
         "weights over all levels",
-        metavar="PATH",
         complete="file",
     )
     kernel: str = run_option(
-        "--kernel",
+        "--kernel WHICH",
         "what multiplies and converts: numpy, or numba, compiled and several times faster, which needs "
         "cimsolve[fast]; the numbers are the same (default: {default}, numba where there is enough to do)",
-        default="auto",
-        read=OneOf(get_args(Kernel)),
-        metavar="WHICH",
+        OneOf(get_args(Kernel)),
+        "auto",
     )
     noise: tuple[tuple[str, float], ...] = chip_option(
-        "--noise",
-        "non-idealities, as below; repeatable",
-        default=(),
-        read=noise,
-        repeat=all_noise,
-        metavar="NAME=VALUE[,NAME=VALUE]",
+        "--noise NAME=VALUE[,NAME=VALUE]", "non-idealities, as below; repeatable", noise, (), repeat=all_noise
     )
     adc_bits_max: int | None = chip_option(
-        "--adc-bits",
+        "--adc-bits N",
         "at most so many bits for every converter (default: those of the solution)",
-        read=whole(1, CONVERTER_BITS_MAX),
-        metavar="N",
+        whole(1, CONVERTER_BITS_MAX),
     )
     adc_range: str = chip_option(
-        "--adc-range",
+        "--adc-range WHICH",
         "what converters cover: full, any sum there can be; calibrated, what the inputs cause (default: {default})",
-        default="full",
-        read=OneOf(get_args(Range)),
-        metavar="WHICH",
+        OneOf(get_args(Range)),
+        "full",
     )
     pairs: str = chip_option(
-        "--pairs",
+        "--pairs HOW",
         "a differential pair's columns: converted apart, as time and energy count them, or subtracted before one "
         "converter (default: {default})",
-        default="converted",
-        read=OneOf(get_args(Pairs)),
-        metavar="HOW",
+        OneOf(get_args(Pairs)),
+        "converted",
     )
     json: bool = json_switch()
     verbosity: int = verbosity("one line a file", "also every stage")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cimsolve import __version__
 from cimsolve.cli import COMMANDS, listed_commands
-from cimsolve.cli.parser import Parser, json_switch, option, verbosity
+from cimsolve.cli.parser import Parser, json_switch, output_option, search_option, verbosity
 from cimsolve.cli.places import interrupts_held, without_tables, write_checked
 from cimsolve.cli.question import (
     QuestionOptions,
@@ -89,50 +89,34 @@ class SolveOptions(QuestionOptions):
     epilog = f"{_commands()}\n{_EPILOG}"
     commands = tuple(COMMANDS)
 
-    strategies: tuple[str, ...] = strategies_option()
-    exact: bool = option(
-        "--exact",
-        "solve `optimal` by one exact model to the end; refused where the problem is too large for it",
-        default=False,
-        const=True,
-        group="search",
+    strategies: tuple[str, ...] = strategies_option(again=True)
+    exact: bool = search_option(
+        "--exact", "solve `optimal` by one exact model to the end; refused where the problem is too large for it"
     )
-    start: str | None = option(
-        "--start",
+    start: str | None = search_option(
+        "--start FILE",
         "a solution of the same question, limits apart, that `optimal` starts from and does not get worse than",
-        metavar="FILE",
         complete="file",
-        group="search",
     )
     objective: tuple[str, ...] = objective_option()
     time_limit_s: float | None = time_limit_option("brake of the search; without it results repeat")
-    seed: int = seed_option(again=True)
-    workers: int = option(
-        "--workers",
-        "search threads (default: {default})",
-        default=1,
-        read=whole(1, WORKERS_MAX),
-        metavar="N",
-        group="search",
-        again=True,
+    seed: int = seed_option("default: {default}", again=True)
+    workers: int = search_option(
+        "--workers N", "search threads (default: {default})", whole(1, WORKERS_MAX), 1, again=True
     )
     out: str = answers_option()
     json: bool = json_switch()
     verbosity: int = verbosity("only the table of strategies", "also breakdowns, proofs and sources")
-    simulate: str = option(
-        "--simulate",
+    simulate: str = output_option(
+        "--simulate WHAT",
         "of each answer the first layer, all layers or none: layer, all, none (default: {default})",
-        default="layer",
-        read=OneOf(tuple(SIMULATED)),
-        metavar="WHAT",
-        group="output",
+        OneOf(tuple(SIMULATED)),
+        "layer",
     )
-    weights: str | None = option(
-        "--weights",
+    weights: str | None = output_option(
+        "--weights FILE",
         "factors that `cimsolve project --out` wrote: simulated as stored, and the structure is theirs",
-        metavar="FILE",
         complete="file",
-        group="output",
     )
 
     @classmethod

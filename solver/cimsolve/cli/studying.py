@@ -6,11 +6,10 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cimsolve.cli.parser import Option, option, verbosity
+from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
 from cimsolve.cli.places import Place
 from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
 from cimsolve.cli.solve import SolveOptions
@@ -28,50 +27,34 @@ TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
 LIMITS = {"max_latency_ns": quantity("time", "60us"), "max_energy_pj": quantity("energy", "12uJ")}
 """Keys whose values may have a unit, as those of --max-latency and --max-energy."""
 
-execution_option = partial(option, group="execution")
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(TermsOptions):
     """Questions that are solved in many points; None for the default."""
 
     jobs: int | None = execution_option(
-        "--jobs",
-        "processes on this machine, one thread each (default: its cores)",
-        read=whole(1, JOBS_MAX),
-        metavar="N",
+        "--jobs N", "processes on this machine, one thread each (default: its cores)", whole(1, JOBS_MAX)
     )
     cluster: str | None = execution_option(
-        "--cluster",
+        "--cluster ADDRESS",
         "solve on the workers of the Dask scheduler there, such as tcp://host:8786; needs cimsolve[cluster]",
-        metavar="ADDRESS",
     )
     cache: str | None = execution_option(
-        "--cache",
+        "--cache FOLDER",
         "where checked results are kept by content, so that nothing is solved twice (default: OUT/cache)",
-        metavar="FOLDER",
         complete="folder",
     )
-    fresh: bool = execution_option(
-        "--fresh", "solve all again; the results replace those kept", default=False, const=True, again=False
-    )
-    format: str = option(
-        "--format",
+    fresh: bool = execution_option("--fresh", "solve all again; the results replace those kept", again=False)
+    format: str = output_option(
+        "--format FORM",
         "table, markdown, csv or json, on stdout; csv and json have raw values in ns, pJ and mm2 (default: {default})",
-        default="table",
-        read=OneOf(TABLE_FORMS),
-        metavar="FORM",
+        OneOf(TABLE_FORMS),
+        "table",
         again=False,
-        group="output",
-        short=(Option("--json", "short for --format json", "output", const="json"),),
+        short=(Option("--json", "short for --format json", const="json"),),
     )
-    out: str = option(
-        "--out",
-        "where results are kept (default: {default}/)",
-        default=DEFAULT_OUT,
-        metavar="FOLDER",
-        complete="folder",
-        group="output",
+    out: str = output_option(
+        "--out FOLDER", "where results are kept (default: {default}/)", default=DEFAULT_OUT, complete="folder"
     )
     verbosity: int = verbosity("only the tables")
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cimsolve.cli.parser import Parser, option, verbosity
+from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
 from cimsolve.cli.studying import TableOptions, read_value, row_command, solve_all, study_of
 from cimsolve.cli.values import Names, axis, axis_text
@@ -52,46 +52,38 @@ class SweepOptions(TableOptions, QuestionOptions):
     )
     epilog = _EPILOG
 
-    study: str | None = option(
-        "study", "the whole question and its axes, as a file", nargs="?", metavar="STUDY.json", complete="file"
-    )
+    study: str | None = option("STUDY.json", "the whole question and its axes, as a file", nargs="?", complete="file")
     vary: tuple[tuple[str, tuple[str, ...]], ...] = option(
-        "--vary",
+        "--vary KEY=V1,V2,...",
         "values of a key; repeatable, every combination is a point",
-        default=(),
-        read=axis,
+        axis,
+        (),
         repeat=tuple,
         shown=axis_text,
-        metavar="KEY=V1,V2,...",
         group="grid",
     )
     strategies: tuple[str, ...] = option(
-        "--strategy",
+        "--strategy NAME[,NAME]",
         f"of {', '.join(STRATEGY_NAMES)} (default: {{default}})",
-        default=("optimal",),
-        read=Names("strategy", STRATEGY_NAMES),
-        metavar="NAME[,NAME]",
+        Names("strategy", STRATEGY_NAMES),
+        ("optimal",),
         group="grid",
     )
-    objective: tuple[str, ...] = objective_option("grid")
-    seed: int = seed_option(group="grid")
-    time_limit_s: float | None = time_limit_option("brake of each point's search", "grid")
+    objective: tuple[str, ...] = objective_option(group="grid")
+    seed: int = seed_option("default: {default}", group="grid")
+    time_limit_s: float | None = time_limit_option("brake of each point's search", group="grid")
     verbosity: int = verbosity("only the table")
-    front: tuple[str, ...] = option(
-        "--front",
+    front: tuple[str, ...] = output_option(
+        "--front NAME[,NAME]",
         "mark the points that no other of the same model beats in these (default: {default})",
-        default=("latency", "area", "energy"),
-        read=Names("objective", OBJECTIVES),
-        metavar="NAME[,NAME]",
-        group="output",
+        Names("objective", OBJECTIVES),
+        ("latency", "area", "energy"),
     )
     """Objectives in which points of the front are not beaten."""
-    plot: str | None = option(
-        "--plot",
+    plot: str | None = output_option(
+        "--plot FILE",
         "draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]",
-        metavar="FILE",
         writes="file",
-        group="output",
     )
 
     def command(self, without: Collection[str] = ()) -> str:

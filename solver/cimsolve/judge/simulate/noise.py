@@ -111,7 +111,7 @@ _NONE = Noise()
 
 def noise_from(values: dict[str, float]) -> Noise:
     """Noise by field names; `stuck` is a share of which half is off and half on. Raises InputError."""
-    known = ("stuck", *(field.name for field in fields(Noise)))
+    known = (*(field.name for field in fields(Noise)), "stuck")
     unknown = next((name for name in values if name not in known), None)
     if unknown is not None:
         near = near_name(unknown, known)
