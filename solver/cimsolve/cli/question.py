@@ -186,11 +186,13 @@ def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:
 
     Raises InputError where it is none, and where the file is none or --structure says otherwise.
     """
-    from cimsolve.chip.hardware import load_hardware, with_settings
     from cimsolve.model.load import load_model, resolve_structures
-    from cimsolve.problem.problem import build_problem
 
     model = load_model(options.model, tokens=options.tokens)
+    # Only now: a model that is none is refused before numpy loads.
+    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.problem.problem import build_problem
+
     structures: Structures = options.structures
     if weights is not None:
         from cimsolve.weights.project import stored_structures

@@ -11,34 +11,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from cimsolve.errors import InputError
+from cimsolve.model.model import TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.tensors import Entry, Float32s, Tensors, listed, read_header
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
-
-
-@dataclass(frozen=True)
-class TensorRef:
-    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
-
-    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
-    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
-    and V side by side; the default is the whole of it.
-    """
-
-    name: str
-    layout: Literal["out_in", "in_out"]
-    start: int = 0
-    stop: int | None = None
 
 
 class WeightFolder(Tensors):

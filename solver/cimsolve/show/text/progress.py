@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.status import Status
 
-from cimsolve.prove import relative_gap
-from cimsolve.show.figures import figure_of_metric
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
-from cimsolve.solve.search import Event
+
+if TYPE_CHECKING:
+    from cimsolve.solve.search import Event
 
 REFRESH_S = 0.1
 """Least time between two texts: a simulation reports thousands of steps a second."""
@@ -73,6 +74,9 @@ class Progress:
 
 def describe_value(event: Event, clock_ns: float) -> str:
     """What an event tells of a metric: the incumbent, the bound and the gap, where they are known."""
+    from cimsolve.prove import relative_gap
+    from cimsolve.show.figures import figure_of_metric
+
     if event.value is None:
         return ""
     figure = figure_of_metric(event.metric)
