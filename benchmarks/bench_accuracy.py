@@ -18,7 +18,7 @@ from typing import Any
 from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.chip.hardware import load_hardware
-from cimsolve.cli.accuracy import AccuracyOptions
+from cimsolve.cli import accuracy
 from cimsolve.show.text.accuracy import agreement, cosine, errors, figures_of, perplexity
 from cimsolve.study.accuracy import AccuracyQuestion, AccuracyTable, rows_measured
 from cimsolve.weights.names import METHODS
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words += ["--compression", listed, "--blocks", options.blocks, "--bits", ",".join(map(str, options.bits))]
         for name in ("samples", "test_tokens", "calibration_tokens"):
             words += [f"--{name.replace('_', '-')}", str(asked[name])]
-        command = AccuracyOptions.parse(words).command()
+        command = accuracy.Options.parse(words).command()
         sections += section(Measured(folder, options.hw, options.lossy_hw, asked, options.cache), command)
     chip = load_hardware(options.hw)
     write_report(

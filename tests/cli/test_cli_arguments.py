@@ -7,13 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from cimsolve.cli import COMMANDS, options_of, parse_command, values
+from cimsolve.cli import COMMANDS, options_of, parse_command, solve, values
 from cimsolve.cli.hw import ACTIONS
 from cimsolve.cli.parser import Parser
-from cimsolve.cli.solve import SolveOptions
 from cimsolve.errors import InputError
 from cimsolve.price.claims import library_versions
 from cimsolve.solve.strategies import STRATEGIES
@@ -24,16 +24,16 @@ pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
 def test_defaults_are_the_main_job() -> None:
-    options = SolveOptions.parse([])
-    assert isinstance(options, SolveOptions)
+    options = solve.Options.parse([])
+    assert isinstance(options, solve.Options)
     assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
     assert options.strategies == tuple(STRATEGIES)
     assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
 
 
 def test_strategies_may_be_repeated_or_listed() -> None:
-    options = SolveOptions.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
-    assert isinstance(options, SolveOptions)
+    options = solve.Options.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
+    assert isinstance(options, solve.Options)
     assert options.strategies == ("optimal", "linear", "spread")
 
 
@@ -103,7 +103,7 @@ def parsers() -> dict[str, Parser]:
     """The parser of every command, by its words."""
     found = {name: options_of(name).make_parser() for name in COMMANDS if name != "hw"}
     actions = {f"hw {name}": options.make_parser() for name, (options, _, _) in ACTIONS.items()}
-    return {"": SolveOptions.make_parser(), **actions, **found}
+    return {"": solve.Options.make_parser(), **actions, **found}
 
 
 SINGLE = [
@@ -200,3 +200,28 @@ def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
 )
 def test_quantities_may_have_a_unit(text: str, pj: float) -> None:
     assert values.quantity("energy", "12uJ")(text) == pj
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--adcs 4 --converter sar --set array.rows=64 --structure dense --structure '*.q=sqrt' --tokens 9 --cut both",
+        "--strategy spread,optimal --exact --start a.json --objective latency:0.7+energy:0.3 --workers 2 --out there",
+        "pareto --hw paper256 --max-arrays 3 --max-latency 60us --max-energy 12.5uJ --time-limit 12",
+        "compare --hw rram256 --hw paper256 --model a,b --reference spread --seed 4 --jobs 2 --cache kept",
+        "sensitivity --strategy linear,spread --time-limit 0.5",
+        "sweep --vary 'structure=32,32,1;sqrt' --vary 'structure+cut=4,4,1;' --front latency,energy --plot p.svg",
+        "sweep study.json --jobs 2 --cluster tcp://head:8786",
+        "accuracy --weights w --method als --compression 2,3.5 --bits 7 --text a --text b --set cell.bits=4",
+    ],
+)
+def test_the_command_of_options_asks_the_same_again(words: str) -> None:
+    options: Any = parse_command(shlex.split(words))[1]
+    command = options.command()
+    assert parse_command(shlex.split(command)[1:])[1] == options
+    assert len(shlex.split(command)) < 30  # defaults are left out
+
+
+def test_the_command_of_options_leaves_out_how_it_is_told() -> None:
+    plain, told = (parse_command(["sweep", "--vary", "seed=1,2", *more])[1] for more in ([], ["--json", "--fresh"]))
+    assert told.command() == plain.command()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from cimsolve.cli.project import ProjectOptions
+from cimsolve.cli import project
 from cimsolve.solve.strategies import STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, refused
@@ -86,8 +86,8 @@ def test_project_needs_weights(cli: Cli) -> None:
 
 def test_project_options() -> None:
     words = ["--model", "x", "--structure", "dense", "--method", "als", "--text", "a", "--text", "b"]
-    found = ProjectOptions.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
-    assert found == ProjectOptions(
+    found = project.Options.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
+    assert found == project.Options(
         model="x",
         structures=("dense",),
         method="als",

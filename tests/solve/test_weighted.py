@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from cimsolve.api import make_search
-from cimsolve.cli.solve import SolveOptions
+from cimsolve.cli import solve as solve_command
 from cimsolve.errors import InputError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.objective import Term, names_of, terms_of
@@ -162,6 +162,6 @@ def test_the_exact_model_refuses_sums() -> None:
 
 
 def test_the_command_line_reads_sums() -> None:
-    found = SolveOptions.parse(["--objective", "arrays, latency:0.7 + energy:0.3"])
-    assert isinstance(found, SolveOptions)
+    found = solve_command.Options.parse(["--objective", "arrays, latency:0.7 + energy:0.3"])
+    assert isinstance(found, solve_command.Options)
     assert found.objective == ("arrays", SUM)

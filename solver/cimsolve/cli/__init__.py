@@ -1,11 +1,11 @@
-"""The commands. Each has a module of its name: OPTIONS says what may be asked, `run` does it."""
+"""The commands. Each has a module of its name: `Options` says what may be asked, `run` does it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
-from cimsolve.cli.parser import Options
+from cimsolve.cli.parser import CommandOptions
 from cimsolve.cli.places import demand_writable
 
 COMMANDS = {
@@ -35,20 +35,20 @@ def run_command(argv: Sequence[str]) -> int:
     """
     name, options = parse_command(argv)
     demand_writable(options.places)
-    run: Callable[[Options], int] = import_module(f"cimsolve.cli.{name}").run
+    run: Callable[[CommandOptions], int] = import_module(f"cimsolve.cli.{name}").run
     return run(options)
 
 
-def parse_command(argv: Sequence[str]) -> tuple[str, Options]:
+def parse_command(argv: Sequence[str]) -> tuple[str, CommandOptions]:
     """The command and its options. Raises as `run_command` does."""
     if argv and argv[0] in COMMANDS:
         return argv[0], options_of(argv[0]).parse(argv[1:])
     return "solve", options_of("solve").parse(argv)
 
 
-def options_of(command: str) -> type[Options]:
+def options_of(command: str) -> type[CommandOptions]:
     """What may be asked of a command."""
-    found: type[Options] = import_module(f"cimsolve.cli.{command}").OPTIONS
+    found: type[CommandOptions] = import_module(f"cimsolve.cli.{command}").Options
     return found
 
 

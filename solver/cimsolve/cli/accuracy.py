@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from cimsolve.cli.parser import Options, json_switch, listed, option, output_option, verbosity
+from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
 from cimsolve.cli.values import Names, OneOf, each_key_once, setting, several, whole
 from cimsolve.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError
@@ -80,7 +80,7 @@ text_option = partial(option, group="text")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccuracyOptions(Options):
+class Options(CommandOptions):
     """`cimsolve accuracy`: what mapped arrays do to a real model's own answers, step by step."""
 
     prog = "cimsolve accuracy"
@@ -185,10 +185,7 @@ class AccuracyOptions(Options):
     verbosity: int = verbosity("only the figures")
 
 
-OPTIONS = AccuracyOptions
-
-
-def run(options: AccuracyOptions) -> int:
+def run(options: Options) -> int:
     """Measure row by row, keep and show the table; returns the exit code.
 
     Raises InputError for weights, a text or a chip that cannot be used.
@@ -228,7 +225,7 @@ def run(options: AccuracyOptions) -> int:
     return code
 
 
-def question_of(options: AccuracyOptions) -> AccuracyQuestion:
+def question_of(options: Options) -> AccuracyQuestion:
     """Raises InputError where the folder is none or the chip is not sound."""
     from cimsolve.chip.hardware import load_hardware, with_settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cimsolve.cli.each_file import Found, each_file
-from cimsolve.cli.parser import Options, json_switch, solution_files, verbosity
+from cimsolve.cli.parser import CommandOptions, json_switch, solution_files, verbosity
 
 if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
@@ -24,7 +24,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions(Options):
+class Options(CommandOptions):
     """`cimsolve check`: judge solution files."""
 
     prog = "cimsolve check"
@@ -39,10 +39,7 @@ class CheckOptions(Options):
     verbosity: int = verbosity("one line a file", "every violation, and the proofs of the bounds", group="")
 
 
-OPTIONS = CheckOptions
-
-
-def run(options: CheckOptions) -> int:
+def run(options: Options) -> int:
     """Judge every file; returns 2 where one cannot be read, else 1 where one fails, else 0."""
     from cimsolve.judge.check import check_solution
     from cimsolve.problem.solution import read_solution

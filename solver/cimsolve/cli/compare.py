@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from cimsolve.cli.parser import Options, Parser, listed, output_option, question_option, solution_files
+from cimsolve.cli.parser import CommandOptions, Parser, listed, output_option, question_option, solution_files
 from cimsolve.cli.places import Place
 from cimsolve.cli.question import (
     DEFAULT_HARDWARE,
@@ -37,7 +37,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubjectsOptions(Options):
+class SubjectsOptions(CommandOptions):
     """Models on chips."""
 
     specs: tuple[str, ...] = question_option(
@@ -59,7 +59,7 @@ class SubjectsOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(TableOptions, ComparedOptions, SubjectsOptions):
+class Options(TableOptions, ComparedOptions, SubjectsOptions):
     """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
 
     prog = "cimsolve compare"
@@ -99,10 +99,7 @@ class CompareOptions(TableOptions, ComparedOptions, SubjectsOptions):
         return super().settled(parser)
 
 
-OPTIONS = CompareOptions
-
-
-def run(options: CompareOptions) -> int:
+def run(options: Options) -> int:
     """Compare; returns the exit code.
 
     Raises InputError where there is no question or a file is none, CheckError where a file fails its check.
@@ -139,7 +136,7 @@ def run(options: CompareOptions) -> int:
     return code
 
 
-def _two(options: CompareOptions) -> int:
+def _two(options: Options) -> int:
     from cimsolve.show.text.compare import print_two
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.two import compare_solutions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cimsolve.cli import COMMANDS, options_of
 from cimsolve.cli.hw import ACTIONS
-from cimsolve.cli.parser import Options, option
+from cimsolve.cli.parser import CommandOptions, option
 from cimsolve.cli.values import OneOf
 from cimsolve.errors import EXIT_DONE
 
@@ -24,7 +24,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompletionOptions(Options):
+class Options(CommandOptions):
     """`cimsolve completion`: the script for one shell."""
 
     prog = "cimsolve completion"
@@ -34,10 +34,7 @@ class CompletionOptions(Options):
     shell: str = option("SHELL", "bash, zsh or fish", OneOf(SHELLS))
 
 
-OPTIONS = CompletionOptions
-
-
-def run(options: CompletionOptions) -> int:
+def run(options: Options) -> int:
     """Print the script; returns 0."""
     import shtab
 
@@ -60,7 +57,7 @@ def command_tree() -> argparse.ArgumentParser:
     return tree
 
 
-def _parser(options: type[Options]) -> argparse.ArgumentParser:
+def _parser(options: type[CommandOptions]) -> argparse.ArgumentParser:
     """The parser of a command, with the words and files that may stand for each value."""
     import shtab
 

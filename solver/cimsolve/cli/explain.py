@@ -67,7 +67,7 @@ def chosen(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplainOptions(QuestionOptions):
+class Options(QuestionOptions):
     """`cimsolve explain`: a solution `file`, or a question."""
 
     prog = "cimsolve explain"
@@ -106,10 +106,7 @@ class ExplainOptions(QuestionOptions):
         return self
 
 
-OPTIONS = ExplainOptions
-
-
-def run(options: ExplainOptions) -> int:
+def run(options: Options) -> int:
     """Explain; returns the exit code.
 
     Raises InputError where there is no question or the file is none, CheckError where it fails its check,
@@ -141,7 +138,7 @@ def run(options: ExplainOptions) -> int:
     return EXIT_DONE
 
 
-def _solve(options: ExplainOptions, problem: Problem, progress: Progress) -> Solution | Short:
+def _solve(options: Options, problem: Problem, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
     from cimsolve.api import make_search
     from cimsolve.show.text.limits import Short

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli import listed_commands
 from cimsolve.cli.each_file import Found, each_file
-from cimsolve.cli.parser import Option, Options, Parser, json_switch, option, verbosity
+from cimsolve.cli.parser import CommandOptions, Option, Parser, json_switch, option, verbosity
 from cimsolve.cli.places import demand_writable
 from cimsolve.cli.question import value_of
 from cimsolve.cli.values import near, one_line, setting, whole
@@ -59,7 +59,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HwNewOptions(Options):
+class HwNewOptions(CommandOptions):
     """`cimsolve hw new`. `settings`: keys of the spec with their values as JSON text; `ask`: nothing was given."""
 
     prog = "cimsolve hw new"
@@ -105,7 +105,7 @@ class HwNewOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HwCheckOptions(Options):
+class HwCheckOptions(CommandOptions):
     """`cimsolve hw check`: read specs; `strict`: fail where something looks wrong."""
 
     prog = "cimsolve hw check"
@@ -121,14 +121,14 @@ class HwCheckOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HwSchemaOptions(Options):
+class HwSchemaOptions(CommandOptions):
     """`cimsolve hw schema`: print the JSON Schema."""
 
     prog = "cimsolve hw schema"
     about = "Print the JSON Schema of cimsolve-hw/1."
 
 
-ACTIONS: Mapping[str, tuple[type[Options], str, str]] = {
+ACTIONS: Mapping[str, tuple[type[CommandOptions], str, str]] = {
     "new": (
         HwNewOptions,
         "--out FILE [options]",
@@ -146,7 +146,7 @@ def _actions() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HwOptions(Options):
+class Options(CommandOptions):
     """`cimsolve hw`: the options of its actions are their own."""
 
     prog = "cimsolve hw"
@@ -156,7 +156,7 @@ class HwOptions(Options):
     commands = tuple(ACTIONS)
 
     @classmethod
-    def parse(cls, arguments: Sequence[str]) -> Options:
+    def parse(cls, arguments: Sequence[str]) -> CommandOptions:
         name = arguments[0] if arguments else ""
         if name in ACTIONS:
             return ACTIONS[name][0].parse(arguments[1:])
@@ -167,9 +167,6 @@ class HwOptions(Options):
             f"hw{f' {one_line(name)}' if name else ''}: expected one of {', '.join(ACTIONS)}{hint}; "
             "see cimsolve hw --help"
         )
-
-
-OPTIONS = HwOptions
 
 
 def run(options: HwNewOptions | HwCheckOptions | HwSchemaOptions) -> int:

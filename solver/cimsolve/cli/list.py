@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cimsolve.cli.parser import Options
+from cimsolve.cli.parser import CommandOptions
 from cimsolve.errors import EXIT_DONE
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions(Options):
+class Options(CommandOptions):
     """`cimsolve list`: what is shipped."""
 
     prog = "cimsolve list"
@@ -17,10 +17,7 @@ class ListOptions(Options):
     epilog = "example:\n  cimsolve list\n"
 
 
-OPTIONS = ListOptions
-
-
-def run(options: ListOptions) -> int:
+def run(options: Options) -> int:
     """Show shipped models and specs, strategies and objectives."""
     from cimsolve.chip.hardware import load_hardware
     from cimsolve.files.library import shipped_hardware, shipped_models

@@ -30,7 +30,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontOptions(QuestionOptions):
+class Options(QuestionOptions):
     """`cimsolve pareto`: what each further array buys."""
 
     prog = "cimsolve pareto"
@@ -49,10 +49,7 @@ class FrontOptions(QuestionOptions):
     verbosity: int = verbosity("only the tables")
 
 
-OPTIONS = FrontOptions
-
-
-def run(options: FrontOptions) -> int:
+def run(options: Options) -> int:
     """Find, check, write and show the front; returns the exit code.
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
@@ -60,7 +57,7 @@ def run(options: FrontOptions) -> int:
     return _answer(options, problem_of(options))
 
 
-def _answer(options: FrontOptions, problem: Problem) -> int:
+def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.as_json import describe_front
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.front import print_front
@@ -96,7 +93,7 @@ def _answer(options: FrontOptions, problem: Problem) -> int:
 class _Run:
     """One search of the front. After Ctrl-C `interrupted` is set and what has been found is checked and written."""
 
-    def __init__(self, options: FrontOptions, problem: Problem) -> None:
+    def __init__(self, options: Options, problem: Problem) -> None:
         from cimsolve.api import make_search
         from cimsolve.show.text.progress import Progress
 

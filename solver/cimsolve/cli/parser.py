@@ -105,7 +105,7 @@ def listed(groups: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class CommandOptions:
     """What one command was asked; a subclass says it in its fields."""
 
     prog: ClassVar[str]
@@ -116,7 +116,7 @@ class Options:
     """What a stray word may have been meant for."""
 
     @classmethod
-    def parse(cls, arguments: Sequence[str]) -> Options:
+    def parse(cls, arguments: Sequence[str]) -> CommandOptions:
         """What `arguments` ask for. Raises InputError for a usage error; SystemExit once the help is printed."""
         parser = cls.make_parser()
         found = parser.parse_known(arguments)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from cimsolve.cli.parser import Options, Parser, option, verbosity
+from cimsolve.cli.parser import CommandOptions, Parser, option, verbosity
 from cimsolve.cli.question import seed_option
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, InputError
@@ -32,7 +32,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectOptions(Options):
+class Options(CommandOptions):
     """`cimsolve project`: from dense weights to factors, and what that loses."""
 
     prog = "cimsolve project"
@@ -80,9 +80,6 @@ class ProjectOptions(Options):
         return self if self.out is None else replace(self, out=factor_file(parser, self.out))
 
 
-OPTIONS = ProjectOptions
-
-
 def factor_file(parser: Parser, text: str) -> str:
     """The file that --out means: a name with the suffix, or a file of factors in the folder that it names."""
     root, suffix = os.path.splitext(text)
@@ -93,7 +90,7 @@ def factor_file(parser: Parser, text: str) -> str:
     return text
 
 
-def run(options: ProjectOptions) -> int:
+def run(options: Options) -> int:
     """Project every linear of the folder's model, show the errors and write the factors where asked.
 
     Raises InputError for a folder without a config or weights that fit it, for inputs that do not fit, and for a

@@ -10,7 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
 from cimsolve.chip.converters import CONVERTER_NAMES
-from cimsolve.cli.parser import Option, Options, Parser, listed, option, output_option, question_option, search_option
+from cimsolve.cli.parser import (
+    CommandOptions,
+    Option,
+    Parser,
+    listed,
+    option,
+    output_option,
+    question_option,
+    search_option,
+)
 from cimsolve.cli.values import Names, OneOf, objective, one_line, plain, quantity, seconds, setting, whole
 from cimsolve.errors import InputError
 from cimsolve.problem.names import CUTS
@@ -34,7 +43,7 @@ NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
 
-# Options that several commands have; each says what is its own.
+# CommandOptions that several commands have; each says what is its own.
 hardware_option = partial(
     option, "--hw SPEC", "shipped name or JSON file (default: {default})", default=DEFAULT_HARDWARE, complete="hardware"
 )
@@ -82,7 +91,7 @@ def one_value_a_key(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubjectOptions(Options):
+class SubjectOptions(CommandOptions):
     """One model on one chip."""
 
     hardware: str = hardware_option(group="question", again=True)
@@ -97,7 +106,7 @@ class SubjectOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TermsOptions(Options):
+class TermsOptions(CommandOptions):
     """What is asked of a model on a chip; limits and `tokens`: None for none and for the default."""
 
     structures: tuple[str, ...] = question_option(
@@ -159,7 +168,7 @@ class QuestionOptions(TermsOptions, SubjectOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedOptions(Options):
+class ComparedOptions(CommandOptions):
     """Strategies, and the one that the others are set against."""
 
     strategies: tuple[str, ...] = strategies_option(again=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cimsolve.cli.each_file import Found, each_file
-from cimsolve.cli.parser import Options, json_switch, option, solution_files, verbosity
+from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.judge.names import CONTROLLERS, GAPS, Controller, SharedUnits
 
@@ -25,7 +25,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayOptions(Options):
+class Options(CommandOptions):
     """`cimsolve replay`: simulate when everything happens, and compare with the equations."""
 
     prog = "cimsolve replay"
@@ -62,10 +62,7 @@ class ReplayOptions(Options):
     verbosity: int = verbosity("one line a file", group="")
 
 
-OPTIONS = ReplayOptions
-
-
-def run(options: ReplayOptions) -> int:
+def run(options: Options) -> int:
     """Replay every file; returns 2 where one cannot be read or replayed, else 1 where one differs, else 0."""
     from cimsolve.judge.check import check_solution
     from cimsolve.problem.solution import read_solution
@@ -87,7 +84,7 @@ def run(options: ReplayOptions) -> int:
     return each_file(options.files, look, form=REPLAY_FORMAT, json=options.json, progress=options.verbosity >= 0)
 
 
-def _replay(solution: Solution, report: CheckReport, options: ReplayOptions) -> Replay | None:
+def _replay(solution: Solution, report: CheckReport, options: Options) -> Replay | None:
     """None where the tables break a rule, so that no times follow from them."""
     from cimsolve.judge.replay import replay
 

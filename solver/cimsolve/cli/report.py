@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from cimsolve.cli.parser import Options, Parser, option, solution_files, verbosity
+from cimsolve.cli.parser import CommandOptions, Parser, option, solution_files, verbosity
 from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE
 from cimsolve.show.names import FIGURE_FORMATS
@@ -22,7 +22,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(Options):
+class Options(CommandOptions):
     """`cimsolve report`: solutions as people look at them; None for what is not to be written."""
 
     prog = "cimsolve report"
@@ -62,10 +62,7 @@ class ReportOptions(Options):
         return replace(self, out=page)
 
 
-OPTIONS = ReportOptions
-
-
-def run(options: ReportOptions) -> int:
+def run(options: Options) -> int:
     """Judge all files, then write what is asked for.
 
     Raises InputError where one cannot be read or written, CheckError where one fails its check.

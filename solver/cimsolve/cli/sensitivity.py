@@ -24,7 +24,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivityOptions(ComparedOptions, QuestionOptions):
+class Options(ComparedOptions, QuestionOptions):
     """`cimsolve sensitivity`: how a comparison of strategies depends on the converters."""
 
     prog = "cimsolve sensitivity"
@@ -49,10 +49,7 @@ class SensitivityOptions(ComparedOptions, QuestionOptions):
         return super().settled(parser)
 
 
-OPTIONS = SensitivityOptions
-
-
-def run(options: SensitivityOptions) -> int:
+def run(options: Options) -> int:
     """Answer the question under every variant and compare; returns the exit code.
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping at all.
@@ -60,7 +57,7 @@ def run(options: SensitivityOptions) -> int:
     return _answer(options, problem_of(options))
 
 
-def _answer(options: SensitivityOptions, problem: Problem) -> int:
+def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.as_json import describe_sensitivity
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.question import Asked
@@ -101,7 +98,7 @@ def _answer(options: SensitivityOptions, problem: Problem) -> int:
 class _Run:
     """All variants, one after the other. After Ctrl-C `interrupted` is set and the finished ones are left."""
 
-    def __init__(self, options: SensitivityOptions, problem: Problem) -> None:
+    def __init__(self, options: Options, problem: Problem) -> None:
         from cimsolve.show.text.progress import Progress
 
         self.interrupted = False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from cimsolve.cli.each_file import Found, each_file
-from cimsolve.cli.parser import Options, json_switch, option, solution_files, verbosity
+from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 from cimsolve.cli.question import seed_option
 from cimsolve.cli.values import OneOf, each_key_once, whole
 from cimsolve.errors import CheckError, InputError
@@ -73,7 +73,7 @@ chip_option = partial(option, group="what the arrays are like")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(Options):
+class Options(CommandOptions):
     """`cimsolve simulate`: run solution files. `layers`: None for all; `adc_bits_max`: None for those claimed."""
 
     prog = "cimsolve simulate"
@@ -131,10 +131,7 @@ class SimulateOptions(Options):
     verbosity: int = verbosity("one line a file", "also every stage")
 
 
-OPTIONS = SimulateOptions
-
-
-def run(options: SimulateOptions) -> int:
+def run(options: Options) -> int:
     """Simulate every file; returns 2 where one cannot be used, else 1 where one breaks a rule, else 0.
 
     Raises InputError for noise out of range and a kernel that is not installed.
@@ -158,7 +155,7 @@ def run(options: SimulateOptions) -> int:
     return each_file(options.files, look, form=SIMULATE_FORMAT, json=options.json, progress=options.verbosity >= 0)
 
 
-def _simulate(name: str, options: SimulateOptions, noise: Noise, progress: Progress) -> tuple[Header, Study]:
+def _simulate(name: str, options: Options, noise: Noise, progress: Progress) -> tuple[Header, Study]:
     """The study of one file. Raises InputError where it cannot be used, CheckError where it breaks a rule."""
     from cimsolve.judge.check import check_solution
     from cimsolve.judge.simulate import study

@@ -80,7 +80,7 @@ class _Version(argparse._VersionAction):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SolveOptions(QuestionOptions):
+class Options(QuestionOptions):
     """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
 
     prog = "cimsolve"
@@ -134,10 +134,7 @@ class SolveOptions(QuestionOptions):
         return self
 
 
-OPTIONS = SolveOptions
-
-
-def run(options: SolveOptions) -> int:
+def run(options: Options) -> int:
     """Answer the question by every strategy asked for; returns the exit code.
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
@@ -145,7 +142,7 @@ def run(options: SolveOptions) -> int:
     return _answer(options, problem_of(options, options.weights))
 
 
-def _answer(options: SolveOptions, problem: Problem) -> int:
+def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.api import start_from, weights_beside
     from cimsolve.show.as_json import describe_run
     from cimsolve.show.text.console import print_json, say
@@ -185,7 +182,7 @@ class _Run:
 
     def __init__(
         self,
-        options: SolveOptions,
+        options: Options,
         problem: Problem,
         weights: RealWeights | None,
         factors: RealFactors | None,
@@ -308,7 +305,7 @@ def first_layer(problem: Problem) -> list[int]:
     return [problem.workload.factors[0].layer]
 
 
-def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) -> Asked:
+def describe_asked(options: Options, problem: Problem, real_weights: bool) -> Asked:
     from cimsolve.show.text.question import Asked
 
     layers = SIMULATED[options.simulate]
@@ -325,7 +322,7 @@ def describe_asked(options: SolveOptions, problem: Problem, real_weights: bool) 
     )
 
 
-def answer_name(options: SolveOptions, problem: Problem, strategy: str) -> str:
+def answer_name(options: Options, problem: Problem, strategy: str) -> str:
     """The file of a strategy's answer. An answer found from --start takes the place of one found without."""
     search = ["exact"] if options.exact else []
     if options.objective != DEFAULT_OBJECTIVE:

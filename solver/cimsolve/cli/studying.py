@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cimsolve.cli import solve
 from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
 from cimsolve.cli.places import Place
 from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
-from cimsolve.cli.solve import SolveOptions
 from cimsolve.cli.values import OneOf, one_line, quantity, whole
 from cimsolve.errors import InputError
 from cimsolve.show.names import TABLE_FORMS
@@ -130,7 +130,7 @@ def row_command(row: Row) -> str:
     from cimsolve.study.sweep.grid import setting_text
 
     asked = row.asked
-    options = SolveOptions(
+    options = solve.Options(
         hardware=asked.hw,
         model=asked.model,
         structures=tuple(asked.structure),

@@ -41,7 +41,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(TableOptions, QuestionOptions):
+class Options(TableOptions, QuestionOptions):
     """`cimsolve sweep`: a grid of questions. With a `study` file the question is in it and not here."""
 
     prog = "cimsolve sweep"
@@ -103,10 +103,7 @@ class SweepOptions(TableOptions, QuestionOptions):
         return self
 
 
-OPTIONS = SweepOptions
-
-
-def run(options: SweepOptions) -> int:
+def run(options: Options) -> int:
     """Solve all points that are not kept, show them; returns the exit code.
 
     Raises InputError where the study is none, FailedError where processes die.
@@ -145,7 +142,7 @@ def run(options: SweepOptions) -> int:
     return code
 
 
-def _study(options: SweepOptions) -> Study:
+def _study(options: Options) -> Study:
     # Keys joined by + are read alike: they take one value.
     vary: dict[str, list[Value]] = {
         key: [read_value(key.split("+")[0], value) for value in values] for key, values in options.vary
