@@ -122,18 +122,9 @@ def term_option(name: str, term: FieldInfo) -> Any:
     return question_option(spelled, told, read, term.default)
 
 
-_OptionsOfTerms: Any = make_dataclass(
-    "_OptionsOfTerms",
-    [(name, Any, term_option(name, term)) for name, term in Terms.model_fields.items()],
-    bases=(CommandOptions,),
-    frozen=True,
-    kw_only=True,
-)
-
-
 @dataclass(frozen=True, kw_only=True)
-class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
-    """What is asked of a model on a chip: how it is stored, changes of the chip, and the fields of Terms."""
+class StorageOptions(CommandOptions):
+    """How the model is stored, and changes of the chip."""
 
     structures: tuple[str, ...] = question_option(
         "--structure [PATTERN=]HOW",
@@ -165,6 +156,20 @@ class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
         ),
     )
     """Keys of the hardware spec that are changed, with their new values."""
+
+
+_OptionsOfTerms: Any = make_dataclass(
+    "_OptionsOfTerms",
+    [(name, Any, term_option(name, term)) for name, term in Terms.model_fields.items()],
+    bases=(StorageOptions,),
+    frozen=True,
+    kw_only=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
+    """What is asked of a model on a chip: how it is stored, changes of the chip, and the fields of Terms."""
 
     @property
     def terms(self) -> dict[str, Any]:
@@ -240,7 +245,7 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
     hardware = [problem.hardware.name]
     for key, value in options.settings:
         hardware.append(SHORT_NAMES.get(key, key) + value)
-    how = [*answer, *told.values()]
+    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut"))]
     how += search
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
 
