@@ -13,7 +13,6 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import picked
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import millions, number, plural, quantity, share
 from cimsolve.study.ask import Asked
@@ -215,11 +214,11 @@ def question_fields(asked: Asked) -> dict[str, Any]:
         "changes": dict(change.split("=", 1) for change in asked.changes),
         "converters": {"table_from": hardware.adc.table_from, "extrapolated_bits": hardware.extrapolated_lines},
         "model": model.name,
-        **picked(model, "family", "tokens"),
+        "family": model.family,
         "linears": len(model.linears),
         "weights": model.weight_count,
         "stored_weights": problem.workload.weight_count,
         "not_mapped": model.unmapped,
         "structure": problem.structures,
-        **picked(problem, "cut", "max_arrays", "max_latency_ns", "max_energy_pj"),
+        **problem.terms.model_dump(),
     }
