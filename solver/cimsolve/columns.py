@@ -134,6 +134,32 @@ def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: In
     if not len(group):
         return None
     nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
+    position = (group.astype(np.int64) * nodes + top) * span + left
+    first, last = runs_of_touching(position, group, top, bottom, left, right)
+    # Where the runs are apart so are their members; only what is wrong is looked for among all of them.
+    joined = (group[first], top[first], bottom[first], left[first], right[last])
+    if len(first) < len(group) and _pair_in_tree(*joined, nodes, span) is None:
+        return None
+    return _pair_in_tree(group, top, bottom, left, right, nodes, span)
+
+
+def runs_of_touching(
+    position: Ints, group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints
+) -> tuple[Ints, Ints]:
+    """First and last of each run of rectangles of one group and equal rows of which each begins where another ends.
+
+    A run covers what its members cover. `position` sorts by group, top and left; all arrays have shape (rectangles,).
+    """
+    order = np.argsort(position)
+    one, next_ = order[:-1], order[1:]
+    touches = (group[one] == group[next_]) & (top[one] == top[next_]) & (bottom[one] == bottom[next_])
+    starts = np.flatnonzero(np.append(True, ~(touches & (right[one] == left[next_]))))
+    return order[starts], order[np.append(starts[1:], len(order)) - 1]
+
+
+def _pair_in_tree(
+    group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints, nodes: int, span: int
+) -> tuple[int, int] | None:
     low, high = top.astype(np.int64), bottom.astype(np.int64)
     shift = 0
     while len(left) and (low < high).any():

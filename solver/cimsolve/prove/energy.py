@@ -38,17 +38,19 @@ def least_energy_pj(
     width, phases = hardware.columns_per_weight, hardware.input_phases
     total += phases * energy.cell * problem.weight_cells * width
     chain = problem.workload.is_chain
-    known: dict[tuple[tuple[InputGroup, ...], int], float] = {}
-    for groups, least in zip(stage_groups(problem), stage_cycles, strict=True):
-        for group in groups:
-            columns = group.inputs * group.columns * width
-            each_pj = floor.energy_pj + energy.column + energy.shift_add
-            price = column_price(each_pj, group.height, group.parts, free_rows)
-            total += phases * columns * price
-        if (groups, least) not in known:
-            known[groups, least] = _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)
-        total += known[groups, least]
-    return float(total)
+    each_pj = floor.energy_pj + energy.column + energy.shift_add
+    parts_pj: dict[tuple[tuple[InputGroup, ...], int], list[float]] = {}
+    stages = list(zip(stage_groups(problem), stage_cycles, strict=True))
+    for groups, least in set(stages):
+        prices = [column_price(each_pj, group.height, group.parts, free_rows) for group in groups]
+        parts_pj[groups, least] = [
+            *(
+                phases * group.inputs * group.columns * width * price
+                for group, price in zip(groups, prices, strict=True)
+            ),
+            _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0),
+        ]
+    return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 
 def _least_rows_pj(

@@ -6,6 +6,7 @@ Every statement here holds for all legal mappings under the problem's cuts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.problem.problem import Problem
 
 
-@dataclass(frozen=True)
-class InputGroup:
+class InputGroup(NamedTuple):
     """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
 
     Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows

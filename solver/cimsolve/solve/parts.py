@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -46,23 +46,23 @@ def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = 
 
     Parts come in the order of factor, block, row and column.
     """
-    columns: list[list[Ints]] = [[] for _ in fields(Parts)]
-    for factor in problem.workload.factors:
-        rows = np.array(cut_sizes(factor.block_rows, rows_limit, even), dtype=np.int64)
-        cols = np.array(cut_sizes(factor.block_cols, cols_limit, even), dtype=np.int64)
-        row0, col0 = np.cumsum(rows) - rows, np.cumsum(cols) - cols
-        tiles = len(rows) * len(cols)
-        entries = (
-            np.full(factor.blocks * tiles, factor.id, dtype=np.int64),
-            np.repeat(np.arange(factor.blocks, dtype=np.int64), tiles),
-            np.tile(np.repeat(row0, len(cols)), factor.blocks),
-            np.tile(np.repeat(rows, len(cols)), factor.blocks),
-            np.tile(col0, factor.blocks * len(rows)),
-            np.tile(cols, factor.blocks * len(rows)),
-        )
-        for column, entry in zip(columns, entries, strict=True):
-            column.append(entry)
-    return Parts(*(np.concatenate(column) for column in columns))
+    table = problem.table
+    down, across = ceil_div(table.block_rows, rows_limit), ceil_div(table.block_cols, cols_limit)
+    count = table.blocks * down * across
+    factor = np.repeat(np.arange(len(count)), count)
+    block, tile = np.divmod(np.arange(len(factor)) - (np.cumsum(count) - count)[factor], (down * across)[factor])
+    row_part, col_part = np.divmod(tile, across[factor])
+    row0, rows = _cut(table.block_rows[factor], down[factor], row_part, rows_limit, even)
+    col0, cols = _cut(table.block_cols[factor], across[factor], col_part, cols_limit, even)
+    return Parts(factor, block, row0, rows, col0, cols)
+
+
+def _cut(size: Ints, parts: Ints, part: Ints, limit: int, even: bool) -> tuple[Ints, Ints]:
+    """Where each `part` of `parts` begins and how large it is, of sides cut as by `cut_sizes`; elementwise."""
+    if not even:
+        return part * limit, np.minimum(limit, size - part * limit)
+    least, larger = np.divmod(size, parts)
+    return part * least + np.minimum(part, larger), least + (part < larger)
 
 
 def forced_parts(problem: Problem, even: bool = False) -> Parts:

@@ -49,7 +49,7 @@ def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
     """
     stages = case.problem.workload.stages
     start, end = _stage_times(case)
-    held = [stage.id for stage in stages if case.gaps.before_cycles[stage.id] > 0]
+    held = np.flatnonzero(case.gaps.before_cycles > 0).tolist()
     late = _first_late_gap(case, held, start, end)
     if late is not None and _first_late_gap(case, sorted(held, key=start.__getitem__), start, end) is not None:
         yield f"two gaps need the digital units at once, before stage {stages[late].name} starts"

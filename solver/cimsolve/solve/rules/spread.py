@@ -19,7 +19,7 @@ from cimsolve.solve.parts import Parts, fire_same_inputs_together, forced_parts
 
 def map_spread(problem: Problem) -> Mapping:
     """Pack by block shape, then deal the stages' blocks one an array, to the arrays with most room first."""
-    return deal(problem, min(packings(problem), key=lambda packed: packed.packing.arrays))
+    return deal(problem, densest(packings(problem)))
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,17 @@ def packings(problem: Problem) -> list[PackedParts]:
     return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
 
 
+def densest(ways: list[PackedParts]) -> PackedParts:
+    """The one on fewest arrays."""
+    return min(ways, key=lambda packed: packed.packing.arrays)
+
+
 def _pack(problem: Problem, parts: Parts) -> PackedParts:
-    sizes, shape, counts = np.unique(
-        np.stack([parts.rows, parts.cols], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    packing = pack_blocks(sizes[:, 0], sizes[:, 1], counts, problem.rows, problem.weights_per_row)
-    return PackedParts(parts, sizes, shape.reshape(-1), packing)
+    width = problem.weights_per_row + 1
+    sizes, shape, counts = np.unique(parts.rows * width + parts.cols, return_inverse=True, return_counts=True)
+    rows, cols = np.divmod(sizes, width)
+    packing = pack_blocks(rows, cols, counts, problem.rows, problem.weights_per_row)
+    return PackedParts(parts, np.stack([rows, cols], axis=1), shape, packing)
 
 
 @dataclass(frozen=True)
