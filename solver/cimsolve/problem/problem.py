@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints, ceil_div
@@ -19,6 +19,22 @@ from cimsolve.model.workload import FactorTable, Workload, build_workload
 
 Cut = Literal["none", "columns", "both"]
 CUTS: tuple[Cut, ...] = ("none", "columns", "both")
+
+
+class InputGroup(NamedTuple):
+    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
+
+    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
+    into `parts` pieces at least.
+    """
+
+    vector: int
+    height: int
+    parts: int
+    inputs: int
+    columns: int
+    blocks: int
+    block_cols: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,30 @@ class Problem:
     def weight_cells(self) -> int:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count
+
+    @cached_property
+    def stage_groups(self) -> tuple[tuple[InputGroup, ...], ...]:
+        """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
+        found: list[tuple[InputGroup, ...]] = []
+        factors = self.workload.factors
+        for members in self.workload.factors_of_stage:
+            vectors: dict[int, int] = {}
+            sums: dict[tuple[int, int], list[int]] = {}
+            for number in members:
+                factor = factors[number]
+                key = (vectors.setdefault(factor.input, len(vectors)), factor.block_rows)
+                entry = sums.setdefault(key, [factor.blocks, 0, 0, factor.block_cols])
+                entry[1] += factor.block_cols
+                entry[2] += 1
+                # Blocks of several widths on one input: only the least is used, to stay on the safe side.
+                entry[3] = min(entry[3], factor.block_cols)
+            found.append(
+                tuple(
+                    InputGroup(vector, height, -(-height // self.rows_limit), inputs, columns, blocks, least)
+                    for (vector, height), (inputs, columns, blocks, least) in sums.items()
+                )
+            )
+        return tuple(found)
 
 
 def build_problem(

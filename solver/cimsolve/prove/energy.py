@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
+from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
-from cimsolve.prove.work import ConverterFloor, InputGroup, column_price, converter_floor, stage_groups
+from cimsolve.prove.work import ConverterFloor, column_price, converter_floor
 
 
 def least_energy_pj(
@@ -28,7 +28,7 @@ def least_energy_pj(
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
     if hardware.macro is not None:
-        kinds = stage_groups(problem)
+        kinds = problem.stage_groups
         fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
         return float(total + hardware.macro.mvm_pj * sum(fewest[groups] for groups in kinds))
     energy = hardware.energy_pj
@@ -40,7 +40,7 @@ def least_energy_pj(
     chain = problem.workload.is_chain
     each_pj = floor.energy_pj + energy.column + energy.shift_add
     parts_pj: dict[tuple[tuple[InputGroup, ...], int], list[float]] = {}
-    stages = list(zip(stage_groups(problem), stage_cycles, strict=True))
+    stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
     for groups, least in set(stages):
         prices = [column_price(each_pj, group.height, group.parts, free_rows) for group in groups]
         parts_pj[groups, least] = [

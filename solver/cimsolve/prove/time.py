@@ -15,8 +15,8 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.price.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
-from cimsolve.prove.work import ConverterFloor, InputGroup, cells_per_merge, column_price, converter_floor, stage_groups
+from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -42,13 +42,13 @@ def least_latency_cycles(
     path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, stage_groups(problem), arrays, merging).least_cycles()
+    work = _Work(problem, problem.stage_groups, arrays, merging).least_cycles()
     return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
-    kinds = stage_groups(problem)
+    kinds = problem.stage_groups
     known = {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(kinds)}
     return [known[groups] for groups in kinds]
 
@@ -84,13 +84,13 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
     """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, stage_groups(problem), arrays).least_cycles()
+    return _Work(problem, problem.stage_groups, arrays).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     """The same for each phase."""
     members: dict[int, list[tuple[InputGroup, ...]]] = {}
-    for stage, groups in zip(problem.workload.stages, stage_groups(problem), strict=True):
+    for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
         members.setdefault(stage.phase, []).append(groups)
     kinds = [tuple(members[phase]) for phase in sorted(members)]
     known = {stages: _Work(problem, stages, arrays).least_cycles() for stages in set(kinds)}

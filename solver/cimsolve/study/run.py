@@ -14,6 +14,7 @@ from cimsolve.price.claims import make_solution
 from cimsolve.problem.problem import Cut, Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.solve import STRATEGIES, Event, Search
+from cimsolve.solve.incumbent import count_arrays
 
 
 def whole_answers_only(listen: Callable[[Event], None] = lambda event: None) -> Callable[[Event], None]:
@@ -47,8 +48,7 @@ def solve(problem: Problem, strategy: str = "optimal", search: Search | None = N
     began = time.perf_counter()
     question = question_for(strategy, problem)
     answer = STRATEGIES[strategy](question, search)
-    limit = question.array_limit
-    used = len(set(answer.mapping.pieces.array.tolist()))
+    limit, used = question.array_limit, count_arrays(answer.mapping)
     if limit is not None and used > limit:
         raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
     solution = make_solution(
