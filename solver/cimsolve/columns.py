@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+
+MIXED_MAX = 2**62
 
 
 def ceil_div(value: Ints, divisor: int) -> Ints:
@@ -20,15 +23,33 @@ def ceil_div(value: Ints, divisor: int) -> Ints:
 def sum_by(group: Ints, values: Ints, groups: int) -> Ints:
     """Exact int64 sum of `values` per group; `np.bincount` would go through float64."""
     total = np.zeros(groups, dtype=np.int64)
-    np.add.at(total, group, values.astype(np.int64))
+    np.add.at(total, group, values.astype(np.int64, copy=False))
     return total
 
 
 def max_by(group: Ints, values: Ints, groups: int) -> Ints:
     """Largest of `values` per group, 0 where a group is empty; values must not be negative."""
     top = np.zeros(groups, dtype=np.int64)
-    np.maximum.at(top, group, values.astype(np.int64))
+    np.maximum.at(top, group, values.astype(np.int64, copy=False))
     return top
+
+
+def order_by(*keys: Ints) -> Ints:
+    """Indices that sort by the keys, the first of them first; entries equal in all stay in their order.
+
+    All have shape (n,); keys must not be negative.
+    """
+    digits = (*keys, np.arange(len(keys[0])))
+    spans = [1 << int(digit.max(initial=0)).bit_length() for digit in digits]
+    if math.prod(spans) > MIXED_MAX:
+        return np.lexsort(keys[::-1])
+    # One number, of the keys and the index, is sorted much faster than key by key.
+    mixed = np.zeros(len(keys[0]), dtype=np.int64)
+    for digit, span in zip(digits, spans, strict=True):
+        mixed *= span
+        mixed += digit
+    mixed.sort()
+    return np.asarray(mixed & (spans[-1] - 1))
 
 
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
@@ -42,7 +63,7 @@ def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, In
     # One number line for all groups: a running maximum of the ends can then never cross into the next group.
     span = int(end.max()) + 2
     low = group.astype(np.int64) * span + start
-    order = np.argsort(low, kind="stable")
+    order = order_by(low)
     low = low[order]
     high = (group.astype(np.int64) * span + end)[order]
     reach = np.maximum.accumulate(high)
@@ -89,7 +110,7 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     _, compact = np.unique(group, return_inverse=True)
     span = int(end.max()) + 1
     low = compact.astype(np.int64) * span + start
-    order = np.argsort(low, kind="stable")
+    order = order_by(low)
     reach = np.maximum.accumulate((compact.astype(np.int64) * span + end)[order])
     opens = np.ones(len(order), dtype=bool)
     opens[1:] = low[order][1:] >= reach[:-1]
@@ -100,7 +121,7 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
 
 def departs_from_group(group: Ints, *columns: Ints) -> Bools:
     """Entries that differ in any column from the one before them in their group; shape (entries,)."""
-    order = np.argsort(group, kind="stable")
+    order = order_by(group)
     differs = np.zeros(len(group), dtype=bool)
     within = group[order][1:] == group[order][:-1]
     for column in columns:
@@ -189,7 +210,7 @@ def _clash_on_nodes(
     if not len(owner):
         return None
     key = (group[owner].astype(np.int64) * nodes + node) * span + left[owner]
-    order = np.argsort(key, kind="stable")
+    order = order_by(key)
     owner, key = owner[order], key[order]
     line = key // span
     reach = line * span + right[owner]

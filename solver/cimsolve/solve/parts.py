@@ -6,11 +6,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.columns import Ints, ceil_div, order_by
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
-
-MIXED_MAX = 2**62
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,9 @@ def fire_same_inputs_together(problem: Problem, pieces: Pieces) -> Ints:
 
 def number_of(*keys: Ints) -> Ints:
     """Number the distinct combinations of `keys` in lexicographic order; none may be below 0; shape (n,) each."""
-    mixed = [keys[0]]
-    for key in keys[1:]:
-        # As digits of one number as far as they go, which then is sorted by once.
-        span = int(key.max()) + 1
-        if (int(mixed[-1].max()) + 1) * span <= MIXED_MAX:
-            mixed[-1] = mixed[-1] * span + key
-        else:
-            mixed.append(key)
-    order = np.lexsort(mixed[::-1])
+    order = order_by(*keys)
     changes = np.zeros(len(order), dtype=bool)
-    for key in mixed:
+    for key in keys:
         changes[1:] |= key[order][1:] != key[order][:-1]
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.cumsum(changes)

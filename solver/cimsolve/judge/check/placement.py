@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div, overlapping_pair, runs_of_touching, sum_by
+from cimsolve.columns import Ints, ceil_div, order_by, overlapping_pair, runs_of_touching, sum_by
 from cimsolve.judge.check.case import Case, first
 
 KEYS_MAX = 2**62
@@ -56,7 +56,7 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
             for key, corner in zip(part, (1, -1, -1, 1), strict=True)
         ]
     )
-    order = np.argsort(keys, kind="stable")
+    order = order_by(keys)
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1]))
     left = np.flatnonzero(np.add.reduceat(signs[order], starts))
@@ -109,7 +109,7 @@ def p2_pieces_lie_inside_their_array(case: Case) -> Iterator[str]:
 def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
     """P3: no cell holds two weights."""
     pieces = case.pieces
-    order = np.argsort(pieces.array, kind="stable")
+    order = order_by(pieces.array)
     begins = np.diff(pieces.array[order], prepend=-1) > 0
     # Whole arrays at a time.
     edges = np.flatnonzero(begins)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, order_by
 from cimsolve.judge.check.case import Case, first
 
 
 def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
     """S4: activations of one array do not overlap in time."""
     activations = case.activations
-    order = np.lexsort((activations.start, activations.array))
+    order = order_by(activations.array, activations.start)
     array, start, end = activations.array[order], activations.start[order], activations.end[order]
     clash = (array[1:] == array[:-1]) & (start[1:] < end[:-1])
     if clash.any():

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
@@ -102,7 +102,7 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
     free = free.copy()
     array = np.empty(len(stage), dtype=np.int64)
     slot = np.empty(len(stage), dtype=np.int64)
-    order = np.lexsort((shape, stage))
+    order = order_by(stage, shape)
     for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
         busy = np.zeros(len(free), dtype=np.int64)
         groups = np.split(members, np.flatnonzero(np.diff(shape[members])) + 1)
@@ -110,7 +110,8 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
             own = int(shape[group[0]])
             while len(group):
                 open_arrays = np.flatnonzero(free[:, own])
-                best = open_arrays[np.lexsort((-free[open_arrays, own], busy[open_arrays]))][: len(group)]
+                room = free[open_arrays, own]
+                best = open_arrays[order_by(busy[open_arrays], room.max() - room)][: len(group)]
                 now, group = group[: len(best)], group[len(best) :]
                 array[now] = best
                 free[best, own] -= 1
