@@ -32,10 +32,10 @@ WAYS = (("paced", "apart"), ("oldest", "apart"), ("burst", "apart"), ("paced", "
 
 
 def answer(model: str, spec: str, strategy: str) -> Any:
-    from cimsolve.api import make_problem, make_search
-    from cimsolve.study.run import solve
+    from cimsolve.api import make_problem
+    from cimsolve.study.solving import solve
 
-    return solve(make_problem(model, spec), strategy, make_search())
+    return solve(make_problem(model, spec), strategy)
 
 
 def measure_speed(model: str, spec: str, strategy: str, repeats: int) -> list[Any]:

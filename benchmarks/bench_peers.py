@@ -66,10 +66,9 @@ def blocks(problem: Problem) -> tuple[Ints, Ints]:
 
 
 def solve_ours(problem: Problem) -> Found:
-    from cimsolve.api import make_search
-    from cimsolve.study.run import solve_and_check
+    from cimsolve.study.solving import solve_and_check
 
-    solution, report = solve_and_check(problem, "optimal", make_search())
+    solution, report = solve_and_check(problem, "optimal")
     if not report.passed:
         raise BenchmarkError(str(report.violations[0]))
     arrays = solution.header.bounds["arrays"]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from common import log, make_parser, markdown_table, own_peak_mib, provenance, write_report
 
-from cimsolve.api import load_model
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights import eigenvectors
 from cimsolve.weights.monarch import Monarch, from_slices, optimal_error, project, relative_error

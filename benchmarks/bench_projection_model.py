@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_model
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error

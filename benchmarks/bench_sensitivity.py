@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_hardware, make_problem, make_search
+from cimsolve.api import load_hardware, make_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.sensitivity import extrapolation_note, groups_text
+from cimsolve.solve.effort import Effort
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
@@ -37,7 +38,7 @@ def measure(problem: Problem, strategies: Sequence[str]) -> list[VariantAnswers]
         log(f"{problem.hardware.name}, {variant}: {strategy}")
 
     found = []
-    for answers in answer_variants(problem, strategies, make_search(), begin):
+    for answers in answer_variants(problem, Effort(), strategies, begin):
         if answers.broken:
             raise BenchmarkError(f"{problem.hardware.name}, {answers.variant.name}: an answer fails its check")
         found.append(answers)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimsolve.columns import (
+    ceil_div,
     deepest_stack,
     departs_from_group,
     meets_intervals,
@@ -106,3 +107,8 @@ def test_departures_are_those_from_the_entry_before() -> None:
     assert departs_from_group(group, value).tolist() == [False, False, False, True, True]
     assert departs_from_group(group[:0], value[:0]).tolist() == []
     assert isinstance(pieces_of((0,) * 9), Pieces)
+
+
+def test_division_rounded_up() -> None:
+    assert [ceil_div(value, 4) for value in (0, 1, 4, 5, 10**30)] == [0, 1, 1, 2, 10**30 // 4]
+    assert ceil_div(np.array([0, 1, 4, 5]), 4).tolist() == [0, 1, 1, 2]

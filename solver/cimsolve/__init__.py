@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         check_solution,
         compare_converters,
         load_hardware,
-        load_model,
         make_problem,
         make_simulator,
+        map_all,
         map_front,
         map_model,
         read_solution,
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from cimsolve.judge.check import CheckReport
     from cimsolve.judge.replay import Replay
     from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
+    from cimsolve.model.load import load_model
     from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
+    from cimsolve.problem.question import Question, Terms
     from cimsolve.problem.solution import Solution
     from cimsolve.show.page import write_figures, write_report, write_trace
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.accuracy import AccuracyTable, measure_accuracy
+    from cimsolve.study.ask import Outcome
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
@@ -54,18 +58,22 @@ __all__ = [
     "CheckError",
     "CheckReport",
     "CimsolveError",
+    "Effort",
     "FailedError",
     "Hardware",
     "InfeasibleError",
     "InputError",
     "Model",
     "Noise",
+    "Outcome",
     "Problem",
     "ProjectionRow",
+    "Question",
     "Replay",
     "SimulationReport",
     "Solution",
     "Study",
+    "Terms",
     "__version__",
     "check_solution",
     "compare_converters",
@@ -75,6 +83,7 @@ __all__ = [
     "load_model",
     "make_problem",
     "make_simulator",
+    "map_all",
     "map_front",
     "map_model",
     "measure_accuracy",
@@ -98,12 +107,16 @@ _MODULE_OF = {
     "Hardware": "chip.hardware",
     "Model": "model.model",
     "Noise": "judge.simulate",
+    "Effort": "solve.effort",
+    "Outcome": "study.ask",
     "Problem": "problem.problem",
     "ProjectionRow": "weights.projection",
+    "Question": "problem.question",
     "Replay": "judge.replay",
     "SimulationReport": "judge.simulate",
     "Solution": "problem.solution",
     "Study": "judge.simulate",
+    "Terms": "problem.question",
     "compare_solutions": "study.two",
     "explain_solution": "study.explain.answer",
     "measure_accuracy": "study.accuracy",

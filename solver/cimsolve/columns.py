@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,13 @@ import numpy.typing as npt
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Whole = TypeVar("Whole", int, Ints)
 
 MIXED_MAX = 2**62
 
 
-def ceil_div(value: Ints, divisor: int) -> Ints:
-    """Integer division rounded up, elementwise."""
+def ceil_div(value: Whole, divisor: int) -> Whole:
+    """Integer division rounded up, of a number or elementwise."""
     return -(-value // divisor)
 
 

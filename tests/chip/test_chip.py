@@ -17,7 +17,7 @@ from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware
 from cimsolve.cli.commands import hw as hw_command
 from cimsolve.cli.options.hw import KEYS
 from cimsolve.files.json_file import key_paths
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.builders import ask, chip, linears, macro_chip, step
 from makers.command_line import Cli, Result
 from makers.hardware_specs import SHIPPED, spec

@@ -15,7 +15,7 @@ from cimsolve.cli.options.question import CONVERTER_NAMES as NAMES_OF_THE_OPTION
 from cimsolve.cli.options.solve import parse
 from cimsolve.errors import InputError
 from cimsolve.show.text.question import describe_converters
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import solve_and_check
 from makers.builders import ask, linears, macro_chip, step
 from makers.hardware_specs import DELETE, SHIPPED, refusal, spec
 

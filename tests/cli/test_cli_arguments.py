@@ -16,9 +16,9 @@ from cimsolve.cli.options import hw, solve
 from cimsolve.cli.options.parser import Parser
 from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InputError
-from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import CUTS
+from cimsolve.problem.question import CUTS
 from cimsolve.solve import STRATEGIES
+from cimsolve.study.solving import library_versions
 from makers.command_line import Cli
 from makers.tiny_runs import refused
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import Answer, Search
+from cimsolve.solve.effort import Answer, Effort
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, hardware_file, refused
 
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written(cli: Cli) -> None:
 
 
 def test_out_of_memory_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(problem: Problem, search: Search) -> Answer:
+    def fail(problem: Problem, search: Effort) -> Answer:
         raise MemoryError
 
     answer_with(monkeypatch, "spread", fail)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cimsolve.files.library import resolve_model
-from cimsolve.model.families import FAMILIES, load_model
+from cimsolve.model.families import FAMILIES
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Linear, Operation
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload

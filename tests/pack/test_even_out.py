@@ -15,7 +15,7 @@ from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.candidates import candidates
-from cimsolve.solve.search import Search
+from cimsolve.solve.effort import Effort
 from oracles.packings import painted
 
 
@@ -97,7 +97,7 @@ def lacking(packing: ArrayPacking, demands: np.ndarray, arrays: int) -> int:
 
 
 def latency_cycles(problem: Problem, name: str) -> int:
-    chosen = next(c for c in candidates(problem, Search()) if c.name.startswith(name))
+    chosen = next(c for c in candidates(problem, Effort()) if c.name.startswith(name))
     placed, activations = schedule(problem, chosen.find())
     return int(evaluate(problem, placed.pieces, activations).metrics["latency_cycles"])
 

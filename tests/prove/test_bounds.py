@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cimsolve.api import make_problem, make_search
+from cimsolve.api import make_problem
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.prove import relative_gap
@@ -20,7 +20,7 @@ from cimsolve.prove.time import (
 )
 from cimsolve.solve import RULES
 from cimsolve.solve.exact.search import solve_exact
-from cimsolve.study import run
+from cimsolve.study import solving
 from makers.builders import STILL, answer, ask, chip, linears, macro_chip, pieces_of, step
 from makers.random_mappings import BOUNDED
 
@@ -128,7 +128,7 @@ SHIPPED_ENERGY_GAPS = {"paper256": 0.01, "rram128-isaac": 0.02, "sram256": 0.06,
 def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> None:
     gaps = []
     for rule in ("sparsemap", "densemap", "spread"):
-        solution = run.solve(make_problem("minilm-l6", spec), rule, make_search())
+        solution = solving.solve(make_problem("minilm-l6", spec), rule)
         bounds = solution.header.bounds
         assert bounds["area_mm2"].gap >= 0
         assert bounds["energy_pj"].gap >= 0
@@ -150,7 +150,7 @@ def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> 
 @pytest.mark.parametrize("model", ["smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b"])
 def test_no_rule_lies_below_a_bound_on_shipped_models(model: str, spec: str) -> None:
     for rule in RULES:
-        solution = run.solve(make_problem(model, spec), rule, make_search())
+        solution = solving.solve(make_problem(model, spec), rule)
         for metric in BOUNDED:
             entry = solution.header.bounds[metric]
             assert entry.value >= entry.lower * (1 - 1e-9), (rule, metric)
@@ -160,7 +160,7 @@ def test_no_rule_lies_below_a_bound_on_shipped_models(model: str, spec: str) -> 
 @pytest.mark.parametrize("spec", SHIPPED_ENERGY_GAPS)
 def test_the_solver_lies_below_no_bound_on_shipped_models(spec: str) -> None:
     for model in ("minilm-l6", "bert-large"):
-        solution = run.solve(make_problem(model, spec), "optimal", make_search(("energy",)))
+        solution = solving.solve(make_problem(model, spec).asking(objective=("energy",)), "optimal")
         for metric in BOUNDED:
             entry = solution.header.bounds[metric]
             assert entry.value >= entry.lower * (1 - 1e-9), (model, metric)

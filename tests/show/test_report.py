@@ -15,14 +15,14 @@ from cimsolve.__main__ import main
 from cimsolve.chip.hardware import load_hardware
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.judge.simulate import simulate
-from cimsolve.show import as_json, units
+from cimsolve.show import units
 from cimsolve.show.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
 from cimsolve.show.text import breakdown, console, progress, question, solve
 from cimsolve.show.text.progress import Progress, describe_value
 from cimsolve.show.text.projection import common_prefix
-from cimsolve.solve import Event
-from cimsolve.study.outcome import Outcome, solved_ones
-from cimsolve.study.run import question_for, solve_and_check
+from cimsolve.solve.effort import Event
+from cimsolve.study.ask import Outcome, solved_ones
+from cimsolve.study.solving import problem_for, solve_and_check
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 
@@ -38,7 +38,7 @@ def outcomes(problem: api.Problem) -> list[Outcome]:
     found = []
     for name in STRATEGIES[:-1]:
         solution, report = solve_and_check(problem, name)
-        simulation = simulate(question_for(name, problem), solution.pieces, solution.activations, layers=[0])
+        simulation = simulate(problem_for(name, problem), solution.pieces, solution.activations, layers=[0])
         found.append(
             Outcome(
                 name,
@@ -72,7 +72,7 @@ def printed(
     verbosity: int = 0,
 ) -> str:
     if verbosity >= 0:
-        solve.print_asked(asked, verbosity)
+        question.print_question(asked, verbosity)
     solve.print_run(asked, outcomes, verbosity)
     out, err = capsys.readouterr()
     assert err == ""
@@ -287,7 +287,7 @@ def test_many_groups_are_cut_short(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, asked: question.Asked
 ) -> None:
     monkeypatch.setattr(question, "GROUPS_SHOWN", 2)
-    solve.print_asked(asked, 0)
+    question.print_question(asked, 0)
     assert "and 1 groups more" in capsys.readouterr().out
 
 
@@ -388,7 +388,7 @@ def test_figures_read_cycles_with_the_clock(outcomes: list[Outcome]) -> None:
 
 def test_machine_readable_run(asked: question.Asked, outcomes: list[Outcome]) -> None:
     lost = Outcome("optimal", "infeasible", "arrays are short")
-    found = as_json.describe_run(asked, [*outcomes, lost], 1)
+    found = solve.describe_run(asked, [*outcomes, lost], 1)
     assert found["strategies"]["optimal"] == {"state": "infeasible", "reason": "arrays are short"}
     assert found["strategies"]["spread"]["metrics"]["arrays"] == 11
     assert len(solved_ones([*outcomes, lost])) == len(outcomes)
@@ -400,10 +400,9 @@ def test_numbers_that_json_lacks_become_null(capsys: pytest.CaptureFixture[str])
 
 
 def test_markup_in_names_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = console.results()
-    console.heading(shown, "[bold]x[/bold] :smile:", first=True)
-    shown.print(console.table(["a"], [["[red]y"]]))
-    console.labelled(shown, [("[i]", "[/i]")])
+    console.heading("[bold]x[/bold] :smile:", first=True)
+    console.print_table(["a"], [["[red]y"]])
+    console.labelled([("[i]", "[/i]")])
     out = capsys.readouterr().out
     for part in ("[bold]x[/bold] :smile:", "[red]y", "[i]", "[/i]"):
         assert part in out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,7 +13,6 @@ from cimsolve.chip.hardware import with_settings
 from cimsolve.judge.check import check_solution
 from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
 from cimsolve.pack.smooth import widen_shelves
-from cimsolve.price.claims import make_solution
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
@@ -26,7 +24,7 @@ from cimsolve.solve.columns.lay_out import _pack_exactly, lay_out, map_as_dealt
 from cimsolve.solve.columns.room import Durations, Room, Share, columns_per_step, piece_widths
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, ways_to_strips
-from cimsolve.study.run import question_for
+from cimsolve.study.solving import make_solution, problem_for
 from makers.builders import STILL, ask, chip, linears, step
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import tiny_problem
@@ -59,7 +57,7 @@ def test_the_way_on_fewest_arrays_comes_first() -> None:
     """152 rows on 96: 76 + 76 leaves gaps, 96 + 56 does not."""
     rest = step("b", (40, 96))
     problem = ask(linears(step("a", (152, 96)), rest), "dense", chip(array__rows=96, array__cols=96, adc__bits_max=4))
-    problem = replace(problem, hardware=with_settings(problem.hardware, {"adc.lossy_allowed": "true"}))
+    problem = problem.asking(hardware=with_settings(problem.hardware, {"adc.lossy_allowed": "true"}))
     ways = ways_to_strips(problem)
     assert [packing.arrays for _, packing in ways] == [2, 3]
     assert sorted(kind.height for kind in ways[0][0][0]) == [56, 96]
@@ -288,7 +286,7 @@ def test_refined_answers_are_whole_and_no_slower(number: int) -> None:
     for by_shelf in (False, True):
         refined = spread.refine("even", by_shelf, "latency")
         assert int(refined.pieces.cols @ refined.pieces.rows) == problem.weight_cells
-        solution = make_solution(problem, refined, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+        solution = make_solution(problem.asking(objective=("arrays",)), refined, strategy="optimal")
         assert check_solution(solution).passed
 
 
@@ -363,7 +361,7 @@ def test_what_fits_no_shelf_whole_is_cut(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_linear_is_asked_its_own_question() -> None:
     problem = tiny_problem(([(4, 4, "2,2,1")],), 3, 4, array__rows_active_max=2)
-    question = question_for("linear", problem)
+    question = problem_for("linear", problem)
     assert all(structure.is_dense for structure in question.structures.values())
     assert question.cut == "both"
-    assert question_for("optimal", problem) is problem
+    assert problem_for("optimal", problem) is problem

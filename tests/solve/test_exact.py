@@ -230,7 +230,7 @@ def test_whole_blocks_of_a_real_array_are_solved_on_a_coarse_grid() -> None:
 @pytest.mark.parametrize(
     "problem",
     [
-        replace(tiny_problem(TWO_BIG, 4, 4), cut="both"),
+        tiny_problem(TWO_BIG, 4, 4).asking(cut="both"),
         tiny_problem(TWO_BIG, 1, 4),
         tiny_problem(TWO_BIG, 4, 1, "none"),
         tiny_problem(([(64, 64, "8,8,1")],), 16, 16),

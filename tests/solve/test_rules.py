@@ -13,12 +13,12 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check import RULES, check_solution
 from cimsolve.price.firings import measure_activations
 from cimsolve.price.schedule import schedule
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import OBJECTIVES
 from cimsolve.solve import RULES as STRATEGIES
-from cimsolve.study.run import question_for, solve
+from cimsolve.study.solving import problem_for, solve
 from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, linears, macro_chip, rules_of
 from oracles.naive_checker import broken_rules, shapes_of
 
@@ -101,7 +101,7 @@ def test_every_rule_of_the_field_is_legal(strategy: str, problem: Problem) -> No
         solution = solve(problem, strategy)
     except InfeasibleError:
         return
-    report = check_solution(solution, question_for(strategy, problem))
+    report = check_solution(solution, problem_for(strategy, problem))
     assert not report.violations
     assert not report.unverified
     assert broken_rules(solution) == set()
@@ -177,7 +177,7 @@ def cuts(size: int, limit: int, random: np.random.Generator) -> list[tuple[int, 
 
 def corrupted(solution: Solution, random: np.random.Generator) -> Solution:
     """One entry moved a little, or two swapped; still a well-formed table."""
-    from builders import column, with_tables
+    from makers.builders import column, with_tables
 
     paths = ["array", "array_row", "array_col", "row0", "rows", "col0", "cols"]
     times = ["start", "end", "adc_bits", "array"]

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import cimsolve
-from cimsolve.api import FolderWeights, load_model, make_problem, map_model
+from cimsolve.api import make_problem, map_model
 from cimsolve.chip.hardware import Hardware, load_hardware, with_settings
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import METHODS, Accuracy, ArrayProduct, compare, measure
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.question import Storage, loses_by_rule
 from cimsolve.weights.factor_file import FactorFile
-from cimsolve.weights.folder import open_weights
+from cimsolve.weights.folder import FolderWeights, open_weights
 from cimsolve.weights.forward import listening, load_reference
 from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import reconstruct

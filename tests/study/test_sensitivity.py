@@ -12,9 +12,8 @@ import cimsolve
 from cimsolve.chip.hardware import load_hardware, with_settings
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import CheckReport, Violation
-from cimsolve.solve import Search
+from cimsolve.solve.effort import Effort
 from cimsolve.study import sensitivity as sensitivity_module
-from cimsolve.study.run import solve_and_check
 from cimsolve.study.sensitivity import (
     VariantAnswer,
     VariantAnswers,
@@ -25,6 +24,7 @@ from cimsolve.study.sensitivity import (
     rank,
     ratio,
 )
+from cimsolve.study.solving import solve_and_check
 from makers.builders import ask, linears, step
 from makers.command_line import Cli, Result
 from makers.hardware_specs import spec
@@ -92,7 +92,7 @@ def test_a_measured_core_has_nothing_to_change() -> None:
 
 def test_every_answer_is_that_of_the_changed_chip() -> None:
     problem = ask(MODEL, "8,8,1", spec("paper256", array__rows=32, array__cols=32))
-    found = list(answer_variants(problem, ("linear", "spread"), Search()))
+    found = list(answer_variants(problem, Effort(), ("linear", "spread")))
     assert len(found) == 8
     for each in found:
         changed = ask(MODEL, "8,8,1", with_settings(problem.hardware, each.variant.settings).to_json())
@@ -107,7 +107,7 @@ def test_every_answer_is_that_of_the_changed_chip() -> None:
 def test_sparse_rows_convert_faster_only_where_bits_cost_time() -> None:
     # One block of 8 rows in 3 bits against a tile of 64 rows in 6: 3 and 6 ns on paper256, 0.833 both by isaac
     problem = ask(linears(step("a", (64, 64)), context=4), "8,8,1", spec("paper256", array__rows=64, array__cols=64))
-    found = {each.variant.name: each for each in answer_variants(problem, ("linear", "sparsemap"), Search())}
+    found = {each.variant.name: each for each in answer_variants(problem, Effort(), ("linear", "sparsemap"))}
     # 64 columns on 8 converters, 8 phases: 8 * (10 + 8 * 6) = 464 ns, twice 8 * (10 + 8 * 3) = 272 ns
     assert found["as given"].values("array_latency_ns") == {"linear": 464, "sparsemap": 2 * 272}
     # 8 * (10 + 8 * 0.833) = 133.3 ns, rounded up to the clock

@@ -347,8 +347,8 @@ def test_bad_study_files(data: dict[str, Any], parts: list[str]) -> None:
 
 
 def test_names_that_options_repeat_are_those_of_the_modules() -> None:
+    from cimsolve.problem.objective import OBJECTIVES
     from cimsolve.show.text.scatter import ENDINGS
-    from cimsolve.solve import OBJECTIVES
 
     assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
     assert CUT_NAMES == ("none", "columns", "both")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.model.model import TensorRef
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights import monarch as module
-from cimsolve.weights.folder import TensorRef, WeightFolder
+from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.monarch import (
     Monarch,
     apply,

@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.model.model import TensorRef
 from cimsolve.model.structure import Structure
-from cimsolve.weights.folder import TensorRef, WeightFolder, linear_weight
+from cimsolve.weights.folder import WeightFolder, linear_weight
 from cimsolve.weights.projection import project_table
 
 RNG = np.random.default_rng(0)

@@ -37,9 +37,10 @@ from cimsolve.chip.sections import (
     WeightSection,
 )
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem, key_paths, near_name, one_line, parse_json_text, read_json
+from cimsolve.files.json_file import first_problem, key_paths, parse_json_text, read_json
 from cimsolve.files.kinds import SPEC, demand_kind
 from cimsolve.files.library import resolve_hardware
+from cimsolve.files.text import near_name, one_line
 
 SPEC_BYTES_MAX = 16 * 2**20
 

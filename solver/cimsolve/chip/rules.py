@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cimsolve.chip.converters import OWN_TABLE
-from cimsolve.files.json_file import near_name, shown_value
+from cimsolve.files.text import near_name, shown_value
 
 if TYPE_CHECKING:
     from cimsolve.chip.hardware import Hardware
@@ -110,8 +110,7 @@ def every_figure_has_a_source(hardware: Hardware) -> None:
     keys = dict(_walk(spec, ""))
     for path in hardware.sources:
         if path not in keys:
-            near = near_name(path, keys)
-            todo = f"did you mean {near}?" if near else "remove it"
+            todo = near_name(path, keys, "did you mean {}?") or "remove it"
             raise ValueError(f"sources: {shown_value(path)} is not a key of this spec; {todo}")
     for key, value in keys.items():
         # null states that there is no figure

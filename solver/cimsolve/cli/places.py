@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cimsolve.cli.options.parser import one_line
 from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
 
 
 @dataclass(frozen=True)

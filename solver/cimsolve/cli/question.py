@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import cast
 
-from cimsolve.api import Structures, load_model, make_problem
 from cimsolve.chip.hardware import load_hardware, with_settings
 from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import QuestionOptions
-from cimsolve.problem.problem import Cut, Problem
+from cimsolve.model.load import Structures, load_model
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Terms, ask
 from cimsolve.weights.project import stored_structures
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
@@ -21,24 +22,20 @@ NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
 
-def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:
+def problem_of(
+    options: QuestionOptions, weights: str | None = None, objective: Sequence[str] = DEFAULT_OBJECTIVE
+) -> Problem:
     """The question that is asked; a file of factors, `weights`, says how linears are stored.
 
     Raises InputError where it is none, and where the file is none or --structure says otherwise.
     """
-    model = load_model(options.model, tokens=options.tokens)
+    model = load_model(options.model, options.tokens)
     structures: Structures = options.structures
     if weights is not None:
         structures = stored_structures(model, weights, options.structures)
-    return make_problem(
-        model,
-        with_settings(load_hardware(options.hardware), dict(options.settings)),
-        structure=structures,
-        cut=cast(Cut, options.cut),
-        max_arrays=options.max_arrays,
-        max_latency_ns=options.max_latency_ns,
-        max_energy_pj=options.max_energy_pj,
-    )
+    chip = with_settings(load_hardware(options.hardware), dict(options.settings))
+    terms = {name: getattr(options, name) for name in Terms.model_fields}
+    return Problem(ask(model, chip, structure=structures, objective=objective, **terms))
 
 
 def changes_of(options: QuestionOptions) -> list[str]:

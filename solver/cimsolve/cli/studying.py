@@ -14,7 +14,8 @@ from cimsolve.cli.options.sweep import SweepOptions
 from cimsolve.cli.question import plain_number, words_unless_default
 from cimsolve.cli.values import quantity
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line, parse_json_text
+from cimsolve.files.json_file import parse_json_text
+from cimsolve.files.text import one_line
 from cimsolve.show.text.progress import Progress
 from cimsolve.study.sweep.cache import Cache
 from cimsolve.study.sweep.execute import load_distributed

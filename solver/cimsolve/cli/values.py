@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from cimsolve.errors import InputError
+from cimsolve.files.text import near_name
 from cimsolve.problem.objective import demand_objective
 from cimsolve.show.units import UNITS, Kind
 
@@ -128,5 +128,4 @@ def objective(text: str) -> tuple[str, ...]:
 
 def near(word: str, known: Sequence[str]) -> str:
     """A question after the nearest of the `known` words, or nothing."""
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return near_name(word.lower(), known, "; did you mean {}?")

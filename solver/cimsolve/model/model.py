@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from cimsolve.weights.folder import TensorRef
+
+@dataclass(frozen=True)
+class TensorRef:
+    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
+
+    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
+    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
+    and V side by side; the default is the whole of it.
+    """
+
+    name: str
+    layout: Literal["out_in", "in_out"]
+    start: int = 0
+    stop: int | None = None
 
 
 @dataclass(frozen=True)

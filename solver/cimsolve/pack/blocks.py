@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.pack.bounds import (
     lower_bound_area,
@@ -23,7 +24,6 @@ from cimsolve.pack.bounds import (
 from cimsolve.pack.covering import Pool, Relaxation, cover_residual, generate, trim
 from cimsolve.pack.cutting_stock import checked_items
 from cimsolve.pack.guillotine import BothWays, Pattern, price_both_ways
-from cimsolve.pack.knapsack import Ints
 from cimsolve.pack.shelves import first_fit_shelves
 
 __all__ = [

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InputError
-from cimsolve.pack.covering import ceil_div, dot, integer_duals
+from cimsolve.pack.covering import dot, integer_duals
 from cimsolve.pack.cutting_stock import column_generation, martello_toth, proven_bound
-from cimsolve.pack.knapsack import Ints, knapsack, largest_filling
+from cimsolve.pack.knapsack import knapsack, largest_filling
 
 ALTERNATIONS = 2  # rounds of improving one axis' weights while the other's are fixed
 STARTS = 3  # products of weights from which that is tried

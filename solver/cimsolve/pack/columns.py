@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.pack.covering import ceil_div
 from cimsolve.pack.cutting_stock import checked_items, solve_cutting_stock
-from cimsolve.pack.knapsack import Ints
 
 
 @dataclass(frozen=True, eq=False)

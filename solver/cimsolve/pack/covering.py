@@ -12,16 +12,14 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cimsolve.pack.knapsack import Ints
+from cimsolve.columns import Floats, Ints
 from cimsolve.pack.programs import solve_integer, solve_linear
 
 SCALE = 1 << 30  # a dual of 1 in the integer pricing problems
 LARGEST_DEMAND = 1e6  # the solver's tolerances are absolute, so larger demands are scaled down to this
 NODE_LIMIT = 300  # branch-and-bound nodes of one residual program: bounds the time and stays deterministic
 
-Floats = NDArray[np.float64]
 Pricer = Callable[[Ints], Sequence[tuple[int, Ints]]]
 
 
@@ -102,11 +100,6 @@ def integer_duals(duals: Floats) -> list[Ints]:
 def dot(a: Sequence[int] | Ints, b: Sequence[int] | Ints) -> int:
     """Inner product in Python's integers: counts of 1e9 times scaled duals leave 64 bits."""
     return sum(int(x) * int(y) for x, y in zip(a, b, strict=True))
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b rounded up, in integers."""
-    return -(-a // b)
 
 
 def cover_residual(patterns: Ints, counts: Ints, most: int) -> Ints | None:

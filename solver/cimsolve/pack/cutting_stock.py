@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.pack.covering import Pool, Relaxation, ceil_div, cover_residual, dot, generate, integer_duals, trim
-from cimsolve.pack.knapsack import Ints, knapsack, unlimited
+from cimsolve.pack.covering import Pool, Relaxation, cover_residual, dot, generate, integer_duals, trim
+from cimsolve.pack.knapsack import knapsack, unlimited
 
 MAXIMAL_PATTERNS = 400  # up to so many maximal patterns are all offered to the integer program
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Floats, Ints
 from cimsolve.pack.blocks import ArrayPacking, Pattern
-from cimsolve.pack.covering import Floats, Pool
+from cimsolve.pack.covering import Pool
 from cimsolve.pack.cutting_stock import maximal_patterns
 from cimsolve.pack.guillotine import ShelfPricer
-from cimsolve.pack.knapsack import Ints
 from cimsolve.pack.programs import solve_integer, solve_linear
 
 ROUNDS = 80

@@ -16,7 +16,8 @@ from math import gcd
 
 import numpy as np
 
-from cimsolve.pack.knapsack import Ints, Knapsack, knapsack, multiples, unlimited
+from cimsolve.columns import Ints
+from cimsolve.pack.knapsack import Knapsack, knapsack, multiples, unlimited
 
 TABLE_CELLS = 400_000  # shelf heights x columns of the largest exact table; beyond it heights are thinned out
 

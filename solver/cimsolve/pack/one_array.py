@@ -14,8 +14,8 @@ from itertools import combinations
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.guillotine import Pattern, pattern_from
-from cimsolve.pack.knapsack import Ints
 from cimsolve.pack.programs import solve_integer
 from cimsolve.pack.shelves import first_fit_shelves
 

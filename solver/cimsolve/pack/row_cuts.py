@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.covering import LARGEST_DEMAND, SCALE, Pool
-from cimsolve.pack.knapsack import Ints, knapsack, unlimited
+from cimsolve.pack.knapsack import knapsack, unlimited
 from cimsolve.pack.programs import solve_linear
 
 PRICE = 1e-4

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.columns import ColumnPacking
 from cimsolve.pack.covering import NODE_LIMIT
 from cimsolve.pack.cutting_stock import maximal_patterns
-from cimsolve.pack.knapsack import Ints
 from cimsolve.pack.programs import solve_integer
 
 

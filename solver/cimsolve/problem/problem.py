@@ -1,4 +1,4 @@
-"""The whole question, checked and frozen: hardware, model, structures, limits.
+"""A question with its workload: all that strategies, bounds and the checker work on.
 
 Strategies answer it, the checker rebuilds it from a solution file's header.
 """
@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints, ceil_div
-from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
-
-Cut = Literal["none", "columns", "both"]
-CUTS: tuple[Cut, ...] = ("none", "columns", "both")
+from cimsolve.problem.question import Cut, Question, Terms
 
 
 class InputGroup(NamedTuple):
@@ -39,26 +36,52 @@ class InputGroup(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mapping question.
+    """One mapping question, and what follows from it alone.
 
-    `cut` says what may be cut beyond what must be; `max_arrays` lowers the hardware's own array count;
-    `max_latency_ns` and `max_energy_pj` limit a token's latency and energy.
     Sizes below are in logical weights: an array holds `rows x weights_per_row` of them.
     """
 
-    hardware: Hardware
-    model: Model
-    structures: Mapping[str, Structure]
-    workload: Workload
-    cut: Cut = "columns"
-    max_arrays: int | None = None
-    max_latency_ns: float | None = None
-    max_energy_pj: float | None = None
+    question: Question
+
+    def asking(self, **changes: Any) -> Problem:
+        """The problem of `Question.asking(**changes)`."""
+        changed = Problem(self.question.asking(**changes))
+        if changed.model is self.model and changed.structures is self.structures:
+            changed.__dict__["workload"] = self.workload
+        return changed
+
+    @cached_property
+    def workload(self) -> Workload:
+        return build_workload(self.model, self.structures)
+
+    @property
+    def hardware(self) -> Hardware:
+        return self.question.hardware
+
+    @property
+    def model(self) -> Model:
+        return self.question.model
+
+    @property
+    def structures(self) -> Mapping[str, Structure]:
+        return self.question.structures
+
+    @property
+    def terms(self) -> Terms:
+        return self.question.terms
+
+    @property
+    def objective(self) -> tuple[str, ...]:
+        return self.question.objective
+
+    @property
+    def cut(self) -> Cut:
+        return self.terms.cut
 
     @property
     def cost_limits(self) -> dict[str, float]:
         """Metric -> the most that the user allows."""
-        limits = {"latency_ns": self.max_latency_ns, "energy_pj": self.max_energy_pj}
+        limits = {"latency_ns": self.terms.max_latency_ns, "energy_pj": self.terms.max_energy_pj}
         return {metric: limit for metric, limit in limits.items() if limit is not None}
 
     @property
@@ -85,7 +108,7 @@ class Problem:
     @property
     def array_limit(self) -> int | None:
         """Most arrays a mapping may use, or None for as many as needed."""
-        limits = [limit for limit in (self.hardware.array.count, self.max_arrays) if limit is not None]
+        limits = [limit for limit in (self.hardware.array.count, self.terms.max_arrays) if limit is not None]
         return min(limits) if limits else None
 
     @property
@@ -129,36 +152,3 @@ class Problem:
                 )
             )
         return tuple(found)
-
-
-def build_problem(
-    hardware: Hardware,
-    model: Model,
-    structures: Mapping[str, Structure],
-    cut: Cut = "columns",
-    max_arrays: int | None = None,
-    max_latency_ns: float | None = None,
-    max_energy_pj: float | None = None,
-) -> Problem:
-    """Check that the parts fit together and build the workload.
-
-    Raises InputError for a structure that names no linear of the model, a missing one, a `k` or `l` that does not
-    divide, or limits that are no numbers of arrays.
-    """
-    names = {linear.name for linear in model.linears}
-    for name in structures:
-        if name not in names:
-            raise InputError(f"structure: {name!r} is no linear of {model.name}; expected one such as {min(names)!r}")
-    for linear in model.linears:
-        if linear.name not in structures:
-            raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
-        structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
-    if cut not in CUTS:
-        raise InputError(f"--cut: {cut!r} is not known; expected one of {', '.join(CUTS)}")
-    if max_arrays is not None and max_arrays < 1:
-        raise InputError(f"--max-arrays: {max_arrays} is no number of arrays; expected 1 or more")
-    for option, limit in (("--max-latency", max_latency_ns), ("--max-energy", max_energy_pj)):
-        if limit is not None and not 0 < limit < float("inf"):
-            raise InputError(f"{option}: {limit} is no limit; expected a number above 0")
-    workload = build_workload(model, structures)
-    return Problem(hardware, model, dict(structures), workload, cut, max_arrays, max_latency_ns, max_energy_pj)

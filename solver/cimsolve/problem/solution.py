@@ -15,11 +15,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve.chip.hardware import Hardware, parse_hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
+from cimsolve.files.text import shown_value
+from cimsolve.problem.question import Question, Terms, question_from
 from cimsolve.problem.tables import Activations, Pieces
 
 FORMAT = "cimsolve-solution/1"
@@ -76,16 +77,6 @@ class FactorEntry(_Part):
     output: Integer
 
 
-class Options(_Part):
-    """How the question was limited; part of the question, as `hw`, `model` and `structure` are."""
-
-    cut: Literal["none", "columns", "both"]
-    max_arrays: Integer | None
-    tokens: Integer
-    max_latency_ns: Number | None = None
-    max_energy_pj: Number | None = None
-
-
 class Breakdown(_Part):
     """The metrics again, by component, by stage and by phase; each sums to its total, exactly.
 
@@ -114,11 +105,10 @@ class Header(_Part):
     structure: dict[str, Text]
     strategy: Line
     objective: Annotated[list[Line], Field(min_length=1)]
-    options: Options
+    options: Terms
     seed: Integer
     versions: dict[Line, Line]
     status: Status
-    runtime_s: Annotated[Number, Field(ge=0)]
     bounds: dict[str, BoundEntry]
     stages: list[StageEntry]
     factors: list[FactorEntry]
@@ -140,9 +130,14 @@ class Solution:
     pieces: Pieces
     activations: Activations
 
-    @property
-    def hardware(self) -> Hardware:
-        return parse_hardware(self.header.hw, "hw")
+    def question(self) -> Question:
+        """The question that the header claims to answer. Raises InputError where it is none."""
+        return question_from({name: getattr(self.header, name) for name in Question.KEYS})
+
+
+def solution_of(answer: Solution | Path | str) -> Solution:
+    """A solution, read where it is given by its file; raises InputError for a file that is none."""
+    return answer if isinstance(answer, Solution) else read_solution(Path(answer))
 
 
 Table = TypeVar("Table", Pieces, Activations)
@@ -179,12 +174,11 @@ def read_solution(path: Path) -> Solution:
     """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
     content = json_file.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object with a solution, got {json_file.shown_value(content)}")
+        raise InputError(f"{path}: expected a JSON object with a solution, got {shown_value(content)}")
     demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: format: {json_file.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
-        )
+        raise InputError(f"{path}: format: {shown_value(content.get('format'))} is not known; expected {FORMAT!r}")
+    content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
     inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
     try:
         header = Header.model_validate(content)

@@ -1,4 +1,4 @@
-"""The strategies by name: four rules of the field, and the solver. All have one signature, `search.Strategy`."""
+"""The strategies by name: four rules of the field, and the solver. All have one signature, `effort.Strategy`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping as MappingABC
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
+from cimsolve.solve.effort import Answer, Effort, Event, Strategy
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.densemap import map_densemap
 from cimsolve.solve.rules.linear import map_linear
 from cimsolve.solve.rules.sparsemap import map_sparsemap
 from cimsolve.solve.rules.spread import map_spread
-from cimsolve.solve.search import Answer, Event, Search, Strategy
 
 
 def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
-    def apply(problem: Problem, search: Search) -> Answer:
+    def apply(problem: Problem, search: Effort) -> Answer:
         return Answer(function(problem))
 
     return apply
@@ -37,7 +37,7 @@ __all__ = [
     "RULES",
     "STRATEGIES",
     "Answer",
+    "Effort",
     "Event",
-    "Search",
     "Strategy",
 ]

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 
 from cimsolve.columns import Ints, ceil_div, order_by
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Pieces
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Pieces without a place; every array has shape (parts,). See `Pieces` for the columns."""
-
-    factor: Ints
-    block: Ints
-    row0: Ints
-    rows: Ints
-    col0: Ints
-    cols: Ints
-
-    def __len__(self) -> int:
-        return len(self.factor)
-
-    def take(self, index: Ints) -> Parts:
-        return Parts(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
-        """The parts with a place each; arrays of shape (parts,)."""
-        return Pieces(self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col)
+from cimsolve.problem.tables import Parts, Pieces
 
 
 def cut_sizes(size: int, limit: int, even: bool = False) -> list[int]:

@@ -15,12 +15,12 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.solve.candidates import candidates
+from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
-from cimsolve.solve.search import Answer, Event, Search
 
 REFINED = 6
 """So many of the best candidates are tried again with more effort."""
@@ -28,8 +28,8 @@ EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
 
 
-def map_optimal(problem: Problem, search: Search) -> Answer:
-    """The best mapping found for `search.objective`, starting from `search.start` if there is one.
+def map_optimal(problem: Problem, search: Effort) -> Answer:
+    """The best mapping found for `problem.objective`, starting from `search.start` if there is one.
 
     Raises InfeasibleError where all that was found is over a limit. An interrupt by the user returns the best so
     far, if there is one.
@@ -64,7 +64,7 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
             best.offer(f"{name}, refined", refine())
         if best.mapping is not None and not best.is_proved():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
-        if best.mapping is not None and "latency" in names_of(search.objective) and not is_over():
+        if best.mapping is not None and "latency" in names_of(problem.objective) and not is_over():
             search.listen(Event("activations in each other's places"))
             exchanged = deal_again(problem, best.mapping, search.seed, search.workers, is_over)
             best.offer("activations in each other's places", exchanged)
@@ -86,21 +86,21 @@ def map_optimal(problem: Problem, search: Search) -> Answer:
     return Answer(best.mapping, lower)
 
 
-def demand_exact(problem: Problem, search: Search) -> None:
+def demand_exact(problem: Problem, search: Effort) -> None:
     """Raise InputError where `search` insists on the exact model and that is out of reach."""
     reason = why_out_of_reach(problem, search) if search.exact else None
     if reason is not None:
         raise InputError(f"--exact: this problem is out of reach of the exact model: {reason}; leave --exact out")
 
 
-def why_out_of_reach(problem: Problem, search: Search) -> str | None:
+def why_out_of_reach(problem: Problem, search: Effort) -> str | None:
     """Why the monolithic model cannot answer this question, or None."""
-    if set(search.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
+    if set(problem.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
         return why_not_exact(problem)
     return "its objectives are arrays and latency, one after the other, without other limits"
 
 
-def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[str, int]:
+def _search_exactly(problem: Problem, search: Effort, best: Incumbent) -> dict[str, int]:
     """Improve and prove by the monolithic model where the problem is small; gives the bounds proved."""
     # CP-SAT takes long to load and most problems are too large for it.
     from cimsolve.solve.exact.search import solve_exact
@@ -113,7 +113,7 @@ def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[s
 
     result = solve_exact(
         problem,
-        search.objective,
+        problem.objective,
         hint=best.mapping,
         deterministic_time=EXACT_TIME,
         workers=search.workers,
@@ -122,7 +122,7 @@ def _search_exactly(problem: Problem, search: Search, best: Incumbent) -> dict[s
     )
     if result.mapping is not None:
         best.offer("exact search", result.mapping)
-    lower = {"arrays": result.arrays_lower} if search.objective[0] == "arrays" else {}
+    lower = {"arrays": result.arrays_lower} if problem.objective[0] == "arrays" else {}
     if result.latency_lower_cycles is not None and result.arrays == best.metrics.get("arrays"):
         lower["latency_cycles"] = result.latency_lower_cycles
     return lower

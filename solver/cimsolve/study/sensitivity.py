@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from cimsolve.chip.converters import CONVERTER_MODELS
 from cimsolve.chip.hardware import Hardware, with_settings
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import Search
-from cimsolve.study.run import solve_and_check
+from cimsolve.solve.effort import Effort
+from cimsolve.study.solving import solve_and_check
 
 AS_GIVEN = "as given"
 WIRINGS = {"any": "any wiring", "interleaved": "interleaved", "adjacent": "adjacent"}
@@ -98,8 +98,8 @@ def find_variants(hardware: Hardware) -> tuple[Variant, ...]:
 
 def answer_variants(
     problem: Problem,
+    effort: Effort,
     strategies: Sequence[str],
-    search: Search,
     begin: Callable[[str, str], None] = lambda variant, strategy: None,
 ) -> Iterator[VariantAnswers]:
     """Every strategy under every variant, a variant at a time; `begin` is told which pair runs next.
@@ -108,17 +108,17 @@ def answer_variants(
     """
     for variant in find_variants(problem.hardware):
         hardware = with_settings(problem.hardware, variant.settings)
-        question = replace(problem, hardware=hardware)
+        question = problem.asking(hardware=hardware)
         answers: dict[str, VariantAnswer] = {}
         for strategy in strategies:
             begin(variant.name, strategy)
-            answers[strategy] = _answer(question, strategy, search)
+            answers[strategy] = _answer(question, strategy, effort)
         yield VariantAnswers(variant, hardware, answers)
 
 
-def _answer(question: Problem, strategy: str, search: Search) -> VariantAnswer:
+def _answer(question: Problem, strategy: str, effort: Effort) -> VariantAnswer:
     try:
-        solution, report = solve_and_check(question, strategy, search)
+        solution, report = solve_and_check(question, strategy, effort)
     except InfeasibleError as error:
         return VariantAnswer(strategy, reason=str(error), shortage=error.shortage)
     return VariantAnswer(

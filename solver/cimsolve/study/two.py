@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from scipy import optimize as _optimize
 
-from cimsolve.api import check_solution, first_difference, read_solution
 from cimsolve.columns import Bools, Floats, Ints
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
+from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Solution
+from cimsolve.problem.solution import Solution, solution_of
 from cimsolve.problem.tables import Pieces
 
 optimize: Any = _optimize  # scipy ships no types
@@ -45,6 +45,10 @@ COMPARED = (
     "activations",
 )
 """Metrics that are set side by side; times in ns, as clocks may differ."""
+
+
+LABELS = ("hw.name", "hw.sources", "model_name", "objective")
+"""Parts of a question that change no figure of a mapping."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def compare_solutions(first: Solution | Path | str, second: Solution | Path | st
 
 
 def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
-    solution = answer if isinstance(answer, Solution) else read_solution(answer)
+    solution = solution_of(answer)
     name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{name}: fails its check, {violation}; only solutions that pass are compared"
@@ -113,14 +117,10 @@ def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
 
 def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
     metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
-    ours, theirs = (_question_parts(problem) for problem in problems)
-    found = [first_difference(_only(key, ours), _only(key, theirs)) for key in dict.fromkeys((*ours, *theirs))]
+    ours, theirs = (problem.question for problem in problems)
     differences = tuple(
-        text.replace(" there and ", " in the first and ")
-        .replace(" in the question", " in the second")
-        .replace("in the file", "in the first")
-        for text in found
-        if text is not None
+        found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")
+        for found in ours.differences(theirs, apart=LABELS)
     )
     unlike = differences[0] if _blocks(problems[0]) != _blocks(problems[1]) else ""
     if unlike:
@@ -252,17 +252,3 @@ def _only(key: str, parts: Mapping[str, object]) -> dict[str, object]:
 
 def _blocks(problem: Problem) -> tuple[object, ...]:
     return problem.workload.factors
-
-
-def _question_parts(problem: Problem) -> dict[str, object]:
-    hw = {key: value for key, value in problem.hardware.to_json().items() if key not in ("sources", "name")}
-    return {
-        **{f"hw.{key}": value for key, value in hw.items()},
-        "model": dict(problem.model.config),
-        "tokens": problem.model.tokens,
-        "structure": {name: str(structure) for name, structure in problem.structures.items()},
-        "cut": problem.cut,
-        "max_arrays": problem.max_arrays,
-        "max_latency_ns": problem.max_latency_ns,
-        "max_energy_pj": problem.max_energy_pj,
-    }

@@ -21,7 +21,8 @@ import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line, parse_json_text
+from cimsolve.files.json_file import parse_json_text
+from cimsolve.files.text import one_line
 from cimsolve.model.structure import Structure
 from cimsolve.weights.monarch import Monarch, reconstruct
 from cimsolve.weights.tensors import Tensors, listed, read_header

@@ -10,35 +10,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.model.model import Linear, Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.tensors import Entry, Float32s, Tensors, listed, read_header
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
-
-
-@dataclass(frozen=True)
-class TensorRef:
-    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
-
-    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
-    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
-    and V side by side; the default is the whole of it.
-    """
-
-    name: str
-    layout: Literal["out_in", "in_out"]
-    start: int = 0
-    stop: int | None = None
 
 
 class WeightFolder(Tensors):
@@ -157,3 +142,49 @@ def _read_index(index: Path) -> dict[str, str]:
         if not isinstance(file, str) or not file.endswith(".safetensors") or re.search(r"[/\\\0]", file):
             raise InputError(f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it")
     return owner
+
+
+def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | None:
+    """The real weights of a model given as a folder; None where it is no folder or holds none.
+
+    Raises InputError where they are damaged or do not fit the config; only headers are read.
+    """
+    folder = Path(path_or_name)
+    if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
+        return None
+    return FolderWeights(open_weights(folder), model)
+
+
+class FolderWeights(Mapping[str, Floats]):
+    """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for."""
+
+    def __init__(self, folder: Tensors, model: Model) -> None:
+        """Raises InputError where a tensor is missing or its shape is not what the model's config says."""
+        self._folder = folder
+        self._linears = {linear.name: linear for linear in model.linears}
+        for linear in model.linears:
+            if not _fits(folder, linear):
+                self[linear.name]  # raises, and says how they differ
+
+    def __getitem__(self, name: str) -> Floats:
+        linear = self._linears[name]
+        return linear_weight(self._folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._linears
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._linears)
+
+    def __len__(self) -> int:
+        return len(self._linears)
+
+
+def _fits(folder: Tensors, linear: Linear) -> bool:
+    """Whether the stored tensor has the linear's shape, by its header alone."""
+    shape, ref = folder.shape(linear.tensor.name), linear.tensor
+    if len(shape) != 2:
+        return False
+    n_out, n_in = shape if ref.layout == "out_in" else shape[::-1]
+    stop = n_out if ref.stop is None else ref.stop
+    return n_in == linear.n_in and stop - ref.start == linear.n_out and stop <= n_out

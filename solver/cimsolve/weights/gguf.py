@@ -16,7 +16,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.weights.tensors import Float32s, Tensors
 
 _BLOCK = {

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.model.model import Linear
 from cimsolve.weights.forward import Reference, listening
 from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs

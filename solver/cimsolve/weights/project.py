@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from cimsolve.api import Structures, load_model, resolve_structures
 from cimsolve.errors import InputError
+from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.weights import projection

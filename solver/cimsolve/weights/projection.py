@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from cimsolve.columns import Floats
 from cimsolve.files.memory import demand_memory
-from cimsolve.model.model import Linear, Model
+from cimsolve.model.model import Linear, Model, TensorRef
 from cimsolve.model.structure import Structure
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
-from cimsolve.weights.folder import TensorRef, linear_weight
+from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.inputs import Calibration, Inputs
 from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
 from cimsolve.weights.tensors import Tensors

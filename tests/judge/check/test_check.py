@@ -13,7 +13,7 @@ from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
 from cimsolve.solve import RULES as STRATEGIES
-from cimsolve.study.run import question_for, solve
+from cimsolve.study.solving import problem_for, solve
 from makers.builders import (
     TWO,
     answer,
@@ -38,7 +38,7 @@ from makers.builders import (
 def test_rules_of_the_field_pass_on_shipped_hardware(hardware: str, strategy: str) -> None:
     problem = make_problem("minilm-l6", hardware)
     solution = solve(problem, strategy)
-    report = check_solution(solution, question_for(strategy, problem))
+    report = check_solution(solution, problem_for(strategy, problem))
     assert not report.violations
     assert report.costs is not None
     assert report.costs.metrics == solution.header.metrics

@@ -13,7 +13,7 @@ import pytest
 from cimsolve.errors import InputError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.solution import read_solution, write_solution
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.builders import (
     ask,
     chip,

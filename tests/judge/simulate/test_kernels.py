@@ -17,7 +17,7 @@ from cimsolve.judge.simulate import ArraySimulator, Noise, bitplanes, compiled, 
 from cimsolve.judge.simulate.bitplanes import BitPlanes
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.hardware_specs import SHIPPED
 from makers.small_arrays import CHAIN, scheduled, shelves, small_hardware, small_problem, tiles
 

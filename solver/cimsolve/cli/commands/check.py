@@ -8,8 +8,7 @@ from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.check import CheckOptions
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.solution import read_solution
-from cimsolve.show.as_json import CHECK_FORMAT, describe_check
-from cimsolve.show.text.check import print_checked
+from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
 from cimsolve.show.text.progress import Progress
 
 

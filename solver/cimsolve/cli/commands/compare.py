@@ -13,8 +13,8 @@ from cimsolve.cli.studying import Execution, row_command, solve_all, study_of
 from cimsolve.show.text.compare import Compared, print_compared, print_two
 from cimsolve.show.text.console import say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.sweep import Solved
 from cimsolve.study.sweep.grid import expand
+from cimsolve.study.sweep.run import SolvedRow
 from cimsolve.study.two import compare_solutions
 
 
@@ -37,7 +37,7 @@ def run(options: CompareOptions) -> int:
     cache = Path(options.cache_folder)
     done = solve_all(rows, Execution(options.jobs, options.cluster, cache, options.fresh, shown))
     solved = [
-        Solved(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
+        SolvedRow(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
         for row in rows
     ]
     broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 
-from cimsolve.api import make_search
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED
 from cimsolve.cli.options.explain import ExplainOptions
 from cimsolve.cli.question import problem_of
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.solution import Solution
 from cimsolve.show.text.explain import print_explained
-from cimsolve.show.text.limits import Short, print_short
+from cimsolve.show.text.limits import print_short
 from cimsolve.show.text.progress import Progress
+from cimsolve.solve.effort import Effort
 from cimsolve.study.explain.answer import explain_solution
-from cimsolve.study.explain.limits import find_relief, limits_of, relax_all
-from cimsolve.study.run import question_for, solve, whole_answers_only
+from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
+from cimsolve.study.solving import problem_for, solve, whole_answers_only
 
 
 def run(options: ExplainOptions) -> int:
@@ -46,15 +47,10 @@ def run(options: ExplainOptions) -> int:
 
 def _solve(options: ExplainOptions, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
-    problem = problem_of(options)
-    search = make_search(
-        options.objective,
-        time_limit_s=options.time_limit_s,
-        seed=options.seed,
-        listen=whole_answers_only(progress.listen),
-    )
+    problem = problem_of(options, objective=options.objective)
+    effort = Effort(options.time_limit_s or math.inf, options.seed, listen=whole_answers_only(progress.listen))
     try:
-        return solve(problem, options.strategy, search)
+        return solve(problem, options.strategy, effort)
     except InfeasibleError as error:
         if not limits_of(problem):
             raise
@@ -65,5 +61,5 @@ def _solve(options: ExplainOptions, progress: Progress) -> Solution | Short:
     together = None
     if all(one.least is None for one in relief):
         together = relax_all(problem, options.strategy, options.seed, progress.listen)
-    question = question_for(options.strategy, problem)
+    question = problem_for(options.strategy, problem)
     return Short(question, options.strategy, reason, relief, together, time.monotonic() - began)

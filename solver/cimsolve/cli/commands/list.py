@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cimsolve.api import load_model
 from cimsolve.chip.hardware import load_hardware
 from cimsolve.cli.options.list import ListOptions
 from cimsolve.files.library import shipped_hardware, shipped_models
+from cimsolve.model.load import load_model
 from cimsolve.show.text.listing import print_shipped
 
 

@@ -10,9 +10,8 @@ from cimsolve.cli.options.replay import ReplayOptions
 from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.replay import Controller, Replay, SharedUnits, replay
 from cimsolve.problem.solution import Solution, read_solution
-from cimsolve.show.as_json import REPLAY_FORMAT, describe_replay
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.replay import print_replayed
+from cimsolve.show.text.replay import REPLAY_FORMAT, describe_replay, print_replayed
 
 
 def run(options: ReplayOptions) -> int:

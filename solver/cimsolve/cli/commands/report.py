@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cimsolve.cli.options.report import ReportOptions
 from cimsolve.show.page import demand_plotting, judged_ones, write_figures, write_report, write_trace
-from cimsolve.show.text.drawn import print_drawn
+from cimsolve.show.text.listing import print_drawn
 from cimsolve.show.text.progress import Progress
 
 EXIT_DONE = 0

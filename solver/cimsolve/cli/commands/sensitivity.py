@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 
-from cimsolve.api import make_search
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.cli.options.search import STRATEGY_NAMES
 from cimsolve.cli.options.sensitivity import SensitivityOptions
 from cimsolve.cli.question import changes_of, problem_of, question_words, words_unless_default
 from cimsolve.errors import InfeasibleError
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
-from cimsolve.show.as_json import describe_sensitivity
 from cimsolve.show.text.console import print_json, say
 from cimsolve.show.text.progress import Progress
-from cimsolve.show.text.question import Asked
-from cimsolve.show.text.sensitivity import Compared, print_sensitivity
-from cimsolve.show.text.solve import print_asked
-from cimsolve.solve import DEFAULT_OBJECTIVE, Event
-from cimsolve.study.run import joined_reasons
+from cimsolve.show.text.question import print_question
+from cimsolve.show.text.sensitivity import Compared, describe_sensitivity, print_sensitivity
+from cimsolve.solve.effort import Effort, Event
+from cimsolve.study.ask import Asked
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants, find_variants
+from cimsolve.study.solving import joined_reasons
 
 
 def run(options: SensitivityOptions) -> int:
@@ -39,7 +39,7 @@ def run(options: SensitivityOptions) -> int:
         command=command_line(options),
     )
     if not options.json and options.verbosity >= 0:
-        print_asked(asked, 0)
+        print_question(asked, 0)
     run = _Run(options, problem)
     found = run.answer()
     if not any(answer.metrics for variant in found for answer in variant.answers.values()):
@@ -67,11 +67,11 @@ class _Run:
         self._progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
 
     def answer(self) -> list[VariantAnswers]:
-        search = make_search(time_limit_s=self._options.time_limit_s, listen=self._listen)
+        effort = Effort(self._options.time_limit_s or math.inf, listen=self._listen)
         found: list[VariantAnswers] = []
         with self._progress:
             try:
-                for answers in answer_variants(self._problem, self._options.strategies, search, self._begin):
+                for answers in answer_variants(self._problem, effort, self._options.strategies, self._begin):
                     if self.interrupted:
                         break  # its search was cut short
                     found.append(answers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from cimsolve.api import weights_beside
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.options.simulate import SimulateOptions
 from cimsolve.errors import CheckError, InputError
@@ -19,6 +18,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, read_solution
 from cimsolve.show.text.progress import Progress
 from cimsolve.show.text.simulate import SIMULATE_FORMAT, describe_study, print_study
+from cimsolve.weights.folder import weights_beside
 from cimsolve.weights.project import read_factors
 
 

@@ -11,8 +11,9 @@ from cimsolve.cli.question import question_words
 from cimsolve.cli.studying import Execution, read_value, row_command, solve_all, study_of, sweep_command
 from cimsolve.show.text.console import say
 from cimsolve.show.text.scatter import demand_drawable, draw_swept
-from cimsolve.show.text.sweep import Solved, Swept, print_swept
+from cimsolve.show.text.sweep import Swept, print_swept
 from cimsolve.study.sweep.grid import Study, expand, read_study
+from cimsolve.study.sweep.run import SolvedRow
 
 
 def run(options: SweepOptions) -> int:
@@ -31,7 +32,7 @@ def run(options: SweepOptions) -> int:
     solved = []
     for row in rows:
         digest = "" if row.point is None else row.point.digest()
-        solved.append(Solved(row, done.records.get(digest), digest in done.kept, row_command(row)))
+        solved.append(SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row)))
     swept = Swept(
         axes=list(study.vary),
         rows=solved,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cimsolve.cli.options.parser import Parser, add_verbosity, one_line
+from cimsolve.cli.options.parser import Parser, add_verbosity
 from cimsolve.cli.places import Place
 from cimsolve.cli.values import near, setting, whole
 from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
 
 ACTIONS = {
     "new": ("--out FILE [options]", "write a first spec of your chip, every key in it, from the nearest shipped one"),

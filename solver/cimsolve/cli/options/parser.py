@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from cimsolve.cli.values import near
 from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
 
 DEFAULT_OUT = "results"
 HELP_WIDTH = 79
@@ -101,8 +102,3 @@ def add_verbosity(parser: argparse._ActionsContainer, quiet: str, verbose: str) 
 def flat(groups: Sequence[Sequence[str]] | None) -> tuple[str, ...]:
     """All names of a repeatable option, each once, in the order given."""
     return tuple(dict.fromkeys(name for group in groups or () for name in group))
-
-
-def one_line(text: str) -> str:
-    """`text` with unprintable characters escaped; jsonfile has the same, but imports pydantic."""
-    return text if text.isprintable() else text.encode("unicode_escape", "backslashreplace").decode("ascii")

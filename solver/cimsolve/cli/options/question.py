@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.cli.options.parser import one_line
 from cimsolve.cli.places import Place
 from cimsolve.cli.values import one_of, quantity, setting, whole, words
 from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
 
 CUT_NAMES = ("none", "columns", "both")
 """Those of `problem`, which is too heavy to import; a test compares them."""

@@ -7,16 +7,14 @@ docs/formulation.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cimsolve.errors import CimsolveError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.judge.check import claims, firing, placement, timing
 from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
 from cimsolve.judge.check.tables import find_malformed
-from cimsolve.model.families import parse_model
-from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 
 __all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
@@ -52,28 +50,16 @@ RULES: tuple[Rule, ...] = (
 
 
 def rebuild_problem(solution: Solution) -> Problem:
-    """The question that a solution claims to answer. Raises InputError where it is none."""
-    header = solution.header
-    model = parse_model(header.model, "model", header.model_name, header.options.tokens)
-    structures = {name: Structure.parse(text) for name, text in header.structure.items()}
-    options = header.options
-    return build_problem(
-        solution.hardware,
-        model,
-        structures,
-        options.cut,
-        options.max_arrays,
-        options.max_latency_ns,
-        options.max_energy_pj,
-    )
+    """The problem that a solution claims to answer. Raises InputError where it is none."""
+    return Problem(solution.question())
 
 
 def check_solution(solution: Solution, problem: Problem | None = None, rules: Sequence[Rule] = RULES) -> CheckReport:
     """Judge every claim of `solution`; with `problem`, also that it answers this question and no other."""
     try:
         asked = rebuild_problem(solution)
-        if problem is not None and (difference := _differing_part(problem, asked)):
-            return CheckReport((Violation("question", f"{difference}: it is not the one that was asked"),), problem)
+        if problem is not None and (found := asked.question.difference(problem.question)):
+            return CheckReport((Violation("question", f"{found.path}: it is not the one that was asked"),), problem)
         return _judge(Case(asked, solution), rules)
     except CimsolveError as error:
         return CheckReport((Violation("question", one_line(str(error))),))
@@ -91,18 +77,3 @@ def _judge(case: Case, rules: Sequence[Rule]) -> CheckReport:
 
 def _broken(case: Case, rules: Sequence[Rule]) -> list[Violation]:
     return [Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case)]
-
-
-def _differing_part(asked: Problem, answered: Problem) -> str | None:
-    """The first part in which two questions differ, by its place in a solution file."""
-    parts: dict[str, Callable[[Problem], object]] = {
-        "hw": lambda of: of.hardware.to_json(),
-        "model": lambda of: of.model.config,
-        "structure": lambda of: of.structures,
-        "options.tokens": lambda of: of.model.tokens,
-        "options.cut": lambda of: of.cut,
-        "options.max_arrays": lambda of: of.max_arrays,
-        "options.max_latency_ns": lambda of: of.max_latency_ns,
-        "options.max_energy_pj": lambda of: of.max_energy_pj,
-    }
-    return next((name for name, part in parts.items() if part(asked) != part(answered)), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -54,6 +54,10 @@ class CheckReport:
     @property
     def passed(self) -> bool:
         return not self.violations
+
+    def without_tables(self) -> CheckReport:
+        """The verdict alone: the tables of many answers need not be in memory at once."""
+        return replace(self, problem=None, costs=None, bounds=None)
 
     def demand_passed(self, refusal: Callable[[Violation], str]) -> Verdict:
         """What was recomputed. Raises CheckError, worded by `refusal` of the first violation, where one was found."""
@@ -110,7 +114,7 @@ class Case:
 
     @cached_property
     def bounds(self) -> Bounds:
-        return find_bounds(self.problem, self.costs.metrics, self.solution.header.objective)
+        return find_bounds(self.problem, self.costs.metrics, self.problem.objective)
 
     def name_of_block(self, number: int) -> str:
         """A block counted through all factors, in words."""

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem
-from cimsolve.model.model import Linear, Model, Operation, Step
-from cimsolve.weights.folder import TensorRef
+from cimsolve.model.model import Linear, Model, Operation, Step, TensorRef
 
 TOKENS_DEFAULT_MAX = 512
 TOKENS_MAX = 2**24

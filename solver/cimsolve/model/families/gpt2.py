@@ -16,8 +16,7 @@ from cimsolve.model.families.common import (
     normalise_sum,
     read_config,
 )
-from cimsolve.model.model import Linear, Model, Operation
-from cimsolve.weights.folder import TensorRef
+from cimsolve.model.model import Linear, Model, Operation, TensorRef
 
 
 class Gpt2Config(Config):

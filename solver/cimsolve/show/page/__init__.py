@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cimsolve.errors import InputError
-from cimsolve.files import json_file
+from cimsolve.files.json_file import write_json_atomically, write_text_atomically
+from cimsolve.files.text import one_line
 from cimsolve.problem.solution import Solution, read_solution
 from cimsolve.show.seen.judged import Judged, judge
 
@@ -30,7 +31,7 @@ def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
     demand_plotting()
     from cimsolve.show.page.html import render_page
 
-    json_file.write_text_atomically(path, [render_page(judged_ones(solutions))])
+    write_text_atomically(path, [render_page(judged_ones(solutions))])
 
 
 def write_figures(
@@ -57,12 +58,15 @@ def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max
     from cimsolve.show.page.trace import describe_trace
 
     trace, notes = describe_trace(judged_ones(solutions), events_max)
-    json_file.write_json_atomically(path, trace)
+    write_json_atomically(path, trace)
     return notes
 
 
 def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged]:
-    """Each read, if it is a file, and judged. Raises InputError and CheckError, in one line with its name."""
+    """The solutions, read where files are given, and judged.
+
+    Raises InputError and CheckError, in one line with the name of the solution.
+    """
     given = solutions if isinstance(solutions, Sequence) and not isinstance(solutions, str) else [solutions]
     if not given:
         raise InputError("report: there is no solution to show; give one file or more")
@@ -81,4 +85,4 @@ def _judged(given: Given) -> Judged:
         return given
     if isinstance(given, Solution):
         return judge(given, given.header.strategy)
-    return judge(read_solution(Path(given)), json_file.one_line(str(given)))
+    return judge(read_solution(Path(given)), one_line(str(given)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from cimsolve.show.page.canvas import dress, new_figure, shortened
+from cimsolve.columns import ceil_div
+from cimsolve.show.page.canvas import dress, legend_below, new_figure, panels, shortened
 from cimsolve.show.seen.comparison import BoundRow, amount, symbol
 from cimsolve.show.seen.waterfall import Waterfall
 from cimsolve.show.units import Kind, choose_unit, number
@@ -54,15 +56,7 @@ def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> F
         value = lengths[row] if row < len(rows) else total
         edge = max(begin[row], begin[row] + value) if row < len(rows) else total
         share = f" ({in_percent(value / total)})" if row < len(rows) and total else ""
-        axes.annotate(
-            f"{number(float(value))}{share}",
-            (edge, row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colours["ink"],
-        )
+        _write_beside(axes, f"{number(float(value))}{share}", (edge, row), 4, colours)
     axes.set_yticks([*rows.tolist(), len(rows)], [*(shortened(label) for label in table.labels), "total"])
     axes.set_ylim(len(rows) + 0.6, -0.6)
     axes.set_xlim(min(0.0, float(begin.min())), max(total, float(np.max(begin + lengths))) * 1.22)
@@ -90,15 +84,7 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
         text = f"{row.value_text}{unit}: "
         text += "proved, none has less" if row.proved else f"bound {row.lower_text}{unit}, gap {row.gap_text}"
         edge = ratio if np.isfinite(ratio) else left
-        axes.annotate(
-            text,
-            (max(edge, 1.0), place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colours["ink"],
-        )
+        _write_beside(axes, text, (max(edge, 1.0), place), 6, colours)
     axes.set_yticks(places.tolist(), [row.title for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if logarithmic:
@@ -121,24 +107,19 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
     """One panel a metric: a bar a solution, its bound a mark; `bounds[solution][metric]`."""
     count = len(bounds[0])
     columns = 3 if count > 2 else count
-    lines = -(-count // columns)
+    lines = ceil_div(count, columns)
     figure = new_figure(10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
-    grid = figure.subplots(lines, columns, squeeze=False)
     places = np.arange(len(labels))
-    for index, axes in enumerate(grid.flat):
-        if index >= count:
-            axes.set_visible(False)
-            continue
+    mark: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 12, "markeredgewidth": 2.4}
+    for index, axes in enumerate(panels(figure, count, columns)):
         dress(axes, colours)
         unit = choose_unit(bounds[0][index].kind, [row[index].value for row in bounds])
         shown = np.array([row[index].value for row in bounds]) / unit.size
         lower = np.array([row[index].lower for row in bounds]) / unit.size
         logarithmic = bool(shown.min() > 0 and shown.max() / shown.min() > 30)
         axes.barh(places, shown, height=0.66, color=colours["arrays"], linewidth=0)
-        axes.plot(
-            lower, places, linestyle="none", marker="|", markersize=12, markeredgewidth=2.4, color=colours["bound"]
-        )
+        axes.plot(lower, places, color=colours["bound"], **mark)
         if logarithmic:
             axes.set_xscale("log")
             axes.set_xlim(min(shown.min(), lower[lower > 0].min(initial=shown.min())) / 2, shown.max() * 12)
@@ -147,15 +128,7 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
             axes.set_xlim(0, shown.max() * 1.3 if shown.max() else 1)
             axes.xaxis.set_major_locator(MaxNLocator(4))
         for place, value in zip(places.tolist(), shown.tolist(), strict=True):
-            axes.annotate(
-                number(value),
-                (value, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                color=colours["ink"],
-            )
+            _write_beside(axes, number(value), (value, place), 5, colours)
         name = f", {symbol(unit.name)}" if unit.name else ""
         axes.set_title(
             f"{bounds[0][index].title}{name}{' (log)' if logarithmic else ''}", loc="left", color=colours["ink"]
@@ -169,22 +142,30 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
             [],
             [],
             color=colours["bound"],
-            linestyle="none",
-            marker="|",
-            markersize=12,
-            markeredgewidth=2.4,
             label="its bound: what no mapping can beat (times and energy: on as many arrays)",
+            **mark,
         ),
     ]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, frameon=False, labelcolor=colours["ink"], fontsize=8.5
-    )
+    legend_below(figure, handles, 2, colours, fontsize=8.5)
     return figure
 
 
 def in_percent(share: float) -> str:
     """A share of a total, with one decimal."""
     return f"{100 * share:.1f}%" if abs(share) >= 0.001 or share == 0 else "<0.1%"
+
+
+def _write_beside(axes: Axes, text: str, point: tuple[float, float], gap: int, colours: Colours) -> None:
+    """A text that begins `gap` points to the right of a point."""
+    axes.annotate(
+        text,
+        point,
+        xytext=(gap, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=colours["ink"],
+    )
 
 
 def _plain_numbers(axes: Axes) -> None:

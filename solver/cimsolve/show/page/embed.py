@@ -21,7 +21,7 @@ from cimsolve.show.seen.slots import whole_pass
 
 CHUNK_PIECES = 40_000
 """About so many pieces are unpacked at once: what a browser does between two frames."""
-PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row", "array_col", "start", "end")
+PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row")
 ARRAY_COLUMNS = ("number", "cells", "busy_cycles", "pieces", "firings", "first_layer", "last_layer", "layout")
 
 
@@ -40,16 +40,11 @@ def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: st
         "end": end,
         "latency_cycles": int(judged.costs.metrics["latency_cycles"]),
         "factors": {
-            "linear": [factor.linear for factor in workload.factors],
-            "kind": [factor.kind for factor in workload.factors],
-            "stage": [factor.stage for factor in workload.factors],
-            "blocks": [factor.blocks for factor in workload.factors],
-            "block_rows": [factor.block_rows for factor in workload.factors],
-            "block_cols": [factor.block_cols for factor in workload.factors],
+            name: [getattr(factor, name) for factor in workload.factors]
+            for name in ("linear", "kind", "stage", "blocks", "block_rows", "block_cols")
         },
         "stages": {
-            "name": [stage.name for stage in workload.stages],
-            "layer": [stage.layer for stage in workload.stages],
+            **{name: [getattr(stage, name) for stage in workload.stages] for name in ("name", "layer")},
             "colour": stage_colours(kinds),
         },
         "legend": [{"label": label, "colour": colour} for label, colour in legend_of(kinds)],
@@ -78,13 +73,19 @@ def pack(values: Ints | Floats) -> dict[str, str]:
 
 
 def _chunks(judged: Judged, embedded: Ints, table: ArrayTable) -> list[Mapping[str, Any]]:
-    """The pieces of arrays that follow on each other, packed column by column; `ends`: of each array's pieces."""
-    pieces = find_pieces(judged, embedded)
+    """The pieces of arrays that follow on each other, packed column by column, columns of arrays physical.
+
+    `ends`: of each array's pieces.
+    """
+    found = find_pieces(judged, embedded)
+    columns = {name: getattr(found.pieces, name) for name in PIECE_COLUMNS}
+    columns["array_col"] = found.pieces.array_col * judged.hardware.columns_per_weight
+    columns |= {"start": found.start, "end": found.end}
     number = np.cumsum(table.pieces[embedded]) // CHUNK_PIECES
     borders = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
     chunks: list[Mapping[str, Any]] = []
     for low, high in zip(borders.tolist(), [*borders[1:].tolist(), len(embedded)], strict=True):
-        part = slice(int(pieces.first[low]), int(pieces.first[high]))
-        columns = {name: pack(getattr(pieces, name)[part]) for name in PIECE_COLUMNS}
-        chunks.append({"from": low, "ends": pack(pieces.first[low + 1 : high + 1] - part.start), **columns})
+        part = slice(int(found.first[low]), int(found.first[high]))
+        packed = {name: pack(values[part]) for name, values in columns.items()}
+        chunks.append({"from": low, "ends": pack(found.first[low + 1 : high + 1] - part.start), **packed})
     return chunks

@@ -11,7 +11,7 @@ from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import find_kinds
-from cimsolve.show.seen.occupancy import describe_arrays
+from cimsolve.show.seen.occupancy import find_arrays
 
 
 def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -35,7 +35,7 @@ def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -
         kinds = find_kinds(each.problem)
         charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
         write(
-            [*charts, *array_charts(each, kinds, describe_arrays(each))],
+            [*charts, *array_charts(each, kinds, find_arrays(each))],
             f"{stem}--",
             f"{title_of([each])}, {each.header.strategy}",
         )

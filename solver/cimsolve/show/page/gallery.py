@@ -11,11 +11,17 @@ from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, dra
 from cimsolve.show.seen.comparison import amount, bound_rows
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds, find_kinds
-from cimsolve.show.seen.occupancy import ArrayTable, describe_arrays, representatives, typical_array
+from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, representatives, typical_array
 from cimsolve.show.seen.pieces import find_pieces
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
-from cimsolve.show.seen.waterfall import energy_by_component, energy_by_stage, latency_by_component, latency_by_stage
-from cimsolve.show.units import plural, share
+from cimsolve.show.seen.waterfall import (
+    Waterfall,
+    energy_by_component,
+    energy_by_stage,
+    latency_by_component,
+    latency_by_stage,
+)
+from cimsolve.show.units import Kind, plural, share
 
 ARRAYS_DRAWN = 8
 FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
@@ -23,7 +29,7 @@ FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
 
 
 def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[Chart]:
-    """What several solutions share; none for one alone."""
+    """The charts that several solutions share; none for one alone."""
     if len(judged) < 2:
         return []
     bounds = [bound_rows(each) for each in judged]
@@ -34,7 +40,7 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     ]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
-        arrays = [typical_array(describe_arrays(each)) for each in judged]
+        arrays = [typical_array(find_arrays(each)) for each in judged]
         charts.append(
             Chart(
                 "comparison-arrays",
@@ -50,26 +56,27 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
 
 
 def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Bounds beside values, then where latency and energy go."""
+    """The charts of costs: bounds beside values, then where latency and energy go."""
     rows = bound_rows(judged)
     gaps = "; ".join(f"{row.title} {row.value_text} {row.unit}, gap {row.gap_text}" for row in rows)
     charts = [Chart("bounds", "How far from what no mapping can beat", gaps, partial(draw_bounds, rows))]
-    latency, energy = "latency of a token", "energy of a token"
-    for name, title, table, of in (
-        ("latency-components", "Latency of a token by component", latency_by_component(judged), latency),
-        ("latency-stages", "Latency of a token by stage, all layers", latency_by_stage(judged, kinds), latency),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "time"), partial(draw_waterfall, table, "time", of)))
-    for name, title, table, of in (
-        ("energy-components", "Energy of a token by component", energy_by_component(judged), energy),
-        ("energy-stages", "Energy of a token by stage, all layers", energy_by_stage(judged, kinds), energy),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "energy"), partial(draw_waterfall, table, "energy", of)))
+    tables: tuple[tuple[Kind, str, Waterfall, Waterfall], ...] = (
+        ("time", "latency", latency_by_component(judged), latency_by_stage(judged, kinds)),
+        ("energy", "energy", energy_by_component(judged), energy_by_stage(judged, kinds)),
+    )
+    for kind, what, by_component, by_stage in tables:
+        of = f"{what} of a token"
+        for name, title, table in (
+            ("components", f"{of.capitalize()} by component", by_component),
+            ("stages", f"{of.capitalize()} by stage, all layers", by_stage),
+        ):
+            draw = partial(draw_waterfall, table, kind, of)
+            charts.append(Chart(f"{what}-{name}", title, total_in_words(table, kind), draw))
     return charts
 
 
 def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Arrays over time: the whole pass, and one layer where layers repeat."""
+    """The charts of arrays over time: the whole pass, and one layer where layers repeat."""
     start, end = whole_pass(judged)
     stages = judged.costs.stages
     tips = {
@@ -91,7 +98,7 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
         firings = None
         if len(slots.members) <= ARRAYS_WITH_FIRINGS:
             found = find_firings(judged, low, high)
-            firings = found if len(found.start) <= FIRINGS_DRAWN else None
+            firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
         alt = f"{len(slots.members)} arrays fire; on average {used:.3g}% of all converters are in use"
         unit = time_unit(judged, low, high)
@@ -108,7 +115,7 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
 
 
 def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]:
-    """All arrays as a map, and some with their pieces; the page has a map of its own."""
+    """The charts of arrays: all as a map, and some with their pieces; the page has a map of its own."""
     chosen = representatives(table, ARRAYS_DRAWN)
     pieces = find_pieces(judged, chosen)
     layouts = int(table.layout.max()) + 1

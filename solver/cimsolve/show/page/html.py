@@ -21,9 +21,8 @@ from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
 from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, value_of
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import find_kinds
-from cimsolve.show.seen.occupancy import describe_arrays
-from cimsolve.show.text.question import describe_arrays as describe_chip
-from cimsolve.show.text.question import describe_converters, describe_sources
+from cimsolve.show.seen.occupancy import find_arrays
+from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import millions, share
 
 PIECES_MAX = 2_000_000
@@ -67,7 +66,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
 
 
 def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
-    kinds, table = find_kinds(judged.problem), describe_arrays(judged)
+    kinds, table = find_kinds(judged.problem), find_arrays(judged)
     charts = {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)}
     problem, header = judged.problem, judged.header
     metrics = judged.costs.metrics
@@ -110,7 +109,7 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
                 f"{share(problem.workload.weight_count / problem.model.weight_count)} of dense",
             ),
             ("not mapped", "; ".join(problem.model.unmapped)),
-            ("hardware", f"{judged.hardware.name}: {describe_chip(judged.hardware)}"),
+            ("hardware", f"{judged.hardware.name}: {describe_arrays(judged.hardware)}"),
             ("converters", describe_converters(judged.hardware)),
             ("figures", describe_sources(judged.hardware)),
             ("objective", f"{', then '.join(header.objective)}; may cut {problem.cut}; seed {header.seed}"),

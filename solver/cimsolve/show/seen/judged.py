@@ -32,14 +32,17 @@ class Judged:
 
     @property
     def header(self) -> Header:
+        """The solution's header, whose claims have been checked."""
         return self.solution.header
 
     @property
     def hardware(self) -> Hardware:
+        """The chip."""
         return self.problem.hardware
 
     @property
     def clock_ns(self) -> float:
+        """The clock period of the chip."""
         return self.hardware.clock_ps / 1000
 
     @cached_property
@@ -49,27 +52,27 @@ class Judged:
 
     @cached_property
     def array_of_piece(self) -> Ints:
-        """Index into `array_numbers`; shape (pieces,)."""
+        """The array of each piece, as index into `array_numbers`; shape (pieces,)."""
         return np.searchsorted(self.array_numbers, self.solution.pieces.array)
 
     @cached_property
     def array_of_activation(self) -> Ints:
-        """Index into `array_numbers`; shape (activations,)."""
+        """The array of each activation, as index into `array_numbers`; shape (activations,)."""
         return np.searchsorted(self.array_numbers, self.solution.activations.array)
 
     @cached_property
     def activation_of_piece(self) -> Ints:
-        """Shape (pieces,)."""
+        """The activation that fires each piece; shape (pieces,)."""
         return self.solution.activations.of_piece(len(self.solution.pieces))
 
     @cached_property
     def stage_of_piece(self) -> Ints:
-        """Shape (pieces,)."""
+        """The stage of each piece; shape (pieces,)."""
         return np.asarray(self.problem.table.stage[self.solution.pieces.factor])
 
     @cached_property
     def stage_of_activation(self) -> Ints:
-        """Shape (activations,)."""
+        """The stage of each activation; shape (activations,)."""
         stage = np.zeros(len(self.solution.activations), dtype=np.int64)
         stage[self.activation_of_piece] = self.stage_of_piece
         return stage

@@ -29,7 +29,7 @@ class Kinds:
 
     @property
     def has_both(self) -> Bools:
-        """Kinds with stages of `L` factors; shape (kinds,)."""
+        """Whether each kind has stages of `L` factors; shape (kinds,)."""
         found = np.zeros(len(self.names), dtype=bool)
         found[self.of_stage[self.second]] = True
         return found

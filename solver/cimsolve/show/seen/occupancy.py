@@ -30,8 +30,8 @@ class ArrayTable:
         return len(self.number)
 
 
-def describe_arrays(judged: Judged) -> ArrayTable:
-    """Sums over pieces and activations: `cells` add up to the occupancy, `busy_cycles` to the busy share."""
+def find_arrays(judged: Judged) -> ArrayTable:
+    """How full and how busy each array is: `cells` add up to the occupancy, `busy_cycles` to the busy share."""
     pieces, activations = judged.solution.pieces, judged.solution.activations
     count = len(judged.array_numbers)
     of_piece, of_activation = judged.array_of_piece, judged.array_of_activation
@@ -71,8 +71,10 @@ def group_layouts(judged: Judged) -> Ints:
 
 
 def representatives(table: ArrayTable, most: int) -> Ints:
-    """Indices of at most `most` arrays that stand for all, ascending: the first of each frequent layout, and where
-    layouts do not repeat, arrays evenly spaced."""
+    """Indices of at most `most` arrays that stand for all, ascending.
+
+    The first of each frequent layout, and where layouts do not repeat, arrays evenly spaced.
+    """
     sizes = np.bincount(table.layout)
     repeated = int((sizes > 1).sum())
     first_of_layout = np.unique(table.layout, return_index=True)[1]
@@ -84,14 +86,16 @@ def representatives(table: ArrayTable, most: int) -> Ints:
 
 
 def typical_array(table: ArrayTable) -> int:
-    """The middle one, by number, of the arrays of the most frequent layout."""
+    """Index of the middle one, by number, of the arrays of the most frequent layout."""
     alike = np.flatnonzero(table.layout == 0)
     return int(alike[len(alike) // 2])
 
 
 def arrays_that_fit(load: Ints, most: int) -> Bools:
-    """Which arrays to keep so that their `load`, shape (arrays,), is at most `most` together: all, or as many as fit
-    of arrays evenly spaced, one at least; shape (arrays,)."""
+    """Which arrays to keep so that their `load`, shape (arrays,), is at most `most` together; shape (arrays,).
+
+    All, or as many as fit of arrays evenly spaced, one at least.
+    """
     count, total = len(load), int(load.sum())
     keep = np.ones(count, dtype=bool)
     if total > most:

@@ -7,35 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Ints
+from cimsolve.problem.tables import Pieces
 from cimsolve.show.seen.judged import Judged
 
 
 @dataclass(frozen=True)
 class ArrayPieces:
-    """Pieces of the arrays `arrays`, ordered by array, start, row and column; all other columns have shape (pieces,).
-
-    Rows and columns are physical; `start` and `end` are the cycles of the activation that fires the piece.
-    """
+    """Pieces of some arrays, ordered by array, start, row and column."""
 
     arrays: Ints
     """Indices into the array numbers, ascending; shape (arrays,)."""
     first: Ints
     """Where each array's pieces begin, and where the last one's end; shape (arrays + 1,)."""
-    factor: Ints
-    block: Ints
-    row0: Ints
-    rows: Ints
-    col0: Ints
-    cols: Ints
-    """Logical columns of the block, as `col0`."""
-    array_row: Ints
-    array_col: Ints
-    """First physical column."""
+    pieces: Pieces
     start: Ints
     end: Ints
-
-    def __len__(self) -> int:
-        return len(self.factor)
+    """Cycles of the activation that fires the piece, as `start`; shape (pieces,)."""
 
 
 def find_pieces(judged: Judged, arrays: Ints) -> ArrayPieces:
@@ -48,18 +35,5 @@ def find_pieces(judged: Judged, arrays: Ints) -> ArrayPieces:
     array, fired_by = judged.array_of_piece[inside], judged.activation_of_piece[inside]
     start, end = activations.start[fired_by], activations.end[fired_by]
     order = np.lexsort((pieces.array_col[inside], pieces.array_row[inside], start, array))
-    some = pieces.take(inside[order])
-    return ArrayPieces(
-        arrays=chosen,
-        first=np.searchsorted(array[order], np.append(chosen, len(wanted))),
-        factor=some.factor,
-        block=some.block,
-        row0=some.row0,
-        rows=some.rows,
-        col0=some.col0,
-        cols=some.cols,
-        array_row=some.array_row,
-        array_col=some.array_col * judged.hardware.columns_per_weight,
-        start=start[order],
-        end=end[order],
-    )
+    first = np.searchsorted(array[order], np.append(chosen, len(wanted)))
+    return ArrayPieces(chosen, first, pieces.take(inside[order]), start[order], end[order])

@@ -32,8 +32,11 @@ class Trace:
 
 
 def find_trace(judged: Judged, events_max: int) -> Trace:
-    """At most `events_max` events: activation by activation if these are few enough, else whole runs of a stage,
-    and if these are still too many, those of fewer arrays."""
+    """At most `events_max` events, as fine as these allow.
+
+    Activation by activation if these are few enough, else whole runs of a stage, and if these are still too many,
+    those of fewer arrays.
+    """
     activations = judged.solution.activations
     array, stage = judged.array_of_activation, judged.stage_of_activation
     order = np.lexsort((activations.start, array))

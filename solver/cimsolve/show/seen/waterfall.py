@@ -52,10 +52,12 @@ class Waterfall:
 
     @property
     def lengths(self) -> Floats:
+        """The length of each bar; shape (rows,)."""
         return np.asarray(np.sum(list(self.parts.values()), axis=0), dtype=np.float64)
 
     @property
     def total(self) -> float:
+        """The metric: all bars together."""
         return float(self.lengths.sum())
 
 

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from rich.text import Text
+from typing import Any
 
 from cimsolve.judge.check import CheckReport
 from cimsolve.problem.solution import Header
-from cimsolve.show.figures import FIGURES
-from cimsolve.show.text.console import Cell, bad, good, indented, results, table
-from cimsolve.show.units import choose_unit, in_unit, share
+from cimsolve.show.figures import FIGURES, subject, subject_text
+from cimsolve.show.text.console import Cell, bad, good, indented, line, print_table
+from cimsolve.show.units import choose_unit, in_unit, share, titled
 
+CHECK_FORMAT = "cimsolve-check/1"
 VIOLATIONS_SHOWN = 3
+
+
+def verdict(report: CheckReport) -> Cell:
+    """The verdict in a word."""
+    return good("ok") if report.passed else bad("FAILED")
+
+
+def print_violations(report: CheckReport, what: str = "", most: int | None = VIOLATIONS_SHOWN) -> None:
+    """The first violations, a paragraph each; `what` says what they are of."""
+    for violation in report.violations[:most]:
+        indented(bad(f"{what} breaks {violation}" if what else str(violation)))
+
+
+def describe_verdict(report: CheckReport) -> dict[str, Any]:
+    """The verdict as plain data."""
+    return {
+        "passed": report.passed,
+        "violations": report.violations,
+        "unverified_bounds": report.unverified,
+    }
 
 
 def print_checked(
@@ -23,26 +43,21 @@ def print_checked(
     verbosity: int,
 ) -> None:
     """One file: the verdict, the first violations, and what it claims beside what its tables give."""
-    console = results()
-    verdict = good("ok") if report.passed else bad("FAILED")
     claim = f"optimal in {', '.join(header.objective)}" if header.status == "optimal" else header.status
-    what = f"{header.model_name} on {header.hw.get('name')} by {header.strategy}, claims {claim}"
-    console.print(Text.assemble(f"{name}: ", verdict, f" ({what})"), soft_wrap=True)
-    shown = report.violations if verbosity > 0 else report.violations[:VIOLATIONS_SHOWN]
-    for violation in shown:
-        indented(console, bad(str(violation)))
-    if len(report.violations) > len(shown):
-        indented(console, f"and {len(report.violations) - len(shown)} more; -v shows all")
+    line(f"{name}: ", verdict(report), f" ({subject_text(header)}, claims {claim})")
+    print_violations(report, most=None if verbosity > 0 else VIOLATIONS_SHOWN)
+    hidden = 0 if verbosity > 0 else len(report.violations) - VIOLATIONS_SHOWN
+    if hidden > 0:
+        indented(f"and {hidden} more; -v shows all")
     if verbosity < 0:
         return
     if report.unverified:
         indented(
-            console,
             f"not verified: the bounds on {', '.join(report.unverified)} claim an exhaustive search, which "
-            "only another search can confirm",
+            "only another search can confirm"
         )
     if metrics is None or report.bounds is None:
-        indented(console, "figures are not recomputed, as the tables break a rule")
+        indented("figures are not recomputed, as the tables break a rule")
         return
     columns = ["", "claimed", "recomputed", "bound", "gap"]
     rows: list[list[Cell]] = []
@@ -52,7 +67,7 @@ def print_checked(
         entry = header.bounds.get(figure.metric)
         unit = choose_unit(figure.kind, [figure.base(header, again)])
         row: list[Cell] = [
-            f"  {figure.title}{', ' if unit.name else ''}{unit.name}",
+            f"  {titled(figure.title, unit)}",
             "-" if claimed is None else in_unit(figure.base(header, claimed), unit),
             in_unit(figure.base(header, again), unit),
             "-" if entry is None else in_unit(figure.base(header, entry.lower), unit),
@@ -61,4 +76,15 @@ def print_checked(
         if verbosity > 0:
             row.append(bound.proof if entry is None else entry.proof)
         rows.append(row)
-    console.print(table(columns + (["proof"] if verbosity > 0 else []), rows))
+    print_table(columns + (["proof"] if verbosity > 0 else []), rows)
+
+
+def describe_check(report: CheckReport, header: Header, metrics: Mapping[str, int | float] | None) -> dict[str, Any]:
+    """A judged solution file: the verdict, what it claims and what its tables give."""
+    return {
+        **describe_verdict(report),
+        **subject(header),
+        "status": header.status,
+        "claimed": header.metrics,
+        "recomputed": metrics,
+    }

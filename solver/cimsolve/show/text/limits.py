@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header
-from cimsolve.show.text.console import Cell, heading, indented, print_json, results, show, table
+from cimsolve.show.as_json import picked
+from cimsolve.show.text.console import Cell, heading, indented, print_json, print_table
 from cimsolve.show.units import Kind, Unit, change, choose_unit, in_unit, quantity
-from cimsolve.study.explain.limits import Relief
+from cimsolve.study.explain.limits import Relief, Short
 
 EXPLAIN_FORMAT = "cimsolve-explain/1"
 LIMITS: Mapping[str, tuple[str, Kind]] = {
@@ -17,18 +16,6 @@ LIMITS: Mapping[str, tuple[str, Kind]] = {
     "max_latency_ns": ("--max-latency", "time"),
     "max_energy_pj": ("--max-energy", "energy"),
 }
-
-
-@dataclass(frozen=True)
-class Short:
-    """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
-
-    problem: Problem
-    strategy: str
-    reason: str
-    relief: Sequence[Relief]
-    together: Header | None
-    seconds: float
 
 
 def print_short(found: Short, as_json: bool) -> None:
@@ -41,24 +28,21 @@ def print_short(found: Short, as_json: bool) -> None:
                 "reason": found.reason,
                 "limits": [
                     {
-                        **{name: getattr(one, name) for name in ("limit", "given", "least", "lower", "reason")},
-                        "metrics": dict(one.header.metrics) if one.header else None,
+                        **picked(one, "limit", "given", "least", "lower", "reason"),
+                        "metrics": one.header.metrics if one.header else None,
                     }
                     for one in found.relief
                 ],
-                "without_limits": dict(found.together.metrics) if found.together else None,
+                "without_limits": found.together.metrics if found.together else None,
                 "runtime_s": round(found.seconds, 3),
                 "exit_code": 1,
             }
         )
         return
-    console = results()
     problem = found.problem
-    heading(
-        console, f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True
-    )
-    indented(console, found.reason)
-    heading(console, "The least change of one limit, the others kept")
+    heading(f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True)
+    indented(found.reason)
+    heading("The least change of one limit, the others kept")
     rows: list[list[Cell]] = []
     for one in found.relief:
         option, kind = LIMITS[one.limit]
@@ -67,28 +51,22 @@ def print_short(found: Short, as_json: bool) -> None:
         shown = [_value(value, unit) for value in (one.given, one.least, one.lower)]
         more = "-" if one.least is None else change(one.given, one.least)
         rows.append([option, unit.name, *shown, more, _say(problem, one)])
-    show(
-        console,
-        table(
-            ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"], rows, text_columns=2, words_last=True
-        ),
-    )
+    columns = ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"]
+    print_table(columns, rows, text_columns=2, words_last=True)
     for one in found.relief:
         if one.least is None:
-            indented(console, f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
+            indented(f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
         elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
-            indented(console, f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
+            indented(f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
     if found.together is not None:
         metrics = found.together.metrics
         indented(
-            console,
             f"Without any limit, on the fewest arrays found: {metrics['arrays']} arrays, "
-            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token.",
+            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token."
         )
     indented(
-        console,
         "would do: an answer was found and checked; proved least: no mapping under the other limits goes below. "
-        f"Searched for {found.seconds:.1f} s.",
+        f"Searched for {found.seconds:.1f} s."
     )
 
 
@@ -103,7 +81,7 @@ def _say(problem: Problem, one: Relief) -> str:
     option, kind = LIMITS[one.limit]
     enough, count = _enough(one.least, kind), problem.hardware.array.count
     words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
-    given = {"max_arrays": problem.max_arrays}.get(one.limit, one.given)
+    given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
     words += [f"{option} {enough}"] if given is not None and given < one.least else []
     return " ".join(words)
 

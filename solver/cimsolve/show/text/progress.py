@@ -11,13 +11,14 @@ from cimsolve.prove import relative_gap
 from cimsolve.show.figures import figure_of_metric
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
-from cimsolve.solve import Event
+from cimsolve.solve.effort import Event
+from cimsolve.study.ask import Listener
 
 REFRESH_S = 0.1
 """Least time between two texts: a simulation reports thousands of steps a second."""
 
 
-class Progress:
+class Progress(Listener):
     """A line that is overwritten while work goes on; silent unless `shown` and stderr is a terminal."""
 
     def __init__(self, shown: bool, clock_ns: float = 1.0) -> None:

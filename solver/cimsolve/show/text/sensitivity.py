@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from cimsolve.show.text.console import Cell, bad, heading, indented, labelled, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled
+from cimsolve.show.as_json import picked
+from cimsolve.show.text.console import Cell, bad, heading, indented, labelled, print_table, same_again
+from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.units import Kind, choose_unit, in_unit
 from cimsolve.show.units import ratio as ratio_text
+from cimsolve.study.ask import Asked
 from cimsolve.study.sensitivity import COMPARED_METRICS, VariantAnswers, flips, kept, rank, ratio
 
 TITLES: dict[str, tuple[str, Kind]] = {
@@ -24,6 +25,7 @@ TITLES: dict[str, tuple[str, Kind]] = {
     "energy_pj": ("Energy, total", "energy"),
 }
 IN_ARRAYS = COMPARED_METRICS[:3]
+SENSITIVITY_FORMAT = "cimsolve-sensitivity/1"
 FLIPPED = "!"
 VIOLATIONS_SHOWN = 3
 
@@ -38,32 +40,28 @@ class Compared:
 
 def print_sensitivity(asked: Asked, compared: Compared, verbosity: int) -> None:
     """The end of a run; with `verbosity` below 0 the tables and nothing else, above it totals too."""
-    console = results()
     for number, metric in enumerate(COMPARED_METRICS if verbosity > 0 else IN_ARRAYS):
         title, _ = TITLES[metric]
-        heading(console, f"{title}: {compared.reference}, the others as a multiple of it", verbosity < 0 and not number)
-        console.print(_ratios_table(compared, metric))
-        _print_rankings(console, compared, metric)
+        heading(f"{title}: {compared.reference}, the others as a multiple of it", verbosity < 0 and not number)
+        _print_ratios(compared, metric)
+        _print_rankings(compared, metric)
     if verbosity < 0:
-        _print_failures(console, compared)
+        _print_failures(compared)
         return
-    heading(console, "How to read it")
+    heading("How to read it")
     indented(
-        console,
         "kept: share of the saving over the reference as given that remains, (1 - ratio here) / (1 - ratio as "
-        "given); below 0 it has become a loss. Strategies that saved less than 1% have no such column.",
+        "given); below 0 it has become a loss. Strategies that saved less than 1% have no such column."
     )
     indented(
-        console,
         f"Rankings that differ from the one as given are marked {FLIPPED}, with the pairs that changed places. One "
-        "thing is changed at a time, and every strategy answers anew. Figures are those that the checker recomputed.",
+        "thing is changed at a time, and every strategy answers anew. Figures are those that the checker recomputed."
     )
-    heading(console, "Changes")
-    labelled(console, [(each.variant.name, _describe_change(each)) for each in compared.variants])
-    _print_failures(console, compared)
-    print_not_modelled(console, asked.problem)
-    heading(console, "The same again")
-    verbatim(console, asked.command)
+    heading("Changes")
+    labelled([(each.variant.name, _describe_change(each)) for each in compared.variants])
+    _print_failures(compared)
+    print_not_modelled(asked.problem)
+    same_again(asked.command)
 
 
 def extrapolation_note(answers: VariantAnswers) -> str:
@@ -96,7 +94,7 @@ def groups_text(values: dict[str, float]) -> str:
     return ", ".join(" = ".join(group) for group in rank(values))
 
 
-def _ratios_table(compared: Compared, metric: str) -> Table:
+def _print_ratios(compared: Compared, metric: str) -> None:
     given = compared.variants[0].values(metric)
     rows = [each.values(metric) for each in compared.variants]
     unit = choose_unit(TITLES[metric][1], [row.get(compared.reference, 0.0) for row in rows])
@@ -116,10 +114,10 @@ def _ratios_table(compared: Compared, metric: str) -> Table:
                 left = kept(ratio(given, name, compared.reference), here)
                 line.append("-" if left is None else percent(left))
         cells.append(line)
-    return table(columns, cells, tight=True)
+    print_table(columns, cells, tight=True)
 
 
-def _print_rankings(console: Console, compared: Compared, metric: str) -> None:
+def _print_rankings(compared: Compared, metric: str) -> None:
     given = compared.variants[0].values(metric)
     groups: dict[str, list[VariantAnswers]] = {}
     for each in compared.variants:
@@ -129,7 +127,7 @@ def _print_rankings(console: Console, compared: Compared, metric: str) -> None:
         names = ", ".join(each.variant.name for each in members)
         pairs = f"; changed places: {', '.join(f'{a} and {b}' for a, b in changed)}" if changed else ""
         line = f"{FLIPPED if changed else ' '} {text}: {names}{pairs}"
-        indented(console, Text(line.strip(), style="yellow") if changed else line.strip())
+        indented(Text(line.strip(), style="yellow") if changed else line.strip())
 
 
 def _describe_change(answers: VariantAnswers) -> str:
@@ -141,10 +139,49 @@ def _describe_change(answers: VariantAnswers) -> str:
     return f"{text}; {note}" if note else text
 
 
-def _print_failures(console: Console, compared: Compared) -> None:
+def _print_failures(compared: Compared) -> None:
     for each in compared.variants:
         for answer in each.answers.values():
             if answer.reason:
-                indented(console, f"{each.variant.name}: {answer.reason}")
+                indented(f"{each.variant.name}: {answer.reason}")
             for violation in answer.violations[:VIOLATIONS_SHOWN]:
-                indented(console, bad(f"{each.variant.name}: {answer.strategy} breaks {violation}"))
+                indented(bad(f"{each.variant.name}: {answer.strategy} breaks {violation}"))
+
+
+def describe_sensitivity(asked: Asked, compared: Compared, exit_code: int) -> dict[str, Any]:
+    """The question, and of each variant every strategy's figures, ratios, savings kept, and the rankings."""
+    return {
+        "format": SENSITIVITY_FORMAT,
+        "question": question_fields(asked),
+        "reference": compared.reference,
+        "variants": [_describe(each, compared) for each in compared.variants],
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def _describe(answers: VariantAnswers, compared: Compared) -> dict[str, Any]:
+    compare: dict[str, Any] = {}
+    for metric in COMPARED_METRICS:
+        given, here = compared.variants[0].values(metric), answers.values(metric)
+        ratios = {name: ratio(here, name, compared.reference) for name in answers.answers}
+        as_given = {name: ratio(given, name, compared.reference) for name in answers.answers}
+        compare[metric] = {
+            "ratio": ratios,
+            "kept": {name: kept(as_given[name], ratios[name]) for name in ratios},
+            "ranking": rank(here),
+            "flips": flips(given, here),
+        }
+    return {
+        "name": answers.variant.name,
+        "changes": answers.variant.settings,
+        "extrapolated_bits": answers.extrapolated(),
+        "compare": compare,
+        "strategies": {
+            name: {
+                "state": "solved" if answer.metrics else "infeasible",
+                **picked(answer, "metrics", "adc_bits", "violations", "reason"),
+            }
+            for name, answer in answers.answers.items()
+        },
+    }

@@ -19,7 +19,7 @@ from cimsolve.solve.columns.deal import Goal, deal_strips
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
 from cimsolve.solve.columns.room import Room, most_columns_an_array, piece_widths
 from cimsolve.solve.columns.strips import StripKind
-from cimsolve.solve.search import Event
+from cimsolve.solve.effort import Event
 
 LAYOUTS = ("stepped", "few wide", "even")
 """How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""

@@ -159,5 +159,5 @@ def question_of_strips(problem: Problem, stages: list[list[StripKind]]) -> Probl
     Dealing begins at those bounds; far below what is possible it comes to its answers in larger steps.
     """
     if problem.cut == "both" and stages in (cut_into_strips(problem, even) for even in (False, True)):
-        return replace(problem, cut="columns")
+        return problem.asking(cut="columns")
     return problem

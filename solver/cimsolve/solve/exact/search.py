@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ortools.sat.python import cp_model
@@ -106,7 +106,7 @@ def _uncut(problem: Problem) -> Problem | None:
     """The problem without cuts, where there were some to make and none must be."""
     if problem.cut == "none" or int(problem.table.block_cols.max()) == 1:
         return None
-    uncut = replace(problem, cut="none")
+    uncut = problem.asking(cut="none")
     return uncut if why_not_exact(uncut) is None else None
 
 

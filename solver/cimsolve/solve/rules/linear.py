@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping
-from cimsolve.solve.parts import Parts, cut_blocks, number_of
+from cimsolve.problem.tables import Mapping, Parts
+from cimsolve.solve.parts import cut_blocks, number_of
 
 
 def map_linear(problem: Problem) -> Mapping:

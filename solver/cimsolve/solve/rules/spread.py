@@ -13,8 +13,8 @@ import numpy as np
 from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping
-from cimsolve.solve.parts import Parts, fire_same_inputs_together, forced_parts
+from cimsolve.problem.tables import Mapping, Parts
+from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
 
 
 def map_spread(problem: Problem) -> Mapping:

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.api import FolderWeights, load_model, make_problem, map_model
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
@@ -28,15 +27,18 @@ from cimsolve.judge.simulate import RealWeights
 from cimsolve.judge.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.prepare import demand_cells
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import ask
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.product import ArrayProduct
 from cimsolve.study.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
+from cimsolve.study.solving import solve_passing
 from cimsolve.weights.factor_file import FactorFile, FactorWriter
-from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.forward.base import Floats32
 from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
@@ -138,8 +140,8 @@ class _Run:
         began = time.process_time()
         self._listen(f"{label}: mapping", 0, 1)
         strategy = "linear" if storage.method == DENSE else "spread"
-        problem = make_problem(self.model, self._asked.hardware, structure=structures)
-        solution = map_model(self.model, self._asked.hardware, strategy=strategy, structure=structures)
+        problem = Problem(ask(self.model, self._asked.hardware, structure=structures))
+        solution = solve_passing(problem, strategy)
         if row is None:
             stored = sum(structures[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
             metrics = {name: solution.header.metrics[name] for name in METRICS}

@@ -12,7 +12,7 @@ import numpy as np
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name
+from cimsolve.files.text import demand_known
 from cimsolve.judge.simulate.converters import full_scale
 from cimsolve.judge.simulate.quantise import Scale
 from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX, Range, WeightScale
@@ -89,10 +89,7 @@ class AccuracyQuestion:
 
     def __post_init__(self) -> None:
         for method in self.methods:
-            if method not in METHODS:
-                near = near_name(method, METHODS)
-                hint = f"did you mean {near}? " if near else ""
-                raise InputError(f"method {method!r}: there is none of that name; {hint}known: {', '.join(METHODS)}")
+            demand_known("method", method, METHODS)
         ranges: tuple[tuple[str, Sequence[int], int, float], ...] = (
             ("bits", self.bits, 1, CONVERTER_BITS_MAX),
             ("blocks", self.blocks, 1, math.inf),

@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from cimsolve.api import load_model
 from cimsolve.chip.hardware import Hardware, demand_key, load_hardware, with_settings
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem, key_paths, near_name, one_line, read_json, shown_value
+from cimsolve.files.json_file import first_problem, key_paths, read_json
 from cimsolve.files.kinds import STUDY, demand_kind
 from cimsolve.files.library import resolve_model
+from cimsolve.files.text import near_name, one_line, shown_value
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
+from cimsolve.problem.question import Terms, ask
 from cimsolve.solve import STRATEGIES
-from cimsolve.study.sweep.point import Point, point_of
+from cimsolve.study.sweep.point import Point
 
 FORMAT = "cimsolve-study/1"
 STUDY_BYTES_MAX = 2**24
@@ -35,20 +37,13 @@ Value = bool | int | float | str | list[Any] | dict[str, Any] | None
 Line = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Study(BaseModel):
-    """What is asked, as a study file says it; raises ValidationError where that is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+class Study(Terms):
+    """What is asked, as a study file says it, terms among it; raises ValidationError where that is none."""
 
     format: Literal["cimsolve-study/1"]
     hw: Line = "rram256"
     model: Line = "bert-large"
     structure: list[Line] = Field(default_factory=list)
-    tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    cut: Literal["none", "columns", "both"] = "columns"
-    max_arrays: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    max_latency_ns: Annotated[float, Field(gt=0)] | None = None
-    max_energy_pj: Annotated[float, Field(gt=0)] | None = None
     strategy: Line = "optimal"
     objective: Annotated[list[Line], Field(min_length=1)] = Field(default_factory=lambda: list(DEFAULT_OBJECTIVE))
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -120,7 +115,7 @@ class _Loaded:
 
     def model(self, name: str, tokens: int | None) -> Model:
         if (name, tokens) not in self._models:
-            self._models[name, tokens] = load_model(name, tokens=tokens)
+            self._models[name, tokens] = load_model(name, tokens)
         return self._models[name, tokens]
 
 
@@ -153,22 +148,14 @@ def _place(fields: dict[str, Any], key: str, value: Value) -> None:
 
 
 def _point(asked: Study, loaded: _Loaded) -> Point:
-    model = loaded.model(asked.model, asked.tokens)
-    hardware = with_settings(loaded.hardware(asked.hw), {key: setting_text(value) for key, value in asked.set.items()})
-    shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
-    return point_of(
-        hardware,
-        model,
-        StructurePolicy.parse(asked.structure).resolve(shapes),
-        cut=asked.cut,
-        max_arrays=asked.max_arrays,
-        max_latency_ns=asked.max_latency_ns,
-        max_energy_pj=asked.max_energy_pj,
-        strategy=asked.strategy,
-        objective=tuple(asked.objective),
-        seed=asked.seed,
-        time_limit_s=asked.time_limit_s,
+    question = ask(
+        loaded.model(asked.model, asked.tokens),
+        with_settings(loaded.hardware(asked.hw), {key: setting_text(value) for key, value in asked.set.items()}),
+        structure=asked.structure,
+        objective=asked.objective,
+        **{name: getattr(asked, name) for name in Terms.model_fields},
     )
+    return Point(question=question.to_json(), strategy=asked.strategy, seed=asked.seed, time_limit_s=asked.time_limit_s)
 
 
 def setting_text(value: Value) -> str:
@@ -218,8 +205,7 @@ def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
 def _demand_names(study: Study) -> None:
     """Strategies, objectives, cuts and forms of storage are told at once, not by every row."""
     if study.strategy not in STRATEGIES:
-        near = near_name(study.strategy, STRATEGIES)
-        hint = f"did you mean {near}? " if near else ""
+        hint = near_name(study.strategy, STRATEGIES, "did you mean {}? ")
         raise InputError(
             f"strategy {shown_value(study.strategy)}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}"
         )

@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cimsolve.api import make_search
-from cimsolve.chip.hardware import Hardware, parse_hardware
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.model.families import parse_model
-from cimsolve.model.model import Model
-from cimsolve.model.structure import Structure
-from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry
-from cimsolve.solve import DEFAULT_OBJECTIVE
-from cimsolve.study.run import solve_and_check, whole_answers_only
+from cimsolve.solve.effort import Effort
+from cimsolve.study.solving import library_versions, solve_and_check, whole_answers_only
 
 State = Literal["solved", "infeasible", "refused", "failed"]
 """Solved; no mapping under the limits; no question that makes sense; an answer that broke a rule, or no memory."""
@@ -36,17 +32,9 @@ State = Literal["solved", "infeasible", "refused", "failed"]
 class Point:
     """A question with nothing left open, and the way to answer it; all JSON."""
 
-    hw: Mapping[str, Any]
-    model_name: str
-    model: Mapping[str, Any]
-    tokens: int
-    structure: Mapping[str, str]
-    cut: str = "columns"
-    max_arrays: int | None = None
-    max_latency_ns: float | None = None
-    max_energy_pj: float | None = None
+    question: Mapping[str, Any]
+    """As `Question.to_json` gives it."""
     strategy: str = "optimal"
-    objective: tuple[str, ...] = DEFAULT_OBJECTIVE
     seed: int = 0
     time_limit_s: float | None = None
 
@@ -55,19 +43,6 @@ class Point:
         content = {"point": asdict(self), "code": code_fingerprint()}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def problem(self) -> Problem:
-        """The question. Raises InputError where its parts do not fit together."""
-        structures = {name: Structure.parse(text) for name, text in self.structure.items()}
-        return build_problem(
-            parse_hardware(self.hw, str(self.hw.get("name", "hw"))),
-            parse_model(dict(self.model), self.model_name, self.model_name, self.tokens),
-            structures,
-            cast(Cut, self.cut),
-            self.max_arrays,
-            self.max_latency_ns,
-            self.max_energy_pj,
-        )
 
 
 class Record(BaseModel):
@@ -93,18 +68,6 @@ class Record(BaseModel):
     """Of solving and checking."""
 
 
-def point_of(hardware: Hardware, model: Model, structures: Mapping[str, Structure], **how: Any) -> Point:
-    """The point of loaded parts; `how` are the other fields of Point."""
-    return Point(
-        hw=hardware.to_json(),
-        model_name=model.name,
-        model=dict(model.config),
-        tokens=model.tokens,
-        structure={name: str(structure) for name, structure in structures.items()},
-        **how,
-    )
-
-
 def solve_point(point: Point, digest: str) -> Record:
     """Solve and check; what cannot be solved is a record too.
 
@@ -115,14 +78,15 @@ def solve_point(point: Point, digest: str) -> Record:
         raise InputError("a worker runs another version of cimsolve or of its libraries; install the same everywhere")
     began = time.perf_counter()
     state, found = _answer(point)
+    asked = point.question
     return Record(
         digest=digest,
         state=state,
-        hw=dict(point.hw),
-        model_name=point.model_name,
-        tokens=point.tokens,
+        hw=dict(asked["hw"]),
+        model_name=asked["model_name"],
+        tokens=asked["options"]["tokens"],
         strategy=point.strategy,
-        objective=list(point.objective),
+        objective=list(asked["objective"]),
         runtime_s=round(time.perf_counter() - began, 3),
         **found,
     )
@@ -141,11 +105,9 @@ def code_fingerprint() -> str:
 
 def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     try:
-        problem = point.problem()
-        search = make_search(
-            point.objective, time_limit_s=point.time_limit_s, seed=point.seed, listen=whole_answers_only()
-        )
-        solution, report = solve_and_check(problem, point.strategy, search)
+        problem = Problem(question_from(point.question))
+        effort = Effort(point.time_limit_s or math.inf, point.seed, listen=whole_answers_only())
+        solution, report = solve_and_check(problem, point.strategy, effort)
     except InputError as error:
         return "refused", {"reason": str(error)}
     except InfeasibleError as error:

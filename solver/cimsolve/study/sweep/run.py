@@ -23,6 +23,36 @@ class Progressed:
 
 
 @dataclass(frozen=True)
+class SolvedRow:
+    """A row of the study with what came of it; `record` is None where there is no point, or not yet."""
+
+    row: Row
+    record: Record | None
+    kept: bool
+    command: str
+    """Gives the solution as a file."""
+
+    @property
+    def state(self) -> str:
+        if self.record is None:
+            return "refused" if self.row.point is None else "not done"
+        return self.record.state
+
+    @property
+    def reason(self) -> str:
+        return self.row.reason if self.record is None else self.record.reason
+
+    @property
+    def status(self) -> str:
+        """`optimal` or `feasible` of an answer, empty without one."""
+        return "" if self.record is None else self.record.status
+
+    @property
+    def has_figures(self) -> bool:
+        return self.record is not None and self.record.state == "solved"
+
+
+@dataclass(frozen=True)
 class StudyPoint:
     """One combination of a study. `state` is `solved`, `infeasible`, `refused` or `failed`, with a `reason`.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import shown_value
+from cimsolve.files.text import shown_value
 from cimsolve.model.families.bert import BERT_NAMES, BertConfig
 from cimsolve.model.families.common import Width, read_config
 from cimsolve.model.model import Model

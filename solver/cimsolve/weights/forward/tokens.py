@@ -12,7 +12,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 
 SAMPLE = Path(__file__).with_name("sample.txt")
 """A text that comes with cimsolve: short paragraphs on many subjects, written for it."""
