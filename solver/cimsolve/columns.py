@@ -155,14 +155,12 @@ def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: In
     """
     if not len(group):
         return None
-    nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
-    position = (group.astype(np.int64) * nodes + top) * span + left
+    position = (group.astype(np.int64) * (int(top.max()) + 1) + top) * (int(left.max()) + 1) + left
     first, last = runs_of_touching(position, group, top, bottom, left, right)
     # Where the runs are apart so are their members; only what is wrong is looked for among all of them.
-    joined = (group[first], top[first], bottom[first], left[first], right[last])
-    if len(first) < len(group) and _pair_in_tree(*joined, nodes, span) is None:
+    if _pair_in_tree(group[first], top[first], bottom[first], left[first], right[last]) is None:
         return None
-    return _pair_in_tree(group, top, bottom, left, right, nodes, span)
+    return _pair_in_tree(group, top, bottom, left, right)
 
 
 def runs_of_touching(
@@ -173,22 +171,21 @@ def runs_of_touching(
     A run covers what its members cover. `position` sorts by group, top and left; all arrays have shape (rectangles,).
     """
     order = np.argsort(position)
-    one, next_ = order[:-1], order[1:]
-    touches = (group[one] == group[next_]) & (top[one] == top[next_]) & (bottom[one] == bottom[next_])
-    starts = np.flatnonzero(np.append(True, ~(touches & (right[one] == left[next_]))))
+    one, after = order[:-1], order[1:]
+    alike = (group[one] == group[after]) & (top[one] == top[after]) & (bottom[one] == bottom[after])
+    starts = np.flatnonzero(np.append(True, ~(alike & (right[one] == left[after]))))
     return order[starts], order[np.append(starts[1:], len(order)) - 1]
 
 
-def _pair_in_tree(
-    group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints, nodes: int, span: int
-) -> tuple[int, int] | None:
+def _pair_in_tree(group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints) -> tuple[int, int] | None:
+    """What `overlapping_pair` returns, by its segment tree."""
     low, high = top.astype(np.int64), bottom.astype(np.int64)
     shift = 0
     while len(left) and (low < high).any():
         odd_low, odd_high = (low < high) & (low % 2 == 1), (low < high) & (high % 2 == 1)
         owner = np.concatenate([np.flatnonzero(odd_low), np.flatnonzero(odd_high)])
         node = np.concatenate([low[odd_low], high[odd_high] - 1])
-        found = _clash_on_nodes(group, top, bottom, left, right, (owner, node), shift, nodes, span)
+        found = _clash_on_nodes((group, top, bottom, left, right), owner, node, shift)
         if found is not None:
             return found
         low, high, shift = (low + 1) // 2, high // 2, shift + 1
@@ -196,20 +193,13 @@ def _pair_in_tree(
 
 
 def _clash_on_nodes(
-    group: Ints,
-    top: Ints,
-    bottom: Ints,
-    left: Ints,
-    right: Ints,
-    whole: tuple[Ints, Ints],
-    shift: int,
-    nodes: int,
-    span: int,
+    rectangles: tuple[Ints, Ints, Ints, Ints, Ints], owner: Ints, node: Ints, shift: int
 ) -> tuple[int, int] | None:
-    """Overlap on one level of the tree: of `whole`, rectangles and a node each, with any that lie there."""
-    owner, node = whole
+    """Overlap on one level of the tree: of `owner`, numbers of rectangles made up of a `node` each, with any there."""
     if not len(owner):
         return None
+    group, top, bottom, left, right = rectangles
+    nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
     key = (group[owner].astype(np.int64) * nodes + node) * span + left[owner]
     order = order_by(key)
     owner, key = owner[order], key[order]

@@ -76,7 +76,7 @@ def _array_energy(
     of_bits = sum_by(activations.adc_bits * rows + stage, shapes.columns, (int(activations.adc_bits.max()) + 1) * rows)
     for bits, read in enumerate(of_bits.reshape(-1, rows)):
         if read.any():
-            conversions += float(hardware.conversion_pj(bits)) * read
+            conversions += float(hardware.conversion_pj(np.array([bits]))[0]) * read
     return {
         "rows": phases * energy.row * sum_by(stage, shapes.rows, rows),
         "cells": phases * energy.cell * sum_by(stage, shapes.cells, rows),

@@ -136,19 +136,15 @@ class Problem:
         factors = self.workload.factors
         for members in self.workload.factors_of_stage:
             vectors: dict[int, int] = {}
-            sums: dict[tuple[int, int], list[int]] = {}
-            for number in members:
-                factor = factors[number]
-                key = (vectors.setdefault(factor.input, len(vectors)), factor.block_rows)
-                entry = sums.setdefault(key, [factor.blocks, 0, 0, factor.block_cols])
-                entry[1] += factor.block_cols
-                entry[2] += 1
-                # Blocks of several widths on one input: only the least is used, to stay on the safe side.
-                entry[3] = min(entry[3], factor.block_cols)
+            widths: dict[tuple[int, int, int], list[int]] = {}
+            for factor in (factors[number] for number in members):
+                vector = vectors.setdefault(factor.input, len(vectors))
+                widths.setdefault((vector, factor.block_rows, factor.blocks), []).append(factor.block_cols)
+            # Of blocks of several widths on one input only the least is used, to stay on the safe side.
             found.append(
                 tuple(
-                    InputGroup(vector, height, -(-height // self.rows_limit), inputs, columns, blocks, least)
-                    for (vector, height), (inputs, columns, blocks, least) in sums.items()
+                    InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
+                    for (vector, rows, inputs), cols in widths.items()
                 )
             )
         return tuple(found)

@@ -39,17 +39,15 @@ def least_energy_pj(
     total += phases * energy.cell * problem.weight_cells * width
     chain = problem.workload.is_chain
     each_pj = floor.energy_pj + energy.column + energy.shift_add
-    parts_pj: dict[tuple[tuple[InputGroup, ...], int], list[float]] = {}
     stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
-    for groups, least in set(stages):
-        prices = [column_price(each_pj, group.height, group.parts, free_rows) for group in groups]
-        parts_pj[groups, least] = [
-            *(
-                phases * group.inputs * group.columns * width * price
-                for group, price in zip(groups, prices, strict=True)
-            ),
-            _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0),
+    parts_pj = {
+        (groups, least): [
+            phases * group.inputs * group.columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+            for group in groups
         ]
+        + [_least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)]
+        for groups, least in set(stages)
+    }
     return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 

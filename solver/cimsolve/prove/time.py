@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
+from cimsolve.price.gaps import find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
@@ -70,16 +70,13 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
-    return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
+    return max(least_work_cycles(problem, arrays), *map(sum, zip(*_shared_cycles(problem), strict=True)))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [
-        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
-    ]
+    return [max(cycles, *shared) for cycles, shared in zip(work, _shared_cycles(problem), strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -88,7 +85,7 @@ def least_work_cycles(problem: Problem, arrays: int) -> int:
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
-    """The same for each phase."""
+    """Least time that the busiest array works per token in each phase: its work, shared evenly."""
     members: dict[int, list[tuple[InputGroup, ...]]] = {}
     for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
         members.setdefault(stage.phase, []).append(groups)
@@ -97,18 +94,13 @@ def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     return [known[stages] for stages in kinds]
 
 
-def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units and the interconnect."""
-    return (
-        sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps),
-        sum(gap.transfer_cycles for gap in gaps),
-    )
-
-
-def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The gaps that each phase pays per token, with the fewest partial sums."""
+def _shared_cycles(problem: Problem) -> list[tuple[int, int]]:
+    """Per phase, the least cycles per token that its gaps hold the digital units and the interconnect."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    return list(gaps_of_phases(problem, gaps).values())
+    return [
+        (sum(gap.partial_sum_cycles + gap.digital_cycles for gap in phase), sum(gap.transfer_cycles for gap in phase))
+        for phase in gaps_of_phases(problem, gaps).values()
+    ]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ from cimsolve.problem.tables import Parts, Pieces
 
 def cut_sizes(size: int, limit: int, even: bool = False) -> list[int]:
     """`size` cut into the fewest parts of at most `limit`: full parts and a rest, or parts as equal as can be."""
-    parts = -(-size // limit)
-    if even:
-        return [size // parts + (i < size % parts) for i in range(parts)]
-    return [limit] * (parts - 1) + [size - limit * (parts - 1)]
+    parts = ceil_div(size, limit)
+    return [int(part) for part in _cut(size, parts, np.arange(parts), limit, even)[1]]
 
 
 def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = False) -> Parts:
@@ -33,8 +31,8 @@ def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = 
     return Parts(factor, block, row0, rows, col0, cols)
 
 
-def _cut(size: Ints, parts: Ints, part: Ints, limit: int, even: bool) -> tuple[Ints, Ints]:
-    """Where each `part` of `parts` begins and how large it is, of sides cut as by `cut_sizes`; elementwise."""
+def _cut(size: Ints | int, parts: Ints | int, part: Ints, limit: int, even: bool) -> tuple[Ints, Ints]:
+    """Where each `part` of `parts` begins and how large it is, of sides cut as `cut_sizes` says; elementwise."""
     if not even:
         return part * limit, np.minimum(limit, size - part * limit)
     least, larger = np.divmod(size, parts)
