@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from cimsolve.model.load import load_model
     from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
-    from cimsolve.problem.question import Question, Terms
+    from cimsolve.problem.question import Question
     from cimsolve.problem.solution import Solution
+    from cimsolve.problem.terms import Terms
     from cimsolve.show.page import write_figures, write_report, write_trace
     from cimsolve.solve.effort import Effort
     from cimsolve.study.accuracy import AccuracyTable, measure_accuracy

@@ -22,9 +22,9 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import Question, ask
 from cimsolve.problem.solution import Solution, solution_of
-from cimsolve.solve import STRATEGIES
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.plan import demand_exact
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.ask import Outcome, Run
 from cimsolve.study.front import FrontRun, solution_of_point
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants

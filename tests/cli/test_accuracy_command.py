@@ -11,14 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cimsolve.chip.hardware import load_hardware
-from cimsolve.cli.options import accuracy as options
 from cimsolve.errors import InputError
 from cimsolve.files import memory
-from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX
-from cimsolve.study.accuracy import METHODS, AccuracyQuestion, AccuracyTable, Step
+from cimsolve.study.accuracy import AccuracyTable, Step
 from cimsolve.study.accuracy.measure import measure_accuracy
-from cimsolve.study.accuracy.question import CALIBRATION_TOKENS_DEFAULT, TEST_TOKENS_DEFAULT
 from cimsolve.weights.forward import tokens
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli, Result, assert_refused
@@ -40,19 +36,6 @@ def refused(result: Result, *parts: str) -> None:
 
 
 # The command
-
-
-def test_names_of_options_are_those_of_the_modules() -> None:
-    defaults = AccuracyQuestion(folder=Path("tiny"), hardware=load_hardware("rram256"))
-    assert options.METHOD_NAMES == METHODS == defaults.methods
-    assert defaults.compressions == options.COMPRESSIONS_DEFAULT
-    assert defaults.bits == options.BITS_DEFAULT
-    assert defaults.blocks == options.BLOCKS_DEFAULT
-    assert defaults.samples == options.SAMPLES_DEFAULT
-    assert options.TEST_TOKENS_DEFAULT == TEST_TOKENS_DEFAULT == defaults.test_tokens
-    assert options.CALIBRATION_TOKENS_DEFAULT == CALIBRATION_TOKENS_DEFAULT == defaults.calibration_tokens
-    assert options.BITS_MAX == CONVERTER_BITS_MAX
-    assert (defaults.weight_scale, defaults.input_scale) == (options.WEIGHT_SCALES[0], options.INPUT_SCALES[0])
 
 
 def test_the_table_of_an_encoder(cli: Cli) -> None:

@@ -19,8 +19,8 @@ from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES, STRATEGIES
 from cimsolve.solve.effort import Answer, Effort
+from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import ask as study_ask
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, TINY_RUN, answer_with, hardware_file, header, written
@@ -124,17 +124,18 @@ def test_per_linear_structures(cli: Cli) -> None:
 
 
 def test_search_options_reach_the_search(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Effort] = []
+    seen: list[tuple[Effort, Problem]] = []
 
     def look(problem: Problem, search: Effort) -> Answer:
-        seen.append(search)
+        seen.append((search, problem))
         return RULES["spread"](problem, search)
 
     answer_with(monkeypatch, "spread", look)
     argv = ["--time-limit", "5.5", "--workers", "2", "--seed", "3", "--objective", "energy,area"]
     assert cli(*TINY_RUN, *ONE, *argv).code == 0
-    assert (seen[0].time_limit_s, seen[0].workers, seen[0].seed) == (5.5, 2, 3)
-    assert seen[0].objective == ("energy", "area")
+    effort, problem = seen[0]
+    assert (effort.time_limit_s, effort.workers, effort.seed) == (5.5, 2, 3)
+    assert problem.objective == ("energy", "area")
 
 
 def test_a_weighted_sum_is_told_and_named(cli: Cli) -> None:

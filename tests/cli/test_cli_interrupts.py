@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from cimsolve.cli import question
-from cimsolve.judge.check import CheckReport
+from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Answer, Effort, Event
+from cimsolve.solve.strategies import RULES
 from cimsolve.study import ask as study_ask
 from makers.command_line import Cli, Result
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, written
@@ -79,16 +78,14 @@ def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.Monkey
     def stop(*arguments: Any, **options: Any) -> Problem:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(question, "make_problem", stop)
+    monkeypatch.setattr("cimsolve.problem.question.Question", stop)
     assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
 
 
 def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = study_ask.check_solution
-
     def slow(*arguments: Any) -> CheckReport:
         os.kill(os.getpid(), signal.SIGINT)
-        return check(*arguments)
+        return check_solution(*arguments)
 
     monkeypatch.setattr(study_ask, "check_solution", slow)
     result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")

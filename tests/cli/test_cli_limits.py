@@ -12,8 +12,8 @@ import pytest
 
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES, STRATEGIES
 from cimsolve.solve.effort import Answer, Effort, Event
+from cimsolve.solve.strategies import RULES, STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import NARROW, ONE, OPTIMAL, TINY, TINY_RUN, answer_with, header, refused, written
 

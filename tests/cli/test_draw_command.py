@@ -11,7 +11,6 @@ import pytest
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options.report import FORMAT_NAMES
 from cimsolve.errors import CheckError, InputError
 from cimsolve.problem.solution import Solution, write_solution
 from cimsolve.show import page
@@ -163,10 +162,6 @@ def test_without_the_libraries_the_extra_is_named(file: str, monkeypatch: pytest
     with pytest.raises(InputError, match=r"drawing needs matplotlib; install it by: pip install 'cimsolve\[plot\]'"):
         cimsolve.write_report(file, "page.html")
     cimsolve.write_trace(file, "trace.json")  # needs none of them
-
-
-def test_formats_are_those_of_the_command() -> None:
-    assert page.FORMATS == FORMAT_NAMES
 
 
 def test_the_api_refuses_what_it_cannot_draw(solution: Solution, tmp_path: Path) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cimsolve.cli.options import project
 from cimsolve.cli.places import Place, demand_writable
 from cimsolve.errors import InputError
-from cimsolve.weights.factor_file import SUFFIX
 from makers.command_line import Cli
 
 
@@ -127,7 +125,3 @@ def test_a_report_is_not_written_over_a_solution(cli: Cli, option: str) -> None:
     result = cli("report", "other", "file", option, "./file")
     assert (result.code, result.out) == (2, "")
     assert f"{option} ./file: is one of the solutions to show" in result.err
-
-
-def test_the_suffix_is_that_of_factors() -> None:
-    assert project.SUFFIX == SUFFIX

@@ -15,9 +15,10 @@ from cimsolve.model.structure import Structure
 from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
 from cimsolve.price.cost import evaluate
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.question import Cut, Question, Terms
+from cimsolve.problem.question import Question
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.problem.tables import Activations, Mapping, Pieces
+from cimsolve.problem.terms import Cut, Terms
 from cimsolve.prove import find_bounds, relative_gap
 from cimsolve.study.solving import make_solution
 from makers.hardware_specs import spec

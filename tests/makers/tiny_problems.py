@@ -11,7 +11,8 @@ from cimsolve.chip.hardware import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.question import Cut, Question, Terms
+from cimsolve.problem.question import Question
+from cimsolve.problem.terms import Cut, Terms
 from makers.hardware_specs import spec
 
 Step = Sequence[tuple[int, int, str]]

@@ -13,8 +13,8 @@ from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, partial_s
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import RULES
 from makers.builders import NOTHING, OPERATIONS, STILL, ask, chip, linears, pieces_of, step
 
 BERT: dict[str, Any] = {

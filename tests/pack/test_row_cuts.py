@@ -11,9 +11,9 @@ from cimsolve.judge.check import check_solution
 from cimsolve.pack.cutting_stock import solve_cutting_stock
 from cimsolve.pack.row_cuts import Cut, cuts_that_fill
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.question import CUTS
-from cimsolve.problem.question import Cut as Allowed
 from cimsolve.problem.solution import Solution
+from cimsolve.problem.terms import CUTS
+from cimsolve.problem.terms import Cut as Allowed
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.solve import plan
 from cimsolve.solve.candidates import candidates

@@ -13,8 +13,8 @@ import pytest
 
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs, evaluate
-from cimsolve.problem.question import Cut
 from cimsolve.problem.tables import Pieces
+from cimsolve.problem.terms import Cut
 from makers.builders import NOTHING, answer, ask, chip, linears, macro_chip, pieces_of, step
 
 PRICED = {

@@ -13,7 +13,7 @@ from cimsolve.price.claims import describe_breakdown
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import RULES
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import solve
 from makers.builders import activations_of, ask, chip, linears, pieces_of, step
 from makers.cost_cases import Case, differences, naive_of, random_case

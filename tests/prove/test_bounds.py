@@ -18,8 +18,8 @@ from cimsolve.prove.time import (
     least_phase_ii_cycles,
     least_stage_cycles,
 )
-from cimsolve.solve import RULES
 from cimsolve.solve.exact.search import solve_exact
+from cimsolve.solve.strategies import RULES
 from cimsolve.study import solving
 from makers.builders import STILL, answer, ask, chip, linears, macro_chip, pieces_of, step
 from makers.random_mappings import BOUNDED

@@ -13,9 +13,9 @@ from cimsolve.problem.problem import Problem
 from cimsolve.prove import find_bounds, most_arrays
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_ii_cycles, least_latency_cycles
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.exact.search import can_solve_exactly, solve_exact
+from cimsolve.solve.strategies import RULES
 from makers.builders import answer
 from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
 

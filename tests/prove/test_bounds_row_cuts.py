@@ -12,8 +12,8 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_stage_cycles
-from cimsolve.solve import STRATEGIES
 from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import STRATEGIES
 from makers.builders import STILL, Row, answer, ask, chip, linears, pieces_of, step
 from makers.random_mappings import measure
 from oracles.packings import fits_into

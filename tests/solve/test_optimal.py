@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from cimsolve.api import load_hardware, make_problem
@@ -17,8 +15,9 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve import RULES, plan
+from cimsolve.solve import plan
 from cimsolve.solve.effort import Effort, Event
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import solve, solve_and_check
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import random_problems
@@ -126,7 +125,7 @@ def assert_repeats(problem: Problem) -> None:
 
 @pytest.mark.parametrize("number", range(0, len(MEDIUM), 2))
 def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int, no_exact_search: None) -> None:
-    problem = replace(MEDIUM[number], cut="none")
+    problem = MEDIUM[number].asking(cut="none")
     solution = solve(problem)
     widest = int(problem.table.block_cols.max())
     if problem.must_cut_rows or widest > problem.weights_per_row:

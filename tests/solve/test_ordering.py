@@ -17,11 +17,11 @@ from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.incumbent import measure
 from cimsolve.solve.polish import order
 from cimsolve.solve.polish.order import _Shop, order_stages
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.explain.chain import find_chain
 from cimsolve.study.solving import make_solution, solve
 from makers.builders import STILL, ask, chip, linears, step

@@ -16,9 +16,9 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.front import found_by, stand
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.front import FRONT_METRICS, FrontPoint, find_front
+from cimsolve.solve.strategies import RULES
 from cimsolve.study import front as study_front
 from cimsolve.study.front import FrontRow, FrontRun
 from makers.command_line import Cli, Result
@@ -172,7 +172,7 @@ def test_what_only_the_solver_finds_is_the_front(monkeypatch: pytest.MonkeyPatch
     problem = api.make_problem("tiny.json", "paper256")
     (point,) = FrontRun(problem).points()
     assert point.name == "solver"
-    assert check_solution(api.solution_of_point(problem, point, 0.0), problem).passed
+    assert check_solution(study_front.solution_of_point(problem, point), problem).passed
 
 
 def test_a_time_limit_that_strikes_is_told(cli: Cli) -> None:

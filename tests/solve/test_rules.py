@@ -17,7 +17,7 @@ from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import RULES as STRATEGIES
+from cimsolve.solve.strategies import RULES as STRATEGIES
 from cimsolve.study.solving import problem_for, solve
 from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, linears, macro_chip, rules_of
 from oracles.naive_checker import broken_rules, shapes_of

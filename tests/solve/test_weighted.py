@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from cimsolve.cli.options import solve as options
+from cimsolve.cli import solve as solve_command
 from cimsolve.errors import InputError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.objective import Term, demand_objective, names_of, terms_of
@@ -162,6 +162,6 @@ def test_the_exact_model_refuses_sums() -> None:
 
 
 def test_the_command_line_reads_sums() -> None:
-    found = options.parse(["--objective", "arrays, latency:0.7 + energy:0.3"])
-    assert isinstance(found, options.SolveOptions)
+    found = solve_command.Options.parse(["--objective", "arrays, latency:0.7 + energy:0.3"])
+    assert isinstance(found, solve_command.Options)
     assert found.objective == ("arrays", SUM)

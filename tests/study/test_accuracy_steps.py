@@ -14,10 +14,11 @@ from cimsolve.api import make_problem, map_model
 from cimsolve.chip.hardware import Hardware, load_hardware, with_settings
 from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
-from cimsolve.study.accuracy import METHODS, Accuracy, ArrayProduct, compare, measure
+from cimsolve.study.accuracy import Accuracy, ArrayProduct, compare, measure
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.question import Storage, loses_by_rule
+from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.factor_file import FactorFile
 from cimsolve.weights.folder import FolderWeights, open_weights
 from cimsolve.weights.forward import listening, load_reference
@@ -91,8 +92,8 @@ def test_dense_steps_are_those_of_one_run_each(config: dict[str, Any]) -> None:
 
 def test_factored_rows_are_the_product_of_what_project_writes() -> None:
     """`float` by the dense product of the factors that `project_model` finds from the same text."""
-    *_, table = rows_measured(question(methods=METHODS))
-    assert [str(row.storage) for row in table.rows] == ["dense", *(f"{name} 1.5x" for name in METHODS[1:])]
+    *_, table = rows_measured(question(methods=ACCURACY_METHODS))
+    assert [str(row.storage) for row in table.rows] == ["dense", *(f"{name} 1.5x" for name in ACCURACY_METHODS[1:])]
     source, model = open_weights("tiny"), load_model("tiny")
     reference = load_reference(model, source)
     sequences = read_sequences(["sample"], Path("tiny"), source, reference.context, 300)

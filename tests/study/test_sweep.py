@@ -14,8 +14,6 @@ import pytest
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options import sweep as sweep_options
-from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InputError
 from cimsolve.study.sweep import execute
 from cimsolve.study.sweep.front import on_front
@@ -66,7 +64,7 @@ def test_a_second_run_solves_only_what_is_new(cli: Cli, solved: list[Point]) -> 
     assert len(solved) == 2
     assert again.out == first.out
     cli(*RUN, "--vary", "adc.per_array=4,8,2")
-    assert [point.hw["adc"]["per_array"] for point in solved] == [2, 4, 8]
+    assert [point.question["hw"]["adc"]["per_array"] for point in solved] == [2, 4, 8]
     cli(*RUN, *ADCS, "--fresh")
     assert len(solved) == 5
 
@@ -344,12 +342,3 @@ def test_bad_study_files(data: dict[str, Any], parts: list[str]) -> None:
         parse_study({"format": "cimsolve-study/1", **data}, "study.json")
     for part in ("study.json: ", *parts):
         assert part in str(caught.value)
-
-
-def test_names_that_options_repeat_are_those_of_the_modules() -> None:
-    from cimsolve.problem.objective import OBJECTIVES
-    from cimsolve.show.text.scatter import ENDINGS
-
-    assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
-    assert CUT_NAMES == ("none", "columns", "both")
-    assert ENDINGS[0] == ".svg"

@@ -15,7 +15,8 @@ from cimsolve.columns import Ints, ceil_div
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
-from cimsolve.problem.question import Cut, Question, Terms
+from cimsolve.problem.question import Question
+from cimsolve.problem.terms import Cut, Terms
 
 
 class InputGroup(NamedTuple):

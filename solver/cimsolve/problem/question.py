@@ -5,68 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, ClassVar, NamedTuple
 
 from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem
 from cimsolve.files.text import one_line, shown_value
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-
-Cut = Literal["none", "columns", "both"]
-CUTS: tuple[Cut, ...] = get_args(Cut)
-
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Limit = Annotated[float, Field(gt=0)]
-
-
-class Terms(BaseModel):
-    """The terms of a question, by their names in files, in studies and in Python.
-
-    A new field is obeyed where it acts; files, studies, `difference`, options and file names follow from this list.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    cut: Cut = Field(
-        "columns",
-        description="what `optimal` may cut beyond what it must: none, columns or both",
-        json_schema_extra={"metavar": "WHAT", "in_name": "cut-{}"},
-    )
-    max_arrays: Count | None = Field(
-        None,
-        description="use no more arrays than this",
-        json_schema_extra={"metavar": "N", "in_name": "max{}"},
-    )
-    tokens: Count | None = Field(
-        None,
-        description="context and prefill length (default: the model's, at most 512)",
-        json_schema_extra={"metavar": "N", "in_name": "tokens{}"},
-    )
-    max_latency_ns: Limit | None = Field(
-        None,
-        description="a token takes no longer than this; a number in ns, or 60us",
-        json_schema_extra={"metavar": "NS", "in_name": "latency{}ns"},
-    )
-    max_energy_pj: Limit | None = Field(
-        None,
-        description="a token takes no more energy than this; a number in pJ, or 12uJ",
-        json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
-    )
-
-    @classmethod
-    def of(cls, terms: Mapping[str, Any], origin: str = "the question") -> Self:
-        """The terms of these names and values. Raises InputError in the name of `origin` where they are none."""
-        try:
-            return cls.model_validate(terms)
-        except ValidationError as error:
-            raise InputError(first_problem(error, origin, cls)) from None
+from cimsolve.problem.terms import Terms
 
 
 class Difference(NamedTuple):

@@ -20,8 +20,9 @@ from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
 from cimsolve.files.text import shown_value
-from cimsolve.problem.question import Question, Terms, question_from
+from cimsolve.problem.question import Question, question_from
 from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.terms import Terms
 
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000

@@ -18,9 +18,9 @@ from cimsolve.judge.simulate import RealFactors, RealWeights, SimulationReport, 
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.prove import objective_units
-from cimsolve.solve import STRATEGIES
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.plan import demand_exact
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.solving import problem_for, solve
 
 State = Literal["solved", "infeasible", "interrupted", "skipped"]

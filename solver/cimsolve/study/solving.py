@@ -22,9 +22,9 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
-from cimsolve.solve import STRATEGIES
 from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.incumbent import count_arrays
+from cimsolve.solve.strategies import STRATEGIES
 
 
 def library_versions() -> dict[str, str]:

@@ -28,7 +28,6 @@ from cimsolve.weights.monarch import Monarch, reconstruct
 from cimsolve.weights.tensors import Tensors, listed, read_header
 
 FORMAT = "cimsolve-factors/1"
-SUFFIX = ".safetensors"
 
 T = TypeVar("T")
 

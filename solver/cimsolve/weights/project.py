@@ -15,7 +15,8 @@ from cimsolve.weights.factor_file import FactorFile, FactorWriter
 from cimsolve.weights.folder import open_weights
 from cimsolve.weights.forward import load_reference
 from cimsolve.weights.inputs import Calibration, InputFile, heard_in, read_sequences
-from cimsolve.weights.projection import CALIBRATED, METHODS, ProjectionRow, demand_memory_for, structures_stored
+from cimsolve.weights.names import CALIBRATED, METHODS, SAMPLES_DEFAULT
+from cimsolve.weights.projection import ProjectionRow, demand_memory_for, structures_stored
 
 
 def project_model(
@@ -25,14 +26,14 @@ def project_model(
     method: str = "plain",
     inputs: Path | str | None = None,
     text: Sequence[Path | str] = (),
-    samples: int = 4096,
+    samples: int = SAMPLES_DEFAULT,
     seed: int = 0,
     out: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ProjectionRow]:
     """Project a model folder's weights as `structure` says; a row a linear, with plain low-rank beside it.
 
-    `method` is one of `projection.METHODS`. Those that fit outputs need `inputs`, a file of the linears' inputs, or
+    `method` is one of `names.METHODS`. Those that fit outputs need `inputs`, a file of the linears' inputs, or
     `text`, files of which up to `samples` tokens go through the model's reference forward pass; with either, errors of
     the outputs are measured. `out` is a file to write the factors to. Raises InputError as `cimsolve project` says it.
     """

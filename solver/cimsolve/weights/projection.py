@@ -17,11 +17,8 @@ from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
 from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.inputs import Calibration, Inputs
 from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
+from cimsolve.weights.names import CALIBRATED
 from cimsolve.weights.tensors import Tensors
-
-METHODS = ("plain", "whitened", "als", "lowrank")
-CALIBRATED = ("whitened", "als")
-"""Methods that need inputs; `lowrank` uses them if it has them."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
-from cimsolve.solve import RULES as STRATEGIES
+from cimsolve.solve.strategies import RULES as STRATEGIES
 from cimsolve.study.solving import problem_for, solve
 from makers.builders import (
     TWO,
@@ -80,7 +80,7 @@ def test_an_answer_to_another_question_is_refused(part: str, other: Problem) -> 
 
 
 def test_names_that_carry_no_claim_are_free() -> None:
-    solution = with_header(honest(), strategy="guesswork", seed=-7, runtime_s=0.0, versions={})
+    solution = with_header(honest(), strategy="guesswork", seed=-7, versions={})
     assert check_solution(solution).passed
 
 

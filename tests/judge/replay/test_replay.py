@@ -13,18 +13,18 @@ import pytest
 import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
-from cimsolve.cli.options import replay as options
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import check_solution, rebuild_problem
-from cimsolve.judge.replay import CONTROLLERS, GAPS, Replay, replay
+from cimsolve.judge.names import GAPS
+from cimsolve.judge.replay import Replay, replay
 from cimsolve.judge.replay.stream import Rules, replay_stream
 from cimsolve.judge.replay.token import replay_token
 from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
 from cimsolve.price.cost import evaluate
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import make_solution, solve
 from makers.builders import STILL, activations_of, answer, ask, chip, linears, pieces_of, step, with_figures_that_fit
 from makers.folders import ROOT
@@ -379,11 +379,6 @@ def test_numbers_of_tokens_that_are_none(settings: dict[str, int], words: str) -
     solution = answer(ask(two_stages()), pieces_of(A, B))
     with pytest.raises(InputError, match=words):
         cimsolve.replay_solution(solution, **settings)
-
-
-def test_options_know_every_controller() -> None:
-    assert options.CONTROLLERS == CONTROLLERS
-    assert options.GAPS == GAPS
 
 
 def test_replay_shares_no_equation_with_the_cost_model() -> None:

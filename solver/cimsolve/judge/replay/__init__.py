@@ -10,11 +10,11 @@ Not modelled: buffers (they never overflow), control, the routes of transfers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from cimsolve.errors import InputError
+from cimsolve.judge.names import Controller, SharedUnits
 from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
 from cimsolve.judge.replay.token import replay_token
 from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
@@ -22,12 +22,8 @@ from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
 
-__all__ = ["CONTROLLERS", "GAPS", "Controller", "Figure", "Replay", "SharedUnits", "Stream", "replay"]
+__all__ = ["Figure", "Replay", "Stream", "replay"]
 
-Controller = Literal["paced", "oldest", "burst"]
-SharedUnits = Literal["apart", "together"]
-CONTROLLERS: tuple[Controller, ...] = ("paced", "oldest", "burst")
-GAPS: tuple[SharedUnits, ...] = ("apart", "together")
 TOKENS_MAX = 2**16
 VISITS_MAX = 2**24
 """Most tokens times stages and tails: memory and minutes."""

@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.judge.simulate.bitplanes import Kernel
+from cimsolve.judge.names import Kernel, Pairs, Range
 from cimsolve.judge.simulate.deviation import Deviation, StageDeviation, compare_stages
 from cimsolve.judge.simulate.expected import Reference, compute_reference, shuffled
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.prepare import Pairs
-from cimsolve.judge.simulate.simulator import ArraySimulator, Range, column_sums
+from cimsolve.judge.simulate.simulator import ArraySimulator, column_sums
 from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cimsolve.columns import Bools, Ints
 from cimsolve.errors import InputError
+from cimsolve.files.text import near_name
 
 Float32s = npt.NDArray[np.float32]
 
@@ -110,6 +111,12 @@ _NONE = Noise()
 
 def noise_from(values: dict[str, float]) -> Noise:
     """Noise by field names; `stuck` is a share of which half is off and half on. Raises InputError."""
+    known = (*(field.name for field in fields(Noise)), "stuck")
+    unknown = next((name for name in values if name not in known), None)
+    if unknown is not None:
+        near = near_name(unknown, known)
+        hint = f"; did you mean {near}?" if near else ""
+        raise InputError(f"--noise: {unknown!r}: there is no such noise{hint}; known: {', '.join(known)}")
     given = dict(values)
     if "stuck" in given:
         both = given.pop("stuck")

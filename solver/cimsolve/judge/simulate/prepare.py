@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files.memory import demand_memory
+from cimsolve.judge.names import Pairs
 from cimsolve.judge.simulate.crossbar import programme
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.firing import Firings
@@ -22,7 +23,6 @@ from cimsolve.judge.simulate.windows import WindowGroup, collect_windows, occupi
 from cimsolve.problem.problem import Problem
 
 Numbers = npt.NDArray[Any]
-Pairs = Literal["converted", "subtracted"]
 
 CHUNK_CELLS = 1 << 25
 """Most cells of arrays that are programmed at once."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
+from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range, Scale, WeightScale
 from cimsolve.judge.simulate.bitplanes import (
     BitPlanes,
-    Kernel,
     convert_floats,
     count_sums,
     demand_kernel,
@@ -32,9 +32,9 @@ from cimsolve.judge.simulate.converters import Conversion, Converters, full_scal
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import READ_STREAM, Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.prepare import Pairs, PreparedGroup, prepare_groups
+from cimsolve.judge.simulate.prepare import PreparedGroup, prepare_groups
 from cimsolve.judge.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
-from cimsolve.judge.simulate.quantise import Scale, quantise_inputs
+from cimsolve.judge.simulate.quantise import quantise_inputs
 from cimsolve.judge.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
@@ -42,10 +42,7 @@ from cimsolve.problem.tables import Activations, Pieces
 from cimsolve.weights.monarch import shuffle_index
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
-WeightScale = Literal["tensor", "column"]
-Range = Literal["full", "calibrated"]
 
-CONVERTER_BITS_MAX = 24
 RANGE_BINS = 4096
 
 

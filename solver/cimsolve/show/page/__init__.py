@@ -13,10 +13,9 @@ from cimsolve.errors import InputError
 from cimsolve.files.json_file import write_json_atomically, write_text_atomically
 from cimsolve.files.text import one_line
 from cimsolve.problem.solution import Solution, read_solution
+from cimsolve.show.names import FIGURE_FORMATS
 from cimsolve.show.seen.judged import Judged, judge
 
-FORMATS = ("svg", "png", "pdf")
-"""Kinds of files that charts are written as."""
 EVENTS_MAX = 100_000
 """Most events of a trace; they take about 20 MB."""
 
@@ -39,14 +38,14 @@ def write_figures(
 ) -> list[Path]:
     """Write every chart of these solutions into a folder, `<solution>--<chart>.<format>`; returns the files.
 
-    Raises as `write_report`, and InputError for a format that is none of `FORMATS`.
+    Raises as `write_report`, and InputError for a format that is none of `FIGURE_FORMATS`.
     """
     demand_plotting()
     from cimsolve.show.page.files import draw_files
 
     for name in formats:
-        if name not in FORMATS:
-            raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FORMATS)}")
+        if name not in FIGURE_FORMATS:
+            raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FIGURE_FORMATS)}")
     return draw_files(judged_ones(solutions), Path(folder), formats)
 
 

@@ -12,15 +12,8 @@ from cimsolve.problem.objective import EXAMPLE, OBJECTIVES
 from cimsolve.show.text.console import heading, indented, labelled, line, print_table, verbatim
 from cimsolve.show.text.question import describe_arrays, describe_converters
 from cimsolve.show.units import millions, number
-from cimsolve.solve import STRATEGIES
+from cimsolve.solve.names import STRATEGY_LINES
 
-STRATEGY_LINES = {
-    "linear": "dense weights, tiles of the array's size, one a tile: the baseline",
-    "sparsemap": "one factor's blocks on the diagonal of its arrays, fired together: fast, many arrays",
-    "densemap": "arrays filled with rotated diagonals of one block shape: few arrays, slow",
-    "spread": "densest packing of whole blocks, each stage's blocks dealt over all arrays",
-    "optimal": "the solver: placement and schedule as one problem, with a proof or a gap",
-}
 FILES_SHOWN = 12
 """Most files of a folder that are named one by one."""
 
@@ -45,7 +38,7 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
     heading("Converter models (--converter)")
     labelled([(OWN_TABLE, "the spec's own"), *((name, each.origin) for name, each in CONVERTER_MODELS.items())])
     heading("Strategies (--strategy)")
-    labelled([(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])
+    labelled(list(STRATEGY_LINES.items()))
     heading("Objectives (--objective)")
     indented(f"{', '.join(OBJECTIVES)}; or weighted sums of multiples of their bounds, such as {EXAMPLE}")
 

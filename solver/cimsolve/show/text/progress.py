@@ -7,8 +7,6 @@ from types import TracebackType
 
 from rich.status import Status
 
-from cimsolve.prove import relative_gap
-from cimsolve.show.figures import figure_of_metric
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
 from cimsolve.solve.effort import Event
@@ -74,6 +72,9 @@ class Progress(Listener):
 
 def describe_value(event: Event, clock_ns: float) -> str:
     """What an event tells of a metric: the incumbent, the bound and the gap, where they are known."""
+    from cimsolve.prove import relative_gap
+    from cimsolve.show.figures import figure_of_metric
+
     if event.value is None:
         return ""
     figure = figure_of_metric(event.metric)

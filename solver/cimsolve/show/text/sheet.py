@@ -13,7 +13,6 @@ from rich.text import Text
 from cimsolve.show.text.console import Cell, print_table
 from cimsolve.show.units import Kind, Unit, choose_unit, in_unit, ratio, share
 
-Format = Literal["table", "markdown", "csv", "json"]
 Meaning = Literal["text", "mark", "ratio", "gap"] | Kind
 EMPTY = "-"
 

@@ -23,8 +23,9 @@ import numpy as np
 from cimsolve.chip.hardware import Hardware, load_hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
+from cimsolve.judge.names import Kernel
 from cimsolve.judge.simulate import RealWeights
-from cimsolve.judge.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
+from cimsolve.judge.simulate.bitplanes import is_worth_loading, why_not_loaded
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.prepare import demand_cells
 from cimsolve.model.load import load_model
@@ -34,8 +35,9 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
+from cimsolve.study.accuracy.question import AccuracyQuestion, Step, Storage
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
+from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
 from cimsolve.weights.factor_file import FactorFile, FactorWriter
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights

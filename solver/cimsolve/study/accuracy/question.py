@@ -13,17 +13,18 @@ import numpy as np
 from cimsolve.chip.hardware import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.text import demand_known
+from cimsolve.judge.names import CONVERTER_BITS_MAX, Range, Scale, WeightScale
 from cimsolve.judge.simulate.converters import full_scale
-from cimsolve.judge.simulate.quantise import Scale
-from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX, Range, WeightScale
-from cimsolve.weights import projection
-
-DENSE = "dense"
-METHODS = (DENSE, *projection.METHODS)
-"""`dense` stores the weights as they are, each of the others as factors."""
-
-TEST_TOKENS_DEFAULT = 512
-CALIBRATION_TOKENS_DEFAULT = 64
+from cimsolve.study.names import (
+    ACCURACY_METHODS,
+    BITS_DEFAULT,
+    BLOCKS_DEFAULT,
+    CALIBRATION_TOKENS_DEFAULT,
+    COMPRESSIONS_DEFAULT,
+    DENSE,
+    TEST_TOKENS_DEFAULT,
+)
+from cimsolve.weights.names import SAMPLES_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class AccuracyQuestion:
 
     folder: Path
     hardware: Hardware
-    methods: Sequence[str] = METHODS
-    compressions: Sequence[float] = (3.0, 7.0)
+    methods: Sequence[str] = ACCURACY_METHODS
+    compressions: Sequence[float] = COMPRESSIONS_DEFAULT
     """Times fewer weights than dense; each method but `dense` is run at each."""
-    blocks: tuple[int, int] = (4, 4)
+    blocks: tuple[int, int] = BLOCKS_DEFAULT
     """k and l of all factors; the rank T of each linear follows from the compression."""
-    bits: Sequence[int] = (8, 6, 5)
+    bits: Sequence[int] = BITS_DEFAULT
     text: Sequence[Path | str] = ("sample",)
-    samples: int = 4096
+    samples: int = SAMPLES_DEFAULT
     """Most tokens of the text."""
     test_tokens: int = TEST_TOKENS_DEFAULT
     """About the most of those held out that the model is tested on."""
@@ -89,7 +90,7 @@ class AccuracyQuestion:
 
     def __post_init__(self) -> None:
         for method in self.methods:
-            demand_known("method", method, METHODS)
+            demand_known("method", method, ACCURACY_METHODS)
         ranges: tuple[tuple[str, Sequence[int], int, float], ...] = (
             ("bits", self.bits, 1, CONVERTER_BITS_MAX),
             ("blocks", self.blocks, 1, math.inf),
@@ -107,7 +108,7 @@ class AccuracyQuestion:
             if not 1 <= times < math.inf:
                 raise InputError(f"compression = {times:g}: expected a number from 1, times fewer weights")
         if not self.methods:
-            raise InputError(f"methods: none given; expected some of {', '.join(METHODS)}")
+            raise InputError(f"methods: none given; expected some of {', '.join(ACCURACY_METHODS)}")
         if set(self.methods) != {DENSE} and not self.compressions:
             raise InputError("compressions: none given; expected a number from 1, times fewer weights")
 

@@ -12,8 +12,8 @@ from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution, solution_of
-from cimsolve.solve import STRATEGIES
 from cimsolve.solve.effort import Event, ignore
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.explain.chain import Chain, find_chain
 from cimsolve.study.explain.change import Outcome, what_if
 from cimsolve.study.explain.load import Load, find_load

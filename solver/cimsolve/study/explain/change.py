@@ -11,22 +11,10 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping as Placed
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.names import WHAT_IFS
 from cimsolve.study.solving import solve_and_check, whole_answers_only
-
-WHAT_IFS: Mapping[str, str] = {
-    "again": "the same, solved again",
-    "adc+1": "one more converter an array",
-    "array+1": "one more array",
-    "arrays+1%": "1 % more arrays",
-    "bit+1": "one more converter bit",
-    "bit-1": "one converter bit less",
-    "sample-hold": "sample and hold",
-    "digital-x2": "twice the digital units",
-    "transfer-x2": "twice the transfer rate",
-}
-"""Name -> what it means. `again` tells the change from what merely another search finds."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import RULES
 from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import problem_for, solve_and_check, whole_answers_only
 
 METRIC_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency_ns", "max_energy_pj": "energy_pj"}

@@ -22,8 +22,9 @@ from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.problem.question import Terms, ask
-from cimsolve.solve import STRATEGIES
+from cimsolve.problem.question import ask
+from cimsolve.problem.terms import Terms
+from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.sweep.point import Point
 
 FORMAT = "cimsolve-study/1"

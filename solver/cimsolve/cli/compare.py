@@ -1,0 +1,148 @@
+"""`cimsolve compare`: a grid of strategies, specs and models; or two solution files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from cimsolve.cli.parser import CommandOptions, Parser, listed, output_option, question_option, solution_files
+from cimsolve.cli.places import Place
+from cimsolve.cli.question import (
+    DEFAULT_HARDWARE,
+    DEFAULT_MODEL,
+    ComparedOptions,
+    objective_option,
+    seed_option,
+    time_limit_option,
+)
+from cimsolve.cli.studying import TableOptions, row_command, solve_all, study_of
+from cimsolve.cli.values import whole, words
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+
+_EPILOG = """\
+With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
+which stages take longer or shorter.
+
+exit codes:
+  0    done, and every answer passed the checker
+  1    an answer failed its check, or no question has an answer
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what is finished is kept, and the same command goes on from there
+
+examples:
+  cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal
+  cimsolve compare --hw pcm256 --model minilm-l6 --reference spread --format markdown
+  cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectsOptions(CommandOptions):
+    """Models on chips."""
+
+    specs: tuple[str, ...] = question_option(
+        "--hw SPEC[,SPEC]",
+        "shipped names or JSON files; repeatable (default: {default})",
+        words,
+        (DEFAULT_HARDWARE,),
+        repeat=listed,
+        complete="hardware",
+    )
+    models: tuple[str, ...] = question_option(
+        "--model MODEL[,MODEL]",
+        "shipped names, config.json files or folders; repeatable (default: {default})",
+        words,
+        (DEFAULT_MODEL,),
+        repeat=listed,
+        complete="model",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(TableOptions, ComparedOptions, SubjectsOptions):
+    """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
+
+    prog = "cimsolve compare"
+    usage = "cimsolve compare [options] | cimsolve compare A.json B.json [options]"
+    about = (
+        "Set strategies side by side on every spec and model given, with ratios to one of them and gaps to the "
+        "bounds; or set one solution file against another."
+    )
+    epilog = _EPILOG
+
+    files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*")
+    objective: tuple[str, ...] = objective_option()
+    seed: int = seed_option("default: {default}")
+    time_limit_s: float | None = time_limit_option("brake of each search")
+    stages: int = output_option(
+        "--stages N",
+        "of two files: kinds of stages shown, those that differ most first (default: {default})",
+        whole(0, 10_000),
+        8,
+        again=False,
+    )
+    """Most kinds of stages shown of two files."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return () if self.files else super().places
+
+    def settled(self, parser: Parser) -> Self:
+        if len(self.files) not in (0, 2):
+            parser.error(f"FILE: got {len(self.files)}, expected two solution files, or none and options")
+        if self.files:
+            parser.demand_absent(["question"], "two files state their own questions; leave it out")
+            solved = ("search", "execution", "--out")
+            parser.demand_absent(solved, "is of a comparison that is solved; leave it out")
+        else:
+            parser.demand_absent(["--stages"], "is of two files; give them, or leave it out")
+        return super().settled(parser)
+
+
+def run(options: Options) -> int:
+    """Compare; returns the exit code.
+
+    Raises InputError where there is no question or a file is none, CheckError where a file fails its check.
+    """
+    if options.files:
+        return _two(options)
+    from cimsolve.show.text.compare import Compared, print_compared
+    from cimsolve.show.text.console import say
+    from cimsolve.study.sweep.grid import expand
+    from cimsolve.study.sweep.run import SolvedRow
+
+    study = study_of(
+        options,
+        {"model": list(options.models), "hw": list(options.specs), "strategy": list(options.strategies)},
+        hw=options.specs[0],
+        model=options.models[0],
+        objective=list(options.objective),
+        seed=options.seed,
+        time_limit_s=options.time_limit_s,
+    )
+    rows = expand(study)
+    done = solve_all(rows, options)
+    solved = [
+        SolvedRow(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
+        for row in rows
+    ]
+    broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
+    code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
+    compared = Compared(solved, options.against, options.command())
+    print_compared(compared, options.format, options.verbosity, code)
+    if done.interrupted:
+        kept = f"{len(done.records)} results are kept in {options.cache_folder}"
+        say(f"interrupted; {kept}: the same command goes on from there")
+    return code
+
+
+def _two(options: Options) -> int:
+    from cimsolve.show.text.compare import print_two
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.two import compare_solutions
+
+    with Progress(options.format == "table" and options.verbosity >= 0) as progress:
+        progress.begin("checking both")
+        found = compare_solutions(*options.files)
+    print_two(found, options.files, options.format, options.verbosity, options.stages)
+    return EXIT_DONE
