@@ -86,7 +86,7 @@ def first_fit(problem: Problem) -> int:
     """Arrays that a first-fit rule needs: as many does the binary program offer."""
     import numpy as np
 
-    from cimsolve.pack import first_fit_shelves
+    from cimsolve.pack.shelves import first_fit_shelves
 
     height, width = blocks(problem)
     sizes, counts = np.unique(np.stack([height, width]), axis=1, return_counts=True)

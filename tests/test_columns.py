@@ -16,6 +16,7 @@ from cimsolve.columns import (
     departs_from_group,
     meets_intervals,
     merge_intervals,
+    order_by,
     overlap_clusters,
     overlapping_pair,
 )
@@ -100,6 +101,15 @@ def test_chains_join_what_overlaps(rows: list[tuple[int, int, int]]) -> None:
     found = overlap_clusters(*columns_of(rows, 3)).tolist()
     same = {(i, j) for i in range(len(rows)) for j in range(len(rows)) if chain[i] == chain[j]}
     assert {(i, j) for i in range(len(rows)) for j in range(len(rows)) if found[i] == found[j]} == same
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=30), st.sampled_from([1, 2**40, 2**61]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: list[tuple[int, int]], far: int) -> None:
+    first, second = columns_of(rows, 2)
+    expected = sorted(range(len(rows)), key=lambda row: rows[row])
+    assert order_by(first * far, second).tolist() == expected
+    assert order_by(first, second * far).tolist() == expected
 
 
 def test_departures_are_those_from_the_entry_before() -> None:

@@ -18,7 +18,6 @@ from cimsolve.prove.time import (
     least_phase_ii_cycles,
     least_stage_cycles,
 )
-from cimsolve.prove.work import stage_groups
 from cimsolve.solve.exact.search import solve_exact
 from cimsolve.solve.strategies import RULES
 from cimsolve.study import solving
@@ -111,14 +110,14 @@ def test_no_activation_reads_more_than_a_row_of_columns() -> None:
 def test_a_macro_is_paid_by_activations() -> None:
     """Two blocks of 2 x 2: two activations in a full array of 2 x 4, one in an array with room for a merge."""
     full = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(array__rows=2, array__cols=2, adc__per_array=2, **STILL))
-    groups = stage_groups(full)
+    groups = full.stage_groups
     # R: blocks of 2 x 2 on 2 inputs; L: blocks of 2 x 1.
     assert [least_activations(full, each, 3) for each in groups] == [2, 2]
     wide = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(adc__per_array=8, **STILL))
-    assert [least_activations(wide, each, 1) for each in stage_groups(wide)] == [1, 1]
+    assert [least_activations(wide, each, 1) for each in wide.stage_groups] == [1, 1]
     # 12 columns on arrays of 8, and 20 rows on arrays of 8.
     many = ask(linears(step("a", (4, 12)), step("b", (20, 2), reads=[])), "dense", macro_chip(**STILL))
-    assert [least_activations(many, each, 99) for each in stage_groups(many)] == [2, 3]
+    assert [least_activations(many, each, 99) for each in many.stage_groups] == [2, 3]
 
 
 SHIPPED_ENERGY_GAPS = {"paper256": 0.01, "rram128-isaac": 0.02, "sram256": 0.06, "rram256": 0.08, "pcm256": 0.3}

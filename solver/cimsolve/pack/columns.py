@@ -21,8 +21,7 @@ class ColumnPacking:
     """Array columns by pattern: `strips[p, i]` items of `heights[i]` each, `multiplicity[p]` such columns.
 
     `heights` are distinct and fall; `demand[i]` columns of each are covered exactly. `arrays` of `rows` x
-    `cols` suffice and `lower` are proven necessary; `weight_of_size` is the dual-feasible function behind
-    the bound (see CuttingStock).
+    `cols` suffice and `lower` are proven necessary.
     """
 
     heights: Ints
@@ -34,7 +33,6 @@ class ColumnPacking:
     columns: int
     arrays: int
     lower: int
-    weight_of_size: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,6 @@ def pack_columns(
         columns=packed.bins,
         arrays=ceil_div(packed.bins, cols),
         lower=ceil_div(packed.lower, cols),
-        weight_of_size=packed.weight_of_size,
     )
 
 

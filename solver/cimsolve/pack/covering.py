@@ -10,14 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import Any
 
 import numpy as np
-from scipy import optimize as _optimize
 
 from cimsolve.columns import Floats, Ints
-
-optimize: Any = _optimize  # scipy ships no types
+from cimsolve.pack.programs import solve_integer, solve_linear
 
 SCALE = 1 << 30  # a dual of 1 in the integer pricing problems
 LARGEST_DEMAND = 1e6  # the solver's tolerances are absolute, so larger demands are scaled down to this
@@ -63,7 +60,7 @@ class Relaxation:
 def relax(patterns: Ints, counts: Ints) -> Relaxation:
     """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
     unit = max(1.0, float(counts.max()) / LARGEST_DEMAND)
-    result = optimize.linprog(np.ones(len(patterns)), A_ub=-patterns.T, b_ub=-counts / unit, method="highs-ds")
+    result = solve_linear(np.ones(len(patterns)), -patterns.T, -counts / unit)
     if result.x is None:
         raise RuntimeError(f"master problem: {result.message}")
     return Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
@@ -111,17 +108,8 @@ def cover_residual(patterns: Ints, counts: Ints, most: int) -> Ints | None:
     An integer program over the patterns cut to the demand, bounded by a node limit; `most` bins at most.
     """
     clipped, first = np.unique(np.minimum(patterns, counts), axis=0, return_index=True)
-    constraints = [
-        optimize.LinearConstraint(clipped.T, lb=counts, ub=np.inf),
-        optimize.LinearConstraint(np.ones((1, len(first))), lb=0, ub=most),
-    ]
-    result = optimize.milp(
-        np.ones(len(first)),
-        constraints=constraints,
-        integrality=np.ones(len(first)),
-        bounds=optimize.Bounds(0, np.inf),
-        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0},
-    )
+    rows = [(clipped.T, counts, np.inf), (np.ones((1, len(first))), 0, most)]
+    result = solve_integer(np.ones(len(first)), rows, node_limit=NODE_LIMIT, mip_rel_gap=0.0)
     if result.x is None:
         return None
     x = np.zeros(len(patterns), dtype=np.int64)

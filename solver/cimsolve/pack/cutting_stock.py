@@ -24,8 +24,8 @@ class CuttingStock:
     """A packing: `patterns[p]` (n_sizes,) items a bin, used `multiplicity[p]` times; covers counts exactly.
 
     `weight_of_size[x]`, x = 0..capacity, is an integer superadditive function u: sizes that fit together in
-    one bin weigh at most `weight_scale` = u(capacity). So for any items, also ones split in free ways,
-    ceil(sum u / weight_scale) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
+    one bin weigh at most u(capacity). So for any items, also ones split in free ways,
+    ceil(sum u / u(capacity)) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
     """
 
     patterns: Ints
@@ -33,7 +33,6 @@ class CuttingStock:
     bins: int
     lower: int
     weight_of_size: Ints
-    weight_scale: int
 
 
 def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> CuttingStock:
@@ -41,7 +40,7 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
     size, count = checked_items(sizes, counts, capacity, "size")
     if not count.any():
         empty = np.zeros((0, len(size)), dtype=np.int64)
-        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1), capacity)
+        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1))
     pool, relaxation = column_generation(size, count, capacity)
     lower, weights = proven_bound(size, count, capacity, relaxation)
     lower = max(lower, area_bound(size, count, capacity), martello_toth(size, count, capacity))
@@ -57,7 +56,6 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
         sum(times for _, _, times in runs),
         lower,
         weights,
-        int(weights[-1]),
     )
 
 

@@ -19,9 +19,10 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.pack.blocks import ArrayPacking, Pattern
-from cimsolve.pack.covering import Pool, optimize
+from cimsolve.pack.covering import Pool
 from cimsolve.pack.cutting_stock import maximal_patterns
 from cimsolve.pack.guillotine import ShelfPricer
+from cimsolve.pack.programs import solve_integer, solve_linear
 
 ROUNDS = 80
 """Rounds of column generation."""
@@ -185,7 +186,7 @@ class _Search:
     def _relax(self) -> tuple[Floats, Floats] | None:
         """Duals of the shapes and of the needs; None where the relaxation meets all needs."""
         cost, matrix, right = self._program(self.pool.matrix())
-        result = optimize.linprog(cost, A_ub=matrix, b_ub=right, method="highs-ds")
+        result = solve_linear(cost, matrix, right)
         if result.x is None or result.fun < 1e-6:
             return None
         duals = np.maximum(-result.ineqlin.marginals, 0.0)
@@ -204,29 +205,18 @@ class _Search:
     def _best_stack(self, way: _Bands, shapes: Floats, needs: Floats) -> Ints:
         content, height = np.array(way.content), np.array(way.height)
         count, caps = len(height), len(self.caps)
-        constraints = [
-            optimize.LinearConstraint(np.concatenate([height, np.zeros(caps)])[None], ub=way.rows),
-            optimize.LinearConstraint(np.hstack([-content[:, self.shape].T, np.eye(caps)]), ub=0),
+        rows = [
+            (np.concatenate([height, np.zeros(caps)])[None], -np.inf, way.rows),
+            (np.hstack([-content[:, self.shape].T, np.eye(caps)]), -np.inf, 0),
         ]
-        result = optimize.milp(
-            -np.concatenate([content @ shapes, needs]),
-            constraints=constraints,
-            integrality=np.ones(count + caps),
-            bounds=optimize.Bounds(0, np.concatenate([way.rows // height, self.caps])),
-            options={"node_limit": PRICING_NODES},
-        )
+        most = np.concatenate([way.rows // height, self.caps])
+        result = solve_integer(-np.concatenate([content @ shapes, needs]), rows, most, node_limit=PRICING_NODES)
         return np.zeros(count, dtype=np.int64) if result.x is None else np.rint(result.x[:count]).astype(np.int64)
 
     def _round(self, contents: Ints) -> Ints | None:
         """How often each pattern is used; all of it is whole, what is lacking too."""
         cost, matrix, right = self._program(contents)
-        result = optimize.milp(
-            cost,
-            constraints=[optimize.LinearConstraint(matrix, ub=right)],
-            integrality=np.ones(len(cost)),
-            bounds=optimize.Bounds(0, np.inf),
-            options={"node_limit": ROUNDING_NODES, "mip_rel_gap": 0.0},
-        )
+        result = solve_integer(cost, [(matrix, -np.inf, right)], node_limit=ROUNDING_NODES, mip_rel_gap=0.0)
         if result.x is None:
             return None
         used = np.rint(result.x[: len(contents)]).astype(np.int64)

@@ -15,8 +15,8 @@ from itertools import combinations
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.pack.covering import optimize
 from cimsolve.pack.guillotine import Pattern, pattern_from
+from cimsolve.pack.programs import solve_integer
 from cimsolve.pack.shelves import first_fit_shelves
 
 Content = tuple[tuple[int, int, int], ...]
@@ -127,13 +127,8 @@ def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols
         matrix[at[stack.height], number] = stack.width
     matrix[types:-1, : len(bands)] = -cols * np.eye(len(bands))
     matrix[-1, : len(bands)] = bands
-    result = optimize.milp(
-        np.zeros(matrix.shape[1]),
-        constraints=optimize.LinearConstraint(matrix, ub=np.concatenate([-counts, np.zeros(len(bands)), [rows]])),
-        integrality=np.ones(matrix.shape[1]),
-        bounds=optimize.Bounds(0, np.inf),
-        options={"node_limit": NODES},
-    )
+    most = np.concatenate([-counts, np.zeros(len(bands)), [rows]])
+    result = solve_integer(np.zeros(matrix.shape[1]), [(matrix, -np.inf, most)], node_limit=NODES)
     return None if result.x is None else np.rint(result.x).astype(np.int64), result.status == INFEASIBLE
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.pack.covering import LARGEST_DEMAND, SCALE, Pool, optimize
+from cimsolve.pack.covering import LARGEST_DEMAND, SCALE, Pool
 from cimsolve.pack.knapsack import knapsack, unlimited
+from cimsolve.pack.programs import solve_linear
 
 PRICE = 1e-4
 """Of a cut, in bins: of ways with as few bins, the one with fewest cuts."""
@@ -57,7 +58,7 @@ def cuts_that_fill(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, ca
         patterns = pool.matrix()
         price = np.concatenate([np.ones(len(patterns)), np.full(len(choices), PRICE)])
         columns = np.concatenate([patterns, split])
-        found = optimize.linprog(price, A_ub=-columns.T, b_ub=-need / unit, method="highs-ds")
+        found = solve_linear(price, -columns.T, -need / unit)
         if found.x is None:
             raise RuntimeError(f"cuts that fill: {found.message}")
         worth = np.floor(np.clip(-found.ineqlin.marginals, 0.0, 1.0) * SCALE).astype(np.int64)

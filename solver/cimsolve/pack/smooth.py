@@ -13,8 +13,9 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.pack.columns import ColumnPacking
-from cimsolve.pack.covering import NODE_LIMIT, optimize
+from cimsolve.pack.covering import NODE_LIMIT
 from cimsolve.pack.cutting_stock import maximal_patterns
+from cimsolve.pack.programs import solve_integer
 
 
 def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most: Ints) -> ColumnPacking:
@@ -47,19 +48,15 @@ def _choose(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: I
     rows_filled = np.maximum(1.0, packing.demand / (arrays * piece_widths))
     charge = (patterns / rows_filled).sum(axis=1)
     identity = np.eye(count)
-    constraints = [
-        optimize.LinearConstraint(np.hstack([patterns.T, np.zeros_like(patterns.T)]), lb=packing.demand),
-        optimize.LinearConstraint(np.hstack([np.ones(count), np.zeros(count)])[None], ub=total),
-        optimize.LinearConstraint(np.hstack([identity, -total * identity]), ub=0),
-        optimize.LinearConstraint(np.hstack([identity, -arrays * np.diag(least)]), lb=0),
+    rows = [
+        (np.hstack([patterns.T, np.zeros_like(patterns.T)]), packing.demand, np.inf),
+        (np.hstack([np.ones(count), np.zeros(count)])[None], -np.inf, total),
+        (np.hstack([identity, -total * identity]), -np.inf, 0),
+        (np.hstack([identity, -arrays * np.diag(least)]), 0, np.inf),
     ]
-    result = optimize.milp(
-        np.concatenate([np.zeros(count), charge]),
-        constraints=constraints,
-        integrality=np.ones(2 * count),
-        bounds=optimize.Bounds(0, np.concatenate([np.full(count, total), np.ones(count)])),
-        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.02},
-    )
+    most = np.concatenate([np.full(count, total), np.ones(count)])
+    cost = np.concatenate([np.zeros(count), charge])
+    result = solve_integer(cost, rows, most, node_limit=NODE_LIMIT, mip_rel_gap=0.02)
     if result.x is None:
         return None
     columns = np.rint(result.x[:count]).astype(np.int64)

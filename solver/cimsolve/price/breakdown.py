@@ -73,10 +73,10 @@ def _array_energy(
     phases = hardware.input_phases
     columns = sum_by(stage, shapes.columns, rows)
     conversions = np.zeros(rows)
-    for bits in np.unique(activations.adc_bits):
-        chosen = activations.adc_bits == bits
-        price = float(hardware.conversion_pj(np.array([bits]))[0])
-        conversions += price * sum_by(stage[chosen], shapes.columns[chosen], rows)
+    of_bits = sum_by(activations.adc_bits * rows + stage, shapes.columns, (int(activations.adc_bits.max()) + 1) * rows)
+    for bits, read in enumerate(of_bits.reshape(-1, rows)):
+        if read.any():
+            conversions += float(hardware.conversion_pj(np.array([bits]))[0]) * read
     return {
         "rows": phases * energy.row * sum_by(stage, shapes.rows, rows),
         "cells": phases * energy.cell * sum_by(stage, shapes.cells, rows),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.chip.hardware import Hardware
-from cimsolve.columns import Ints, ceil_div, deepest_stack, merge_intervals, sum_by
+from cimsolve.columns import Bools, Ints, ceil_div, deepest_stack, merge_intervals, sum_by
 from cimsolve.problem.tables import Pieces
 
 CHUNK_CELLS = 4_000_000
@@ -37,7 +37,7 @@ def measure_activations(hardware: Hardware, pieces: Pieces, fires: Ints, count: 
     members = np.bincount(fires, minlength=count)
     array = np.zeros(count, dtype=np.int64)
     array[fires] = pieces.array
-    alone = members[fires] == 1
+    alone: Bools | slice = slice(None) if (members == 1).all() else members[fires] == 1
     single = fires[alone]
     rows = np.zeros(count, dtype=np.int64)
     columns = np.zeros(count, dtype=np.int64)
@@ -54,8 +54,9 @@ def measure_activations(hardware: Hardware, pieces: Pieces, fires: Ints, count: 
         several = np.flatnonzero(members > 1)
         renumber = np.full(count, -1, dtype=np.int64)
         renumber[several] = np.arange(len(several))
-        some = pieces.take(np.flatnonzero(~alone))
-        group = renumber[fires[~alone]]
+        together = members[fires] > 1
+        some = pieces.take(np.flatnonzero(together))
+        group = renumber[fires[together]]
         row_group, row_start, row_end = merge_intervals(group, some.array_row, some.array_row + some.rows)
         rows[several] = sum_by(row_group, row_end - row_start, len(several))
         left = some.array_col.astype(np.int64) * width

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Gaps:
     before: tuple[Gap, ...]
     tails: MappingABC[str, Gap]
 
-    @property
+    @cached_property
     def before_cycles(self) -> Ints:
         return np.array([gap.cycles for gap in self.before], dtype=np.int64)
 
@@ -78,16 +79,18 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
     """
     workload = problem.workload
     passes = list(workload.tails)
+    adds = added.tolist()
     tails = {
         name: _gap(
             problem,
-            int(sum(added[stage] for stage in workload.last_stages[name])),
+            sum(adds[stage] for stage in workload.last_stages[name]),
             tail.operations,
             tail.transfer_elements,
         )
         for name, tail in workload.tails.items()
     }
     before: list[Gap] = []
+    gap = cache(partial(_gap, problem))  # layers repeat each other
     for stage in workload.stages:
         if not stage.after:
             before.append(Gap())
@@ -95,8 +98,8 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
-            adds = int(sum(added[earlier] for earlier in stage.after))
-            before.append(_gap(problem, adds, stage.operations, stage.transfer_elements))
+            summed = sum(adds[earlier] for earlier in stage.after)
+            before.append(gap(summed, stage.operations, stage.transfer_elements))
     return Gaps(tuple(before), tails)
 
 

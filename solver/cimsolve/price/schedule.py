@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, running_offsets
+from cimsolve.columns import Ints, order_by, running_offsets
 from cimsolve.price.firings import ActivationShapes, measure_activations
 from cimsolve.price.gaps import find_gaps, partial_sum_elements
 from cimsolve.problem.problem import Problem
@@ -54,10 +54,11 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Mapping, Activations]:
     start = _start_cycles(problem, firings.stage, shapes.array, cycles, added, mapping.order)
     first_piece = np.full(count, len(pieces), dtype=np.int64)
     np.minimum.at(first_piece, fires, np.arange(len(pieces)))
-    order = np.lexsort((first_piece, shapes.array, start))
+    by_first_piece = fires[np.sort(first_piece)]
+    order = by_first_piece[order_by(start[by_first_piece], shapes.array[by_first_piece])]
     rank = np.empty(count, dtype=np.int64)
     rank[order] = np.arange(count)
-    by_activation = np.argsort(rank[fires], kind="stable")
+    by_activation = order_by(rank[fires])
     sizes = np.bincount(rank[fires], minlength=count)
     stops = np.cumsum(sizes)
     sorted_pieces = pieces.take(by_activation)
@@ -93,7 +94,7 @@ def _start_cycles(
     problem: Problem, stage: Ints, array: Ints, cycles: Ints, added: Ints, stage_order: Ints | None
 ) -> Ints:
     gap_cycles = find_gaps(problem, added).before_cycles
-    order = np.lexsort((array, stage))
+    order = order_by(stage, array)
     sorted_array = array[order].astype(np.int64)
     arrays = int(array.max()) + 1
     offset = running_offsets(stage[order] * arrays + sorted_array, cycles[order])

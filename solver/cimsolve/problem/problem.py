@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints, ceil_div
@@ -17,6 +17,22 @@ from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
 from cimsolve.problem.question import Question
 from cimsolve.problem.terms import Cut, Terms
+
+
+class InputGroup(NamedTuple):
+    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
+
+    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
+    into `parts` pieces at least.
+    """
+
+    vector: int
+    height: int
+    parts: int
+    inputs: int
+    columns: int
+    blocks: int
+    block_cols: int
 
 
 @dataclass(frozen=True)
@@ -113,3 +129,23 @@ class Problem:
     def weight_cells(self) -> int:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count
+
+    @cached_property
+    def stage_groups(self) -> tuple[tuple[InputGroup, ...], ...]:
+        """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
+        found: list[tuple[InputGroup, ...]] = []
+        factors = self.workload.factors
+        for members in self.workload.factors_of_stage:
+            vectors: dict[int, int] = {}
+            widths: dict[tuple[int, int, int], list[int]] = {}
+            for factor in (factors[number] for number in members):
+                vector = vectors.setdefault(factor.input, len(vectors))
+                widths.setdefault((vector, factor.block_rows, factor.blocks), []).append(factor.block_cols)
+            # Of blocks of several widths on one input only the least is used, to stay on the safe side.
+            found.append(
+                tuple(
+                    InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
+                    for (vector, rows, inputs), cols in widths.items()
+                )
+            )
+        return tuple(found)

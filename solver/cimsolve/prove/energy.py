@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
+from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
-from cimsolve.prove.work import ConverterFloor, InputGroup, column_price, converter_floor, stage_groups
+from cimsolve.prove.work import ConverterFloor, column_price, converter_floor
 
 
 def least_energy_pj(
@@ -28,7 +28,7 @@ def least_energy_pj(
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
     if hardware.macro is not None:
-        kinds = stage_groups(problem)
+        kinds = problem.stage_groups
         fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
         return float(total + hardware.macro.mvm_pj * sum(fewest[groups] for groups in kinds))
     energy = hardware.energy_pj
@@ -38,17 +38,17 @@ def least_energy_pj(
     width, phases = hardware.columns_per_weight, hardware.input_phases
     total += phases * energy.cell * problem.weight_cells * width
     chain = problem.workload.is_chain
-    known: dict[tuple[tuple[InputGroup, ...], int], float] = {}
-    for groups, least in zip(stage_groups(problem), stage_cycles, strict=True):
-        for group in groups:
-            columns = group.inputs * group.columns * width
-            each_pj = floor.energy_pj + energy.column + energy.shift_add
-            price = column_price(each_pj, group.height, group.parts, free_rows)
-            total += phases * columns * price
-        if (groups, least) not in known:
-            known[groups, least] = _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)
-        total += known[groups, least]
-    return float(total)
+    each_pj = floor.energy_pj + energy.column + energy.shift_add
+    stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
+    parts_pj = {
+        (groups, least): [
+            phases * group.inputs * group.columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+            for group in groups
+        ]
+        + [_least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)]
+        for groups, least in set(stages)
+    }
+    return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 
 def _least_rows_pj(

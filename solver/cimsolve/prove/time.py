@@ -7,16 +7,16 @@ bisection finds the least time that none of them refuses.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
-from cimsolve.prove.work import ConverterFloor, InputGroup, cells_per_merge, column_price, converter_floor, stage_groups
+from cimsolve.price.gaps import find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
+from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -35,29 +35,22 @@ def least_latency_cycles(
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
     if stage_cycles is None:
         stage_cycles = least_stage_cycles(problem, arrays, merging)
-    graph = nx.DiGraph()
-    for stage in problem.workload.stages:
-        # The time of a stage and the gap before it lie on the edges that enter it.
-        length = gaps.before[stage.id].cycles + stage_cycles[stage.id]
-        graph.add_weighted_edges_from((before, stage.id, length) for before in (*stage.after,) or ("start",))
+    ended: list[int] = []
+    for stage, gap, cycles in zip(problem.workload.stages, gaps.before, stage_cycles, strict=True):
+        ended.append(max((ended[before] for before in stage.after), default=0) + gap.cycles + cycles)
     tail = gaps.tails[list(gaps.tails)[-1]].cycles
-    path = int(nx.dag_longest_path_length(graph)) + tail
+    path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays, merging).least_cycles()
+    work = _Work(problem, problem.stage_groups, arrays, merging).least_cycles()
     return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
-    floor = converter_floor(problem)
-    known: dict[tuple[InputGroup, ...], int] = {}
-    found = []
-    for groups in stage_groups(problem):
-        if groups not in known:
-            known[groups] = _Work(problem, floor, (groups,), arrays, merging).least_cycles()
-        found.append(known[groups])
-    return found
+    kinds = problem.stage_groups
+    known = {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(kinds)}
+    return [known[groups] for groups in kinds]
 
 
 def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
@@ -71,56 +64,43 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     if problem.cut == "both":
         columns = sum(group.inputs * group.columns for group in groups)  # row parts may be stacked in one activation
     elements = {group.vector: group.inputs * group.height for group in groups}
-    apart = _Work(problem, converter_floor(problem), (groups,), arrays).activations_without_merges()
+    apart = _Work(problem, (groups,), arrays).activations_without_merges()
     return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
-    return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
+    return max(least_work_cycles(problem, arrays), *map(sum, zip(*_shared_cycles(problem), strict=True)))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [
-        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
-    ]
+    return [max(cycles, *shared) for cycles, shared in zip(work, _shared_cycles(problem), strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
     """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, converter_floor(problem), stage_groups(problem), arrays).least_cycles()
+    return _Work(problem, problem.stage_groups, arrays).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
-    """The same for each phase."""
-    floor = converter_floor(problem)
-    groups = stage_groups(problem)
-    stages = problem.workload.stages
-    known: dict[tuple[tuple[InputGroup, ...], ...], int] = {}
-    found = []
-    for name in sorted({stage.phase for stage in stages}):
-        members = tuple(groups[stage.id] for stage in stages if stage.phase == name)
-        if members not in known:
-            known[members] = _Work(problem, floor, members, arrays).least_cycles()
-        found.append(known[members])
-    return found
+    """Least time that the busiest array works per token in each phase: its work, shared evenly."""
+    members: dict[int, list[tuple[InputGroup, ...]]] = {}
+    for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
+        members.setdefault(stage.phase, []).append(groups)
+    kinds = [tuple(members[phase]) for phase in sorted(members)]
+    known = {stages: _Work(problem, stages, arrays).least_cycles() for stages in set(kinds)}
+    return [known[stages] for stages in kinds]
 
 
-def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units and the interconnect."""
-    return (
-        sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps),
-        sum(gap.transfer_cycles for gap in gaps),
-    )
-
-
-def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The gaps that each phase pays per token, with the fewest partial sums."""
+def _shared_cycles(problem: Problem) -> list[tuple[int, int]]:
+    """Per phase, the least cycles per token that its gaps hold the digital units and the interconnect."""
     gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    return list(gaps_of_phases(problem, gaps).values())
+    return [
+        (sum(gap.partial_sum_cycles + gap.digital_cycles for gap in phase), sum(gap.transfer_cycles for gap in phase))
+        for phase in gaps_of_phases(problem, gaps).values()
+    ]
 
 
 @dataclass(frozen=True)
@@ -141,15 +121,13 @@ class _Load:
 
 
 class _Work:
-    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array."""
+    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array.
+
+    Stages of equal groups are one kind; `loads` and `sharing` hold each kind once, with the number of its stages.
+    """
 
     def __init__(
-        self,
-        problem: Problem,
-        floor: ConverterFloor,
-        stages: tuple[tuple[InputGroup, ...], ...],
-        arrays: int,
-        merging: bool = True,
+        self, problem: Problem, stages: Sequence[tuple[InputGroup, ...]], arrays: int, merging: bool = True
     ) -> None:
         self.problem = problem
         self.arrays = arrays
@@ -161,13 +139,16 @@ class _Work:
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
         self.lines = _duration_lines(problem)
-        by_stage = [tuple(self._load(floor, group) for group in groups) for groups in stages]
-        self.loads = tuple(load for loads in by_stage for load in loads)
-        self.sharing = [loads for stage in by_stage for loads in _that_may_share(stage)]
-        cells = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
+        floor, kinds = converter_floor(problem), Counter(stages)
+        by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
+        self.loads = [(count, load) for count, loads in by_kind for load in loads]
+        self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
+        cells = [need for groups in kinds if (need := cells_per_merge(groups)) is not None]
         free = arrays * problem.rows * self.row - problem.weight_cells
         self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
-        self.columns_ps = sum(load.group.inputs * load.group.columns * load.column_ps for load in self.loads)
+        self.columns_ps = sum(
+            count * load.group.inputs * load.group.columns * load.column_ps for count, load in self.loads
+        )
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
         tallest = 1 if self.free_rows else -(-group.height // group.parts)
@@ -192,7 +173,7 @@ class _Work:
         """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""
         if self.free_rows or self.merges:
             return 0
-        return sum(max(self._activations(load, UNLIMITED) for load in loads) for loads in self.sharing)
+        return sum(count * max(self._activations(load, UNLIMITED) for load in loads) for count, loads in self.sharing)
 
     def _conversions(self, time_ps: int, activations: int, conversion_ps: int) -> int:
         """Most conversions per converter that `activations` firings of one array have time for; -1 for none."""
@@ -215,13 +196,13 @@ class _Work:
     def _possible(self, cycles: int) -> bool:
         time_ps = cycles * self.clock_ps
         needed = 0
-        for loads in self.sharing:
+        for count, loads in self.sharing:
             alone = [self._activations(load, time_ps) for load in loads]
             if min(alone) < 0:
                 return False
             # Those that may share rows at no cost need as many activations as the most demanding of them.
-            needed += max(alone)
-        fastest_ps = min(load.part_ps for load in self.loads)
+            needed += count * max(alone)
+        fastest_ps = min(load.part_ps for _, load in self.loads)
         most = self._most_activations(cycles, fastest_ps)
         if self.free_rows:
             needed = 0  # stacked row parts of one block share activations without empty cells
@@ -285,12 +266,14 @@ class _Work:
             return True
         return all(
             self._has_room_for(time_ps, activations, most, slow_ps)
-            for slow_ps in {price for load in self.loads for price in (load.least_ps, load.part_ps)}
+            for slow_ps in {price for _, load in self.loads for price in (load.least_ps, load.part_ps)}
         )
 
     def _has_room_for(self, time_ps: int, activations: int, most: int, kind_ps: int) -> bool:
         """Room for the columns that take at least `kind_ps` a conversion."""
-        columns = sum(load.group.inputs * load.group.columns * load.conversions(kind_ps) for load in self.loads)
+        columns = sum(
+            count * load.group.inputs * load.group.columns * load.conversions(kind_ps) for count, load in self.loads
+        )
         mean = max(1.0, activations / self.arrays)
         firings = np.arange(1, most + 1)
         # More firings than `mean` are allowed, so the hull's maximum from there on counts: any line that does not
@@ -303,7 +286,7 @@ class _Work:
         at = min(int(mean), most) - 1
         # One input, with what may share its rows, fills an activation with its own columns at most; each merge adds
         # another input's.
-        widest = min(self.row, max(sum(load.group.columns for load in loads) for loads in self.sharing))
+        widest = min(self.row, max(sum(load.group.columns for load in loads) for _, loads in self.sharing))
         for most_columns, merged in ((self.row, 0), (widest, self.merges * most * widest)):
             room = self._columns_of(time_ps, firings, kind_ps, most_columns)
             local = min(0.0, float(room[min(at + 1, most - 1)] - room[at]))

@@ -10,48 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
-from cimsolve.problem.problem import Problem
-
-
-@dataclass(frozen=True)
-class InputGroup:
-    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
-
-    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
-    into `parts` pieces at least.
-    """
-
-    vector: int
-    height: int
-    parts: int
-    inputs: int
-    columns: int
-    blocks: int
-    block_cols: int
-
-
-def stage_groups(problem: Problem) -> tuple[tuple[InputGroup, ...], ...]:
-    """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
-    found: list[tuple[InputGroup, ...]] = []
-    factors = problem.workload.factors
-    for members in problem.workload.factors_of_stage:
-        vectors: dict[int, int] = {}
-        sums: dict[tuple[int, int], list[int]] = {}
-        for number in members:
-            factor = factors[number]
-            key = (vectors.setdefault(factor.input, len(vectors)), factor.block_rows)
-            entry = sums.setdefault(key, [factor.blocks, 0, 0, factor.block_cols])
-            entry[1] += factor.block_cols
-            entry[2] += 1
-            # Blocks of several widths on one input: only the least is used, to stay on the safe side.
-            entry[3] = min(entry[3], factor.block_cols)
-        found.append(
-            tuple(
-                InputGroup(vector, height, -(-height // problem.rows_limit), inputs, columns, blocks, least)
-                for (vector, height), (inputs, columns, blocks, least) in sums.items()
-            )
-        )
-    return tuple(found)
+from cimsolve.problem.problem import InputGroup, Problem
 
 
 def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:

@@ -23,7 +23,7 @@ from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
 from cimsolve.solve.rules.densemap import map_densemap
 from cimsolve.solve.rules.sparsemap import map_sparsemap
-from cimsolve.solve.rules.spread import PackedParts, deal, map_spread, packings
+from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
 
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Array counts to try where more than the least may help, as multiples of it."""
@@ -42,9 +42,10 @@ class Candidate(NamedTuple):
 
 def candidates(problem: Problem, search: Effort) -> Iterator[Candidate]:
     """What to try: first what is quick, so that an early end has an answer, then the most promising."""
-    yield Candidate("whole blocks spread", partial(map_spread, problem))
+    packed_ways = packings(problem)
+    yield Candidate("whole blocks spread", partial(deal, problem, densest(packed_ways)))
     least: list[int] = []
-    for packed in packings(problem):
+    for packed in packed_ways:
         least.append(packed.packing.arrays)
         for arrays in _array_counts(problem, packed.packing.arrays):
             name = f"whole blocks, each shape spread over {arrays} arrays"

@@ -12,7 +12,7 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, objective_units, objective_values, relative_gap
+from cimsolve.prove import BOUND_OF_OBJECTIVE, Bound, find_bounds, objective_units, objective_values, relative_gap
 from cimsolve.solve.effort import Effort, Event
 
 TIE_BREAKERS = ("latency", "prefill", "energy")
@@ -29,6 +29,8 @@ class Incumbent:
     search: Effort
     mapping: Mapping | None = None
     metrics: Metrics = field(default_factory=dict)
+    lower: MappingABC[str, Bound] = field(default_factory=dict)
+    """The bounds of `metrics`."""
     fewest: int | None = None
     """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
 
@@ -48,8 +50,8 @@ class Incumbent:
             self.mapping, self.metrics = mapping, metrics
             first, *others = names_of(self.problem.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
-            lower = find_bounds(self.problem, metrics, self.problem.objective).lower[shown].value
-            self.search.listen(Event(name, shown, metrics[shown], lower))
+            self.lower = find_bounds(self.problem, metrics, self.problem.objective).lower
+            self.search.listen(Event(name, shown, metrics[shown], self.lower[shown].value))
         return score
 
     def beats(self, arrays: int) -> bool:
@@ -66,9 +68,8 @@ class Incumbent:
         """Whether no mapping can be better: every metric of the objective stands at its bound."""
         if self.mapping is None or self.is_over_limits:
             return False
-        lower = find_bounds(self.problem, self.metrics, self.problem.objective).lower
         names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.problem.objective)]
-        return all(relative_gap(name, self.metrics[name], lower[name].value) <= 0 for name in names)
+        return all(relative_gap(name, self.metrics[name], self.lower[name].value) <= 0 for name in names)
 
     def _score(self, metrics: Metrics) -> Score:
         values = objective_values(metrics, (*self.problem.objective, *TIE_BREAKERS), self._units)

@@ -23,6 +23,7 @@ from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.incumbent import count_arrays
 from cimsolve.solve.strategies import STRATEGIES
 
 
@@ -94,7 +95,7 @@ def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = N
     question = problem_for(strategy, problem)
     answer = STRATEGIES[strategy](question, effort)
     limit = question.array_limit
-    used = len(set(answer.mapping.pieces.array.tolist()))
+    used = count_arrays(answer.mapping)
     if limit is not None and used > limit:
         raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
     solution = make_solution(question, answer.mapping, strategy=strategy, seed=effort.seed, proved=answer.lower)

@@ -17,7 +17,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh, get_lapack_funcs
 
 from cimsolve.columns import Bools
 
@@ -86,6 +85,8 @@ def _in_float32(slices: _Float64, rank: int) -> tuple[_Float64, _Float64, Bools]
 
 def _few_of_each(gram: _Float32, rank: int) -> tuple[_Float32, _Float64, Bools]:
     """Eigenvectors (n, m, rank) and one more eigenvalue (n, rank + 1), largest first; whether LAPACK converged."""
+    from scipy.linalg import get_lapack_funcs  # slow to load, and most commands decompose nothing
+
     count, size, _ = gram.shape
     vectors = np.zeros((count, size, rank), dtype=np.float32)
     values = np.zeros((count, rank + 1))
@@ -114,6 +115,8 @@ def _in_float64(slices: _Float64, rank: int) -> tuple[_Float64, _Float64]:
 
 def _leading_eigenvectors(gram: _Float64, rank: int) -> _Float64:
     """Eigenvectors of the `rank` largest eigenvalues, largest first; (n, m, m) -> (n, m, rank)."""
+    from scipy.linalg import eigh
+
     size = gram.shape[-1]
     if size < _LARGE_GRAM or 2 * rank > size:
         return np.linalg.eigh(gram)[1][..., : -rank - 1 : -1].copy()

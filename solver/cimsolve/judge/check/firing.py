@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, overlap_clusters
+from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, order_by, overlap_clusters
 from cimsolve.judge.check.case import Case, first
 
 CHUNK_PAIRS = 4_000_000
@@ -78,7 +78,7 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
     some, group = pieces.take(index), rank[fires[index]]
     driven = merge_intervals(group, some.array_row, some.array_row + some.rows)
     read = merge_intervals(group, some.array_col, some.array_col + some.cols)
-    order = np.argsort(pieces.array, kind="stable")
+    order = order_by(pieces.array)
     arrays = pieces.array[order]
     low = np.searchsorted(arrays, shapes.array[open_ones])
     high = np.searchsorted(arrays, shapes.array[open_ones], side="right")

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, order_by
 from cimsolve.judge.check.case import Case, first
 
 
 def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
     """S4: activations of one array do not overlap in time."""
     activations = case.activations
-    order = np.lexsort((activations.start, activations.array))
+    order = order_by(activations.array, activations.start)
     array, start, end = activations.array[order], activations.start[order], activations.end[order]
     clash = (array[1:] == array[:-1]) & (start[1:] < end[:-1])
     if clash.any():
@@ -49,7 +49,7 @@ def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
     """
     stages = case.problem.workload.stages
     start, end = _stage_times(case)
-    held = [stage.id for stage in stages if case.gaps.before_cycles[stage.id] > 0]
+    held = np.flatnonzero(case.gaps.before_cycles > 0).tolist()
     late = _first_late_gap(case, held, start, end)
     if late is not None and _first_late_gap(case, sorted(held, key=start.__getitem__), start, end) is not None:
         yield f"two gaps need the digital units at once, before stage {stages[late].name} starts"

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cimsolve.columns import Ints, running_offsets
+from cimsolve.columns import Ints, order_by, running_offsets
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
@@ -29,7 +29,7 @@ def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Ro
             continue
         array, shelf, width = (np.concatenate([getattr(s, name) for s in mine]) for name in ("array", "shelf", "width"))
         lane = array * free.left.shape[1] + shelf
-        order = np.argsort(lane, kind="stable")
+        order = order_by(lane)
         col = free.col[array, shelf]
         col[order] += running_offsets(lane[order], width[order])
         edges = np.cumsum([0, *(len(share.width) for share in mine)])
@@ -66,7 +66,7 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[
     array = np.concatenate([share.array for share in shares])
     run, part, shelf, col = _places(array, width, shelves, np.flatnonzero(shelves.height == height))
     pieces = []
-    order = np.argsort(owner[run], kind="stable")
+    order = order_by(owner[run])
     edges = np.searchsorted(owner[run][order], np.arange(len(shares) + 1))
     taken = running_offsets(run, part)
     for number, share in enumerate(shares):
@@ -95,7 +95,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
     split = run[1:][run[1:] == run[:-1]]
     whole: list[tuple[Ints, Ints, Ints, Ints]] = []
     repacked = np.zeros(int(array.max()) + 1, dtype=bool)
-    order = np.argsort(array, kind="stable")
+    order = order_by(array)
     by_array, shelf_array = array[order], shelves.array[mine]
     for number in np.unique(array[split]).tolist():
         low, high = np.searchsorted(by_array, (number, number + 1))
@@ -113,7 +113,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
     keep = ~repacked[array[run]]
     whole.append((run[keep], part[keep], shelf[keep], col[keep]))
     run, part, shelf, col = (np.concatenate(column) for column in zip(*whole, strict=True))
-    by_run = np.argsort(run, kind="stable")
+    by_run = order_by(run)
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
@@ -154,9 +154,9 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     left = np.zeros((arrays, most), dtype=np.int64)
     slot = np.arange(len(mine)) - first[shelves.array[mine]]
     left[shelves.array[mine], slot] = shelves.width[mine]
-    order = np.lexsort((-width, array))
+    order = order_by(array, width.max() - width)
     rank = running_offsets(array[order], np.ones(len(order), dtype=np.int64))
-    by_round = order[np.argsort(rank, kind="stable")]
+    by_round = order[order_by(rank)]
     edges = np.searchsorted(np.sort(rank), np.arange(int(rank.max()) + 2))
     full = np.iinfo(np.int64).max
     found: list[tuple[Ints, Ints, Ints, Ints]] = []
@@ -176,7 +176,7 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
             need = need - part
             run, need = run[need > 0], need[need > 0]
     run, part, shelf, col = (np.concatenate(column) for column in zip(*found, strict=True))
-    by_run = np.argsort(run, kind="stable")
+    by_run = order_by(run)
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 

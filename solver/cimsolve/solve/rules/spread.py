@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Parts
@@ -19,7 +19,7 @@ from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
 
 def map_spread(problem: Problem) -> Mapping:
     """Pack by block shape, then deal the stages' blocks one an array, to the arrays with most room first."""
-    return deal(problem, min(packings(problem), key=lambda packed: packed.packing.arrays))
+    return deal(problem, densest(packings(problem)))
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,17 @@ def packings(problem: Problem) -> list[PackedParts]:
     return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
 
 
+def densest(ways: list[PackedParts]) -> PackedParts:
+    """The one on fewest arrays."""
+    return min(ways, key=lambda packed: packed.packing.arrays)
+
+
 def _pack(problem: Problem, parts: Parts) -> PackedParts:
-    sizes, shape, counts = np.unique(
-        np.stack([parts.rows, parts.cols], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    packing = pack_blocks(sizes[:, 0], sizes[:, 1], counts, problem.rows, problem.weights_per_row)
-    return PackedParts(parts, sizes, shape.reshape(-1), packing)
+    width = problem.weights_per_row + 1
+    sizes, shape, counts = np.unique(parts.rows * width + parts.cols, return_inverse=True, return_counts=True)
+    rows, cols = np.divmod(sizes, width)
+    packing = pack_blocks(rows, cols, counts, problem.rows, problem.weights_per_row)
+    return PackedParts(parts, np.stack([rows, cols], axis=1), shape, packing)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
     free = free.copy()
     array = np.empty(len(stage), dtype=np.int64)
     slot = np.empty(len(stage), dtype=np.int64)
-    order = np.lexsort((shape, stage))
+    order = order_by(stage, shape)
     for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
         busy = np.zeros(len(free), dtype=np.int64)
         groups = np.split(members, np.flatnonzero(np.diff(shape[members])) + 1)
@@ -105,7 +110,8 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
             own = int(shape[group[0]])
             while len(group):
                 open_arrays = np.flatnonzero(free[:, own])
-                best = open_arrays[np.lexsort((-free[open_arrays, own], busy[open_arrays]))][: len(group)]
+                room = free[open_arrays, own]
+                best = open_arrays[order_by(busy[open_arrays], room.max() - room)][: len(group)]
                 now, group = group[: len(best)], group[len(best) :]
                 array[now] = best
                 free[best, own] -= 1

@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erf, expit
 
 from cimsolve.columns import Floats
 
@@ -34,6 +33,8 @@ def softmax(x: _Floats32) -> _Floats32:
 
 def gelu(x: _Floats32) -> _Floats32:
     """`x * Phi(x)` with the normal distribution's Phi, exactly."""
+    from scipy.special import erf  # slow to load, and most commands run no model
+
     return _single(x * (erf(x * np.float32(0.5**0.5)) + 1) * np.float32(0.5))
 
 
@@ -45,6 +46,8 @@ def gelu_tanh(x: _Floats32) -> _Floats32:
 
 def silu(x: _Floats32) -> _Floats32:
     """`x / (1 + exp(-x))`."""
+    from scipy.special import expit
+
     return _single(x * expit(x))
 
 
