@@ -285,7 +285,8 @@ def _describe(outcome: Outcome, asked: Asked, units: Mapping[str, float]) -> dic
         simulated = picked(simulation, *names, "relative_error", "snr_db", "first_mismatch")
     found = {
         **picked(outcome, "state", "files"),
-        **picked(header, "status", "metrics", "bounds", "runtime_s"),
+        **picked(header, "status", "metrics", "bounds"),
+        "runtime_s": round(outcome.solve_s, 3),
         "check": describe_verdict(outcome.check),
         "simulation": simulated,
     }
