@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from common import BenchmarkError, log, make_parser, markdown_table, percent, provenance, write_report
 
 from cimsolve.api import load_hardware, load_model, make_problem, make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.price.gaps import least_partial_sum_elements
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.cli.options import accuracy as options
 from cimsolve.errors import InputError
 from cimsolve.files import memory

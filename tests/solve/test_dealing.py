@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
 from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
 from cimsolve.pack.smooth import widen_shelves
@@ -33,8 +33,7 @@ from makers.tiny_problems import tiny_problem
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics
 
 
 # Strips

@@ -19,7 +19,7 @@ from cimsolve.api.judging import (
     write_solution,
 )
 from cimsolve.api.questions import Structures, load_model, make_problem, make_search, resolve_structures
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.weights.folder_weights import FolderWeights, weights_beside
 
 __all__ = [

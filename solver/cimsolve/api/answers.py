@@ -12,7 +12,7 @@ import numpy as np
 
 from cimsolve.api.judging import read_solution
 from cimsolve.api.questions import Structures, _demand_known, make_problem, make_search
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import CheckError, InputError
 from cimsolve.files.json_file import near_name, one_line, shown_value
 from cimsolve.judge.check import RULES, CheckReport, rebuild_problem

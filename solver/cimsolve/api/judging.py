@@ -124,12 +124,10 @@ def replay_solution(
     for a file that is none or numbers of tokens that are none.
     """
     solved = answer if isinstance(answer, Solution) else read_solution(answer)
-    problem, costs, _ = check_read_solution(solved).demand_passed(
+    _, costs, _ = check_read_solution(solved).demand_passed(
         lambda violation: f"the solution fails its check, {violation}; expected one that passes"
     )
     return replay(
-        problem,
-        solved.pieces,
         solved.activations,
         costs,
         tokens=tokens,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from cimsolve.chip.hardware import Hardware, load_hardware
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import near_name
 from cimsolve.files.library import resolve_model

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from cimsolve.api import Structures, load_model, make_problem
-from cimsolve.chip.hardware import load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
 from cimsolve.cli.options.parser import DEFAULT_OUT
 from cimsolve.cli.options.question import QuestionOptions
 from cimsolve.problem.problem import Cut, Problem

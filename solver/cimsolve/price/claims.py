@@ -112,8 +112,8 @@ def make_solution(
 
     `proved` are lower bounds that a search has shown beyond the analytical ones, metric -> value.
     """
-    placed, activations = schedule(problem, mapping)
-    costs = evaluate(problem, placed.pieces, activations)
+    fired, activations = schedule(problem, mapping)
+    costs = evaluate(fired, activations)
     analytical = find_bounds(problem, costs.metrics, objective)
     bounds: dict[str, BoundEntry] = {}
     for name, bound in analytical.lower.items():
@@ -149,4 +149,4 @@ def make_solution(
         metrics=costs.metrics,
         breakdown=describe_breakdown(costs),
     )
-    return Solution(header, placed.pieces, activations)
+    return Solution(header, fired.pieces, activations)

@@ -1,10 +1,11 @@
-"""What lies between stages: partial sums, digital operations, transfers.
+"""What lies between stages: partial sums, digital operations, transfers; and what of it every mapping pays alike.
 
 Equations: docs/formulation.md, section "Gaps".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 
@@ -34,8 +35,13 @@ class Gap:
     """Component -> energy: `partial_sums`, `transfer`, and each digital operation by name."""
 
     @property
+    def units_cycles(self) -> int:
+        """Cycles of the digital units."""
+        return self.partial_sum_cycles + self.digital_cycles
+
+    @property
     def cycles(self) -> int:
-        return self.partial_sum_cycles + self.digital_cycles + self.transfer_cycles
+        return self.units_cycles + self.transfer_cycles
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Gaps:
     @property
     def before_cycles(self) -> Ints:
         return np.array([gap.cycles for gap in self.before], dtype=np.int64)
+
+    @property
+    def last_tail(self) -> Gap:
+        """The gap after the last pass, which ends the token."""
+        return list(self.tails.values())[-1]
 
 
 def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
@@ -62,13 +73,10 @@ def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
 
 
 def least_partial_sum_elements(problem: Problem) -> Ints:
-    """The same for the fewest row cuts that the limits allow: no mapping adds less; shape (stages,)."""
+    """Digital additions per stage with the fewest row cuts that the limits allow: no mapping adds less; (stages,)."""
     table = problem.table
-    return sum_by(
-        table.stage,
-        (problem.row_parts - 1) * table.blocks * table.block_cols,
-        len(problem.workload.stages),
-    )
+    added = (problem.row_parts - 1) * table.blocks * table.block_cols
+    return sum_by(table.stage, added, len(problem.workload.stages))
 
 
 def find_gaps(problem: Problem, added: Ints) -> Gaps:
@@ -79,12 +87,7 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
     workload = problem.workload
     passes = list(workload.tails)
     tails = {
-        name: _gap(
-            problem,
-            int(sum(added[stage] for stage in workload.last_stages[name])),
-            tail.operations,
-            tail.transfer_elements,
-        )
+        name: _gap(problem, added[list(workload.last_stages[name])], tail.operations, tail.transfer_elements)
         for name, tail in workload.tails.items()
     }
     before: list[Gap] = []
@@ -95,9 +98,13 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
-            adds = int(sum(added[earlier] for earlier in stage.after))
-            before.append(_gap(problem, adds, stage.operations, stage.transfer_elements))
+            before.append(_gap(problem, added[list(stage.after)], stage.operations, stage.transfer_elements))
     return Gaps(tuple(before), tails)
+
+
+def least_gaps(problem: Problem) -> Gaps:
+    """The gaps of a mapping with the fewest partial sums that the limits allow; no mapping has shorter ones."""
+    return find_gaps(problem, least_partial_sum_elements(problem))
 
 
 def owns_gap(problem: Problem, stage: int) -> bool:
@@ -131,8 +138,44 @@ def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
     return found
 
 
-def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
+def shared_cycles(gaps: Iterable[Gap]) -> tuple[int, int]:
+    """Cycles that gaps hold the digital units and the interconnect."""
+    held = [(gap.units_cycles, gap.transfer_cycles) for gap in gaps]
+    return sum(units for units, _ in held), sum(transfer for _, transfer in held)
+
+
+def fixed_metrics(problem: Problem, least: Gaps) -> dict[str, int | float]:
+    """The metrics of a token and a prefill if arrays took no time and nothing but their cells cost energy.
+
+    What every mapping pays alike: digital operations, transfers, the partial sums of row cuts that cannot be avoided
+    (`least` are those gaps), and the cells, each of which is driven once. A ratio between two mappings is a ratio of
+    what lies on top of this. It is no bound on what arrays need beyond it: `prove/` has those.
+
+    Gaps run one at a time (S6), so a token takes their sum at least. The leakage is that of the arrays which the
+    weights' area needs, over this time.
+    """
     hardware = problem.hardware
+    clock_ns = hardware.clock_ps / 1000
+    gaps = own_gaps(problem, least)
+    latency, interval = sum(gap.cycles for gap in gaps), max(shared_cycles(gaps))
+    prefill = 0
+    for members in gaps_of_phases(problem, least).values():
+        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared_cycles(members))
+    energy = sum(value for gap in gaps for value in gap.energy_pj.values())
+    energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
+    arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
+    energy += arrays * hardware.array.leakage_uw * latency * hardware.clock_ps * 1e-6
+    return {
+        "fixed_latency_ns": latency * clock_ns,
+        "fixed_prefill_ns": prefill * clock_ns,
+        "fixed_ii_cycles": interval,
+        "fixed_ii_ns": interval * clock_ns,
+        "fixed_energy_pj": energy,
+    }
+
+
+def _gap(problem: Problem, adds: Ints, operations: tuple[Operation, ...], elements: int) -> Gap:
+    hardware, added = problem.hardware, sum(adds.tolist())
     most = max([added, *(operation.elements for operation in operations)])
     if most > ELEMENTS_MAX or elements > MOVED_MAX:
         raise _too_much_work(problem)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve.chip.hardware import Hardware, parse_hardware
+from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
+from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
+from cimsolve.price.gaps import gaps_of_phases, least_gaps, own_gaps, shared_cycles
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.work import ConverterFloor, InputGroup, cells_per_merge, column_price, converter_floor, stage_groups
 
@@ -32,7 +33,7 @@ def least_latency_cycles(
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
     """
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    gaps = least_gaps(problem)
     if stage_cycles is None:
         stage_cycles = least_stage_cycles(problem, arrays, merging)
     graph = nx.DiGraph()
@@ -40,7 +41,7 @@ def least_latency_cycles(
         # The time of a stage and the gap before it lie on the edges that enter it.
         length = gaps.before[stage.id].cycles + stage_cycles[stage.id]
         graph.add_weighted_edges_from((before, stage.id, length) for before in (*stage.after,) or ("start",))
-    tail = gaps.tails[list(gaps.tails)[-1]].cycles
+    tail = gaps.last_tail.cycles
     path = int(nx.dag_longest_path_length(graph)) + tail
     if problem.workload.is_chain:
         return path
@@ -77,16 +78,14 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
-    return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
+    return max(least_work_cycles(problem, arrays), *shared_cycles(own_gaps(problem, least_gaps(problem))))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [
-        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
-    ]
+    phases = gaps_of_phases(problem, least_gaps(problem)).values()
+    return [max(cycles, *shared_cycles(gaps)) for cycles, gaps in zip(work, phases, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -107,20 +106,6 @@ def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
             known[members] = _Work(problem, floor, members, arrays).least_cycles()
         found.append(known[members])
     return found
-
-
-def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units and the interconnect."""
-    return (
-        sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps),
-        sum(gap.transfer_cycles for gap in gaps),
-    )
-
-
-def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The gaps that each phase pays per token, with the fewest partial sums."""
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    return list(gaps_of_phases(problem, gaps).values())
 
 
 @dataclass(frozen=True)
@@ -160,7 +145,7 @@ class _Work:
         self.least_conversions = least_conversions(problem)
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
-        self.lines = _duration_lines(problem)
+        self.lines = hardware.array_kind.duration_lines
         by_stage = [tuple(self._load(floor, group) for group in groups) for groups in stages]
         self.loads = tuple(load for loads in by_stage for load in loads)
         self.sharing = [loads for stage in by_stage for loads in _that_may_share(stage)]
@@ -351,30 +336,13 @@ def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) ->
 def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
     """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
     hardware = problem.hardware
-    conversions = -(-columns * hardware.columns_per_weight // hardware.adc.per_array)
+    conversions = fewest_conversions(hardware, columns * hardware.columns_per_weight)
     conversions = np.maximum(conversions, least_conversions(problem))
-    lines = [fixed_ps + repeats * conversion_ps * conversions for fixed_ps, repeats in _duration_lines(problem)]
-    return np.asarray(-(-np.max(lines, axis=0) // hardware.clock_ps))
+    lines = hardware.array_kind.duration_lines
+    return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
 
 
 def least_conversions(problem: Problem) -> int:
     """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
-    hardware = problem.hardware
-    width = hardware.columns_per_weight
-    if hardware.adc.wiring != "adjacent":
-        return -(-width // hardware.adc.per_array)
-    share = -(-hardware.array.cols // hardware.adc.per_array)
-    left = np.arange(problem.weights_per_row)[:, None] * width
-    converter = (left + np.arange(width)) // share
-    return int(min(np.bincount(row).max() for row in converter))
-
-
-def _duration_lines(problem: Problem) -> list[tuple[int, int]]:
-    """An activation takes max over (fixed, repeats) of fixed + repeats * v * t_conv, ps; convex in v."""
-    hardware = problem.hardware
-    if hardware.macro is not None:
-        return [(hardware.mvm_ps, 0)]
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    if hardware.adc.sample_hold:
-        return [(phases * read_ps, 1), (read_ps, phases)]
-    return [(phases * read_ps, phases)]
+    width = problem.hardware.columns_per_weight
+    return int(busiest_of_run(problem.hardware, np.arange(problem.weights_per_row) * width, width).min())

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from cimsolve.chip.hardware import load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
 from cimsolve.cli.commands.solve import EXIT_DONE, EXIT_INTERRUPTED
 from cimsolve.cli.options import accuracy as defaults
 from cimsolve.cli.options.accuracy import AccuracyOptions

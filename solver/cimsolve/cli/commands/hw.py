@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from cimsolve.chip.doubts import find_doubts
 from cimsolve.chip.draft import demand_new, draft_hardware
-from cimsolve.chip.figures import array_figures, find_doubts
-from cimsolve.chip.hardware import hardware_json_schema, load_hardware
+from cimsolve.chip.figures import array_figures
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.cli.each_file import EXIT_DONE, Found, each_file
 from cimsolve.cli.options.hw import KEYS, HwCheckOptions, HwNewOptions, HwSchemaOptions
 from cimsolve.cli.places import demand_writable

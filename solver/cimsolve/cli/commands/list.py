@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cimsolve.api import load_model
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.cli.options.list import ListOptions
 from cimsolve.files.library import shipped_hardware, shipped_models
 from cimsolve.show.text.listing import print_shipped

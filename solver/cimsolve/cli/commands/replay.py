@@ -35,11 +35,9 @@ def run(options: ReplayOptions) -> int:
 
 def _replay(solution: Solution, report: CheckReport, options: ReplayOptions) -> Replay | None:
     """None where the tables break a rule, so that no times follow from them."""
-    if report.problem is None or report.costs is None:
+    if report.costs is None:
         return None
     return replay(
-        report.problem,
-        solution.pieces,
         solution.activations,
         report.costs,
         tokens=options.tokens,

@@ -35,7 +35,7 @@ def find_trace(judged: Judged, events_max: int) -> Trace:
     """At most `events_max` events: activation by activation if these are few enough, else whole runs of a stage,
     and if these are still too many, those of fewer arrays."""
     activations = judged.solution.activations
-    array, stage = judged.array_of_activation, judged.stage_of_activation
+    array, stage = judged.array_of_activation, judged.fired.stage
     order = np.lexsort((activations.start, array))
     array, stage = array[order], stage[order]
     start, end = activations.start[order], activations.end[order]

@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.prompt import Prompt
 
+from cimsolve.chip.doubts import Doubt
 from cimsolve.chip.draft import Draft
-from cimsolve.chip.figures import ArrayFigures, Doubt
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.figures import ArrayFigures
+from cimsolve.chip.spec import Hardware
 from cimsolve.files.json_file import shown_value
 from cimsolve.show.text.console import bad, good, heading, indented, labelled, messages, results, show, table, verbatim
 from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
@@ -75,7 +76,7 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
     heading(console, "One product of a full array and a vector")
     bits = f"{hardware.weight.bits}-bit weights, {hardware.input.bits}-bit inputs"
     firings = "" if figures.firings == 1 else f", in {figures.firings} firings of at most {hardware.rows_limit} rows"
-    shares = "" if hardware.macro is not None else f", {share(figures.read_ns / figures.product_ns)} of it read pulses"
+    shares = f", {share(figures.read_ns / figures.product_ns)} of it read pulses" if figures.read_ns else ""
     labelled(
         console,
         [

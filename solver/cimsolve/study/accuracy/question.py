@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import near_name
 from cimsolve.judge.simulate.converters import full_scale

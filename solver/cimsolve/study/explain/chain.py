@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints
 from cimsolve.price.cost import Costs
+from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -56,10 +56,7 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
     while workload.stages[members[-1]].after:
         members.append(max(workload.stages[members[-1]].after, key=lambda number: (int(stages.end[number]), -number)))
     members.reverse()
-    fires = activations.of_piece(len(solution.pieces))
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[fires] = problem.table.stage[solution.pieces.factor]
-    reading = _reading_cycles(problem.hardware, costs)
+    stage, reading = costs.fired.stage, _reading_cycles(costs.fired)
     by_stage = np.argsort(stage, kind="stable")
     edges = np.searchsorted(stage[by_stage], np.arange(len(workload.stages) + 1))
     columns: dict[str, list[int]] = {name: [] for name in ("wait", "read", "convert", "idle", "array")}
@@ -91,22 +88,15 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
         digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
         transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
         bound=bounds[at],
-        tail=costs.gaps.tails[list(costs.gaps.tails)[-1]],
+        tail=costs.gaps.last_tail,
         **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},
     )
 
 
-def _reading_cycles(hardware: Hardware, costs: Costs) -> Ints:
+def _reading_cycles(fired: Fired) -> Ints:
     """Cycles of each activation that pass in read pulses and not in conversions; shape (activations,).
 
     Of pulses and conversions that overlap (sample and hold) only the longer counts.
     """
-    shapes = costs.shapes
-    total_ps = hardware.activation_ps(shapes.stacked, shapes.conversions)
-    cycles = hardware.cycles(total_ps)
-    if hardware.macro is not None:
-        return cycles
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    converting = shapes.conversions * hardware.conversion_ps(hardware.adc_bits_used(shapes.stacked))
-    pulses = np.where(converting > read_ps, 1, phases) if hardware.adc.sample_hold else phases
-    return np.asarray(np.rint(cycles * (pulses * read_ps / total_ps)), dtype=np.int64)
+    reading, converting = fired.problem.hardware.activation_parts_ps(fired.stacked, fired.conversions)
+    return np.asarray(np.rint(fired.cycles * (reading / (reading + converting))), dtype=np.int64)

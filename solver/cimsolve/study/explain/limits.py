@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cimsolve.api import make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header

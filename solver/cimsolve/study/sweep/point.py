@@ -17,7 +17,8 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.api import make_search
-from cimsolve.chip.hardware import Hardware, parse_hardware
+from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model
