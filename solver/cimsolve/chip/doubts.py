@@ -66,8 +66,7 @@ def _bits_doubts(hardware: Hardware) -> Iterator[Doubt]:
     if full < adc.bits_max:
         yield Doubt("adc.bits_max", f"{adc.bits_max}: no column of {driven} rows needs more than {full} bits")
     if adc.bits_rule == "log2_rows":
-        levels = (1 << hardware.input.dac_bits) - 1, (1 << hardware.cell.bits) - 1
-        exact = (driven * levels[0] * levels[1]).bit_length()
+        exact = (driven * hardware.levels_per_row).bit_length()
         if exact > full:
             yield Doubt(
                 "adc.bits_rule",

@@ -13,28 +13,19 @@ def hardware_json_schema() -> dict[str, Any]:
     schema = Hardware.model_json_schema(by_alias=True)
     schema["properties"]["$schema"] = {"type": "string", "description": "Where editors find this schema; not read."}
     schema["oneOf"] = [
-        {
-            "title": "modelled array",
-            "required": ["read_ns", "energy_pj"],
-            "properties": {
-                "read_ns": {"type": "number"},
-                "energy_pj": {"type": "object"},
-                "adc": {"required": ["table"], "properties": {"table": {"type": "array"}}},
-                "macro": {"type": "null"},
-            },
-        },
-        {
-            "title": "measured core",
-            "required": ["macro"],
-            "properties": {
-                "read_ns": {"type": "null"},
-                "energy_pj": {"type": "null"},
-                "adc": {"properties": {"table": {"type": "null"}}},
-                "macro": {"type": "object"},
-            },
-        },
+        _kind("modelled array", read_ns="number", energy_pj="object", adc="array", macro="null"),
+        _kind("measured core", read_ns="null", energy_pj="null", adc="null", macro="object"),
     ]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "cimsolve-hw/1"}
+
+
+def _kind(title: str, **types: str) -> dict[str, Any]:
+    """What a spec of one kind of array has, by JSON type, of `adc` that of its table; `null` is what it has not."""
+    properties: dict[str, Any] = {key: {"type": name} for key, name in types.items()}
+    needs_table = {"required": ["table"]} if types["adc"] != "null" else {}
+    properties["adc"] = {**needs_table, "properties": {"table": properties["adc"]}}
+    required = [key for key, name in types.items() if key != "adc" and name != "null"]
+    return {"title": title, "required": required, "properties": properties}
 
 
 if __name__ == "__main__":

@@ -109,9 +109,14 @@ class Hardware(Section):
             return limit
         if self.adc.bits_rule == "log2_rows":
             return min(limit, 1 << self.adc.bits_max)
-        return min(limit, ((1 << self.adc.bits_max) - 1) // self._levels_per_row)
+        return min(limit, ((1 << self.adc.bits_max) - 1) // self.levels_per_row)
 
     # Converters
+
+    @property
+    def levels_per_row(self) -> int:
+        """Most that one driven cell adds to a column's sum."""
+        return ((1 << self.input.dac_bits) - 1) * ((1 << self.cell.bits) - 1)
 
     def adc_bits_needed(self, n: IntsLike) -> Ints:
         """Bits that n >= 1 stacked rows need; at least 1.
@@ -123,7 +128,7 @@ class Hardware(Section):
         if (rows < 1).any():
             raise ValueError("an activation drives at least one occupied row")
         # ceil(log2(m + 1)) is the number of binary digits of m, counted without a float logarithm.
-        digits_of = rows * self._levels_per_row if self.adc.bits_rule == "lossless" else rows - 1
+        digits_of = rows * self.levels_per_row if self.adc.bits_rule == "lossless" else rows - 1
         digits = np.searchsorted(_POWERS_OF_TWO, digits_of, side="right")
         return np.maximum(np.asarray(digits, dtype=np.int64), 1)
 
@@ -136,11 +141,11 @@ class Hardware(Section):
 
         Raises ValueError where the table has none.
         """
-        return self._from_table(self._table_ps, bits)
+        return self._from_table("ps", bits)
 
     def conversion_pj(self, bits: IntsLike) -> Floats:
         """Energy of one conversion, pJ; chosen, and raising, as conversion_ps."""
-        return self._from_table(self._table_pj, bits)
+        return self._from_table("pj", bits)
 
     @property
     def extrapolated_lines(self) -> dict[int, str]:
@@ -151,7 +156,7 @@ class Hardware(Section):
 
     def array_um2(self, bits: IntsLike) -> Floats:
         """Area of an array with converters of `bits`, um2; chosen, and raising, as conversion_ps."""
-        return self.array.area_um2 + self.adc.per_array * self._from_table(self._table_um2, bits)
+        return self.array.area_um2 + self.adc.per_array * self._from_table("um2", bits)
 
     # Time
 
@@ -208,34 +213,18 @@ class Hardware(Section):
         """The spec as given, for JSON; `parse_hardware` reads it back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
-    # Lookup tables, built once
-
-    @property
-    def _levels_per_row(self) -> int:
-        """Most that one driven cell adds to a column's sum."""
-        return ((1 << self.input.dac_bits) - 1) * ((1 << self.cell.bits) - 1)
-
     @cached_property
-    def _table_bits(self) -> Ints:
-        return np.array([entry.bits for entry in self.array_kind.converters], dtype=np.int64)
+    def _table(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns of the converter table: `bits`, `ps`, `pj`, `um2`."""
+        lines = self.array_kind.converters
+        columns = {name: np.array([getattr(line, name) for line in lines]) for name in ("bits", "ns", "pj", "um2")}
+        return {**columns, "ps": picoseconds(columns["ns"])}
 
-    @cached_property
-    def _table_ps(self) -> Ints:
-        return picoseconds(np.array([entry.ns for entry in self.array_kind.converters]))
-
-    @cached_property
-    def _table_pj(self) -> Floats:
-        return np.array([entry.pj for entry in self.array_kind.converters])
-
-    @cached_property
-    def _table_um2(self) -> Floats:
-        return np.array([entry.um2 for entry in self.array_kind.converters])
-
-    def _from_table(self, column: npt.NDArray[Any], bits: IntsLike) -> npt.NDArray[Any]:
-        wanted = np.asarray(bits, dtype=np.int64)
-        if (wanted > self._table_bits[-1]).any():
-            raise ValueError(f"adc.table ends at {self._table_bits[-1]} bits")
-        return np.asarray(column[np.searchsorted(self._table_bits, wanted, side="left")])
+    def _from_table(self, name: str, bits: IntsLike) -> npt.NDArray[Any]:
+        wanted, known = np.asarray(bits, dtype=np.int64), self._table["bits"]
+        if (wanted > known[-1]).any():
+            raise ValueError(f"adc.table ends at {known[-1]} bits")
+        return np.asarray(self._table[name][np.searchsorted(known, wanted, side="left")])
 
     def _operation(self, name: str) -> OperationSection:
         if name not in OPERATIONS:

@@ -13,25 +13,22 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints, sum_by
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gap, Gaps, owns_gap
-from cimsolve.problem.problem import Problem
+from cimsolve.price.gaps import Gap, Gaps
 
 MANTISSA_BITS = 52
 
 
-def split_latency(problem: Problem, start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
+def split_latency(start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
     """Component -> cycles of each row; all of it sums to the token latency.
 
     `start` and `end`, shape (stages,), are a stage's first start and last end. `array`: what the stage adds to the
     time in which any array works. `wait`: what it adds to the time so far beyond that and its gap; less than
     nothing where the gap overlaps the arrays' work on another stage.
     """
-    rows = _gaps_of_rows(problem, gaps)
+    rows = _gaps_of_rows(gaps)
     parts = {
         "array": np.append(_added_cover(start, end), 0),
-        "partial_sums": np.array([gap.partial_sum_cycles for gap in rows], dtype=np.int64),
-        "digital": np.array([gap.digital_cycles for gap in rows], dtype=np.int64),
-        "transfer": np.array([gap.transfer_cycles for gap in rows], dtype=np.int64),
+        **{name: np.array([gap.parts_cycles[name] for gap in rows], dtype=np.int64) for name in Gap().parts_cycles},
     }
     reached = np.maximum.accumulate(np.concatenate([[start.min()], end]))
     added = np.append(np.diff(reached), rows[-1].cycles)
@@ -43,7 +40,7 @@ def split_energy(fired: Fired, bits: Ints, leaked_pj: Floats) -> tuple[dict[str,
 
     `bits`: what each activation converts at, shape (activations,).
     """
-    rows = _gaps_of_rows(fired.problem, fired.gaps)
+    rows = _gaps_of_rows(fired.gaps)
     in_arrays = _array_energy(fired, bits, len(rows))
     outside: dict[str, Floats] = {}
     for row, gap in enumerate(rows):
@@ -72,10 +69,10 @@ def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
     return hardware.array_kind.energy_pj(firings, rows_driven, cells, columns, conversions_pj)
 
 
-def _gaps_of_rows(problem: Problem, gaps: Gaps) -> list[Gap]:
-    """The gap before each stage, none that repeats another's, and the last tail."""
-    before = [gap if owns_gap(problem, stage) else Gap() for stage, gap in enumerate(gaps.before)]
-    return [*before, gaps.last_tail]
+def _gaps_of_rows(gaps: Gaps) -> list[Gap]:
+    """The gap before each stage, none that repeats an earlier stage's, and the last tail."""
+    first = {id(gap): stage for stage, gap in reversed([*enumerate(gaps.before)])}
+    return [*(gap if first[id(gap)] == stage else Gap() for stage, gap in enumerate(gaps.before)), gaps.last_tail]
 
 
 def _added_cover(start: Ints, end: Ints) -> Ints:

@@ -14,7 +14,7 @@ import numpy as np
 from cimsolve.columns import Floats, Ints, max_by, merge_intervals, sum_by
 from cimsolve.price.breakdown import split_energy, split_latency
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, least_gaps, own_gaps, shared_cycles
+from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, shared_cycles
 from cimsolve.problem.tables import Activations
 
 Metrics = dict[str, int | float]
@@ -94,8 +94,8 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     phases = _phases(fired, activations, place, arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
-    interval = max(int(busy.max()), *shared_cycles(own_gaps(problem, gaps)))
-    cycles = split_latency(problem, stages.start, stages.end, gaps)
+    interval = max(int(busy.max()), *shared_cycles(gaps.own))
+    cycles = split_latency(stages.start, stages.end, gaps)
     leakage_pj = arrays * hardware.array.leakage_uw * clock_ns * 1e-3  # in a cycle
     bits = activations.adc_bits
     array_pj, outside_pj = split_energy(fired, bits, leakage_pj * np.sum(list(cycles.values()), axis=0))
@@ -123,7 +123,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "array_energy_pj": array_energy,
         "prefill_energy_pj": tokens * dynamic + leakage_pj * prefill,
         "throughput_energy_pj": dynamic + leakage_pj * interval,
-        **fixed_metrics(problem, least_gaps(problem)),
+        **fixed_metrics(problem, gaps),
         # Converters of the widest resolution that any activation uses.
         "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6,
         "adc_conversions": hardware.input_phases * int(fired.columns.sum()),

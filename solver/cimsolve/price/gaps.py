@@ -35,6 +35,15 @@ class Gap:
     """Component -> energy: `partial_sums`, `transfer`, and each digital operation by name."""
 
     @property
+    def parts_cycles(self) -> dict[str, int]:
+        """`partial_sums`, `digital`, `transfer` -> cycles; they sum to `cycles`."""
+        return {
+            "partial_sums": self.partial_sum_cycles,
+            "digital": self.digital_cycles,
+            "transfer": self.transfer_cycles,
+        }
+
+    @property
     def units_cycles(self) -> int:
         """Cycles of the digital units."""
         return self.partial_sum_cycles + self.digital_cycles
@@ -46,14 +55,22 @@ class Gap:
 
 @dataclass(frozen=True)
 class Gaps:
-    """The gap before each stage, and the one after each pass."""
+    """The gap before each stage, and the one after each pass, which is also the one before the next pass."""
 
     before: tuple[Gap, ...]
     tails: MappingABC[str, Gap]
+    added: Ints
+    """Partial sums that each stage leaves to add, shape (stages,)."""
 
     @property
     def before_cycles(self) -> Ints:
         return np.array([gap.cycles for gap in self.before], dtype=np.int64)
+
+    @property
+    def own(self) -> list[Gap]:
+        """Every gap of a token once: those within passes, then the tails."""
+        tails = list(self.tails.values())
+        return [*(gap for gap in self.before if not any(gap is tail for tail in tails)), *tails]
 
     @property
     def last_tail(self) -> Gap:
@@ -99,31 +116,12 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
             before.append(_gap(problem, added[list(stage.after)], stage.operations, stage.transfer_elements))
-    return Gaps(tuple(before), tails)
+    return Gaps(tuple(before), tails, added)
 
 
 def least_gaps(problem: Problem) -> Gaps:
     """The gaps of a mapping with the fewest partial sums that the limits allow; no mapping has shorter ones."""
     return find_gaps(problem, least_partial_sum_elements(problem))
-
-
-def owns_gap(problem: Problem, stage: int) -> bool:
-    """Whether the gap before a stage is its own to pay for.
-
-    The first stage of a later pass pays for the tail of the earlier one; others that begin this pass repeat it.
-    """
-    workload = problem.workload
-    if workload.continues_pass(stage):
-        return True
-    first = next(each for each in workload.stages if each.pass_name == workload.stages[stage].pass_name)
-    return bool(first.after) and first.id == stage
-
-
-def own_gaps(problem: Problem, gaps: Gaps) -> list[Gap]:
-    """Every gap of a token once: those within passes, then the tails."""
-    stages = problem.workload.stages
-    within = [gaps.before[stage.id] for stage in stages if problem.workload.continues_pass(stage.id)]
-    return [*within, *gaps.tails.values()]
 
 
 def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
@@ -144,11 +142,11 @@ def shared_cycles(gaps: Iterable[Gap]) -> tuple[int, int]:
     return sum(units for units, _ in held), sum(transfer for _, transfer in held)
 
 
-def fixed_metrics(problem: Problem, least: Gaps) -> dict[str, int | float]:
+def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     """The metrics of a token and a prefill if arrays took no time and nothing but their cells cost energy.
 
-    What every mapping pays alike: digital operations, transfers, the partial sums of row cuts that cannot be avoided
-    (`least` are those gaps), and the cells, each of which is driven once. A ratio between two mappings is a ratio of
+    What every mapping pays alike, that of `gaps` too: digital operations, transfers, the partial sums of row cuts
+    that cannot be avoided, and the cells, each of which is driven once. A ratio between two mappings is a ratio of
     what lies on top of this. It is no bound on what arrays need beyond it: `prove/` has those.
 
     Gaps run one at a time (S6), so a token takes their sum at least. The leakage is that of the arrays which the
@@ -156,12 +154,12 @@ def fixed_metrics(problem: Problem, least: Gaps) -> dict[str, int | float]:
     """
     hardware = problem.hardware
     clock_ns = hardware.clock_ps / 1000
-    gaps = own_gaps(problem, least)
-    latency, interval = sum(gap.cycles for gap in gaps), max(shared_cycles(gaps))
+    least = gaps if (gaps.added == least_partial_sum_elements(problem)).all() else least_gaps(problem)
+    latency, interval = sum(gap.cycles for gap in least.own), max(shared_cycles(least.own))
     prefill = 0
     for members in gaps_of_phases(problem, least).values():
         prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared_cycles(members))
-    energy = sum(value for gap in gaps for value in gap.energy_pj.values())
+    energy = sum(value for gap in least.own for value in gap.energy_pj.values())
     energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
     arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
     energy += arrays * hardware.array.leakage_uw * latency * hardware.clock_ps * 1e-6

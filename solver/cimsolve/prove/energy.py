@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cimsolve.chip.array_kinds import MeasuredCore
-from cimsolve.price.gaps import least_gaps, own_gaps
+from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
 from cimsolve.prove.work import ConverterFloor, InputGroup, column_price, converter_floor, stage_groups
@@ -24,7 +24,7 @@ def least_energy_pj(
     mappings on `most_arrays` need so many.
     """
     hardware = problem.hardware
-    total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, least_gaps(problem)))
+    total = sum(sum(gap.energy_pj.values()) for gap in least_gaps(problem).own)
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
     kind = hardware.array_kind

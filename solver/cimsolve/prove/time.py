@@ -15,7 +15,7 @@ import numpy as np
 
 from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import gaps_of_phases, least_gaps, own_gaps, shared_cycles
+from cimsolve.price.gaps import gaps_of_phases, least_gaps, shared_cycles
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.work import ConverterFloor, InputGroup, cells_per_merge, column_price, converter_floor, stage_groups
 
@@ -46,7 +46,7 @@ def least_latency_cycles(
     if problem.workload.is_chain:
         return path
     work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays, merging).least_cycles()
-    return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
+    return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
@@ -78,7 +78,7 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    return max(least_work_cycles(problem, arrays), *shared_cycles(own_gaps(problem, least_gaps(problem))))
+    return max(least_work_cycles(problem, arrays), *shared_cycles(least_gaps(problem).own))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:

@@ -40,11 +40,7 @@ class Chain:
 
     def components(self) -> dict[str, int]:
         """Component -> cycles; sums to the latency."""
-        tail = {
-            "partial_sums": self.tail.partial_sum_cycles,
-            "digital": self.tail.digital_cycles,
-            "transfer": self.tail.transfer_cycles,
-        }
+        tail = self.tail.parts_cycles
         names = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
         return {name: int(getattr(self, name).sum()) + tail.get(name, 0) for name in names}
 
@@ -79,17 +75,15 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
             columns[name].append(value)
         ended = end
     at = np.array(members, dtype=np.int64)
-    before = costs.gaps.before
+    gaps = [costs.gaps.before[stage].parts_cycles for stage in members]
     bounds = np.array(least_stage_cycles(problem, int(costs.metrics["arrays"])), dtype=np.int64)
     # A stage that starts its pass has the tail of the pass before it in its gap, as the cost model has.
     return Chain(
         stage=at,
-        partial_sums=np.array([before[stage].partial_sum_cycles for stage in members], dtype=np.int64),
-        digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
-        transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
         bound=bounds[at],
         tail=costs.gaps.last_tail,
         **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},
+        **{name: np.array([gap[name] for gap in gaps], dtype=np.int64) for name in gaps[0]},
     )
 
 
