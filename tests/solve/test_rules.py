@@ -174,7 +174,7 @@ def cuts(size: int, limit: int, random: np.random.Generator) -> list[tuple[int, 
 
 def corrupted(solution: Solution, random: np.random.Generator) -> Solution:
     """One entry moved a little, or two swapped; still a well-formed table."""
-    from builders import column, with_tables
+    from makers.builders import column, with_tables
 
     paths = ["array", "array_row", "array_col", "row0", "rows", "col0", "cols"]
     times = ["start", "end", "adc_bits", "array"]
