@@ -95,7 +95,7 @@ _MODULE_OF = {
     "AccuracyTable": "study.accuracy",
     "ArraySimulator": "judge.simulate",
     "CheckReport": "judge.check",
-    "Hardware": "chip.hardware",
+    "Hardware": "chip.spec",
     "Model": "model.model",
     "Noise": "judge.simulate",
     "Problem": "problem.problem",
