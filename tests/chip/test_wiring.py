@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cimsolve.chip.read import parse_hardware
 from cimsolve.chip.spec import Hardware
-from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs, converter_of, fewest_conversions
+from cimsolve.chip.wiring import (
+    busiest_of_run,
+    busiest_of_runs,
+    converter_of,
+    fewest_conversions,
+    weights_per_conversion,
+)
 from makers.builders import chip
 
 COLUMNS = 24
@@ -53,3 +60,9 @@ def test_free_converters_share_all_columns(hardware: Hardware, lengths: list[int
     end = np.cumsum(lengths)
     found = busiest_of_runs(hardware, np.zeros(len(end), dtype=np.int64), end - lengths, end, 1)
     assert found.tolist() == [-(-sum(lengths) // hardware.adc.per_array)]
+
+
+@pytest.mark.parametrize(("width", "converters", "weights"), [(1, 4, 4), (2, 4, 2), (4, 4, 1), (8, 4, 1), (2, 5, 2)])
+def test_one_conversion_reads_whole_weights(width: int, converters: int, weights: int) -> None:
+    data = chip(array__cols=16, weight__bits=width, adc__per_array=converters)
+    assert weights_per_conversion(parse_hardware(data, "hw")) == weights
