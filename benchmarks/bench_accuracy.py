@@ -17,7 +17,7 @@ from typing import Any
 
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.cli import accuracy
 from cimsolve.show.text.accuracy import agreement, cosine, errors, figures_of, perplexity
 from cimsolve.study.accuracy import AccuracyQuestion, AccuracyTable, rows_measured

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from common import BenchmarkError, log, make_parser, markdown_table, percent, provenance, write_report
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.model.load import load_model
 from cimsolve.price.gaps import least_partial_sum_elements
 from cimsolve.problem.problem import Problem

@@ -43,7 +43,8 @@ def rows() -> list[list[str]]:
     from builders import ask
     from peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
 
-    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
 
     found: list[list[str]] = []
 

@@ -17,7 +17,7 @@ from common import BenchmarkError, log, make_parser, markdown_table, provenance,
 from paper_counts import N, Rebuilt, count, rebuild, squares
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.model.load import Structures, load_model
 from cimsolve.problem.problem import Problem
 from cimsolve.study.solving import solve_and_check
@@ -71,7 +71,7 @@ def solve(
     solution, report = solve_and_check(problem, strategy)
     if not report.passed or report.costs is None:
         raise BenchmarkError(f"{model}, {adcs} ADCs, {strategy}: {report.violations[0]}")
-    columns = np.bincount(solution.activations.adc_bits, weights=report.costs.shapes.columns)
+    columns = np.bincount(solution.activations.adc_bits, weights=report.costs.fired.columns)
     shares = {bits: share / columns.sum() for bits, share in enumerate(columns) if share}
     text = ", ".join(f"{bits} ({100 * share:.0f} %)" if share < 1 else str(bits) for bits, share in shares.items())
     return Case(model, adcs, strategy, solution.header.metrics, text, problem)

@@ -31,7 +31,8 @@ import numpy as np
 from common import log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import Hardware, with_settings
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.judge.simulate import ArraySimulator, Noise
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import load_model

@@ -25,7 +25,7 @@ import numpy as np
 from tiny_problems import tiny_problem
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.model.load import load_model
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
@@ -121,8 +121,7 @@ def features_of(problem: Problem) -> dict[str, str]:
 
 
 def measure(problem: Problem, placement: Placement) -> Metrics:
-    placed, activations = schedule(problem, placement)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, placement)).metrics
 
 
 def decompose(problem: Problem) -> Metrics:

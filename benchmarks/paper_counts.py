@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
 from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model

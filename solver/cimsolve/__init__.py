@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         study_solution,
         write_solution,
     )
-    from cimsolve.chip.hardware import Hardware
+    from cimsolve.chip.spec import Hardware
     from cimsolve.judge.check import CheckReport
     from cimsolve.judge.replay import Replay
     from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
@@ -105,7 +105,7 @@ _MODULE_OF = {
     "AccuracyTable": "study.accuracy",
     "ArraySimulator": "judge.simulate",
     "CheckReport": "judge.check",
-    "Hardware": "chip.hardware",
+    "Hardware": "chip.spec",
     "Model": "model.model",
     "Noise": "judge.simulate",
     "Effort": "solve.effort",

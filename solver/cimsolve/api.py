@@ -8,7 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from cimsolve.chip.hardware import Hardware, load_hardware
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import CheckError, InputError
 from cimsolve.files.text import demand_known
 from cimsolve.judge import check, replay, simulate
@@ -196,8 +197,8 @@ def replay_solution(answer: Solution | Path | str, **options: Any) -> Replay:
     `options` are those of `cimsolve.judge.replay.replay`: `tokens`, `stream`, `controller`, `gaps`. Raises CheckError
     for a solution that fails its check, and InputError for a file that is none or numbers of tokens that are none.
     """
-    solved, (problem, costs, _) = _legal(answer)
-    return replay.replay(problem, solved.pieces, solved.activations, costs, **options)
+    solved, verdict = _legal(answer)
+    return replay.replay(solved.activations, verdict.costs, **options)
 
 
 def _legal(answer: Solution | Path | str) -> tuple[Solution, Verdict]:

@@ -11,9 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cimsolve.chip.doubts import find_doubts
 from cimsolve.chip.draft import draft_hardware
-from cimsolve.chip.figures import array_figures, find_doubts
-from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware
+from cimsolve.chip.figures import array_figures
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
+from cimsolve.chip.spec import Hardware
 from cimsolve.cli.hw import KEYS
 from cimsolve.files.json_file import key_paths
 from cimsolve.study.solving import solve

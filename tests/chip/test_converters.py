@@ -9,8 +9,11 @@ import jsonschema
 import pytest
 
 from cimsolve.chip.converters import CONVERTER_MODELS, CONVERTER_NAMES, Place, make_table
-from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware, with_settings
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.sections import AdcSection
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.cli import parse_command
 from cimsolve.errors import InputError
 from cimsolve.show.text.question import describe_converters

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware, with_settings
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from makers.hardware_specs import DELETE, refusal, spec
 

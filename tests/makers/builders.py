@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.judge.check import CheckReport, check_solution, rebuild_problem
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
 from cimsolve.price.cost import evaluate
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import Question
 from cimsolve.problem.solution import BoundEntry, Solution
@@ -162,10 +163,15 @@ def with_entry(solution: Solution, path: str, at: int, value: int) -> Solution:
     return with_tables(solution, **{path: values})
 
 
+def fired_of(problem: Problem, solution: Solution) -> Fired:
+    """The activations of a solution's tables."""
+    return Fired.of(problem, solution.pieces, solution.activations.of_piece(len(solution.pieces)))
+
+
 def with_figures_that_fit(solution: Solution) -> Solution:
     """The header of a liar who computes: stages, metrics, breakdown and bounds as the tables give them."""
     problem = rebuild_problem(solution)
-    costs = evaluate(problem, solution.pieces, solution.activations)
+    costs = evaluate(fired_of(problem, solution), solution.activations)
     bounds = {
         name: BoundEntry(
             value=costs.metrics[name],

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware, parse_hardware
+from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.judge.simulate import SimulationReport, simulate
 from cimsolve.model.families import parse_model

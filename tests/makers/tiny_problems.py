@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem

@@ -64,8 +64,7 @@ def cost(problem: Problem, rule: str = "spread") -> Costs:
 
 
 def cost_of(problem: Problem, mapping: Mapping) -> Costs:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations)
+    return evaluate(*schedule(problem, mapping))
 
 
 # Stages, factors, edges, phases

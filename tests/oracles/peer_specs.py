@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.chip.converters import Place, make_table
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem

@@ -98,8 +98,7 @@ def lacking(packing: ArrayPacking, demands: np.ndarray, arrays: int) -> int:
 
 def latency_cycles(problem: Problem, name: str) -> int:
     chosen = next(c for c in candidates(problem, Effort()) if c.name.startswith(name))
-    placed, activations = schedule(problem, chosen.find())
-    return int(evaluate(problem, placed.pieces, activations).metrics["latency_cycles"])
+    return int(evaluate(*schedule(problem, chosen.find())).metrics["latency_cycles"])
 
 
 def test_a_small_model_waits_no_longer_for_few_arrays() -> None:

@@ -16,13 +16,7 @@ from hypothesis import strategies as st
 import cimsolve.pack
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
-from cimsolve.pack.bounds import (
-    lower_bound_area,
-    lower_bound_columns,
-    lower_bound_dff,
-    lower_bound_rows,
-    split_weight,
-)
+from cimsolve.pack.bounds import lower_bound_area, lower_bound_columns, lower_bound_dff, lower_bound_rows, split_weight
 from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
 from cimsolve.pack.covering import trim
 from cimsolve.pack.cutting_stock import first_fit_decreasing, martello_toth, solve_cutting_stock

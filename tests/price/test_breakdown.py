@@ -12,7 +12,7 @@ from cimsolve.price.claims import describe_breakdown
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.problem.solution import Solution
 from cimsolve.study.solving import solve
-from makers.builders import answer, ask, chip, linears, macro_chip, pieces_of, step
+from makers.builders import answer, ask, chip, fired_of, linears, macro_chip, pieces_of, step
 from makers.hardware_specs import SHIPPED
 
 MODELS = ["minilm-l6", "smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b", "llama-3-70b"]
@@ -20,7 +20,7 @@ RULES = ["linear", "sparsemap", "densemap", "spread"]
 
 
 def costs_of(solution: Solution) -> Costs:
-    return evaluate(rebuild_problem(solution), solution.pieces, solution.activations)
+    return evaluate(fired_of(rebuild_problem(solution), solution), solution.activations)
 
 
 def assert_adds_up(costs: Costs) -> None:

@@ -59,8 +59,7 @@ def test_columns_of_all_heights_share_whole_conversions() -> None:
     assert least_stage_cycles(problem, 3)[0] == 14
     exact = solve_exact(problem, ("latency",))
     assert exact.mapping is not None
-    placed, activations = schedule(problem, exact.mapping)
-    assert evaluate(problem, placed.pieces, activations).stages.end[0] == 14
+    assert evaluate(*schedule(problem, exact.mapping)).stages.end[0] == 14
 
 
 def test_whole_clock_cycles_count_for_each_activation() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from cimsolve import api
 from cimsolve.__main__ import main
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.judge.simulate import simulate
 from cimsolve.show import units

@@ -184,7 +184,7 @@ def test_metrics_are_met_by_the_sums_over_arrays(minilm: Judged) -> None:
     sizes = np.minimum(slots.arrays_per_row, len(table) - slots.arrays_per_row * np.arange(len(slots.busy)))
     busy = (slots.busy * np.diff(slots.edges)).sum(axis=1) * sizes
     assert busy.sum() == pytest.approx(table.busy_cycles.sum())
-    columns = (converter_use(minilm) * minilm.costs.shapes.conversions * minilm.hardware.adc.per_array).sum()
+    columns = (converter_use(minilm) * minilm.fired.conversions * minilm.hardware.adc.per_array).sum()
     assert columns * minilm.hardware.input_phases == pytest.approx(metrics["adc_conversions"])
 
 

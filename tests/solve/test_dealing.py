@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
 from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
 from cimsolve.pack.smooth import widen_shelves
@@ -21,7 +21,7 @@ from cimsolve.prove import find_bounds
 from cimsolve.solve.columns.deal import StageIsFull, _Effort, _Table, _try, deal_strips
 from cimsolve.solve.columns.exchange import Exchange
 from cimsolve.solve.columns.lay_out import _pack_exactly, lay_out, map_as_dealt
-from cimsolve.solve.columns.room import Durations, Room, Share, columns_per_step, piece_widths
+from cimsolve.solve.columns.room import Durations, Room, Share, piece_widths
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, ways_to_strips
 from cimsolve.study.solving import make_solution, problem_for
@@ -31,8 +31,7 @@ from makers.tiny_problems import tiny_problem
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics
 
 
 # Strips
@@ -180,12 +179,6 @@ def test_durations_reckon_with_the_worst_place() -> None:
     durations = Durations(plain, [4])
     assert [int(durations.most_columns(4, cycles)) for cycles in (0, 9, 10, 13, 14, 99)] == [0, 0, 2, 2, 4, 4]
     assert int(durations.most_columns(4, -5)) == 0
-
-
-@pytest.mark.parametrize(("width", "converters", "step_"), [(1, 4, 4), (2, 4, 2), (4, 4, 1), (8, 4, 1), (2, 5, 2)])
-def test_a_step_is_what_one_conversion_reads(width: int, converters: int, step_: int) -> None:
-    hardware = chip(array__cols=16, weight__bits=width, adc__per_array=converters)
-    assert columns_per_step(ask(linears(step("a", (2, 1))), "dense", hardware)) == step_
 
 
 def test_pieces_are_as_wide_as_the_least_time_allows() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import check_solution
 from cimsolve.model.load import load_model
@@ -33,8 +33,7 @@ def no_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics
 
 
 # Whole answers

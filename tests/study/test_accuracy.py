@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cimsolve.weights.folder_weights import FolderWeights
 
 from cimsolve.api import make_problem, map_model
 from cimsolve.errors import InputError
@@ -18,7 +17,7 @@ from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import ArrayProduct, compare
 from cimsolve.weights.fitting import fit_alternating
-from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Reference, listening, llama, load_reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference

@@ -11,7 +11,9 @@ import pytest
 
 import cimsolve
 from cimsolve.api import make_problem, map_model
-from cimsolve.chip.hardware import Hardware, load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import Accuracy, ArrayProduct, compare, measure

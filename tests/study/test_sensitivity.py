@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import cimsolve
-from cimsolve.chip.hardware import load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.solve.effort import Effort

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware, with_settings
-from cimsolve.chip.size import SIZE, left_behind
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.settings import SIZE, left_behind, with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.library import shipped_hardware
 
@@ -87,7 +88,7 @@ def _fitted(base: Hardware, settings: Mapping[str, str]) -> dict[str, tuple[str,
         fitted["array.rows_active_max"] = (f"{rows:.0f}", most)
     if cols < base.adc.per_array:
         fitted["adc.per_array"] = (f"{cols:.0f}", most)
-    if (rows, cols) != _size(base) and base.macro is None:
+    if (rows, cols) != _size(base) and not base.array_kind.holds_converters:
         # The shipped areas are cells times the area of a cell; a core's area holds converters, which are no cells.
         area = base.array.area_um2 * (rows * cols) / (base.array.rows * base.array.cols)
         why = f"in proportion to the cells: {base.name} has {base.array.area_um2:g} um2 for {_size_text(base)}"

@@ -12,7 +12,7 @@ from cimsolve.chip.converters import OWN_TABLE
 from cimsolve.files.text import near_name, shown_value
 
 if TYPE_CHECKING:
-    from cimsolve.chip.hardware import Hardware
+    from cimsolve.chip.spec import Hardware
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""

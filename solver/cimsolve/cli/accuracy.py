@@ -27,7 +27,8 @@ from cimsolve.weights.names import SAMPLES_DEFAULT
 
 if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
-    from cimsolve.study.accuracy import AccuracyQuestion, AccuracyTable
+    from cimsolve.study.accuracy import AccuracyTable
+    from cimsolve.study.accuracy.question import AccuracyQuestion
 
 _EPILOG = """\
 columns of the table, from left to right:
@@ -227,7 +228,8 @@ def run(options: Options) -> int:
 
 def question_of(options: Options) -> AccuracyQuestion:
     """Raises InputError where the folder is none or the chip is not sound."""
-    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
 
     folder = Path(options.weights)
     if not folder.is_dir():

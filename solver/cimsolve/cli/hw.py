@@ -173,7 +173,7 @@ class Options(CommandOptions):
 def run(options: HwNewOptions | HwCheckOptions | HwSchemaOptions) -> int:
     """Do what is asked; returns the exit code. Raises InputError for what is no spec and what cannot be written."""
     if isinstance(options, HwSchemaOptions):
-        from cimsolve.chip.hardware import hardware_json_schema
+        from cimsolve.chip.schema import hardware_json_schema
         from cimsolve.show.text.console import print_json
 
         print_json(hardware_json_schema())
@@ -219,8 +219,9 @@ def _asked(options: HwNewOptions) -> HwNewOptions:
 
 
 def _check(options: HwCheckOptions) -> int:
-    from cimsolve.chip.figures import array_figures, find_doubts
-    from cimsolve.chip.hardware import load_hardware
+    from cimsolve.chip.doubts import find_doubts
+    from cimsolve.chip.figures import array_figures
+    from cimsolve.chip.read import load_hardware
     from cimsolve.show.text.chip import describe_chip, print_chip
 
     first = options.files[0]

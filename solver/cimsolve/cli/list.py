@@ -19,7 +19,7 @@ class Options(CommandOptions):
 
 def run(options: Options) -> int:
     """Show shipped models and specs, strategies and objectives."""
-    from cimsolve.chip.hardware import load_hardware
+    from cimsolve.chip.read import load_hardware
     from cimsolve.files.library import shipped_hardware, shipped_models
     from cimsolve.model.load import load_model
     from cimsolve.show.text.listing import print_shipped

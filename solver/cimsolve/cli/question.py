@@ -221,7 +221,8 @@ def problem_of(
 
     model = load_model(options.model, options.tokens)
     # Only now: a model that is none is refused before numpy loads.
-    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
     from cimsolve.problem.problem import Problem
     from cimsolve.problem.question import ask
 

@@ -87,11 +87,9 @@ def _replay(solution: Solution, report: CheckReport, options: Options) -> Replay
     """None where the tables break a rule, so that no times follow from them."""
     from cimsolve.judge.replay import replay
 
-    if report.problem is None or report.costs is None:
+    if report.costs is None:
         return None
     return replay(
-        report.problem,
-        solution.pieces,
         solution.activations,
         report.costs,
         tokens=options.tokens,

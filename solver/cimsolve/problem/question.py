@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, shown_value
 from cimsolve.model.families import parse_model

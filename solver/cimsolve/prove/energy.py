@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, own_gaps
+from cimsolve.chip.array_kinds import MeasuredCore
+from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
 from cimsolve.prove.work import ConverterFloor, column_price, converter_floor
@@ -23,20 +24,19 @@ def least_energy_pj(
     mappings on `most_arrays` need so many.
     """
     hardware = problem.hardware
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, gaps))
+    total = sum(sum(gap.energy_pj.values()) for gap in least_gaps(problem).own)
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
-    if hardware.macro is not None:
+    kind = hardware.array_kind
+    if isinstance(kind, MeasuredCore):
         kinds = problem.stage_groups
         fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
-        return float(total + hardware.macro.mvm_pj * sum(fewest[groups] for groups in kinds))
-    energy = hardware.energy_pj
-    assert energy is not None
+        return float(total + kind.measured.mvm_pj * sum(fewest[groups] for groups in kinds))
+    energy, phases = kind.energy, kind.phases
     floor = converter_floor(problem)
     free_rows = problem.cut == "both"
-    width, phases = hardware.columns_per_weight, hardware.input_phases
-    total += phases * energy.cell * problem.weight_cells * width
+    width = hardware.columns_per_weight
+    total += kind.cell_pj * problem.weight_cells * width
     chain = problem.workload.is_chain
     each_pj = floor.energy_pj + energy.column + energy.shift_add
     stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
@@ -45,22 +45,25 @@ def least_energy_pj(
             phases * group.inputs * group.columns * width * column_price(each_pj, group.height, group.parts, free_rows)
             for group in groups
         ]
-        + [_least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)]
+        + [_least_rows_pj(problem, floor, groups, least, phases * energy.row, leaked_pj if chain else 0.0)]
         for groups, least in set(stages)
     }
     return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 
 def _least_rows_pj(
-    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, leaked_pj: float
+    problem: Problem,
+    floor: ConverterFloor,
+    groups: tuple[InputGroup, ...],
+    least: int,
+    row_pj: float,
+    leaked_pj: float,
 ) -> float:
     """Least energy of the rows that a stage drives, and of the leakage in the time that it takes beyond `least`.
 
     If no activation takes longer than t, none reads more than k(t) columns, so an input element that feeds c
     columns is driven ceil(c / k) times at least, whatever else fires with it. Groups on one vector may share rows.
     """
-    hardware = problem.hardware
-    assert hardware.energy_pj is not None
     feeds: dict[int, tuple[int, int, int]] = {}
     for group in groups:
         elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, group_part_ps(problem, floor, group)))
@@ -77,13 +80,11 @@ def _least_rows_pj(
         most = np.searchsorted(cycles[ps], at, side="right")
         driven += elements * -(-columns // np.maximum(most, 1))
         driven[most == 0] = np.inf
-    return float((hardware.input_phases * hardware.energy_pj.row * driven + leaked_pj * (at - least)).min())
+    return float((row_pj * driven + leaked_pj * (at - least)).min())
 
 
 def least_area_mm2(problem: Problem, arrays: int) -> float:
     """`arrays` arrays (a lower bound) with converters of the least area that the tallest piece allows."""
-    hardware = problem.hardware
     tallest = 1 if problem.cut == "both" else int((-(-problem.table.block_rows // problem.row_parts)).max())
-    bits = hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
-    converter_um2 = float(hardware.converter_um2(bits).min())
-    return arrays * (hardware.array.area_um2 + hardware.adc.per_array * converter_um2) * 1e-6
+    bits = problem.hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
+    return arrays * float(problem.hardware.array_um2(bits).min()) * 1e-6

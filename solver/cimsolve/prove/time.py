@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
+from cimsolve.price.gaps import gaps_of_phases, least_gaps, shared_cycles
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
@@ -32,18 +33,18 @@ def least_latency_cycles(
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
     """
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    gaps = least_gaps(problem)
     if stage_cycles is None:
         stage_cycles = least_stage_cycles(problem, arrays, merging)
     ended: list[int] = []
     for stage, gap, cycles in zip(problem.workload.stages, gaps.before, stage_cycles, strict=True):
         ended.append(max((ended[before] for before in stage.after), default=0) + gap.cycles + cycles)
-    tail = gaps.tails[list(gaps.tails)[-1]].cycles
+    tail = gaps.last_tail.cycles
     path = max(ended) + tail
     if problem.workload.is_chain:
         return path
     work = _Work(problem, problem.stage_groups, arrays, merging).least_cycles()
-    return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
+    return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
@@ -70,13 +71,14 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    return max(least_work_cycles(problem, arrays), *map(sum, zip(*_shared_cycles(problem), strict=True)))
+    return max(least_work_cycles(problem, arrays), *shared_cycles(least_gaps(problem).own))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [max(cycles, *shared) for cycles, shared in zip(work, _shared_cycles(problem), strict=True)]
+    phases = gaps_of_phases(problem, least_gaps(problem)).values()
+    return [max(cycles, *shared_cycles(gaps)) for cycles, gaps in zip(work, phases, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -92,15 +94,6 @@ def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     kinds = [tuple(members[phase]) for phase in sorted(members)]
     known = {stages: _Work(problem, stages, arrays).least_cycles() for stages in set(kinds)}
     return [known[stages] for stages in kinds]
-
-
-def _shared_cycles(problem: Problem) -> list[tuple[int, int]]:
-    """Per phase, the least cycles per token that its gaps hold the digital units and the interconnect."""
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    return [
-        (sum(gap.partial_sum_cycles + gap.digital_cycles for gap in phase), sum(gap.transfer_cycles for gap in phase))
-        for phase in gaps_of_phases(problem, gaps).values()
-    ]
 
 
 @dataclass(frozen=True)
@@ -138,7 +131,7 @@ class _Work:
         self.least_conversions = least_conversions(problem)
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
-        self.lines = _duration_lines(problem)
+        self.lines = hardware.array_kind.duration_lines
         floor, kinds = converter_floor(problem), Counter(stages)
         by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
@@ -334,30 +327,13 @@ def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) ->
 def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
     """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
     hardware = problem.hardware
-    conversions = -(-columns * hardware.columns_per_weight // hardware.adc.per_array)
+    conversions = fewest_conversions(hardware, columns * hardware.columns_per_weight)
     conversions = np.maximum(conversions, least_conversions(problem))
-    lines = [fixed_ps + repeats * conversion_ps * conversions for fixed_ps, repeats in _duration_lines(problem)]
-    return np.asarray(-(-np.max(lines, axis=0) // hardware.clock_ps))
+    lines = hardware.array_kind.duration_lines
+    return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
 
 
 def least_conversions(problem: Problem) -> int:
     """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
-    hardware = problem.hardware
-    width = hardware.columns_per_weight
-    if hardware.adc.wiring != "adjacent":
-        return -(-width // hardware.adc.per_array)
-    share = -(-hardware.array.cols // hardware.adc.per_array)
-    left = np.arange(problem.weights_per_row)[:, None] * width
-    converter = (left + np.arange(width)) // share
-    return int(min(np.bincount(row).max() for row in converter))
-
-
-def _duration_lines(problem: Problem) -> list[tuple[int, int]]:
-    """An activation takes max over (fixed, repeats) of fixed + repeats * v * t_conv, ps; convex in v."""
-    hardware = problem.hardware
-    if hardware.macro is not None:
-        return [(hardware.mvm_ps, 0)]
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    if hardware.adc.sample_hold:
-        return [(phases * read_ps, 1), (read_ps, phases)]
-    return [(phases * read_ps, phases)]
+    width = problem.hardware.columns_per_weight
+    return int(busiest_of_run(problem.hardware, np.arange(problem.weights_per_row) * width, width).min())

@@ -83,5 +83,4 @@ def count_arrays(mapping: Mapping) -> int:
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
     """What the cost model says of a mapping once it is scheduled."""
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cimsolve.chip.converters import CONVERTER_MODELS
-from cimsolve.chip.hardware import Hardware, with_settings
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.effort import Effort
@@ -81,7 +82,7 @@ def find_variants(hardware: Hardware) -> tuple[Variant, ...]:
 
     Raises InputError for a measured core, which has no converters to change.
     """
-    if hardware.macro is not None:
+    if hardware.array_kind.holds_converters:
         raise InputError(
             f"{hardware.name}: a measured core holds its converters; expected a spec with adc.table, such as rram256"
         )

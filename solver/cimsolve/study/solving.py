@@ -49,8 +49,8 @@ def make_solution(
     `proved` are lower bounds that a search has shown beyond the analytical ones, metric -> value. The status is
     optimal where the gaps of all metrics of the objective are closed.
     """
-    placed, activations = schedule(problem, mapping)
-    costs = evaluate(problem, placed.pieces, activations)
+    fired, activations = schedule(problem, mapping)
+    costs = evaluate(fired, activations)
     bounds: dict[str, BoundEntry] = {}
     for name, bound in find_bounds(problem, costs.metrics, problem.objective).lower.items():
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
@@ -73,7 +73,7 @@ def make_solution(
         metrics=costs.metrics,
         breakdown=describe_breakdown(costs),
     )
-    return Solution(header, placed.pieces, activations)
+    return Solution(header, fired.pieces, activations)
 
 
 def problem_for(strategy: str, problem: Problem) -> Problem:

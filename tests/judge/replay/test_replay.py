@@ -19,14 +19,26 @@ from cimsolve.judge.names import GAPS
 from cimsolve.judge.replay import Replay, replay
 from cimsolve.judge.replay.stream import Rules, replay_stream
 from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
+from cimsolve.judge.replay.work import Work, find_work
 from cimsolve.price.cost import evaluate
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import make_solution, solve
-from makers.builders import STILL, activations_of, answer, ask, chip, linears, pieces_of, step, with_figures_that_fit
+from makers.builders import (
+    STILL,
+    activations_of,
+    answer,
+    ask,
+    chip,
+    fired_of,
+    linears,
+    pieces_of,
+    step,
+    with_figures_that_fit,
+)
 from makers.folders import ROOT
 from makers.hardware_specs import SHIPPED
 from oracles import naive_replay
@@ -61,13 +73,11 @@ def two_stages(barrier: bool = False, context: int = 4) -> dict[str, Any]:
 
 def replayed(solution: Solution, **settings: Any) -> Replay:
     problem = rebuild_problem(solution)
-    costs = evaluate(problem, solution.pieces, solution.activations)
-    return replay(problem, solution.pieces, solution.activations, costs, **settings)
+    return replay(solution.activations, evaluate(fired_of(problem, solution), solution.activations), **settings)
 
 
 def work_of(problem: Problem, solution: Solution) -> Work:
-    stage = stage_of_activations(problem, solution.pieces, solution.activations)
-    return find_work(problem, solution.pieces, solution.activations, stage)
+    return find_work(fired_of(problem, solution), solution.activations)
 
 
 # By hand
@@ -258,9 +268,9 @@ def test_a_file_that_contradicts_the_dataflow_is_not_replayed() -> None:
     solution = answer(ask(two_stages(), hardware=chip(**PRICED)), pieces_of(A, B))
     problem = rebuild_problem(solution)
     wrong = activations_of((1, 0, 10, 2, [1]), (0, 20, 34, 2, [0]))
-    stage = stage_of_activations(problem, solution.pieces, wrong)
+    fired = Fired.of(problem, solution.pieces, wrong.of_piece(2))
     with pytest.raises(ValueError, match="contradicts the dataflow"):
-        replay_token(find_work(problem, solution.pieces, wrong, stage), wrong, stage)
+        replay_token(find_work(fired, wrong), wrong, fired.stage)
 
 
 # Shipped models

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import ArraySimulator, Noise, bitplanes, compiled, study
 from cimsolve.judge.simulate.bitplanes import BitPlanes

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimsolve.api import make_problem
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import ArraySimulator, Noise, simulate, study

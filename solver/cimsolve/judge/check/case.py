@@ -12,8 +12,7 @@ import numpy as np
 from cimsolve.columns import Bools, Ints
 from cimsolve.errors import CheckError
 from cimsolve.price.cost import Costs, evaluate
-from cimsolve.price.firings import ActivationShapes, measure_activations
-from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.problem.tables import Activations, Pieces
@@ -101,16 +100,12 @@ class Case:
         return np.asarray(self.problem.table.stage[self.pieces.factor])
 
     @cached_property
-    def shapes(self) -> ActivationShapes:
-        return measure_activations(self.problem.hardware, self.pieces, self.fires, len(self.activations))
-
-    @cached_property
-    def gaps(self) -> Gaps:
-        return find_gaps(self.problem, partial_sum_elements(self.problem, self.pieces))
+    def fired(self) -> Fired:
+        return Fired.of(self.problem, self.pieces, self.fires)
 
     @cached_property
     def costs(self) -> Costs:
-        return evaluate(self.problem, self.pieces, self.activations)
+        return evaluate(self.fired, self.activations)
 
     @cached_property
     def bounds(self) -> Bounds:

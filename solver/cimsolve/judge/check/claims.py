@@ -24,7 +24,7 @@ def factors_are_those_of_the_model(case: Case) -> Iterator[str]:
 
 def stages_are_those_of_the_model(case: Case) -> Iterator[str]:
     """`stages` lists the model's stages and edges, with the gaps that the pieces give."""
-    yield from _unlike("stages", case.header.stages, describe_stages(case.problem, case.gaps))
+    yield from _unlike("stages", case.header.stages, describe_stages(case.problem, case.fired.gaps))
 
 
 def _unlike(

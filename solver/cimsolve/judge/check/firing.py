@@ -67,9 +67,9 @@ def s3_fired_pieces_share_columns_of_one_output(case: Case) -> Iterator[str]:
 
 def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterator[str]:
     """S3, among the rest: a piece that is not fired has no cell on a driven row and a read column."""
-    shapes, pieces, fires = case.shapes, case.pieces, case.fires
+    fired, pieces, fires = case.fired, case.pieces, case.fires
     # Where the fired pieces fill all driven rows of all read columns, no other can lie there (P3).
-    open_ones = np.flatnonzero(shapes.rows * shapes.columns != shapes.cells)
+    open_ones = np.flatnonzero(fired.rows * fired.columns != fired.cells)
     if not len(open_ones):
         return
     rank = np.full(len(case.activations), -1, dtype=np.int64)
@@ -80,8 +80,8 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
     read = merge_intervals(group, some.array_col, some.array_col + some.cols)
     order = order_by(pieces.array)
     arrays = pieces.array[order]
-    low = np.searchsorted(arrays, shapes.array[open_ones])
-    high = np.searchsorted(arrays, shapes.array[open_ones], side="right")
+    low = np.searchsorted(arrays, fired.array[open_ones])
+    high = np.searchsorted(arrays, fired.array[open_ones], side="right")
     for begin, end in _chunks(high - low, CHUNK_PAIRS):
         activation = np.repeat(np.arange(begin, end), (high - low)[begin:end])
         piece = order[_ranges(low[begin:end], high[begin:end])]
@@ -97,7 +97,7 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
             at = first(wrong)
             which = int(open_ones[activation[at]])
             yield (
-                f"activation {which} on array {int(shapes.array[which])} reads a column in which piece "
+                f"activation {which} on array {int(fired.array[which])} reads a column in which piece "
                 f"{int(piece[at])} lies on a driven row and is not fired"
             )
             return
@@ -123,7 +123,7 @@ def _ranges(low: Ints, high: Ints) -> Ints:
 
 def durations_follow_from_the_hardware(case: Case) -> Iterator[str]:
     """An activation lasts as long as its reads and conversions, in whole cycles."""
-    cycles = case.problem.hardware.activation_cycles(case.shapes.stacked, case.shapes.conversions)
+    cycles = case.fired.cycles
     lasts = case.activations.end - case.activations.start
     wrong = lasts != cycles
     if wrong.any():
@@ -133,7 +133,7 @@ def durations_follow_from_the_hardware(case: Case) -> Iterator[str]:
 
 def converter_bits_follow_from_the_stack(case: Case) -> Iterator[str]:
     """The converters run at the bits that the deepest read column needs, at most bits_max."""
-    bits = case.problem.hardware.adc_bits_used(case.shapes.stacked)
+    bits = case.problem.hardware.adc_bits_used(case.fired.stacked)
     wrong = case.activations.adc_bits != bits
     if wrong.any():
         at = first(wrong)
@@ -143,12 +143,12 @@ def converter_bits_follow_from_the_stack(case: Case) -> Iterator[str]:
 def s6_converters_lose_nothing_unless_allowed(case: Case) -> Iterator[str]:
     """S6: more bits than bits_max are needed only where `lossy_allowed`."""
     adc = case.problem.hardware.adc
-    needed = case.problem.hardware.adc_bits_needed(case.shapes.stacked)
+    needed = case.problem.hardware.adc_bits_needed(case.fired.stacked)
     wrong = needed > adc.bits_max
     if wrong.any() and not adc.lossy_allowed:
         at = first(wrong)
         yield (
-            f"activation {at} stacks {int(case.shapes.stacked[at])} rows, which take {int(needed[at])} bits; "
+            f"activation {at} stacks {int(case.fired.stacked[at])} rows, which take {int(needed[at])} bits; "
             f"adc.bits_max is {adc.bits_max}"
         )
 
@@ -156,9 +156,9 @@ def s6_converters_lose_nothing_unless_allowed(case: Case) -> Iterator[str]:
 def s6_no_more_rows_are_driven_than_allowed(case: Case) -> Iterator[str]:
     """S6: an activation drives at most `rows_active_max` rows."""
     limit = case.problem.hardware.array.rows_active_max
-    if limit is not None and (case.shapes.rows > limit).any():
-        at = first(case.shapes.rows > limit)
-        yield f"activation {at} drives {int(case.shapes.rows[at])} rows; rows_active_max is {limit}"
+    if limit is not None and (case.fired.rows > limit).any():
+        at = first(case.fired.rows > limit)
+        yield f"activation {at} drives {int(case.fired.rows[at])} rows; rows_active_max is {limit}"
 
 
 def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:

@@ -28,7 +28,7 @@ def s5_stages_follow_the_dataflow(case: Case) -> Iterator[str]:
     """S5: a stage starts when every stage it reads has ended plus the gap between them."""
     stages = case.problem.workload.stages
     start, end = _stage_times(case)
-    gap_cycles = case.gaps.before_cycles
+    gap_cycles = case.fired.gaps.before_cycles
     for stage in stages:
         for before in stage.after:
             earliest = int(end[before] + gap_cycles[stage.id])
@@ -49,7 +49,7 @@ def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
     """
     stages = case.problem.workload.stages
     start, end = _stage_times(case)
-    held = np.flatnonzero(case.gaps.before_cycles > 0).tolist()
+    held = np.flatnonzero(case.fired.gaps.before_cycles > 0).tolist()
     late = _first_late_gap(case, held, start, end)
     if late is not None and _first_late_gap(case, sorted(held, key=start.__getitem__), start, end) is not None:
         yield f"two gaps need the digital units at once, before stage {stages[late].name} starts"
@@ -60,7 +60,7 @@ def _first_late_gap(case: Case, order: Iterable[int], start: Ints, end: Ints) ->
     free = 0
     for number in order:
         ready = max(int(end[before]) for before in stages[number].after)
-        cycles = case.gaps.before[number].cycles
+        cycles = case.fired.gaps.before[number].cycles
         free = max(ready, free) + cycles
         if free > max(int(start[number]), ready + cycles):  # a start too early for this gap alone is S5's
             return number

@@ -17,10 +17,9 @@ from cimsolve.errors import InputError
 from cimsolve.judge.names import Controller, SharedUnits
 from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
 from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
+from cimsolve.judge.replay.work import Work, find_work
 from cimsolve.price.cost import Costs
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.tables import Activations
 
 __all__ = ["Figure", "Replay", "Stream", "replay"]
 
@@ -85,8 +84,6 @@ class Replay:
 
 
 def replay(
-    problem: Problem,
-    pieces: Pieces,
     activations: Activations,
     costs: Costs,
     *,
@@ -107,6 +104,7 @@ def replay(
 
     Raises InputError for numbers of tokens that are none.
     """
+    problem = costs.fired.problem
     count = problem.model.tokens if tokens is None else tokens
     most = min(TOKENS_MAX, VISITS_MAX // len(problem.workload.stages))
     if not 1 <= count <= most:
@@ -114,11 +112,10 @@ def replay(
     if stream and not 3 <= stream <= most:
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
-    stage = stage_of_activations(problem, pieces, activations)
-    work = find_work(problem, pieces, activations, stage)
+    work = find_work(costs.fired, activations)
     together, oldest = gaps == "together", controller == "oldest"
 
-    alone = replay_token(work, activations, stage)
+    alone = replay_token(work, activations, costs.fired.stage)
     pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
     prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
     busy = work.busy_cycles() * count

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from cimsolve.columns import Ints, sum_by
-from cimsolve.price.gaps import Gap, find_gaps, partial_sum_elements
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.price.firings import Fired
+from cimsolve.price.gaps import Gap
+from cimsolve.problem.tables import Activations
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,10 @@ class Work:
         return int(busy.max())
 
 
-def find_work(problem: Problem, pieces: Pieces, activations: Activations, stage: Ints) -> Work:
-    """The work of a solution's tables; `stage` of each activation, shape (activations,)."""
-    workload = problem.workload
-    gaps = find_gaps(problem, partial_sum_elements(problem, pieces))
-    job_stage, job_array, job_cycles = _jobs(activations, stage)
+def find_work(fired: Fired, activations: Activations) -> Work:
+    """The work of a solution's tables; of `fired`, the same activations, the stages and gaps are taken and no times."""
+    workload, gaps = fired.problem.workload, fired.gaps
+    job_stage, job_array, job_cycles = _jobs(activations, fired.stage)
     group_of_array, array_of_group = _group_arrays(job_stage, job_array, job_cycles)
     stops = np.searchsorted(job_stage, np.arange(len(workload.stages) + 1))
     nodes: list[Node] = []
@@ -99,18 +98,10 @@ def find_work(problem: Problem, pieces: Pieces, activations: Activations, stage:
     return Work(tuple(nodes), tuple(node_of_stage), array_of_group)
 
 
-def stage_of_activations(problem: Problem, pieces: Pieces, activations: Activations) -> Ints:
-    """The stage that each activation serves; shape (activations,)."""
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[activations.of_piece(len(pieces))] = problem.table.stage[pieces.factor]
-    return stage
-
-
 def _node(
     name: str, phase: int, reads: tuple[int, ...], barriers: frozenset[int], gap: Gap, users: Ints, cycles: Ints
 ) -> Node:
-    digital = gap.partial_sum_cycles + gap.digital_cycles
-    return Node(name, phase, reads, barriers, digital, gap.transfer_cycles, users, cycles)
+    return Node(name, phase, reads, barriers, gap.units_cycles, gap.transfer_cycles, users, cycles)
 
 
 def _jobs(activations: Activations, stage: Ints) -> tuple[Ints, Ints, Ints]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cimsolve.chip.hardware import Hardware
-from cimsolve.columns import Ints
+from cimsolve.chip.spec import Hardware
+from cimsolve.chip.wiring import converter_of
 from cimsolve.errors import InputError
 from cimsolve.files.memory import demand_memory
 from cimsolve.judge.names import Pairs
@@ -98,7 +98,7 @@ def prepare_groups(
             into[window, :, column] = by_weight[slot[:, None], row, col[:, None]].swapaxes(1, 2)
             if noise.of_converters:
                 for place in range(per_weight):
-                    converter = _converter_of(problem, col * per_weight + place)
+                    converter = converter_of(problem.hardware, col * per_weight + place)
                     for target, fault in zip(error, faults, strict=True):
                         target[window, place, column] = fault[slot, converter]
     found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
@@ -118,14 +118,6 @@ def prepare_groups(
             )
         )
     return found
-
-
-def _converter_of(problem: Problem, physical: Ints) -> Ints:
-    """The converter that reads a physical column; where any may, those are taken in turn."""
-    adc = problem.hardware.adc
-    if adc.wiring == "adjacent":
-        return physical // -(-problem.hardware.array.cols // adc.per_array)
-    return physical % adc.per_array
 
 
 def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise, pairs: Pairs) -> Operand:

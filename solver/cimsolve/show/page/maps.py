@@ -254,7 +254,7 @@ def _draw_firings(
     axes: Axes, judged: Judged, firings: Ints, slots: Slots, kinds: Kinds, scale: float, colours: Colours
 ) -> None:
     activations = judged.solution.activations
-    shades = np.array(stage_colours(kinds))[judged.stage_of_activation[firings]]
+    shades = np.array(stage_colours(kinds))[judged.fired.stage[firings]]
     low = np.searchsorted(slots.members, judged.array_of_activation[firings]) + 0.1
     left, right = activations.start[firings] * scale, activations.end[firings] * scale
     sides = (left, right, low, low + 0.8)

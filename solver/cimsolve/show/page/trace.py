@@ -57,7 +57,7 @@ def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]
         told = {"layer": stage.layer, "firings": int(costs.stages.activations[stage.id])}
         yield _event(judged, process, int(lanes[stage.id]) + 1, stage.name, "stage", start, end, told)
     last = int(costs.stages.end.max())
-    tail = list(costs.gaps.tails.values())[-1]
+    tail = costs.gaps.last_tail
     if tail.cycles:
         yield _event(judged, process, GAPS_THREAD, "end of pass", "gap", last, last + tail.cycles, {})
 

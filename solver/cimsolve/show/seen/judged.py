@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.prove import Bounds
@@ -60,22 +61,9 @@ class Judged:
         """The array of each activation, as index into `array_numbers`; shape (activations,)."""
         return np.searchsorted(self.array_numbers, self.solution.activations.array)
 
-    @cached_property
-    def activation_of_piece(self) -> Ints:
-        """The activation that fires each piece; shape (pieces,)."""
-        return self.solution.activations.of_piece(len(self.solution.pieces))
-
-    @cached_property
-    def stage_of_piece(self) -> Ints:
-        """The stage of each piece; shape (pieces,)."""
-        return np.asarray(self.problem.table.stage[self.solution.pieces.factor])
-
-    @cached_property
-    def stage_of_activation(self) -> Ints:
-        """The stage of each activation; shape (activations,)."""
-        stage = np.zeros(len(self.solution.activations), dtype=np.int64)
-        stage[self.activation_of_piece] = self.stage_of_piece
-        return stage
+    @property
+    def fired(self) -> Fired:
+        return self.costs.fired
 
 
 def judge(solution: Solution, name: str) -> Judged:

@@ -32,7 +32,7 @@ def find_pieces(judged: Judged, arrays: Ints) -> ArrayPieces:
     wanted = np.zeros(len(judged.array_numbers), dtype=bool)
     wanted[chosen] = True
     inside = np.flatnonzero(wanted[judged.array_of_piece])
-    array, fired_by = judged.array_of_piece[inside], judged.activation_of_piece[inside]
+    array, fired_by = judged.array_of_piece[inside], judged.fired.of_piece[inside]
     start, end = activations.start[fired_by], activations.end[fired_by]
     order = np.lexsort((pieces.array_col[inside], pieces.array_row[inside], start, array))
     first = np.searchsorted(array[order], np.append(chosen, len(wanted)))

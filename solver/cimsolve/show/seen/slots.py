@@ -56,8 +56,8 @@ def converter_use(judged: Judged) -> Floats:
 
     `columns` columns take `conversions` rounds of all `adc.per_array` converters, of which that share is needed.
     """
-    shapes = judged.costs.shapes
-    return np.asarray(shapes.columns / (shapes.conversions * judged.hardware.adc.per_array))
+    fired = judged.fired
+    return np.asarray(fired.columns / (fired.conversions * judged.hardware.adc.per_array))
 
 
 def _time_in_slots(row: Ints, start: Ints, end: Ints, weight: Floats, edges: Floats, rows: int) -> Floats:

@@ -38,7 +38,7 @@ def find_trace(judged: Judged, events_max: int) -> Trace:
     those of fewer arrays.
     """
     activations = judged.solution.activations
-    array, stage = judged.array_of_activation, judged.stage_of_activation
+    array, stage = judged.array_of_activation, judged.fired.stage
     order = np.lexsort((activations.start, array))
     array, stage = array[order], stage[order]
     start, end = activations.start[order], activations.end[order]

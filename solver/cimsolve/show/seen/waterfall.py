@@ -18,7 +18,6 @@ ARRAYS, DIGITAL, TRANSFER, LEAKAGE, WAIT = "arrays", "digital", "transfer", "lea
 BETWEEN = "between"
 """What a bar is spent on; `between` is everything between stages: partial sums, digital work, transfers, waiting."""
 
-_ENERGY_IN_ARRAYS = ("rows", "cells", "columns", "conversions", "shift_add", "macro")
 _WORDS = {
     "array": "arrays fire",
     "partial_sums": "partial sums",
@@ -72,7 +71,7 @@ def energy_by_component(judged: Judged) -> Waterfall:
     """Picojoules of a token by component."""
 
     def role(name: str) -> str:
-        if name in _ENERGY_IN_ARRAYS:
+        if name in judged.costs.array_pj:
             return ARRAYS
         return name if name in (TRANSFER, LEAKAGE) else DIGITAL
 
@@ -95,9 +94,8 @@ def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
         in_arrays[stage] = min(added, int(stages.end[stage] - stages.start[stage]))
         between[stage] = added - in_arrays[stage]
         reach += added
-    tails = list(judged.costs.gaps.tails.values())
     rows = _by_kind(kinds, {ARRAYS: in_arrays * judged.clock_ns, BETWEEN: between * judged.clock_ns})
-    return _with_row(rows, "end of pass", BETWEEN, tails[-1].cycles * judged.clock_ns)
+    return _with_row(rows, "end of pass", BETWEEN, judged.costs.gaps.last_tail.cycles * judged.clock_ns)
 
 
 def energy_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:

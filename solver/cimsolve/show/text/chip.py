@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.prompt import Prompt
 
+from cimsolve.chip.doubts import Doubt
 from cimsolve.chip.draft import Draft
-from cimsolve.chip.figures import ArrayFigures, Doubt
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.figures import ArrayFigures
+from cimsolve.chip.spec import Hardware
 from cimsolve.files.text import shown_value
 from cimsolve.show.as_json import picked
 from cimsolve.show.text.console import bad, good, heading, indented, labelled, messages, print_table, verbatim
@@ -68,7 +69,7 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
     heading("One product of a full array and a vector")
     bits = f"{hardware.weight.bits}-bit weights, {hardware.input.bits}-bit inputs"
     firings = "" if figures.firings == 1 else f", in {figures.firings} firings of at most {hardware.rows_limit} rows"
-    shares = "" if hardware.macro is not None else f", {share(figures.read_ns / figures.product_ns)} of it read pulses"
+    shares = f", {share(figures.read_ns / figures.product_ns)} of it read pulses" if figures.read_ns else ""
     labelled(
         [
             ("time", f"{quantity(figures.product_ns, 'time')}{firings}{shares}"),

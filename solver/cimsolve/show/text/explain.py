@@ -193,12 +193,8 @@ def _links(found: Explanation) -> list[dict[str, Any]]:
         rows.append({**row, "array": int(chain.array[index]), "arrays": row["read"] + row["convert"] + row["idle"]})
     tail = chain.tail
     if tail.cycles:
-        ends = {
-            "partial_sums": tail.partial_sum_cycles,
-            "digital": tail.digital_cycles,
-            "transfer": tail.transfer_cycles,
-        }
-        rows.append({**dict.fromkeys((*PARTS, "bound", "arrays"), 0), "stage": TAIL, "count": 1, "array": None, **ends})
+        zeros = dict.fromkeys((*PARTS, "bound", "arrays"), 0)
+        rows.append({**zeros, "stage": TAIL, "count": 1, "array": None, **tail.parts_cycles})
     return rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cimsolve.chip.converters import CONVERTER_MODELS, OWN_TABLE
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.model.model import Model
 from cimsolve.problem.objective import EXAMPLE, OBJECTIVES
 from cimsolve.show.text.console import heading, indented, labelled, line, print_table, verbatim

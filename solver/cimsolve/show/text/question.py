@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cimsolve.chip.hardware import Hardware
-from cimsolve.chip.size import left_behind
+from cimsolve.chip.array_kinds import MeasuredCore
+from cimsolve.chip.settings import left_behind
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
@@ -103,9 +104,9 @@ def describe_converters(hardware: Hardware) -> str:
         f"{plural(adc.per_array, 'ADC')} an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, "
         f"at most {adc.bits_max} bits{', more at a loss' if adc.lossy_allowed else ''}"
     )
-    if hardware.macro is not None:
-        macro = hardware.macro
-        return f"{text}; measured core: {number(macro.mvm_ns)} ns and {number(macro.mvm_pj)} pJ a product"
+    if isinstance(hardware.array_kind, MeasuredCore):
+        core = hardware.array_kind.measured
+        return f"{text}; measured core: {number(core.mvm_ns)} ns and {number(core.mvm_pj)} pJ a product"
     made = "" if adc.table_from is None else f", table made by {adc.table_from}{_extrapolations(hardware)}"
     return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold{made}"
 

@@ -12,16 +12,7 @@ from cimsolve.show.as_json import picked
 from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL
 from cimsolve.show.text.breakdown import print_breakdown
 from cimsolve.show.text.check import describe_verdict, print_violations, verdict
-from cimsolve.show.text.console import (
-    Cell,
-    bad,
-    good,
-    heading,
-    indented,
-    print_table,
-    same_again,
-    verbatim,
-)
+from cimsolve.show.text.console import Cell, bad, good, heading, indented, print_table, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import choose_unit, number, quantity, share

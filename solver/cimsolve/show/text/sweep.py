@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.chip.hardware import parse_hardware
-from cimsolve.chip.size import left_behind
+from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.settings import left_behind
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, subject
 from cimsolve.show.text.console import bad, heading, indented, print_json, same_again

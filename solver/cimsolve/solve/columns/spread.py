@@ -55,8 +55,7 @@ class ColumnSpread:
         found: list[tuple[int, Mapping]] = []
         for _ in range(ROUNDS):
             mapping = self._deal(layout, by_shelf, goal, EFFORT // max(1000, self.arrays), urgency)
-            placed, activations = schedule(self.problem, mapping)
-            costs = evaluate(self.problem, placed.pieces, activations)
+            costs = evaluate(*schedule(self.problem, mapping))
             found.append((int(costs.metrics["latency_cycles"]), mapping))
             late = np.flatnonzero(costs.stages.end - costs.stages.start > least)
             if not len(late) or found[-1][0] > min(latency for latency, _ in found):

@@ -62,8 +62,7 @@ def count_arrays(answer: Answer) -> int:
 
 def measure(instance: Instance, answer: Answer) -> tuple[int, int]:
     """(arrays, token latency in cycles) by the schedule and the cost model."""
-    mapping, activations = schedule(instance.problem, mapping_of(instance, answer))
-    metrics = evaluate(instance.problem, mapping.pieces, activations).metrics
+    metrics = evaluate(*schedule(instance.problem, mapping_of(instance, answer))).metrics
     return int(metrics["arrays"]), int(metrics["latency_cycles"])
 
 

@@ -17,8 +17,7 @@ from math import isqrt
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import find_gaps, partial_sum_elements
-from cimsolve.price.schedule import find_firings
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 
@@ -61,13 +60,12 @@ class _Shop:
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Shop:
-        firings = find_firings(problem, mapping)
-        array = firings.shapes.array
+        fired = Fired.of(problem, mapping.pieces, mapping.activation_of_piece())
         after = [each.after for each in problem.workload.stages]
-        busy = np.zeros((len(after), int(array.max()) + 1), dtype=np.int64)
-        np.add.at(busy, (firings.stage, array), firings.cycles)
+        busy = np.zeros((len(after), int(fired.array.max()) + 1), dtype=np.int64)
+        np.add.at(busy, (fired.stage, fired.array), fired.cycles)
         busy = np.unique(busy, axis=1)
-        gap = find_gaps(problem, partial_sum_elements(problem, mapping.pieces)).before_cycles.tolist()
+        gap = fired.gaps.before_cycles.tolist()
         tail = [0] * len(after)
         for number in reversed(range(len(after))):
             for before in after[number]:

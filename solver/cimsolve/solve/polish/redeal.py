@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cimsolve.columns import Ints, sum_by
-from cimsolve.price.schedule import find_firings
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.prove.time import least_stage_cycles
@@ -80,13 +80,14 @@ class _Units:
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Units:
-        pieces, firings = mapping.pieces, find_firings(problem, mapping)
-        fires, count = firings.of_piece, len(firings.cycles)
+        pieces, fires = mapping.pieces, mapping.activation_of_piece()
+        fired = Fired.of(problem, pieces, fires)
+        count = len(fired)
         row, col = np.full(count, problem.rows), np.full(count, problem.weights_per_row)
         np.minimum.at(row, fires, pieces.array_row)
         np.minimum.at(col, fires, pieces.array_col)
         shape = _shapes(problem, pieces, fires, row, col)
-        return _Units(firings.stage, shape, firings.cycles, firings.shapes.array, row, col, np.arange(count))
+        return _Units(fired.stage, shape, fired.cycles, fired.array, row, col, np.arange(count))
 
     def busy(self) -> Ints:
         """Cycles of each stage on each array; shape (stages, arrays)."""

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from cimsolve.chip.wiring import fewest_conversions
 from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
@@ -85,7 +86,7 @@ def deal(problem: Problem, packed: PackedParts) -> Mapping:
     slots = _slots(packed.packing, len(packed.sizes))
     # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
     columns = packed.sizes[:, 1] * hardware.columns_per_weight
-    cycles = hardware.activation_cycles(packed.sizes[:, 0], -(-columns // hardware.adc.per_array))
+    cycles = hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(hardware, columns))
     array, slot = deal_slots(slots.free, problem.table.stage[parts.factor], packed.shape, cycles)
     pattern = slots.pattern[array]
     pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])

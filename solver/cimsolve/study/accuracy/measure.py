@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware, load_hardware
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.judge.names import Kernel

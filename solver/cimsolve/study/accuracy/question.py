@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.text import demand_known
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Range, Scale, WeightScale

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
 from cimsolve.columns import Ints
 from cimsolve.price.cost import Costs
+from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -40,11 +40,7 @@ class Chain:
 
     def components(self) -> dict[str, int]:
         """Component -> cycles; sums to the latency."""
-        tail = {
-            "partial_sums": self.tail.partial_sum_cycles,
-            "digital": self.tail.digital_cycles,
-            "transfer": self.tail.transfer_cycles,
-        }
+        tail = self.tail.parts_cycles
         names = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
         return {name: int(getattr(self, name).sum()) + tail.get(name, 0) for name in names}
 
@@ -56,10 +52,7 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
     while workload.stages[members[-1]].after:
         members.append(max(workload.stages[members[-1]].after, key=lambda number: (int(stages.end[number]), -number)))
     members.reverse()
-    fires = activations.of_piece(len(solution.pieces))
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[fires] = problem.table.stage[solution.pieces.factor]
-    reading = _reading_cycles(problem.hardware, costs)
+    stage, reading = costs.fired.stage, _reading_cycles(costs.fired)
     by_stage = np.argsort(stage, kind="stable")
     edges = np.searchsorted(stage[by_stage], np.arange(len(workload.stages) + 1))
     columns: dict[str, list[int]] = {name: [] for name in ("wait", "read", "convert", "idle", "array")}
@@ -82,31 +75,22 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
             columns[name].append(value)
         ended = end
     at = np.array(members, dtype=np.int64)
-    before = costs.gaps.before
+    gaps = [costs.gaps.before[stage].parts_cycles for stage in members]
     bounds = np.array(least_stage_cycles(problem, int(costs.metrics["arrays"])), dtype=np.int64)
     # A stage that starts its pass has the tail of the pass before it in its gap, as the cost model has.
     return Chain(
         stage=at,
-        partial_sums=np.array([before[stage].partial_sum_cycles for stage in members], dtype=np.int64),
-        digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
-        transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
         bound=bounds[at],
-        tail=costs.gaps.tails[list(costs.gaps.tails)[-1]],
+        tail=costs.gaps.last_tail,
         **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},
+        **{name: np.array([gap[name] for gap in gaps], dtype=np.int64) for name in gaps[0]},
     )
 
 
-def _reading_cycles(hardware: Hardware, costs: Costs) -> Ints:
+def _reading_cycles(fired: Fired) -> Ints:
     """Cycles of each activation that pass in read pulses and not in conversions; shape (activations,).
 
     Of pulses and conversions that overlap (sample and hold) only the longer counts.
     """
-    shapes = costs.shapes
-    total_ps = hardware.activation_ps(shapes.stacked, shapes.conversions)
-    cycles = hardware.cycles(total_ps)
-    if hardware.macro is not None:
-        return cycles
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    converting = shapes.conversions * hardware.conversion_ps(hardware.adc_bits_used(shapes.stacked))
-    pulses = np.where(converting > read_ps, 1, phases) if hardware.adc.sample_hold else phases
-    return np.asarray(np.rint(cycles * (pulses * read_ps / total_ps)), dtype=np.int64)
+    reading, converting = fired.problem.hardware.activation_parts_ps(fired.stacked, fired.conversions)
+    return np.asarray(np.rint(fired.cycles * (reading / (reading + converting))), dtype=np.int64)

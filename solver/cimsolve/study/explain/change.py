@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -74,7 +74,7 @@ def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
     key, value = named[name] if name in named else _setting(name)
     if name == "sample-hold" and hardware.adc.sample_hold:
         raise _ImpossibleError("the converters have it")
-    if hardware.macro is not None and name in ("adc+1", "sample-hold"):
+    if hardware.array_kind.holds_converters and name in ("adc+1", "sample-hold"):
         raise _ImpossibleError("a measured core has its converters inside")
     try:
         return problem.asking(hardware=with_settings(hardware, {key: str(value)}))

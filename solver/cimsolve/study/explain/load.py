@@ -49,16 +49,13 @@ class Load:
 def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
     """The array with the most cycles of firing; of equals the one with the lowest number."""
     pieces, activations = solution.pieces, solution.activations
-    fires = activations.of_piece(len(pieces))
     arrays, index = np.unique(activations.array, return_inverse=True)
     duration = activations.end - activations.start
     busy = sum_by(index.reshape(-1), duration, len(arrays))
     busiest = int(busy.argmax())
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[fires] = problem.table.stage[pieces.factor]
     mine = np.flatnonzero(index.reshape(-1) == busiest)
     own = np.flatnonzero(pieces.array == arrays[busiest])
-    stages, at = np.unique(stage[mine], return_inverse=True)
+    stages, at = np.unique(costs.fired.stage[mine], return_inverse=True)
     at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
     cells = pieces.rows[own].astype(np.int64) * pieces.cols[own]
     count = len(stages)
@@ -74,7 +71,7 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
         activations=np.bincount(at.reshape(-1), minlength=count),
         pieces=np.bincount(at_piece, minlength=count),
         stage_cells=sum_by(at_piece, cells, count),
-        conversions=sum_by(at.reshape(-1), costs.shapes.columns[mine], count),
+        conversions=sum_by(at.reshape(-1), costs.fired.columns[mine], count),
         digital_cycles=parts["partial_sums"] + parts["digital"],
         transfer_cycles=parts["transfer"],
     )

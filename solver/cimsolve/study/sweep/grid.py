@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from cimsolve.chip.hardware import Hardware, demand_key, load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import demand_key, with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem, key_paths, read_json
 from cimsolve.files.kinds import STUDY, demand_kind
