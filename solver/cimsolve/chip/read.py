@@ -8,11 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from cimsolve.chip.converters import OWN_TABLE, ConverterTable, Place, make_table
+from cimsolve.chip.rules import HARDWARE_RULES
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem, read_json
 from cimsolve.files.kinds import SPEC, demand_kind
 from cimsolve.files.library import resolve_hardware
+from cimsolve.files.text import one_line
 
 SPEC_BYTES_MAX = 16 * 2**20
 
@@ -32,9 +34,11 @@ def parse_hardware(data: object, origin: str) -> Hardware:
     if isinstance(data, dict) and isinstance(data.get("$schema"), str):
         data = {key: value for key, value in data.items() if key != "$schema"}
     try:
-        hardware = Hardware.model_validate(data)
+        hardware = _checked(data)
     except ValidationError as error:
         raise InputError(first_problem(error, origin, Hardware)) from None
+    except ValueError as error:
+        raise InputError(f"{one_line(origin)}: {one_line(str(error))}") from None
     model = hardware.adc.model
     if model in (None, OWN_TABLE):
         return hardware
@@ -44,12 +48,20 @@ def parse_hardware(data: object, origin: str) -> Hardware:
     drop_sources(data, "adc.model", "adc.table")
     data["sources"] |= {f"adc.table.{path}".rstrip("."): note for path, note in made.sources.items()}
     try:
-        return Hardware.model_validate(data)
-    except ValidationError:
+        return _checked(data)
+    except ValueError:
         raise InputError(
             f"{origin}: adc.bits_max = {hardware.adc.bits_max}: adc.model {model} makes no usable table up to so many "
             "bits; lower it"
         ) from None
+
+
+def _checked(data: object) -> Hardware:
+    """The spec, which obeys all rules. Raises ValidationError for a key, ValueError for a rule that is broken."""
+    hardware = Hardware.model_validate(data)
+    for rule in HARDWARE_RULES:
+        rule(hardware)
+    return hardware
 
 
 def made_table(hardware: Hardware, model: str) -> ConverterTable:

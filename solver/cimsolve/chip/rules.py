@@ -6,13 +6,10 @@ A rule raises ValueError with the key, its value, what was expected and what to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from cimsolve.chip.converters import OWN_TABLE
+from cimsolve.chip.spec import Hardware
 from cimsolve.files.text import near_name, shown_value
-
-if TYPE_CHECKING:
-    from cimsolve.chip.spec import Hardware
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""

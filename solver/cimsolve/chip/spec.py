@@ -11,10 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from cimsolve.chip.array_kinds import ArrayKind, MeasuredCore, ModelledArray
-from cimsolve.chip.rules import HARDWARE_RULES
 from cimsolve.chip.sections import (
     AdcSection,
     ArrayEnergySection,
@@ -64,12 +63,6 @@ class Hardware(Section):
     sources: dict[str, SourceNote] = Field(
         description="Where each figure comes from: a key's dotted path, or a prefix of it, to its source."
     )
-
-    @model_validator(mode="after")
-    def _obey_rules(self) -> Hardware:
-        for rule in HARDWARE_RULES:
-            rule(self)
-        return self
 
     @cached_property
     def array_kind(self) -> ArrayKind:

@@ -72,8 +72,12 @@ def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
 
 def _gaps_of_rows(gaps: Gaps) -> list[Gap]:
     """The gap before each stage, none that repeats an earlier stage's, and the last tail."""
-    first = {id(gap): stage for stage, gap in reversed([*enumerate(gaps.before)])}
-    return [*(gap if first[id(gap)] == stage else Gap() for stage, gap in enumerate(gaps.before)), gaps.last_tail]
+    rows: list[Gap] = []
+    paid: list[Gap] = []
+    for gap, within in zip(gaps.before, gaps.within, strict=True):
+        rows.append(gap if within or not any(gap is tail for tail in paid) else Gap())
+        paid += [] if within else [gap]
+    return [*rows, gaps.last_tail]
 
 
 def _added_cover(start: Ints, end: Ints) -> Ints:

@@ -59,6 +59,8 @@ class Gaps:
     """The gap before each stage, and the one after each pass, which is also the one before the next pass."""
 
     before: tuple[Gap, ...]
+    within: tuple[bool, ...]
+    """Whether the gap before each stage lies within its pass; another one is the tail of the pass before."""
     tails: MappingABC[str, Gap]
     added: Ints
     """Partial sums that each stage leaves to add, shape (stages,)."""
@@ -70,8 +72,7 @@ class Gaps:
     @property
     def own(self) -> list[Gap]:
         """Every gap of a token once: those within passes, then the tails."""
-        tails = list(self.tails.values())
-        return [*(gap for gap in self.before if not any(gap is tail for tail in tails)), *tails]
+        return [*(gap for gap, within in zip(self.before, self.within, strict=True) if within), *self.tails.values()]
 
     @property
     def last_tail(self) -> Gap:
@@ -122,7 +123,8 @@ def find_gaps(problem: Problem, added: Ints) -> Gaps:
         else:
             summed = sum(adds[earlier] for earlier in stage.after)
             before.append(gap(summed, stage.operations, stage.transfer_elements))
-    return Gaps(tuple(before), tails, added)
+    within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
+    return Gaps(tuple(before), within, tails, added)
 
 
 def least_gaps(problem: Problem) -> Gaps:
