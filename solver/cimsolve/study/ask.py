@@ -18,7 +18,7 @@ from cimsolve.judge.simulate import RealFactors, RealWeights, SimulationReport, 
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.prove import objective_units
-from cimsolve.solve.effort import Effort, Event
+from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.solving import problem_for, solve
@@ -88,19 +88,6 @@ class Asked:
     """Which layers are simulated, on what weights."""
     command: str
     """The command that gives the same again."""
-
-
-class Listener:
-    """Who is told of a run; by default nobody. A terminal's progress is one."""
-
-    def begin(self, task: str) -> None:
-        """A task begins; what was told before of another is over."""
-
-    def listen(self, event: Event) -> None:
-        """A step of a search."""
-
-    def count(self, done: int, total: int) -> None:
-        """So much of the task is done."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]
