@@ -16,7 +16,7 @@ from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.simulate import RealFactors, RealWeights, SimulationReport, simulate
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Header, Solution, write_solution
 from cimsolve.prove import objective_units
 from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.plan import demand_exact
@@ -194,6 +194,20 @@ class Run:
                 raise  # the weights may be what is wrong
             return replace(outcome, not_simulated="not possible", reason=str(error))
         return replace(outcome, simulation=report)
+
+
+def write_checked(solution: Solution, report: CheckReport, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write an answer that passed its check; returns the files written, none for one that failed.
+
+    Raises InputError where the folder cannot be made.
+    """
+    if not report.passed:
+        return ()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
+    return tuple(write_solution(solution, folder / name))
 
 
 @contextlib.contextmanager
