@@ -143,9 +143,9 @@ def test_a_tiny_chip_by_hand() -> None:
 def test_random_mappings_cost_the_same_cell_by_cell(first: int) -> None:
     for seed in range(first, first + 20):
         case = random_case(seed)
-        placed, activations = schedule(case.problem, case.mapping)
-        costs = evaluate(case.problem, placed.pieces, activations)
-        naive = naive_of(case.problem, placed.pieces, activations)
+        fired, activations = schedule(case.problem, case.mapping)
+        costs = evaluate(fired, activations)
+        naive = naive_of(case.problem, fired.pieces, activations)
         breakdown = describe_breakdown(costs).model_dump()
         assert differences(naive, costs.metrics, breakdown, activations, case.mapping.order) == set(), seed
 
