@@ -22,7 +22,7 @@ from makers.folders import TESTS
 from makers.tiny_problems import random_problems
 from oracles.naive_cost import NaiveCost
 
-SEEDS = 160
+SEEDS = 120
 """Random mappings that are priced twice."""
 
 
@@ -186,7 +186,7 @@ def test_random_mappings_are_of_every_kind() -> None:
 
 @pytest.mark.parametrize("strategy", RULES)
 def test_every_rule_writes_the_figures_that_follow_from_its_cells(strategy: str) -> None:
-    for seed in range(10):
+    for seed in range(5):
         assert_header_agrees(solve(random_case(seed).problem, strategy))
 
 
