@@ -26,7 +26,7 @@ from cimsolve.problem.solution import Solution, solution_of
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
-from cimsolve.study.ask import Outcome, Run
+from cimsolve.study.ask import Outcome, Run, write_checked
 from cimsolve.study.front import FrontRun, solution_of_point
 from cimsolve.study.sensitivity import VariantAnswers, answer_variants
 from cimsolve.study.solving import solve_passing, start_from
@@ -91,14 +91,10 @@ def map_all(
     for strategy in strategies:
         demand_known("strategy", strategy, STRATEGIES)
     problem, effort = _parts(model, hardware, effort, asked)
-    folder = None if out is None else Path(out)
 
     def keep(answer: Solution, report: CheckReport, strategy: str) -> tuple[Path, ...]:
-        if folder is None or not report.passed:
-            return ()
-        folder.mkdir(parents=True, exist_ok=True)
         name = f"{problem.model.name}--{problem.hardware.name}--{strategy}.json"
-        return tuple(solution.write_solution(answer, folder / name))
+        return () if out is None else write_checked(answer, report, Path(out), name)
 
     run = Run(problem, effort, keep=keep)
     found = list(run.outcomes(strategies))

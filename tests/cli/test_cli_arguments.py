@@ -174,7 +174,18 @@ def test_version(cli: Cli) -> None:
     assert result.out.count("\n") == 1
 
 
-HEAVY = {"numpy", "pydantic", "ortools", "rich", "scipy", "networkx", "joblib", "shtab", "matplotlib", "distributed"}
+SOLVING = {"ortools", "scipy", "networkx", "joblib", "numba", "matplotlib", "distributed"}
+HEAVY = SOLVING | {"numpy", "rich", "shtab"}
+
+
+def imported(argv: list[str], modules: set[str]) -> tuple[int, str]:
+    """The exit code of a process, and which of `modules` it imported."""
+    code = (
+        "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
+        f"print('imported', *sorted({modules} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.rpartition("imported")[2].strip()
 
 
 @pytest.mark.parametrize(
@@ -184,14 +195,24 @@ HEAVY = {"numpy", "pydantic", "ortools", "rich", "scipy", "networkx", "joblib", 
     ids=" ".join,
 )
 def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
-    code = (
-        "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
-        f"heavy = {HEAVY} & set(sys.modules); "
-        "sys.exit(f'imported {heavy}' if heavy else code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == (0 if argv[-1] in ("--help", "--version") else 2), done.stderr
-    assert "imported" not in done.stderr
+    assert imported(argv, HEAVY) == (0 if argv[-1] in ("--help", "--version") else 2, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "modules"),
+    [
+        (["list"], 0, SOLVING),
+        (["--model", "nosuch"], 2, HEAVY),
+        (["--hw", "nosuch", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
+        (["--structure", "3,x", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
+        (["hw", "check", "nosuch"], 2, SOLVING),
+        (["hw", "schema"], 0, SOLVING),
+    ],
+)
+def test_what_is_shipped_and_questions_that_are_none_load_no_solver(
+    argv: list[str], code: int, modules: set[str]
+) -> None:
+    assert imported(argv, modules) == (code, "")
 
 
 @pytest.mark.parametrize(

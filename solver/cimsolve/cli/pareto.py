@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cimsolve.cli.parser import json_switch, verbosity
-from cimsolve.cli.places import write_checked
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.solve.names import RULE_NAMES
@@ -60,7 +59,7 @@ def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.text.progress import Progress
     from cimsolve.show.text.question import print_question
     from cimsolve.solve.effort import Effort
-    from cimsolve.study.ask import Asked
+    from cimsolve.study.ask import Asked, write_checked
     from cimsolve.study.front import FrontRun
 
     asked = Asked(

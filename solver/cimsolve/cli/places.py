@@ -1,28 +1,15 @@
-"""Where a command writes: that it can, before any work is done for it; and answers, once they are checked.
-
-Nothing heavy is imported here.
-"""
+"""Where a command writes: that it can, before any work is done for it. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import os
-import signal
 import stat
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line
-
-if TYPE_CHECKING:
-    from cimsolve.judge.check import CheckReport
-    from cimsolve.problem.solution import Solution
 
 
 @dataclass(frozen=True)
@@ -99,45 +86,3 @@ def _try_to_write(folder: Path, shown: str) -> None:
         reason = f"no file can be made in {folder} ({error.strerror})"
         raise InputError(f"{shown}: {reason}; choose another place") from None
     trial.unlink(missing_ok=True)
-
-
-def write_checked(solution: Solution, report: CheckReport, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write an answer that passed its check; returns the files written, none for one that failed."""
-    from cimsolve.problem.solution import write_solution
-
-    if not report.passed:
-        return ()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
-    return tuple(write_solution(solution, folder / name))
-
-
-def without_tables(report: CheckReport) -> CheckReport:
-    """The verdict alone: the tables of many answers need not be in memory at once."""
-    return dataclasses.replace(report, problem=None, costs=None, bounds=None)
-
-
-@contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Within, the first Ctrl-C waits for the end; a second one is raised at once."""
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield  # signals reach the main thread only; where they are ignored they stay so
-        return
-    held = False
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
-            raise KeyboardInterrupt
-        held = True
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        raise KeyboardInterrupt

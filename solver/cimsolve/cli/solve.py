@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from cimsolve import __version__
 from cimsolve.cli import COMMANDS, listed_commands
 from cimsolve.cli.parser import Parser, json_switch, output_option, search_option, verbosity
-from cimsolve.cli.places import write_checked
 from cimsolve.cli.question import (
     QuestionOptions,
     answers_option,
@@ -146,7 +145,7 @@ def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.text.question import print_question
     from cimsolve.show.text.solve import describe_run, print_run, summary_line
     from cimsolve.solve.effort import Effort
-    from cimsolve.study.ask import Run
+    from cimsolve.study.ask import Run, write_checked
     from cimsolve.study.solving import joined_reasons, start_from
     from cimsolve.weights.folder import weights_beside
     from cimsolve.weights.project import read_factors

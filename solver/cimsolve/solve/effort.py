@@ -22,6 +22,19 @@ class Event(NamedTuple):
     lower: float | None = None
 
 
+class Listener:
+    """Who is told of a run; by default nobody. A terminal's progress is one."""
+
+    def begin(self, task: str) -> None:
+        """A task begins; what was told before of another is over."""
+
+    def listen(self, event: Event) -> None:
+        """A step of a search."""
+
+    def count(self, done: int, total: int) -> None:
+        """So much of the task is done."""
+
+
 def ignore(event: Event) -> None:
     """Listen to nothing."""
 

@@ -16,9 +16,9 @@ from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.simulate import RealFactors, RealWeights, SimulationReport, simulate
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Header, Solution, write_solution
 from cimsolve.prove import objective_units
-from cimsolve.solve.effort import Effort, Event
+from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.solving import problem_for, solve
@@ -88,19 +88,6 @@ class Asked:
     """Which layers are simulated, on what weights."""
     command: str
     """The command that gives the same again."""
-
-
-class Listener:
-    """Who is told of a run; by default nobody. A terminal's progress is one."""
-
-    def begin(self, task: str) -> None:
-        """A task begins; what was told before of another is over."""
-
-    def listen(self, event: Event) -> None:
-        """A step of a search."""
-
-    def count(self, done: int, total: int) -> None:
-        """So much of the task is done."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]
@@ -207,6 +194,20 @@ class Run:
                 raise  # the weights may be what is wrong
             return replace(outcome, not_simulated="not possible", reason=str(error))
         return replace(outcome, simulation=report)
+
+
+def write_checked(solution: Solution, report: CheckReport, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write an answer that passed its check; returns the files written, none for one that failed.
+
+    Raises InputError where the folder cannot be made.
+    """
+    if not report.passed:
+        return ()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
+    return tuple(write_solution(solution, folder / name))
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.effort import Effort, Event
+from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.strategies import RULES
-from cimsolve.study.ask import Keep, Listener, interrupts_held, keep_nothing
+from cimsolve.study.ask import Keep, interrupts_held, keep_nothing
 from cimsolve.study.solving import make_solution, solve, solve_and_check
 
 

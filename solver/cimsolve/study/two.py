@@ -246,9 +246,5 @@ def _stage_times(problems: Sequence[Problem], costs: Sequence[Costs]) -> StageTi
     return StageTimes(names, (arrays[0], arrays[1]), (gaps[0], gaps[1]))
 
 
-def _only(key: str, parts: Mapping[str, object]) -> dict[str, object]:
-    return {key: parts[key]} if key in parts else {}
-
-
 def _blocks(problem: Problem) -> tuple[object, ...]:
     return problem.workload.factors

@@ -9,8 +9,7 @@ from rich.status import Status
 
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
-from cimsolve.solve.effort import Event
-from cimsolve.study.ask import Listener
+from cimsolve.solve.effort import Event, Listener
 
 REFRESH_S = 0.1
 """Least time between two texts: a simulation reports thousands of steps a second."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cimsolve.chip.array_kinds import MeasuredCore
 from cimsolve.chip.settings import left_behind
@@ -13,10 +13,12 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Problem
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import millions, number, plural, quantity, share
-from cimsolve.study.ask import Asked
+
+if TYPE_CHECKING:
+    from cimsolve.problem.problem import Problem
+    from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
 COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
