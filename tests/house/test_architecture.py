@@ -34,7 +34,7 @@ def sources() -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """`bounds/time.py` -> `bounds.time`, `bounds/__init__.py` -> `bounds`."""
+    """`prove/time.py` -> `prove.time`, `prove/__init__.py` -> `prove`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
