@@ -110,7 +110,10 @@ def test_the_tour_passes_files_and_names_that_are_there() -> None:
         source = (ROOT / "solver" / "cimsolve" / file).read_text(encoding="utf-8")
         for name in re.findall(r"`([A-Za-z_.]+)`", names):
             for part in name.split("."):
-                assert re.search(rf"^ *(?:def {part}\(|class {part}\b|{part}\b.* = )", source, re.MULTILINE), (file, name)
+                assert re.search(rf"^ *(?:def {part}\(|class {part}\b|{part}\b.* = )", source, re.MULTILINE), (
+                    file,
+                    name,
+                )
 
 
 SET_UP = ("python3 -m venv ", "pip install ")
