@@ -1,6 +1,6 @@
 """Figures of other tools and measured chips beside cimsolve's, from the parameters that they state.
 
-The same as tests/test_peer_figures.py asserts, for a file; and the time to cost BERT-base as IBM's simulator does.
+What tests/study/test_peer_figures.py asserts, for a file; and the time to cost BERT-base as IBM's simulator does.
 Peers' figures were read or measured elsewhere, with the versions named; nothing of theirs runs here.
 """
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from cimsolve.errors import InputError
 from cimsolve.files import memory
-from cimsolve.study.accuracy import AccuracyTable, Step
+from cimsolve.study.accuracy import AccuracyStep, AccuracyTable
 from cimsolve.study.accuracy.measure import measure_accuracy
 from cimsolve.weights.forward import tokens
 from makers.accuracy_runs import SMALL, question, run
@@ -81,7 +81,7 @@ def test_json_is_one_object_which_the_command_gives_again(cli: Cli) -> None:
     found = json.loads(result.out)
     assert json.loads(Path("t.json").read_text()) == found
     assert found["format"] == "cimsolve-accuracy/1"
-    assert found["steps"] == [Step("float").name, "lossless", "full 2", "calibrated 2"]
+    assert found["steps"] == [AccuracyStep("float").name, "lossless", "full 2", "calibrated 2"]
     assert [set(row["figures"]) for row in found["rows"]] == [set(found["steps"])] * 2
     assert found["rows"][1]["compression"] == found["weights"] / found["rows"][1]["stored_weights"]
     words = shlex.split(found["command"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ ROOMS = (
 LEVEL = {room: level for level, room in enumerate(ROOMS)}
 LEVELS_MAX = 12
 ROOT_FILES = ("__init__", "__main__", "api", "columns", "errors")
+SHARED_CLASS_NAMES = {"Options", "Reference"}
+"""Names that several classes may have: every command has its `Options`."""
 
 
 def sources() -> list[Path]:
@@ -34,7 +37,7 @@ def sources() -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """`bounds/time.py` -> `bounds.time`, `bounds/__init__.py` -> `bounds`."""
+    """`prove/time.py` -> `prove.time`, `prove/__init__.py` -> `prove`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -193,6 +196,16 @@ def test_only_show_prints(path: Path) -> None:
 @pytest.mark.parametrize("path", sources(), ids=name_of)
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES_MAX
+
+
+def test_classes_have_names_of_their_own() -> None:
+    named = Counter(
+        node.name
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in named.items() if count > 1} <= SHARED_CLASS_NAMES
 
 
 def test_files_of_tests_stay_short() -> None:

@@ -24,7 +24,7 @@ from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.factor_file import FactorFile
 from cimsolve.weights.folder import FolderWeights, open_weights
 from cimsolve.weights.forward import listening, load_reference
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import reconstruct
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli
@@ -125,7 +125,7 @@ def test_the_test_is_held_out_of_everything() -> None:
     reference = load_reference(model, source)
     sequences = read_sequences(["sample"], Path("tiny"), source, reference.context, 300)
     fitted, held_out = split_sequences(sequences)
-    found: dict[str, Inputs] = {}
+    found: dict[str, LinearInputs] = {}
     heard_in(reference, sequences)(found.__setitem__)
     for part, kept in ((held_out, "held_out"), (fitted, "calibration")):
         alone: dict[str, Any] = {}

@@ -62,7 +62,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class ConverterFigures:
     """One conversion and its converter; `outside`: why the figures are extrapolated, or empty."""
 
     ns: float
@@ -77,7 +77,7 @@ class ConverterModel:
 
     origin: str
     node_nm: Callable[[Place], float]
-    at: Callable[[int, Place], Conversion]
+    at: Callable[[int, Place], ConverterFigures]
 
 
 @dataclass(frozen=True)
@@ -88,35 +88,35 @@ class ConverterTable:
     sources: Mapping[str, dict[str, str]]
 
 
-def _isaac(bits: int, place: Place) -> Conversion:
+def _isaac(bits: int, place: Place) -> ConverterFigures:
     """pJ = (2 mW / 1.2 GS/s) * 2^(bits - 8)."""
-    return Conversion(ISAAC_NS, ISAAC_PJ * 2.0 ** (bits - 8), ISAAC_UM2)
+    return ConverterFigures(ISAAC_NS, ISAAC_PJ * 2.0 ** (bits - 8), ISAAC_UM2)
 
 
-def _saberi(bits: int, place: Place) -> Conversion:
+def _saberi(bits: int, place: Place) -> ConverterFigures:
     """pJ = (2 mW / 1.2 GS/s) * ((1 - s) * bits / 8 + s * 2^(bits - 8)), s = 1/16."""
     growth = (1 - SABERI_DAC_SHARE) * bits / 8 + SABERI_DAC_SHARE * 2.0 ** (bits - 8)
     outside = "" if 4 <= bits <= 9 else "outside its 4 to 9 bits"
-    return Conversion(ISAAC_NS, ISAAC_PJ * growth, ISAAC_UM2, outside)
+    return ConverterFigures(ISAAC_NS, ISAAC_PJ * growth, ISAAC_UM2, outside)
 
 
-def _sar(bits: int, place: Place) -> Conversion:
+def _sar(bits: int, place: Place) -> ConverterFigures:
     """ns = bits * (0.00653 * rows + 0.640); pJ = (100 * bits + 0.001 * 4^bits) fF * V^2."""
-    return Conversion(
+    return ConverterFigures(
         bits * (0.00653 * place.rows + 0.640),
         (100 * bits + 0.001 * 4.0**bits) * 1e-3 * SAR_VOLT**2,
         10 ** (1.206 - 0.0369 * bits) * 2.0**bits,
     )
 
 
-def _survey(bits: int, place: Place) -> Conversion:
+def _survey(bits: int, place: Place) -> ConverterFigures:
     """The outputs above; held below 4 bits, and the last step's factor again for each bit above 12."""
     energy, area = SURVEY[_survey_node(place)]
     least, most = SURVEY_BITS[0], SURVEY_BITS[-1]
     index = min(max(bits, least), most) - least
     beyond = max(0, bits - most)
     outside = f"below its {least} bits, held" if bits < least else f"above its {most} bits" if beyond else ""
-    return Conversion(
+    return ConverterFigures(
         SURVEY_NS,
         energy[index] * (energy[-1] / energy[-2]) ** beyond,
         area[index] * (area[-1] / area[-2]) ** beyond,

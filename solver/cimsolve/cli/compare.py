@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, listed, output_option, question_option, solution_files
-from cimsolve.cli.places import Place
+from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.question import (
     DEFAULT_HARDWARE,
     DEFAULT_MODEL,
@@ -84,7 +84,7 @@ class Options(TableOptions, ComparedOptions, SubjectsOptions):
     """Most kinds of stages shown of two files."""
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[OutputPlace, ...]:
         return () if self.files else super().places
 
     def settled(self, parser: Parser) -> Self:
@@ -106,7 +106,7 @@ def run(options: Options) -> int:
     """
     if options.files:
         return _two(options)
-    from cimsolve.show.text.compare import Compared, print_compared
+    from cimsolve.show.text.compare import ComparedRows, print_compared
     from cimsolve.show.text.console import say
     from cimsolve.study.sweep.grid import expand
     from cimsolve.study.sweep.run import SolvedRow
@@ -128,7 +128,7 @@ def run(options: Options) -> int:
     ]
     broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
     code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
-    compared = Compared(solved, options.against, options.command())
+    compared = ComparedRows(solved, options.against, options.command())
     print_compared(compared, options.format, options.verbosity, code)
     if done.interrupted:
         kept = f"{len(done.records)} results are kept in {options.cache_folder}"

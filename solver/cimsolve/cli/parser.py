@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, NoReturn, Self
 
-from cimsolve.cli.places import Place
+from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.values import near, plain
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line
@@ -146,11 +146,11 @@ class CommandOptions:
         return self
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[OutputPlace, ...]:
         """Where the command writes."""
         rows = [(field.name, row) for field, rows in self._table() for row in rows if row.writes]
         return tuple(
-            Place(row.name, path, folder=row.writes == "folder", makes_folder=row.writes == "new file")
+            OutputPlace(row.name, path, folder=row.writes == "folder", makes_folder=row.writes == "new file")
             for name, row in rows
             if (path := getattr(self, name)) is not None
         )

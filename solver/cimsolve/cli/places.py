@@ -13,7 +13,7 @@ from cimsolve.files.text import one_line
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputPlace:
     """What an option says is written: a file, or files in a folder.
 
     Folders that are missing are made for what is in a `folder`; for a file only where `makes_folder` says so.
@@ -25,7 +25,7 @@ class Place:
     makes_folder: bool = False
 
 
-def demand_writable(places: Iterable[Place]) -> None:
+def demand_writable(places: Iterable[OutputPlace]) -> None:
     """Raise InputError for the first place where nothing can be written; leaves nothing behind."""
     for place in places:
         kind = "folder" if place.folder else "file"

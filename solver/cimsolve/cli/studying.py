@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import solve
 from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
-from cimsolve.cli.places import Place
+from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
 from cimsolve.cli.values import OneOf, quantity, whole
 from cimsolve.errors import InputError
@@ -20,7 +20,7 @@ from cimsolve.problem.terms import Terms
 from cimsolve.show.names import TABLE_FORMS
 
 if TYPE_CHECKING:
-    from cimsolve.study.sweep.grid import Row, Study, Value
+    from cimsolve.study.sweep.grid import Row, SweepStudy, Value
     from cimsolve.study.sweep.run import Progressed
 
 JOBS_MAX = 1024
@@ -66,14 +66,18 @@ class TableOptions(TermsOptions):
         return os.path.join(self.out, "cache") if self.cache is None else self.cache
 
     @property
-    def places(self) -> tuple[Place, ...]:
-        cache = Place("--cache", self.cache_folder, folder=True)
+    def places(self) -> tuple[OutputPlace, ...]:
+        cache = OutputPlace("--cache", self.cache_folder, folder=True)
         others = super().places
-        return (*others, cache) if self.cache is not None else (Place("--out", self.out, folder=True), cache, *others)
+        return (
+            (*others, cache)
+            if self.cache is not None
+            else (OutputPlace("--out", self.out, folder=True), cache, *others)
+        )
 
 
-def study_of(options: TermsOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> Study:
-    """The study that options ask for; `fields` are further ones of Study. Raises InputError where it is none."""
+def study_of(options: TermsOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> SweepStudy:
+    """The study that options ask for; `fields` are further ones of SweepStudy. Raises InputError where it is none."""
     from cimsolve.study.sweep.grid import FORMAT, parse_study
 
     data = {

@@ -16,7 +16,7 @@ from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
 
 if TYPE_CHECKING:
-    from cimsolve.study.sweep.grid import Study, Value
+    from cimsolve.study.sweep.grid import SweepStudy, Value
 
 _EPILOG = """\
 keys of --vary:
@@ -143,7 +143,7 @@ def run(options: Options) -> int:
     return code
 
 
-def _study(options: Options) -> Study:
+def _study(options: Options) -> SweepStudy:
     # Keys joined by + are read alike: they take one value.
     vary: dict[str, list[Value]] = {
         key: [read_value(key.split("+")[0], value) for value in values] for key, values in options.vary

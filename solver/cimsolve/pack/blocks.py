@@ -77,7 +77,7 @@ def pack_blocks(
     best = _first_fit(height, width, count, rows, cols)
     lower = lower_bound_area(height, width, count, rows, cols)
     if _arrays(best) > lower:
-        best = min(best, _Search(height, width, count, rows, cols).run(lower), key=_arrays)
+        best = min(best, _PatternSearch(height, width, count, rows, cols).run(lower), key=_arrays)
     lower, name = lower_bound_uncut(height, width, count, rows, cols, target=_arrays(best))
     patterns = [Pattern(present[p.type], p.row, p.col) for p, _ in best]
     return ArrayPacking(patterns, np.asarray([n for _, n in best], dtype=np.int64), _arrays(best), lower, name)
@@ -97,7 +97,7 @@ def _first_fit(height: Ints, width: Ints, count: Ints, rows: int, cols: int) -> 
     return min(options, key=_arrays)
 
 
-class _Search:
+class _PatternSearch:
     """Column generation and rounding for one instance; patterns found on the way are kept in one pool."""
 
     def __init__(self, height: Ints, width: Ints, count: Ints, rows: int, cols: int) -> None:

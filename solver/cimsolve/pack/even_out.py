@@ -52,7 +52,7 @@ def even_out(
     blocks. Returns `packing` itself where nothing better is found.
     """
     ways = (_Bands(heights, widths, rows, cols, False), _Bands(widths, heights, cols, rows, True))
-    search = _Search(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
+    search = _EvenSearch(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
     lacking = search.lacking(packing.patterns, packing.multiplicity)
     found = search.run() if lacking else None
     if found is None or search.lacking(*found) >= lacking:
@@ -122,7 +122,7 @@ class _Bands:
         return pattern.transposed() if self.turned else pattern
 
 
-class _Search:
+class _EvenSearch:
     """Column generation over arrays; what the needs lack is what is minimised."""
 
     def __init__(

@@ -31,7 +31,7 @@ SAMPLES_MIN = 20
 
 
 @dataclass(frozen=True)
-class Inputs:
+class LinearInputs:
     """Inputs of one linear, (samples, n_in) each, float32."""
 
     fit: Floats
@@ -44,7 +44,7 @@ class Inputs:
         return np.concatenate([self.fit, self.stop])
 
     @classmethod
-    def split(cls, inputs: Floats, group: Ints) -> Inputs:
+    def split(cls, inputs: Floats, group: Ints) -> LinearInputs:
         """`group` (samples,) says which samples belong together."""
         kind = group % _OF
         held, stop = kind == _HELD_OUT, kind == _STOP
@@ -57,7 +57,7 @@ def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
     return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
 
 
-Visit: TypeAlias = Callable[[str, Inputs], None]
+Visit: TypeAlias = Callable[[str, LinearInputs], None]
 Calibration: TypeAlias = Callable[[Visit], None]
 """Calls its argument with name and inputs of each linear in turn, and keeps none."""
 
@@ -69,7 +69,7 @@ def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
 
     def run(visit: Visit) -> None:
         reference.run(
-            sequences, listening(reference.exact, lambda name, inputs: visit(name, Inputs.split(inputs, group)))
+            sequences, listening(reference.exact, lambda name, inputs: visit(name, LinearInputs.split(inputs, group)))
         )
 
     return run
@@ -131,7 +131,7 @@ class InputFile:
             for linear in linears:
                 found = self._read(find_name(linear.name, self._shapes, self.path))
                 group = np.arange(len(found)) * GROUPS // len(found)
-                visit(linear.name, Inputs.split(found, group.astype(np.int64)))
+                visit(linear.name, LinearInputs.split(found, group.astype(np.int64)))
 
         return run
 

@@ -15,7 +15,7 @@ from cimsolve.model.model import Linear, Model, TensorRef
 from cimsolve.model.structure import Structure
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
 from cimsolve.weights.folder import linear_weight
-from cimsolve.weights.inputs import Calibration, Inputs
+from cimsolve.weights.inputs import Calibration, LinearInputs
 from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
 from cimsolve.weights.names import CALIBRATED
 from cimsolve.weights.tensors import Tensors
@@ -90,7 +90,7 @@ def project_linear(
     structure: Structure,
     *,
     method: str = "plain",
-    inputs: Inputs | None = None,
+    inputs: LinearInputs | None = None,
     seed: int = 0,
     tensor: str | None = None,
 ) -> tuple[ProjectionRow, Stored]:
@@ -137,7 +137,12 @@ def project_linear(
 
 
 def fit_factors(
-    weight: Floats, structure: Structure, method: str, inputs: Inputs | None, seed: int = 0, tensor: str = "weight"
+    weight: Floats,
+    structure: Structure,
+    method: str,
+    inputs: LinearInputs | None,
+    seed: int = 0,
+    tensor: str = "weight",
 ) -> tuple[Monarch, int | None]:
     """The factors of one linear by one method, and how many sweeps of `als` were kept.
 
@@ -154,7 +159,7 @@ def fit_factors(
     return fit_whitened(weight, structure, inputs.calibration), None
 
 
-def _output_errors(weight: Floats, factors: Monarch, inputs: Inputs | None) -> OutputErrors | None:
+def _output_errors(weight: Floats, factors: Monarch, inputs: LinearInputs | None) -> OutputErrors | None:
     if inputs is None:
         return None
     return OutputErrors(*(output_error(weight, factors, part) for part in (inputs.calibration, inputs.held_out)))
@@ -179,7 +184,7 @@ def project_model(
     linears = {linear.name: linear for linear in model.linears}
     rows: dict[str, ProjectionRow] = {}
 
-    def visit(name: str, inputs: Inputs | None) -> None:
+    def visit(name: str, inputs: LinearInputs | None) -> None:
         linear = linears[name]
         weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
         tensor = source.find(linear.tensor.name)

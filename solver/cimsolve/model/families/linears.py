@@ -22,22 +22,22 @@ from cimsolve.model.model import Model, Operation
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LinearEntry(_Part):
+class LinearEntry(_Entry):
     name: Name
     n_in: Width
     n_out: Width
 
 
-class OperationEntry(_Part):
+class OperationEntry(_Entry):
     name: Literal["add", "multiply", "layer_norm", "activation", "softmax", "attention_mac"]
     elements: Annotated[int, Field(strict=True, ge=1, le=2**40)]
 
 
-class StepEntry(_Part):
+class StepEntry(_Entry):
     name: Name
     linears: Annotated[list[LinearEntry], Field(min_length=1, max_length=4096)]
     reads: list[Name] | None = None

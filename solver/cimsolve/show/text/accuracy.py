@@ -9,7 +9,7 @@ from cimsolve.show.as_json import picked
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import number, plural
-from cimsolve.study.accuracy import Accuracy, AccuracyTable, Step
+from cimsolve.study.accuracy import Accuracy, AccuracyStep, AccuracyTable
 
 ACCURACY_FORMAT = "cimsolve-accuracy/1"
 
@@ -81,7 +81,7 @@ def agreement(of: Accuracy | None) -> str:
     return "-" if of is None or of.agreement is None else f"{100 * of.agreement:.1f}"
 
 
-def column_title(step: Step) -> str:
+def column_title(step: AccuracyStep) -> str:
     """A step in short lines."""
     if step.kind in ("float", "lossless"):
         return step.kind

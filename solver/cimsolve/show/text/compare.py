@@ -24,7 +24,7 @@ KINDS: dict[str, Kind] = {"_ns": "time", "_pj": "energy", "_mm2": "area"}
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRows:
     """Rows of models, specs and strategies, and the strategy that ratios are to."""
 
     rows: Sequence[SolvedRow]
@@ -32,7 +32,7 @@ class Compared:
     command: str
 
 
-def print_compared(compared: Compared, form: str, verbosity: int, exit_code: int) -> None:
+def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code: int) -> None:
     """In the form asked for; with `verbosity` below 0 only the tables."""
     names, states, values, ratios, gaps = _sheets(compared)
     if form == "json":
@@ -162,7 +162,7 @@ def describe_moves(moves: Moves) -> list[tuple[str, str]]:
     ]
 
 
-def _sheets(compared: Compared) -> tuple[Sheet, Sheet, Sheet, Sheet, Sheet]:
+def _sheets(compared: ComparedRows) -> tuple[Sheet, Sheet, Sheet, Sheet, Sheet]:
     """What was asked, what became of it, its figures, how many times better they are, and their gaps.
 
     Times better: each figure of the reference on the same spec and model over the row's own.

@@ -16,7 +16,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.cp_sat import make_solver
 from cimsolve.solve.exact.answers import (
-    Answer,
+    ExactAnswer,
     answer_of,
     canonical,
     count_arrays,
@@ -86,7 +86,7 @@ def solve_exact(
         raise ValueError(f"objective {objective}: expected an order of {' and '.join(METRICS)}")
     instance = build_instance(problem)
     limits = [limit for limit in (problem.array_limit, max_arrays) if limit is not None]
-    search = _Search(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
+    search = _ExactSearch(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
     if instance.least_arrays > search.limit:
         return search.nothing("infeasible")
     answers = [first_fit(instance)]
@@ -94,7 +94,7 @@ def solve_exact(
         answers.append(hinted)
     if (uncut := _uncut(problem)) is not None:
         # Whole blocks are far fewer items. Where cuts gain little, their best mapping is nearly the answer.
-        first = _Search(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
+        first = _ExactSearch(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
         outcome = first.run(objective, [first_fit(first.instance)])
         search.spent = first.spent
         if outcome.mapping is not None and (whole := answer_of(instance, outcome.mapping)) is not None:
@@ -111,7 +111,7 @@ def _uncut(problem: Problem) -> Problem | None:
 
 
 @dataclass
-class _Search:
+class _ExactSearch:
     """The search under one budget; `limit` is the most arrays that may still be used."""
 
     instance: Instance
@@ -124,7 +124,7 @@ class _Search:
     arrays_lower: int = 0
     latency_lower: int | None = None
 
-    def run(self, objective: tuple[str, ...], answers: list[Answer]) -> ExactResult:
+    def run(self, objective: tuple[str, ...], answers: list[ExactAnswer]) -> ExactResult:
         """Minimise the metrics one after the other, each under the values found for those before it."""
         self.arrays_lower = self.instance.least_arrays
         proven = True
@@ -161,7 +161,7 @@ class _Search:
         lower = self.limit + 1 if status == "infeasible" else self.instance.least_arrays
         return ExactResult(status, None, None, lower, None, None, self.spent)
 
-    def _fewest_arrays(self, answers: list[Answer]) -> tuple[Answer, int] | Status:
+    def _fewest_arrays(self, answers: list[ExactAnswer]) -> tuple[ExactAnswer, int] | Status:
         """Every placement has a legal schedule, each item in its own activation: only placement is asked."""
         usable = [one_by_one(answer) for answer in answers if count_arrays(answer) <= self.limit]
         for answer in usable:
@@ -171,17 +171,21 @@ class _Search:
         variables = build_model(self.instance, arrays, placement_only=True)
         return self._minimise(variables, "arrays", usable)
 
-    def _solve(self, metric: str, answers: list[Answer], latency_limit: int | None) -> tuple[Answer, int] | Status:
+    def _solve(
+        self, metric: str, answers: list[ExactAnswer], latency_limit: int | None
+    ) -> tuple[ExactAnswer, int] | Status:
         variables = build_model(self.instance, self.limit)
         if latency_limit is not None:
             variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
         return self._minimise(variables, metric, answers)
 
-    def _minimise(self, variables: Variables, metric: str, answers: list[Answer]) -> tuple[Answer, int] | Status:
+    def _minimise(
+        self, variables: Variables, metric: str, answers: list[ExactAnswer]
+    ) -> tuple[ExactAnswer, int] | Status:
         """The best answer, no worse than any of `answers` that the model allows, and a lower bound."""
         constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
-        found: list[tuple[int, int, Answer]] = []
+        found: list[tuple[int, int, ExactAnswer]] = []
         hints: list[tuple[int, int, list[int]]] = []
         for rank, answer in enumerate(answers):
             values = self._all_values(variables, answer)
@@ -206,7 +210,7 @@ class _Search:
             return "unknown"
         return min(found)[2], constant + _whole(solver.best_objective_bound)
 
-    def _all_values(self, variables: Variables, answer: Answer) -> list[int] | None:
+    def _all_values(self, variables: Variables, answer: ExactAnswer) -> list[int] | None:
         """Values of all variables under `answer`, as hints must be whole; None where the model forbids it."""
         if count_arrays(answer) > variables.arrays:
             return None
@@ -244,13 +248,13 @@ def _whole(bound: float) -> int:
     return max(0, math.ceil(bound - 1e-6)) if math.isfinite(bound) else 0
 
 
-def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:
+def read_answer(v: Variables, solver: cp_model.CpSolver) -> ExactAnswer:
     """The solver's decisions.
 
     Raises AssertionError where the cost model measures anything else than the model claims: one has a bug.
     """
     leader = {i: lead for (lead, i), fired in v.leads.items() if solver.boolean_value(fired)}
-    answer = Answer(
+    answer = ExactAnswer(
         array=tuple(map(solver.value, v.array)),
         row=tuple(map(solver.value, v.row)),
         col=tuple(map(solver.value, v.col)),

@@ -9,16 +9,16 @@ Biases, norms, embeddings, attention and the language-model head are not mapped 
 from cimsolve.study.accuracy.answers import Accuracy, compare
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import AccuracyQuestion, Step
+from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable
 
 __all__ = [
     "Accuracy",
     "AccuracyQuestion",
     "AccuracyRow",
+    "AccuracyStep",
     "AccuracyTable",
     "ArrayProduct",
-    "Step",
     "compare",
     "measure_accuracy",
     "rows_measured",

@@ -36,7 +36,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import AccuracyQuestion, Step, Storage
+from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Storage
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
 from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
@@ -44,7 +44,7 @@ from cimsolve.weights.factor_file import FactorFile, FactorWriter
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.forward.base import Floats32
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply, check_weight
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
 
@@ -81,7 +81,7 @@ def rows_measured(
 
     `fresh` measures again what `cache` has, and keeps that.
     """
-    run = _Run(asked, cache, listen or (lambda *_: None))
+    run = _AccuracyRun(asked, cache, listen or (lambda *_: None))
     steps = asked.steps()
     table = AccuracyTable(
         model=run.model.name,
@@ -107,7 +107,7 @@ def rows_measured(
         yield table
 
 
-class _Run:
+class _AccuracyRun:
     """One model, one text, one chip; a way of storing at a time."""
 
     def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen) -> None:
@@ -132,7 +132,7 @@ class _Run:
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
         self.judge = Judge(self.reference, self.test, self.exact)
 
-    def row(self, storage: Storage, steps: Sequence[Step], fresh: bool, label: str) -> AccuracyRow:
+    def row(self, storage: Storage, steps: Sequence[AccuracyStep], fresh: bool, label: str) -> AccuracyRow:
         """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
         structures = self._structures[storage]
         digest = self._digest(storage, structures)
@@ -151,7 +151,7 @@ class _Run:
             row = AccuracyRow(storage, stored, metrics, {}, 0.0)
         with self._weights(storage, structures, digest, label) as weights:
             figures = {}
-            if Step("float") in missing:
+            if AccuracyStep("float") in missing:
                 figures["float"] = self.judge(
                     self.reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
                 )
@@ -165,7 +165,9 @@ class _Run:
             self._kept.write(digest, row)
         return row
 
-    def _arrays(self, problem: Problem, solution: Any, weights: RealWeights, steps: list[Step], label: str) -> Product:
+    def _arrays(
+        self, problem: Problem, solution: Any, weights: RealWeights, steps: list[AccuracyStep], label: str
+    ) -> Product:
         heard: dict[str, Floats] = {}
         conversions = _conversions_of(problem, len(self.exact) * len(steps))
         kernel: Kernel = "numpy"
@@ -213,7 +215,7 @@ class _Run:
         done = 0
         with found as writer:
 
-            def visit(name: str, inputs: Inputs | None) -> None:
+            def visit(name: str, inputs: LinearInputs | None) -> None:
                 nonlocal done
                 weight = self._weight(name)
                 factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)

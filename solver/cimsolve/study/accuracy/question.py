@@ -39,7 +39,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Step:
+class AccuracyStep:
     """One run of the model: on the way from float weights to few-bit converters each loses something of its own.
 
     `float`: as stored, without arrays. `lossless`: weights and inputs quantised, converters that lose nothing. `full`
@@ -119,11 +119,11 @@ class AccuracyQuestion:
         found += [Storage(method, compression) for compression in self.compressions for method in factored]
         return list(dict.fromkeys(found))
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[AccuracyStep]:
         """What is run of each, in order; the bits of the spec's own rule are among them where they lose something."""
         bits = [None, *self.bits] if loses_by_rule(self.hardware) else list(self.bits)
-        limited = [Step(kind, each) for kind in ("full", "calibrated") for each in bits]
-        return list(dict.fromkeys([Step("float"), Step("lossless"), *limited]))
+        limited = [AccuracyStep(kind, each) for kind in ("full", "calibrated") for each in bits]
+        return list(dict.fromkeys([AccuracyStep("float"), AccuracyStep("lossless"), *limited]))
 
 
 def loses_by_rule(hardware: Hardware) -> bool:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import read_json, write_json_atomically
 from cimsolve.study.accuracy.answers import Accuracy
-from cimsolve.study.accuracy.question import Step, Storage
+from cimsolve.study.accuracy.question import AccuracyStep, Storage
 from cimsolve.study.sweep.point import code_fingerprint
 
 ROW_BYTES_MAX = 2**20
@@ -46,7 +46,7 @@ class AccuracyTable:
     """Of all linears, dense."""
     weight_bits: int
     input_bits: int
-    steps: Sequence[Step]
+    steps: Sequence[AccuracyStep]
     float_model: Accuracy
     rows: Sequence[AccuracyRow]
     test_sequences: int

@@ -15,7 +15,7 @@ from cimsolve.problem.solution import Header, Solution, solution_of
 from cimsolve.solve.effort import Event, ignore
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.explain.chain import Chain, find_chain
-from cimsolve.study.explain.change import Outcome, what_if
+from cimsolve.study.explain.change import ChangeOutcome, what_if
 from cimsolve.study.explain.load import Load, find_load
 
 
@@ -29,7 +29,7 @@ class Explanation:
     costs: Costs
     chain: Chain
     load: Load
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ChangeOutcome]
 
 
 def explain_solution(

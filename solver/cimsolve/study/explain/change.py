@@ -18,7 +18,7 @@ from cimsolve.study.solving import solve_and_check, whole_answers_only
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What came of one change: the new answer's metrics, checked; or none, and `reason`."""
 
     name: str
@@ -28,7 +28,7 @@ class Outcome:
     seconds: float
 
 
-def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[Event], None] = ignore) -> Outcome:
+def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[Event], None] = ignore) -> ChangeOutcome:
     """Solve `problem` with one thing changed: a name of WHAT_IFS, or KEY=VALUE of the hardware spec.
 
     The search starts from `solution`, where the change leaves it legal, so that no change looks worse than doing
@@ -39,17 +39,17 @@ def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[E
     try:
         changed = _changed(name, problem, solution)
     except _ImpossibleError as error:
-        return Outcome(name, what, {}, str(error), 0.0)
+        return ChangeOutcome(name, what, {}, str(error), 0.0)
     header = solution.header
     start = _start(problem, changed, solution) if header.strategy == "optimal" else None
     effort = Effort(seed=header.seed, start=start, listen=whole_answers_only(listen))
     try:
         answer, report = solve_and_check(changed, header.strategy, effort)
     except InfeasibleError as error:
-        return Outcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
+        return ChangeOutcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
     metrics = answer.header.metrics if report.passed else {}
     reason = "" if report.passed else f"fails its check: {report.violations[0]}"
-    return Outcome(name, what, metrics, reason, time.monotonic() - began)
+    return ChangeOutcome(name, what, metrics, reason, time.monotonic() - began)
 
 
 class _ImpossibleError(Exception):

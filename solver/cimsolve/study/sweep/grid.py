@@ -40,7 +40,7 @@ Value = bool | int | float | str | list[Any] | dict[str, Any] | None
 Line = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Study(Terms):
+class SweepStudy(Terms):
     """What is asked, as a study file says it, terms among it; raises ValidationError where that is none."""
 
     format: Literal["cimsolve-study/1"]
@@ -57,7 +57,7 @@ class Study(Terms):
     """What differs between points -> its values; every combination is a point."""
 
 
-QUESTION_KEYS = tuple(key for key in Study.model_fields if key not in ("format", "set", "vary"))
+QUESTION_KEYS = tuple(key for key in SweepStudy.model_fields if key not in ("format", "set", "vary"))
 """What `vary` may name beside the keys of a hardware spec."""
 
 
@@ -66,27 +66,27 @@ class Row:
     """One combination: the value of each varied key, and its point, or why there is none."""
 
     values: Mapping[str, Value]
-    asked: Study
+    asked: SweepStudy
     """The study with these values in place and nothing varied."""
     point: Point | None
     reason: str = ""
 
 
-def read_study(path: Path | str) -> Study:
+def read_study(path: Path | str) -> SweepStudy:
     """Read a study file; raises InputError where it is none."""
     return parse_study(read_json(path, STUDY_BYTES_MAX), str(path))
 
 
-def parse_study(data: object, origin: str) -> Study:
+def parse_study(data: object, origin: str) -> SweepStudy:
     """Check parsed JSON; raises InputError with one line: `origin`, key, value, what was expected."""
     demand_kind(data, STUDY, origin)
     try:
-        return Study.model_validate(data)
+        return SweepStudy.model_validate(data)
     except ValidationError as error:
-        raise InputError(first_problem(error, origin, Study)) from None
+        raise InputError(first_problem(error, origin, SweepStudy)) from None
 
 
-def expand(study: Study) -> list[Row]:
+def expand(study: SweepStudy) -> list[Row]:
     """Every combination, the last varied key changing fastest.
 
     A combination that is no question, such as more converters than columns, is a row with the reason.
@@ -122,16 +122,16 @@ class _Loaded:
         return self._models[name, tokens]
 
 
-def _combinations(study: Study) -> list[dict[str, Value]]:
+def _combinations(study: SweepStudy) -> list[dict[str, Value]]:
     return [dict(zip(study.vary, values, strict=True)) for values in itertools.product(*study.vary.values())]
 
 
-def _row(study: Study, values: Mapping[str, Value], loaded: _Loaded) -> Row:
+def _row(study: SweepStudy, values: Mapping[str, Value], loaded: _Loaded) -> Row:
     fields = study.model_dump(exclude={"vary"})
     for axis, value in values.items():
         for key in axis.split(JOINT):
             _place(fields, key, value)
-    asked = Study.model_validate(fields)
+    asked = SweepStudy.model_validate(fields)
     try:
         return Row(values, asked, _point(asked, loaded))
     except InputError as error:
@@ -150,7 +150,7 @@ def _place(fields: dict[str, Any], key: str, value: Value) -> None:
         fields["set"] = {**fields["set"], key: value}
 
 
-def _point(asked: Study, loaded: _Loaded) -> Point:
+def _point(asked: SweepStudy, loaded: _Loaded) -> Point:
     question = ask(
         loaded.model(asked.model, asked.tokens),
         with_settings(loaded.hardware(asked.hw), {key: setting_text(value) for key, value in asked.set.items()}),
@@ -169,7 +169,7 @@ def setting_text(value: Value) -> str:
 # What is wrong whatever it is combined with
 
 
-def _demand_known(study: Study) -> None:
+def _demand_known(study: SweepStudy) -> None:
     keys = [key for axis in study.vary for key in axis.split(JOINT)]
     twice = next((key for key in keys if keys.count(key) > 1 or key in study.set), None)
     if twice is not None:
@@ -205,7 +205,7 @@ def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
     _demand_names(asked)
 
 
-def _demand_names(study: Study) -> None:
+def _demand_names(study: SweepStudy) -> None:
     """Strategies, objectives, cuts and forms of storage are told at once, not by every row."""
     if study.strategy not in STRATEGIES:
         hint = near_name(study.strategy, STRATEGIES, "did you mean {}? ")

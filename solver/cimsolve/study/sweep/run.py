@@ -9,7 +9,7 @@ from typing import Any
 
 from cimsolve.study.sweep.cache import Cache
 from cimsolve.study.sweep.execute import cores, solve_points
-from cimsolve.study.sweep.grid import Row, Study, Value, expand, parse_study, read_study
+from cimsolve.study.sweep.grid import Row, SweepStudy, Value, expand, parse_study, read_study
 from cimsolve.study.sweep.point import Record
 
 
@@ -68,7 +68,7 @@ class StudyPoint:
 
 
 def sweep_study(
-    study: Study | Mapping[str, Any] | Path | str,
+    study: SweepStudy | Mapping[str, Any] | Path | str,
     *,
     jobs: int = 1,
     cluster: str | None = None,
@@ -79,7 +79,7 @@ def sweep_study(
     `jobs` processes of this machine, or the workers of the Dask scheduler at `cluster`. Raises InputError for what
     is no study, FailedError where processes die; a point without an answer is a point with a reason.
     """
-    if not isinstance(study, Study):
+    if not isinstance(study, SweepStudy):
         study = parse_study(study, "the study") if isinstance(study, Mapping) else read_study(study)
     rows = expand(study)
     done = solve_rows(rows, Cache(None if cache is None else Path(cache)), jobs, cluster)

@@ -18,7 +18,7 @@ from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm
 from cimsolve.weights.tensors import Tensors
 
 
-class _Config(BertConfig):
+class _BertReferenceConfig(BertConfig):
     vocab_size: Width
     hidden_act: str = "gelu"
     layer_norm_eps: float = Field(default=1e-12, gt=0)
@@ -30,7 +30,7 @@ class BertReference(Reference):
 
     def __init__(self, model: Model, source: Tensors) -> None:
         super().__init__(model, source)
-        read = read_config(_Config, model.config, model.name)
+        read = read_config(_BertReferenceConfig, model.config, model.name)
         for key, value, known in (
             ("hidden_act", read.hidden_act, tuple(ACTIVATIONS)),
             ("position_embedding_type", read.position_embedding_type, ("absolute",)),

@@ -22,7 +22,7 @@ _LOGIT_ROWS = 1 << 13
 """Rows of the language-model head that are in memory at a time."""
 
 
-class _Config(LlamaConfig):
+class _LlamaReferenceConfig(LlamaConfig):
     vocab_size: Width
     hidden_act: str = "silu"
     rms_norm_eps: float = Field(default=1e-6, gt=0)
@@ -37,7 +37,7 @@ class LlamaReference(Reference):
 
     def __init__(self, model: Model, source: Tensors) -> None:
         super().__init__(model, source)
-        read = read_config(_Config, model.config, model.name)
+        read = read_config(_LlamaReferenceConfig, model.config, model.name)
         if read.hidden_act not in ACTIVATIONS:
             raise InputError(
                 f"{model.name}: hidden_act = {shown_value(read.hidden_act)}: expected one of {', '.join(ACTIVATIONS)}"
@@ -115,7 +115,7 @@ class LlamaReference(Reference):
         return rms_norm(x, self._tensor(f"{at}.weight"), self._eps)
 
 
-def _rotary_base(read: _Config, origin: str) -> float:
+def _rotary_base(read: _LlamaReferenceConfig, origin: str) -> float:
     """The base of the rotary angles. Raises InputError for angles that are scaled, which is not implemented."""
     parameters = {**(read.rope_scaling or {}), **(read.rope_parameters or {})}
     kind = parameters.get("rope_type", parameters.get("type", "default"))
