@@ -10,13 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from cimsolve.study.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 
 from cimsolve.api import load_hardware, make_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.sensitivity import extrapolation_note, groups_text
 from cimsolve.solve.effort import Effort
-from cimsolve.study.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 REFERENCE = "sparsemap"

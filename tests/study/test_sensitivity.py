@@ -7,14 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-import cimsolve
-from cimsolve.chip.read import load_hardware
-from cimsolve.chip.settings import with_settings
-from cimsolve.errors import CheckError, InputError
-from cimsolve.judge.check import CheckReport, Violation
-from cimsolve.solve.effort import Effort
-from cimsolve.study import sensitivity as sensitivity_module
 from cimsolve.study.sensitivity import (
     VariantAnswer,
     VariantAnswers,
@@ -25,6 +17,14 @@ from cimsolve.study.sensitivity import (
     rank,
     ratio,
 )
+
+import cimsolve
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
+from cimsolve.errors import CheckError, InputError
+from cimsolve.judge.check import CheckReport, Violation
+from cimsolve.solve.effort import Effort
+from cimsolve.study import sensitivity as sensitivity_module
 from cimsolve.study.solving import solve_and_check
 from makers.builders import ask, linears, step
 from makers.command_line import Cli, Result
