@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 
@@ -17,9 +18,7 @@ from cimsolve.api import load_hardware, make_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.sensitivity import extrapolation_note, ranking_text
 from cimsolve.study.changes import Comparison, VariantAnswers, answer_variants, compare, find_variants
-from cimsolve.study.sweep.cache import Cache
-from cimsolve.study.sweep.point import Point
-from cimsolve.study.sweep.run import Progressed, solve_missing
+from cimsolve.study.sweep.run import solve_missing
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 REFERENCE = "sparsemap"
@@ -37,11 +36,10 @@ SHOWN = (
 def measure(problem: Problem, strategies: Sequence[str]) -> list[VariantAnswers]:
     """Every variant; raises BenchmarkError where an answer breaks a rule."""
 
-    def solve(points: Sequence[Point]) -> Progressed:
-        return solve_missing(
-            points, Cache(None), jobs=1, listen=lambda done, total: log(f"{problem.hardware.name}: {done} of {total}")
-        )
+    def tell(done: int, total: int) -> None:
+        log(f"{problem.hardware.name}: {done} of {total}")
 
+    solve = partial(solve_missing, cache=None, jobs=1, listen=tell)
     found, done = answer_variants(problem, find_variants(problem.hardware), strategies, solve)
     if done.interrupted:
         raise KeyboardInterrupt

@@ -31,7 +31,6 @@ from cimsolve.study.ask import Outcome, Run
 from cimsolve.study.changes import VariantAnswers, answer_variants, find_variants
 from cimsolve.study.front import FrontRun, solution_of_point
 from cimsolve.study.solving import solve_passing, start_from
-from cimsolve.study.sweep.cache import Cache
 from cimsolve.study.sweep.run import solve_missing
 
 __all__ = ["load_hardware", "load_model"]
@@ -148,7 +147,7 @@ def compare_converters(
     for strategy in strategies:
         demand_known("strategy", strategy, STRATEGIES)
     problem = make_problem(model, hardware, **asked)
-    solve = partial(solve_missing, cache=Cache(None if cache is None else Path(cache)), jobs=jobs)
+    solve = partial(solve_missing, cache=cache, jobs=jobs)
     variants = find_variants(problem.hardware)
     found, done = answer_variants(problem, variants, strategies, solve, seed=seed, time_limit_s=time_limit_s)
     if done.interrupted:

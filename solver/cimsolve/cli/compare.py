@@ -15,7 +15,7 @@ from cimsolve.cli.question import (
     seed_option,
     time_limit_option,
 )
-from cimsolve.cli.studying import TableOptions, exit_code, row_command, solve_all, study_of, tell_interrupted
+from cimsolve.cli.studying import TableOptions, exit_code, solve_study, study_of, tell_interrupted
 from cimsolve.cli.values import whole, words
 from cimsolve.errors import EXIT_DONE
 
@@ -107,8 +107,6 @@ def run(options: Options) -> int:
     if options.files:
         return _two(options)
     from cimsolve.show.text.compare import Compared, print_compared
-    from cimsolve.study.sweep.grid import expand
-    from cimsolve.study.sweep.run import SolvedRow
 
     study = study_of(
         options,
@@ -119,12 +117,7 @@ def run(options: Options) -> int:
         seed=options.seed,
         time_limit_s=options.time_limit_s,
     )
-    rows = expand(study)
-    done = solve_all([row.point for row in rows if row.point], options)
-    solved = [
-        SolvedRow(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
-        for row in rows
-    ]
+    solved, done = solve_study(study, options)
     code = exit_code(done, [one.state for one in solved])
     compared = Compared(solved, options.against, options.command())
     print_compared(compared, options.format, options.verbosity, code)

@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import solve
@@ -22,7 +21,7 @@ from cimsolve.show.names import TABLE_FORMS
 if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import Row, Study, Value
     from cimsolve.study.sweep.point import Point
-    from cimsolve.study.sweep.run import Progressed
+    from cimsolve.study.sweep.run import Progressed, SolvedRow
 
 JOBS_MAX = 1024
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
@@ -107,13 +106,26 @@ def read_value(key: str, text: str) -> Value:
     return value  # type: ignore[no-any-return]
 
 
+def solve_study(study: Study, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:
+    """Every combination of a study with what came of it. Raises as `expand` and `solve_all` do."""
+    from cimsolve.study.sweep.grid import expand
+    from cimsolve.study.sweep.run import SolvedRow
+
+    rows = expand(study)
+    done = solve_all([row.point for row in rows if row.point is not None], options)
+    digests = ["" if row.point is None else row.point.digest() for row in rows]
+    return [
+        SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row))
+        for row, digest in zip(rows, digests, strict=True)
+    ], done
+
+
 def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
     """`sweep.run.solve_missing` with live progress.
 
     Raises InputError before any work where the cluster's library is missing.
     """
     from cimsolve.show.text.progress import Progress
-    from cimsolve.study.sweep.cache import Cache
     from cimsolve.study.sweep.execute import load_distributed
     from cimsolve.study.sweep.run import solve_missing
 
@@ -121,8 +133,8 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
         load_distributed()
     with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("points solved")
-        cache = Cache(Path(options.cache_folder))
-        return solve_missing(points, cache, options.jobs, options.cluster, options.fresh, progress.count)
+        how = (options.cache_folder, options.jobs, options.cluster, options.fresh)
+        return solve_missing(points, *how, progress.count)
 
 
 def exit_code(done: Progressed, states: Collection[str]) -> int:

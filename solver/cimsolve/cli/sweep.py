@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
-from cimsolve.cli.studying import (
-    TableOptions,
-    exit_code,
-    read_value,
-    row_command,
-    solve_all,
-    study_of,
-    tell_interrupted,
-)
+from cimsolve.cli.studying import TableOptions, exit_code, read_value, solve_study, study_of, tell_interrupted
 from cimsolve.cli.values import Names, axis, axis_text
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -117,19 +109,13 @@ def run(options: Options) -> int:
     """
     from cimsolve.show.text.scatter import demand_drawable, draw_swept
     from cimsolve.show.text.sweep import Swept, print_swept
-    from cimsolve.study.sweep.grid import expand, read_study
-    from cimsolve.study.sweep.run import SolvedRow
+    from cimsolve.study.sweep.grid import read_study
 
     if options.plot is not None:
         demand_drawable(options.plot, options.front)
     study = read_study(options.study) if options.study is not None else _study(options)
     began = time.monotonic()
-    rows = expand(study)
-    done = solve_all([row.point for row in rows if row.point], options)
-    solved = []
-    for row in rows:
-        digest = "" if row.point is None else row.point.digest()
-        solved.append(SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row)))
+    solved, done = solve_study(study, options)
     swept = Swept(
         axes=list(study.vary),
         rows=solved,
