@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from cimsolve.solve.effort import Effort
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.ask import Outcome, Run, write_checked
+from cimsolve.study.changes import VariantAnswers, answer_variants, find_variants
 from cimsolve.study.front import FrontRun, solution_of_point
-from cimsolve.study.sensitivity import VariantAnswers, answer_variants
 from cimsolve.study.solving import solve_passing, start_from
+from cimsolve.study.sweep.run import solve_missing
 
 __all__ = ["load_hardware", "load_model"]
 
@@ -127,20 +129,29 @@ def compare_converters(
     hardware: Hardware | Path | str | None = None,
     *,
     strategies: Sequence[str] = tuple(STRATEGIES),
-    effort: Effort | None = None,
+    seed: int = 0,
+    time_limit_s: float | None = None,
+    jobs: int = 1,
+    cache: Path | str | None = None,
     **asked: Any,
 ) -> list[VariantAnswers]:
     """Every strategy on the chip as given, then with other converter models, wirings and sample-and-hold.
 
-    Each answer has passed the checker. Raises as `map_model` does, but a strategy without a mapping has no metrics.
+    Each answer has passed the checker; with a `cache` none is solved twice, and `jobs` processes share the work.
+    `asked` are what `make_problem` takes. Raises as `map_model` does, but a strategy without a mapping has no metrics.
     """
     for strategy in strategies:
         demand_known("strategy", strategy, STRATEGIES)
-    found = list(answer_variants(*_parts(model, hardware, effort, asked), strategies))
+    problem = make_problem(model, hardware, **asked)
+    solve = partial(solve_missing, cache=cache, jobs=jobs)
+    variants = find_variants(problem.hardware)
+    found, done = answer_variants(problem, variants, strategies, solve, seed=seed, time_limit_s=time_limit_s)
+    if done.interrupted:
+        raise KeyboardInterrupt
     for each in found:
         for name, answer in each.answers.items():
-            if answer.violations:
-                raise CheckError(f"{each.variant.name}, {name}: {answer.violations[0]}; please report this bug")
+            if answer.state == "failed":
+                raise CheckError(f"{each.variant.name}, {name}: {answer.reason}; please report this bug")
     return found
 
 

@@ -190,8 +190,10 @@ STUDIES = {
     "compare-forms": searched(
         *(f"compare {DOT} --strategy spread,optimal --jobs 1 --format {form}" for form in ("csv", "markdown", "json"))
     ),
-    "sensitivity": ask(f"sensitivity {TINY} {RULES}", f"sensitivity {DOT} --strategy spread,sparsemap -v"),
-    "sensitivity-optimal": searched(f"sensitivity {DOT} --strategy spread,optimal --json", slow=True),
+    "sensitivity": ask(
+        f"sensitivity {TINY} {RULES} --jobs 1", f"sensitivity {DOT} --strategy spread,sparsemap --jobs 1 -v"
+    ),
+    "sensitivity-optimal": searched(f"sensitivity {DOT} --strategy spread,optimal --jobs 1 --json", slow=True),
     "sweep": ask(
         f"sweep {TINY} --strategy spread --vary adc.per_array=2,4,512 --vary array.rows+array.cols=32,64 --jobs 1",
         f"sweep {TINY} --strategy spread --vary adc.per_array=2,4,8 --vary array.rows+array.cols=32,64 --jobs 1",

@@ -15,9 +15,9 @@ from cimsolve.cli.question import (
     seed_option,
     time_limit_option,
 )
-from cimsolve.cli.studying import TableOptions, row_command, solve_all, study_of
+from cimsolve.cli.studying import TableOptions, exit_code, solve_study, study_of, tell_interrupted
 from cimsolve.cli.values import whole, words
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from cimsolve.errors import EXIT_DONE
 
 _EPILOG = """\
 With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
@@ -107,9 +107,6 @@ def run(options: Options) -> int:
     if options.files:
         return _two(options)
     from cimsolve.show.text.compare import ComparedRows, print_compared
-    from cimsolve.show.text.console import say
-    from cimsolve.study.sweep.grid import expand
-    from cimsolve.study.sweep.run import SolvedRow
 
     study = study_of(
         options,
@@ -120,19 +117,11 @@ def run(options: Options) -> int:
         seed=options.seed,
         time_limit_s=options.time_limit_s,
     )
-    rows = expand(study)
-    done = solve_all(rows, options)
-    solved = [
-        SolvedRow(row, done.records.get(row.point.digest()) if row.point else None, False, row_command(row))
-        for row in rows
-    ]
-    broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
-    code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
+    solved, done = solve_study(study, options)
+    code = exit_code(done, [one.state for one in solved])
     compared = ComparedRows(solved, options.against, options.command())
     print_compared(compared, options.format, options.verbosity, code)
-    if done.interrupted:
-        kept = f"{len(done.records)} results are kept in {options.cache_folder}"
-        say(f"interrupted; {kept}: the same command goes on from there")
+    tell_interrupted(done, options)
     return code
 
 

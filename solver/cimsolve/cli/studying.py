@@ -1,12 +1,11 @@
-"""What compare and sweep share: their options, and that the points of a study are solved once and kept."""
+"""What compare, sensitivity and sweep share: their options, and that the points of a study are solved once and kept."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import solve
@@ -14,14 +13,15 @@ from cimsolve.cli.parser import Option, execution_option, output_option, verbosi
 from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
 from cimsolve.cli.values import OneOf, quantity, whole
-from cimsolve.errors import InputError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
 from cimsolve.files.text import one_line
 from cimsolve.problem.terms import Terms
 from cimsolve.show.names import TABLE_FORMS
 
 if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import Row, SweepStudy, Value
-    from cimsolve.study.sweep.run import Progressed
+    from cimsolve.study.sweep.point import Point
+    from cimsolve.study.sweep.run import Progressed, SolvedRow
 
 JOBS_MAX = 1024
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
@@ -110,21 +110,51 @@ def read_value(key: str, text: str) -> Value:
     return value  # type: ignore[no-any-return]
 
 
-def solve_all(rows: Sequence[Row], options: TableOptions) -> Progressed:
-    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where the cluster's library is
-    missing.
+def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:
+    """Every combination of a study with what came of it. Raises as `expand` and `solve_all` do."""
+    from cimsolve.study.sweep.grid import expand
+    from cimsolve.study.sweep.run import SolvedRow
+
+    rows = expand(study)
+    done = solve_all([row.point for row in rows if row.point is not None], options)
+    digests = ["" if row.point is None else row.point.digest() for row in rows]
+    return [
+        SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row))
+        for row, digest in zip(rows, digests, strict=True)
+    ], done
+
+
+def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
+    """`sweep.run.solve_missing` with live progress.
+
+    Raises InputError before any work where the cluster's library is missing.
     """
     from cimsolve.show.text.progress import Progress
-    from cimsolve.study.sweep.cache import Cache
     from cimsolve.study.sweep.execute import load_distributed
-    from cimsolve.study.sweep.run import solve_rows
+    from cimsolve.study.sweep.run import solve_missing
 
     if options.cluster is not None:
         load_distributed()
     with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("points solved")
-        cache = Cache(Path(options.cache_folder))
-        return solve_rows(rows, cache, options.jobs, options.cluster, options.fresh, progress.count)
+        how = (options.cache_folder, options.jobs, options.cluster, options.fresh)
+        return solve_missing(points, *how, progress.count)
+
+
+def exit_code(done: Progressed, states: Collection[str]) -> int:
+    """What the command exits with, having found these states of rows: an answer must be there, and none be wrong."""
+    if done.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if "failed" in states or "solved" not in states else EXIT_DONE
+
+
+def tell_interrupted(done: Progressed, options: TableOptions) -> None:
+    """One line on stderr, where Ctrl-C has ended the work: what is kept, and how to go on."""
+    from cimsolve.show.text.console import say
+
+    if done.interrupted:
+        kept = f"{len(done.records)} results are kept in {options.cache_folder}"
+        say(f"interrupted; {kept}: the same command goes on from there")
 
 
 def row_command(row: Row) -> str:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
-from cimsolve.cli.studying import TableOptions, read_value, row_command, solve_all, study_of
+from cimsolve.cli.studying import TableOptions, exit_code, read_value, solve_study, study_of, tell_interrupted
 from cimsolve.cli.values import Names, axis, axis_text
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
 
@@ -108,22 +107,15 @@ def run(options: Options) -> int:
 
     Raises InputError where the study is none, FailedError where processes die.
     """
-    from cimsolve.show.text.console import say
     from cimsolve.show.text.scatter import demand_drawable, draw_swept
     from cimsolve.show.text.sweep import Swept, print_swept
-    from cimsolve.study.sweep.grid import expand, read_study
-    from cimsolve.study.sweep.run import SolvedRow
+    from cimsolve.study.sweep.grid import read_study
 
     if options.plot is not None:
         demand_drawable(options.plot, options.front)
     study = read_study(options.study) if options.study is not None else _study(options)
     began = time.monotonic()
-    rows = expand(study)
-    done = solve_all(rows, options)
-    solved = []
-    for row in rows:
-        digest = "" if row.point is None else row.point.digest()
-        solved.append(SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row)))
+    solved, done = solve_study(study, options)
     swept = Swept(
         axes=list(study.vary),
         rows=solved,
@@ -132,14 +124,11 @@ def run(options: Options) -> int:
         command=options.command(),
         plot=options.plot if any(one.has_figures for one in solved) else None,
     )
-    broken = any(one.state == "failed" for one in solved) or not any(one.has_figures for one in solved)
-    code = EXIT_INTERRUPTED if done.interrupted else EXIT_FAILED if broken else EXIT_DONE
+    code = exit_code(done, [one.state for one in solved])
     if swept.plot is not None:
         draw_swept(swept, swept.plot)
     print_swept(swept, options.format, options.verbosity, code)
-    if done.interrupted:
-        kept = f"{len(done.records)} results are kept in {options.cache_folder}"
-        say(f"interrupted; {kept}: the same command goes on from there")
+    tell_interrupted(done, options)
     return code
 
 

@@ -35,21 +35,19 @@ def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[E
     nothing. Raises InputError for a key that does not exist.
     """
     began = time.monotonic()
-    what = WHAT_IFS.get(name, name)
+    header, metrics = solution.header, dict[str, int | float]()
     try:
         changed = _changed(name, problem, solution)
-    except _ImpossibleError as error:
-        return ChangeOutcome(name, what, {}, str(error), 0.0)
-    header = solution.header
-    start = _start(problem, changed, solution) if header.strategy == "optimal" else None
-    effort = Effort(seed=header.seed, start=start, listen=whole_answers_only(listen))
-    try:
+        start = _start(problem, changed, solution) if header.strategy == "optimal" else None
+        effort = Effort(seed=header.seed, start=start, listen=whole_answers_only(listen))
         answer, report = solve_and_check(changed, header.strategy, effort)
+        metrics = answer.header.metrics if report.passed else metrics
+        reason = "" if report.passed else f"fails its check: {report.violations[0]}"
+    except _ImpossibleError as error:
+        reason = str(error)
     except InfeasibleError as error:
-        return ChangeOutcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
-    metrics = answer.header.metrics if report.passed else {}
-    reason = "" if report.passed else f"fails its check: {report.violations[0]}"
-    return ChangeOutcome(name, what, metrics, reason, time.monotonic() - began)
+        reason = f"infeasible: {error}"
+    return ChangeOutcome(name, WHAT_IFS.get(name, name), metrics, reason, time.monotonic() - began)
 
 
 class _ImpossibleError(Exception):

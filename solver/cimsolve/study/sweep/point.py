@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry
@@ -54,6 +55,10 @@ class Record(BaseModel):
     digest: str
     state: State
     reason: str = ""
+    shortage: Shortage | None = None
+    """What is infeasible for in numbers, where there are such."""
+    violations: list[str] = Field(default_factory=list)
+    """What the checker found; empty: passed."""
     status: str = ""
     """`optimal` or `feasible`."""
     hw: dict[str, Any]
@@ -64,6 +69,8 @@ class Record(BaseModel):
     metrics: dict[str, int | float] = Field(default_factory=dict)
     bounds: dict[str, BoundEntry] = Field(default_factory=dict)
     unverified: list[str] = Field(default_factory=list)
+    adc_bits: list[int] = Field(default_factory=list)
+    """Resolutions that its conversions run at."""
     runtime_s: float = 0.0
     """Of solving and checking."""
 
@@ -111,15 +118,17 @@ def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     except InputError as error:
         return "refused", {"reason": str(error)}
     except InfeasibleError as error:
-        return "infeasible", {"reason": str(error)}
+        return "infeasible", {"reason": str(error), "shortage": error.shortage}
     except MemoryError:
         return "failed", {"reason": "out of memory"}
     if not report.passed:
-        return "failed", {"reason": f"breaks {report.violations[0]}"}
+        violations = list(map(str, report.violations))
+        return "failed", {"reason": f"breaks {violations[0]}", "violations": violations}
     header = solution.header
     return "solved", {
         "status": header.status,
         "metrics": dict(header.metrics),
         "bounds": dict(header.bounds),
         "unverified": list(report.unverified),
+        "adc_bits": np.unique(solution.activations.adc_bits).tolist(),
     }

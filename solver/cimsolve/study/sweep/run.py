@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from cimsolve.study.sweep.cache import Cache
 from cimsolve.study.sweep.execute import cores, solve_points
 from cimsolve.study.sweep.grid import Row, SweepStudy, Value, expand, parse_study, read_study
-from cimsolve.study.sweep.point import Record
+from cimsolve.study.sweep.point import Point, Record
 
 
 @dataclass
@@ -82,34 +82,35 @@ def sweep_study(
     if not isinstance(study, SweepStudy):
         study = parse_study(study, "the study") if isinstance(study, Mapping) else read_study(study)
     rows = expand(study)
-    done = solve_rows(rows, Cache(None if cache is None else Path(cache)), jobs, cluster)
+    done = solve_missing([row.point for row in rows if row.point is not None], cache, jobs, cluster)
     if done.interrupted:
         raise KeyboardInterrupt
     return [_study_point(row, done.records) for row in rows]
 
 
-def solve_rows(
-    rows: Sequence[Row],
-    cache: Cache,
+def solve_missing(
+    asked: Iterable[Point],
+    cache: Path | str | None,
     jobs: int | None = None,
     cluster: str | None = None,
     fresh: bool = False,
     listen: Callable[[int, int], None] = lambda done, total: None,
 ) -> Progressed:
-    """Solve the points of `rows`, each once, but for those kept in `cache`; every result is kept as it comes.
+    """Solve the points asked, each once, but for those kept in the folder `cache`; every result is kept as it comes.
 
     `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many.
     After Ctrl-C `interrupted` is set and what has been finished is there.
     """
-    points = {row.point.digest(): row.point for row in rows if row.point is not None}
-    known = {digest: None if fresh else cache.read(digest) for digest in points}
+    points = {point.digest(): point for point in asked}
+    kept = Cache(None if cache is None else Path(cache))
+    known = {digest: None if fresh else kept.read(digest) for digest in points}
     records = {digest: record for digest, record in known.items() if record is not None}
     done = Progressed(records, frozenset(records))
     listen(len(records), len(points))
     try:
         left = {digest: point for digest, point in points.items() if digest not in records}
         for record in solve_points(left, jobs or cores(), cluster):
-            cache.write(record)
+            kept.write(record)
             records[record.digest] = record
             listen(len(records), len(points))
     except KeyboardInterrupt:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +16,16 @@ from cimsolve.chip.read import load_hardware
 from cimsolve.chip.settings import with_settings
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import CheckReport, Violation
-from cimsolve.solve.effort import Effort
-from cimsolve.study import sensitivity as sensitivity_module
-from cimsolve.study.sensitivity import (
-    VariantAnswer,
-    VariantAnswers,
-    answer_variants,
-    find_variants,
-    flips,
-    kept,
-    rank,
-    ratio,
-)
+from cimsolve.study.changes import Values, compare, find_variants
 from cimsolve.study.solving import solve_and_check
+from cimsolve.study.sweep import point
 from makers.builders import ask, linears, step
 from makers.command_line import Cli, Result
 from makers.hardware_specs import spec
 
 MODEL = linears(step("a", (64, 64), (64, 64)), step("b", (64, 256)), context=8)
 RUN = ["sensitivity", "--model", "tiny.json", "--hw", "paper256", "--set", "array.rows=32", "--set", "array.cols=32"]
+RUN += ["--jobs", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,24 +39,24 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_ratio_and_kept_by_hand() -> None:
-    given, here = {"a": 10.0, "b": 4.0, "c": 20.0}, {"a": 10.0, "b": 7.0, "c": 5.0}
-    assert ratio(given, "b", "a") == 0.4
-    assert kept(0.4, 0.7) == pytest.approx(0.5)  # 60 % were saved, 30 % still are
-    assert kept(0.4, 1.3) == pytest.approx(-0.5)  # a loss of half of what was saved
-    assert kept(2.0, 0.5) is None  # c saved nothing as given
-    assert kept(0.995, 0.5) is None
-    assert ratio(here, "missing", "a") is None
-    assert ratio({"a": 0.0, "b": 1.0}, "b", "a") is None
+    given: Values = {"a": 10.0, "b": 4.0, "c": 20.0, "d": 9.95, "e": None}
+    found = compare(given, {"a": 10.0, "b": 7.0, "c": 5.0, "d": 5.0, "e": 1.0}, "a")
+    assert found.ratio == {"a": 1, "b": 0.7, "c": 0.5, "d": 0.5, "e": 0.1}
+    # b: 60 % were saved, 30 % still are; c saved nothing as given, d too little, e had no mapping
+    assert found.kept == {"a": None, "b": pytest.approx(0.5), "c": None, "d": None, "e": None}
+    assert compare(given, {**given, "b": 13.0}, "a").kept["b"] == pytest.approx(-0.5)  # a loss of half of the saving
+    assert compare(given, {**given, "b": None}, "a").ratio["b"] is None
+    assert compare(given, {**given, "a": 0.0}, "a").ratio["b"] is None
 
 
 def test_ranks_and_flips_by_hand() -> None:
-    given = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 2.0 + 1e-12}
-    assert rank(given) == (("b",), ("c", "d"), ("a",))
-    assert flips(given, given) == ()
+    given: Values = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 2.0 + 1e-12, "e": None}
+    assert compare(given, given, "a").ranking == [["b"], ["c", "d"], ["a"]]
+    assert compare(given, given, "a").flips == []
     # a overtakes c; it draws level with b, which is no change of places
-    assert flips(given, {"a": 1.0, "b": 1.0, "c": 2.0}) == (("c", "a"),)
+    assert compare(given, {**given, "a": 1.0, "d": None}, "a").flips == [("c", "a")]
     # c and d were level: to part is no change of places
-    assert flips(given, {"a": 3.0, "b": 1.0, "c": 2.5, "d": 2.0}) == ()
+    assert compare(given, {**given, "c": 2.5, "d": 2.0}, "a").flips == []
 
 
 # Variants
@@ -93,7 +87,7 @@ def test_a_measured_core_has_nothing_to_change() -> None:
 
 def test_every_answer_is_that_of_the_changed_chip() -> None:
     problem = ask(MODEL, "8,8,1", spec("paper256", array__rows=32, array__cols=32))
-    found = list(answer_variants(problem, Effort(), ("linear", "spread")))
+    found = cimsolve.compare_converters(problem.question, strategies=("linear", "spread"))
     assert len(found) == 8
     for each in found:
         changed = ask(MODEL, "8,8,1", with_settings(problem.hardware, each.variant.settings).to_json())
@@ -101,14 +95,15 @@ def test_every_answer_is_that_of_the_changed_chip() -> None:
             solution, report = solve_and_check(changed, name)
             assert report.passed
             assert answer.metrics == solution.header.metrics
-            assert answer.adc_bits == tuple(sorted(set(solution.activations.adc_bits.tolist())))
-            assert answer.violations == ()
+            assert answer.adc_bits == sorted(set(solution.activations.adc_bits.tolist()))
+            assert answer.violations == []
 
 
 def test_sparse_rows_convert_faster_only_where_bits_cost_time() -> None:
     # One block of 8 rows in 3 bits against a tile of 64 rows in 6: 3 and 6 ns on paper256, 0.833 both by isaac
     problem = ask(linears(step("a", (64, 64)), context=4), "8,8,1", spec("paper256", array__rows=64, array__cols=64))
-    found = {each.variant.name: each for each in answer_variants(problem, Effort(), ("linear", "sparsemap"))}
+    answers = cimsolve.compare_converters(problem.question, strategies=("linear", "sparsemap"))
+    found = {each.variant.name: each for each in answers}
     # 64 columns on 8 converters, 8 phases: 8 * (10 + 8 * 6) = 464 ns, twice 8 * (10 + 8 * 3) = 272 ns
     assert found["as given"].values("array_latency_ns") == {"linear": 464, "sparsemap": 2 * 272}
     # 8 * (10 + 8 * 0.833) = 133.3 ns, rounded up to the clock
@@ -118,13 +113,12 @@ def test_sparse_rows_convert_faster_only_where_bits_cost_time() -> None:
 
 
 def test_extrapolated_conversions_are_named() -> None:
-    hardware = with_settings(load_hardware("paper256"), {"adc.model": "survey"})
-    answers = VariantAnswers(
-        find_variants(hardware)[0],
-        hardware,
-        {"x": VariantAnswer("x", adc_bits=(2, 3, 5)), "y": VariantAnswer("y", adc_bits=(5, 8))},
-    )
-    assert answers.extrapolated() == {"x": (2, 3)}
+    problem = ask(MODEL, "8,8,1", spec("paper256", array__rows=32, array__cols=32))
+    answers = cimsolve.compare_converters(problem.question, strategies=("linear", "sparsemap"))
+    found = {each.variant.name: each for each in answers}
+    assert found["as given"].extrapolated() == {}
+    assert [found["survey"].answers[name].adc_bits for name in ("linear", "sparsemap")] == [[5], [3]]
+    assert found["survey"].extrapolated() == {"sparsemap": [3]}
 
 
 # The command
@@ -144,7 +138,6 @@ def test_the_report_shows_ratios_rankings_and_changes(cli: Cli) -> None:
         assert part in result.out
     assert "Token latency, total" not in result.out
     assert "Token latency, total" in cli(*RUN, "--strategy", "linear,spread", "-v").out
-    assert not Path("results").exists()
 
 
 def test_a_flip_is_marked(cli: Cli) -> None:
@@ -152,7 +145,7 @@ def test_a_flip_is_marked(cli: Cli) -> None:
     # by isaac 64 * 0.417 > 128 * 0.052.
     Path("one.json").write_text(json.dumps(linears(step("a", (64, 64)), context=4)))
     argv = ["sensitivity", "--model", "one.json", "--hw", "paper256", "--structure", "8,8,1"]
-    argv += ["--set", "array.rows=64", "--set", "array.cols=64", "--strategy", "linear,sparsemap"]
+    argv += ["--set", "array.rows=64", "--set", "array.cols=64", "--strategy", "linear,sparsemap", "--jobs", "1"]
     argv += ["--reference", "sparsemap"]
     energy = {
         each["name"]: each["compare"]["array_energy_pj"] for each in json.loads(cli(*argv, "--json").out)["variants"]
@@ -161,6 +154,11 @@ def test_a_flip_is_marked(cli: Cli) -> None:
     assert energy["isaac"]["ranking"] == [["sparsemap"], ["linear"]]
     assert energy["isaac"]["flips"] == [["linear", "sparsemap"]]
     assert energy["isaac"]["kept"]["linear"] < 0
+    rows = list(csv.DictReader(io.StringIO(cli(*argv, "--format", "csv").out)))
+    (row,) = [row for row in rows if (row["chip"], row["strategy"]) == ("isaac", "linear")]
+    assert float(row["ratio_array_energy_pj"]) == energy["isaac"]["ratio"]["linear"]
+    assert float(row["kept_array_energy_pj"]) == energy["isaac"]["kept"]["linear"]
+    assert "| isaac " in cli(*argv, "--format", "markdown").out
     lines = cli(*argv).out.splitlines()
     marked = [line for line in lines if line.startswith("  !")]
     assert marked == ["  ! sparsemap, linear: isaac; changed places: linear and sparsemap"]
@@ -213,7 +211,7 @@ def test_the_share_kept_is_shown_of_what_saves_something(cli: Cli) -> None:
         ),
         (["--reference", "sprea"], "did you mean spread?"),
         (["--hw", "pcm256"], "pcm256: a measured core holds its converters"),
-        (["--out", "x"], "--out: there is no such option"),
+        (["--seed", "1"], "--seed: there is no such option"),
     ],
 )
 def test_refusals(cli: Cli, argv: list[str], text: str) -> None:
@@ -233,41 +231,43 @@ def test_a_strategy_without_a_mapping_is_left_out_and_named(cli: Cli) -> None:
     assert "arrays are short" in result.out
     hopeless = cli(*RUN, "--strategy", "linear,spread", "--max-arrays", "1", "-q")
     assert (hopeless.code, hopeless.out) == (1, "")
-    assert "arrays are short" in hopeless.err
+    assert re.search(r"arrays are short: the limit is 1, linear needs \d+, spread \d+", hopeless.err)
+    assert cli(*RUN, "--strategy", "linear,spread", "--max-arrays", "1", "-q") == hopeless  # as kept
 
 
 def test_a_broken_answer_fails_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = sensitivity_module.solve_and_check
-
     def lie(*arguments: Any) -> Any:
-        solution, _ = honest(*arguments)
+        solution, _ = solve_and_check(*arguments)
         return solution, CheckReport((Violation("P3", "two pieces share a cell"),))
 
-    monkeypatch.setattr(sensitivity_module, "solve_and_check", lie)
+    monkeypatch.setattr(point, "solve_and_check", lie)
     result = cli(*RUN, "--strategy", "linear,spread")
     assert result.code == 1
-    assert "as given: linear breaks P3" in result.out
+    assert "as given: linear: breaks P3" in result.out
     with pytest.raises(CheckError, match="two pieces share a cell"):
         cimsolve.compare_converters("tiny.json", "paper256", strategies=("linear", "spread"))
 
 
 def test_ctrl_c_shows_the_finished_changes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = sensitivity_module.solve_and_check
     calls: list[None] = []
 
     def stop_in_the_second(*arguments: Any) -> Any:
         calls.append(None)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return honest(*arguments)
+        return solve_and_check(*arguments)
 
-    monkeypatch.setattr(sensitivity_module, "solve_and_check", stop_in_the_second)
-    result = cli(*RUN, "--strategy", "linear,spread", "--json")
+    monkeypatch.setattr(point, "solve_and_check", stop_in_the_second)
+    argv = [*RUN, "--strategy", "linear,spread", "--json"]
+    result = cli(*argv)
     assert result.code == 130
-    assert result.err == "cimsolve: interrupted; changes are missing\n"
+    kept = "results are kept in results/cache: the same command goes on from there"
+    assert result.err == f"cimsolve: interrupted; 3 {kept}\n"
     assert [each["name"] for each in json.loads(result.out)["variants"]] == ["as given"]
     calls[:] = [None] * 3
-    assert cli(*RUN, "--strategy", "linear,spread", "--json") == Result(130, "", "cimsolve: interrupted\n")
+    assert cli(*argv, "--fresh") == Result(130, "", f"cimsolve: interrupted; 0 {kept}\n")
+    assert len(json.loads(cli(*argv).out)["variants"]) == 8
+    assert len(calls) == 4 + 13
 
 
 def test_the_api_gives_the_same() -> None:
