@@ -26,11 +26,11 @@ class ArrayFigures:
     firings: int
     product_ns: float
     read_ns: float
-    """Of it in read pulses that no conversion hides."""
+    """Part of `product_ns` in read pulses that no conversion hides."""
     product_pj: float
-    """Without leakage."""
+    """Energy of the product without leakage."""
     leakage_pj: float
-    """Of the array in that time."""
+    """Leakage of the array during `product_ns`."""
     area_um2: float
     """The array and its converters at the bits of a full column."""
     bits_by_rows: tuple[tuple[int, int, int], ...]
@@ -47,7 +47,7 @@ class ArrayFigures:
 
     @property
     def tops_per_w(self) -> float:
-        """Of the array alone, leakage included."""
+        """Tera-operations per joule of the array alone, leakage included."""
         return self.operations / (self.product_pj + self.leakage_pj)
 
     @property

@@ -111,8 +111,9 @@ def read_value(key: str, text: str) -> Value:
 
 
 def solve_all(rows: Sequence[Row], options: TableOptions) -> Progressed:
-    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where the cluster's library is
-    missing.
+    """The rows as `sweep.run.solve_rows` gives them, with live progress.
+
+    Raises InputError before any work where the cluster's library is missing.
     """
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.sweep.cache import Cache

@@ -138,7 +138,7 @@ def price_both_ways(heights: Ints, widths: Ints, rows: int, cols: int) -> BothWa
 
 @dataclass(frozen=True)
 class BothWays:
-    """Shelves across the array, and the same of the transposed array (strips first)."""
+    """Shelves across the array, and shelves across the transposed array (strips first)."""
 
     shelves: ShelfPricer
     strips: ShelfPricer

@@ -21,8 +21,10 @@ from cimsolve.problem.tables import Pieces
 ELEMENTS_MAX = 2**40
 MOVED_MAX = 2**36
 CYCLES_MAX = 2**60
-"""Most elements of one digital operation, of one transfer, and most cycles of a gap: at the slowest that a
-hardware spec can say, their picoseconds fit int64."""
+"""Most elements of one digital operation, of one transfer, and most cycles of a gap.
+
+At the slowest that a hardware spec can say, their picoseconds fit int64.
+"""
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,10 @@ def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
 
 
 def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
-    """Superadditive functions of a size, (capacity + 1,), that may prove much: the dual of the packing with even
-    splits, and those that round at a threshold."""
+    """Superadditive functions of a size, shape (capacity + 1,), that may prove much.
+
+    They are the dual of the packing with even splits, and those that round at a threshold.
+    """
     sizes, index = np.unique(sides.size // sides.parts, return_inverse=True)
     counts = np.zeros(len(sizes), dtype=np.int64)
     np.add.at(counts, index.reshape(-1), sides.count * sides.parts)
@@ -109,8 +111,10 @@ def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
 
 
 def _threshold(capacity: int, least: int) -> Ints:
-    """The dual-feasible function that rounds sizes above capacity - least up to a whole bin, and those below
-    `least` down to nothing (Martello & Toth 1990, Fekete & Schepers 2001)."""
+    """The dual-feasible function that rounds large sizes up to a whole bin and small ones down to nothing.
+
+    Large is above capacity - least, small below `least` (Martello & Toth 1990, Fekete & Schepers 2001).
+    """
     u = np.arange(capacity + 1, dtype=np.int64)
     u[u < least] = 0
     u[capacity - least + 1 :] = capacity

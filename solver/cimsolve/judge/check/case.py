@@ -47,8 +47,10 @@ class CheckReport:
     costs: Costs | None = None
     bounds: Bounds | None = None
     unverified: tuple[str, ...] = ()
-    """Metrics whose bound rests on an exhaustive search, which only another search can confirm, and `status`
-    where it claims optimality on their strength."""
+    """Metrics whose bound rests on an exhaustive search, which only another search can confirm.
+
+    `status` is among them where it claims optimality on their strength.
+    """
 
     @property
     def passed(self) -> bool:

@@ -32,7 +32,7 @@ class Rules:
     pace: Mapping[int, int]
     """Phase -> cycles by which tokens enter it after each other, from its beginning."""
     barriers: bool
-    """Of one sequence, whose tokens wait for all others where attention does; else a sequence for every token."""
+    """Whether all tokens are of one sequence, and so wait for each other where attention does."""
     oldest_first: bool = False
     """Digital units and interconnect take the oldest token that waits, then its earliest stage."""
     together: bool = False

@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen2 of the same form: grouped K and V, gated feed-forward, rotary positions."""
+"""Llama, Mistral and Qwen2, of one form: grouped K and V, gated feed-forward, rotary positions."""
 
 from __future__ import annotations
 

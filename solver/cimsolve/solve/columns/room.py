@@ -41,7 +41,7 @@ class Room:
         return Room(self.left.copy(), self.row, self.col)
 
     def joined(self) -> Room:
-        """The same columns as if they were one shelf an array."""
+        """The columns of all shelves of an array as one shelf."""
         total = self.total[:, None]
         return Room(total, np.zeros_like(total), np.zeros_like(total))
 

@@ -22,7 +22,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 
 ALL_TIME = 10.0
-"""Of all windows."""
+"""Deterministic time of all windows together."""
 CONFLICTS_MAX = 20_000
 """Pairs of stages times machines in one window."""
 STAGES_MAX = 60

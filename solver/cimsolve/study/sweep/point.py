@@ -65,7 +65,7 @@ class Record(BaseModel):
     bounds: dict[str, BoundEntry] = Field(default_factory=dict)
     unverified: list[str] = Field(default_factory=list)
     runtime_s: float = 0.0
-    """Of solving and checking."""
+    """Seconds of solving and checking."""
 
 
 def solve_point(point: Point, digest: str) -> Record:
