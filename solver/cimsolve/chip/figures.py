@@ -43,6 +43,7 @@ class ArrayFigures:
 
     @property
     def tops(self) -> float:
+        """Tera-operations per second of the array alone."""
         return self.operations / self.product_ns * 1e-3
 
     @property
@@ -52,6 +53,7 @@ class ArrayFigures:
 
     @property
     def tops_per_mm2(self) -> float:
+        """Tera-operations per second and mm2 of the array and its converters."""
         return self.tops / (self.area_um2 * 1e-6)
 
 

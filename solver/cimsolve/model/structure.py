@@ -54,6 +54,7 @@ class Structure:
 
     @classmethod
     def dense(cls) -> Structure:
+        """The structure of a linear that is stored as it is."""
         return cls(0, 0, 0)
 
     @classmethod
@@ -157,6 +158,7 @@ class _Rule:
     spec: str
 
     def matches(self, name: str) -> bool:
+        """Whether the rule is for the linear of this name."""
         return self.pattern is None or fnmatchcase(name, self.pattern)
 
 

@@ -147,6 +147,7 @@ class _EvenSearch:
         return is_new
 
     def lacking(self, patterns: list[Pattern], times: Ints) -> int:
+        """How much of the needs the patterns, so many times each, leave open."""
         contents = np.array([pattern.counts(len(self.count)) for pattern in patterns])
         return int(np.maximum(self.demand - times @ self._met(contents), 0).sum())
 

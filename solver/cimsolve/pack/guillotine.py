@@ -35,6 +35,7 @@ class Pattern:
         return np.bincount(self.type, minlength=types).astype(np.int64)
 
     def transposed(self) -> Pattern:
+        """The pattern with rows and columns in each other's place."""
         return Pattern(self.type, self.col, self.row)
 
     def keep(self, content: Ints) -> Pattern:

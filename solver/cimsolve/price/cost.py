@@ -49,6 +49,7 @@ class Costs:
 
     @property
     def gaps(self) -> Gaps:
+        """The gaps between the stages."""
         return self.fired.gaps
 
     @property

@@ -53,6 +53,7 @@ class Gap:
 
     @property
     def cycles(self) -> int:
+        """Cycles of the whole gap."""
         return self.units_cycles + self.transfer_cycles
 
 
@@ -69,6 +70,7 @@ class Gaps:
 
     @cached_property
     def before_cycles(self) -> Ints:
+        """Cycles of the gap before each stage; shape (stages,)."""
         return np.array([gap.cycles for gap in self.before], dtype=np.int64)
 
     @property

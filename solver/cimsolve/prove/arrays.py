@@ -24,6 +24,7 @@ class BlockTypes:
 
 
 def block_types(problem: Problem) -> BlockTypes:
+    """The distinct shapes of the question's blocks, and how many there are of each."""
     table = problem.table
     sizes, index = np.unique(np.stack([table.block_rows, table.block_cols], axis=1), axis=0, return_inverse=True)
     count = np.zeros(len(sizes), dtype=np.int64)

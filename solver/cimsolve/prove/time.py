@@ -155,6 +155,7 @@ class _Work:
         )
 
     def least_cycles(self) -> int:
+        """The least cycles in which the busiest array may do all this work."""
         high = 1
         while not self._possible(high):
             high *= 2

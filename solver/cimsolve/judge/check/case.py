@@ -54,6 +54,7 @@ class CheckReport:
 
     @property
     def passed(self) -> bool:
+        """Whether no rule is broken."""
         return not self.violations
 
     def without_tables(self) -> CheckReport:
@@ -103,14 +104,17 @@ class Case:
 
     @cached_property
     def fired(self) -> Fired:
+        """What each activation drives and reads, found again from the pieces."""
         return Fired.of(self.problem, self.pieces, self.fires)
 
     @cached_property
     def costs(self) -> Costs:
+        """The costs of the tables, computed again."""
         return evaluate(self.fired, self.activations)
 
     @cached_property
     def bounds(self) -> Bounds:
+        """The bounds of the question, found again."""
         return find_bounds(self.problem, self.costs.metrics, self.problem.objective)
 
     def name_of_block(self, number: int) -> str:

@@ -51,6 +51,7 @@ class LinearsConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of steps that are listed one by one. Raises InputError for a config that is wrong."""
     read = read_config(LinearsConfig, config, origin)
     n = context_tokens(origin, tokens, read.context)
     record = Recorder()

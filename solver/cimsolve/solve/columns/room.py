@@ -38,6 +38,7 @@ class Room:
         return Room(left, row, col)
 
     def copy(self) -> Room:
+        """A copy whose free columns can be used up without changing this one's."""
         return Room(self.left.copy(), self.row, self.col)
 
     def joined(self) -> Room:

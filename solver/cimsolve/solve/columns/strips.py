@@ -34,6 +34,7 @@ class StripKind:
 
     @property
     def cols(self) -> int:
+        """Logical columns of a strip."""
         return self.edges[-1]
 
 

@@ -57,6 +57,7 @@ def one_by_one(answer: ExactAnswer) -> ExactAnswer:
 
 
 def count_arrays(answer: ExactAnswer) -> int:
+    """Number of arrays that hold an item."""
     return len(set(answer.array))
 
 

@@ -98,6 +98,7 @@ class _Shop:
         return ended, free, shared
 
     def end(self, order: Sequence[int]) -> int:
+        """The cycle in which a token's pass ends if stages are served in this order."""
         return max(self.run(order)[0].values())
 
 
