@@ -108,7 +108,7 @@ def every_figure_has_a_source(hardware: Hardware) -> None:
     for path in hardware.sources:
         if path not in keys:
             todo = near_name(path, keys, "did you mean {}?") or "remove it"
-            raise ValueError(f"sources: {shown_value(path)} is not a key of this spec; {todo}")
+            raise ValueError(f"sources: {shown_value(path)}: expected a key of this spec; {todo}")
     for key, value in keys.items():
         # null states that there is no figure
         if isinstance(value, dict | list) or value is None or _is_covered(key, hardware.sources):

@@ -61,9 +61,7 @@ class Question:
         names = {linear.name for linear in self.model.linears}
         for name in self.structures:
             if name not in names:
-                raise InputError(
-                    f"structure: {name!r} is no linear of {self.model.name}; expected one such as {min(names)!r}"
-                )
+                raise InputError(f"structure: {name!r}: expected a linear of {self.model.name}, such as {min(names)!r}")
         for linear in self.model.linears:
             if linear.name not in self.structures:
                 raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")

@@ -178,7 +178,7 @@ def read_solution(path: Path) -> Solution:
         raise InputError(f"{path}: expected a JSON object with a solution, got {shown_value(content)}")
     demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
-        raise InputError(f"{path}: format: {shown_value(content.get('format'))} is not known; expected {FORMAT!r}")
+        raise InputError(f"{path}: format: {shown_value(content.get('format'))}: expected {FORMAT!r}")
     content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
     inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
     try:

@@ -47,7 +47,7 @@ def context_tokens(origin: str, tokens: int | None, context: int) -> int:
     if tokens is None:
         return min(context, TOKENS_DEFAULT_MAX)
     if not 1 <= tokens <= TOKENS_MAX:
-        raise InputError(f"--tokens: {tokens} is not a number of tokens; expected 1 to {TOKENS_MAX}")
+        raise InputError(f"--tokens: {tokens}: expected a whole number from 1 to {TOKENS_MAX}")
     if tokens > context:
         raise InputError(f"--tokens: {tokens} is more than the model's context of {context} ({origin})")
     return tokens

@@ -71,7 +71,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         reads = entry.reads if entry.reads is not None else [read.steps[index - 1].name] if index else []
         for before in reads:
             if before not in numbers:
-                raise InputError(f"{where}.reads: {before!r} is no earlier step; expected one of {list(numbers)[-5:]}")
+                raise InputError(f"{where}.reads: {before!r}: expected an earlier step, one of {list(numbers)[-5:]}")
         if not reads and entry.operations:
             raise InputError(f"{where}.operations: a step that reads no other step starts the pass; expected none")
         record.layer = index

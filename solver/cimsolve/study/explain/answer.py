@@ -51,7 +51,9 @@ def explain_solution(
     solution = solution_of(answer)
     title = name or ("the solution" if isinstance(answer, Solution) else one_line(str(answer)))
     if solution.header.strategy not in STRATEGIES:
-        raise InputError(f"{title}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
+        raise InputError(
+            f"{title}: strategy {one_line(solution.header.strategy)!r}: expected one of {', '.join(STRATEGIES)}"
+        )
     begin(f"checking {title}")
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"
