@@ -170,7 +170,7 @@ def simulate_solution(answer: Solution | Path | str, **options: Any) -> Simulati
 
 
 def study_solution(answer: Solution | Path | str, **options: Any) -> Study:
-    """Signal to noise of each stage with noise, effect by effect; `options` are those of `simulate.study`.
+    """Signal to noise of each stage with noise, effect by effect; `options` are those of `judge.simulate.study`.
 
     Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
     """

@@ -111,7 +111,7 @@ def read_value(key: str, text: str) -> Value:
 
 
 def solve_all(rows: Sequence[Row], options: TableOptions) -> Progressed:
-    """The rows as `sweep.run.solve_rows` gives them, with live progress.
+    """The rows as `study.sweep.run.solve_rows` gives them, with live progress.
 
     Raises InputError before any work where the cluster's library is missing.
     """

@@ -3,7 +3,7 @@
 Arrays serve first come, first served; of jobs that come at one time the earlier token's, then the earlier stage's.
 A token's job at a stage comes to all its arrays at one time, and all of them take jobs in the order of arrival. So
 its times on all arrays follow from one numpy step: exactly what an event for every activation gives
-(tests/naive_replay.py is that simulation).
+(tests/oracles/naive_replay.py is that simulation).
 """
 
 from __future__ import annotations
