@@ -145,7 +145,7 @@ def compare_converters(
 
 
 def read_solution(path: Path | str) -> Solution:
-    """Read a solution file; raises InputError where it is none. Its claims are not checked."""
+    """The solution of a file, whose claims are not checked; raises InputError for another file."""
     return solution.read_solution(Path(path))
 
 
@@ -155,7 +155,7 @@ def write_solution(answer: Solution, path: Path | str) -> list[Path]:
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:
-    """Judge a solution or its file: every rule, every figure. Raises InputError for a file that is none."""
+    """Judge a solution or its file: every rule, every figure. Raises InputError for another file."""
     return check.check_solution(solution_of(answer))
 
 

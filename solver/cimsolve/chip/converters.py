@@ -167,7 +167,7 @@ CONVERTER_NAMES = (OWN_TABLE, *CONVERTER_MODELS)
 
 
 def make_table(name: str, bits_max: int, place: Place) -> ConverterTable:
-    """The lines of a model from 1 to `bits_max` bits; raises KeyError for a name that is none."""
+    """The lines of a model from 1 to `bits_max` bits; raises KeyError for an unknown name."""
     model = CONVERTER_MODELS[name]
     lines: list[dict[str, float]] = []
     sources: dict[str, dict[str, str]] = {}

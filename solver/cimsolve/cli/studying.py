@@ -77,7 +77,7 @@ class TableOptions(TermsOptions):
 
 
 def study_of(options: TermsOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> SweepStudy:
-    """The study that options ask for; `fields` are further ones of SweepStudy. Raises InputError where it is none."""
+    """The study that options ask for; `fields` are others of SweepStudy. Raises InputError where it is unsound."""
     from cimsolve.study.sweep.grid import FORMAT, parse_study
 
     data = {

@@ -128,7 +128,7 @@ def ask(
 
 
 def question_from(content: Mapping[str, Any]) -> Question:
-    """The question of Question.KEYS in a solution file. Raises InputError where it is none."""
+    """The question of Question.KEYS in a solution file. Raises InputError where it is unsound."""
     terms = content["options"] if isinstance(content["options"], Terms) else Terms.of(content["options"], "options")
     return Question(
         parse_hardware(content["hw"], "hw"),

@@ -132,12 +132,12 @@ class Solution:
     activations: Activations
 
     def question(self) -> Question:
-        """The question that the header claims to answer. Raises InputError where it is none."""
+        """The question that the header claims to answer. Raises InputError where it is unsound."""
         return question_from({name: getattr(self.header, name) for name in Question.KEYS})
 
 
 def solution_of(answer: Solution | Path | str) -> Solution:
-    """A solution, read where it is given by its file; raises InputError for a file that is none."""
+    """A solution, read where it is given by its file; raises InputError for another file."""
     return answer if isinstance(answer, Solution) else read_solution(Path(answer))
 
 

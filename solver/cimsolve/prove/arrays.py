@@ -63,7 +63,7 @@ def _uncut_with_free_splits(problem: Problem, types: BlockTypes) -> tuple[int, s
     """Bounds where no column is cut but some blocks must be cut, into the fewest pieces of any sizes; with a name.
 
     `rows`: however its rows are cut, every row of a block is an item of its width. `dff`: blocks resized to u(height)
-    x v(width) still fit into arrays resized likewise, for dual-feasible u and v (Fekete & Schepers 2001), so each
+    x v(width) still fit into arrays resized by them too, for dual-feasible u and v (Fekete & Schepers 2001), so each
     block counts v of its width, in the lightest split, as many columns of its height.
     """
     rows, cols = problem.rows, problem.weights_per_row

@@ -67,7 +67,7 @@ class AccuracyStep:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyQuestion:
-    """Raises InputError for methods that are none and numbers out of range."""
+    """What is measured of a model on a chip; raises InputError for unknown methods and numbers out of range."""
 
     folder: Path
     hardware: Hardware
