@@ -228,4 +228,4 @@ def test_where_two_pieces_of_json_differ() -> None:
     assert told({"a": [1]}, {"a": [1]}) is None
     assert told({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b is 1 here and 2 there"
     assert told({"c": 1}, {}) == "c is only here"
-    assert told({}, {"c": 1}) == "c is only there"
+    assert told({}, {"c": 1}) == "c is not here"

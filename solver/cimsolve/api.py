@@ -201,7 +201,7 @@ def _legal(answer: Solution | Path | str) -> tuple[Solution, Verdict]:
     """The solution and what the checker has recomputed of it. Raises CheckError where it breaks a rule."""
     solved = solution_of(answer)
     verdict = check.check_solution(solved).demand_passed(
-        lambda violation: f"the solution fails its check, {violation}; expected one that passes"
+        lambda violation: f"the solution fails its check, {violation}; expected one that passes its check"
     )
     return solved, verdict
 

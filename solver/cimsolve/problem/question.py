@@ -30,7 +30,7 @@ class Difference(NamedTuple):
         """The difference in words, with names for the two sides such as "in the file"."""
         path = one_line(self.path)
         if ABSENT in (self.mine, self.theirs):
-            return f"{path} is only {mine if self.theirs is ABSENT else theirs}"
+            return f"{path} is {'only' if self.theirs is ABSENT else 'not'} {mine}"
         return f"{path} is {shown_value(self.mine)} {mine} and {shown_value(self.theirs)} {theirs}"
 
 

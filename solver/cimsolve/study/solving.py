@@ -145,8 +145,7 @@ def start_from(given: Solution, problem: Problem, name: str = "the given solutio
     apart = ("model_name", "objective", *(term for term in type(problem.terms).model_fields if term != "tokens"))
     if difference := theirs.difference(problem.question, apart):
         raise InputError(
-            f"--start {name}: {difference.told('in the file', 'in the question')}; "
-            "expected a solution of the same question"
+            f"--start {name}: {difference.told('there', 'in the question')}; expected a solution of the same question"
         )
     report = check_solution(given)
     if report.passed and theirs.terms.cut != problem.cut:
