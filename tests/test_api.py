@@ -126,7 +126,7 @@ def test_options_reach_the_answer(tiny: Path) -> None:
         ({"time_limit_s": 0}, "time_limit_s = 0"),
         ({"time_limit_s": float("nan")}, "time_limit_s = nan"),
         ({"structure": "3,3,1"}, "does not divide"),
-        ({"structure": {"nobody": Structure.dense()}}, "'nobody' is no linear"),
+        ({"structure": {"nobody": Structure.dense()}}, "'nobody': expected a linear"),
         ({"max_arrays": 0}, "0"),
         ({"tokens": 17}, "more than the model's context"),
         ({"cut": "rows"}, "rows"),

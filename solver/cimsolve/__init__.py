@@ -128,7 +128,7 @@ _MODULE_OF = {
     "write_report": "show.page",
     "write_trace": "show.page",
 }
-"""Where a public name lives; all others are functions of `api`."""
+"""Public name -> the module that has it; names that are not here are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -156,7 +156,7 @@ def compare_converters(
 
 
 def read_solution(path: Path | str) -> Solution:
-    """Read a solution file; raises InputError where it is none. Its claims are not checked."""
+    """The solution of a file, whose claims are not checked; raises InputError for another file."""
     return solution.read_solution(Path(path))
 
 
@@ -166,7 +166,7 @@ def write_solution(answer: Solution, path: Path | str) -> list[Path]:
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:
-    """Judge a solution or its file: every rule, every figure. Raises InputError for a file that is none."""
+    """Judge a solution or its file: every rule, every figure. Raises InputError for another file."""
     return check.check_solution(solution_of(answer))
 
 
@@ -181,7 +181,7 @@ def simulate_solution(answer: Solution | Path | str, **options: Any) -> Simulati
 
 
 def study_solution(answer: Solution | Path | str, **options: Any) -> Study:
-    """Signal to noise of each stage with noise, effect by effect; `options` are those of `simulate.study`.
+    """Signal to noise of each stage with noise, effect by effect; `options` are those of `judge.simulate.study`.
 
     Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
     """

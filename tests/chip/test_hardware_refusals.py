@@ -146,7 +146,7 @@ def test_figure_without_a_source_is_named() -> None:
 def test_source_of_no_key_is_refused() -> None:
     data = spec()
     data["sources"]["adc.tabel"] = {"from": "x", "mark": "read"}
-    assert 'sources: "adc.tabel" is not a key of this spec; did you mean adc.table?' in refusal(data)
+    assert 'sources: "adc.tabel": expected a key of this spec; did you mean adc.table?' in refusal(data)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_weights_that_are_no_numbers(cli: Cli, tensor: str, part: str, value: fl
         (["--hw", "nothing"], "nothing"),
         (["--out", "tiny"], "--out tiny: is a folder"),
         (["--cache", "tiny/config.json"], "tiny/config.json"),
-        (["--cache", "tiny/config.json/x"], "is no folder"),
+        (["--cache", "tiny/config.json/x"], "is a file: expected a folder"),
     ],
 )
 def test_options_that_do_not_do(cli: Cli, words: list[str], part: str) -> None:

@@ -143,7 +143,7 @@ def test_nothing_is_written_where_one_fails_its_check(
         (["tiny.json", "--format", "gif"], "'gif': there is no such format"),
         (["tiny.json", "--format", "svg"], "--format: is of the charts; expected --figures FOLDER with it"),
         (["tiny.json", "--out", "no/where.html"], "no/where.html: there is no folder no"),
-        (["tiny.json", "--figures", "tiny.json"], "--figures tiny.json: is no folder"),
+        (["tiny.json", "--figures", "tiny.json"], "--figures tiny.json: is a file: expected a folder"),
         ([], "the following arguments are required: FILE"),
     ],
 )

@@ -48,13 +48,13 @@ def test_a_place_that_can_be_written_is_tried_and_left_as_it_was(place: OutputPl
     [
         (OutputPlace("--out", "", folder=True), "--out '': is empty; expected the name of a folder"),
         (OutputPlace("--plot", ""), "--plot '': is empty; expected the name of a file"),
-        (OutputPlace("--out", "a\nb", folder=True), "--out a\\\\nb: is no printable name"),
-        (OutputPlace("--out", "file", folder=True), "--out file: is no folder"),
-        (OutputPlace("--out", "file/deeper", folder=True), "--out file/deeper: .*/file is no folder"),
+        (OutputPlace("--out", "a\nb", folder=True), "--out a\\\\nb: expected a printable name"),
+        (OutputPlace("--out", "file", folder=True), "--out file: is a file: expected a folder"),
+        (OutputPlace("--out", "file/deeper", folder=True), "--out file/deeper: .*/file is a file: expected a folder"),
         (OutputPlace("--out", "folder"), "--out folder: is a folder; expected the name of a file to write"),
         (OutputPlace("--out", "no/where.html"), "--out no/where.html: there is no folder no; make it first"),
         (OutputPlace("--out", "file/x.html"), "--out file/x.html: there is no folder file"),
-        (OutputPlace("--out", "file/x", makes_folder=True), "is no folder"),
+        (OutputPlace("--out", "file/x", makes_folder=True), "is a file: expected a folder"),
         (OutputPlace("--out", "x" * 300, folder=True), "cannot be written .File name too long."),
         (OutputPlace("--out", "x" * 300), "cannot be written .File name too long."),
     ],
@@ -118,7 +118,7 @@ def test_commands_refuse_before_any_work(cli: Cli, words: str) -> None:
 
 def test_two_files_are_compared_where_nothing_can_be_written(cli: Cli) -> None:
     Path("results").touch()
-    assert "--out results: is no folder" in cli("compare").err
+    assert "--out results: is a file: expected a folder" in cli("compare").err
     assert "a.json: there is no such file" in cli("compare", "a.json", "b.json").err
 
 

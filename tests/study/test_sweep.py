@@ -313,7 +313,7 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "study.json", "--vary", "seed=1"], ["--vary: study.json states the whole question"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.bmp"], ["--plot a.bmp", ".svg, .png, .pdf"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.svg", "--front", "latency"], ["needs two names in --front"]),
-        (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is no folder"]),
+        (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is a file: expected a folder"]),
         (["sweep", "--vary", "seed=1", "--jobs", "0"], ["--jobs: '0'"]),
         (["sweep", "--vary", "seed=1", "--format", "cvs"], ["expected one of table, markdown", "did you mean csv?"]),
     ],

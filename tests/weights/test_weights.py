@@ -69,7 +69,7 @@ def test_other_types_are_refused_when_asked_for(tmp_path: Path, dtype: str) -> N
     write_raw(tmp_path / "model.safetensors", {"w": (dtype, (2, 2), b"abcd")})
     folder = WeightFolder(tmp_path)
     assert folder.names() == ("w",)
-    with pytest.raises(InputError, match=f"tensor w is of type {dtype}, not one of F64, F32, F16, BF16"):
+    with pytest.raises(InputError, match=f"tensor w is of type {dtype}; expected one of F64, F32, F16, BF16"):
         folder.tensor("w")
 
 

@@ -20,8 +20,10 @@ ISAAC_PJ = 2 / 1.2
 ISAAC_UM2 = 1200.0
 
 SABERI_DAC_SHARE = 1 / 16
-"""Share of an 8-bit converter's energy that grows with 2^bits. Fitted to the tabulated figures, 0.79, 0.99, 1.20,
-1.42, 1.67 and 1.97 pJ at 4 to 9 bits, which it gives to the digit."""
+"""Share of an 8-bit converter's energy that grows with 2^bits.
+
+Fitted to the tabulated figures, 0.79, 0.99, 1.20, 1.42, 1.67 and 1.97 pJ at 4 to 9 bits, which it gives to the digit.
+"""
 
 SAR_VOLT = 0.9
 
@@ -49,8 +51,11 @@ SURVEY: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (14948.0, 15008.2, 15598.4, 16602.8, 17983.1, 24313.5, 33667.8, 47019.3, 66128.4),
     ),
 }
-"""Node in nm -> pJ and um2 at 4 to 12 bits and 1 GS/s: outputs of hwcomponents-adc 1.0.21 under Python 3.12.1, of
-`get_energy()` (leakage included) and its area, read off on 23 November 2026."""
+"""Node in nm -> pJ and um2 at 4 to 12 bits and 1 GS/s.
+
+Outputs of hwcomponents-adc 1.0.21 under Python 3.12.1, of `get_energy()` (leakage included) and its area, read off on
+23 November 2026.
+"""
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ CONVERTER_NAMES = (OWN_TABLE, *CONVERTER_MODELS)
 
 
 def make_table(name: str, bits_max: int, place: Place) -> ConverterTable:
-    """The lines of a model from 1 to `bits_max` bits; raises KeyError for a name that is none."""
+    """The lines of a model from 1 to `bits_max` bits; raises KeyError for an unknown name."""
     model = CONVERTER_MODELS[name]
     lines: list[dict[str, float]] = []
     sources: dict[str, dict[str, str]] = {}

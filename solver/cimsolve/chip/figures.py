@@ -26,11 +26,11 @@ class ArrayFigures:
     firings: int
     product_ns: float
     read_ns: float
-    """Of it in read pulses that no conversion hides."""
+    """Part of `product_ns` in read pulses that no conversion hides."""
     product_pj: float
-    """Without leakage."""
+    """Energy of the product without leakage."""
     leakage_pj: float
-    """Of the array in that time."""
+    """Leakage of the array during `product_ns`."""
     area_um2: float
     """The array and its converters at the bits of a full column."""
     bits_by_rows: tuple[tuple[int, int, int], ...]
@@ -43,15 +43,17 @@ class ArrayFigures:
 
     @property
     def tops(self) -> float:
+        """Tera-operations per second of the array alone."""
         return self.operations / self.product_ns * 1e-3
 
     @property
     def tops_per_w(self) -> float:
-        """Of the array alone, leakage included."""
+        """Tera-operations per joule of the array alone, leakage included."""
         return self.operations / (self.product_pj + self.leakage_pj)
 
     @property
     def tops_per_mm2(self) -> float:
+        """Tera-operations per second and mm2 of the array and its converters."""
         return self.tops / (self.area_um2 * 1e-6)
 
 

@@ -19,7 +19,7 @@ CONVERTER_LABELS = {"adc.model", "adc.table_from"}
 
 
 def macro_replaces_the_array_model(hardware: Hardware) -> None:
-    """With macro no read_ns, energy_pj and adc.table; without it all of them."""
+    """A spec with macro has no read_ns, energy_pj and adc.table; one without macro has all three."""
     parts = {"read_ns": hardware.read_ns, "energy_pj": hardware.energy_pj, "adc.table": hardware.adc.table}
     for key, value in parts.items():
         if hardware.macro is not None and value is not None:
@@ -102,13 +102,13 @@ def converter_resolves_one_row(hardware: Hardware) -> None:
 
 
 def every_figure_has_a_source(hardware: Hardware) -> None:
-    """Each source names a key, and each value is named by a source: its own path or a prefix of it."""
+    """Every source names a key, and every value has a source, by its own path or by a prefix."""
     spec = {key: value for key, value in hardware.to_json().items() if key not in WITHOUT_SOURCE}
     keys = dict(_walk(spec, ""))
     for path in hardware.sources:
         if path not in keys:
             todo = near_name(path, keys, "did you mean {}?") or "remove it"
-            raise ValueError(f"sources: {shown_value(path)} is not a key of this spec; {todo}")
+            raise ValueError(f"sources: {shown_value(path)}: expected a key of this spec; {todo}")
     for key, value in keys.items():
         # null states that there is no figure
         if isinstance(value, dict | list) or value is None or _is_covered(key, hardware.sources):

@@ -227,7 +227,7 @@ def run(options: Options) -> int:
 
 
 def question_of(options: Options) -> AccuracyQuestion:
-    """Raises InputError where the folder is none or the chip is not sound."""
+    """What is measured; raises InputError where there is no such folder or the chip is unsound."""
     from cimsolve.chip.read import load_hardware
     from cimsolve.chip.settings import with_settings
 

@@ -40,7 +40,7 @@ class Option:
     group: str = ""
     """The heading in the help under which it stands."""
     nargs: str | None = None
-    """Of files: `?`, `*` or `+`."""
+    """How many files there may be: `?`, `*` or `+`."""
     required: bool = False
     const: Any = True
     """The value of a switch."""
@@ -55,7 +55,7 @@ class Option:
     writes: str = ""
     """What is written there: `file`, `folder`, or `new file`, whose folders are made."""
     exclusive: str = ""
-    """Of those that have the same word here at most one is given."""
+    """Name of a group of options of which at most one is given."""
 
     @property
     def flags(self) -> list[str]:

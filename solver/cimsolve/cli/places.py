@@ -33,7 +33,7 @@ def demand_writable(places: Iterable[OutputPlace]) -> None:
             raise InputError(f"{place.option} '': is empty; expected the name of a {kind}")
         shown = f"{place.option} {one_line(place.path)}"
         if not place.path.isprintable():
-            raise InputError(f"{shown}: is no printable name of a {kind}; choose another")
+            raise InputError(f"{shown}: expected a printable name of a {kind}; choose another")
         try:
             if place.folder:
                 _demand_folder(Path(place.path), shown)
@@ -47,7 +47,9 @@ def demand_writable(places: Iterable[OutputPlace]) -> None:
 def _demand_folder(folder: Path, shown: str) -> None:
     there = _nearest(folder)
     if not there.is_dir():
-        raise InputError(f"{shown}: {'' if there == folder else f'{there} '}is no folder; choose another place")
+        raise InputError(
+            f"{shown}: {'' if there == folder else f'{there} '}is a file: expected a folder; choose another place"
+        )
     _try_to_write(there, shown)
 
 

@@ -201,6 +201,7 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def describe_asked(options: Options, problem: Problem, real_weights: bool) -> Asked:
+    """The question and how it was put, for the report of a run."""
     from cimsolve.study.ask import Asked
 
     layers = SIMULATED[options.simulate]

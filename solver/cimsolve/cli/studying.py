@@ -77,7 +77,7 @@ class TableOptions(TermsOptions):
 
 
 def study_of(options: TermsOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> SweepStudy:
-    """The study that options ask for; `fields` are further ones of SweepStudy. Raises InputError where it is none."""
+    """The study that options ask for; `fields` are others of SweepStudy. Raises InputError where it is unsound."""
     from cimsolve.study.sweep.grid import FORMAT, parse_study
 
     data = {
@@ -125,7 +125,7 @@ def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRo
 
 
 def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
-    """`sweep.run.solve_missing` with live progress.
+    """The points as `study.sweep.run.solve_missing` gives them, with live progress.
 
     Raises InputError before any work where the cluster's library is missing.
     """

@@ -88,7 +88,7 @@ def _column(data: bytes, where: str) -> Ints:
 
 
 def _narrow(values: Ints) -> Ints:
-    """The same integers in the smallest signed type that holds them."""
+    """`values` in the smallest signed integer type that holds them."""
     for kind in (np.int8, np.int16, np.int32):
         if len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max):
             return values.astype(kind)

@@ -19,7 +19,7 @@ Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
 
 
 def load_model(path_or_name: Path | str, tokens: int | None = None) -> Model:
-    """A model by shipped name, `config.json`, or folder that holds one; raises InputError where it is none.
+    """A model by shipped name, `config.json`, or folder that holds one; raises InputError for anything else.
 
     `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
     """
@@ -29,7 +29,7 @@ def load_model(path_or_name: Path | str, tokens: int | None = None) -> Model:
 
 
 def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
-    """Linear name -> how it is stored. Raises InputError for texts that are none or do not fit."""
+    """Linear name -> how it is stored. Raises InputError for texts that cannot be read or do not fit."""
     if isinstance(structure, Mapping):
         return structure
     texts = [structure] if isinstance(structure, str) else list(structure)

@@ -36,6 +36,7 @@ class Linear:
 
     @property
     def weights(self) -> int:
+        """Number of weights of the dense matrix."""
         return self.n_in * self.n_out
 
 
@@ -82,8 +83,10 @@ class Model:
 
     @property
     def linears(self) -> tuple[Linear, ...]:
+        """All linears, in dataflow order."""
         return tuple(linear for step in self.steps for linear in step.linears)
 
     @property
     def weight_count(self) -> int:
+        """Number of weights of all linears, dense."""
         return sum(linear.weights for linear in self.linears)

@@ -54,6 +54,7 @@ class Structure:
 
     @classmethod
     def dense(cls) -> Structure:
+        """The structure of a linear that is stored as it is."""
         return cls(0, 0, 0)
 
     @classmethod
@@ -70,7 +71,7 @@ class Structure:
             return cls.dense()
         match = _MONARCH.fullmatch(text)
         if match is None:
-            raise InputError(f"structure {text!r} is neither dense nor k,l,T (three whole numbers from 1)")
+            raise InputError(f"structure {text!r}: expected dense or k,l,T (three whole numbers from 1)")
         k, l, rank = map(int, match.groups())  # noqa: E741  the equations' own letter
         return cls(k, l, rank)
 
@@ -157,6 +158,7 @@ class _Rule:
     spec: str
 
     def matches(self, name: str) -> bool:
+        """Whether the rule is for the linear of this name."""
         return self.pattern is None or fnmatchcase(name, self.pattern)
 
 
@@ -201,7 +203,7 @@ def _rule(text: str) -> _Rule:
     if equals and not pattern:
         raise InputError(f"structure {text!r}: no pattern before the =; write PATTERN=SPEC, or SPEC alone")
     if spec not in ("dense", "sqrt") and not _MONARCH.fullmatch(spec) and not _LOWRANK.fullmatch(spec):
-        raise InputError(f"structure {text!r}: {spec!r} is not one of {_SPECS}")
+        raise InputError(f"structure {text!r}: expected {_SPECS}")
     return _Rule(pattern if equals else None, spec)
 
 

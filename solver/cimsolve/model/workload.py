@@ -39,6 +39,7 @@ class Factor:
 
     @property
     def weights(self) -> int:
+        """Number of weights stored."""
         return self.blocks * self.block_rows * self.block_cols
 
 
@@ -92,6 +93,8 @@ class Workload:
 
     @cached_property
     def table(self) -> FactorTable:
+        """The factors as columns."""
+
         def column(field: str) -> Ints:
             return np.array([getattr(factor, field) for factor in self.factors], dtype=np.int64)
 
@@ -107,10 +110,12 @@ class Workload:
 
     @property
     def block_count(self) -> int:
+        """Number of blocks of all factors."""
         return int(self.table.blocks.sum())
 
     @property
     def weight_count(self) -> int:
+        """Number of weights stored in all factors."""
         return sum(factor.weights for factor in self.factors)
 
     @cached_property
@@ -120,6 +125,7 @@ class Workload:
 
     @cached_property
     def factors_of_stage(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the factors of each stage."""
         members: list[list[int]] = [[] for _ in self.stages]
         for factor in self.factors:
             members[factor.stage].append(factor.id)
@@ -151,6 +157,7 @@ class _Builder:
         self.vectors = 0
 
     def vector(self) -> int:
+        """The number of a vector that no factor has yet."""
         self.vectors += 1
         return self.vectors - 1
 

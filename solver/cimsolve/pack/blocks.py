@@ -2,7 +2,7 @@
 
 Column generation over array patterns (Gilmore & Gomory 1965, 3-stage guillotine), rounded to integers by
 whichever does best on the rest: an integer program over the patterns, a dive, or first-fit shelves.
-Guillotine patterns alone prove nothing about free placement, so the bound comes from `bounds` instead.
+Guillotine patterns alone prove nothing about free placement, so the bound comes from `bounds.py` instead.
 """
 
 from __future__ import annotations

@@ -39,7 +39,10 @@ def lower_bound_columns(heights: Ints, widths: Ints, counts: Ints, rows: int, co
 
 
 def lower_bound_rows(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> int:
-    """The same across: each row of a block is an item of its width. Only where no block is cut."""
+    """Row bound: each row of a block is an item of its width, packed into array rows of `cols`.
+
+    It holds only where no block is cut; an array has `rows` rows.
+    """
     return lower_bound_columns(widths, heights, counts, cols, rows)
 
 

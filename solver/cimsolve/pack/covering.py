@@ -54,6 +54,7 @@ class Relaxation:
 
     @property
     def value(self) -> float:
+        """The value of the linear program: arrays, not whole."""
         return float(self.x.sum())
 
 

@@ -119,8 +119,11 @@ def area_bound(size: Ints, count: Ints, capacity: int) -> int:
 
 
 def martello_toth(size: Ints, count: Ints, capacity: int) -> int:
-    """L2 of Martello & Toth (1990): for each threshold a, items above capacity - a are alone, items above
-    half take a bin each, and items of a..half must use those bins' room before they open new ones."""
+    """The bound L2 of Martello & Toth (1990) on the number of bins.
+
+    For each threshold a, items above capacity - a are alone, items above half take a bin each, and items of a..half
+    must use those bins' room before they open new ones.
+    """
     best = 0
     for a in {0, *(int(s) for s in size if 2 * s <= capacity)}:
         alone = (size > capacity - a) & (2 * size > capacity)

@@ -36,7 +36,7 @@ SCALE = 1 << 20
 
 @dataclass(frozen=True)
 class _Need:
-    """Of shape `type` at least `demand`, if no array counts for more than `cap`."""
+    """A demand for `demand` blocks of shape `type` at least, if no array counts for more than `cap`."""
 
     type: int
     cap: int
@@ -147,6 +147,7 @@ class _EvenSearch:
         return is_new
 
     def lacking(self, patterns: list[Pattern], times: Ints) -> int:
+        """How much of the needs the patterns, so many times each, leave open."""
         contents = np.array([pattern.counts(len(self.count)) for pattern in patterns])
         return int(np.maximum(self.demand - times @ self._met(contents), 0).sum())
 
@@ -193,8 +194,10 @@ class _EvenSearch:
         return duals[: len(self.count)], duals[len(self.count) : -1]
 
     def _price(self, shapes: Floats, needs: Floats) -> list[Pattern]:
-        """Arrays of much value. Bands come from arrays priced as if the first block of a shape and all others had
-        one value; then the best stacks of bands, each block beyond a cap worth less."""
+        """Patterns of much value: the best stacks of bands, each block beyond a cap worth less.
+
+        Bands come from arrays priced as if the first block of a shape and all others had one value.
+        """
         for cap in np.unique(self.caps):
             values = shapes.copy()
             np.add.at(values, self.shape, np.where(self.caps >= cap, needs, 0.0))
@@ -214,7 +217,7 @@ class _EvenSearch:
         return np.zeros(count, dtype=np.int64) if result.x is None else np.rint(result.x[:count]).astype(np.int64)
 
     def _round(self, contents: Ints) -> Ints | None:
-        """How often each pattern is used; all of it is whole, what is lacking too."""
+        """How often each pattern is used, in whole numbers, and what is lacking in whole numbers too."""
         cost, matrix, right = self._program(contents)
         result = solve_integer(cost, [(matrix, -np.inf, right)], node_limit=ROUNDING_NODES, mip_rel_gap=0.0)
         if result.x is None:

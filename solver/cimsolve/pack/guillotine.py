@@ -35,6 +35,7 @@ class Pattern:
         return np.bincount(self.type, minlength=types).astype(np.int64)
 
     def transposed(self) -> Pattern:
+        """The pattern with rows and columns in each other's place."""
         return Pattern(self.type, self.col, self.row)
 
     def keep(self, content: Ints) -> Pattern:
@@ -138,7 +139,7 @@ def price_both_ways(heights: Ints, widths: Ints, rows: int, cols: int) -> BothWa
 
 @dataclass(frozen=True)
 class BothWays:
-    """Shelves across the array, and the same of the transposed array (strips first)."""
+    """Shelves across the array, and shelves across the transposed array (strips first)."""
 
     shelves: ShelfPricer
     strips: ShelfPricer

@@ -23,7 +23,7 @@ Content = tuple[tuple[int, int, int], ...]
 """For each type of block its rows, its columns, and how many there are."""
 
 NODES = 200
-"""Of the integer program's search tree."""
+"""Most nodes of the integer program's search tree."""
 INFEASIBLE = 2
 """Status of `scipy.optimize.milp`."""
 STACKS_MAX = 4000
@@ -116,8 +116,10 @@ def _waste(stack: _Stack, heights: Ints, widths: Ints) -> int:
 
 
 def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols: int) -> tuple[Ints | None, bool]:
-    """How many bands of each height and how many of each stack, shape (bands + stacks,), or None where none are
-    found; and whether it is proved that there are none."""
+    """How many bands of each height and of each stack, or None; and whether it is proved that there are none.
+
+    Shape (bands + stacks,).
+    """
     types = len(counts)
     at = {height: types + number for number, height in enumerate(bands)}
     matrix = np.zeros((types + len(bands) + 1, len(bands) + len(stacks)))

@@ -20,8 +20,10 @@ def solve_linear(cost: Floats, matrix: Any, most: Any) -> Any:
 
 
 def solve_integer(cost: Floats, rows: Sequence[tuple[Any, Any, Any]], most: Any = np.inf, **options: Any) -> Any:
-    """What scipy finds for min cost @ x over whole 0 <= x <= most, given rows (matrix, low, high) of
-    low <= matrix @ x <= high."""
+    """What scipy finds for min cost @ x over whole 0 <= x <= most.
+
+    `rows` are (matrix, low, high) of low <= matrix @ x <= high.
+    """
     optimize = _optimize()
     return optimize.milp(
         cost,

@@ -19,10 +19,10 @@ from cimsolve.pack.knapsack import knapsack, unlimited
 from cimsolve.pack.programs import solve_linear
 
 PRICE = 1e-4
-"""Of a cut, in bins: of ways with as few bins, the one with fewest cuts."""
+"""Price of a cut, in bins: of ways with as few bins, the one with fewest cuts is taken."""
 ROUNDS = 200
 TOLERANCE = 1e-6
-"""Of the linear program, in its own units: so much is nothing."""
+"""What counts as nothing in the linear program, in its own units."""
 
 
 class Cut(NamedTuple):

@@ -19,7 +19,7 @@ from cimsolve.pack.programs import solve_integer
 
 
 def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most: Ints) -> ColumnPacking:
-    """A packing of the same demand on `arrays` arrays with wide shelves, or `packing` where none is found.
+    """A packing with wide shelves of what `packing` holds, on `arrays` arrays; `packing` where none is found.
 
     `piece_widths[i]` is the width wanted for pieces of `heights[i]`, `most[i]` the columns of that height that one
     array has use for: no pattern has more shelves than that of the width wanted. A fixed-charge program over the

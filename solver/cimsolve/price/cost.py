@@ -31,22 +31,25 @@ class StageCosts:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a mapping costs: the metrics, and the same by stage, by phase and by component."""
+    """What a mapping costs: the metrics, and what they are made of by stage, by phase and by component."""
 
     metrics: Metrics
     fired: Fired
     stages: StageCosts
     cycles: Mapping[str, Ints]
-    """`array`, `partial_sums`, `digital`, `transfer`, `wait` -> cycles by stage and, last, of the tail; shape
-    (stages + 1,). All of it sums to `latency_cycles`."""
+    """`array`, `partial_sums`, `digital`, `transfer`, `wait` -> cycles by stage and, last, of the tail.
+
+    Shape (stages + 1,); all entries sum to `latency_cycles`.
+    """
     array_pj: Mapping[str, Floats]
-    """Component -> pJ likewise, of the arrays; all of it sums to `array_energy_pj`."""
+    """Component of the arrays -> pJ by stage and of the tail, shape (stages + 1,); sums to `array_energy_pj`."""
     outside_pj: Mapping[str, Floats]
-    """The same of gaps and leakage; both together sum to `energy_pj`, exactly and in any order."""
+    """Component of gaps and leakage -> pJ, shape (stages + 1,); with `array_pj` it sums to `energy_pj` in any order."""
     phases: tuple[PhaseCosts, ...]
 
     @property
     def gaps(self) -> Gaps:
+        """The gaps between the stages."""
         return self.fired.gaps
 
     @property

@@ -21,8 +21,10 @@ from cimsolve.problem.tables import Pieces
 ELEMENTS_MAX = 2**40
 MOVED_MAX = 2**36
 CYCLES_MAX = 2**60
-"""Most elements of one digital operation, of one transfer, and most cycles of a gap: at the slowest that a
-hardware spec can say, their picoseconds fit int64."""
+"""Most elements of one digital operation, of one transfer, and most cycles of a gap.
+
+At the slowest that a hardware spec can say, their picoseconds fit int64.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Gap:
 
     @property
     def cycles(self) -> int:
+        """Cycles of the whole gap."""
         return self.units_cycles + self.transfer_cycles
 
 
@@ -67,6 +70,7 @@ class Gaps:
 
     @cached_property
     def before_cycles(self) -> Ints:
+        """Cycles of the gap before each stage; shape (stages,)."""
         return np.array([gap.cycles for gap in self.before], dtype=np.int64)
 
     @property

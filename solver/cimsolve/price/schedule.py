@@ -17,11 +17,10 @@ from cimsolve.problem.tables import Activations, Mapping, Pieces
 
 
 def schedule(problem: Problem, mapping: Mapping) -> tuple[Fired, Activations]:
-    """Earliest start of every activation of `mapping`, stages in its order: of what wants an array or the shared units
-    the earlier goes first.
+    """The activations of `mapping` and when each runs: as early as can be, stages served in the mapping's order.
 
-    Returns the mapping with its pieces sorted by activation, and the activations sorted by start and array, so
-    that equal mappings give equal files.
+    Of what wants an array or the shared units the earlier stage goes first. Returns the mapping with its pieces sorted
+    by activation, and the activations sorted by start and array, so that equal mappings give equal files.
     """
     pieces = _number_arrays(mapping.pieces)
     fired = Fired.of(problem, pieces, mapping.activation_of_piece())

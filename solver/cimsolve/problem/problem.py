@@ -53,6 +53,7 @@ class Problem:
 
     @cached_property
     def workload(self) -> Workload:
+        """Factors, stages and edges of the model as it is stored."""
         return build_workload(self.model, self.structures)
 
     @property
@@ -87,6 +88,7 @@ class Problem:
 
     @property
     def has_cost_limits(self) -> bool:
+        """Whether the user limits latency or energy."""
         return bool(self.cost_limits)
 
     def excess(self, metrics: Mapping[str, int | float]) -> float:
@@ -95,10 +97,12 @@ class Problem:
 
     @property
     def rows(self) -> int:
+        """Rows of an array."""
         return self.hardware.array.rows
 
     @property
     def weights_per_row(self) -> int:
+        """Logical columns of an array."""
         return self.hardware.weights_per_row
 
     @property
@@ -114,6 +118,7 @@ class Problem:
 
     @property
     def table(self) -> FactorTable:
+        """The factors as columns."""
         return self.workload.table
 
     @cached_property
@@ -123,6 +128,7 @@ class Problem:
 
     @property
     def must_cut_rows(self) -> bool:
+        """Whether some block is taller than a piece may be."""
         return bool((self.row_parts > 1).any())
 
     @cached_property

@@ -61,9 +61,7 @@ class Question:
         names = {linear.name for linear in self.model.linears}
         for name in self.structures:
             if name not in names:
-                raise InputError(
-                    f"structure: {name!r} is no linear of {self.model.name}; expected one such as {min(names)!r}"
-                )
+                raise InputError(f"structure: {name!r}: expected a linear of {self.model.name}, such as {min(names)!r}")
         for linear in self.model.linears:
             if linear.name not in self.structures:
                 raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
@@ -130,7 +128,7 @@ def ask(
 
 
 def question_from(content: Mapping[str, Any]) -> Question:
-    """The question of Question.KEYS in a solution file. Raises InputError where it is none."""
+    """The question of Question.KEYS in a solution file. Raises InputError where it is unsound."""
     terms = content["options"] if isinstance(content["options"], Terms) else Terms.of(content["options"], "options")
     return Question(
         parse_hardware(content["hw"], "hw"),

@@ -132,12 +132,12 @@ class Solution:
     activations: Activations
 
     def question(self) -> Question:
-        """The question that the header claims to answer. Raises InputError where it is none."""
+        """The question that the header claims to answer. Raises InputError where it is unsound."""
         return question_from({name: getattr(self.header, name) for name in Question.KEYS})
 
 
 def solution_of(answer: Solution | Path | str) -> Solution:
-    """A solution, read where it is given by its file; raises InputError for a file that is none."""
+    """A solution, read where it is given by its file; raises InputError for another file."""
     return answer if isinstance(answer, Solution) else read_solution(Path(answer))
 
 
@@ -178,7 +178,7 @@ def read_solution(path: Path) -> Solution:
         raise InputError(f"{path}: expected a JSON object with a solution, got {shown_value(content)}")
     demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
-        raise InputError(f"{path}: format: {shown_value(content.get('format'))} is not known; expected {FORMAT!r}")
+        raise InputError(f"{path}: format: {shown_value(content.get('format'))}: expected {FORMAT!r}")
     content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
     inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
     try:

@@ -89,8 +89,8 @@ class Mapping:
     """What a strategy returns: pieces, and for each the number of the activation that fires it.
 
     `fires` has shape (pieces,); its values are any integers, equal for pieces that fire together. When each
-    activation runs follows from this, the order of the stages and the rules, see `schedule.py`. `order`: the numbers of
-    all stages, each after those that it reads, shape (stages,); None is the order of the workload.
+    activation runs follows from this, the order of the stages and the rules, see `price/schedule.py`. `order`: the
+    numbers of all stages, each after those that it reads, shape (stages,); None is the order of the workload.
     """
 
     pieces: Pieces

@@ -53,7 +53,7 @@ class Terms(BaseModel):
 
     @classmethod
     def of(cls, terms: Mapping[str, Any], origin: str = "the question") -> Self:
-        """The terms of these names and values. Raises InputError in the name of `origin` where they are none."""
+        """The terms of these names and values. Raises InputError in the name of `origin` for others."""
         try:
             return cls.model_validate(terms)
         except ValidationError as error:

@@ -112,8 +112,10 @@ def most_arrays(problem: Problem) -> int:
 
 
 ROUNDED: Mapping[str, float] = {"energy_pj": 1e-10, "area_mm2": 1e-10}
-"""Metrics that are sums of floats, and the share by which their rounding may move them. All others are whole numbers,
-of cycles or arrays, and meet a bound exactly or not at all."""
+"""Metrics that are sums of floats -> the share by which their rounding may move them.
+
+All others are whole numbers, of cycles or arrays, and meet a bound exactly or not at all.
+"""
 
 
 def relative_gap(metric: str, value: float, lower: float) -> float:

@@ -24,6 +24,7 @@ class BlockTypes:
 
 
 def block_types(problem: Problem) -> BlockTypes:
+    """The distinct shapes of the question's blocks, and how many there are of each."""
     table = problem.table
     sizes, index = np.unique(np.stack([table.block_rows, table.block_cols], axis=1), axis=0, return_inverse=True)
     count = np.zeros(len(sizes), dtype=np.int64)
@@ -62,7 +63,7 @@ def _uncut_with_free_splits(problem: Problem, types: BlockTypes) -> tuple[int, s
     """Bounds where no column is cut but some blocks must be cut, into the fewest pieces of any sizes; with a name.
 
     `rows`: however its rows are cut, every row of a block is an item of its width. `dff`: blocks resized to u(height)
-    x v(width) still fit into arrays resized likewise, for dual-feasible u and v (Fekete & Schepers 2001), so each
+    x v(width) still fit into arrays resized by them too, for dual-feasible u and v (Fekete & Schepers 2001), so each
     block counts v of its width, in the lightest split, as many columns of its height.
     """
     rows, cols = problem.rows, problem.weights_per_row
@@ -97,8 +98,10 @@ def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
 
 
 def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
-    """Superadditive functions of a size, (capacity + 1,), that may prove much: the dual of the packing with even
-    splits, and those that round at a threshold."""
+    """Superadditive functions of a size, shape (capacity + 1,), that may prove much.
+
+    They are the dual of the packing with even splits, and those that round at a threshold.
+    """
     sizes, index = np.unique(sides.size // sides.parts, return_inverse=True)
     counts = np.zeros(len(sizes), dtype=np.int64)
     np.add.at(counts, index.reshape(-1), sides.count * sides.parts)
@@ -109,8 +112,10 @@ def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
 
 
 def _threshold(capacity: int, least: int) -> Ints:
-    """The dual-feasible function that rounds sizes above capacity - least up to a whole bin, and those below
-    `least` down to nothing (Martello & Toth 1990, Fekete & Schepers 2001)."""
+    """The dual-feasible function that rounds large sizes up to a whole bin and small ones down to nothing.
+
+    Large is above capacity - least, small below `least` (Martello & Toth 1990, Fekete & Schepers 2001).
+    """
     u = np.arange(capacity + 1, dtype=np.int64)
     u[u < least] = 0
     u[capacity - least + 1 :] = capacity

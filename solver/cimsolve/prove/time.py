@@ -27,8 +27,10 @@ FIRINGS_MAX = 100_000
 def least_latency_cycles(
     problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None, merging: bool = True
 ) -> int:
-    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums; where stages may
-    overlap, also all work of an array, shared evenly, and all gaps, of which one runs at a time (S6).
+    """The least cycles of a token pass on `arrays` arrays: the critical path of least stage times and gaps.
+
+    Gaps have the fewest partial sums. Where stages may overlap, all work, shared evenly by the arrays, and all gaps,
+    of which one runs at a time (S6), are bounds too. `stage_cycles`: the stages' least times, where they are known.
 
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
@@ -153,6 +155,7 @@ class _Work:
         )
 
     def least_cycles(self) -> int:
+        """The least cycles in which the busiest array may do all this work."""
         high = 1
         while not self._possible(high):
             high *= 2

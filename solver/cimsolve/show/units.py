@@ -15,7 +15,7 @@ class Unit(NamedTuple):
 
     name: str
     size: float
-    """Of one such unit, in the unit that metrics are kept in: ns, pJ, mm2."""
+    """How much one such unit is, in the unit that metrics are kept in: ns, pJ, mm2."""
 
 
 UNITS: Mapping[Kind, tuple[Unit, ...]] = {

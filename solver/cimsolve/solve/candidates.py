@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     """Arrays that it will use, where that is known before."""
     layout: str = ""
     refine: Callable[[], Mapping] | None = None
-    """The same with more effort, where that may help."""
+    """Finds a mapping with more effort, where that may help."""
 
 
 def candidates(problem: Problem, search: Effort) -> Iterator[Candidate]:

@@ -62,6 +62,7 @@ class Incumbent:
 
     @property
     def is_over_limits(self) -> bool:
+        """Whether the best mapping so far breaks a limit of the user."""
         return self.problem.excess(self.metrics) > 0
 
     def is_proved(self) -> bool:

@@ -87,7 +87,7 @@ class Asked:
     simulated: str
     """Which layers are simulated, on what weights."""
     command: str
-    """The command that gives the same again."""
+    """The command that repeats this answer."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]

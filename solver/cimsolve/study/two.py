@@ -56,16 +56,16 @@ class Moves:
     """Pieces and arrays of the second solution as they stand to the first; counts, and logical weights."""
 
     pieces: tuple[int, int]
-    """Of the first and of the second."""
+    """Number of pieces of the first solution and of the second."""
     common: int
     """Rectangles of blocks that are a piece in both."""
     in_place: int
-    """Of these, on matched arrays at the same row and column."""
+    """Common pieces on matched arrays at equal rows and columns."""
     shifted: int
-    """On matched arrays at another row or column."""
+    """Common pieces on matched arrays at another row or column."""
     to_another_array: int
     fired_with_others: int
-    """Of the common pieces, those that fire in other company."""
+    """Common pieces that fire in other company."""
     blocks: int
     blocks_cut_otherwise: int
     weights: int

@@ -110,7 +110,9 @@ class FactorFile:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not found or not all(isinstance(each, str) for each in found.values()):
-            raise InputError(f"{self.path}: the structure in its metadata is no JSON object of linears; write it again")
+            raise InputError(
+                f"{self.path}: structure in its metadata: expected a JSON object of linears; write it again"
+            )
         try:
             return {name: Structure.parse(each) for name, each in found.items()}
         except InputError as error:

@@ -63,12 +63,15 @@ class GgufFile(Tensors):
         self._tensors: dict[str, Any] = tensors
 
     def names(self) -> tuple[str, ...]:
+        """Names of all tensors."""
         return tuple(sorted(self._tensors))
 
     def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, outermost axis first."""
         return tuple(int(size) for size in reversed(self._tensors[self.find(name)].shape))
 
     def tensor(self, name: str) -> Float32s:
+        """One tensor as float32, its heads' rows in the order of Hugging Face."""
         stored = self.find(name)
         found = self._values(stored, self._tensors[stored].data).reshape(self.shape(stored))
         heads = {"q_proj": self._heads, "k_proj": self._groups}.get(stored.split(".")[-2])
@@ -79,6 +82,7 @@ class GgufFile(Tensors):
         return np.ascontiguousarray(parts.swapaxes(1, 2)).reshape(found.shape)
 
     def rows(self, name: str, index: Ints) -> Float32s:
+        """Some rows of a matrix as float32, read alone."""
         stored = self.find(name)
         # Quantised blocks run along a row, so rows stay whole.
         return self._values(stored, np.asarray(self._tensors[stored].data[index]))

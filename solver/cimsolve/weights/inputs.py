@@ -52,7 +52,7 @@ class LinearInputs:
 
 
 def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
-    """Those that may be fitted, and those that `heard_in` holds out of it all."""
+    """The sequences that may be fitted, and those that `heard_in` holds out."""
     fitted = [ids for number, ids in enumerate(sequences) if number % _OF != _HELD_OUT]
     return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
 

@@ -53,6 +53,7 @@ class Monarch:
 
     @property
     def structure(self) -> Structure:
+        """The structure that these factors have."""
         k, blocks_out = self.R.shape[0], self.L.shape[0]
         return Structure.monarch(k, blocks_out, self.R.shape[2] // blocks_out)
 

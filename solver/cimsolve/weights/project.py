@@ -74,7 +74,7 @@ def project_model(
 
 
 def read_factors(path: Path | str, model: Model) -> FactorFile:
-    """The factors that `project_model` wrote for `model`; raises InputError for a file that is none of it."""
+    """The factors that `project_model` wrote for `model`; raises InputError for any other file."""
     found = FactorFile(path)
     found.demand_fits([(linear.name, linear.n_in, linear.n_out) for linear in model.linears], model.name)
     return found

@@ -50,7 +50,7 @@ class ProjectionRow:
     lowrank_outputs: OutputErrors | None = None
     lowrank_whitened: OutputErrors | None = None
     sweeps: int | None = None
-    """Of `als`: how many were kept."""
+    """How many sweeps of `als` were kept; None for another method."""
 
     @property
     def compression(self) -> float:

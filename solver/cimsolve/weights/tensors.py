@@ -95,7 +95,7 @@ class Tensors:
         kind = _READ_AS.get(entry.dtype)
         if kind is None:
             known = ", ".join(_READ_AS)
-            raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}, not one of {known}")
+            raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}; expected one of {known}")
         return kind
 
 

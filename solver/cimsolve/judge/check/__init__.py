@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def rebuild_problem(solution: Solution) -> Problem:
-    """The problem that a solution claims to answer. Raises InputError where it is none."""
+    """The problem that a solution claims to answer. Raises InputError where it is unsound."""
     return Problem(solution.question())
 
 

@@ -47,11 +47,14 @@ class CheckReport:
     costs: Costs | None = None
     bounds: Bounds | None = None
     unverified: tuple[str, ...] = ()
-    """Metrics whose bound rests on an exhaustive search, which only another search can confirm, and `status`
-    where it claims optimality on their strength."""
+    """Metrics whose bound rests on an exhaustive search, which only another search can confirm.
+
+    `status` is among them where it claims optimality on their strength.
+    """
 
     @property
     def passed(self) -> bool:
+        """Whether no rule is broken."""
         return not self.violations
 
     def without_tables(self) -> CheckReport:
@@ -101,14 +104,17 @@ class Case:
 
     @cached_property
     def fired(self) -> Fired:
+        """What each activation drives and reads, found again from the pieces."""
         return Fired.of(self.problem, self.pieces, self.fires)
 
     @cached_property
     def costs(self) -> Costs:
+        """The costs of the tables, computed again."""
         return evaluate(self.fired, self.activations)
 
     @cached_property
     def bounds(self) -> Bounds:
+        """The bounds of the question, found again."""
         return find_bounds(self.problem, self.costs.metrics, self.problem.objective)
 
     def name_of_block(self, number: int) -> str:

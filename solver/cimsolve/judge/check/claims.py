@@ -47,7 +47,7 @@ def metrics_follow_from_the_tables(case: Case) -> Iterator[str]:
 
 
 def breakdown_follows_from_the_tables(case: Case) -> Iterator[str]:
-    """So has every figure by component, stage and phase."""
+    """Every figure by component, stage and phase is there and has the value that the tables give."""
     claimed = case.header.breakdown.model_dump()
     for part, figures in describe_breakdown(case.costs).model_dump().items():
         yield from _unequal(f"breakdown.{part}", claimed[part], figures)
@@ -77,7 +77,7 @@ def _same(claimed: object, expected: object) -> bool:
 
 
 def _same_figure(name: str, claimed: float, expected: float) -> bool:
-    """Of sums of floats as `_same`; of what counts cycles or arrays, in whatever unit, exactly."""
+    """Whether two figures agree: sums of floats as `_same` says, counts of cycles and arrays exactly."""
     return _same(claimed, expected) if name in ROUNDED else claimed == expected
 
 

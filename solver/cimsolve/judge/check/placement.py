@@ -71,7 +71,10 @@ def _corner_keys(key: Ints, rows: Ints, cols: Ints, pitch: Ints) -> tuple[Ints, 
 
 
 def cuts_are_those_allowed(case: Case) -> Iterator[str]:
-    """`--cut columns`: every column is cut along the rows into the fewest pieces; `none`: rows likewise."""
+    """No block is cut beyond what `--cut` allows.
+
+    `columns`: every column is cut along the rows into the fewest pieces; `none`: every row along the columns too.
+    """
     problem, pieces = case.problem, case.pieces
     table, blocks = problem.table, problem.workload.block_count
     if problem.cut == "both" or blocks > len(pieces):

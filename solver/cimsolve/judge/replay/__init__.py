@@ -74,7 +74,7 @@ class Replay:
     utilisation: float
     """The share of the time that it worked."""
     pace_share: float
-    """The same of the busiest unit of every phase, one after the other: 1 would be a prefill without waiting."""
+    """Share of the time that the busiest unit of every phase worked; 1 would be a prefill without waiting."""
     stream: Stream | None
 
     @property

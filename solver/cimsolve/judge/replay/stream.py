@@ -3,7 +3,7 @@
 Arrays serve first come, first served; of jobs that come at one time the earlier token's, then the earlier stage's.
 A token's job at a stage comes to all its arrays at one time, and all of them take jobs in the order of arrival. So
 its times on all arrays follow from one numpy step: exactly what an event for every activation gives
-(tests/naive_replay.py is that simulation).
+(tests/oracles/naive_replay.py is that simulation).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Rules:
     pace: Mapping[int, int]
     """Phase -> cycles by which tokens enter it after each other, from its beginning."""
     barriers: bool
-    """Of one sequence, whose tokens wait for all others where attention does; else a sequence for every token."""
+    """Whether all tokens are of one sequence, and so wait for each other where attention does."""
     oldest_first: bool = False
     """Digital units and interconnect take the oldest token that waits, then its earliest stage."""
     together: bool = False

@@ -1,5 +1,6 @@
-"""What a solution makes each unit do for one token: jobs on arrays, digital units and interconnect, and what
-waits for what. No times: those are found by `token` and `stream`.
+"""What a solution makes each unit do for one token: jobs on arrays, digital units and interconnect, and their order.
+
+No times: those are found by `token` and `stream`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Node:
     users: Ints
     """Groups of arrays that work on it; shape (users,)."""
     cycles: Ints
-    """Of all its activations on one array of each; shape (users,)."""
+    """Cycles of all its activations on one array of each group; shape (users,)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Work:
 
 
 def find_work(fired: Fired, activations: Activations) -> Work:
-    """The work of a solution's tables; of `fired`, the same activations, the stages and gaps are taken and no times."""
+    """The work of a solution's tables; of `fired`, which are these activations, stages and gaps are taken, no times."""
     workload, gaps = fired.problem.workload, fired.gaps
     job_stage, job_array, job_cycles = _jobs(activations, fired.stage)
     group_of_array, array_of_group = _group_arrays(job_stage, job_array, job_cycles)

@@ -86,7 +86,7 @@ def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
 
 @njit
 def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> None:
-    """The same for two planes of cells, of which the upper one counts twice."""
+    """sums += weight * popcount(driven AND lower) + 2 * weight * popcount(driven AND upper): two planes of cells."""
     words, lanes = driven.shape
     twos = words // 2 * 2
     for word in range(0, twos, 2):
@@ -104,7 +104,7 @@ def count_two(sums: Any, driven: Any, lower: Any, upper: Any, weight: Any) -> No
 
 @njit
 def count_three(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
-    """The same for three planes of cells (3, words): differences of 2-bit cells have as many."""
+    """sums += weight * (popcounts of three planes of cells, shape (3, words), counted 1, 2 and 4 times)."""
     words, lanes = driven.shape
     twos = words // 2 * 2
     for word in range(0, twos, 2):

@@ -86,7 +86,7 @@ class Conversion:
     """
 
     steps: Floats
-    """Of each of the q physical columns of a weight, shape (q,)."""
+    """Step of each of the q physical columns of a weight, shape (q,)."""
     low: float
     high: float
     rounds: bool = True

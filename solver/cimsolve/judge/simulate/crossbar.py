@@ -30,7 +30,7 @@ class ArrayImage:
     """The cells of some arrays, shape (arrays, rows, weights_per_row * columns a weight takes)."""
 
     arrays: Ints
-    """Their numbers, ascending."""
+    """Numbers of the arrays, ascending."""
     cells: Cells
 
 

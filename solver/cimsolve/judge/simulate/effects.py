@@ -50,13 +50,13 @@ class Study:
     """`pairs`, `adc_bits_max`, `adc_range` as asked for."""
     seconds: float = 0.0
     kernels: tuple[str, ...] = ()
-    """Those that have run, of "numba" and "numpy"."""
+    """Kernels that have run, of "numba" and "numpy"."""
 
     def overall(self, effect: str = TOGETHER) -> Deviation:
         return Deviation.total([stage.deviation for stage in self.stages[effect]])
 
     def median_db(self, effect: str = TOGETHER) -> float:
-        """Of the stages' signal-to-noise ratios: pooled outputs would show those of the largest integers alone."""
+        """Median signal-to-noise ratio of the stages: pooled outputs would show the largest integers alone."""
         return statistics.median(stage.deviation.snr_db for stage in self.stages[effect])
 
     def worst_stage(self, effect: str = TOGETHER) -> StageDeviation:

@@ -88,7 +88,7 @@ class Encoding:
         return whole, float(scales.reshape(-1)[0])
 
     def quantise_columns(self, weights: Floats, name: str) -> tuple[Ints, Floats]:
-        """The same for blocks (blocks, rows, cols), with a scale for each column, shape (blocks * cols,)."""
+        """The nearest integers of blocks (blocks, rows, cols), and a scale for each column, shape (blocks * cols,)."""
         whole, scales = self._quantise(weights, name, 1)
         return whole, scales.reshape(-1)
 

@@ -36,7 +36,7 @@ class Noise:
     programming: float = 0.0
     """Standard deviation of a programmed cell, as a share of L."""
     programming_relative: float = 0.0
-    """The same, as a share of the cell's own level."""
+    """Standard deviation of a programmed cell, as a share of its own level."""
     read: float = 0.0
     """Standard deviation of a driven cell at each read, as a share of L."""
     drift: float = 1.0
@@ -44,7 +44,7 @@ class Noise:
     drift_nu: float = 0.0
     """Mean of nu."""
     drift_nu_sigma: float = 0.0
-    """Its standard deviation over the cells; no nu is below 0."""
+    """Standard deviation of nu over the cells; no nu is below 0."""
     stuck_off: float = 0.0
     """Share of all cells that are 0 whatever is written."""
     stuck_on: float = 0.0

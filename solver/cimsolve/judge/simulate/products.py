@@ -84,7 +84,7 @@ class Inputs:
 
     @cached_property
     def _digits(self) -> list[Numbers]:
-        """Of each phase, shape (elements, tokens)."""
+        """The digits of each phase, shape (elements, tokens)."""
         if self.phases == 1:
             return [self.values]
         mask = self.values.dtype.type((1 << self.dac_bits) - 1)
@@ -130,11 +130,11 @@ class Operand:
     high: Ints
     whole: bool
     gain: Numbers | None = None
-    """Of each column's converter, shape (b, q * c, 1); None: 1 everywhere."""
+    """Gain of each column's converter, shape (b, q * c, 1); None: 1 everywhere."""
     offset: Numbers | None = None
 
     def part(self, some: slice) -> Operand:
-        """The same of some of the windows."""
+        """The operand of some of the windows."""
         if len(self.cells) == 1:
             return self
         gain = None if self.gain is None else self.gain[some]

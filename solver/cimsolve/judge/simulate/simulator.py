@@ -133,7 +133,7 @@ class ArraySimulator:
     def with_converters(
         self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
     ) -> ArraySimulator:
-        """The same programmed arrays behind other converters; ranges that were calibrated are kept.
+        """A simulator of these programmed arrays behind other converters; ranges that were calibrated are kept.
 
         Raises InputError as the constructor does.
         """
@@ -192,7 +192,7 @@ class ArraySimulator:
                 vectors = self._shuffled(name, self._real_product(factor, vectors))
 
     def calibrate_factor(self, factor: int, values: Ints, quantile: float = 0.9999) -> None:
-        """The same for one factor, from integer inputs (tokens, n)."""
+        """Set the converters' ranges of one factor from integer inputs (tokens, n)."""
         if not 0 < quantile <= 1:
             raise InputError(f"quantile = {quantile:g}: expected a number above 0, at most 1")
         self._observed = np.zeros((self._columns, RANGE_BINS + 1), dtype=np.int64)
@@ -295,7 +295,7 @@ class ArraySimulator:
                 multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
 
     def _run_products(self, factor: int, values: Ints, compiled: bool, out: Float64s) -> None:
-        """The same by matrix products, with conversions `compiled` or in numpy."""
+        """Add a factor's products to `out` by matrix products, with conversions `compiled` or in numpy."""
         hardware = self.problem.hardware
         most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
         for first in range(0, len(values), most):

@@ -35,5 +35,5 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
         raise InputError(f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}")
     if family not in FAMILIES:
         near = near_name(family, FAMILIES, " (did you mean '{}'?)")
-        raise InputError(f"{origin}: model_type: unknown architecture {family!r}{near}; known: {', '.join(FAMILIES)}")
+        raise InputError(f"{origin}: model_type: {family!r}{near}: expected one of {', '.join(FAMILIES)}")
     return FAMILIES[family](config, origin, name, tokens)

@@ -36,6 +36,7 @@ class BartConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The source pass and the target pass of a BART model. Raises InputError for a config that is wrong."""
     read = read_config(BartConfig, config, origin)
     width = read.d_model
     n = context_tokens(origin, tokens, read.max_position_embeddings)

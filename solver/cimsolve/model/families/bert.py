@@ -38,10 +38,12 @@ MPNET_NAMES = {"q": "attention.attn.q", "k": "attention.attn.k", "v": "attention
 
 
 def build_bert(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of a BERT model. Raises InputError for a config that is wrong."""
     return _build("bert", BERT_NAMES, config, origin, name, tokens)
 
 
 def build_mpnet(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of an MPNet model. Raises InputError for a config that is wrong."""
     return _build("mpnet", MPNET_NAMES, config, origin, name, tokens)
 
 

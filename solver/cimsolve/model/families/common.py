@@ -47,7 +47,7 @@ def context_tokens(origin: str, tokens: int | None, context: int) -> int:
     if tokens is None:
         return min(context, TOKENS_DEFAULT_MAX)
     if not 1 <= tokens <= TOKENS_MAX:
-        raise InputError(f"--tokens: {tokens} is not a number of tokens; expected 1 to {TOKENS_MAX}")
+        raise InputError(f"--tokens: {tokens}: expected a whole number from 1 to {TOKENS_MAX}")
     if tokens > context:
         raise InputError(f"--tokens: {tokens} is more than the model's context of {context} ({origin})")
     return tokens
@@ -91,6 +91,7 @@ class Recorder:
         reads: Sequence[int],
         operations: Sequence[Operation] = (),
     ) -> int:
+        """Record a step of linears with one input; returns its number, by which later steps name it in `reads`."""
         number = len(self.steps)
         self.steps.append(
             Step(name, self.layer, self.pass_name, self.phase, tuple(linears), tuple(reads), tuple(operations))
@@ -146,4 +147,5 @@ class Recorder:
         tails: Mapping[str, tuple[tuple[Operation, ...], int]],
         unmapped: Sequence[str],
     ) -> Model:
+        """The model of the steps recorded."""
         return Model(name, family, dict(config), tokens, tuple(self.steps), tails, tuple(unmapped))

@@ -32,6 +32,7 @@ def _conv1d(name: str, n_in: int, n_out: int) -> Linear:
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of a GPT-2 model. Raises InputError for a config that is wrong."""
     read = read_config(Gpt2Config, config, origin)
     width, heads = read.n_embd, read.n_head
     inner = read.n_inner or 4 * width

@@ -51,6 +51,7 @@ class LinearsConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of steps that are listed one by one. Raises InputError for a config that is wrong."""
     read = read_config(LinearsConfig, config, origin)
     n = context_tokens(origin, tokens, read.context)
     record = Recorder()
@@ -70,7 +71,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         reads = entry.reads if entry.reads is not None else [read.steps[index - 1].name] if index else []
         for before in reads:
             if before not in numbers:
-                raise InputError(f"{where}.reads: {before!r} is no earlier step; expected one of {list(numbers)[-5:]}")
+                raise InputError(f"{where}.reads: {before!r}: expected an earlier step, one of {list(numbers)[-5:]}")
         if not reads and entry.operations:
             raise InputError(f"{where}.operations: a step that reads no other step starts the pass; expected none")
         record.layer = index

@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen2 of the same form: grouped K and V, gated feed-forward, rotary positions."""
+"""Llama, Mistral and Qwen2, of one form: grouped K and V, gated feed-forward, rotary positions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class LlamaConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of a Llama, Mistral or Qwen2 model. Raises InputError for a config that is wrong."""
     read = read_config(LlamaConfig, config, origin)
     width, inner, heads = read.hidden_size, read.intermediate_size, read.num_attention_heads
     groups = read.num_key_value_heads or heads

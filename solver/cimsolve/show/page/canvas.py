@@ -24,7 +24,7 @@ DPI = 160
 SHAPES_MAX = 2000
 """More shapes than this in one drawing become an image: nobody could tell them apart."""
 PIXELS_A_POINT = 1.5
-"""Of a chart at most, on a page: its 9.5 points are then as large as the page's text."""
+"""Most pixels a point of a chart on a page: its 9.5 points are then as large as the page's text."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """No dates: the same solutions give the same files."""
 

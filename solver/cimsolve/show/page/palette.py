@@ -35,7 +35,7 @@ DARK: Mapping[str, str] = {
     "wait": "#6c6c6c",
     "bound": "#ff8a50",
 }
-"""Role -> colour; both have the same roles."""
+"""Role -> colour on the dark page; the roles are those of LIGHT."""
 
 KINDS = (
     ("#2458c8", "#87b9e3"),
@@ -48,8 +48,11 @@ KINDS = (
     ("#344f33", "#d79655"),
     ("#754074", "#9bbab7"),
 )
-"""One a kind of stage, of its `L` stages the second; on either page. Found by maximising the least distance in CIELAB
-as seen with normal vision, protanopia and deuteranopia; a test holds that distance."""
+"""Colours of the kinds of stage on either page: of its `R` or dense stages, and of its `L` stages.
+
+Found by maximising the least distance in CIELAB as seen with normal vision, protanopia and deuteranopia; a test holds
+that distance.
+"""
 
 
 PLACEHOLDERS: Mapping[str, str] = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, 3)}

@@ -14,7 +14,7 @@ SYMBOLS = {"us": "µs", "uJ": "µJ", "mm2": "mm²"}
 """Units as they are written where Unicode can be relied on."""
 
 TITLES = {INTERVAL: "interval between tokens (II)", ENERGY: "energy of a token"}
-"""Of figures whose own title is too short for a page."""
+"""Titles of figures whose own title is too short for a page."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ class Judged:
     costs: Costs
     bounds: Bounds
     unverified: tuple[str, ...]
-    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat, and `status` where
-    it claims optimality on their strength."""
+    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat.
+
+    `status` is among them where it claims optimality on their strength.
+    """
 
     @property
     def header(self) -> Header:

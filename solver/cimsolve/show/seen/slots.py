@@ -28,7 +28,7 @@ class Slots:
     busy: Floats
     """Share of the slot in which a row's arrays fire; shape (rows, slots)."""
     converters: Floats
-    """The same, each firing weighted by the share of its array's converters that it keeps in use."""
+    """Share of the slot in which a row's converters are in use; shape (rows, slots)."""
     converters_in_all: Floats
     """Share of the converters of all arrays, members or not, in use; shape (slots,)."""
 

@@ -80,7 +80,7 @@ def verbatim(text: str) -> None:
 
 
 def same_again(command: str) -> None:
-    """The command that gives the same again."""
+    """Print the command that repeats this answer."""
     heading("The same again")
     verbatim(command)
 

@@ -20,7 +20,7 @@ from cimsolve.study.explain.answer import Explanation
 TAIL = "tail"
 """What the time after the last stage is called."""
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
-"""Of a link of the chain: the first three in arrays, the others before it."""
+"""Parts of a link of the chain: the first three in arrays, the others before it."""
 MEANT: Mapping[str, str] = {
     "read": "read pulses of the last array",
     "convert": "its conversions",

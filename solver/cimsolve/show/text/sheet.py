@@ -25,7 +25,7 @@ class Column:
     key: str = ""
     meaning: Meaning = "text"
     unit: Unit | None = None
-    """Of an amount, as people read it; None: the one that fits the column."""
+    """The unit of an amount, as people read it; None: the one that fits the column."""
 
 
 @dataclass(frozen=True)

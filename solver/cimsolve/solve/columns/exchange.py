@@ -49,8 +49,11 @@ class Exchange:
         depth: int,
         effort: int,
     ) -> None:
-        """`room` is used up, `shares` are not changed; `load[q]`, cycles of stage q on every array, `limit[q]`;
-        `depth`: how long a chain of moves may be; `effort`: how often a place for a run may be looked for."""
+        """Take `room`, which is used up, and `shares`, which are not changed.
+
+        `load[q]`: cycles of stage q on every array, at most `limit[q]`; `depth`: how long a chain of moves may be;
+        `effort`: how often a place for a run may be looked for.
+        """
         self.durations, self.left, self.limit = durations, room.left, limit
         self.depth, self.effort = depth, effort
         self.shares = list(shares)
@@ -149,7 +152,7 @@ class Exchange:
     def _cleared_target(
         self, array: int, stage: int, need: int, stay: tuple[int, ...], able: Ints, depth: int
     ) -> tuple[int, int, int] | None:
-        """The same where runs of other stages must move away in turn."""
+        """An array, its shelf, and how many columns of `stage` it takes once runs of other stages have moved away."""
         allowed = np.minimum(self._most_allowed(stage), need)
         allowed[array] = 0
         order = np.lexsort((able, -allowed))

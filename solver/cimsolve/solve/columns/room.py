@@ -38,10 +38,11 @@ class Room:
         return Room(left, row, col)
 
     def copy(self) -> Room:
+        """A copy whose free columns can be used up without changing this one's."""
         return Room(self.left.copy(), self.row, self.col)
 
     def joined(self) -> Room:
-        """The same columns as if they were one shelf an array."""
+        """The columns of all shelves of an array as one shelf."""
         total = self.total[:, None]
         return Room(total, np.zeros_like(total), np.zeros_like(total))
 

@@ -64,6 +64,7 @@ class ColumnSpread:
         return min(found, key=lambda each: each[0])[1]
 
     def shelves(self, layout: str) -> Shelves:
+        """The shelves of a layout, by its name."""
         if layout not in self._shelves:
             packing = self.packing
             widths = piece_widths(self.problem, self.stages, packing.heights, self.arrays)

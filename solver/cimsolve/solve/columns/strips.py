@@ -17,11 +17,11 @@ from cimsolve.solve.parts import cut_sizes
 
 @dataclass(frozen=True)
 class StripKind:
-    """`count` strips of equal shape in one stage: strip i is row part `row0 ... row0 + height - 1` of block
-    `block0 + i` of every factor in `factors`, side by side; `edges` are the columns where those blocks begin, and the
-    last ends.
+    """`count` strips of equal shape in one stage, each of equal parts of blocks side by side.
 
-    All of a strip reads the same input elements, so any run of its columns may fire together.
+    Strip i is row part `row0 ... row0 + height - 1` of block `block0 + i` of every factor in `factors`; `edges` are
+    the columns where those blocks begin, and where the last ends. All of a strip reads the same input elements, so any
+    run of its columns may fire together.
     """
 
     stage: int
@@ -34,6 +34,7 @@ class StripKind:
 
     @property
     def cols(self) -> int:
+        """Logical columns of a strip."""
         return self.edges[-1]
 
 

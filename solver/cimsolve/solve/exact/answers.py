@@ -52,11 +52,12 @@ def _first_place(instance: Instance, free: list[Cells], item: Item) -> tuple[int
 
 
 def one_by_one(answer: ExactAnswer) -> ExactAnswer:
-    """The same placement, each item in an activation of its own: always legal."""
+    """The placement of `answer` with each item in an activation of its own: always legal."""
     return replace(answer, leader=tuple(range(len(answer.leader))))
 
 
 def count_arrays(answer: ExactAnswer) -> int:
+    """Number of arrays that hold an item."""
     return len(set(answer.array))
 
 
@@ -140,7 +141,7 @@ def _is_placement(instance: Instance, answer: ExactAnswer) -> bool:
 
 
 def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
-    """The same answer, renumbered until the model's symmetry rules hold.
+    """`answer` renumbered until the model's symmetry rules hold.
 
     Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it: it ends.
     """

@@ -1,4 +1,4 @@
-"""Constraints that follow from the rules of `exact_model`: they cut no mapping off and help the proof.
+"""Constraints that follow from the rules of `rules.py`: they cut no mapping off and help the proof.
 
 Without them the solver hardly proves anything: it does not see by itself that a stage's work must fit its
 time, or that a full array lets no two inputs fire together.

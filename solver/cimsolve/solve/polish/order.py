@@ -22,7 +22,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 
 ALL_TIME = 10.0
-"""Of all windows."""
+"""Deterministic time of all windows together."""
 CONFLICTS_MAX = 20_000
 """Pairs of stages times machines in one window."""
 STAGES_MAX = 60
@@ -98,6 +98,7 @@ class _Shop:
         return ended, free, shared
 
     def end(self, order: Sequence[int]) -> int:
+        """The cycle in which a token's pass ends if stages are served in this order."""
         return max(self.run(order)[0].values())
 
 

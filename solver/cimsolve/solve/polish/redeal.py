@@ -74,9 +74,9 @@ class _Units:
     array: Ints
     row: Ints
     col: Ints
-    """Where each was at first: the places."""
+    """With `array` and `row`, where each activation lay at first: the places."""
     place: Ints
-    """Whose place each has now."""
+    """The activation in whose first place each lies now."""
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Units:

@@ -25,8 +25,10 @@ def map_spread(problem: Problem) -> Mapping:
 
 @dataclass(frozen=True)
 class PackedParts:
-    """Parts, rows and columns of every shape ((shapes, 2)), the shape of each part ((parts,)), and a packing of so
-    many of every shape."""
+    """Parts, and a packing of as many of every shape as there are.
+
+    `sizes`: rows and columns of every shape, shape (shapes, 2); `shape`: the shape of each part, shape (parts,).
+    """
 
     parts: Parts
     sizes: Ints
@@ -42,7 +44,7 @@ def packings(problem: Problem) -> list[PackedParts]:
 
 
 def densest(ways: list[PackedParts]) -> PackedParts:
-    """The one on fewest arrays."""
+    """The packing on fewest arrays."""
     return min(ways, key=lambda packed: packed.packing.arrays)
 
 
@@ -56,8 +58,10 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
 
 @dataclass(frozen=True)
 class _Slots:
-    """Where parts may lie: `free[a, t]` slots of shape t on array a, the k-th at `row[p, t, k]`, `col[p, t, k]`
-    of the array's pattern p."""
+    """Where parts may lie, by array and by pattern.
+
+    `free[a, t]` slots of shape t are on array a, the k-th at `row[p, t, k]`, `col[p, t, k]` of the array's pattern p.
+    """
 
     pattern: Ints
     free: Ints

@@ -60,7 +60,7 @@ class Judge:
 
 
 def standard_error(values: Floats) -> float | None:
-    """Of their mean; None for a single value."""
+    """Standard error of the mean of `values`; None for a single value."""
     return None if len(values) < 2 else float(values.std(ddof=1) / len(values) ** 0.5)
 
 

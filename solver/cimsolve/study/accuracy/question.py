@@ -67,7 +67,7 @@ class AccuracyStep:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyQuestion:
-    """Raises InputError for methods that are none and numbers out of range."""
+    """What is measured of a model on a chip; raises InputError for unknown methods and numbers out of range."""
 
     folder: Path
     hardware: Hardware
@@ -83,7 +83,7 @@ class AccuracyQuestion:
     test_tokens: int = TEST_TOKENS_DEFAULT
     """About the most of those held out that the model is tested on."""
     calibration_tokens: int = CALIBRATION_TOKENS_DEFAULT
-    """How many of the others set the ranges of converters."""
+    """How many tokens that are not tested set the ranges of converters."""
     weight_scale: WeightScale = "column"
     input_scale: Scale = "token"
     seed: int = 0

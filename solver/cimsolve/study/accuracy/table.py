@@ -28,9 +28,9 @@ class AccuracyRow:
     storage: Storage
     stored_weights: int
     metrics: Mapping[str, int | float]
-    """Of the mapping, as a solution has them: `arrays`, `adc_bits_max`, `latency_ns`, `energy_pj` of a token."""
+    """Metrics of the mapping, by their names in solutions: `arrays`, `adc_bits_max`, `latency_ns`, `energy_pj`."""
     figures: Mapping[str, Accuracy]
-    """By the name of the step, as far as it has been run."""
+    """Name of a step -> what it loses, for the steps that have been run."""
     processor_s: float
     """Time of one processor for fitting and running."""
 
@@ -43,7 +43,7 @@ class AccuracyTable:
     hardware: str
     linears: int
     weights: int
-    """Of all linears, dense."""
+    """Number of weights of all linears, dense."""
     weight_bits: int
     input_bits: int
     steps: Sequence[AccuracyStep]

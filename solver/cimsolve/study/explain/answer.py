@@ -40,16 +40,20 @@ def explain_solution(
     begin: Callable[[str], None] = lambda task: None,
     listen: Callable[[Event], None] = ignore,
 ) -> Explanation:
-    """The critical chain, the busiest array, and what changes would buy: names of `explain.change.WHAT_IFS`, or
-    KEY=VALUE of the hardware spec, each solved again.
+    """The critical chain, the busiest array, and what each of some changes would buy, solved again.
 
-    `begin` is told what runs now and `listen` of each search. Raises InputError for a file that is none, a strategy
-    that cimsolve does not have and an unknown change, CheckError where the answer breaks a rule.
+    Changes are names of `study.names.WHAT_IFS`, or KEY=VALUE of the hardware spec. `begin` is told
+    what runs now and `listen` of each search.
+
+    Raises InputError for a file that holds no solution, a strategy that cimsolve does not have and an unknown change,
+    CheckError where the answer breaks a rule.
     """
     solution = solution_of(answer)
     title = name or ("the solution" if isinstance(answer, Solution) else one_line(str(answer)))
     if solution.header.strategy not in STRATEGIES:
-        raise InputError(f"{title}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
+        raise InputError(
+            f"{title}: strategy {one_line(solution.header.strategy)!r}: expected one of {', '.join(STRATEGIES)}"
+        )
     begin(f"checking {title}")
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"

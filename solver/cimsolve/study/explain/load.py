@@ -23,11 +23,11 @@ class Load:
     array: int
     busy_cycles: int
     mean_busy_cycles: float
-    """Over all arrays."""
+    """Busy cycles of an array, averaged over all arrays."""
     as_busy: int
-    """Arrays that are busy for at least 99 % of it, itself among them."""
+    """Arrays that are busy for at least 99 % of these cycles, itself among them."""
     cells: int
-    """Logical cells occupied on it."""
+    """Logical cells occupied on the array."""
     stage: Ints
     cycles: Ints
     activations: Ints
@@ -35,9 +35,9 @@ class Load:
     stage_cells: Ints
     conversions: Ints
     digital_cycles: int
-    """Of the digital units in a pass."""
+    """Cycles that the digital units work in a pass."""
     transfer_cycles: int
-    """Of the interconnect."""
+    """Cycles that the interconnect works in a pass."""
 
     @property
     def interval_binds(self) -> str:

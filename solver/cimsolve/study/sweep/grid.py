@@ -41,7 +41,7 @@ Line = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class SweepStudy(Terms):
-    """What is asked, as a study file says it, terms among it; raises ValidationError where that is none."""
+    """What is asked, as a study file says it, terms among it; raises ValidationError where that is unsound."""
 
     format: Literal["cimsolve-study/1"]
     hw: Line = "rram256"
@@ -73,7 +73,7 @@ class Row:
 
 
 def read_study(path: Path | str) -> SweepStudy:
-    """Read a study file; raises InputError where it is none."""
+    """The study of a file; raises InputError where it is unsound."""
     return parse_study(read_json(path, STUDY_BYTES_MAX), str(path))
 
 

@@ -72,7 +72,7 @@ class Record(BaseModel):
     adc_bits: list[int] = Field(default_factory=list)
     """Resolutions that its conversions run at."""
     runtime_s: float = 0.0
-    """Of solving and checking."""
+    """Seconds of solving and checking."""
 
 
 def solve_point(point: Point, digest: str) -> Record:

@@ -34,6 +34,7 @@ class SolvedRow:
 
     @property
     def state(self) -> str:
+        """What became of the row: the state of its record, else `refused` or `not done`."""
         if self.record is None:
             return "refused" if self.row.point is None else "not done"
         return self.record.state

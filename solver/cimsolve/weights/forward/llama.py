@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen2 of the same form: rotary positions, grouped K and V, gated feed-forward, causal."""
+"""Llama, Mistral and Qwen2, of one form: rotary positions, grouped K and V, gated feed-forward, causal."""
 
 from __future__ import annotations
 
