@@ -158,13 +158,7 @@ def in_percent(share: float) -> str:
 def _write_beside(axes: Axes, text: str, point: tuple[float, float], gap: int, colours: Colours) -> None:
     """A text that begins `gap` points to the right of a point."""
     axes.annotate(
-        text,
-        point,
-        xytext=(gap, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.5,
-        color=colours["ink"],
+        text, point, xytext=(gap, 0), textcoords="offset points", va="center", fontsize=8.5, color=colours["ink"]
     )
 
 

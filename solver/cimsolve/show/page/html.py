@@ -91,11 +91,7 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
                 amount(metrics["energy_pj"], "energy"),
                 f"{amount(metrics['array_energy_pj'], 'energy')} of it in arrays",
             ),
-            (
-                "a new token every",
-                amount(value_of(judged, INTERVAL), "time"),
-                "with many sequences in flight",
-            ),
+            ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
         ],
         "bounds": bound_rows(judged),
         "charts": charts,

@@ -100,10 +100,7 @@ def _by_kind(header: Header, ending: str) -> dict[str, float]:
 
 
 def _print_components(
-    title: str,
-    figure: CostFigure,
-    solved: Sequence[Solved],
-    components: Sequence[Mapping[str, float]],
+    title: str, figure: CostFigure, solved: Sequence[Solved], components: Sequence[Mapping[str, float]]
 ) -> None:
     totals = [figure.total(one.header) for one in solved]
     unit = choose_unit(figure.kind, totals)

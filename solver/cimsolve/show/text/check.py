@@ -28,19 +28,11 @@ def print_violations(report: CheckReport, what: str = "", most: int | None = VIO
 
 def describe_verdict(report: CheckReport) -> dict[str, Any]:
     """The verdict as plain data."""
-    return {
-        "passed": report.passed,
-        "violations": report.violations,
-        "unverified_bounds": report.unverified,
-    }
+    return {"passed": report.passed, "violations": report.violations, "unverified_bounds": report.unverified}
 
 
 def print_checked(
-    name: str,
-    header: Header,
-    report: CheckReport,
-    metrics: Mapping[str, int | float] | None,
-    verbosity: int,
+    name: str, header: Header, report: CheckReport, metrics: Mapping[str, int | float] | None, verbosity: int
 ) -> None:
     """One file: the verdict, the first violations, and what it claims beside what its tables give."""
     claim = f"optimal in {', '.join(header.objective)}" if header.status == "optimal" else header.status

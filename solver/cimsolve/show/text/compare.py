@@ -38,12 +38,7 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
     if form == "json":
         keys = [column.key.removeprefix("times_better_") for column in ratios.columns]
         rows = [
-            {
-                **describe_row(one),
-                **asked,
-                "times_better": dict(zip(keys, better, strict=True)),
-                "command": one.command,
-            }
+            {**describe_row(one), **asked, "times_better": dict(zip(keys, better, strict=True)), "command": one.command}
             for one, asked, better in zip(compared.rows, names.records(), ratios.rows, strict=True)
         ]
         about = {"format": COMPARE_FORMAT, "reference": compared.reference, "rows": rows}

@@ -141,12 +141,7 @@ def _print_load(found: Explanation, clock: float, kinds: int) -> None:
     columns = [Column("stages"), Column("fires", meaning="time"), Column("share", meaning="share")]
     columns += [Column(title, meaning="count") for title in counts]
     shown = [
-        [
-            row["stage"],
-            row["cycles"] * clock,
-            row["cycles"] / load.busy_cycles,
-            *(row[key] for key in counts.values()),
-        ]
+        [row["stage"], row["cycles"] * clock, row["cycles"] / load.busy_cycles, *(row[key] for key in counts.values())]
         for row in rows[:kinds]
     ]
     print_sheet(Sheet(columns, shown))

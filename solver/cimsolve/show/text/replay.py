@@ -28,10 +28,7 @@ def print_replayed(name: str, header: Header, report: CheckReport, found: Replay
     print_violations(report)
     if found is None or verbosity < 0:
         return
-    rows = [
-        _row("token latency", found.token),
-        _row(f"prefill of {plural(found.tokens, 'token')}", found.prefill),
-    ]
+    rows = [_row("token latency", found.token), _row(f"prefill of {plural(found.tokens, 'token')}", found.prefill)]
     if found.stream is not None:
         rows.append(_row("II", found.stream.interval))
     print_table(["", "analysis", "replayed", "difference"], rows)

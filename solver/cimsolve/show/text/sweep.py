@@ -122,12 +122,7 @@ def _describe(swept: Swept, exit_code: int) -> dict[str, Any]:
         "format": SWEEP_FORMAT,
         **picked(swept, "axes", "front", "plot", "command"),
         "points": [
-            {
-                "values": solved.row.values,
-                **describe_row(solved),
-                "on_front": mark,
-                **picked(solved, "kept", "command"),
-            }
+            {"values": solved.row.values, **describe_row(solved), "on_front": mark, **picked(solved, "kept", "command")}
             for solved, mark in zip(swept.rows, swept.marks(), strict=True)
         ],
         "runtime_s": round(swept.seconds, 3),
