@@ -22,15 +22,13 @@ from cimsolve.problem.solution import Solution
 from cimsolve.show.page import write_figures
 from cimsolve.show.page.canvas import inline_svg, write_chart
 from cimsolve.show.page.embed import describe_solution, pack
-from cimsolve.show.page.files import stems_of
-from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
+from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts, stems_of
 from cimsolve.show.page.html import render_page
 from cimsolve.show.page.maps import legend_of, stage_colours
 from cimsolve.show.page.palette import DARK, KINDS, LIGHT, PLACEHOLDERS
 from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
-from cimsolve.show.seen.occupancy import find_arrays
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import find_arrays, find_pieces
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
 from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
 

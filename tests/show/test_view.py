@@ -15,8 +15,7 @@ from cimsolve.problem.solution import Solution
 from cimsolve.show.seen.comparison import bound_rows, compare, status_of
 from cimsolve.show.seen.judged import Judged, judge, labels_of
 from cimsolve.show.seen.kinds import KINDS_MAX, OTHERS, find_kinds, kind_of_stage
-from cimsolve.show.seen.occupancy import arrays_that_fit, find_arrays, representatives, typical_array
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import arrays_that_fit, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.slots import _time_in_slots, converter_use, find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.trace import find_trace, gap_starts, lanes_of_stages
 from cimsolve.show.seen.waterfall import (
@@ -184,7 +183,7 @@ def test_metrics_are_met_by_the_sums_over_arrays(minilm: Judged) -> None:
     sizes = np.minimum(slots.arrays_per_row, len(table) - slots.arrays_per_row * np.arange(len(slots.busy)))
     busy = (slots.busy * np.diff(slots.edges)).sum(axis=1) * sizes
     assert busy.sum() == pytest.approx(table.busy_cycles.sum())
-    columns = (converter_use(minilm) * minilm.fired.conversions * minilm.hardware.adc.per_array).sum()
+    columns = (converter_use(minilm) * minilm.costs.fired.conversions * minilm.hardware.adc.per_array).sum()
     assert columns * minilm.hardware.input_phases == pytest.approx(metrics["adc_conversions"])
 
 
@@ -204,7 +203,7 @@ def test_kinds_of_a_family(minilm: Judged) -> None:
     assert kinds.of_stage.tolist() == [0, 0, 1, 1, 2, 2, 3, 3] * 6
     assert kinds.second.tolist() == [False, True] * 24
     assert kinds.has_both.all()
-    assert kinds.label(0, True, True) == "Q, K, V L"
+    assert kinds.label(0, True) == "Q, K, V L"
 
 
 def test_names_that_only_look_like_factors_stay_whole() -> None:

@@ -41,7 +41,7 @@ def write_figures(
     Raises as `write_report`, and InputError for a format that is none of `FIGURE_FORMATS`.
     """
     demand_plotting()
-    from cimsolve.show.page.files import draw_files
+    from cimsolve.show.page.gallery import draw_files
 
     for name in formats:
         if name not in FIGURE_FORMATS:

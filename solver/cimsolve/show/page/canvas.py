@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from cimsolve.columns import ceil_div
 from cimsolve.files.whole import written_whole
-from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
+from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, Colours, with_properties
 
 DPI = 160
 SHAPES_MAX = 2000
@@ -36,7 +36,7 @@ class Chart:
     name: str
     title: str
     alt: str
-    draw: Callable[[Mapping[str, str]], Figure]
+    draw: Callable[[Colours], Figure]
     """From colours by role to a figure."""
     tips: Mapping[str, str] = field(default_factory=dict)
     """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
@@ -58,21 +58,13 @@ def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
     return list(grid[:count])
 
 
-def legend_below(
-    figure: Figure, handles: Sequence[Artist], columns: int, colours: Mapping[str, str], **style: Any
-) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, colours: Colours, **style: Any) -> None:
     """A legend under all that is drawn, in at most so many columns."""
-    figure.legend(
-        handles=list(handles),
-        loc="outside lower center",
-        ncols=min(columns, len(handles)),
-        frameon=False,
-        labelcolor=colours["ink"],
-        **style,
-    )
+    style |= {"ncols": min(columns, len(handles)), "frameon": False, "labelcolor": colours["ink"]}
+    figure.legend(handles=list(handles), loc="outside lower center", **style)
 
 
-def dress(axes: Axes, colours: Mapping[str, str], grid: str | None = "x") -> None:
+def dress(axes: Axes, colours: Colours, grid: str | None = "x") -> None:
     """Plain axes: no box, a faint grid, text in the colours of the page."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():

@@ -15,14 +15,12 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.show.page.maps import SCALE, legend_of, stage_colours
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
-from cimsolve.show.seen.occupancy import ArrayTable, arrays_that_fit
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import ArrayTable, arrays_that_fit, find_pieces
 from cimsolve.show.seen.slots import whole_pass
 
 CHUNK_PIECES = 40_000
 """About so many pieces are unpacked at once: what a browser does between two frames."""
 PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row")
-ARRAY_COLUMNS = ("number", "cells", "busy_cycles", "pieces", "firings", "first_layer", "last_layer", "layout")
 
 
 def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: str, pieces_max: int) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: st
             "colour": stage_colours(kinds),
         },
         "legend": [{"label": label, "colour": colour} for label, colour in legend_of(kinds)],
-        "arrays": {name: pack(getattr(table, name)) for name in ARRAY_COLUMNS},
+        "arrays": {name: pack(column) for name, column in vars(table).items()},
         "count": len(table),
         "embedded": None if len(embedded) == len(table) else pack(embedded),
         "chunks": _chunks(judged, embedded, table),
@@ -62,12 +60,9 @@ def scale_colours(steps: int = 64) -> list[str]:
 
 def pack(values: Ints | Floats) -> dict[str, str]:
     """A column as little-endian numbers of the smallest kind that holds it, deflated, in base64."""
-    kind = next(
-        kind
-        for kind in ("u1", "u2", "i4", "f8")
-        if kind == "f8"
-        or (len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max))
-    )
+    least, most = values.min(initial=0), values.max(initial=0)
+    fits = (kind for kind in ("u1", "u2", "i4") if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+    kind = next(fits, "f8")
     data = np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()
     return {"kind": kind, "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii")}
 

@@ -1,18 +1,20 @@
-"""Which charts a solution, and several together, are drawn in; the page and the files have the same ones."""
+"""Which charts a solution, and several together, are drawn in, on a page or all as files in a folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
-from cimsolve.show.page.canvas import Chart
+from cimsolve.errors import InputError
+from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
-from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group, time_unit
+from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
 from cimsolve.show.seen.comparison import amount, bound_rows
-from cimsolve.show.seen.judged import Judged
+from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
-from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, representatives, typical_array
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.waterfall import (
     Waterfall,
@@ -35,23 +37,17 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     bounds = [bound_rows(each) for each in judged]
     best = [min(range(len(judged)), key=lambda i: bounds[i][metric].value) for metric in range(len(bounds[0]))]
     least = "; ".join(f"least {bounds[0][metric].title}: {labels[i]}" for metric, i in enumerate(best))
-    charts = [
-        Chart("comparison", "Values and their bounds, side by side", least, partial(draw_comparison, labels, bounds))
-    ]
+    draw = partial(draw_comparison, labels, bounds)
+    charts = [Chart("comparison", "Values and their bounds, side by side", least, draw)]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
         arrays = [typical_array(find_arrays(each)) for each in judged]
-        charts.append(
-            Chart(
-                "comparison-arrays",
-                "One array of each, of its most frequent layout",
-                "; ".join(
-                    f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
-                    for each, label in zip(judged, labels, strict=True)
-                ),
-                partial(draw_one_of_each, judged, labels, arrays, kinds),
-            )
+        used = "; ".join(
+            f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
+            for each, label in zip(judged, labels, strict=True)
         )
+        draw = partial(draw_one_of_each, judged, labels, arrays, kinds)
+        charts.append(Chart("comparison-arrays", "One array of each, of its most frequent layout", used, draw))
     return charts
 
 
@@ -89,9 +85,8 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
     windows = [("schedule", "Which arrays work when: one token's pass", start, end)]
     layer = one_layer(judged, kinds)
     if layer is not None:
-        windows.append(
-            ("schedule-layer", f"Which arrays work when: layer {layer[0]}, counted from 0", layer[1], layer[2])
-        )
+        number, start, end = layer
+        windows.append(("schedule-layer", f"Which arrays work when: layer {number}, counted from 0", start, end))
     charts = []
     for name, title, low, high in windows:
         slots = find_slots(judged, low, high)
@@ -101,16 +96,7 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
             firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
         alt = f"{len(slots.members)} arrays fire; on average {used:.3g}% of all converters are in use"
-        unit = time_unit(judged, low, high)
-        charts.append(
-            Chart(
-                name,
-                title,
-                alt,
-                lambda colours, s=slots, f=firings, u=unit: draw_slots(judged, s, kinds, f, colours, u),  # type: ignore[misc]
-                tips,
-            )
-        )
+        charts.append(Chart(name, title, alt, partial(draw_slots, judged, slots, kinds, firings), tips))
     return charts
 
 
@@ -120,12 +106,38 @@ def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]
     pieces = find_pieces(judged, chosen)
     layouts = int(table.layout.max()) + 1
     alt = f"{len(chosen)} of {len(table)} arrays, which have {layouts} different layouts"
+    draw = partial(draw_arrays, judged, pieces, kinds, table)
     return [
-        Chart("map", "All arrays", f"{len(table)} arrays", lambda colours: draw_map(judged, table, colours)),
-        Chart(
-            "arrays",
-            "Arrays and their pieces, by stage",
-            alt,
-            lambda colours: draw_arrays(judged, pieces, kinds, table, colours),
-        ),
+        Chart("map", "All arrays", f"{len(table)} arrays", partial(draw_map, judged, table)),
+        Chart("arrays", "Arrays and their pieces, by stage", alt, draw),
     ]
+
+
+def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw and write every chart. Raises InputError where the folder cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--figures {folder}: cannot be made a folder ({error.strerror}); choose another") from None
+    labels = labels_of(judged)
+    written: list[Path] = []
+
+    def write(charts: Sequence[Chart], stem: str, of: str) -> None:
+        for chart in charts:
+            for kind in formats:
+                path = folder / f"{stem}{chart.name}.{kind}"
+                write_chart(chart, path, of)
+                written.append(path)
+
+    write(comparison_charts(judged, labels), "", title_of(judged))
+    for each, stem in zip(judged, stems_of(judged), strict=True):
+        kinds, of = find_kinds(each.problem), f"{title_of([each])}, {each.header.strategy}"
+        charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
+        write([*charts, *array_charts(each, kinds, find_arrays(each))], f"{stem}--", of)
+    return written
+
+
+def stems_of(judged: Sequence[Judged]) -> list[str]:
+    """How the files of each solution begin: its own name without folder and ending, numbered where two are alike."""
+    names = [re.sub(r"[^A-Za-z0-9._+=,~-]", "_", Path(each.name).stem).strip(".") or "solution" for each in judged]
+    return [f"{name}-{at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]

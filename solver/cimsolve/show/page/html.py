@@ -32,7 +32,8 @@ PIECES_MAX = 2_000_000
 def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     """The report of some solutions. All that comes from files is escaped; the script runs by its hash alone."""
     labels = labels_of(judged)
-    script, styles = _asset("report.js"), _asset("report.css")
+    script = _asset("report.js")
+    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     solutions = [
         _describe(each, label, number, pieces_max // len(judged))
@@ -45,17 +46,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
         version=__version__,
         script=Markup(script),
         script_hash=digest,
-        styles=Markup(
-            "\n".join(
-                (
-                    style_sheet(":root", LIGHT),
-                    "@media screen and (prefers-color-scheme: dark) {",
-                    style_sheet(":root:not(.printing)", DARK),
-                    "}",
-                    styles,
-                )
-            )
-        ),
+        styles=Markup(f"{style_sheet(':root', LIGHT)}\n{dark}\n{_asset('report.css')}"),
         columns=columns,
         marked=any(cell.best for column in columns for cell in column.cells),
         labels=labels,
@@ -67,9 +58,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
 
 def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
     kinds, table = find_kinds(judged.problem), find_arrays(judged)
-    charts = {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)}
-    problem, header = judged.problem, judged.header
-    metrics = judged.costs.metrics
+    problem, header, metrics = judged.problem, judged.header, judged.costs.metrics
     return {
         "label": label,
         "name": judged.name,
@@ -94,7 +83,7 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
             ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
         ],
         "bounds": bound_rows(judged),
-        "charts": charts,
+        "charts": {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)},
         "schedule": [_chart(chart, str(number)) for chart in schedule_charts(judged, kinds)],
         "about": [
             ("file", judged.name),

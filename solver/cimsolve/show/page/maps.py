@@ -15,16 +15,14 @@ from matplotlib.patches import Patch, Rectangle
 
 from cimsolve.columns import Floats, Ints, ceil_div
 from cimsolve.show.page.canvas import SHAPES_MAX, dress, legend_below, new_figure, panels, shortened
-from cimsolve.show.page.palette import KINDS
+from cimsolve.show.page.palette import KINDS, Colours
 from cimsolve.show.seen.comparison import amount, symbol
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
-from cimsolve.show.seen.occupancy import ArrayTable
-from cimsolve.show.seen.pieces import ArrayPieces, find_pieces
+from cimsolve.show.seen.occupancy import ArrayPieces, ArrayTable, find_pieces
 from cimsolve.show.seen.slots import Slots
-from cimsolve.show.units import UNITS, Unit, plural, share
+from cimsolve.show.units import choose_unit, plural, share
 
-Colours = Mapping[str, str]
 SCALE = "cividis"
 SMALL: Mapping[str, Any] = {"fontsize": 8, "handlelength": 1.2}
 """How a legend of kinds is set."""
@@ -37,11 +35,10 @@ def stage_colours(kinds: Kinds) -> list[str]:
 
 def legend_of(kinds: Kinds) -> list[tuple[str, str]]:
     """Labels and colours of the kinds in order, `R` before `L`."""
-    both = kinds.has_both
     return [
-        (kinds.label(kind, second, bool(both[kind])), KINDS[kind][second])
-        for kind in range(len(kinds.names))
-        for second in ((False, True) if both[kind] else (False,))
+        (kinds.label(kind, second), KINDS[kind][second])
+        for kind, both in enumerate(kinds.has_both.tolist())
+        for second in ((False, True) if both else (False,))
     ]
 
 
@@ -177,14 +174,13 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
     return figure
 
 
-def draw_slots(
-    judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None, colours: Colours, unit: Unit
-) -> Figure:
+def draw_slots(judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None, colours: Colours) -> Figure:
     """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
     count = len(slots.members) if firings is not None else len(slots.busy)
     height = min(4.2, max(1.1, 0.2 * count))
     figure = new_figure(10.4, height + 2.7)
     strip, line, field = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [0.3, 1.0, height]})
+    unit = choose_unit("time", [slots.edges[-1] * judged.clock_ns])
     scale = judged.clock_ns / unit.size
     edges = slots.edges * scale
     _draw_stages(strip, judged, kinds, scale, (edges[0], edges[-1]), colours)
@@ -254,15 +250,8 @@ def _draw_firings(
     axes: Axes, judged: Judged, firings: Ints, slots: Slots, kinds: Kinds, scale: float, colours: Colours
 ) -> None:
     activations = judged.solution.activations
-    shades = np.array(stage_colours(kinds))[judged.fired.stage[firings]]
+    shades = np.array(stage_colours(kinds))[judged.costs.fired.stage[firings]]
     low = np.searchsorted(slots.members, judged.array_of_activation[firings]) + 0.1
     left, right = activations.start[firings] * scale, activations.end[firings] * scale
     sides = (left, right, low, low + 0.8)
     _add_rectangles(axes, sides, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
-
-
-def time_unit(judged: Judged, start: int, end: int) -> Unit:
-    """The unit of a time axis from one cycle to another."""
-    longest = max(end, end - start) * judged.clock_ns
-    fitting = [unit for unit in UNITS["time"] if unit.size <= longest]
-    return fitting[-1] if fitting else UNITS["time"][0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cimsolve.prove import relative_gap
 from cimsolve.show.figures import ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, CostFigure
 from cimsolve.show.seen.judged import Judged
-from cimsolve.show.units import Kind, choose_unit, in_unit, number, share
+from cimsolve.show.units import Kind, choose_unit, in_unit, share
 
 SYMBOLS = {"us": "µs", "uJ": "µJ", "mm2": "mm²"}
 """Units as they are written where Unicode can be relied on."""
@@ -69,11 +69,6 @@ def value_of(judged: Judged, figure: CostFigure) -> float:
     return figure.base(judged.header, judged.costs.metrics[figure.metric])
 
 
-def lower_of(judged: Judged, figure: CostFigure) -> float:
-    """The bound on a figure as the checker recomputed it, in the unit that `units` starts from."""
-    return figure.base(judged.header, judged.bounds.lower[figure.metric].value)
-
-
 def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     """The columns of the comparison; the best are marked where all answer one question on one chip."""
     tokens = {each.problem.model.tokens for each in judged}
@@ -104,14 +99,11 @@ def bound_rows(judged: Judged) -> list[BoundRow]:
     rows = []
     for figure in FIGURES:
         bound = judged.bounds.lower[figure.metric]
-        value, lower = value_of(judged, figure), lower_of(judged, figure)
+        value, lower = value_of(judged, figure), figure.base(judged.header, bound.value)
         gap = relative_gap(figure.metric, judged.costs.metrics[figure.metric], bound.value)
-        claim = judged.header.bounds[figure.metric]
         note = ""
         if figure.metric in judged.unverified:
-            claimed = figure.base(judged.header, claim.lower)
-            unit = choose_unit(figure.kind, [claimed])
-            note = f"a search claims {in_unit(claimed, unit)} {symbol(unit.name)}".rstrip() + ", which is not checked"
+            note = f"a search claims {amount(figure.lower(judged.header), figure.kind)}, which is not checked"
         unit = choose_unit(figure.kind, [value, lower])
         rows.append(
             BoundRow(
@@ -149,24 +141,17 @@ def _same_question(one: Judged, other: Judged) -> bool:
 
 def _compared(title: str, kind: Kind, values: Sequence[float], comparable: bool) -> ComparedMetric:
     """One metric; the least is best, but of shares none is."""
-    unit = choose_unit(kind, values)
-    least, top = min(values), max(values)
+    unit, least, top = choose_unit(kind, values), min(values), max(values)
+    texts = [share(value) if kind == "share" else in_unit(value, unit) for value in values]
     differ = comparable and kind != "share" and least < top
-    return ComparedMetric(
-        title=title,
-        unit="" if kind == "share" else symbol(unit.name),
-        cells=tuple(
-            Cell(
-                share(value) if kind == "share" else in_unit(value, unit),
-                value / top if top > 0 else 0.0,
-                differ and value == least,
-            )
-            for value in values
-        ),
-    )
+    cells = [
+        Cell(text, value / top if top > 0 else 0.0, differ and value == least)
+        for text, value in zip(texts, values, strict=True)
+    ]
+    return ComparedMetric(title, "" if kind == "share" else symbol(unit.name), tuple(cells))
 
 
 def amount(value: float, kind: Kind) -> str:
     """A value with the unit that fits it."""
     unit = choose_unit(kind, [abs(value)])
-    return f"{number(value / unit.size)} {symbol(unit.name)}".rstrip()
+    return f"{in_unit(value, unit)} {symbol(unit.name)}".rstrip()

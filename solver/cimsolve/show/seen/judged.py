@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
-from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.prove import Bounds
@@ -63,10 +63,6 @@ class Judged:
         """The array of each activation, as index into `array_numbers`; shape (activations,)."""
         return np.searchsorted(self.array_numbers, self.solution.activations.array)
 
-    @property
-    def fired(self) -> Fired:
-        return self.costs.fired
-
 
 def judge(solution: Solution, name: str) -> Judged:
     """Ask the checker. Raises CheckError, in one line, where the solution breaks a rule or misstates a figure."""
@@ -79,19 +75,9 @@ def judge(solution: Solution, name: str) -> Judged:
 
 def labels_of(judged: Sequence[Judged]) -> list[str]:
     """A short name for each, all different: the strategy, with model and chip where these differ, else the file."""
-    headers = [each.header for each in judged]
-    several_models = len({header.model_name for header in headers}) > 1
-    several_chips = len({each.hardware.name for each in judged}) > 1
-    labels = [
-        ", ".join(
-            [
-                *([each.header.model_name] if several_models else []),
-                *([each.hardware.name] if several_chips else []),
-                each.header.strategy,
-            ]
-        )
-        for each in judged
-    ]
+    names = [(each.header.model_name, each.hardware.name, each.header.strategy) for each in judged]
+    shown = [len(set(column)) > 1 for column in list(zip(*names, strict=True))[:2]] + [True]
+    labels = [", ".join(compress(each, shown)) for each in names]
     if len(set(labels)) < len(labels):
         labels = [each.name for each in judged]
     if len(set(labels)) < len(labels):

@@ -56,7 +56,7 @@ def converter_use(judged: Judged) -> Floats:
 
     `columns` columns take `conversions` rounds of all `adc.per_array` converters, of which that share is needed.
     """
-    fired = judged.fired
+    fired = judged.costs.fired
     return np.asarray(fired.columns / (fired.conversions * judged.hardware.adc.per_array))
 
 

@@ -38,12 +38,10 @@ def find_trace(judged: Judged, events_max: int) -> Trace:
     those of fewer arrays.
     """
     activations = judged.solution.activations
-    array, stage = judged.array_of_activation, judged.fired.stage
-    order = np.lexsort((activations.start, array))
-    array, stage = array[order], stage[order]
+    order = np.lexsort((activations.start, judged.array_of_activation))
+    array, stage = judged.array_of_activation[order], judged.costs.fired.stage[order]
     start, end = activations.start[order], activations.end[order]
-    pieces = (activations.pieces_to - activations.pieces_from)[order]
-    bits = activations.adc_bits[order]
+    pieces, bits = (activations.pieces_to - activations.pieces_from)[order], activations.adc_bits[order]
     opens = np.ones(len(order), dtype=bool)
     if len(order) > events_max:
         opens[1:] = (array[1:] != array[:-1]) | (stage[1:] != stage[:-1]) | (start[1:] != end[:-1])

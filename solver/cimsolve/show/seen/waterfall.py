@@ -117,16 +117,12 @@ def _one_part_a_row(rows: list[tuple[str, str, float]]) -> Waterfall:
 
 def _by_kind(kinds: Kinds, of_stage: Mapping[str, Floats]) -> Waterfall:
     """Sums over the stages of each kind, `R` and `L` apart."""
-    both = kinds.has_both
     key = kinds.of_stage * 2 + kinds.second
     found, first, row = np.unique(key, return_index=True, return_inverse=True)
-    parts: dict[str, Floats] = {}
-    for role, values in of_stage.items():
-        parts[role] = np.asarray(np.bincount(row, weights=values, minlength=len(found)), dtype=np.float64)
-    labels = [kinds.label(int(k) // 2, bool(k % 2), bool(both[k // 2])) for k in found]
     order = np.argsort(first)  # as they run
-    table = Waterfall(tuple(labels[i] for i in order), {role: values[order] for role, values in parts.items()})
-    return _fold(table)
+    labels = [kinds.label(k // 2, bool(k % 2)) for k in found[order].tolist()]
+    parts = {role: np.asarray(np.bincount(row, values)[order], dtype=float) for role, values in of_stage.items()}
+    return _fold(Waterfall(tuple(labels), parts))
 
 
 def _fold(table: Waterfall) -> Waterfall:

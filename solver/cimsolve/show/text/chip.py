@@ -52,31 +52,27 @@ def print_draft(draft: Draft, file: str) -> None:
 def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Sequence[Doubt], first: bool) -> None:
     """What one spec amounts to, and what looks wrong in it."""
     heading(f"{name}: {hardware.name}, a sound spec", first)
+    left = f"; {plural(figures.columns_left, 'column')} left over" if figures.columns_left else ""
     labelled(
         [
             ("arrays", describe_arrays(hardware)),
             ("converters", describe_converters(hardware)),
-            ("an array", _capacity(figures)),
+            ("an array", f"{figures.weights} weights{left}"),
             ("sources", describe_sources(hardware).removeprefix("sources ")),
         ]
     )
     heading("Converter bits by stacked rows")
-    rows = [
-        [str(n), str(needed), str(used), "" if used >= needed else "at a loss, or cut"]
-        for n, needed, used in figures.bits_by_rows
-    ]
+    rows = [[*map(str, row), "" if row[2] >= row[1] else "at a loss, or cut"] for row in figures.bits_by_rows]
     print_table(["rows", "needed", "used", ""], rows, words_last=True)
     heading("One product of a full array and a vector")
     bits = f"{hardware.weight.bits}-bit weights, {hardware.input.bits}-bit inputs"
     firings = "" if figures.firings == 1 else f", in {figures.firings} firings of at most {hardware.rows_limit} rows"
     shares = f", {share(figures.read_ns / figures.product_ns)} of it read pulses" if figures.read_ns else ""
+    energy = f"{quantity(figures.product_pj, 'energy')}, and {quantity(figures.leakage_pj, 'energy')} leakage"
     labelled(
         [
             ("time", f"{quantity(figures.product_ns, 'time')}{firings}{shares}"),
-            (
-                "energy",
-                f"{quantity(figures.product_pj, 'energy')}, and {quantity(figures.leakage_pj, 'energy')} leakage",
-            ),
+            ("energy", energy),
             ("area", f"{number(figures.area_um2)} um2 with {plural(hardware.adc.per_array, 'converter')}"),
             (
                 "operations",
@@ -100,11 +96,6 @@ def describe_chip(hardware: Hardware, figures: ArrayFigures, doubts: Sequence[Do
         **picked(figures, "tops", "tops_per_w", "tops_per_mm2"),
         "warnings": doubts,
     }
-
-
-def _capacity(figures: ArrayFigures) -> str:
-    left = f"; {plural(figures.columns_left, 'column')} left over" if figures.columns_left else ""
-    return f"{figures.weights} weights{left}"
 
 
 def _keys(hardware: Hardware, prefix: str = "", section: Any = None) -> list[tuple[str, Any, str]]:

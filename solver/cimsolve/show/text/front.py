@@ -64,7 +64,12 @@ def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
     """The end of a run; with `verbosity` below 0 the tables and nothing else."""
     tokens = asked.problem.model.tokens
     heading(f"Front: one token, prefill of {tokens} tokens, II (1/II = throughput)", first=verbosity < 0)
-    _print_points(found.points)
+    columns, cells = _figures([row.header for row in found.points], mark=True)
+    points = [
+        [row.label, *values, verdict(row.check), found_by(row.found_by)]
+        for row, values in zip(found.points, cells, strict=True)
+    ]
+    print_table(["", *columns, "check", "found by"], points, words_last=True)
     indented(
         f"{PROVED} proved: no mapping on as many arrays has less; beside arrays: none has fewer. The rest is the "
         "least found that no other point beats in all five figures."
@@ -110,26 +115,16 @@ def found_by(name: str) -> str:
     return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}"
 
 
-def _print_points(points: Sequence[FrontRow]) -> None:
-    columns, cells = _figures([row.header for row in points], mark=True)
-    rows = [
-        [row.label, *values, verdict(row.check), found_by(row.found_by)]
-        for row, values in zip(points, cells, strict=True)
-    ]
-    print_table(["", *columns, "check", "found by"], rows, words_last=True)
-
-
 def _print_rules(found: FrontFound) -> None:
     solved = [(row, row.header, row.check) for row in found.rules if row.header is not None and row.check is not None]
     columns, cells = _figures([header for _, header, _ in solved], mark=False)
-    by_rule: dict[str, list[Cell]] = {}
+    rows: dict[str, list[Cell]] = {
+        row.strategy: [row.strategy, *["-"] * (len(columns) + 1), bad("infeasible")] for row in found.rules
+    }
     for (row, header, check), values in zip(solved, cells, strict=True):
         text = _in_words(stand(header, found.points), found.points)
-        by_rule[row.strategy] = [row.strategy, *values, verdict(check), text]
-    rows = [
-        by_rule.get(row.strategy, [row.strategy, *["-"] * (len(columns) + 1), bad("infeasible")]) for row in found.rules
-    ]
-    print_table(["rule", *columns, "check", "beaten"], rows, words_last=True)
+        rows[row.strategy] = [row.strategy, *values, verdict(check), text]
+    print_table(["rule", *columns, "check", "beaten"], list(rows.values()), words_last=True)
 
 
 def _in_words(standing: Standing, points: Sequence[FrontRow]) -> str:

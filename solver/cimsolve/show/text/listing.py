@@ -9,8 +9,9 @@ from cimsolve.chip.converters import CONVERTER_MODELS, OWN_TABLE
 from cimsolve.chip.spec import Hardware
 from cimsolve.model.model import Model
 from cimsolve.problem.objective import EXAMPLE, OBJECTIVES
-from cimsolve.show.text.console import heading, indented, labelled, line, print_table, verbatim
+from cimsolve.show.text.console import heading, indented, labelled, line, verbatim
 from cimsolve.show.text.question import describe_arrays, describe_converters
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import millions, number
 from cimsolve.solve.names import STRATEGY_LINES
 
@@ -22,17 +23,11 @@ def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None
     """Models, specs, strategies and objectives."""
     heading("Models (--model)", first=True)
     rows = [
-        [
-            model.name,
-            model.family,
-            str(len(model.linears)),
-            millions(model.weight_count),
-            str(len(model.tails)),
-            str(model.tokens),
-        ]
-        for model in models
+        [each.name, each.family, len(each.linears), millions(each.weight_count), len(each.tails), each.tokens]
+        for each in models
     ]
-    print_table(["name", "family", "linears", "weights", "passes", "tokens"], rows, text_columns=2)
+    titles = ("name", "family", "linears", "weights", "passes", "tokens")
+    print_sheet(Sheet([Column(title) for title in titles], rows), text_columns=2)
     heading("Hardware specs (--hw)")
     labelled([(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware])
     heading("Converter models (--converter)")

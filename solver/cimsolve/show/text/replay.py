@@ -18,25 +18,27 @@ REPLAY_FORMAT = "cimsolve-replay/1"
 
 def print_replayed(name: str, header: Header, report: CheckReport, found: Replay | None, verbosity: int) -> None:
     """One file: whether a token takes as long as the equations say, and prefill and II beside theirs."""
+    stream = None if found is None else found.stream
+    differences = "" if found is None else f"; prefill {signed(found.prefill.difference)}"
+    differences += "" if stream is None else f", II {signed(stream.interval.difference)}"
     if not report.passed:
         verdict = bad("FAILED its check")
     elif found is None:
         verdict = bad("not replayed")
     else:
         verdict = good("one token agrees") if found.agrees else bad("one token DIFFERS")
-    line(f"{name}: ", verdict, f" ({subject_text(header)}{_in_short(found)})")
+    line(f"{name}: ", verdict, f" ({subject_text(header)}{differences})")
     print_violations(report)
     if found is None or verbosity < 0:
         return
     rows = [_row("token latency", found.token), _row(f"prefill of {plural(found.tokens, 'token')}", found.prefill)]
-    if found.stream is not None:
-        rows.append(_row("II", found.stream.interval))
+    if stream is not None:
+        rows.append(_row("II", stream.interval))
     print_table(["", "analysis", "replayed", "difference"], rows)
     indented(
         f"Busiest in the prefill: {found.busiest}, at work {share(found.utilisation)} of the time; the busiest unit "
         f"of each phase, one after the other, {share(found.pace_share)}."
     )
-    stream = found.stream
     if stream is not None:
         longer = stream.latency_ns / found.token.replayed_ns
         indented(
@@ -46,21 +48,10 @@ def print_replayed(name: str, header: Header, report: CheckReport, found: Replay
         )
 
 
-def _in_short(found: Replay | None) -> str:
-    if found is None:
-        return ""
-    interval = "" if found.stream is None else f", II {signed(found.stream.interval.difference)}"
-    return f"; prefill {signed(found.prefill.difference)}{interval}"
-
-
 def _row(title: str, figure: Figure) -> list[Cell]:
     unit = choose_unit("time", [figure.analytical_ns])
-    return [
-        f"  {titled(title, unit)}",
-        in_unit(figure.analytical_ns, unit),
-        in_unit(figure.replayed_ns, unit),
-        signed(figure.difference),
-    ]
+    times = (in_unit(value, unit) for value in (figure.analytical_ns, figure.replayed_ns))
+    return [f"  {titled(title, unit)}", *times, signed(figure.difference)]
 
 
 def signed(difference: float) -> str:
@@ -79,17 +70,13 @@ def describe_replay(report: CheckReport, header: Header, found: Replay | None) -
 
 
 def _describe(found: Replay) -> dict[str, Any]:
-    stream = found.stream
-    prefill = {**_both(found.prefill), **picked(found, "tokens", "busiest", "utilisation", "pace_share")}
-    if stream is None:
-        return {"latency": _both(found.token), "prefill": prefill, "stream": None}
-    of_stream = {"ii": _both(stream.interval), "tokens_in_flight": stream.in_flight}
+    both, stream = ("analytical_ns", "replayed_ns", "difference"), None
+    if found.stream is not None:
+        stream = {"ii": picked(found.stream.interval, *both), "tokens_in_flight": found.stream.in_flight}
+        stream |= picked(found.stream, "tokens", "settled", "latency_ns")
+    of_prefill = picked(found, "tokens", "busiest", "utilisation", "pace_share")
     return {
-        "latency": _both(found.token),
-        "prefill": prefill,
-        "stream": {**of_stream, **picked(stream, "tokens", "settled", "latency_ns")},
+        "latency": picked(found.token, *both),
+        "prefill": {**picked(found.prefill, *both), **of_prefill},
+        "stream": stream,
     }
-
-
-def _both(figure: Figure) -> dict[str, Any]:
-    return picked(figure, "analytical_ns", "replayed_ns", "difference")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 from cimsolve.judge.simulate import Noise, Study
@@ -27,10 +26,9 @@ def print_study(name: str, header: Header, found: Study, verbosity: int, *, real
     line(f"{name}: ", (verdict, "bold"), f" ({subject_text(header)})")
     if verbosity < 0:
         return
-    weights = "real weights" if real_weights else "random weights"
-    layers = plural(len(found.layers), "layer")
     indented(
-        f"{layers}, {plural(found.vectors, 'random input vector')}, {weights}, seed {found.seed}; "
+        f"{plural(len(found.layers), 'layer')}, {plural(found.vectors, 'random input vector')}, "
+        f"{'real' if real_weights else 'random'} weights, seed {found.seed}; "
         f"{found.seconds:.1f} s by {' and '.join(found.kernels)}"
     )
     indented(converters(found))
@@ -72,12 +70,9 @@ def converters(found: Study) -> str:
 
 def noise_words(noise: Noise) -> str:
     """Every non-ideality that is on, by name."""
-    on = [f"{each.name}={getattr(noise, each.name):g}" for each in fields(noise) if _is_on(noise, each.name)]
+    ideal = vars(Noise())
+    on = [f"{name}={value:g}" for name, value in vars(noise).items() if value != ideal[name]]
     return f"noise: {', '.join(on) or 'none'}"
-
-
-def _is_on(noise: Noise, name: str) -> bool:
-    return bool(getattr(noise, name) != getattr(Noise(), name))
 
 
 def decibels(value: float) -> str:

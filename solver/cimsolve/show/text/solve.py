@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cimsolve.problem.objective import is_weighted, terms_of
-from cimsolve.problem.solution import Header
 from cimsolve.prove import objective_units, objective_values
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL
@@ -15,7 +14,7 @@ from cimsolve.show.text.check import describe_verdict, print_violations, verdict
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, print_table, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
-from cimsolve.show.units import choose_unit, number, quantity, share
+from cimsolve.show.units import Kind, choose_unit, number, quantity, share
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
 
@@ -31,7 +30,12 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     """The end of a run; with `verbosity` below 0 the strategies' figures and nothing else."""
     solved = solved_ones(outcomes)
     if solved:
-        _print_strategies(asked, outcomes, solved, first=verbosity < 0)
+        heading("Space and energy, one token", first=verbosity < 0)
+        _print_space(outcomes)
+        heading(f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
+        _print_time(solved)
+        heading("Verdicts")
+        _print_verdicts(solved)
     for outcome in outcomes:
         _print_trouble(outcome)
     _print_rounding(outcomes)
@@ -57,35 +61,24 @@ def summary_line(outcome: Outcome) -> str:
     )
 
 
-def _print_strategies(asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved], first: bool) -> None:
-    heading("Space and energy, one token", first)
-    _print_space(outcomes)
-    heading(f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
-    _print_time(solved)
-    heading("Verdicts")
-    _print_verdicts(solved)
-
-
 def _print_space(outcomes: Sequence[Outcome]) -> None:
-    columns = [
-        Column("strategy"),
-        Column("arrays", meaning="count"),
-        Column("cells\nused", meaning="share"),
-        Column("area", meaning="area"),
-        Column("energy\ntotal", meaning="energy"),
-        Column("energy\narrays", meaning="energy"),
-        Column("ADC\nbits", meaning="count"),
-        Column("arrays\nbusy", meaning="share"),
-        Column("cells\nactive", meaning="share"),
+    shown: Mapping[str, tuple[str, Kind]] = {
+        ARRAYS.metric: ("arrays", "count"),
+        "occupancy": ("cells\nused", "share"),
+        AREA.metric: ("area", "area"),
+        ENERGY.metric: ("energy\ntotal", "energy"),
+        ENERGY.array_metric: ("energy\narrays", "energy"),
+        "adc_bits_max": ("ADC\nbits", "count"),
+        "array_busy_share": ("arrays\nbusy", "share"),
+        "active_cell_share": ("cells\nactive", "share"),
+    }
+    columns = [Column("strategy"), *(Column(title, meaning=kind) for title, kind in shown.values())]
+    rows = [
+        [one.strategy, *(one.header.metrics[name] for name in shown)]
+        if one.header
+        else [one.strategy, bad(one.state), *[None] * (len(shown) - 1)]
+        for one in outcomes
     ]
-    shown = [ARRAYS.metric, "occupancy", AREA.metric, ENERGY.metric, ENERGY.array_metric]
-    shown += ["adc_bits_max", "array_busy_share", "active_cell_share"]
-    rows: list[list[Any]] = []
-    for outcome in outcomes:
-        if outcome.header is None:
-            rows.append([outcome.strategy, bad(outcome.state), *[None] * 7])
-            continue
-        rows.append([outcome.strategy, *(outcome.header.metrics[name] for name in shown)])
     print_sheet(Sheet(columns, rows))
 
 
@@ -166,13 +159,11 @@ def _print_rounding(outcomes: Sequence[Outcome]) -> None:
 
 def _print_bounds(solved: Sequence[Solved], verbosity: int) -> None:
     heading("Bounds: what no mapping can beat, and the gap above it")
-    units = [choose_unit(figure.kind, [figure.lower(one.header) for one in solved]) for figure in FIGURES]
-    titles = ["arrays\n", *(figure.title for figure in FIGURES[1:])]  # a count has no unit below its title
     columns = [Column("strategy"), Column("")]
-    columns += [
-        Column(title, meaning=figure.kind, unit=unit)
-        for title, figure, unit in zip(titles, FIGURES, units, strict=True)
-    ]
+    for figure in FIGURES:
+        unit = choose_unit(figure.kind, [figure.lower(one.header) for one in solved])
+        title = figure.title if unit.name else f"{figure.title}\n"  # a count has no unit below its title
+        columns.append(Column(title, meaning=figure.kind, unit=unit))
     rows: list[list[Any]] = []
     for one in solved:
         gaps = [figure.gap(one.header) for figure in FIGURES]
@@ -182,9 +173,11 @@ def _print_bounds(solved: Sequence[Solved], verbosity: int) -> None:
             ["", "gap", *(share(gap) if gap else good("0%") for gap in gaps)],
         ]
     print_sheet(Sheet(columns, rows))
+    arrays_first = solved[0].header.objective[:1] == ["arrays"]
     indented(
         "The bound on arrays holds for any mapping, those on times and energy for any mapping on "
-        f"{_bounded_on(solved[0].header)}; `linear` is bounded as stored, dense."
+        f"{'the arrays that the strategy uses' if arrays_first else 'all arrays allowed'}; "
+        "`linear` is bounded as stored, dense."
     )
     for one in solved:
         if one.check.unverified:
@@ -213,14 +206,16 @@ def _print_sums(asked: Asked, solved: Sequence[Solved]) -> None:
 
 
 def _print_ratios(asked: Asked, solved: Sequence[Solved]) -> None:
+    if len(solved) == 1:
+        return
     rules = [one for one in solved if one.strategy in RULES]
     baseline = next((one for one in solved if one.strategy == BASELINE), None)
     units = objective_units(asked.problem, asked.objective)
     best = min(rules, key=lambda one: objective_values(one.header.metrics, asked.objective, units), default=None)
-    if baseline is not None and len(solved) > 1:
+    if baseline is not None:
         heading(f"Times better than {BASELINE}: 2 means half of its figure")
         _print_times_better(baseline, solved)
-    if best is not None and best is not baseline and len(solved) > 1:
+    if best is not None and best is not baseline:
         heading(f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}")
         _print_times_better(best, solved)
 
@@ -247,11 +242,6 @@ def _print_files(asked: Asked, solved: Sequence[Solved]) -> None:
         if not one.outcome.files:
             indented(bad(f"{one.strategy}: not written, as it fails its check"))
     same_again(asked.command)
-
-
-def _bounded_on(header: Header) -> str:
-    """For which array counts the bounds on times and energy hold, by the first objective."""
-    return "the arrays that the strategy uses" if header.objective[:1] == ["arrays"] else "all arrays allowed"
 
 
 def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:

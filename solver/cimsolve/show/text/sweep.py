@@ -76,24 +76,19 @@ def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
     return [record.metrics["arrays"], *(figure.total(record) for figure in FIGURES[1:])]
 
 
-def state_text(solved: SolvedRow) -> str:
-    """State and status of a row in one word, for people: `optimal` and `feasible` are solved."""
-    return solved.status if solved.has_figures else solved.state
-
-
 def _figures_sheet(swept: Swept) -> Sheet:
-    columns = [*(Column(_short(axis), axis) for axis in swept.axes), *figure_columns()]
-    rows = [
-        [*(_text(solved.row.values[axis]) for axis in swept.axes), *figure_values(solved.record)]
-        for solved in swept.rows
-    ]
-    return Sheet(columns, rows)
+    # Titles in short lines, so that columns stay narrow.
+    columns = [Column(axis.replace("+", "+\n").replace(".", ".\n"), axis) for axis in swept.axes]
+    rows = [[_text(one.row.values[axis]) for axis in swept.axes] + figure_values(one.record) for one in swept.rows]
+    return Sheet(columns + figure_columns(), rows)
 
 
 def _sheet(swept: Swept) -> Sheet:
-    """What people look for in each row."""
-    marks = [MARK if mark else None for mark in swept.marks()]
-    rows = [[state_text(solved), mark] for solved, mark in zip(swept.rows, marks, strict=True)]
+    """What people look for in each row; `optimal` and `feasible` say that it is solved."""
+    rows = [
+        [one.status if one.has_figures else one.state, MARK if mark else None]
+        for one, mark in zip(swept.rows, swept.marks(), strict=True)
+    ]
     return join(_figures_sheet(swept), Sheet([Column("state", "state"), Column("", "on_front", "mark")], rows))
 
 
@@ -151,8 +146,10 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     changing = [axis for axis in swept.axes if any(key in CHANGES_ANSWERS for key in axis.split("+"))]
     if changing:
         indented(f"caution: {', '.join(changing)} also changes what the model computes; cost alone is compared")
-    for text in _sizes(swept):
-        indented(f"caution: {text}")
+    first = next((one for one in swept.rows if one.record), None)
+    held = left_behind(parse_hardware(first.record.hw, "hw"), first.row.asked.set) if first and first.record else []
+    if held:
+        indented(f"caution: {', '.join(held)} stay those of the spec's own size of array")
     lossy = sum(bool(s.record.metrics["lossy_activations"]) for s in swept.rows if s.record and s.has_figures)
     if lossy:
         indented(f"caution: in {plural(lossy, 'point')} converters have too few bits for some sums")
@@ -164,15 +161,6 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     kept = sum(solved.kept for solved in swept.rows)
     same_again(swept.command)
     indented(f"{kept} of {len(swept.rows)} points were kept from before; {swept.seconds:.1f} s")
-
-
-def _sizes(swept: Swept) -> list[str]:
-    """Which figures do not follow a size of the array that is varied."""
-    first = next((one for one in swept.rows if one.record), None)
-    if first is None or first.record is None:
-        return []
-    held = left_behind(parse_hardware(first.record.hw, "hw"), first.row.asked.set)
-    return [f"{', '.join(held)} stay those of the spec's own size of array"] if held else []
 
 
 def _print_reasons(swept: Swept) -> None:
@@ -188,9 +176,4 @@ def _print_reasons(swept: Swept) -> None:
 
 
 def _text(value: Value) -> str:
-    return value if isinstance(value, str) else "null" if value is None else str(value)
-
-
-def _short(axis: str) -> str:
-    """Titles in short lines, so that columns stay narrow."""
-    return axis.replace("+", "+\n").replace(".", ".\n")
+    return "null" if value is None else str(value)
