@@ -22,7 +22,7 @@ TIMEOUT_S = 120
 
 def cost_bert_base() -> None:
     """BERT-base on placeholder tiers: map, schedule, cost, bound and check it."""
-    from peer_specs import answer_of, bert_base_on_tiers
+    from oracles.peer_specs import answer_of, bert_base_on_tiers
 
     answer_of(bert_base_on_tiers(512), "linear")
 
@@ -40,11 +40,10 @@ def cpu_seconds(repeats: int) -> float:
 
 def rows() -> list[list[str]]:
     """Peer, figure, theirs, ours, ours / theirs, what remains to say."""
-    from builders import ask
-    from peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
-
     from cimsolve.chip.read import load_hardware
     from cimsolve.chip.settings import with_settings
+    from makers.builders import ask
+    from oracles.peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
 
     found: list[list[str]] = []
 

@@ -17,7 +17,7 @@ from common import BenchmarkError, log, make_parser, markdown_table, provenance,
 from cimsolve.api import load_hardware, make_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.sensitivity import extrapolation_note, ranking_text
-from cimsolve.study.changes import Comparison, VariantAnswers, answer_variants, compare, find_variants
+from cimsolve.study.changes import VariantAnswers, VariantComparison, answer_variants, compare, find_variants
 from cimsolve.study.sweep.run import solve_missing
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
@@ -49,7 +49,7 @@ def measure(problem: Problem, strategies: Sequence[str]) -> list[VariantAnswers]
     return found
 
 
-def compare_all(found: Sequence[VariantAnswers], metric: str) -> list[tuple[str, Comparison]]:
+def compare_all(found: Sequence[VariantAnswers], metric: str) -> list[tuple[str, VariantComparison]]:
     """Name of each variant -> its strategies set against the reference."""
     values = [each.values(metric) for each in found]
     return [(each.variant.name, compare(values[0], here, REFERENCE)) for each, here in zip(found, values, strict=True)]

@@ -22,7 +22,6 @@ from common import ROOT, log, make_parser, markdown_table, percent, provenance, 
 sys.path.insert(0, str(ROOT / "tests"))  # the tests' builder of small problems
 
 import numpy as np
-from tiny_problems import tiny_problem
 
 from cimsolve.api import load_hardware, make_problem
 from cimsolve.chip.settings import with_settings
@@ -40,6 +39,7 @@ from cimsolve.solve.columns import deal, lay_out, spread
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.exact.items import build_instance, why_not_exact
 from cimsolve.solve.exact.search import solve_exact
+from makers.tiny_problems import tiny_problem
 
 ITEMS_MAX = 20
 """Most items of a truth instance: the exact model proves these in seconds."""

@@ -118,7 +118,8 @@ def rebuild(adcs: int, read_ns: float, settings: Mapping[str, str] | None = None
             raise ValueError(f"{name}: {report.violations[0]}")
         headers[name] = solution.header
     mapping = strided_diagonals(problem)
-    solution = make_solution(problem.asking(objective=("arrays",)), mapping, strategy="by hand")
+    problem = problem.asking(objective=("arrays",))
+    solution = make_solution(problem, mapping, strategy="by hand")
     report = check_solution(solution, problem)
     if not report.passed:
         raise ValueError(f"rebuilt: {report.violations[0]}")

@@ -102,7 +102,7 @@ def answer_variants(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VariantComparison:
     """How strategies stand to one of them in one metric, less being better, and to each other."""
 
     ratio: Mapping[str, float | None]
@@ -115,14 +115,14 @@ class Comparison:
     """Pairs (a, b) where a had the lesser value as given and has the greater one here."""
 
 
-def compare(given: Values, here: Values, reference: str) -> Comparison:
+def compare(given: Values, here: Values, reference: str) -> VariantComparison:
     """Values of strategies set against the reference's, and against those as given."""
     before, now = _ratios(given, reference), _ratios(here, reference)
     ranking = _rank(here)
     places = [{name: place for place, group in enumerate(each) for name in group} for each in (_rank(given), ranking)]
     both = [name for name in given if all(name in each for each in places)]
     flipped = [(a, b) for a in both for b in both if places[0][a] < places[0][b] and places[1][a] > places[1][b]]
-    return Comparison(now, {name: _kept(before[name], now[name]) for name in now}, ranking, flipped)
+    return VariantComparison(now, {name: _kept(before[name], now[name]) for name in now}, ranking, flipped)
 
 
 def _ratios(values: Values, reference: str) -> dict[str, float | None]:

@@ -65,18 +65,17 @@ def test_an_answer_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "other"),
     {
-        "hw": ask(TWO, hardware=chip(read_ns=4)),
-        "model": ask({**TWO, "context": 5}, hardware=chip()),
-        "structure": ask(TWO, "2,2,1"),
+        "hw.read_ns": ask(TWO, hardware=chip(read_ns=4)),
+        "options.tokens": ask({**TWO, "context": 5}, hardware=chip()),
+        "structure.a0": ask(TWO, "2,2,1"),
         "options.cut": ask(TWO, cut="both"),
         "options.max_arrays": ask(TWO, max_arrays=9),
     }.items(),
 )
 def test_an_answer_to_another_question_is_refused(part: str, other: Problem) -> None:
     report = check_solution(honest(), other)
-    assert [str(violation) for violation in report.violations] == [
-        f"question: {part}: it is not the one that was asked"
-    ]
+    (violation,) = report.violations
+    assert str(violation) == f"question: {part}: it is not the one that was asked"
 
 
 def test_names_that_carry_no_claim_are_free() -> None:

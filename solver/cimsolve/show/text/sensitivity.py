@@ -14,7 +14,7 @@ from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.text.sheet import Column, Sheet, markdown, print_csv, print_sheet, print_text
 from cimsolve.show.units import Kind
 from cimsolve.study.ask import Asked
-from cimsolve.study.changes import Comparison, VariantAnswers, compare
+from cimsolve.study.changes import VariantAnswers, VariantComparison, compare
 
 TITLES: dict[str, tuple[str, Kind]] = {
     "array_latency_ns": ("Token latency in arrays", "time"),
@@ -38,7 +38,7 @@ class Compared:
     variants: Sequence[VariantAnswers]
     reference: str
 
-    def under(self, here: VariantAnswers, metric: str) -> Comparison:
+    def under(self, here: VariantAnswers, metric: str) -> VariantComparison:
         """Strategies under a variant, set against the reference."""
         return compare(self.variants[0].values(metric), here.values(metric), self.reference)
 
