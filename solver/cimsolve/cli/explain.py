@@ -113,8 +113,7 @@ def run(options: Options) -> int:
     Raises InputError where there is no question or the file is none, CheckError where it fails its check,
     InfeasibleError for a question that has no answer although it has no limits.
     """
-    from cimsolve.show.text.explain import print_explained
-    from cimsolve.show.text.limits import print_short
+    from cimsolve.show.text.explain import print_explained, print_short
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.explain.limits import Short

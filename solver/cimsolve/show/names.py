@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-TableForm = Literal["table", "markdown", "csv", "json"]
-TABLE_FORMS: tuple[TableForm, ...] = get_args(TableForm)
+TABLE_FORMS = ("table", "markdown", "csv", "json")
 FIGURE_FORMATS = ("svg", "png", "pdf")
 """Kinds of files that charts are written as."""

@@ -59,27 +59,18 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
 def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
     kinds, table = find_kinds(judged.problem), find_arrays(judged)
     problem, header, metrics = judged.problem, judged.header, judged.costs.metrics
+    used, busy = share(metrics["occupancy"]), share(metrics["array_busy_share"])
+    in_arrays = amount(metrics["array_energy_pj"], "energy")
+    arrays_fire = amount(metrics["array_latency_ns"], "time")
+    stored, dense = problem.workload.weight_count, problem.model.weight_count
     return {
         "label": label,
         "name": judged.name,
         "status": status_of(judged),
         "key_figures": [
-            (
-                "arrays",
-                f"{metrics['arrays']}",
-                f"{share(metrics['occupancy'])} of their cells used, "
-                f"busy {share(metrics['array_busy_share'])} of the time",
-            ),
-            (
-                "a token takes",
-                amount(metrics["latency_ns"], "time"),
-                f"arrays fire for {amount(metrics['array_latency_ns'], 'time')} of it",
-            ),
-            (
-                "and costs",
-                amount(metrics["energy_pj"], "energy"),
-                f"{amount(metrics['array_energy_pj'], 'energy')} of it in arrays",
-            ),
+            ("arrays", f"{metrics['arrays']}", f"{used} of their cells used, busy {busy} of the time"),
+            ("a token takes", amount(metrics["latency_ns"], "time"), f"arrays fire for {arrays_fire} of it"),
+            ("and costs", amount(metrics["energy_pj"], "energy"), f"{in_arrays} of it in arrays"),
             ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
         ],
         "bounds": bound_rows(judged),
@@ -88,11 +79,7 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
         "about": [
             ("file", judged.name),
             ("model", f"{header.model_name}: {len(problem.model.linears)} linears"),
-            (
-                "stored",
-                f"{millions(problem.workload.weight_count)} weights, "
-                f"{share(problem.workload.weight_count / problem.model.weight_count)} of dense",
-            ),
+            ("stored", f"{millions(stored)} weights, {share(stored / dense)} of dense"),
             ("not mapped", "; ".join(problem.model.unmapped)),
             ("hardware", f"{judged.hardware.name}: {describe_arrays(judged.hardware)}"),
             ("converters", describe_converters(judged.hardware)),

@@ -69,14 +69,9 @@ def latency_by_component(judged: Judged) -> Waterfall:
 
 def energy_by_component(judged: Judged) -> Waterfall:
     """Picojoules of a token by component."""
-
-    def role(name: str) -> str:
-        if name in judged.costs.array_pj:
-            return ARRAYS
-        return name if name in (TRANSFER, LEAKAGE) else DIGITAL
-
+    role = {**dict.fromkeys(judged.costs.array_pj, ARRAYS), TRANSFER: TRANSFER, LEAKAGE: LEAKAGE}
     components = judged.costs.energy_components_pj
-    return _one_part_a_row([(name, role(name), value) for name, value in components.items() if value])
+    return _one_part_a_row([(name, role.get(name, DIGITAL), value) for name, value in components.items() if value])
 
 
 def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:

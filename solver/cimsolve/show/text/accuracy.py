@@ -8,7 +8,7 @@ from typing import Any
 from cimsolve.show.as_json import picked
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
-from cimsolve.show.units import number, plural
+from cimsolve.show.units import Kind, number, plural
 from cimsolve.study.accuracy import Accuracy, AccuracyStep, AccuracyTable
 
 ACCURACY_FORMAT = "cimsolve-accuracy/1"
@@ -17,15 +17,12 @@ ACCURACY_FORMAT = "cimsolve-accuracy/1"
 def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
     """The figures, step by step; unless quiet, what the steps are, what was tested, and what the mappings cost."""
     where = f"{found.model} on {found.hardware}"
-    for number_of_table, (title, shown) in enumerate(figures_of(found)):
-        heading(f"{where}: {title}", first=number_of_table == 0)
+    for index, (title, shown) in enumerate(figures_of(found)):
+        heading(f"{where}: {title}", first=index == 0)
+        shown_of = [[shown(row.figures.get(step.name)) for step in found.steps] for row in found.rows]
         rows = [
-            [
-                str(row.storage),
-                f"{found.compression(row):.2f}",
-                *(shown(row.figures.get(step.name)) for step in found.steps),
-            ]
-            for row in found.rows
+            [str(row.storage), f"{found.compression(row):.2f}", *figures]
+            for row, figures in zip(found.rows, shown_of, strict=True)
         ]
         print_table(["stored", "fewer\nweights", *map(column_title, found.steps)], rows, unbroken=True)
     if verbosity < 0:
@@ -37,15 +34,14 @@ def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
         indented(line)
     if found.rows:
         heading("Cost of the mappings, a token, with the converters that they claim")
-        columns = [
-            Column("stored"),
-            Column("arrays", meaning="count"),
-            Column("converter\nbits", meaning="count"),
-            Column("latency", meaning="time"),
-            Column("energy", meaning="energy"),
-        ]
-        metrics = ("arrays", "adc_bits_max", "latency_ns", "energy_pj")
-        cells = [[str(row.storage), *(row.metrics[name] for name in metrics)] for row in found.rows]
+        costs: dict[str, tuple[str, Kind]] = {
+            "arrays": ("arrays", "count"),
+            "adc_bits_max": ("converter\nbits", "count"),
+            "latency_ns": ("latency", "time"),
+            "energy_pj": ("energy", "energy"),
+        }
+        columns = [Column("stored"), *(Column(title, meaning=kind) for title, kind in costs.values())]
+        cells = [[str(row.storage), *(row.metrics[name] for name in costs)] for row in found.rows]
         print_sheet(Sheet(columns, cells), unbroken=True)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from cimsolve.judge.check import CheckReport
 from cimsolve.problem.solution import Header
 from cimsolve.show.figures import FIGURES, subject, subject_text
-from cimsolve.show.text.console import Cell, bad, good, indented, line, print_table
-from cimsolve.show.units import choose_unit, in_unit, share, titled
+from cimsolve.show.text.console import Cell, bad, good, indented, line
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import choose_unit, in_unit, titled
 
 CHECK_FORMAT = "cimsolve-check/1"
 VIOLATIONS_SHOWN = 3
@@ -51,24 +52,17 @@ def print_checked(
     if metrics is None or report.bounds is None:
         indented("figures are not recomputed, as the tables break a rule")
         return
-    columns = ["", "claimed", "recomputed", "bound", "gap"]
-    rows: list[list[Cell]] = []
+    rows = []
     for figure in FIGURES:
-        again, bound = metrics[figure.metric], report.bounds.lower[figure.metric]
-        claimed = header.metrics.get(figure.metric)
-        entry = header.bounds.get(figure.metric)
+        again, entry = metrics[figure.metric], header.bounds.get(figure.metric)
         unit = choose_unit(figure.kind, [figure.base(header, again)])
-        row: list[Cell] = [
-            f"  {titled(figure.title, unit)}",
-            "-" if claimed is None else in_unit(figure.base(header, claimed), unit),
-            in_unit(figure.base(header, again), unit),
-            "-" if entry is None else in_unit(figure.base(header, entry.lower), unit),
-            "-" if entry is None else share(entry.gap),
-        ]
-        if verbosity > 0:
-            row.append(bound.proof if entry is None else entry.proof)
-        rows.append(row)
-    print_table(columns + (["proof"] if verbosity > 0 else []), rows)
+        given = (header.metrics.get(figure.metric), again, None if entry is None else entry.lower)
+        amounts = [None if value is None else in_unit(figure.base(header, value), unit) for value in given]
+        proof = (entry or report.bounds.lower[figure.metric]).proof
+        rows.append([f"  {titled(figure.title, unit)}", *amounts, entry and entry.gap, proof])
+    columns = [*map(Column, ("", "claimed", "recomputed", "bound")), Column("gap", meaning="gap"), Column("proof")]
+    shown = slice(None if verbosity > 0 else -1)
+    print_sheet(Sheet(columns[shown], [row[shown] for row in rows]), text_columns=1)
 
 
 def describe_check(report: CheckReport, header: Header, metrics: Mapping[str, int | float] | None) -> dict[str, Any]:

@@ -76,7 +76,6 @@ def print_two(found: Comparison, files: Sequence[str], form: str, verbosity: int
         [Column(name, name) for name in ("metric", "first", "second", "ratio")],
         [[name, first, second, second / first if first else None] for name, (first, second) in found.metrics.items()],
     )
-    by_kind = [] if found.stages is None else _by_kind(found.stages)
     if form == "json":
         print_json(
             {
@@ -98,12 +97,10 @@ def print_two(found: Comparison, files: Sequence[str], form: str, verbosity: int
         ]
         print_text(markdown(Sheet(metrics.columns, shown)))
     else:
-        _print_two(found, files, verbosity, by_kind[:stages], len(by_kind))
+        _print_two(found, files, verbosity, stages)
 
 
-def _print_two(
-    found: Comparison, files: Sequence[str], verbosity: int, kinds: Sequence[Sequence[Any]], all_kinds: int
-) -> None:
+def _print_two(found: Comparison, files: Sequence[str], verbosity: int, stages: int) -> None:
     heading("Two solutions, both checked", first=True)
     labelled([("first", files[0]), ("second", files[1])])
     if found.differences:
@@ -124,13 +121,14 @@ def _print_two(
     if verbosity < 0:
         return
     heading("Time of stages by kind, in arrays and in the gaps before them, ns")
-    if not kinds:
-        indented("None differs." if not all_kinds else f"{all_kinds} kinds differ.")
+    kinds = [] if found.stages is None else _by_kind(found.stages)
+    if not kinds[:stages]:
+        indented(f"{len(kinds)} kinds differ." if kinds else "None differs.")
         return
     columns = ["kind", "stages", "arrays\nfirst", "arrays\nsecond", "differ\nence", "gap\nfirst", "gap\nsecond"]
-    print_table(columns, [[kind, str(count), *map(number, values)] for kind, count, *values in kinds])
-    if all_kinds > len(kinds):
-        indented(f"{all_kinds - len(kinds)} kinds more differ: --stages {all_kinds}, or --json for each stage")
+    print_table(columns, [[kind, str(count), *map(number, values)] for kind, count, *values in kinds[:stages]])
+    if len(kinds) > stages:
+        indented(f"{len(kinds) - stages} kinds more differ: --stages {len(kinds)}, or --json for each stage")
 
 
 def describe_moves(moves: Moves) -> list[tuple[str, str]]:

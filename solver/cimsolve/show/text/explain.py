@@ -1,4 +1,4 @@
-"""The report of `cimsolve explain`."""
+"""The report of `cimsolve explain`: why a mapping costs what it does, or which limits are short and what would do."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from cimsolve.columns import ceil_div
+from cimsolve.problem.problem import Problem
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, clock_ns, subject
-from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table
-from cimsolve.show.text.limits import EXPLAIN_FORMAT
+from cimsolve.show.text.console import Cell, heading, indented, labelled, print_json, print_table
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
-from cimsolve.show.units import change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
+from cimsolve.show.units import Kind, change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
 from cimsolve.study.explain.answer import Explanation
+from cimsolve.study.explain.limits import Relief, Short
 
+EXPLAIN_FORMAT = "cimsolve-explain/1"
+LIMITS: Mapping[str, tuple[str, Kind]] = {
+    "max_arrays": ("--max-arrays", "count"),
+    "max_latency_ns": ("--max-latency", "time"),
+    "max_energy_pj": ("--max-energy", "energy"),
+}
 TAIL = "tail"
 """What the time after the last stage is called."""
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
@@ -256,3 +263,56 @@ def _describe(found: Explanation) -> dict[str, Any]:
 def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """The change of each figure, as a share of what it was."""
     return {figure.key: after[figure.key] / before[figure.key] - 1 for figure in FIGURES if before[figure.key]}
+
+
+def print_short(found: Short, as_json: bool) -> None:
+    """What is short, and what would do."""
+    if as_json:
+        names = ("limit", "given", "least", "lower", "reason")
+        limits = [{**picked(one, *names), "metrics": one.header and one.header.metrics} for one in found.relief]
+        about = {"format": EXPLAIN_FORMAT, "feasible": False, "reason": found.reason, "limits": limits}
+        ended = {"runtime_s": round(found.seconds, 3), "exit_code": 1}
+        print_json({**about, "without_limits": found.together and found.together.metrics, **ended})
+        return
+    problem = found.problem
+    heading(f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True)
+    indented(found.reason)
+    heading("The least change of one limit, the others kept")
+    rows: list[list[Cell]] = []
+    for one in found.relief:
+        option, kind = LIMITS[one.limit]
+        values = (one.given, one.least, one.lower)
+        unit = choose_unit(kind, [value for value in values if value is not None])
+        shown = ["-" if value is None else in_unit(value, unit) for value in values]
+        more = "-" if one.least is None else change(one.given, one.least)
+        rows.append([option, unit.name, *shown, more, _say(problem, one)])
+    columns = ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"]
+    print_table(columns, rows, text_columns=2, words_last=True)
+    for one in found.relief:
+        if one.least is None:
+            indented(f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
+        elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
+            indented(f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
+    if found.together is not None:
+        metrics = found.together.metrics
+        indented(
+            f"Without any limit, on the fewest arrays found: {metrics['arrays']} arrays, "
+            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token."
+        )
+    indented(
+        "would do: an answer was found and checked; proved least: no mapping under the other limits goes below. "
+        f"Searched for {found.seconds:.1f} s."
+    )
+
+
+def _say(problem: Problem, one: Relief) -> str:
+    """The options that raise a limit far enough; the chip's own number of arrays is one of the spec."""
+    if one.least is None:
+        return "-"
+    option, kind = LIMITS[one.limit]
+    whole = kind == "count" or float(one.least).is_integer()
+    enough, count = str(int(one.least)) if whole else repr(float(one.least)), problem.hardware.array.count
+    words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
+    given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
+    words += [f"{option} {enough}"] if given is not None and given < one.least else []
+    return " ".join(words)

@@ -11,7 +11,6 @@ from cimsolve.chip.array_kinds import MeasuredCore
 from cimsolve.chip.settings import left_behind
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
-from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import millions, number, plural, quantity, share
@@ -54,35 +53,28 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         how.append(f"a token at most {quantity(problem.terms.max_energy_pj, 'energy')}")
     if asked.objective:
         how.append(f"seed {asked.seed}")
+    held = left_behind(problem.hardware, [change.partition("=")[0] for change in asked.changes])
+    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
     return [
         ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
         (
             "stored",
-            f"{millions(stored)} weights, {share(stored / dense)} of dense "
-            f"(x{number(dense / stored)} fewer), "
+            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer), "
             f"and as many MACs a token; `linear` stores and multiplies all {millions(dense)}",
         ),
         (
             "workload",
-            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} "
-            f"and {plural(phases, 'phase')}; "
-            f"prefill and cached context {plural(model.tokens, 'token')}",
+            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} and "
+            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}",
         ),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
-        *([("changed", _describe_changes(asked))] if asked.changes else []),
+        *([("changed", f"{', '.join(asked.changes)}{note}")] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
         ("search", "; ".join(how)),
         ("simulation", asked.simulated),
     ]
-
-
-def _describe_changes(asked: Asked) -> str:
-    """The keys changed, and what should have changed with them."""
-    held = left_behind(asked.problem.hardware, [change.partition("=")[0] for change in asked.changes])
-    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
-    return f"{', '.join(asked.changes)}{note}"
 
 
 def describe_arrays(hardware: Hardware) -> str:
@@ -149,18 +141,16 @@ def _except(hardware: Hardware, path: str) -> str:
 
 def _print_groups(problem: Problem) -> None:
     """How many linears of each shape there are, and in what blocks they are stored."""
-    groups: dict[tuple[int, int, Structure], list[Linear]] = {}
+    groups: dict[tuple[int, int, Structure], list[str]] = {}
     for linear in problem.model.linears:
         key = (linear.n_in, linear.n_out, problem.structures[linear.name])
-        groups.setdefault(key, []).append(linear)
+        groups.setdefault(key, []).append(linear.name)
     rows = []
     for (n_in, n_out, structure), members in list(groups.items())[:GROUPS_SHOWN]:
-        names = ", ".join(dict.fromkeys(kind_of(linear.name) for linear in members))
-        shapes = (
-            ["-", "-"]
-            if structure.is_dense
-            else [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
-        )
+        names = ", ".join(dict.fromkeys(map(kind_of, members)))
+        shapes = ["-", "-"]
+        if not structure.is_dense:
+            shapes = [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
         rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
     if len(groups) > GROUPS_SHOWN:
         rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])
