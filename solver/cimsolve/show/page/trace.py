@@ -48,10 +48,8 @@ def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]
         start, end = int(costs.stages.start[stage.id]), int(costs.stages.end[stage.id])
         gap = costs.gaps.before[stage.id]
         if gap.cycles:
-            name, parts = (
-                f"gap before {stage.name}",
-                picked(gap, "partial_sum_cycles", "digital_cycles", "transfer_cycles"),
-            )
+            name = f"gap before {stage.name}"
+            parts = picked(gap, "partial_sum_cycles", "digital_cycles", "transfer_cycles")
             yield _event(judged, process, GAPS_THREAD, name, "gap", begins, begins + gap.cycles, parts)
         told = {"layer": stage.layer, "firings": int(costs.stages.activations[stage.id])}
         yield _event(judged, process, int(lanes[stage.id]) + 1, stage.name, "stage", start, end, told)

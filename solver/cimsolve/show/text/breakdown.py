@@ -108,14 +108,9 @@ def _print_components(
     names = dict.fromkeys(name for values in components for name in values)
     if TAIL in names:  # last, also where strategies have stages of different names
         names[TAIL] = names.pop(TAIL)
+    pairs = list(zip(components, totals, strict=True))
     rows = [
-        [
-            name,
-            *(
-                component(values[name], total, unit) if values.get(name) else "-"
-                for values, total in zip(components, totals, strict=True)
-            ),
-        ]
+        [name, *(component(values[name], total, unit) if values.get(name) else "-" for values, total in pairs)]
         for name in names
     ]
     rows.append(["total", *(component(total, total, unit) for total in totals)])

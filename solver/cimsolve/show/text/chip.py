@@ -98,16 +98,15 @@ def describe_chip(hardware: Hardware, figures: ArrayFigures, doubts: Sequence[Do
     }
 
 
-def _keys(hardware: Hardware, prefix: str = "", section: Any = None) -> list[tuple[str, Any, str]]:
+def _keys(section: Any, prefix: str = "") -> list[tuple[str, Any, str]]:
     """Dotted key, value and description of every figure."""
     rows: list[tuple[str, Any, str]] = []
-    place = hardware if section is None else section
-    for name, field in type(place).model_fields.items():
-        key, value = f"{prefix}{name}", getattr(place, name)
+    for name, field in type(section).model_fields.items():
+        key, value = f"{prefix}{name}", getattr(section, name)
         if key in SECTIONS or (value is None and key in ("macro", "read_ns", "energy_pj")):
             continue
         if hasattr(type(value), "model_fields"):
-            rows += _keys(hardware, f"{key}.", value)
+            rows += _keys(value, f"{key}.")
         else:
             rows.append((key, value, field.description or ""))
     return rows

@@ -110,8 +110,7 @@ def _print_chain(found: Explanation, clock: float, verbosity: int, kinds: int) -
     rows = links if verbosity > 0 else _by_kind(links)
     heading("The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
     shown = rows if verbosity > 0 else rows[:kinds]
-    times = [row["arrays"] for row in shown]
-    unit = choose_unit("time", [value * clock for value in times])
+    unit = choose_unit("time", [row["arrays"] * clock for row in shown])
     names = [part for part in PARTS if any(row[part] for row in shown)]
     prefix = common_prefix([row["stage"] for row in shown if row["stage"] != TAIL])
     columns = [f"stages\n{prefix}", "arrays", "bound", *(part.replace("_", "\n") for part in names), "binds"]
@@ -159,25 +158,18 @@ def _print_load(found: Explanation, clock: float, kinds: int) -> None:
 def _print_changes(found: Explanation) -> None:
     heading("What if: solved again, checked, and set against the answer as it is")
     base = found.header.metrics
-    answers = [base, *(outcome.metrics for outcome in found.outcomes if outcome.metrics)]
-    units = [choose_unit(figure.kind, [metrics[figure.key] for metrics in answers]) for figure in FIGURES]
-    columns = [Column("what if")]
-    columns += [Column(each.head, meaning=each.kind, unit=unit) for each, unit in zip(FIGURES, units, strict=True)]
+    answered = [outcome for outcome in found.outcomes if outcome.metrics]
+    columns = [Column("what if"), *(Column(figure.head, meaning=figure.kind) for figure in FIGURES), Column("s")]
     rows: list[list[Any]] = [["as it is", *(base[figure.key] for figure in FIGURES), ""]]
-    for outcome in found.outcomes:
-        if outcome.metrics:
-            pairs = [(base[figure.key], outcome.metrics[figure.key]) for figure in FIGURES]
-            rows.append([outcome.name, *(after for _, after in pairs), f"{outcome.seconds:.1f}"])
-            rows.append(["", *(change(before, after) for before, after in pairs), ""])
-    print_sheet(Sheet([*columns, Column("s")], rows))
+    for outcome in answered:
+        pairs = [(base[figure.key], outcome.metrics[figure.key]) for figure in FIGURES]
+        rows.append([outcome.name, *(after for _, after in pairs), f"{outcome.seconds:.1f}"])
+        rows.append(["", *(change(before, after) for before, after in pairs), ""])
+    print_sheet(Sheet(columns, rows))
     for outcome in found.outcomes:
         if outcome.reason:
             indented(f"{outcome.name}: {outcome.reason}")
-    names = [
-        f"{outcome.name}: {outcome.what}"
-        for outcome in found.outcomes
-        if outcome.metrics and outcome.what != outcome.name
-    ]
+    names = [f"{outcome.name}: {outcome.what}" for outcome in answered if outcome.what != outcome.name]
     if names:
         indented("; ".join(names) + ".")
     indented(
@@ -215,13 +207,8 @@ def _binds(row: Mapping[str, Any]) -> str:
 def _load_rows(found: Explanation) -> list[dict[str, Any]]:
     """What lies on the busiest array, by kind of stage, the longest first."""
     load, stages = found.load, found.problem.workload.stages
-    columns = {
-        "cycles": load.cycles,
-        "activations": load.activations,
-        "pieces": load.pieces,
-        "cells": load.stage_cells,
-        "conversions": load.conversions,
-    }
+    columns = picked(load, "cycles", "activations", "pieces")
+    columns |= {"cells": load.stage_cells, "conversions": load.conversions}
     rows = sums_by_kind([stages[number].name for number in load.stage.tolist()], columns)
     return sorted(({"stages": row.pop("count"), **row} for row in rows), key=lambda row: -row["cycles"])
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
-from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL, CostFigure
+from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL
 from cimsolve.show.text.check import describe_verdict, print_violations, verdict
 from cimsolve.show.text.console import Cell, bad, heading, indented, print_table, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
-from cimsolve.show.units import Unit, choose_unit, in_unit, millions, number, plural, share
+from cimsolve.show.units import choose_unit, in_unit, millions, number, plural, share
 from cimsolve.solve.front import FRONT_METRICS
 from cimsolve.study.ask import Asked
 from cimsolve.study.front import FrontFound, FrontRow, RuleRow
@@ -137,27 +137,24 @@ def _in_words(standing: Standing, points: Sequence[FrontRow]) -> str:
 
 
 def _figures(headers: Sequence[Header], mark: bool) -> tuple[list[str], list[list[Cell]]]:
-    """Titles of the compared figures with the unit that fits all rows, and their cells, row by row."""
+    """Titles of the compared figures with the unit that fits all rows, and their cells, row by row.
+
+    With `mark` a place more in each, for a mark where value and bound meet, so that digits line up.
+    """
     columns: list[str] = []
     cells: list[list[Cell]] = []
     for figure in COMPARED:
         unit = choose_unit(figure.kind, [figure.total(header) for header in headers])
         columns.append(f"{figure.head}\n{unit.name}".rstrip())
-        cells.append(_column(figure, unit, headers, max(map(len, columns[-1].split("\n"))), mark))
+        column: list[Cell] = [in_unit(figure.total(header), unit) for header in headers]
+        if mark:  # Rich would strip blanks at the end of what it sets to the right
+            width = max([max(map(len, columns[-1].split("\n"))) - 1, *map(len, column)])
+            marks = [PROVED if figure.gap(header) == 0 else " " for header in headers]
+            column = [
+                Text(f"{value:>{width}}{mark}", justify="left") for value, mark in zip(column, marks, strict=True)
+            ]
+        cells.append(column)
     return columns, [list(row) for row in zip(*cells, strict=True)]
-
-
-def _column(figure: CostFigure, unit: Unit, headers: Sequence[Header], width: int, mark: bool) -> list[Cell]:
-    """The values; with `mark` one place more, for a mark where value and bound meet, so that digits line up."""
-    values = [in_unit(figure.total(header), unit) for header in headers]
-    if not mark:
-        return list(values)
-    width = max([width - 1, *map(len, values)])
-    # Rich would strip blanks at the end of what it sets to the right.
-    return [
-        Text(f"{value:>{width}}{PROVED if figure.gap(header) == 0 else ' '}", justify="left")
-        for value, header in zip(values, headers, strict=True)
-    ]
 
 
 def _print_files(asked: Asked, found: FrontFound) -> None:

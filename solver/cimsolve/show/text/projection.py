@@ -76,14 +76,8 @@ def print_written(path: Path) -> None:
 
 
 def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
-    lines = [
-        "Errors: ||W - M|| / ||W|| of the weights (Frobenius)"
-        + (
-            "; ||X(W - M)|| / ||XW|| of the outputs, on inputs that were fitted and on those held out."
-            if measured
-            else "."
-        )
-    ]
+    of_outputs = "; ||X(W - M)|| / ||XW|| of the outputs, on inputs that were fitted and on those held out."
+    lines = [f"Errors: ||W - M|| / ||W|| of the weights (Frobenius){of_outputs if measured else '.'}"]
     errors = [row.outputs.held_out if row.outputs else row.relative_error for row in rows]
     mean = sum(errors) / len(errors)
     if mean >= SURVIVES:

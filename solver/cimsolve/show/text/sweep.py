@@ -103,11 +103,9 @@ def _full_sheet(swept: Swept) -> Sheet:
     rows = []
     for solved, mark in zip(swept.rows, swept.marks(), strict=True):
         record = solved.record
-        more = (
-            [record.metrics["adc_bits_max"], "", record.runtime_s, record.digest]
-            if record and solved.has_figures
-            else [None, solved.reason, None, None]
-        )
+        more: list[Any] = [None, solved.reason, None, None]
+        if record and solved.has_figures:
+            more = [record.metrics["adc_bits_max"], "", record.runtime_s, record.digest]
         rows.append([solved.state, solved.status, MARK if mark else None, *figure_values(record, gaps=True), *more])
     return join(_figures_sheet(swept), Sheet(columns, rows))
 
