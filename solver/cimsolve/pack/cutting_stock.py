@@ -43,7 +43,7 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
         return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1))
     pool, relaxation = column_generation(size, count, capacity)
     lower, weights = proven_bound(size, count, capacity, relaxation)
-    lower = max(lower, area_bound(size, count, capacity), martello_toth(size, count, capacity))
+    lower = max(lower, martello_toth(size, count, capacity))
     patterns, multiplicity = first_fit_decreasing(size, count, capacity)
     if multiplicity.sum() > lower:
         for pattern in maximal_patterns(size, np.minimum(count, capacity // size), capacity):
@@ -77,10 +77,9 @@ def column_generation(size: Ints, count: Ints, capacity: int, limits: Ints | Non
     """Optimal linear relaxation over all patterns, each with at most `limits` (default `count`) of a size."""
     most = np.minimum(count if limits is None else limits, capacity // size)
     pool = Pool(len(size))
-    for i in range(len(size)):
-        pool.add(np.where(np.arange(len(size)) == i, np.maximum(most, 1 if capacity >= size[i] else 0), 0))
-    for pattern in first_fit_decreasing(size, count, capacity)[0]:
-        pool.add(np.minimum(pattern, most))
+    dense = np.minimum(first_fit_decreasing(size, count, capacity)[0], most)
+    for pattern in (*np.diag(np.maximum(most, capacity >= size)), *dense):
+        pool.add(pattern)
 
     def price(values: Ints) -> list[tuple[int, Ints]]:
         filled = knapsack(size, values, most, capacity)
@@ -101,28 +100,18 @@ def proven_bound(size: Ints, count: Ints, capacity: int, relaxation: Relaxation)
             continue
         limited = int(knapsack(size, y, np.minimum(count, capacity // size), capacity).best[-1])
         u = knapsack(size, y, unlimited(size, capacity), capacity).best
-        lower = max(lower, ceil_div(dot(count, y), limited), weighted_bound(size, count, u))
-        value = dot(count, u[np.minimum(size, capacity)]) / int(u[-1])
-        if value > best:
-            best, weights = value, u
+        weight, most = dot(count, u[np.minimum(size, capacity)]), int(u[-1])
+        lower = max(lower, ceil_div(dot(count, y), limited), ceil_div(weight, most))
+        if weight / most > best:
+            best, weights = weight / most, u
     return lower, weights
-
-
-def weighted_bound(size: Ints, count: Ints, u: Ints) -> int:
-    """ceil(sum count * u(size) / u(capacity)), a bound for any superadditive integer u."""
-    return ceil_div(dot(count, u[np.minimum(size, len(u) - 1)]), int(u[-1]))
-
-
-def area_bound(size: Ints, count: Ints, capacity: int) -> int:
-    """L1 of Martello & Toth (1990): total size over capacity."""
-    return ceil_div(dot(size, count), capacity)
 
 
 def martello_toth(size: Ints, count: Ints, capacity: int) -> int:
     """The bound L2 of Martello & Toth (1990) on the number of bins.
 
     For each threshold a, items above capacity - a are alone, items above half take a bin each, and items of a..half
-    must use those bins' room before they open new ones.
+    must use those bins' room before they open new ones. Threshold 0 gives L1, the total size over capacity.
     """
     best = 0
     for a in {0, *(int(s) for s in size if 2 * s <= capacity)}:

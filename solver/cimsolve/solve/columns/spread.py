@@ -8,8 +8,7 @@ from collections.abc import Mapping as MappingABC
 
 import numpy as np
 
-from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout
-from cimsolve.pack.smooth import widen_shelves
+from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, widen_shelves
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem

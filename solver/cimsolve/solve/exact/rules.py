@@ -294,11 +294,7 @@ SYMMETRY: tuple[Rule, ...] = (arrays_in_order, items_alike_in_order, inputs_alik
 
 
 def build_model(
-    instance: Instance,
-    arrays: int,
-    *,
-    placement_only: bool = False,
-    without: Collection[str] = (),
+    instance: Instance, arrays: int, *, placement_only: bool = False, without: Collection[str] = ()
 ) -> Variables:
     """The model of `instance` on at most `arrays` arrays.
 
