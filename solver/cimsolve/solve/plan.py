@@ -107,10 +107,6 @@ def _search_exactly(problem: Problem, search: Effort, best: Incumbent) -> dict[s
 
     if why_out_of_reach(problem, search) is not None:
         return {}
-
-    def progress(metric: str, value: int, lower: int) -> None:
-        search.listen(Event("exact search", metric, value, lower))
-
     result = solve_exact(
         problem,
         problem.objective,
@@ -118,7 +114,7 @@ def _search_exactly(problem: Problem, search: Effort, best: Incumbent) -> dict[s
         deterministic_time=EXACT_TIME,
         workers=search.workers,
         seed=search.seed,
-        progress=progress,
+        progress=lambda metric, value, lower: search.listen(Event("exact search", metric, value, lower)),
     )
     if result.mapping is not None:
         best.offer("exact search", result.mapping)
@@ -140,18 +136,14 @@ def _too_few_arrays(problem: Problem, fewest: int | None) -> InfeasibleError:
 
 def _over_limits(problem: Problem, best: Incumbent) -> InfeasibleError:
     lower = find_bounds(problem, best.metrics, ("latency",)).lower
+    least_ns = lower["latency_cycles"].value * problem.hardware.clock_ps / 1000
     texts = []
     for metric, limit in problem.cost_limits.items():
         if best.metrics[metric] > limit:
-            unit = "ns" if metric == "latency_ns" else "pJ"
-            bound = lower["energy_pj"].value
-            if metric == "latency_ns":
-                bound = lower["latency_cycles"].value * problem.hardware.clock_ps / 1000
-            verdict = (
-                f"no mapping on the arrays allowed is below {bound:g} {unit}"
-                if bound > limit
-                else "that is the least found, not a proof"
-            )
+            unit, bound = ("ns", least_ns) if metric == "latency_ns" else ("pJ", lower["energy_pj"].value)
+            verdict = "that is the least found, not a proof"
+            if bound > limit:
+                verdict = f"no mapping on the arrays allowed is below {bound:g} {unit}"
             texts.append(
                 f"{metric} is short: the limit is {limit:g} {unit}, {best.metrics[metric]:g} {unit} would do; {verdict}"
             )

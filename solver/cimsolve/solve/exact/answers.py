@@ -186,9 +186,5 @@ def _renumber(answer: ExactAnswer, source: list[int]) -> ExactAnswer:
     """Item i takes the place that item source[i] had."""
     first_of: dict[int, int] = {}
     leader = tuple(first_of.setdefault(answer.leader[j], i) for i, j in enumerate(source))
-    return ExactAnswer(
-        array=tuple(answer.array[j] for j in source),
-        row=tuple(answer.row[j] for j in source),
-        col=tuple(answer.col[j] for j in source),
-        leader=leader,
-    )
+    array, row, col = (tuple(column[j] for j in source) for column in (answer.array, answer.row, answer.col))
+    return ExactAnswer(array, row, col, leader)
