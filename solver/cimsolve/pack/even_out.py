@@ -86,11 +86,9 @@ class _Bands:
     def height(self) -> Ints:
         return np.array([height for height, _ in self.layout], dtype=np.int64)
 
-    def price(self, values: Ints, limits: Ints) -> Pattern:
-        """The most valuable array that the shelf pricer knows; its bands are learned."""
-        pattern = self.pricer.price(values, limits)[1]
-        self._cut(pattern)
-        return pattern.transposed() if self.turned else pattern
+    def price(self, values: Ints, limits: Ints) -> None:
+        """Learn the bands of the most valuable array that the shelf pricer knows."""
+        self._cut(self.pricer.price(values, limits)[1])
 
     def learn(self, pattern: Pattern) -> None:
         self._cut(pattern.transposed() if self.turned else pattern)

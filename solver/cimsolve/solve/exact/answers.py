@@ -149,10 +149,7 @@ def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
     by_input: dict[object, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
         by_input[item.input].append(i)
-    partners: dict[int, list[int]] = {}
-    for a, b in instance.alike_inputs:
-        partners[b] = [*partners.pop(a, [a]), b]
-    chains = [[by_input[items[first].input] for first in chain] for chain in partners.values()]
+    chains = [[by_input[items[first].input] for first in chain] for chain in _runs(instance.alike_inputs)]
     while True:
         before = answer
         order = {array: number for number, array in enumerate(dict.fromkeys(answer.array))}
@@ -172,7 +169,7 @@ def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
 
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Chains of neighbours (i, i + 1)."""
+    """Chains of pairs that each begin where the one before ends."""
     runs: list[list[int]] = []
     for i, j in pairs:
         if runs and runs[-1][-1] == i:

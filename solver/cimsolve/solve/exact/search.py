@@ -144,15 +144,9 @@ class _ExactSearch:
             else:
                 latency_limit, self.latency_lower = value, lower
         arrays, latency = measure(self.instance, best)
-        return ExactResult(
-            status="optimal" if proven else "feasible",
-            mapping=mapping_of(self.instance, best),
-            arrays=arrays,
-            arrays_lower=self.arrays_lower,
-            latency_cycles=latency,
-            latency_lower_cycles=self.latency_lower,
-            deterministic_time=self.spent,
-        )
+        status: Status = "optimal" if proven else "feasible"
+        mapping = mapping_of(self.instance, best)
+        return ExactResult(status, mapping, arrays, self.arrays_lower, latency, self.latency_lower, self.spent)
 
     def nothing(self, status: Status) -> ExactResult:
         """The result without a mapping."""
