@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
-from cimsolve.pack.blocks import ArrayPacking, Pattern, pack_blocks
+from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.pack.even_out import _Need, _needs, even_out
+from cimsolve.pack.guillotine import Pattern
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem

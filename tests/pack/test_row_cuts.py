@@ -8,8 +8,7 @@ import pytest
 
 from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
-from cimsolve.pack.cutting_stock import solve_cutting_stock
-from cimsolve.pack.row_cuts import Cut, cuts_that_fill
+from cimsolve.pack.cutting_stock import Cut, cuts_that_fill, solve_cutting_stock
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.terms import CUTS

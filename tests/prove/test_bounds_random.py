@@ -14,7 +14,8 @@ from cimsolve.prove import find_bounds, most_arrays
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_ii_cycles, least_latency_cycles
 from cimsolve.solve.effort import Effort
-from cimsolve.solve.exact.search import can_solve_exactly, solve_exact
+from cimsolve.solve.exact.items import why_not_exact
+from cimsolve.solve.exact.search import solve_exact
 from cimsolve.solve.strategies import RULES
 from makers.builders import answer
 from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
@@ -46,7 +47,7 @@ def test_no_bound_lies_above_the_proved_optimum_of_many_more(seed: int) -> None:
 def compare_with_exact(draw: Random, count: int, weights: int) -> None:
     while count:
         problem = random_question(draw, row_cuts=False)
-        if not can_solve_exactly(problem) or problem.weight_cells > weights:
+        if why_not_exact(problem) is not None or problem.weight_cells > weights:
             continue
         count -= 1
         result = solve_exact(problem, deterministic_time=1.0)
@@ -67,7 +68,7 @@ def test_bounds_often_meet_the_proved_optimum() -> None:
     draw, count, met = Random(5), 0, 0
     while count < 16:
         problem = random_question(draw, row_cuts=False)
-        if not can_solve_exactly(problem) or problem.weight_cells > 9:
+        if why_not_exact(problem) is not None or problem.weight_cells > 9:
             continue
         result = solve_exact(problem, deterministic_time=1.0)
         if result.status != "optimal" or result.arrays is None:

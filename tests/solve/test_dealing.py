@@ -11,8 +11,7 @@ import pytest
 from cimsolve.api import make_problem
 from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
-from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
-from cimsolve.pack.smooth import widen_shelves
+from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns, widen_shelves
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem

@@ -53,11 +53,7 @@ def lower_bound_uncut(heights: Ints, widths: Ints, counts: Ints, rows: int, cols
     """
     reach_rows, reach_cols = largest_filling(heights, rows), largest_filling(widths, cols)
     best = lower_bound_area(heights, widths, counts, reach_rows, reach_cols), "area"
-    for name, bound in (
-        ("columns", lower_bound_columns),
-        ("rows", lower_bound_rows),
-        ("dff", lower_bound_dff),
-    ):
+    for name, bound in (("columns", lower_bound_columns), ("rows", lower_bound_rows), ("dff", lower_bound_dff)):
         if best[0] < target and (value := bound(heights, widths, counts, reach_rows, reach_cols)) > best[0]:
             best = value, name
     return best

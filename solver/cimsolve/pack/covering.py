@@ -52,11 +52,6 @@ class Relaxation:
     x: Floats
     duals: Floats
 
-    @property
-    def value(self) -> float:
-        """The value of the linear program: arrays, not whole."""
-        return float(self.x.sum())
-
 
 def relax(patterns: Ints, counts: Ints) -> Relaxation:
     """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
@@ -130,19 +125,14 @@ def trim(patterns: Ints, multiplicity: Ints, counts: Ints) -> list[tuple[int, In
         kept: list[tuple[int, Ints, int]] = []
         for p, content, times in reversed(runs):
             each = int(content[j])
-            if extra <= 0 or each == 0:
-                kept.append((p, content, times))
-                continue
-            emptied = min(times, extra // each)
-            extra -= emptied * each
-            partly = min(extra, each) if emptied < times else 0
-            extra -= partly
-            for lost, number in ((each, emptied), (partly, 1 if partly else 0)):
+            emptied = min(times, extra // each) if each else 0
+            partly = min(extra - emptied * each, each) if emptied < times else 0
+            extra -= emptied * each + partly
+            split = int(partly > 0)
+            for lost, number in ((each, emptied), (partly, split), (0, times - emptied - split)):
                 if number:
                     less = content.copy()
                     less[j] -= lost
                     kept.append((p, less, number))
-            if times - emptied - (1 if partly else 0):
-                kept.append((p, content, times - emptied - (1 if partly else 0)))
         runs = kept[::-1]
     return [(p, content, times) for p, content, times in runs if content.any()]

@@ -13,15 +13,15 @@ what is minimised, on a given number of arrays. New patterns are stacks of bands
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
-from cimsolve.pack.blocks import ArrayPacking, Pattern
+from cimsolve.pack.blocks import ArrayPacking
 from cimsolve.pack.covering import Pool
 from cimsolve.pack.cutting_stock import maximal_patterns
-from cimsolve.pack.guillotine import ShelfPricer
+from cimsolve.pack.guillotine import Pattern, ShelfPricer
 from cimsolve.pack.programs import solve_integer, solve_linear
 
 ROUNDS = 80
@@ -34,8 +34,7 @@ SCALE = 1 << 20
 """A value of 1 where patterns are priced in integers."""
 
 
-@dataclass(frozen=True)
-class _Need:
+class _Need(NamedTuple):
     """A demand for `demand` blocks of shape `type` at least, if no array counts for more than `cap`."""
 
     type: int
@@ -80,16 +79,16 @@ class _Bands:
     def __init__(self, heights: Ints, widths: Ints, rows: int, cols: int, turned: bool) -> None:
         self.heights, self.rows, self.turned = heights, rows, turned
         self.pricer = ShelfPricer(heights, widths, rows, cols)
-        self.height: list[int] = []
-        self.content: list[Ints] = []
-        self.layout: list[Pattern] = []
-        self._known: set[tuple[int, bytes]] = set()
+        self.layout: dict[tuple[int, bytes], Pattern] = {}
+        """Bands by their height and the content."""
 
-    def price(self, values: Ints, limits: Ints) -> Pattern:
-        """The most valuable array that the shelf pricer knows; its bands are learned."""
-        pattern = self.pricer.price(values, limits)[1]
-        self._cut(pattern)
-        return pattern.transposed() if self.turned else pattern
+    @property
+    def height(self) -> Ints:
+        return np.array([height for height, _ in self.layout], dtype=np.int64)
+
+    def price(self, values: Ints, limits: Ints) -> None:
+        """Learn the bands of the most valuable array that the shelf pricer knows."""
+        self._cut(self.pricer.price(values, limits)[1])
 
     def learn(self, pattern: Pattern) -> None:
         self._cut(pattern.transposed() if self.turned else pattern)
@@ -102,22 +101,17 @@ class _Bands:
         for low, high in zip(lines[:-1].tolist(), lines[1:].tolist(), strict=True):
             mine = np.flatnonzero((top >= low) & (bottom <= high))
             band = Pattern(pattern.type[mine], top[mine] - low, pattern.col[mine])
-            content = band.counts(len(self.heights))
-            key = (high - low, content.tobytes())
-            if len(mine) and key not in self._known and len(self.height) < BANDS_MAX:
-                self._known.add(key)
-                self.height.append(high - low)
-                self.content.append(content)
-                self.layout.append(band)
+            if len(mine) and len(self.layout) < BANDS_MAX:
+                self.layout.setdefault((high - low, band.counts(len(self.heights)).tobytes()), band)
 
     def stack(self, times: Ints) -> Pattern:
         """One array with `times[e]` of band e, one below the other."""
         parts: list[tuple[Ints, Ints, Ints]] = []
         row = 0
-        for number in np.repeat(np.arange(len(times)), times).tolist():
-            band = self.layout[number]
-            parts.append((band.type, band.row + row, band.col))
-            row += self.height[number]
+        for band, height, repeats in zip(self.layout.values(), self.height.tolist(), times.tolist(), strict=True):
+            for _ in range(repeats):
+                parts.append((band.type, band.row + row, band.col))
+                row += height
         pattern = Pattern(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return pattern.transposed() if self.turned else pattern
 
@@ -128,10 +122,8 @@ class _EvenSearch:
     def __init__(
         self, packing: ArrayPacking, count: Ints, needs: list[_Need], ways: tuple[_Bands, _Bands], arrays: int
     ) -> None:
-        self.count, self.needs, self.ways, self.arrays = count, needs, ways, arrays
-        self.caps = np.array([need.cap for need in needs], dtype=np.int64)
-        self.demand = np.array([need.demand for need in needs], dtype=np.int64)
-        self.shape = np.array([need.type for need in needs], dtype=np.int64)
+        self.count, self.ways, self.arrays = count, ways, arrays
+        self.shape, self.caps, self.demand = np.array(needs, dtype=np.int64).reshape(-1, 3).T
         self.pool = Pool(len(count))
         self.layout: dict[bytes, Pattern] = {}
         for pattern in packing.patterns:
@@ -159,8 +151,7 @@ class _EvenSearch:
                 break
         # What the relaxation can do without, whole arrays may need.
         for way in self.ways:
-            height = np.array(way.height, dtype=np.int64)
-            for times in maximal_patterns(height, way.rows // height, way.rows):
+            for times in maximal_patterns(way.height, way.rows // way.height, way.rows):
                 self.learn(way.stack(times))
         contents = self.pool.matrix()
         used = self._round(contents)
@@ -171,11 +162,11 @@ class _EvenSearch:
 
     def _met(self, contents: Ints) -> Ints:
         """What an array of each of `contents` adds to each need; shape (contents, needs)."""
-        return np.minimum(contents[:, self.shape], self.caps)
+        return np.asarray(np.minimum(contents[:, self.shape], self.caps))
 
     def _program(self, contents: Ints) -> tuple[Floats, Floats, Floats]:
         """Cost, matrix and right side of: all blocks covered, needs met but for what is lacking, arrays enough."""
-        types, patterns, needs = len(self.count), len(contents), len(self.needs)
+        types, patterns, needs = len(self.count), len(contents), len(self.demand)
         matrix = np.zeros((types + needs + 1, patterns + needs))
         matrix[:types, :patterns] = -contents.T
         matrix[types:-1, :patterns] = -self._met(contents).T
@@ -206,8 +197,8 @@ class _EvenSearch:
         return [way.stack(times) for way in self.ways if (times := self._best_stack(way, shapes, needs)).any()]
 
     def _best_stack(self, way: _Bands, shapes: Floats, needs: Floats) -> Ints:
-        content, height = np.array(way.content), np.array(way.height)
-        count, caps = len(height), len(self.caps)
+        content = np.array([band.counts(len(self.count)) for band in way.layout.values()])
+        height, count, caps = way.height, len(content), len(self.caps)
         rows = [
             (np.concatenate([height, np.zeros(caps)])[None], -np.inf, way.rows),
             (np.hstack([-content[:, self.shape].T, np.eye(caps)]), -np.inf, 0),

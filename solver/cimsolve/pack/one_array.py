@@ -81,8 +81,8 @@ def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pa
         if refused:
             return None
         if times is not None:
-            used, number = times[: len(bands)].tolist(), times[len(bands) :]
-            pattern = _lay_out(stacks, dict(zip(bands, used, strict=True)), number, heights, counts, cols)
+            here = np.repeat(bands, times[: len(bands)]).tolist()
+            pattern = _lay_out(stacks, here, times[len(bands) :], heights, counts, cols)
             if pattern is not None:
                 return pattern
     return None
@@ -135,24 +135,22 @@ def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols
 
 
 def _lay_out(
-    stacks: list[_Stack], bands: dict[int, int], number: Ints, heights: Ints, counts: Ints, cols: int
+    stacks: list[_Stack], bands: list[int], number: Ints, heights: Ints, counts: Ints, cols: int
 ) -> Pattern | None:
-    """Stacks into bands of their height, the widest first; no more blocks of a type than are wanted."""
-    room: dict[int, list[int]] = {height: [cols] * times for height, times in bands.items()}
-    top: dict[int, list[int]] = {}
-    row = 0
-    for height, times in bands.items():
-        top[height] = list(range(row, row + times * height, height))
-        row += times * height
+    """Stacks into bands of their height, the widest first; no more blocks of a type than are wanted.
+
+    `bands`: the height of each, from the top.
+    """
+    room = [cols] * len(bands)
     left = counts.tolist()
     blocks: list[tuple[int, int, int]] = []
     for stack in sorted(np.repeat(np.arange(len(stacks)), number).tolist(), key=lambda each: -stacks[each].width):
         here = stacks[stack]
-        band = next((n for n, free in enumerate(room[here.height]) if free >= here.width), None)
+        band = next((n for n, free in enumerate(room) if bands[n] == here.height and free >= here.width), None)
         if band is None:
             return None
-        at_row, at_col = top[here.height][band], cols - room[here.height][band]
-        room[here.height][band] -= here.width
+        at_row, at_col = sum(bands[:band]), cols - room[band]
+        room[band] -= here.width
         for each, times in here.blocks:
             for _ in range(min(times, left[each])):
                 blocks.append((each, at_row, at_col))

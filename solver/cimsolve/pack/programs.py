@@ -1,6 +1,6 @@
 """Linear and integer programs, solved by HiGHS in scipy.
 
-scipy.optimize takes as long to load as all of cimsolve, and much is packed and proved without it.
+scipy.optimize takes as long to load as all of cimsolve, and much is packed and proved without it. It ships no types.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cimsolve.columns import Floats
 
 def solve_linear(cost: Floats, matrix: Any, most: Any) -> Any:
     """What scipy finds for min cost @ x over x >= 0 with matrix @ x <= most."""
-    return _optimize().linprog(cost, A_ub=matrix, b_ub=most, method="highs-ds")
+    return import_module("scipy.optimize").linprog(cost, A_ub=matrix, b_ub=most, method="highs-ds")
 
 
 def solve_integer(cost: Floats, rows: Sequence[tuple[Any, Any, Any]], most: Any = np.inf, **options: Any) -> Any:
@@ -24,7 +24,7 @@ def solve_integer(cost: Floats, rows: Sequence[tuple[Any, Any, Any]], most: Any 
 
     `rows` are (matrix, low, high) of low <= matrix @ x <= high.
     """
-    optimize = _optimize()
+    optimize = import_module("scipy.optimize")
     return optimize.milp(
         cost,
         constraints=[optimize.LinearConstraint(*row) for row in rows],
@@ -32,7 +32,3 @@ def solve_integer(cost: Floats, rows: Sequence[tuple[Any, Any, Any]], most: Any 
         bounds=optimize.Bounds(0, most),
         options=options,
     )
-
-
-def _optimize() -> Any:
-    return import_module("scipy.optimize")  # as Any, for it ships no types

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Ints, ceil_div
-from cimsolve.pack.blocks import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
+from cimsolve.pack.bounds import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
 from cimsolve.pack.cutting_stock import solve_cutting_stock
 from cimsolve.problem.problem import Problem
 

@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
     """Finds a mapping with more effort, where that may help."""
 
 
-def candidates(problem: Problem, search: Effort) -> Iterator[Candidate]:
+def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     """What to try: first what is quick, so that an early end has an answer, then the most promising."""
     packed_ways = packings(problem)
     yield Candidate("whole blocks spread", partial(deal, problem, densest(packed_ways)))
@@ -54,7 +54,7 @@ def candidates(problem: Problem, search: Effort) -> Iterator[Candidate]:
         for stages, packing in ways_to_strips(problem):
             least.append(packing.arrays)
             for arrays in _array_counts(problem, packing.arrays):
-                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, search.listen)
+                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
                 for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
                     dealt = "by shelf" if by_shelf else "by array"
                     name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.problem.problem import Problem
@@ -73,7 +73,5 @@ class Answer:
     interrupted: bool = False
 
 
-class Strategy(Protocol):
-    """Finds a mapping. Raises InfeasibleError where the limits leave none."""
-
-    def __call__(self, problem: Problem, search: Effort) -> Answer: ...
+Strategy = Callable[[Problem, Effort], Answer]
+"""Finds a mapping. Raises InfeasibleError where the limits leave none."""

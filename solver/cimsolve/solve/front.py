@@ -36,43 +36,43 @@ class FrontPoint:
     proved: tuple[str, ...] = ()
 
 
-def find_front(problem: Problem, search: Effort) -> list[FrontPoint]:
+def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
     """The points that none beats in all of FRONT_METRICS, by arrays, then latency.
 
-    Stops at `search.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
+    Stops at `effort.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
     """
     began = time.monotonic()
     points: list[FrontPoint] = []
     try:
-        for candidate in _all(problem, search):
-            search.listen(Event(candidate.name))
+        for candidate in _all(problem, effort):
+            effort.listen(Event(candidate.name))
             found = candidate.find()
             if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
                 mapping = fire_pairs_together(problem, found)
                 metrics = measure(problem, mapping)
                 if problem.excess(metrics) == 0:
                     points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
-            if time.monotonic() - began > search.time_limit_s:
+            if time.monotonic() - began > effort.time_limit_s:
                 break
     except KeyboardInterrupt:
-        search.listen(Event("interrupted"))
+        effort.listen(Event("interrupted"))
     proved = [replace(point, proved=_proved(problem, point.metrics)) for point in points]
     return sorted(proved, key=lambda point: _key(point.metrics))
 
 
-def _all(problem: Problem, search: Effort) -> Iterator[Candidate]:
+def _all(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     """All goals on the least arrays, then latency and prefill on more, every candidate once."""
     seen: set[str] = set()
     least = [way[1].arrays for way in ways_to_strips(problem)][:1] if problem.cut != "none" else []
     ladder = [count for arrays in least for count in grown_counts(problem, arrays)]
     wide = problem.asking(objective=("arrays", "latency", "prefill", "throughput", "energy"))
-    for candidate in candidates(wide, search):
+    for candidate in candidates(wide, effort):
         seen.add(candidate.name)
         yield candidate
     # With room to spare the layout matters little, but on few arrays.
     layouts = LAYOUTS if problem.workload.block_count < FEW_BLOCKS else LAYOUTS[:1]
     for count in ladder[1:]:
-        for candidate in candidates(problem.asking(objective=("latency", "prefill"), max_arrays=count), search):
+        for candidate in candidates(problem.asking(objective=("latency", "prefill"), max_arrays=count), effort):
             if candidate.arrays == count and candidate.layout in layouts and candidate.name not in seen:
                 seen.add(candidate.name)
                 yield candidate

@@ -26,7 +26,7 @@ class Incumbent:
     """The best mapping so far: least over the user's limits first, then by the objective in its order."""
 
     problem: Problem
-    search: Effort
+    effort: Effort
     mapping: Mapping | None = None
     metrics: Metrics = field(default_factory=dict)
     lower: MappingABC[str, Bound] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Incumbent:
             first, *others = names_of(self.problem.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             self.lower = find_bounds(self.problem, metrics, self.problem.objective).lower
-            self.search.listen(Event(name, shown, metrics[shown], self.lower[shown].value))
+            self.effort.listen(Event(name, shown, metrics[shown], self.lower[shown].value))
         return score
 
     def beats(self, arrays: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping as MappingABC
 
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.effort import Answer, Effort, Strategy
+from cimsolve.solve.effort import Answer, Strategy
 from cimsolve.solve.names import RULE_NAMES, STRATEGY_NAMES
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.densemap import map_densemap
@@ -17,10 +17,7 @@ from cimsolve.solve.rules.spread import map_spread
 
 
 def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
-    def apply(problem: Problem, search: Effort) -> Answer:
-        return Answer(function(problem))
-
-    return apply
+    return lambda problem, effort: Answer(function(problem))
 
 
 _RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread))

@@ -177,10 +177,8 @@ class Exchange:
         load = self.load[kind.stage] = self.load[kind.stage].copy()
         load[array] += cycles_of[run.width - width] - cycles_of[run.width]
         load[to] += cycles_of[width]
-        both = [array, to]
-        self._most_allowed(kind.stage)[both] = self.durations.most_columns(
-            kind.height, self.limit[kind.stage] - load[both]
-        )
+        left = self.limit[kind.stage] - load[[array, to]]
+        self._most_allowed(kind.stage)[[array, to]] = self.durations.most_columns(kind.height, left)
         self._fill(array, shelf, -width)
         self._fill(to, to_shelf, width)
         run.width -= width

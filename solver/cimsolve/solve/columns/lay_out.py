@@ -13,7 +13,6 @@ from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.columns.room import Room, Share
-from cimsolve.solve.columns.strips import StripKind
 from cimsolve.solve.parts import fire_same_inputs_together
 
 PACK_TIME = 0.2
@@ -35,9 +34,7 @@ def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Ro
         edges = np.cumsum([0, *(len(share.width) for share in mine)])
         for share, low, high in zip(mine, edges[:-1], edges[1:], strict=True):
             row = free.row[share.array, share.shelf]
-            pieces.append(
-                _pieces_of(share.kind, share.strip, share.first, share.width, share.array, row, col[low:high])
-            )
+            pieces.append(_pieces_of(share, row, col[low:high]))
     return _mapping(problem, pieces)
 
 
@@ -72,17 +69,9 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[
     for number, share in enumerate(shares):
         own = order[edges[number] : edges[number + 1]]
         at = index[run[own]]
-        pieces.append(
-            _pieces_of(
-                share.kind,
-                share.strip[at],
-                share.first[at] + taken[own],
-                part[own],
-                share.array[at],
-                shelves.row[shelf[own]],
-                col[own],
-            )
-        )
+        first = share.first[at] + taken[own]
+        cut = Share(share.kind, share.strip[at], first, part[own], share.array[at], shelf[own])
+        pieces.append(_pieces_of(cut, shelves.row[cut.shelf], col[own]))
     return pieces
 
 
@@ -180,24 +169,25 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
-def _pieces_of(kind: StripKind, strip: Ints, first: Ints, width: Ints, array: Ints, row: Ints, col: Ints) -> Pieces:
-    """A run of a strip may reach over several blocks that read the same input: one piece for each."""
+def _pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
+    """The pieces of runs at these places: one for each of the blocks of the same input that a run reaches over."""
+    kind, first = share.kind, share.first
     parts: list[Pieces] = []
     for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
         low = np.maximum(first, begin)
-        high = np.minimum(first + width, end)
+        high = np.minimum(first + share.width, end)
         index = np.flatnonzero(high > low)
         low, high = low[index], high[index]
         count = len(index)
         parts.append(
             Pieces(
                 factor=np.full(count, factor, dtype=np.int64),
-                block=kind.block0 + strip[index],
+                block=kind.block0 + share.strip[index],
                 row0=np.full(count, kind.row0, dtype=np.int64),
                 rows=np.full(count, kind.height, dtype=np.int64),
                 col0=low - begin,
                 cols=high - low,
-                array=array[index],
+                array=share.array[index],
                 array_row=row[index],
                 array_col=col[index] + low - first[index],
             )

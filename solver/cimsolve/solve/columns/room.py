@@ -30,11 +30,8 @@ class Room:
         array = shelves.array[mine]
         slot = np.arange(len(mine)) - np.searchsorted(array, array)
         left, row, col = (np.zeros((arrays, int(slot.max()) + 1), dtype=np.int64) for _ in range(3))
-        left[array, slot], row[array, slot], col[array, slot] = (
-            shelves.width[mine],
-            shelves.row[mine],
-            shelves.col[mine],
-        )
+        for table, values in ((left, shelves.width), (row, shelves.row), (col, shelves.col)):
+            table[array, slot] = values[mine]
         return Room(left, row, col)
 
     def copy(self) -> Room:

@@ -149,10 +149,7 @@ def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
     by_input: dict[object, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
         by_input[item.input].append(i)
-    partners: dict[int, list[int]] = {}
-    for a, b in instance.alike_inputs:
-        partners[b] = [*partners.pop(a, [a]), b]
-    chains = [[by_input[items[first].input] for first in chain] for chain in partners.values()]
+    chains = [[by_input[items[first].input] for first in chain] for chain in _runs(instance.alike_inputs)]
     while True:
         before = answer
         order = {array: number for number, array in enumerate(dict.fromkeys(answer.array))}
@@ -172,7 +169,7 @@ def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
 
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Chains of neighbours (i, i + 1)."""
+    """Chains of pairs that each begin where the one before ends."""
     runs: list[list[int]] = []
     for i, j in pairs:
         if runs and runs[-1][-1] == i:
@@ -186,9 +183,5 @@ def _renumber(answer: ExactAnswer, source: list[int]) -> ExactAnswer:
     """Item i takes the place that item source[i] had."""
     first_of: dict[int, int] = {}
     leader = tuple(first_of.setdefault(answer.leader[j], i) for i, j in enumerate(source))
-    return ExactAnswer(
-        array=tuple(answer.array[j] for j in source),
-        row=tuple(answer.row[j] for j in source),
-        col=tuple(answer.col[j] for j in source),
-        leader=leader,
-    )
+    array, row, col = (tuple(column[j] for j in source) for column in (answer.array, answer.row, answer.col))
+    return ExactAnswer(array, row, col, leader)

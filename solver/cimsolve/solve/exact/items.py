@@ -58,11 +58,8 @@ class Item:
 
     def shares_input(self, other: Item) -> bool:
         """Whether some input element goes to both."""
-        return (
-            self.vector == other.vector
-            and self.first < other.first + other.height
-            and other.first < self.first + self.height
-        )
+        meet = self.first < other.first + other.height and other.first < self.first + self.height
+        return self.vector == other.vector and meet
 
 
 @dataclass(frozen=True)
@@ -115,15 +112,9 @@ class Instance:
         Both inputs belong to one stage, their items have equal shapes in order, and no other input shares an
         element with either: nothing but equal inputs ties items together.
         """
-        groups: list[list[int]] = [
-            list(members) for _, members in groupby(range(len(self.items)), key=lambda i: self.items[i].input)
-        ]
-        alone = [group for group in groups if self._is_alone(group)]
-        return tuple(
-            (a[0], b[0])
-            for a, b in pairwise(sorted(alone, key=self._profile))
-            if self._profile(a)[:2] == self._profile(b)[:2]
-        )
+        groups = (list(members) for _, members in groupby(range(len(self.items)), key=lambda i: self.items[i].input))
+        alone = sorted(filter(self._is_alone, groups), key=self._profile)
+        return tuple((a[0], b[0]) for a, b in pairwise(alone) if self._profile(a)[:2] == self._profile(b)[:2])
 
     def _is_alone(self, group: list[int]) -> bool:
         key = self.items[group[0]].input
@@ -160,8 +151,7 @@ class Instance:
     @cached_property
     def most_cycles(self) -> int:
         """No activation takes longer."""
-        heights = {item.height for item in self.items}
-        return max(self.cycles(height, self.most_conversions) for height in heights)
+        return max(self.cycles(height, self.most_conversions) for height in {item.height for item in self.items})
 
     @cached_property
     def gap_cycles(self) -> tuple[int, ...]:

@@ -58,11 +58,6 @@ class ExactResult:
     deterministic_time: float
 
 
-def can_solve_exactly(problem: Problem) -> bool:
-    """Whether the problem is small and plain enough; `why_not_exact` gives the reason."""
-    return why_not_exact(problem) is None
-
-
 def solve_exact(
     problem: Problem,
     objective: tuple[str, ...] = ("arrays", "latency"),
@@ -77,7 +72,7 @@ def solve_exact(
     """Minimise `objective`, a list of `arrays` and `latency` (cycles of a token pass), the first first.
 
     `hint` may be any mapping of the problem, legal or not. With one worker equal seeds give equal answers.
-    Raises ValueError for a problem that `can_solve_exactly` refuses and for other objectives.
+    Raises ValueError for a problem that `why_not_exact` refuses and for other objectives.
     """
     reason = why_not_exact(problem)
     if reason is not None:
@@ -133,7 +128,10 @@ class _ExactSearch:
             if metric == "arrays" and latency_limit is None:
                 outcome = self._fewest_arrays(answers)
             else:
-                outcome = self._solve(metric, answers, latency_limit)
+                variables = build_model(self.instance, self.limit)
+                if latency_limit is not None:
+                    variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
+                outcome = self._minimise(variables, metric, answers)
             if isinstance(outcome, str):
                 # Only the first metric: a later one has its answer to fall back on.
                 return self.nothing(outcome)
@@ -146,15 +144,9 @@ class _ExactSearch:
             else:
                 latency_limit, self.latency_lower = value, lower
         arrays, latency = measure(self.instance, best)
-        return ExactResult(
-            status="optimal" if proven else "feasible",
-            mapping=mapping_of(self.instance, best),
-            arrays=arrays,
-            arrays_lower=self.arrays_lower,
-            latency_cycles=latency,
-            latency_lower_cycles=self.latency_lower,
-            deterministic_time=self.spent,
-        )
+        status: Status = "optimal" if proven else "feasible"
+        mapping = mapping_of(self.instance, best)
+        return ExactResult(status, mapping, arrays, self.arrays_lower, latency, self.latency_lower, self.spent)
 
     def nothing(self, status: Status) -> ExactResult:
         """The result without a mapping."""
@@ -170,14 +162,6 @@ class _ExactSearch:
         arrays = min([self.limit, *map(count_arrays, usable)])
         variables = build_model(self.instance, arrays, placement_only=True)
         return self._minimise(variables, "arrays", usable)
-
-    def _solve(
-        self, metric: str, answers: list[ExactAnswer], latency_limit: int | None
-    ) -> tuple[ExactAnswer, int] | Status:
-        variables = build_model(self.instance, self.limit)
-        if latency_limit is not None:
-            variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
-        return self._minimise(variables, metric, answers)
 
     def _minimise(
         self, variables: Variables, metric: str, answers: list[ExactAnswer]
@@ -196,7 +180,7 @@ class _ExactSearch:
         if hints:
             for index, value in enumerate(min(hints)[2]):
                 variables.model.add_hint(variables.model.get_int_var_from_proto_index(index), value)
-        solver = self._solver(max(self.budget - self.spent, 0.01))
+        solver = make_solver(max(self.budget - self.spent, 0.01), self.workers, self.seed)
         report = None if self.progress is None else _Report(metric, constant, self.progress)
         code = solver.solve(variables.model, report)
         self.spent += solver.deterministic_time
@@ -217,18 +201,12 @@ class _ExactSearch:
         answer = canonical(self.instance, answer)
         trial = variables.model.clone()
         decided = [(fired, int(answer.leader[i] == leader)) for (leader, i), fired in variables.leads.items()]
-        decided += zip(variables.array, answer.array, strict=True)
-        decided += zip(variables.row, answer.row, strict=True)
-        decided += zip(variables.col, answer.col, strict=True)
+        places = ((variables.array, answer.array), (variables.row, answer.row), (variables.col, answer.col))
+        decided += [decision for columns in places for decision in zip(*columns, strict=True)]
         for variable, value in decided:
             trial.add(trial.get_int_var_from_proto_index(variable.index) == value)
-        solver = self._solver(COMPLETION_TIME)
-        if solver.solve(trial) != cp_model.OPTIMAL:
-            return None
-        return list(solver.response_proto.solution)
-
-    def _solver(self, deterministic_time: float) -> cp_model.CpSolver:
-        return make_solver(deterministic_time, self.workers, self.seed)
+        solver = make_solver(COMPLETION_TIME, self.workers, self.seed)
+        return list(solver.response_proto.solution) if solver.solve(trial) == cp_model.OPTIMAL else None
 
 
 class _Report(cp_model.CpSolverSolutionCallback):
@@ -262,16 +240,12 @@ def read_answer(v: Variables, solver: cp_model.CpSolver) -> ExactAnswer:
     )
     if not v.scheduled:
         return one_by_one(answer)
-    claimed = (solver.value(v.used), _claimed_latency(v, solver))
-    measured = measure(v.instance, answer)
-    assert claimed == measured, f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
-    return answer
-
-
-def _claimed_latency(v: Variables, solver: cp_model.CpSolver) -> int:
-    """Latency without the idle time that an unfinished search may leave in a stage."""
+    # An unfinished search may leave idle time in a stage, which does not count.
     busy = [
         max(sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s) for a in range(v.arrays))
         for s in range(v.instance.stages)
     ]
-    return sum(busy) + sum(v.instance.gap_cycles)
+    claimed = (solver.value(v.used), sum(busy) + sum(v.instance.gap_cycles))
+    measured = measure(v.instance, answer)
+    assert claimed == measured, f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
+    return answer

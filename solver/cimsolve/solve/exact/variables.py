@@ -65,6 +65,10 @@ class Variables:
     def items(self) -> Iterator[tuple[int, Item]]:
         return enumerate(self.instance.items)
 
+    def led_by(self, leader: int) -> Iterator[tuple[int, Item, cp_model.IntVar]]:
+        """Items that may fire in the activation of `leader`, with their `leads`."""
+        return ((i, item, self.leads[leader, i]) for i, item in self.items() if (leader, i) in self.leads)
+
     def same_stage(self) -> Iterator[Pair]:
         """Pairs i < j that could fire together."""
         return iter(self.together)

@@ -121,12 +121,8 @@ class _Stage:
         if self.cut:
             step = min(row, weights_per_conversion(self.problem.hardware))
             return np.union1d(np.arange(start + step, strip.cols, step), [strip.cols])
-        inner = np.concatenate(
-            [
-                edge + np.cumsum(cut_sizes(width, row))
-                for edge, width in zip(strip.edges, np.diff(strip.edges).tolist(), strict=False)
-            ]
-        )
+        blocks = zip(strip.edges, np.diff(strip.edges).tolist(), strict=False)
+        inner = np.concatenate([edge + np.cumsum(cut_sizes(width, row)) for edge, width in blocks])
         return inner[inner > start]
 
     def _fit(self, breaks: Ints, start: int, columns: Ints) -> Ints:

@@ -48,7 +48,7 @@ def deal_again(
     for _ in range(ROUNDS_MAX):
         if len(given_up) == FAILURES_MAX or is_over():
             break
-        late = units.stage_cycles() - least
+        late = units.busy().max(axis=1) - least
         late[given_up] = 0
         if not late.any():
             break
@@ -94,9 +94,6 @@ class _Units:
         table = np.zeros((int(self.stage.max()) + 1, int(self.array.max()) + 1), dtype=np.int64)
         np.add.at(table, (self.stage, self.array[self.place]), self.cycles)
         return table
-
-    def stage_cycles(self) -> Ints:
-        return np.asarray(self.busy().max(axis=1))
 
     def mapping(self, before: Mapping) -> Mapping:
         """The pieces of `before`, whose activations these are, in their new places."""

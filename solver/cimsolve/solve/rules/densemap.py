@@ -26,19 +26,16 @@ def map_densemap(problem: Problem) -> Mapping:
     stage = problem.table.stage[parts.factor]
     shape = number_of(parts.rows, parts.cols)
     order = np.lexsort((np.arange(len(parts)), stage, shape))
-    array = np.empty(len(parts), dtype=np.int64)
-    array_row = np.empty(len(parts), dtype=np.int64)
-    array_col = np.empty(len(parts), dtype=np.int64)
+    array, array_row, array_col = (np.empty(len(parts), dtype=np.int64) for _ in range(3))
     edges = np.flatnonzero(np.diff(shape[order], prepend=-1, append=-1))
     arrays = 0
-    partners = _partners(problem)
+    first_of = {factor.linear: factor.id for factor in problem.workload.factors if factor.kind == "R"}
+    partners = {factor.id: first_of[factor.linear] for factor in problem.workload.factors if factor.kind == "L"}
     for first, last in pairwise(edges.tolist()):
         members = order[first:last]
         height, width = int(parts.rows[members[0]]), int(parts.cols[members[0]])
         per_column, per_row = problem.rows // height, problem.weights_per_row // width
-        position = np.arange(len(members))
-        slot = position % per_column
-        diagonal = position // per_column
+        diagonal, slot = np.divmod(np.arange(len(members)), per_column)
         rotation = _rotations(parts.factor[members[::per_column]], per_row, partners)[diagonal]
         array[members] = arrays + diagonal // per_row
         array_row[members] = slot * height
@@ -48,16 +45,10 @@ def map_densemap(problem: Problem) -> Mapping:
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
 
 
-def _partners(problem: Problem) -> dict[int, int]:
-    """`L` factor -> the `R` factor of the same linear."""
-    first = {factor.linear: factor.id for factor in problem.workload.factors if factor.kind == "R"}
-    return {factor.id: first[factor.linear] for factor in problem.workload.factors if factor.kind == "L"}
-
-
 def _rotations(owners: Ints, per_row: int, partners: dict[int, int]) -> Ints:
     """Index of each diagonal of one shape, `per_row` distinct ones an array; `owners` are their factors.
 
-    Shape (diagonals,). The k-th diagonal of an `L` factor looks at the k-th one of its `R` factor.
+    Shape (diagonals,). The k-th diagonal of an `L` factor looks at the k-th one of its `R` factor: `partners[L] = R`.
     """
     taken: dict[int, list[int]] = {}
     rotations = np.zeros(len(owners), dtype=np.int64)

@@ -26,10 +26,5 @@ def _row_groups(tiles: Parts, limit: int) -> Parts:
     index = np.arange(len(source)) - first[source]
     cut = tiles.take(source)
     return Parts(
-        cut.factor,
-        cut.block,
-        cut.row0 + index * limit,
-        np.minimum(limit, cut.rows - index * limit),
-        cut.col0,
-        cut.cols,
+        cut.factor, cut.block, cut.row0 + index * limit, np.minimum(limit, cut.rows - index * limit), cut.col0, cut.cols
     )

@@ -56,21 +56,8 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
     return PackedParts(parts, np.stack([rows, cols], axis=1), shape, packing)
 
 
-@dataclass(frozen=True)
-class _Slots:
-    """Where parts may lie, by array and by pattern.
-
-    `free[a, t]` slots of shape t are on array a, the k-th at `row[p, t, k]`, `col[p, t, k]` of the array's pattern p.
-    """
-
-    pattern: Ints
-    free: Ints
-    row: Ints
-    col: Ints
-
-
-def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
-    pattern = np.repeat(np.arange(len(packing.patterns)), packing.multiplicity)
+def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
+    """Where parts may lie: `count[p, t]` slots of shape t, the k-th at `row[p, t, k]`, `col[p, t, k]` of pattern p."""
     most = max((int(np.bincount(p.type, minlength=shapes).max()) for p in packing.patterns), default=0)
     row = np.zeros((len(packing.patterns), shapes, most), dtype=np.int64)
     col = np.zeros_like(row)
@@ -81,19 +68,20 @@ def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
             count[number, shape] = len(mine)
             row[number, shape, : len(mine)] = layout.row[mine]
             col[number, shape, : len(mine)] = layout.col[mine]
-    return _Slots(pattern, count[pattern], row, col)
+    return count, row, col
 
 
 def deal(problem: Problem, packed: PackedParts) -> Mapping:
     """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
     parts, hardware = packed.parts, problem.hardware
-    slots = _slots(packed.packing, len(packed.sizes))
+    count, row, col = _slots(packed.packing, len(packed.sizes))
+    patterns = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
     # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
     columns = packed.sizes[:, 1] * hardware.columns_per_weight
     cycles = hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(hardware, columns))
-    array, slot = deal_slots(slots.free, problem.table.stage[parts.factor], packed.shape, cycles)
-    pattern = slots.pattern[array]
-    pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
+    array, slot = deal_slots(count[patterns], problem.table.stage[parts.factor], packed.shape, cycles)
+    where = patterns[array], packed.shape, slot
+    pieces = parts.place(array, row[where], col[where])
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
 
 
