@@ -15,7 +15,7 @@ from cimsolve.errors import InputError
 from cimsolve.model.model import TensorRef
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights import monarch as module
-from cimsolve.weights.folder import WeightFolder
+from cimsolve.weights.folder import WeightFolder, linear_weight
 from cimsolve.weights.monarch import (
     Monarch,
     apply,
@@ -27,7 +27,7 @@ from cimsolve.weights.monarch import (
     relative_error,
     shuffle_index,
 )
-from cimsolve.weights.projection import ProjectionRow, project_table
+from cimsolve.weights.projection import ProjectionRow, project_linear
 from makers.folders import WEIGHTS
 
 patient = settings(deadline=None)  # a busy machine is no failure
@@ -291,7 +291,11 @@ def minilm_table(*texts: str) -> list[ProjectionRow]:
         pytest.skip("weights/minilm is absent: run `make weights`")
     linears = minilm_linears()
     structures = StructurePolicy.parse(texts).resolve((name, n_in, n_out) for name, _, n_in, n_out in linears)
-    return project_table(WeightFolder(MINILM), linears, structures)
+    folder = WeightFolder(MINILM)
+    return [
+        project_linear(name, linear_weight(folder, ref, n_in, n_out), structures[name])[0]
+        for name, ref, n_in, n_out in linears
+    ]
 
 
 @pytest.mark.weights

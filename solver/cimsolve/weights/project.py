@@ -11,7 +11,7 @@ from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.weights import projection
-from cimsolve.weights.factor_file import FactorFile, FactorWriter
+from cimsolve.weights.factor_file import FactorFile, Stored, write_factors
 from cimsolve.weights.folder import open_weights
 from cimsolve.weights.forward import load_reference
 from cimsolve.weights.inputs import Calibration, InputFile, heard_in, read_sequences
@@ -55,12 +55,12 @@ def project_model(
         raise InputError(f"method {method} fits outputs: it needs inputs; give --text FILE or --inputs FILE")
     demand_memory_for(model.linears, most)
     if out is None:
-        keep: AbstractContextManager[FactorWriter | None] = nullcontext()
+        keep: AbstractContextManager[Callable[[str, Stored], None] | None] = nullcontext()
     else:
         shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
         stored = structures_stored(model.linears, structures, method)
-        keep = FactorWriter(Path(out), shapes, stored, model=model.name, method=method, seed=str(seed))
-    with keep as writer:
+        keep = write_factors(Path(out), shapes, stored, model=model.name, method=method, seed=str(seed))
+    with keep as put:
         return projection.project_model(
             model,
             source,
@@ -68,7 +68,7 @@ def project_model(
             method=method,
             calibration=calibration,
             seed=seed,
-            keep=None if writer is None else writer.put,
+            keep=put,
             progress=progress,
         )
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from cimsolve.columns import Floats
 from cimsolve.files.memory import demand_memory
-from cimsolve.model.model import Linear, Model, TensorRef
+from cimsolve.model.model import Linear, Model
 from cimsolve.model.structure import Structure
+from cimsolve.weights.factor_file import Stored
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
 from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.inputs import Calibration, LinearInputs
@@ -63,27 +63,6 @@ class ProjectionRow:
         return 2 * self.stored_weights
 
 
-Stored: TypeAlias = Monarch | Floats
-"""What is kept of a linear: its factors, or the dense matrix."""
-
-
-def project_table(
-    folder: Tensors,
-    linears: Iterable[tuple[str, TensorRef, int, int]],
-    structures: Mapping[str, Structure],
-) -> list[ProjectionRow]:
-    """Project each linear of (name, tensor, n_in, n_out) as `structures` says; one is in memory at a time.
-
-    The error is that of the factors as built. Raises InputError for tensors that are missing, of another
-    shape, or hold NaN or infinite weights, dense ones included.
-    """
-    found = []
-    for name, ref, n_in, n_out in linears:
-        weight = linear_weight(folder, ref, n_in, n_out)
-        found.append(project_linear(name, weight, structures[name], tensor=folder.find(ref.name))[0])
-    return found
-
-
 def project_linear(
     name: str,
     weight: Floats,
@@ -107,8 +86,6 @@ def project_linear(
         stored = structure.stored_weights(n_in, n_out)
         return ProjectionRow(name, n_in, n_out, structure, stored, 0.0, None, None, nothing), weight
     structure.validate(n_in, n_out, name)
-    if method in CALIBRATED and inputs is None:
-        raise ValueError(f"{method} needs inputs")
     rank = lowrank_of_equal_size(n_in, n_out, structure)
     baseline = Structure.monarch(1, 1, rank)
     if method == "lowrank":

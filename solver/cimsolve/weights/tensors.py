@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 
 Float32s: TypeAlias = npt.NDArray[np.float32]
+
+T = TypeVar("T")
 
 # safetensors' name of a type -> how its bytes are read; bfloat16, which numpy lacks, as its 16 raw bits.
 _READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -97,6 +99,27 @@ class Tensors:
             known = ", ".join(_READ_AS)
             raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}; expected one of {known}")
         return kind
+
+
+class OnDemand(Mapping[str, T]):
+    """A mapping whose values are read when they are asked for, and not kept."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], T]) -> None:
+        self._names, self._read = dict.fromkeys(names), read
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def find_name(name: str, stored: Iterable[str], path: Path) -> str:

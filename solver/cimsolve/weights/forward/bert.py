@@ -11,7 +11,7 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
 from cimsolve.model.families.bert import BERT_NAMES, BertConfig
-from cimsolve.model.families.common import Width, read_config
+from cimsolve.model.families.config import Width, read_config
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
 from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm

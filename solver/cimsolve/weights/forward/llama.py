@@ -11,7 +11,7 @@ from pydantic import Field
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
-from cimsolve.model.families.common import Width, read_config
+from cimsolve.model.families.config import Width, read_config
 from cimsolve.model.families.llama import LlamaConfig
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
