@@ -79,11 +79,6 @@ class Structure:
         return "dense" if self.is_dense else f"{self.k},{self.l},{self.rank}"
 
     @property
-    def kind(self) -> str:
-        """`dense` or `monarch`."""
-        return "dense" if self.is_dense else "monarch"
-
-    @property
     def is_dense(self) -> bool:
         return self.k == 0
 
@@ -97,7 +92,9 @@ class Structure:
         where = f"linear {name} ({n_in} x {n_out}), structure {self}"
         for letter, value, side, size in (("k", self.k, "n_in", n_in), ("l", self.l, "n_out", n_out)):
             if size % value:
-                near = " and ".join(map(str, _divisors_around(size, value)))
+                divisors = _divisors(size)
+                below, above = [d for d in divisors if d < value], [d for d in divisors if d > value]
+                near = " and ".join(map(str, below[-1:] + above[:1]))
                 raise InputError(
                     f"{where}: {letter} = {value} does not divide {side} = {size}; nearest divisors: {near}"
                 )
@@ -128,13 +125,6 @@ def _divisors(number: int) -> list[int]:
     """All divisors of `number`, ascending."""
     low = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return low + [number // d for d in reversed(low) if d * d != number]
-
-
-def _divisors_around(number: int, value: int) -> list[int]:
-    """The divisors of `number` next below and next above `value` (one, where there is no other)."""
-    below = [d for d in _divisors(number) if d < value][-1:]
-    above = [d for d in _divisors(number) if d > value][:1]
-    return below + above
 
 
 def sqrt_blocks(n_in: int, n_out: int) -> int:

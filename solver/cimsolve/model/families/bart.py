@@ -11,7 +11,7 @@ from typing import Any
 
 from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, normalise_sum, torch_linear
-from cimsolve.model.model import Linear, Model, Operation
+from cimsolve.model.model import Linear, Model, Operation, Tail
 
 
 class BartConfig(Config):
@@ -71,6 +71,6 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         record.barrier()
         mixed = record.step(f"{label}.cross_output", project(cross[number], "out"), [cross_q], layer.attention)
         last = record.feed_forward(label, mixed, layer)
-    tails = {"source": ((), 2 * read.decoder_layers * width), "target": (normalise_sum(width), width)}
+    tails = {"source": Tail((), 2 * read.decoder_layers * width), "target": Tail(normalise_sum(width), width)}
     unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
     return record.model(name, config, n, tails, unmapped)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cimsolve.errors import InputError
 from cimsolve.model.families.config import Config, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, torch_linear
-from cimsolve.model.model import Model, Operation
+from cimsolve.model.model import Model, Operation, Tail
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -85,4 +85,4 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             [Operation(operation.name, operation.elements) for operation in entry.operations],
         )
     leaving = sum(linear.n_out for linear in read.steps[-1].linears)
-    return record.model(name, config, n, {"token": ((), leaving)}, ["whatever is not listed"])
+    return record.model(name, config, n, {"token": Tail((), leaving)}, ["whatever is not listed"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.model.model import Linear, Model, Operation, Step, TensorRef
+from cimsolve.model.model import Linear, Model, Operation, Step, Tail, TensorRef
 
 
 def torch_linear(name: str, n_in: int, n_out: int) -> Linear:
@@ -90,12 +90,7 @@ class Recorder:
         return len(self.steps) - 1
 
     def model(
-        self,
-        name: str,
-        config: Mapping[str, Any],
-        tokens: int,
-        tails: Mapping[str, tuple[tuple[Operation, ...], int]],
-        unmapped: Sequence[str],
+        self, name: str, config: Mapping[str, Any], tokens: int, tails: Mapping[str, Tail], unmapped: Sequence[str]
     ) -> Model:
         """The model of the steps recorded; the config's `model_type` is its family."""
         return Model(name, config["model_type"], dict(config), tokens, tuple(self.steps), tails, tuple(unmapped))
@@ -112,4 +107,4 @@ def stacked(
     """A model of one token pass through `layers`, each `width` wide."""
     record = Recorder()
     record.stack("layer", layers)
-    return record.model(name, config, tokens, {"token": (normalise_sum(width), width)}, unmapped)
+    return record.model(name, config, tokens, {"token": Tail(normalise_sum(width), width)}, unmapped)
