@@ -47,11 +47,6 @@ class Structure:
     l: int  # noqa: E741  the equations' own letter
     rank: int
 
-    def __post_init__(self) -> None:
-        numbers = (self.k, self.l, self.rank)
-        if numbers != (0, 0, 0) and min(numbers) < 1:
-            raise InputError(f"structure {self.k},{self.l},{self.rank}: k, l and T must be 1 or more")
-
     @classmethod
     def dense(cls) -> Structure:
         """The structure of a linear that is stored as it is."""
@@ -60,8 +55,8 @@ class Structure:
     @classmethod
     def monarch(cls, k: int, l: int, rank: int = 1) -> Structure:  # noqa: E741  the equations' own letter
         """`monarch(k, l, T)`. Raises InputError for a number below 1."""
-        if (k, l, rank) == (0, 0, 0):
-            raise InputError("structure 0,0,0: k, l and T must be 1 or more")
+        if min(k, l, rank) < 1:
+            raise InputError(f"structure {k},{l},{rank}: k, l and T must be 1 or more")
         return cls(k, l, rank)
 
     @classmethod
@@ -72,8 +67,7 @@ class Structure:
         match = _MONARCH.fullmatch(text)
         if match is None:
             raise InputError(f"structure {text!r}: expected dense or k,l,T (three whole numbers from 1)")
-        k, l, rank = map(int, match.groups())  # noqa: E741  the equations' own letter
-        return cls(k, l, rank)
+        return cls.monarch(*map(int, match.groups()))
 
     def __str__(self) -> str:
         return "dense" if self.is_dense else f"{self.k},{self.l},{self.rank}"

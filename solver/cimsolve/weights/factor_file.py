@@ -24,7 +24,7 @@ from cimsolve.files.json_file import parse_json_text
 from cimsolve.files.text import one_line
 from cimsolve.files.whole import written_whole
 from cimsolve.model.structure import Structure
-from cimsolve.weights.monarch import Monarch, reconstruct
+from cimsolve.weights.monarch import Monarch, demand_finite, reconstruct
 from cimsolve.weights.tensors import OnDemand, Tensors, listed, read_header
 
 FORMAT = "cimsolve-factors/1"
@@ -79,12 +79,13 @@ class FactorFile:
     def demand_fits(self, linears: Sequence[tuple[str, int, int]], model: str) -> None:
         """Raise InputError unless these are all `linears` of (name, n_in, n_out) of a model."""
         names = {name for name, _, _ in linears}
-        for what, missing in (("lacks", names - set(self.shapes)), ("has", set(self.shapes) - names)):
+        for what, missing, side in (
+            ("lacks", names - set(self.shapes), "of the model"),
+            ("has", set(self.shapes) - names, "which the model lacks"),
+        ):
             if missing:
-                side = "of the model" if what == "lacks" else "which the model lacks"
-                raise InputError(
-                    f"{self.path}: {what} {listed(sorted(missing))} {side}; expected the linears of {model}"
-                )
+                which = listed(sorted(missing))
+                raise InputError(f"{self.path}: {what} {which} {side}; expected the linears of {model}")
         for name, n_in, n_out in linears:
             if self.shapes[name] != (n_in, n_out):
                 have = " x ".join(map(str, self.shapes[name]))
@@ -100,9 +101,7 @@ class FactorFile:
 
     def _finite(self, tensor: str) -> Floats:
         found = self._tensors.tensor(tensor)
-        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
-        if bad:
-            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {tensor} are NaN or infinite")
+        demand_finite(found, str(self.path), f"numbers of {tensor}")
         return found
 
     def _read_structures(self, text: str) -> dict[str, Structure]:

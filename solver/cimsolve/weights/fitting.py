@@ -66,11 +66,7 @@ def fit_whitened(weight: Floats, structure: Structure, inputs: Floats) -> Monarc
 
     `weight` (n_in, n_out), `inputs` (samples, n_in), both finite.
     """
-    task = _Task(weight, structure, inputs)
-    tall, wide = task.empty()
-    for block in range(structure.k):
-        tall[block], wide[block] = task.best(block, task.slices(weight[task.rows(block)]))
-    return from_slices(tall, wide, weight.dtype)
+    return from_slices(*_Task(weight, structure, inputs).whitened(), weight.dtype)
 
 
 def fit_alternating(weight: Floats, structure: Structure, inputs: Floats, stop: Floats, seed: int = 0) -> Alternation:
@@ -81,9 +77,7 @@ def fit_alternating(weight: Floats, structure: Structure, inputs: Floats, stop: 
     """
     task = _Task(weight, structure, inputs)
     random = np.random.default_rng(seed)
-    tall, wide = task.empty()
-    for block in range(structure.k):
-        tall[block], wide[block] = task.best(block, task.slices(weight[task.rows(block)]))
+    tall, wide = task.whitened()
     best = from_slices(tall, wide, weight.dtype)
     errors = [output_error(weight, best, stop)]
     sweep = 0
@@ -108,11 +102,10 @@ class _Task:
         self.ridge = RIDGE * len(inputs) * (square_mean or 1.0)
         self._roots: dict[int, _Float64] = {}
 
-    def empty(self) -> tuple[_Float64, _Float64]:
-        """Room for all slices' products: (k, l, P, T) and (k, l, T, S)."""
-        k, blocks_out, rank = self.structure.k, self.structure.l, self.structure.rank
-        across = self.weight.shape[1] // blocks_out
-        return np.zeros((k, blocks_out, self.height, rank)), np.zeros((k, blocks_out, rank, across))
+    def whitened(self) -> tuple[_Float64, _Float64]:
+        """The best products of all slices, each on its own: (k, l, P, T) and (k, l, T, S)."""
+        found = [self.best(block, self.slices(self.weight[self.rows(block)])) for block in range(self.structure.k)]
+        return np.stack([tall for tall, _ in found]), np.stack([wide for _, wide in found])
 
     def rows(self, block: int) -> slice:
         return slice(block * self.height, (block + 1) * self.height)

@@ -22,6 +22,7 @@ from cimsolve.model.model import Linear
 from cimsolve.weights.forward import Reference, listening
 from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs
 from cimsolve.weights.gguf import GgufFile
+from cimsolve.weights.monarch import demand_finite
 from cimsolve.weights.tensors import Tensors, find_name, read_header
 
 GROUPS = 50
@@ -162,9 +163,7 @@ class InputFile:
                     found = archive[stored].astype(np.float32)
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
                 raise InputError(f"{self.path}: {stored} cannot be read: {one_line(str(error))}") from None
-        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
-        if bad:
-            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {stored} are NaN or infinite")
+        demand_finite(found, str(self.path), f"numbers of {stored}")
         return found
 
 

@@ -201,10 +201,15 @@ def check_weight(weight: Floats, name: str) -> tuple[int, int]:
         raise InputError(f"{name}: a weight must be a matrix with rows and columns, not of shape {weight.shape}")
     if not np.issubdtype(weight.dtype, np.floating):
         raise InputError(f"{name}: a weight must be floating-point, not {weight.dtype}")
-    bad = weight.size - int(np.count_nonzero(np.isfinite(weight)))
-    if bad:
-        raise InputError(f"{name}: {bad} of {weight.size} weights are NaN or infinite")
+    demand_finite(weight, name, "weights")
     return weight.shape[0], weight.shape[1]
+
+
+def demand_finite(numbers: Floats, where: str, what: str) -> None:
+    """Raise InputError unless all `numbers` are finite."""
+    bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
+    if bad:
+        raise InputError(f"{where}: {bad} of {numbers.size} {what} are NaN or infinite")
 
 
 def _checked(weight: Floats, structure: Structure, name: str) -> tuple[int, int]:

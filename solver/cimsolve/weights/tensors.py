@@ -66,7 +66,14 @@ class Tensors:
         """One tensor as float32, read now. Raises InputError for a name not found or not of floating type."""
         stored = self.find(name)
         entry = self._entries[stored]
-        return _as_float32(entry, self._read(stored, entry)).reshape(entry.shape)
+        kind, count = self._kind(stored, entry), math.prod(entry.shape)
+        try:
+            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
+        except OSError as error:
+            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
+        if len(raw) != count:
+            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
+        return _as_float32(entry, raw).reshape(entry.shape)
 
     def rows(self, name: str, index: Ints) -> Float32s:
         """Those rows of a matrix as float32, (rows, cols), read alone: an embedding need not fit in memory.
@@ -81,16 +88,6 @@ class Tensors:
         except (OSError, ValueError) as error:
             raise InputError(f"{entry.file}: tensor {stored} cannot be read: {error}") from error
         return _as_float32(entry, np.asarray(table[index]))
-
-    def _read(self, stored: str, entry: Entry) -> npt.NDArray[Any]:
-        kind, count = self._kind(stored, entry), math.prod(entry.shape)
-        try:
-            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
-        except OSError as error:
-            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
-        if len(raw) != count:
-            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
-        return raw
 
     @staticmethod
     def _kind(stored: str, entry: Entry) -> str:
