@@ -19,7 +19,7 @@ from cimsolve.columns import Floats
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
-from cimsolve.weights.tensors import Entry, Float32s, OnDemand, Tensors, listed, read_header
+from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, listed, read_header
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -63,7 +63,7 @@ def open_weights(folder: Path | str) -> Tensors:
     return WeightFolder(place)
 
 
-def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Float32s:
+def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
     """W of shape (n_in, n_out), contiguous, with y = x W.
 
     Raises InputError for a tensor that is missing or whose shape is not what the model's config asks for.

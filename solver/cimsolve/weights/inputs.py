@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
@@ -141,11 +142,8 @@ class InputFile:
             with zipfile.ZipFile(self.path) as archive:
                 for member in archive.namelist():
                     with archive.open(member) as stream:
-                        version = np.lib.format.read_magic(stream)
-                        reader = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                            version, np.lib.format.read_array_header_2_0
-                        )
-                        shape, _, dtype = reader(stream)
+                        old = npy.read_magic(stream) == (1, 0)
+                        shape, _, dtype = (npy.read_array_header_1_0 if old else npy.read_array_header_2_0)(stream)
                     if dtype.kind != "f":
                         raise InputError(f"{self.path}: {member} holds {dtype}; expected floating-point inputs")
                     self._shapes[member.removesuffix(".npy")] = shape

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +24,7 @@ import numpy.typing as npt
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
-from cimsolve.weights.eigenvectors import best_product, singular_squares
-
-_Float64: TypeAlias = npt.NDArray[np.float64]
+from cimsolve.weights.eigenvectors import Floats64, best_product, singular_squares
 
 # Slices are worked on in groups of about this many numbers, which bounds the float64 temporaries.
 _GROUP_NUMBERS = 1 << 20
@@ -225,7 +222,7 @@ def _scale(weight: Floats) -> float:
     return float(np.abs(weight).max()) or 1.0
 
 
-def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tuple[slice, slice, _Float64]]:
+def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tuple[slice, slice, Floats64]]:
     """Groups of slices of `weight / scale`: (range of K, range of b, float64 array (Ks, bs, P, S))."""
     k, blocks_out = structure.k, structure.l
     view = weight.reshape(k, weight.shape[0] // k, weight.shape[1] // blocks_out, blocks_out).transpose(0, 3, 1, 2)

@@ -78,7 +78,8 @@ def project_linear(
     Raises InputError for NaN or infinite weights and for a structure that does not fit; ValueError for a method that
     needs inputs without them.
     """
-    n_in, n_out = check_weight(weight, tensor or name)
+    where = tensor or name
+    n_in, n_out = check_weight(weight, where)
     if structure.is_dense:
         nothing = None if inputs is None else OutputErrors(0.0, 0.0)
         stored = structure.stored_weights(n_in, n_out)
@@ -86,23 +87,21 @@ def project_linear(
     structure.validate(n_in, n_out, name)
     rank = lowrank_of_equal_size(n_in, n_out, structure)
     baseline = Structure.monarch(1, 1, rank)
-    if method == "lowrank":
-        structure = baseline
-    lowrank = project(weight, baseline, tensor or name)
+    lowrank = project(weight, baseline, where)
     whitened = None if inputs is None else fit_whitened(weight, baseline, inputs.calibration)
     if method == "lowrank":
-        factors, sweeps = whitened or lowrank, None
+        structure, factors, sweeps = baseline, whitened or lowrank, None
     else:
-        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, tensor or name)
+        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, where)
     row = ProjectionRow(
         name,
         n_in,
         n_out,
         structure,
         structure.stored_weights(n_in, n_out),
-        relative_error(weight, factors, tensor or name),
+        relative_error(weight, factors, where),
         rank,
-        relative_error(weight, lowrank, tensor or name),
+        relative_error(weight, lowrank, where),
         _output_errors(weight, factors, inputs),
         _output_errors(weight, lowrank, inputs),
         None if whitened is None else _output_errors(weight, whitened, inputs),

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 
-Float32s: TypeAlias = npt.NDArray[np.float32]
+Floats32: TypeAlias = npt.NDArray[np.float32]
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Tensors:
         """
         return find_name(name, self.names(), self.path)
 
-    def tensor(self, name: str) -> Float32s:
+    def tensor(self, name: str) -> Floats32:
         """One tensor as float32, read now. Raises InputError for a name not found or not of floating type."""
         stored = self.find(name)
         entry = self._entries[stored]
@@ -75,7 +75,7 @@ class Tensors:
             raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
         return _as_float32(entry, raw).reshape(entry.shape)
 
-    def rows(self, name: str, index: Ints) -> Float32s:
+    def rows(self, name: str, index: Ints) -> Floats32:
         """Those rows of a matrix as float32, (rows, cols), read alone: an embedding need not fit in memory.
 
         `index` must lie within the matrix. Raises as `tensor` does.
@@ -177,7 +177,7 @@ def listed(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(items[:limit]) + more
 
 
-def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Float32s:
+def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Floats32:
     if entry.dtype == "BF16":
         # A bfloat16 is the upper half of the float32 of the same value.
         return (raw.astype(np.uint32) << 16).view(np.float32)

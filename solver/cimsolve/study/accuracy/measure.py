@@ -43,10 +43,10 @@ from cimsolve.study.solving import solve_passing
 from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
-from cimsolve.weights.forward.base import Floats32
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply, check_weight
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
+from cimsolve.weights.tensors import Floats32
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
