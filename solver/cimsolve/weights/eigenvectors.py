@@ -53,19 +53,6 @@ def best_product(slices: Floats64, rank: int, *, quick: bool = True) -> tuple[Fl
     return tall, wide
 
 
-def singular_squares(slices: Floats64, rank: int) -> Floats64:
-    """Squared singular values of each slice, descending; (n, P, S) -> (n, min(P, S)).
-
-    From the smaller Gram matrix; where what follows `rank` is too small a share of the group for that, by SVD.
-    """
-    flipped = np.swapaxes(slices, -1, -2)
-    gram = slices @ flipped if slices.shape[-2] <= slices.shape[-1] else flipped @ slices
-    energy = np.maximum(np.linalg.eigvalsh(gram)[..., ::-1], 0.0)
-    if energy[..., rank:].sum() < _TRUSTED_TAIL * energy.sum():
-        energy = np.linalg.svd(slices, compute_uv=False) ** 2
-    return np.asarray(energy, dtype=np.float64)
-
-
 def _in_float32(slices: Floats64, rank: int) -> tuple[Floats64, Floats64, Bools]:
     """The products, and of which slices the loss is certified; P <= S."""
     size = slices.shape[-2]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
-from cimsolve.weights.eigenvectors import Floats64, best_product, singular_squares
+from cimsolve.weights.eigenvectors import Floats64, best_product
 
 # Slices are worked on in groups of about this many numbers, which bounds the float64 temporaries.
 _GROUP_NUMBERS = 1 << 20
@@ -158,26 +158,6 @@ def relative_error(weight: Floats, monarch: Monarch, name: str = "weight") -> fl
     return error / size
 
 
-def optimal_error(weight: Floats, structure: Structure, name: str = "weight") -> float:
-    """The least relative error of any factors of `structure`: the slices' discarded singular values.
-
-    Does not build the factors, so it judges `project` independently. 0 for a dense structure or a zero
-    weight. Raises InputError for NaN or infinite weights and for a structure that does not fit.
-    """
-    if structure.is_dense:
-        check_weight(weight, name)
-        return 0.0
-    _checked(weight, structure, name)
-    if structure.rank == min(weight.shape[0] // structure.k, weight.shape[1] // structure.l):
-        return 0.0
-    total = lost = 0.0
-    for _, _, slices in _slices(weight, structure, _scale(weight)):
-        energy = singular_squares(slices, structure.rank)
-        total += float(energy.sum())
-        lost += float(energy[..., structure.rank :].sum())
-    return math.sqrt(lost / total) if total > 0 else 0.0
-
-
 def lowrank_of_equal_size(n_in: int, n_out: int, structure: Structure) -> int:
     """Rank of the plain low-rank form that stores no more than `structure`: floor(stored / (n_in + n_out)).
 
@@ -185,11 +165,6 @@ def lowrank_of_equal_size(n_in: int, n_out: int, structure: Structure) -> int:
     """
     rank = structure.stored_weights(n_in, n_out) // (n_in + n_out)
     return max(1, min(rank, n_in, n_out))
-
-
-def lowrank_error(weight: Floats, rank: int, name: str = "weight") -> float:
-    """The least relative error of any matrix of `rank`: Monarch with k = l = 1. Raises as `optimal_error`."""
-    return optimal_error(weight, Structure.monarch(1, 1, rank), name)
 
 
 def check_weight(weight: Floats, name: str) -> tuple[int, int]:
