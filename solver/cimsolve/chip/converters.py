@@ -157,7 +157,7 @@ CONVERTER_MODELS: Mapping[str, ConverterModel] = {
     "survey": ConverterModel(
         "Table of outputs of hwcomponents-adc 1.0.21 (fit to a survey of converters) at 1 GS/s, energy with its "
         "20 % of leakage",
-        lambda place: _survey_node(place),
+        _survey_node,
         _survey,
     ),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from cimsolve.errors import InputError
 from cimsolve.files.text import SHOWN_MAX, near_name, one_line, shown_value
@@ -113,8 +114,8 @@ def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | 
 
 def key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of a spec as a dotted path, sections before what is in them."""
-    for name, field in model.model_fields.items():
-        path = prefix + (field.alias or name)
+    for name, field in _fields(model).items():
+        path = prefix + name
         yield path
         section = _section_of(field.annotation)
         if section is not None and not _is_container(field.annotation):
@@ -232,15 +233,19 @@ def _section_of(annotation: object) -> type[BaseModel] | None:
     return next(filter(None, (_section_of(each) for each in typing.get_args(annotation))), None)
 
 
+def _fields(section: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """The keys of a section, by the names that a file has."""
+    return {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
+
+
 def _near_key(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     """Path of the known key nearest to the unknown one at `loc`: a sibling, else its name elsewhere."""
     section: type[BaseModel] | None = model
     for part in loc[:-1]:
-        names = {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
+        names = _fields(section)
         if part in names:  # list indices and free keys stay within the section found before
             section = _section_of(names[str(part)].annotation)
-    siblings = [field.alias or name for name, field in section.model_fields.items()] if section else []
-    near = near_name(str(loc[-1]), siblings)
+    near = near_name(str(loc[-1]), _fields(section))
     if near:
         return ".".join(str(part) for part in (*loc[:-1], near))
     return next((path for path in key_paths(model) if path.rpartition(".")[2] == loc[-1]), "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,18 @@ class Step:
     operations: tuple[Operation, ...]
 
 
+class Tail(NamedTuple):
+    """The work after the last step of a pass: operations, and the elements that leave the chip."""
+
+    operations: tuple[Operation, ...]
+    transfer_elements: int
+
+
 @dataclass(frozen=True)
 class Model:
     """The steps of one token pass in dataflow order (encoder-decoders: the source pass, then the target pass).
 
-    `tails` maps a pass to the operations after its last step and the number of elements that leave.
+    `tails` maps a pass to what follows its last step, in the order in which the passes run.
     `tokens` is the cached context that attention runs over, and the length of a prefill.
     """
 
@@ -78,7 +85,7 @@ class Model:
     config: Mapping[str, Any]
     tokens: int
     steps: tuple[Step, ...]
-    tails: Mapping[str, tuple[tuple[Operation, ...], int]]
+    tails: Mapping[str, Tail]
     unmapped: tuple[str, ...]
 
     @property

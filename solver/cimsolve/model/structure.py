@@ -47,11 +47,6 @@ class Structure:
     l: int  # noqa: E741  the equations' own letter
     rank: int
 
-    def __post_init__(self) -> None:
-        numbers = (self.k, self.l, self.rank)
-        if numbers != (0, 0, 0) and min(numbers) < 1:
-            raise InputError(f"structure {self.k},{self.l},{self.rank}: k, l and T must be 1 or more")
-
     @classmethod
     def dense(cls) -> Structure:
         """The structure of a linear that is stored as it is."""
@@ -60,8 +55,8 @@ class Structure:
     @classmethod
     def monarch(cls, k: int, l: int, rank: int = 1) -> Structure:  # noqa: E741  the equations' own letter
         """`monarch(k, l, T)`. Raises InputError for a number below 1."""
-        if (k, l, rank) == (0, 0, 0):
-            raise InputError("structure 0,0,0: k, l and T must be 1 or more")
+        if min(k, l, rank) < 1:
+            raise InputError(f"structure {k},{l},{rank}: k, l and T must be 1 or more")
         return cls(k, l, rank)
 
     @classmethod
@@ -72,16 +67,10 @@ class Structure:
         match = _MONARCH.fullmatch(text)
         if match is None:
             raise InputError(f"structure {text!r}: expected dense or k,l,T (three whole numbers from 1)")
-        k, l, rank = map(int, match.groups())  # noqa: E741  the equations' own letter
-        return cls(k, l, rank)
+        return cls.monarch(*map(int, match.groups()))
 
     def __str__(self) -> str:
         return "dense" if self.is_dense else f"{self.k},{self.l},{self.rank}"
-
-    @property
-    def kind(self) -> str:
-        """`dense` or `monarch`."""
-        return "dense" if self.is_dense else "monarch"
 
     @property
     def is_dense(self) -> bool:
@@ -97,7 +86,9 @@ class Structure:
         where = f"linear {name} ({n_in} x {n_out}), structure {self}"
         for letter, value, side, size in (("k", self.k, "n_in", n_in), ("l", self.l, "n_out", n_out)):
             if size % value:
-                near = " and ".join(map(str, _divisors_around(size, value)))
+                divisors = _divisors(size)
+                below, above = [d for d in divisors if d < value], [d for d in divisors if d > value]
+                near = " and ".join(map(str, below[-1:] + above[:1]))
                 raise InputError(
                     f"{where}: {letter} = {value} does not divide {side} = {size}; nearest divisors: {near}"
                 )
@@ -128,13 +119,6 @@ def _divisors(number: int) -> list[int]:
     """All divisors of `number`, ascending."""
     low = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return low + [number // d for d in reversed(low) if d * d != number]
-
-
-def _divisors_around(number: int, value: int) -> list[int]:
-    """The divisors of `number` next below and next above `value` (one, where there is no other)."""
-    below = [d for d in _divisors(number) if d < value][-1:]
-    above = [d for d in _divisors(number) if d > value][:1]
-    return below + above
 
 
 def sqrt_blocks(n_in: int, n_out: int) -> int:

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
-from cimsolve.model.model import Linear, Model, TensorRef
+from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
-from cimsolve.weights.tensors import Entry, Float32s, Tensors, listed, read_header
+from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, listed, read_header
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -63,11 +63,18 @@ def open_weights(folder: Path | str) -> Tensors:
     return WeightFolder(place)
 
 
-def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Float32s:
+def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
     """W of shape (n_in, n_out), contiguous, with y = x W.
 
     Raises InputError for a tensor that is missing or whose shape is not what the model's config asks for.
     """
+    stored, rows = _stored_as(folder, ref, n_in, n_out)
+    tensor = folder.tensor(stored)
+    return np.ascontiguousarray(tensor[rows].T if ref.layout == "out_in" else tensor[:, rows])
+
+
+def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[str, slice]:
+    """The stored name of a linear's tensor and its part of the output axis; raises by the header as `linear_weight`."""
     shape = folder.shape(ref.name)
     stored = folder.find(ref.name)
     axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
@@ -79,9 +86,7 @@ def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Flo
         need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
         need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
         raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}")
-    tensor = folder.tensor(stored)
-    weight = tensor[ref.start : stop].T if ref.layout == "out_in" else tensor[:, ref.start : stop]
-    return np.ascontiguousarray(weight)
+    return stored, slice(ref.start, stop)
 
 
 def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
@@ -155,36 +160,17 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
     return FolderWeights(open_weights(folder), model)
 
 
-class FolderWeights(Mapping[str, Floats]):
+class FolderWeights(OnDemand[Floats]):
     """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for."""
 
     def __init__(self, folder: Tensors, model: Model) -> None:
         """Raises InputError where a tensor is missing or its shape is not what the model's config says."""
-        self._folder = folder
-        self._linears = {linear.name: linear for linear in model.linears}
+        linears = {linear.name: linear for linear in model.linears}
         for linear in model.linears:
-            if not _fits(folder, linear):
-                self[linear.name]  # raises, and says how they differ
+            _stored_as(folder, linear.tensor, linear.n_in, linear.n_out)
 
-    def __getitem__(self, name: str) -> Floats:
-        linear = self._linears[name]
-        return linear_weight(self._folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+        def read(name: str) -> Floats:
+            linear = linears[name]
+            return linear_weight(folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._linears
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._linears)
-
-    def __len__(self) -> int:
-        return len(self._linears)
-
-
-def _fits(folder: Tensors, linear: Linear) -> bool:
-    """Whether the stored tensor has the linear's shape, by its header alone."""
-    shape, ref = folder.shape(linear.tensor.name), linear.tensor
-    if len(shape) != 2:
-        return False
-    n_out, n_in = shape if ref.layout == "out_in" else shape[::-1]
-    stop = n_out if ref.stop is None else ref.stop
-    return n_in == linear.n_in and stop - ref.start == linear.n_out and stop <= n_out
+        super().__init__(linears, read)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
@@ -22,6 +23,7 @@ from cimsolve.model.model import Linear
 from cimsolve.weights.forward import Reference, listening
 from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs
 from cimsolve.weights.gguf import GgufFile
+from cimsolve.weights.monarch import demand_finite
 from cimsolve.weights.tensors import Tensors, find_name, read_header
 
 GROUPS = 50
@@ -140,11 +142,8 @@ class InputFile:
             with zipfile.ZipFile(self.path) as archive:
                 for member in archive.namelist():
                     with archive.open(member) as stream:
-                        version = np.lib.format.read_magic(stream)
-                        reader = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                            version, np.lib.format.read_array_header_2_0
-                        )
-                        shape, _, dtype = reader(stream)
+                        old = npy.read_magic(stream) == (1, 0)
+                        shape, _, dtype = (npy.read_array_header_1_0 if old else npy.read_array_header_2_0)(stream)
                     if dtype.kind != "f":
                         raise InputError(f"{self.path}: {member} holds {dtype}; expected floating-point inputs")
                     self._shapes[member.removesuffix(".npy")] = shape
@@ -162,9 +161,7 @@ class InputFile:
                     found = archive[stored].astype(np.float32)
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
                 raise InputError(f"{self.path}: {stored} cannot be read: {one_line(str(error))}") from None
-        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
-        if bad:
-            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {stored} are NaN or infinite")
+        demand_finite(found, str(self.path), f"numbers of {stored}")
         return found
 
 

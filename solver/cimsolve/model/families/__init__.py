@@ -14,8 +14,8 @@ from cimsolve.model.model import Model
 Family = Callable[[Mapping[str, Any], str, str, int | None], Model]
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": bert.build_bert,
-    "mpnet": bert.build_mpnet,
+    "bert": bert.build,
+    "mpnet": bert.build,
     "gpt2": gpt2.build,
     "bart": bart.build,
     "llama": llama.build,

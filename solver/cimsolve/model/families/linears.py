@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InputError
-from cimsolve.model.families.common import Config, Recorder, Width, context_tokens, read_config, torch_linear
-from cimsolve.model.model import Model, Operation
+from cimsolve.model.families.config import Config, Width, context_tokens, read_config
+from cimsolve.model.families.recorder import Recorder, torch_linear
+from cimsolve.model.model import Model, Operation, Tail
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -83,7 +84,5 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             [numbers[before] for before in reads],
             [Operation(operation.name, operation.elements) for operation in entry.operations],
         )
-    last = read.steps[-1].linears
-    return record.model(
-        name, "linears", config, n, {"token": ((), sum(linear.n_out for linear in last))}, ["whatever is not listed"]
-    )
+    leaving = sum(linear.n_out for linear in read.steps[-1].linears)
+    return record.model(name, config, n, {"token": Tail((), leaving)}, ["whatever is not listed"])

@@ -9,9 +9,9 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.weights.forward import Reference
-from cimsolve.weights.forward.base import Floats32
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.tensors import Floats32
 
 
 @dataclass(frozen=True)

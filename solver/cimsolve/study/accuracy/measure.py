@@ -40,13 +40,13 @@ from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Sto
 from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
 from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
-from cimsolve.weights.factor_file import FactorFile, FactorWriter
+from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
-from cimsolve.weights.forward.base import Floats32
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply, check_weight
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
+from cimsolve.weights.tensors import Floats32
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
@@ -209,17 +209,17 @@ class _AccuracyRun:
 
     def _fit(self, storage: Storage, structures: Mapping[str, Structure], path: Path, label: str) -> None:
         shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]
-        found = FactorWriter(
+        found = write_factors(
             path, shapes, structures, model=self.model.name, method=storage.method, seed=str(self._asked.seed)
         )
         done = 0
-        with found as writer:
+        with found as put:
 
             def visit(name: str, inputs: LinearInputs | None) -> None:
                 nonlocal done
                 weight = self._weight(name)
                 factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)
-                writer.put(name, factors)
+                put(name, factors)
                 done += 1
                 self._listen(f"{label}: fitting", done, len(shapes))
 

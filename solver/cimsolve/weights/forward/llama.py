@@ -11,12 +11,12 @@ from pydantic import Field
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
-from cimsolve.model.families.common import Width, read_config
+from cimsolve.model.families.config import Width, read_config
 from cimsolve.model.families.llama import LlamaConfig
 from cimsolve.model.model import Model
-from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
+from cimsolve.weights.forward.base import Product, Reference, attend, positions
 from cimsolve.weights.forward.functions import ACTIVATIONS, rms_norm, rotate
-from cimsolve.weights.tensors import Tensors
+from cimsolve.weights.tensors import Floats32, Tensors
 
 _LOGIT_ROWS = 1 << 13
 """Rows of the language-model head that are in memory at a time."""
@@ -112,7 +112,7 @@ class LlamaReference(Reference):
         return self._norm("model.norm", hidden)
 
     def _norm(self, at: str, x: Floats32) -> Floats32:
-        return rms_norm(x, self._tensor(f"{at}.weight"), self._eps)
+        return rms_norm(x, self._source.tensor(f"{at}.weight"), self._eps)
 
 
 def _rotary_base(read: _LlamaReferenceConfig, origin: str) -> float:

@@ -21,8 +21,6 @@ TEXT_BYTES_MAX = 2**26
 PIECE_TOKENS = 256
 """Longer paragraphs are cut into sequences of this many tokens."""
 
-_EXTRA = "pip install 'cimsolve[text]'"
-
 
 class Tokenizer:
     """Cuts paragraphs into sequences of token numbers, with the special tokens that the model was trained on."""
@@ -113,5 +111,5 @@ def _library() -> Any:
         return import_module("tokenizers")
     except ImportError:
         raise InputError(
-            f"reading a text needs the tokenizers library: {_EXTRA}, or give `project` --inputs FILE"
+            "reading a text needs the tokenizers library: pip install 'cimsolve[text]', or give `project` --inputs FILE"
         ) from None
