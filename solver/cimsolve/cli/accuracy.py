@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -29,30 +28,6 @@ if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.accuracy import AccuracyTable
     from cimsolve.study.accuracy.question import AccuracyQuestion
-
-_EPILOG = """\
-columns of the table, from left to right:
-  float       as stored, in float32, without arrays: what projection leaves
-  lossless    weights and inputs quantised, on arrays whose converters lose nothing
-  full        converters of at most so many bits, over every sum there can be
-  calibrated  the same bits over the sums that other paragraphs cause
-  rule        in place of bits: those that the spec's own rule gives, where they are too few for lossless
-
-methods:
-  dense       the weights as they are
-  plain, whitened, als, lowrank
-              factors, as of `cimsolve project`
-
-exit codes:
-  0    done, however much is lost
-  2    a wrong option, weights or text that cannot be used
-  130  interrupted; finished rows are kept
-
-examples:
-  cimsolve accuracy --weights weights/minilm
-  cimsolve accuracy --weights weights/minilm --method dense,als --compression 2 --bits 7,6 --out accuracy.json
-  cimsolve accuracy --weights weights/smollm2 --hw paper256 --method dense --text mine.txt --json
-"""
 
 
 def times(text: str) -> float:
@@ -80,18 +55,36 @@ storage_option = partial(option, group="storage")
 text_option = partial(option, group="text")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
-    """`cimsolve accuracy`: what mapped arrays do to a real model's own answers, step by step."""
-
-    prog = "cimsolve accuracy"
     usage = "cimsolve accuracy --weights FOLDER [options]"
     about = (
         "Run a real model on a text with every linear computed by mapped and checked arrays, and compare its answers "
         "with those of its float weights: sentence embeddings of a BERT, next tokens and perplexity of a Llama, "
         "Mistral or Qwen2."
     )
-    epilog = _EPILOG
+    epilog = """\
+columns of the table, from left to right:
+  float       as stored, in float32, without arrays: what projection leaves
+  lossless    weights and inputs quantised, on arrays whose converters lose nothing
+  full        converters of at most so many bits, over every sum there can be
+  calibrated  the same bits over the sums that other paragraphs cause
+  rule        in place of bits: those that the spec's own rule gives, where they are too few for lossless
+
+methods:
+  dense       the weights as they are
+  plain, whitened, als, lowrank
+              factors, as of `cimsolve project`
+
+exit codes:
+  0    done, however much is lost
+  2    a wrong option, weights or text that cannot be used
+  130  interrupted; finished rows are kept
+
+examples:
+  cimsolve accuracy --weights weights/minilm
+  cimsolve accuracy --weights weights/minilm --method dense,als --compression 2 --bits 7,6 --out accuracy.json
+  cimsolve accuracy --weights weights/smollm2 --hw paper256 --method dense --text mine.txt --json
+"""
 
     weights: str = model_option(
         "--weights FOLDER",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli import listed_commands
@@ -59,7 +58,6 @@ examples:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
 class HwNewOptions(CommandOptions):
     """`cimsolve hw new`. `settings`: keys of the spec with their values as JSON text; `ask`: nothing was given."""
 
@@ -105,7 +103,6 @@ class HwNewOptions(CommandOptions):
         return dataclasses.replace(self, settings=tuple(found.items()), ask=ask)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HwCheckOptions(CommandOptions):
     """`cimsolve hw check`: read specs; `strict`: fail where something looks wrong."""
 
@@ -121,10 +118,7 @@ class HwCheckOptions(CommandOptions):
     json: bool = json_switch(group="")
 
 
-@dataclass(frozen=True, kw_only=True)
 class HwSchemaOptions(CommandOptions):
-    """`cimsolve hw schema`: print the JSON Schema."""
-
     prog = "cimsolve hw schema"
     about = "Print the JSON Schema of cimsolve-hw/1."
 
@@ -146,11 +140,9 @@ def _actions() -> str:
     return listed_commands({f"hw {name} {words}".strip(): does for name, (_, words, does) in ACTIONS.items()})
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
     """`cimsolve hw`: the options of its actions are their own."""
 
-    prog = "cimsolve hw"
     usage = "cimsolve hw new|check|schema ..."
     about = "Help with a hardware spec of your own. Each of these has a --help."
     epilog = f"{_actions()}\n{_HELP_EPILOG}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,24 +16,18 @@ if TYPE_CHECKING:
     from cimsolve.problem.solution import Solution
     from cimsolve.show.text.progress import Progress
 
-_EPILOG = """\
-examples:
-  cimsolve replay results/*.json
-  cimsolve replay results/bert-large--rram256--optimal.json --tokens 64 --controller oldest
-"""
 
-
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
-    """`cimsolve replay`: simulate when everything happens, and compare with the equations."""
-
-    prog = "cimsolve replay"
     about = (
         "Replay solution files by discrete events: one token, a prefill, and a stream of many sequences, beside what "
         "the equations say. Exit codes: 0 one token takes exactly as long as they say, 1 it does not or a file fails "
         "its check, 2 a file cannot be read."
     )
-    epilog = _EPILOG
+    epilog = """\
+examples:
+  cimsolve replay results/*.json
+  cimsolve replay results/bert-large--rram256--optimal.json --tokens 64 --controller oldest
+"""
 
     files: tuple[str, ...] = solution_files()
     tokens: int | None = option("--tokens N", "of the prefill (default: as many as the solution says)", whole(1))

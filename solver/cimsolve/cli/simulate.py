@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,27 +24,6 @@ if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
 
 VECTORS_MAX = 10**6
-
-_EPILOG = """\
-noise, each off by default; docs/simulation.md has the equations:
-  programming=S           deviation of a programmed cell, as a share of the largest conductance
-  programming_relative=S  the same, as a share of the cell's own conductance
-  read=S                  deviation of a driven cell at each read, as a share of the largest conductance
-  drift=R                 age t/t0: conductances fall by R^-nu, with drift_nu=NU and drift_nu_sigma=S over the cells
-  stuck=P                 share of all cells stuck, half off and half on; or stuck_off=P, stuck_on=P
-  adc_offset=S            deviation of a converter's offset, in codes
-  adc_gain=S              deviation of a converter's gain
-
-exit codes:
-  0    done, whatever the noise took
-  1    a solution breaks a rule: its arrays would compute something else
-  2    a wrong option or a file that cannot be used
-
-examples:
-  cimsolve simulate results/minilm-l6--rram256--spread.json
-  cimsolve simulate FILE --noise programming=0.03,read=0.01,stuck=0.001 --vectors 64
-  cimsolve simulate FILE --adc-bits 5 --adc-range calibrated --weights weights/minilm
-"""
 
 
 def noise(text: str) -> tuple[tuple[str, float], ...]:
@@ -72,17 +50,34 @@ run_option = partial(option, group="what is run")
 chip_option = partial(option, group="what the arrays are like")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
     """`cimsolve simulate`: run solution files. `layers`: None for all; `adc_bits_max`: None for those claimed."""
 
-    prog = "cimsolve simulate"
     usage = "cimsolve simulate FILE... [options]"
     about = (
         "Run the arrays of solution files on batches of random inputs, with the non-idealities of cells and "
         "converters, and show the signal-to-noise ratio of each stage and what it is lost to."
     )
-    epilog = _EPILOG
+    epilog = """\
+noise, each off by default; docs/simulation.md has the equations:
+  programming=S           deviation of a programmed cell, as a share of the largest conductance
+  programming_relative=S  the same, as a share of the cell's own conductance
+  read=S                  deviation of a driven cell at each read, as a share of the largest conductance
+  drift=R                 age t/t0: conductances fall by R^-nu, with drift_nu=NU and drift_nu_sigma=S over the cells
+  stuck=P                 share of all cells stuck, half off and half on; or stuck_off=P, stuck_on=P
+  adc_offset=S            deviation of a converter's offset, in codes
+  adc_gain=S              deviation of a converter's gain
+
+exit codes:
+  0    done, whatever the noise took
+  1    a solution breaks a rule: its arrays would compute something else
+  2    a wrong option or a file that cannot be used
+
+examples:
+  cimsolve simulate results/minilm-l6--rram256--spread.json
+  cimsolve simulate FILE --noise programming=0.03,read=0.01,stuck=0.001 --vectors 64
+  cimsolve simulate FILE --adc-bits 5 --adc-range calibrated --weights weights/minilm
+"""
 
     files: tuple[str, ...] = solution_files()
     vectors: int = run_option("--vectors N", "input vectors at once (default: {default})", whole(1, VECTORS_MAX), 16)

@@ -6,7 +6,6 @@ import argparse
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -75,7 +74,6 @@ class _Version(argparse._VersionAction):
         super().__call__(parser, *where)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(QuestionOptions):
     """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
 
