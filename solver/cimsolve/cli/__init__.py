@@ -52,7 +52,8 @@ def options_of(command: str) -> type[CommandOptions]:
     return found
 
 
-def listed_commands(commands: Mapping[str, str]) -> str:
-    """Words after `cimsolve` and what they do, for the help."""
-    width = max(map(len, commands)) + 2
-    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in commands.items())])
+def listed_commands(commands: Mapping[str, tuple[str, str]]) -> str:
+    """Words after `cimsolve`, their arguments, and what they do, for the help."""
+    told = {f"{name} {words}".strip(): does for name, (words, does) in commands.items()}
+    width = max(map(len, told)) + 2
+    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in told.items())])

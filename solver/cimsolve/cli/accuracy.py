@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
@@ -25,7 +25,6 @@ from cimsolve.study.names import (
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
 if TYPE_CHECKING:
-    from cimsolve.show.text.progress import Progress
     from cimsolve.study.accuracy import AccuracyTable
     from cimsolve.study.accuracy.question import AccuracyQuestion
 
@@ -126,19 +125,19 @@ examples:
         several(whole(1, CONVERTER_BITS_MAX)),
         BITS_DEFAULT,
     )
-    weight_scale: str = storage_option(
+    weight_scale: WeightScale = storage_option(
         "--weight-scale WHICH",
         "one quantisation scale for a column of weights or the whole tensor (default: {default})",
         OneOf(get_args(WeightScale)),
         "column",
     )
-    input_scale: str = storage_option(
+    input_scale: Scale = storage_option(
         "--input-scale WHICH",
         "one for a token of inputs or the whole tensor (default: {default})",
         OneOf(get_args(Scale)),
         "token",
     )
-    texts: tuple[str, ...] = text_option(
+    text: tuple[str, ...] = text_option(
         "--text FILE",
         "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable (default: "
         "{default})",
@@ -191,26 +190,34 @@ def run(options: Options) -> int:
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.accuracy import rows_measured
 
-    command = options.command()
     if options.out is not None:
         Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    table: AccuracyTable | None = None
+
+    def described(table: AccuracyTable, code: int) -> dict[str, Any]:
+        found = describe_accuracy(table, options.command(), code)
+        if options.out is not None:
+            write_json_atomically(options.out, found, for_editing=True)
+        return found
+
+    table = None
     code = EXIT_DONE
     with Progress(options.verbosity >= 0) as progress:
         progress.begin(f"reading {options.weights}")
+
+        def listen(what: str, done: int, total: int) -> None:
+            progress.begin(f"{what}: {done} of {total}")
+
         try:
-            for table in rows_measured(question, Path(options.cache), options.fresh, _listener(progress)):
-                if options.out is not None:
-                    write_json_atomically(options.out, describe_accuracy(table, command, code), for_editing=True)
+            for table in rows_measured(question, Path(options.cache), options.fresh, listen):
+                found = described(table, code)
         except KeyboardInterrupt:
             if table is None:
                 raise
             code = EXIT_INTERRUPTED
-            if options.out is not None:
-                write_json_atomically(options.out, describe_accuracy(table, command, code), for_editing=True)
+            found = described(table, code)
     assert table is not None
     if options.json:
-        print_json(describe_accuracy(table, command, code))
+        print_json(found)
     else:
         print_accuracy(table, options.verbosity)
     if code == EXIT_INTERRUPTED:
@@ -233,31 +240,5 @@ def question_of(options: Options) -> AccuracyQuestion:
     hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
     from cimsolve.study.accuracy.question import AccuracyQuestion
 
-    return AccuracyQuestion(
-        folder=folder,
-        hardware=hardware,
-        methods=options.methods,
-        compressions=options.compressions,
-        blocks=options.blocks,
-        bits=options.bits,
-        text=options.texts,
-        samples=options.samples,
-        test_tokens=options.test_tokens,
-        calibration_tokens=options.calibration_tokens,
-        weight_scale=cast("WeightScale", options.weight_scale),
-        input_scale=cast("Scale", options.input_scale),
-        seed=options.seed,
-    )
-
-
-def _listener(progress: Progress) -> Callable[[str, int, int], None]:
-    begun = ""
-
-    def listen(what: str, done: int, total: int) -> None:
-        nonlocal begun
-        if what != begun:
-            progress.begin(what)
-            begun = what
-        progress.count(done, total)
-
-    return listen
+    named = {field.name for field in fields(AccuracyQuestion)} - {"folder", "hardware"}
+    return AccuracyQuestion(folder=folder, hardware=hardware, **{name: getattr(options, name) for name in named})

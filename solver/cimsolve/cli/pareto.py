@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cimsolve.cli.parser import json_switch, verbosity
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.solve.names import RULE_NAMES
-
-if TYPE_CHECKING:
-    from cimsolve.problem.problem import Problem
 
 
 class Options(QuestionOptions):
@@ -43,10 +39,8 @@ def run(options: Options) -> int:
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
     """
-    return _answer(options, problem_of(options))
+    problem = problem_of(options)
 
-
-def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.front import describe_front, print_front
     from cimsolve.show.text.progress import Progress

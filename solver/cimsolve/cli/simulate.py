@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, get_args
 
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
 
 VECTORS_MAX = 10**6
+STUDY_OPTIONS = ("layers", "vectors", "seed", "pairs", "adc_bits_max", "adc_range", "kernel")
+"""Options that `judge.simulate.study` takes as they are."""
 
 
 def noise(text: str) -> tuple[tuple[str, float], ...]:
@@ -94,7 +96,7 @@ examples:
         "weights over all levels",
         complete="file",
     )
-    kernel: str = run_option(
+    kernel: Kernel = run_option(
         "--kernel WHICH",
         "what multiplies and converts: numpy, or numba, compiled and several times faster, which needs "
         "cimsolve[fast]; the numbers are the same (default: {default}, numba where there is enough to do)",
@@ -109,13 +111,13 @@ examples:
         "at most so many bits for every converter (default: those of the solution)",
         whole(1, CONVERTER_BITS_MAX),
     )
-    adc_range: str = chip_option(
+    adc_range: Range = chip_option(
         "--adc-range WHICH",
         "what converters cover: full, any sum there can be; calibrated, what the inputs cause (default: {default})",
         OneOf(get_args(Range)),
         "full",
     )
-    pairs: str = chip_option(
+    pairs: Pairs = chip_option(
         "--pairs HOW",
         "a differential pair's columns: converted apart, as time and energy count them, or subtracted before one "
         "converter (default: {default})",
@@ -136,7 +138,7 @@ def run(options: Options) -> int:
     from cimsolve.show.text.simulate import SIMULATE_FORMAT, describe_study, print_study
 
     noise = noise_from(dict(options.noise))
-    demand_kernel(cast(Kernel, options.kernel))
+    demand_kernel(options.kernel)
 
     def look(name: str, progress: Progress) -> Found:
         header, found = _simulate(name, options, noise, progress)
@@ -168,17 +170,11 @@ def _simulate(name: str, options: Options, noise: Noise, progress: Progress) -> 
         problem,
         solution.pieces,
         solution.activations,
-        layers=options.layers,
-        vectors=options.vectors,
-        seed=options.seed,
         weights=weights,
         factors=factors,
         noise=noise,
-        pairs=cast(Pairs, options.pairs),
-        adc_bits_max=options.adc_bits_max,
-        adc_range=cast(Range, options.adc_range),
-        kernel=cast(Kernel, options.kernel),
         progress=progress.count,
+        **{name: getattr(options, name) for name in STUDY_OPTIONS},
     )
     return solution.header, found
 

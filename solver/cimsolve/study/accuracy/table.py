@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from cimsolve.errors import InputError
-from cimsolve.files.json_file import read_json, write_json_atomically
 from cimsolve.study.accuracy.answers import Accuracy
 from cimsolve.study.accuracy.question import AccuracyStep, Storage
-from cimsolve.study.sweep.point import code_fingerprint
-
-ROW_BYTES_MAX = 2**20
+from cimsolve.study.sweep.point import KeptRecord
 
 
 @dataclass(frozen=True)
@@ -65,75 +56,29 @@ class AccuracyTable:
         return self.weights / row.stored_weights
 
 
-class _Answers(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cosine: float | None
-    perplexity: float | None
-    agreement: float | None
-    error: float | None
-
-
-class _Record(BaseModel):
+class KeptRow(KeptRecord):
     """A row in a file; what its digest stands for is not in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     format: Literal["cimsolve-accuracy-row/1"] = "cimsolve-accuracy-row/1"
-    digest: str
     stored_weights: int
     metrics: dict[str, int | float]
-    figures: dict[str, _Answers]
+    figures: dict[str, Accuracy]
     processor_s: float
 
+    @classmethod
+    def of(cls, digest: str, row: AccuracyRow) -> KeptRow:
+        """The row, to be kept under a digest of all that its figures depend on."""
+        return cls(digest=digest, **{name: value for name, value in vars(row).items() if name != "storage"})
 
-class KeptRows:
-    """A folder of rows, each named by the digest of all that its figures depend on; None keeps nothing."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def read(self, digest: str, storage: Storage) -> AccuracyRow | None:
-        """The row of this digest; None where there is none that can be read, so that it is measured again."""
-        if self._folder is None or not (path := self._path(self._folder, digest)).is_file():
-            return None
-        try:
-            found = _Record.model_validate(read_json(path, ROW_BYTES_MAX))
-        except (InputError, ValidationError):
-            return None
-        if found.digest != digest:
-            return None
-        figures = {name: Accuracy(**each.model_dump()) for name, each in found.figures.items()}
-        return AccuracyRow(storage, found.stored_weights, found.metrics, figures, found.processor_s)
-
-    def write(self, digest: str, row: AccuracyRow) -> None:
-        """Raises InputError where it cannot be written."""
-        if self._folder is None:
-            return
-        found = _Record(
-            digest=digest,
-            stored_weights=row.stored_weights,
-            metrics=dict(row.metrics),
-            figures={name: _Answers(**asdict(each)) for name, each in row.figures.items()},
-            processor_s=row.processor_s,
-        )
-        write_json_atomically(self._path(self._folder, digest), found.model_dump())
-
-    @staticmethod
-    def _path(folder: Path, digest: str) -> Path:
-        return folder / f"accuracy-{digest}.json"
+    def row(self, storage: Storage) -> AccuracyRow:
+        """The row of this way of storing."""
+        return AccuracyRow(storage, self.stored_weights, self.metrics, self.figures, self.processor_s)
 
 
 def with_figures(row: AccuracyRow, found: Mapping[str, Accuracy], processor_s: float) -> AccuracyRow:
     """More figures of a row; what is not a finite number is None."""
     checked = {
-        name: Accuracy(**{key: value if value is not None and math.isfinite(value) else None for key, value in all_of})
-        for name, all_of in ((name, asdict(each).items()) for name, each in found.items())
+        name: Accuracy(**{key: value if math.isfinite(value or 0.0) else None for key, value in vars(each).items()})
+        for name, each in found.items()
     }
     return replace(row, figures={**row.figures, **checked}, processor_s=round(row.processor_s + processor_s, 3))
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    """32 hexadecimal digits of plain data and of the code and libraries that measure."""
-    text = json.dumps({**content, "code": code_fingerprint()}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
