@@ -41,9 +41,8 @@ def run_command(argv: Sequence[str]) -> int:
 
 def parse_command(argv: Sequence[str]) -> tuple[str, CommandOptions]:
     """The command and its options. Raises as `run_command` does."""
-    if argv and argv[0] in COMMANDS:
-        return argv[0], options_of(argv[0]).parse(argv[1:])
-    return "solve", options_of("solve").parse(argv)
+    name, *words = argv if argv and argv[0] in COMMANDS else ("solve", *argv)
+    return name, options_of(name).parse(words)
 
 
 def options_of(command: str) -> type[CommandOptions]:

@@ -11,33 +11,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
-from cimsolve.cli.values import Names, OneOf, each_key_once, setting, several, whole
+from cimsolve.cli.values import Names, OneOf, each_key_once, number, setting, several, whole
 from cimsolve.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Scale, WeightScale
-from cimsolve.study.names import (
-    ACCURACY_METHODS,
-    BITS_DEFAULT,
-    BLOCKS_DEFAULT,
-    CALIBRATION_TOKENS_DEFAULT,
-    COMPRESSIONS_DEFAULT,
-    TEST_TOKENS_DEFAULT,
-)
+from cimsolve.study import names
+from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
 if TYPE_CHECKING:
     from cimsolve.study.accuracy import AccuracyTable
     from cimsolve.study.accuracy.question import AccuracyQuestion
-
-
-def times(text: str) -> float:
-    """A number from 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 1 <= value < math.inf:  # also refuses NaN
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1, times fewer weights")
-    return value
 
 
 def blocks(text: str) -> tuple[int, int]:
@@ -110,20 +93,20 @@ examples:
     compressions: tuple[float, ...] = storage_option(
         "--compression R[,R]",
         "times fewer weights, for every method but dense (default: {default})",
-        several(times),
-        COMPRESSIONS_DEFAULT,
+        several(number("from 1, times fewer weights", lambda value: 1 <= value < math.inf)),
+        names.COMPRESSIONS_DEFAULT,
     )
     blocks: tuple[int, int] = storage_option(
         "--blocks K,L",
         "blocks of the factors; the rank T of each linear follows from the compression (default: {default})",
         blocks,
-        BLOCKS_DEFAULT,
+        names.BLOCKS_DEFAULT,
     )
     bits: tuple[int, ...] = storage_option(
         "--bits N[,N]",
         "most bits of the converters (default: {default})",
         several(whole(1, CONVERTER_BITS_MAX)),
-        BITS_DEFAULT,
+        names.BITS_DEFAULT,
     )
     weight_scale: WeightScale = storage_option(
         "--weight-scale WHICH",
@@ -155,13 +138,13 @@ examples:
         "--test-tokens N",
         "about the most tokens of those held out that are tested (default: {default})",
         whole(1),
-        TEST_TOKENS_DEFAULT,
+        names.TEST_TOKENS_DEFAULT,
     )
     calibration_tokens: int = text_option(
         "--calibration-tokens N",
         "how many of the others set the ranges of converters (default: {default})",
         whole(1),
-        CALIBRATION_TOKENS_DEFAULT,
+        names.CALIBRATION_TOKENS_DEFAULT,
     )
     seed: int = seed_option("of als (default: {default})", group="text")
     out: str | None = output_option(

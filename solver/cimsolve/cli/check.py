@@ -39,7 +39,6 @@ def run(options: Options) -> int:
     from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
 
     def judge(name: str, progress: Progress) -> Found:
-        progress.begin(f"checking {name}")
         solution = read_solution(Path(name))
         report = check_solution(solution)
         header, metrics = solution.header, None if report.costs is None else report.costs.metrics

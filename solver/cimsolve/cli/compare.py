@@ -98,10 +98,17 @@ def run(options: Options) -> int:
 
     Raises InputError where there is no question or a file is none, CheckError where a file fails its check.
     """
-    if options.files:
-        return _two(options)
-    from cimsolve.show.text.compare import ComparedRows, print_compared
+    from cimsolve.show.text.compare import ComparedRows, print_compared, print_two
+    from cimsolve.show.text.progress import Progress
 
+    if options.files:
+        from cimsolve.study.two import compare_solutions
+
+        with Progress(options.format == "table" and options.verbosity >= 0) as progress:
+            progress.begin("checking both")
+            found = compare_solutions(*options.files)
+        print_two(found, options.files, options.format, options.verbosity, options.stages)
+        return EXIT_DONE
     study = study_of(
         options,
         {"model": list(options.models), "hw": list(options.specs), "strategy": list(options.strategies)},
@@ -117,15 +124,3 @@ def run(options: Options) -> int:
     print_compared(compared, options.format, options.verbosity, code)
     tell_interrupted(done, options)
     return code
-
-
-def _two(options: Options) -> int:
-    from cimsolve.show.text.compare import print_two
-    from cimsolve.show.text.progress import Progress
-    from cimsolve.study.two import compare_solutions
-
-    with Progress(options.format == "table" and options.verbosity >= 0) as progress:
-        progress.begin("checking both")
-        found = compare_solutions(*options.files)
-    print_two(found, options.files, options.format, options.verbosity, options.stages)
-    return EXIT_DONE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
@@ -34,11 +33,6 @@ def what_ifs(text: str) -> tuple[str, ...]:
                 "none, KEY=VALUE"
             )
     return found
-
-
-def chosen(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """All changes that are given, each once; `none` is no change."""
-    return tuple(name for name in listed(groups) if name != "none")
 
 
 class Options(QuestionOptions):
@@ -85,7 +79,7 @@ examples:
         "changes to solve again, listed below; repeatable (default: {default})",
         what_ifs,
         DEFAULT_WHAT_IFS,
-        repeat=chosen,
+        repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
         complete=tuple(WHAT_IFS),
     )
     kinds: int = output_option(

@@ -135,7 +135,10 @@ class CommandOptions:
                 continue
             row, value = rows[-1], given[0][1]
             if row.repeat is not None:
-                value = parser.gather(row, chain.from_iterable(each if one.repeat else [each] for one, each in given))
+                try:
+                    value = row.repeat([part for one, each in given for part in (each if one.repeat else [each])])
+                except argparse.ArgumentTypeError as error:
+                    parser.error(f"{row.name}: {error}")
             values[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values).settled(parser)
 
@@ -238,14 +241,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
-
-    def gather(self, row: Option, values: Iterable[Any]) -> Any:
-        """The field of a repeatable option, made of its values."""
-        assert row.repeat is not None
-        try:
-            return row.repeat(tuple(values))
-        except argparse.ArgumentTypeError as error:
-            self.error(f"{row.name}: {error}")
 
     def demand_absent(self, names: Collection[str], why: str) -> None:
         """Refuse flags that were given, be it with their default; `names` are flags and groups."""

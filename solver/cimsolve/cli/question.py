@@ -233,11 +233,8 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
         if options.terms[name] != term.default
     }
     model = [problem.model.name, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
-    hardware = [problem.hardware.name]
-    for key, value in options.settings:
-        hardware.append(SHORT_NAMES.get(key, key) + value)
-    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut"))]
-    how += search
+    hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
+    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
 
 
@@ -246,5 +243,4 @@ def plain_name(text: str) -> str:
     kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
     if text and kept == text:
         return text
-    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    return f"{kept}~{digest[:6]}"
+    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"

@@ -60,7 +60,6 @@ def run(options: Options) -> int:
     from cimsolve.show.text.replay import REPLAY_FORMAT, describe_replay, print_replayed
 
     def look(name: str, progress: Progress) -> Found:
-        progress.begin(f"checking {name}")
         solution = read_solution(Path(name))
         report = check_solution(solution)
         progress.begin(f"replaying {name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,7 @@ from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 from cimsolve.cli.question import seed_option
 from cimsolve.cli.values import OneOf, each_key_once, whole
-from cimsolve.errors import CheckError, InputError
+from cimsolve.errors import InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range
 
 if TYPE_CHECKING:
@@ -41,11 +40,6 @@ def noise(text: str) -> tuple[tuple[str, float], ...]:
             raise argparse.ArgumentTypeError(f"{part.strip()!r}: expected NAME=NUMBER, such as {name}=0.01")
         found.append((name, number))
     return tuple(found)
-
-
-def all_noise(groups: Iterable[Iterable[tuple[str, float]]]) -> tuple[tuple[str, float], ...]:
-    """The noise of all that is given. Raises ArgumentTypeError where a name is among it twice."""
-    return each_key_once("name")(tuple(chain.from_iterable(groups)))
 
 
 run_option = partial(option, group="what is run")
@@ -104,7 +98,11 @@ examples:
         "auto",
     )
     noise: tuple[tuple[str, float], ...] = chip_option(
-        "--noise NAME=VALUE[,NAME=VALUE]", "non-idealities, as below; repeatable", noise, (), repeat=all_noise
+        "--noise NAME=VALUE[,NAME=VALUE]",
+        "non-idealities, as below; repeatable",
+        noise,
+        (),
+        repeat=lambda groups: each_key_once("name")(tuple(chain.from_iterable(groups))),
     )
     adc_bits_max: int | None = chip_option(
         "--adc-bits N",
@@ -158,12 +156,10 @@ def _simulate(name: str, options: Options, noise: Noise, progress: Progress) -> 
     from cimsolve.judge.simulate import study
     from cimsolve.problem.solution import read_solution
 
-    progress.begin(f"checking {name}")
     solution = read_solution(Path(name))
-    report = check_solution(solution)
-    if not report.passed or report.problem is None:
-        raise CheckError(f"{name}: {report.violations[0]}; expected a solution that passes its check")
-    problem = report.problem
+    problem, _, _ = check_solution(solution).demand_passed(
+        lambda violation: f"{name}: {violation}; expected a solution that passes its check"
+    )
     weights, factors = _real_numbers(problem, options.weights)
     progress.begin(f"simulating {name}")
     found = study(

@@ -102,10 +102,9 @@ def read_value(key: str, text: str) -> Value:
             raise InputError(f"--vary {key}: {one_line(str(error))}") from None
         return int(limit) if limit.is_integer() else limit
     try:
-        value: Any = parse_json_text(text)
+        return parse_json_text(text)  # type: ignore[return-value]
     except (ValueError, RecursionError):
         return text
-    return value  # type: ignore[no-any-return]
 
 
 def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:

@@ -94,18 +94,13 @@ Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]
 """Keeps an answer with its verdict under a name, that of its strategy or point; returns the files written."""
 
 
-def keep_nothing(solution: Solution, report: CheckReport, name: str) -> tuple[Path, ...]:
-    """Write no file."""
-    return ()
-
-
 @dataclass
 class SearchRun:
     """A search whose answers are checked and kept as they come. After Ctrl-C `interrupted` is set."""
 
     problem: Problem
     effort: Effort = field(default_factory=Effort)
-    keep: Keep = keep_nothing
+    keep: Keep = lambda solution, report, name: ()
     listener: Listener = field(default_factory=Listener)
     interrupted: bool = False
 

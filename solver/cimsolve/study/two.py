@@ -197,10 +197,7 @@ def _common(first: Pieces, second: Pieces) -> tuple[Ints, Ints]:
     ]
     order = np.lexsort(keys)
     # A rectangle occurs once in either at most, as pieces tile their blocks; ties keep the first solution's first.
-    equal = np.ones(len(order) - 1, dtype=bool)
-    for key in keys:
-        equal &= key[order][1:] == key[order][:-1]
-    at = np.flatnonzero(equal)
+    at = np.flatnonzero(np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0))
     return order[at], order[at + 1] - size
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +34,9 @@ from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
-from cimsolve.study.accuracy.answers import Judge
+from cimsolve.study.accuracy.answers import AccuracyRow, AccuracyTable, Judge, KeptRow, with_figures
 from cimsolve.study.accuracy.product import ArrayProduct
 from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Storage
-from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRow, with_figures
 from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
 from cimsolve.study.sweep.point import Cache, digest_of
@@ -210,16 +210,14 @@ class _AccuracyRun:
     def _fit(self, storage: Storage, structures: Mapping[str, Structure], path: Path, label: str) -> None:
         shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]
         told = {"model": self.model.name, "method": storage.method, "seed": str(self._asked.seed)}
-        done = 0
+        done = itertools.count(1)
         with FactorWriter(path, shapes, structures, **told) as writer:
 
             def visit(name: str, inputs: LinearInputs | None) -> None:
-                nonlocal done
                 weight = self._weight(name)
                 factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)
                 writer.put(name, factors)
-                done += 1
-                self._listen(f"{label}: fitting", done, len(shapes))
+                self._listen(f"{label}: fitting", next(done), len(shapes))
 
             if storage.method == "plain":
                 for name, _, _ in shapes:
@@ -280,12 +278,10 @@ class _AccuracyRun:
         return lambda name, inputs: apply(weights[name], inputs).astype(np.float32)
 
     def _counted(self, label: str, product: Product) -> Product:
-        done = 0
+        done = itertools.count()
 
         def counted(name: str, inputs: Floats32) -> Floats32:
-            nonlocal done
-            self._listen(label, done, len(self.model.linears))
-            done += 1
+            self._listen(label, next(done), len(self.model.linears))
             return product(name, inputs)
 
         return counted
