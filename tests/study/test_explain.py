@@ -17,10 +17,9 @@ from cimsolve.problem.solution import Solution, read_solution, write_solution
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import solving as run_module
-from cimsolve.study.explain.chain import Chain, find_chain
+from cimsolve.study.explain.chain import Chain, find_chain, find_load
 from cimsolve.study.explain.change import what_if
 from cimsolve.study.explain.limits import find_relief
-from cimsolve.study.explain.load import find_load
 from cimsolve.study.solving import solve
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from makers.command_line import Cli, Result

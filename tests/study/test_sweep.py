@@ -16,9 +16,9 @@ import cimsolve
 from cimsolve.__main__ import main
 from cimsolve.errors import InputError
 from cimsolve.study.sweep import execute
-from cimsolve.study.sweep.front import on_front
 from cimsolve.study.sweep.grid import expand, parse_study
 from cimsolve.study.sweep.point import Point, Record, solve_point
+from cimsolve.study.sweep.run import on_front
 from makers.command_line import Cli
 from makers.tiny_runs import TINY
 from makers.tiny_sweeps import ADCS, GRID, RUN, points, study

@@ -41,9 +41,8 @@ def run_command(argv: Sequence[str]) -> int:
 
 def parse_command(argv: Sequence[str]) -> tuple[str, CommandOptions]:
     """The command and its options. Raises as `run_command` does."""
-    if argv and argv[0] in COMMANDS:
-        return argv[0], options_of(argv[0]).parse(argv[1:])
-    return "solve", options_of("solve").parse(argv)
+    name, *words = argv if argv and argv[0] in COMMANDS else ("solve", *argv)
+    return name, options_of(name).parse(words)
 
 
 def options_of(command: str) -> type[CommandOptions]:
@@ -52,7 +51,8 @@ def options_of(command: str) -> type[CommandOptions]:
     return found
 
 
-def listed_commands(commands: Mapping[str, str]) -> str:
-    """Words after `cimsolve` and what they do, for the help."""
-    width = max(map(len, commands)) + 2
-    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in commands.items())])
+def listed_commands(commands: Mapping[str, tuple[str, str]]) -> str:
+    """Words after `cimsolve`, their arguments, and what they do, for the help."""
+    told = {f"{name} {words}".strip(): does for name, (words, does) in commands.items()}
+    width = max(map(len, told)) + 2
+    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in told.items())])

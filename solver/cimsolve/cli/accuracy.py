@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
-from cimsolve.cli.values import Names, OneOf, each_key_once, setting, several, whole
+from cimsolve.cli.values import Names, OneOf, each_key_once, number, setting, several, whole
 from cimsolve.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Scale, WeightScale
-from cimsolve.study.names import (
-    ACCURACY_METHODS,
-    BITS_DEFAULT,
-    BLOCKS_DEFAULT,
-    CALIBRATION_TOKENS_DEFAULT,
-    COMPRESSIONS_DEFAULT,
-    TEST_TOKENS_DEFAULT,
-)
+from cimsolve.study import names
+from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
 if TYPE_CHECKING:
-    from cimsolve.show.text.progress import Progress
     from cimsolve.study.accuracy import AccuracyTable
     from cimsolve.study.accuracy.question import AccuracyQuestion
 
-_EPILOG = """\
+
+def blocks(text: str) -> tuple[int, int]:
+    """K,L."""
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected K,L, two whole numbers such as 4,4")
+    k, across = (whole(1)(part.strip()) for part in parts)
+    return k, across
+
+
+model_option = partial(option, group="model and chip")
+storage_option = partial(option, group="storage")
+text_option = partial(option, group="text")
+
+
+class Options(CommandOptions):
+    usage = "cimsolve accuracy --weights FOLDER [options]"
+    about = (
+        "Run a real model on a text with every linear computed by mapped and checked arrays, and compare its answers "
+        "with those of its float weights: sentence embeddings of a BERT, next tokens and perplexity of a Llama, "
+        "Mistral or Qwen2."
+    )
+    epilog = """\
 columns of the table, from left to right:
   float       as stored, in float32, without arrays: what projection leaves
   lossless    weights and inputs quantised, on arrays whose converters lose nothing
@@ -53,45 +67,6 @@ examples:
   cimsolve accuracy --weights weights/minilm --method dense,als --compression 2 --bits 7,6 --out accuracy.json
   cimsolve accuracy --weights weights/smollm2 --hw paper256 --method dense --text mine.txt --json
 """
-
-
-def times(text: str) -> float:
-    """A number from 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 1 <= value < math.inf:  # also refuses NaN
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1, times fewer weights")
-    return value
-
-
-def blocks(text: str) -> tuple[int, int]:
-    """K,L."""
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected K,L, two whole numbers such as 4,4")
-    k, across = (whole(1)(part.strip()) for part in parts)
-    return k, across
-
-
-model_option = partial(option, group="model and chip")
-storage_option = partial(option, group="storage")
-text_option = partial(option, group="text")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(CommandOptions):
-    """`cimsolve accuracy`: what mapped arrays do to a real model's own answers, step by step."""
-
-    prog = "cimsolve accuracy"
-    usage = "cimsolve accuracy --weights FOLDER [options]"
-    about = (
-        "Run a real model on a text with every linear computed by mapped and checked arrays, and compare its answers "
-        "with those of its float weights: sentence embeddings of a BERT, next tokens and perplexity of a Llama, "
-        "Mistral or Qwen2."
-    )
-    epilog = _EPILOG
 
     weights: str = model_option(
         "--weights FOLDER",
@@ -118,34 +93,34 @@ class Options(CommandOptions):
     compressions: tuple[float, ...] = storage_option(
         "--compression R[,R]",
         "times fewer weights, for every method but dense (default: {default})",
-        several(times),
-        COMPRESSIONS_DEFAULT,
+        several(number("from 1, times fewer weights", lambda value: 1 <= value < math.inf)),
+        names.COMPRESSIONS_DEFAULT,
     )
     blocks: tuple[int, int] = storage_option(
         "--blocks K,L",
         "blocks of the factors; the rank T of each linear follows from the compression (default: {default})",
         blocks,
-        BLOCKS_DEFAULT,
+        names.BLOCKS_DEFAULT,
     )
     bits: tuple[int, ...] = storage_option(
         "--bits N[,N]",
         "most bits of the converters (default: {default})",
         several(whole(1, CONVERTER_BITS_MAX)),
-        BITS_DEFAULT,
+        names.BITS_DEFAULT,
     )
-    weight_scale: str = storage_option(
+    weight_scale: WeightScale = storage_option(
         "--weight-scale WHICH",
         "one quantisation scale for a column of weights or the whole tensor (default: {default})",
         OneOf(get_args(WeightScale)),
         "column",
     )
-    input_scale: str = storage_option(
+    input_scale: Scale = storage_option(
         "--input-scale WHICH",
         "one for a token of inputs or the whole tensor (default: {default})",
         OneOf(get_args(Scale)),
         "token",
     )
-    texts: tuple[str, ...] = text_option(
+    text: tuple[str, ...] = text_option(
         "--text FILE",
         "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable (default: "
         "{default})",
@@ -163,13 +138,13 @@ class Options(CommandOptions):
         "--test-tokens N",
         "about the most tokens of those held out that are tested (default: {default})",
         whole(1),
-        TEST_TOKENS_DEFAULT,
+        names.TEST_TOKENS_DEFAULT,
     )
     calibration_tokens: int = text_option(
         "--calibration-tokens N",
         "how many of the others set the ranges of converters (default: {default})",
         whole(1),
-        CALIBRATION_TOKENS_DEFAULT,
+        names.CALIBRATION_TOKENS_DEFAULT,
     )
     seed: int = seed_option("of als (default: {default})", group="text")
     out: str | None = output_option(
@@ -198,26 +173,34 @@ def run(options: Options) -> int:
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.accuracy import rows_measured
 
-    command = options.command()
     if options.out is not None:
         Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    table: AccuracyTable | None = None
+
+    def described(table: AccuracyTable, code: int) -> dict[str, Any]:
+        found = describe_accuracy(table, options.command(), code)
+        if options.out is not None:
+            write_json_atomically(options.out, found, for_editing=True)
+        return found
+
+    table = None
     code = EXIT_DONE
     with Progress(options.verbosity >= 0) as progress:
         progress.begin(f"reading {options.weights}")
+
+        def listen(what: str, done: int, total: int) -> None:
+            progress.begin(f"{what}: {done} of {total}")
+
         try:
-            for table in rows_measured(question, Path(options.cache), options.fresh, _listener(progress)):
-                if options.out is not None:
-                    write_json_atomically(options.out, describe_accuracy(table, command, code), for_editing=True)
+            for table in rows_measured(question, Path(options.cache), options.fresh, listen):
+                found = described(table, code)
         except KeyboardInterrupt:
             if table is None:
                 raise
             code = EXIT_INTERRUPTED
-            if options.out is not None:
-                write_json_atomically(options.out, describe_accuracy(table, command, code), for_editing=True)
+            found = described(table, code)
     assert table is not None
     if options.json:
-        print_json(describe_accuracy(table, command, code))
+        print_json(found)
     else:
         print_accuracy(table, options.verbosity)
     if code == EXIT_INTERRUPTED:
@@ -240,31 +223,5 @@ def question_of(options: Options) -> AccuracyQuestion:
     hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
     from cimsolve.study.accuracy.question import AccuracyQuestion
 
-    return AccuracyQuestion(
-        folder=folder,
-        hardware=hardware,
-        methods=options.methods,
-        compressions=options.compressions,
-        blocks=options.blocks,
-        bits=options.bits,
-        text=options.texts,
-        samples=options.samples,
-        test_tokens=options.test_tokens,
-        calibration_tokens=options.calibration_tokens,
-        weight_scale=cast("WeightScale", options.weight_scale),
-        input_scale=cast("Scale", options.input_scale),
-        seed=options.seed,
-    )
-
-
-def _listener(progress: Progress) -> Callable[[str, int, int], None]:
-    begun = ""
-
-    def listen(what: str, done: int, total: int) -> None:
-        nonlocal begun
-        if what != begun:
-            progress.begin(what)
-            begun = what
-        progress.count(done, total)
-
-    return listen
+    named = {field.name for field in fields(AccuracyQuestion)} - {"folder", "hardware"}
+    return AccuracyQuestion(folder=folder, hardware=hardware, **{name: getattr(options, name) for name in named})

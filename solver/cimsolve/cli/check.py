@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,13 @@ from cimsolve.cli.parser import CommandOptions, json_switch, solution_files, ver
 if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
 
-_EPILOG = """\
+
+class Options(CommandOptions):
+    about = (
+        "Verify solution files with an independent checker and recompute their figures. "
+        "Exit codes: 0 all hold, 1 one fails, 2 one cannot be read."
+    )
+    epilog = """\
 Taken as the question are the file's hardware, model, structure and limits; all else is a claim: placement, schedule,
 durations, metrics, bounds and status are worked out again without any strategy or solver.
 
@@ -21,18 +26,6 @@ examples:
   cimsolve check results/bert-large--rram256--optimal.json -v
   cimsolve check results/*.json --json
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(CommandOptions):
-    """`cimsolve check`: judge solution files."""
-
-    prog = "cimsolve check"
-    about = (
-        "Verify solution files with an independent checker and recompute their figures. "
-        "Exit codes: 0 all hold, 1 one fails, 2 one cannot be read."
-    )
-    epilog = _EPILOG
 
     files: tuple[str, ...] = solution_files()
     json: bool = json_switch(group="")
@@ -46,7 +39,6 @@ def run(options: Options) -> int:
     from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
 
     def judge(name: str, progress: Progress) -> Found:
-        progress.begin(f"checking {name}")
         solution = read_solution(Path(name))
         report = check_solution(solution)
         header, metrics = solution.header, None if report.costs is None else report.costs.metrics

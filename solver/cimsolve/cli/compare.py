@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, listed, output_option, question_option, solution_files
@@ -19,24 +18,7 @@ from cimsolve.cli.studying import TableOptions, exit_code, solve_study, study_of
 from cimsolve.cli.values import whole, words
 from cimsolve.errors import EXIT_DONE
 
-_EPILOG = """\
-With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
-which stages take longer or shorter.
 
-exit codes:
-  0    done, and every answer passed the checker
-  1    an answer failed its check, or no question has an answer
-  2    a wrong option or a file that cannot be used
-  130  interrupted; what is finished is kept, and the same command goes on from there
-
-examples:
-  cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal
-  cimsolve compare --hw pcm256 --model minilm-l6 --reference spread --format markdown
-  cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
 class SubjectsOptions(CommandOptions):
     """Models on chips."""
 
@@ -58,17 +40,29 @@ class SubjectsOptions(CommandOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(TableOptions, ComparedOptions, SubjectsOptions):
     """`cimsolve compare`: a grid, or two `files` and nothing of the question."""
 
-    prog = "cimsolve compare"
     usage = "cimsolve compare [options] | cimsolve compare A.json B.json [options]"
     about = (
         "Set strategies side by side on every spec and model given, with ratios to one of them and gaps to the "
         "bounds; or set one solution file against another."
     )
-    epilog = _EPILOG
+    epilog = """\
+With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
+which stages take longer or shorter.
+
+exit codes:
+  0    done, and every answer passed the checker
+  1    an answer failed its check, or no question has an answer
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what is finished is kept, and the same command goes on from there
+
+examples:
+  cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal
+  cimsolve compare --hw pcm256 --model minilm-l6 --reference spread --format markdown
+  cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
+"""
 
     files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*")
     objective: tuple[str, ...] = objective_option()
@@ -104,10 +98,17 @@ def run(options: Options) -> int:
 
     Raises InputError where there is no question or a file is none, CheckError where a file fails its check.
     """
-    if options.files:
-        return _two(options)
-    from cimsolve.show.text.compare import ComparedRows, print_compared
+    from cimsolve.show.text.compare import ComparedRows, print_compared, print_two
+    from cimsolve.show.text.progress import Progress
 
+    if options.files:
+        from cimsolve.study.two import compare_solutions
+
+        with Progress(options.format == "table" and options.verbosity >= 0) as progress:
+            progress.begin("checking both")
+            found = compare_solutions(*options.files)
+        print_two(found, options.files, options.format, options.verbosity, options.stages)
+        return EXIT_DONE
     study = study_of(
         options,
         {"model": list(options.models), "hw": list(options.specs), "strategy": list(options.strategies)},
@@ -123,15 +124,3 @@ def run(options: Options) -> int:
     print_compared(compared, options.format, options.verbosity, code)
     tell_interrupted(done, options)
     return code
-
-
-def _two(options: Options) -> int:
-    from cimsolve.show.text.compare import print_two
-    from cimsolve.show.text.progress import Progress
-    from cimsolve.study.two import compare_solutions
-
-    with Progress(options.format == "table" and options.verbosity >= 0) as progress:
-        progress.begin("checking both")
-        found = compare_solutions(*options.files)
-    print_two(found, options.files, options.format, options.verbosity, options.stages)
-    return EXIT_DONE

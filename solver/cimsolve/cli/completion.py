@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 
 from cimsolve.cli import COMMANDS, options_of
 from cimsolve.cli.hw import ACTIONS
@@ -13,7 +12,10 @@ from cimsolve.errors import EXIT_DONE
 
 SHELLS = ("bash", "zsh", "fish")
 
-_EPILOG = """\
+
+class Options(CommandOptions):
+    about = "Print the script by which a shell completes commands, options, names and files."
+    epilog = """\
 The script is static: write it where your shell looks for such scripts, once per version of cimsolve.
 
 examples:
@@ -21,15 +23,6 @@ examples:
   cimsolve completion zsh > ~/.zfunc/_cimsolve
   cimsolve completion fish > ~/.config/fish/completions/cimsolve.fish
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(CommandOptions):
-    """`cimsolve completion`: the script for one shell."""
-
-    prog = "cimsolve completion"
-    about = "Print the script by which a shell completes commands, options, names and files."
-    epilog = _EPILOG
 
     shell: str = option("SHELL", "bash, zsh or fish", OneOf(SHELLS))
 

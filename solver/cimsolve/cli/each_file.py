@@ -39,6 +39,7 @@ def each_file(
     for name in files:
         try:
             with Progress(progress) as shown:
+                shown.begin(f"checking {name}")
                 found = look(name, shown)
         except CimsolveError as error:
             code = max(code, error.exit_code)

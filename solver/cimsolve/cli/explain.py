@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
@@ -24,7 +22,29 @@ if TYPE_CHECKING:
 
 DEFAULT_WHAT_IFS = tuple(name for name in WHAT_IFS if name != "transfer-x2")
 
-_EPILOG = """\
+
+def what_ifs(text: str) -> tuple[str, ...]:
+    """Names of changes, or KEY=VALUE, between commas."""
+    found = tuple(name.strip() for name in text.split(","))
+    for name in found:
+        if name not in (*WHAT_IFS, "none") and "=" not in name:
+            raise argparse.ArgumentTypeError(
+                f"{name!r}: there is no such change{near(name, tuple(WHAT_IFS))}; known: {', '.join(WHAT_IFS)}, "
+                "none, KEY=VALUE"
+            )
+    return found
+
+
+class Options(QuestionOptions):
+    """`cimsolve explain`: a solution `file`, or a question."""
+
+    usage = "cimsolve explain FILE [options] | cimsolve explain [options]"
+    about = (
+        "Say why an answer takes its time and its arrays: the critical chain of stages, the busiest array, what binds "
+        "each, and what a change would buy. Of a question without an answer, say which limits are short and what "
+        "would do."
+    )
+    epilog = """\
 names of --what-if:
   again         the same question solved again: what a new search finds by itself
   adc+1         one more converter an array
@@ -49,37 +69,6 @@ examples:
   cimsolve explain --hw paper256 --model minilm-l6 --max-arrays 12 --max-latency 20us
 """
 
-
-def what_ifs(text: str) -> tuple[str, ...]:
-    """Names of changes, or KEY=VALUE, between commas."""
-    found = tuple(name.strip() for name in text.split(","))
-    for name in found:
-        if name not in (*WHAT_IFS, "none") and "=" not in name:
-            raise argparse.ArgumentTypeError(
-                f"{name!r}: there is no such change{near(name, tuple(WHAT_IFS))}; known: {', '.join(WHAT_IFS)}, "
-                "none, KEY=VALUE"
-            )
-    return found
-
-
-def chosen(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    """All changes that are given, each once; `none` is no change."""
-    return tuple(name for name in listed(groups) if name != "none")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(QuestionOptions):
-    """`cimsolve explain`: a solution `file`, or a question."""
-
-    prog = "cimsolve explain"
-    usage = "cimsolve explain FILE [options] | cimsolve explain [options]"
-    about = (
-        "Say why an answer takes its time and its arrays: the critical chain of stages, the busiest array, what binds "
-        "each, and what a change would buy. Of a question without an answer, say which limits are short and what "
-        "would do."
-    )
-    epilog = _EPILOG
-
     file: str | None = option("FILE", "a solution, as written to results/", nargs="?", complete="file")
     strategy: str = search_option("--strategy NAME", "default: {default}", OneOf(STRATEGY_NAMES), "optimal")
     objective: tuple[str, ...] = objective_option()
@@ -90,7 +79,7 @@ class Options(QuestionOptions):
         "changes to solve again, listed below; repeatable (default: {default})",
         what_ifs,
         DEFAULT_WHAT_IFS,
-        repeat=chosen,
+        repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
         complete=tuple(WHAT_IFS),
     )
     kinds: int = output_option(

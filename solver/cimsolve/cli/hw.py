@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli import listed_commands
@@ -31,18 +30,14 @@ KEYS = {
 }
 """Flags with whole numbers -> key of the spec, and what it is."""
 
-_HELP_EPILOG = """\
-exit codes:
-  0    done
-  1    `hw check --strict`: something looks wrong
-  2    a wrong option, or a file that is no spec
 
-examples:
-  cimsolve hw new --name my_chip --technology rram --rows 128 --cols 128 --adcs 16 --out my_chip.json
-  cimsolve hw check my_chip.json
-  cimsolve --hw my_chip.json
-"""
-_NEW_EPILOG = """\
+class HwNewOptions(CommandOptions):
+    """`cimsolve hw new`. `settings`: keys of the spec with their values as JSON text; `ask`: nothing was given."""
+
+    prog = "cimsolve hw new"
+    usage = "cimsolve hw new --out FILE [options]"
+    about = "Write a spec with every key, from the nearest shipped one and what you say of your chip."
+    epilog = """\
 Without any option and at a terminal, the questions are asked. What you give is marked as assumed in `sources`, or
 with --source as read from there; all else is taken over from the spec it was built from, the area in proportion to the
 cells, and marked as assumed. Every key is explained in docs/hardware.md; `cimsolve hw schema` gives a schema that
@@ -52,21 +47,6 @@ examples:
   cimsolve hw new --technology sram --rows 256 --cols 256 --adcs 32 --out my_sram.json
   cimsolve hw new --like pcm256 --name core --set macro.mvm_ns=100 --source "measured, 3 May" --out core.json
 """
-_CHECK_EPILOG = """\
-examples:
-  cimsolve hw check my_chip.json
-  cimsolve hw check rram256 paper256 --json
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HwNewOptions(CommandOptions):
-    """`cimsolve hw new`. `settings`: keys of the spec with their values as JSON text; `ask`: nothing was given."""
-
-    prog = "cimsolve hw new"
-    usage = "cimsolve hw new --out FILE [options]"
-    about = "Write a spec with every key, from the nearest shipped one and what you say of your chip."
-    epilog = _NEW_EPILOG
 
     out: str | None = option("--out FILE", "the JSON file to write", writes="file")
     force: bool = option("--force", "replace the file if it is there")
@@ -105,7 +85,6 @@ class HwNewOptions(CommandOptions):
         return dataclasses.replace(self, settings=tuple(found.items()), ask=ask)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HwCheckOptions(CommandOptions):
     """`cimsolve hw check`: read specs; `strict`: fail where something looks wrong."""
 
@@ -114,17 +93,18 @@ class HwCheckOptions(CommandOptions):
         "Read hardware specs, show what one full array does in time, energy and operations, and warn of values that "
         "are allowed and look wrong. Exit codes: 0 sound, 1 a warning with --strict, 2 no spec."
     )
-    epilog = _CHECK_EPILOG
+    epilog = """\
+examples:
+  cimsolve hw check my_chip.json
+  cimsolve hw check rram256 paper256 --json
+"""
 
     files: tuple[str, ...] = option("FILE", "specs, or names of shipped ones", default=(), nargs="+", complete="file")
     strict: bool = option("--strict", "exit code 1 where something looks wrong")
     json: bool = json_switch(group="")
 
 
-@dataclass(frozen=True, kw_only=True)
 class HwSchemaOptions(CommandOptions):
-    """`cimsolve hw schema`: print the JSON Schema."""
-
     prog = "cimsolve hw schema"
     about = "Print the JSON Schema of cimsolve-hw/1."
 
@@ -141,19 +121,23 @@ ACTIONS: Mapping[str, tuple[type[CommandOptions], str, str]] = {
 """Second word -> what may be asked, its arguments, what it does."""
 
 
-def _actions() -> str:
-    """What the second word may be; each has a --help of its own."""
-    return listed_commands({f"hw {name} {words}".strip(): does for name, (_, words, does) in ACTIONS.items()})
-
-
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
     """`cimsolve hw`: the options of its actions are their own."""
 
-    prog = "cimsolve hw"
     usage = "cimsolve hw new|check|schema ..."
     about = "Help with a hardware spec of your own. Each of these has a --help."
-    epilog = f"{_actions()}\n{_HELP_EPILOG}"
+    epilog = f"""\
+{listed_commands({f"hw {name}": (words, does) for name, (_, words, does) in ACTIONS.items()})}
+exit codes:
+  0    done
+  1    `hw check --strict`: something looks wrong
+  2    a wrong option, or a file that is no spec
+
+examples:
+  cimsolve hw new --name my_chip --technology rram --rows 128 --cols 128 --adcs 16 --out my_chip.json
+  cimsolve hw check my_chip.json
+  cimsolve --hw my_chip.json
+"""
     commands = tuple(ACTIONS)
 
     @classmethod

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cimsolve.cli.parser import CommandOptions
 from cimsolve.errors import EXIT_DONE
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
-    """`cimsolve list`: what is shipped."""
-
-    prog = "cimsolve list"
     about = "Show shipped models and hardware specs by the names that --model and --hw take, strategies and objectives."
     epilog = "example:\n  cimsolve list\n"
 

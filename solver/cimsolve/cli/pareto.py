@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cimsolve.cli.parser import json_switch, verbosity
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from cimsolve.solve.names import RULE_NAMES
 
-if TYPE_CHECKING:
-    from cimsolve.problem.problem import Problem
 
-_EPILOG = """\
+class Options(QuestionOptions):
+    usage = "cimsolve pareto [options]"
+    about = (
+        "Find the mappings that none found beats in arrays, token latency, prefill, II and energy at once; check and "
+        "write each, and compare the rules with them. Exit codes as of cimsolve."
+    )
+    epilog = """\
 A point marked * in a column is proved: no mapping on as many arrays has less. Every point is written to --out as
 a solution of its own.
 
@@ -23,19 +25,6 @@ examples:
   cimsolve pareto --hw rram256 --model minilm-l6 --adcs 16 --max-arrays 400
   cimsolve pareto --model gpt2-medium --max-latency 60us --time-limit 120 --json
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(QuestionOptions):
-    """`cimsolve pareto`: what each further array buys."""
-
-    prog = "cimsolve pareto"
-    usage = "cimsolve pareto [options]"
-    about = (
-        "Find the mappings that none found beats in arrays, token latency, prefill, II and energy at once; check and "
-        "write each, and compare the rules with them. Exit codes as of cimsolve."
-    )
-    epilog = _EPILOG
 
     time_limit_s: float = time_limit_option(
         "brake of the search; where it strikes, two runs may differ (default: {default})", default=600.0
@@ -50,10 +39,8 @@ def run(options: Options) -> int:
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
     """
-    return _answer(options, problem_of(options))
+    problem = problem_of(options)
 
-
-def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.front import describe_front, print_front
     from cimsolve.show.text.progress import Progress

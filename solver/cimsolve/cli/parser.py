@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.values import near, plain
@@ -105,16 +105,23 @@ def listed(groups: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(groups)))
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 @dataclass(frozen=True, kw_only=True)
 class CommandOptions:
-    """What one command was asked; a subclass says it in its fields."""
+    """What one command was asked; a subclass says it in its fields, and is such a dataclass without more words."""
 
     prog: ClassVar[str]
+    """How the command is called; `cimsolve` and its module's name where a subclass does not say."""
     usage: ClassVar[str | None] = None
     about: ClassVar[str]
     epilog: ClassVar[str] = ""
     commands: ClassVar[tuple[str, ...]] = ()
     """What a stray word may have been meant for."""
+
+    def __init_subclass__(cls) -> None:
+        if "prog" not in vars(cls):
+            cls.prog = f"cimsolve {cls.__module__.rpartition('.')[2]}"
+        dataclass(frozen=True, kw_only=True)(cls)
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> CommandOptions:
@@ -128,7 +135,10 @@ class CommandOptions:
                 continue
             row, value = rows[-1], given[0][1]
             if row.repeat is not None:
-                value = parser.gather(row, chain.from_iterable(each if one.repeat else [each] for one, each in given))
+                try:
+                    value = row.repeat([part for one, each in given for part in (each if one.repeat else [each])])
+                except argparse.ArgumentTypeError as error:
+                    parser.error(f"{row.name}: {error}")
             values[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values).settled(parser)
 
@@ -231,14 +241,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{one_line(message.removeprefix('argument '))}; see {self.prog} --help")
-
-    def gather(self, row: Option, values: Iterable[Any]) -> Any:
-        """The field of a repeatable option, made of its values."""
-        assert row.repeat is not None
-        try:
-            return row.repeat(tuple(values))
-        except argparse.ArgumentTypeError as error:
-            self.error(f"{row.name}: {error}")
 
     def demand_absent(self, names: Collection[str], why: str) -> None:
         """Refuse flags that were given, be it with their default; `names` are flags and groups."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +15,13 @@ from cimsolve.weights.names import CALIBRATED, METHODS, SAMPLES_DEFAULT
 
 SUFFIX = ".safetensors"
 
-_EPILOG = """\
+
+class Options(CommandOptions):
+    about = (
+        "Project a model's real weights onto block-diagonal factors; show the relative error of each linear beside "
+        "that of plain low-rank of equal size, and write the factors."
+    )
+    epilog = """\
 methods:
   plain     the factors nearest to the weights; closed form, the optimum
   whitened  nearest in the outputs, as if inputs of different blocks were not correlated; closed form
@@ -29,18 +35,6 @@ examples:
   cimsolve project --model weights/minilm --structure 4,4,7 --method als --text sample --out factors.safetensors
   cimsolve --model weights/minilm --weights factors.safetensors
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(CommandOptions):
-    """`cimsolve project`: from dense weights to factors, and what that loses."""
-
-    prog = "cimsolve project"
-    about = (
-        "Project a model's real weights onto block-diagonal factors; show the relative error of each linear beside "
-        "that of plain low-rank of equal size, and write the factors."
-    )
-    epilog = _EPILOG
 
     model: str = option(
         "--model FOLDER",

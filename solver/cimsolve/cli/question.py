@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, make_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
@@ -95,7 +94,6 @@ def one_value_a_key(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str
     return tuple(found.items())
 
 
-@dataclass(frozen=True, kw_only=True)
 class SubjectOptions(CommandOptions):
     """One model on one chip."""
 
@@ -122,7 +120,6 @@ def term_option(name: str, term: FieldInfo) -> Any:
     return question_option(spelled, told, read, term.default)
 
 
-@dataclass(frozen=True, kw_only=True)
 class StorageOptions(CommandOptions):
     """How the model is stored, and changes of the chip."""
 
@@ -158,16 +155,11 @@ class StorageOptions(CommandOptions):
     """Keys of the hardware spec that are changed, with their new values."""
 
 
-_OptionsOfTerms: Any = make_dataclass(
-    "_OptionsOfTerms",
-    [(name, Any, term_option(name, term)) for name, term in Terms.model_fields.items()],
-    bases=(StorageOptions,),
-    frozen=True,
-    kw_only=True,
-)
+_fields = {name: term_option(name, term) for name, term in Terms.model_fields.items()}
+_annotated = {"__annotations__": dict.fromkeys(_fields, Any), **_fields}
+_OptionsOfTerms: Any = type("_OptionsOfTerms", (StorageOptions,), _annotated)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
     """What is asked of a model on a chip: how it is stored, changes of the chip, and the fields of Terms."""
 
@@ -182,12 +174,10 @@ class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
         return ["=".join(pair) for pair in self.settings]
 
 
-@dataclass(frozen=True, kw_only=True)
 class QuestionOptions(TermsOptions, SubjectOptions):
     """One question."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class ComparedOptions(CommandOptions):
     """Strategies, and the one that the others are set against."""
 
@@ -243,11 +233,8 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
         if options.terms[name] != term.default
     }
     model = [problem.model.name, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
-    hardware = [problem.hardware.name]
-    for key, value in options.settings:
-        hardware.append(SHORT_NAMES.get(key, key) + value)
-    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut"))]
-    how += search
+    hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
+    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
 
 
@@ -256,5 +243,4 @@ def plain_name(text: str) -> str:
     kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
     if text and kept == text:
         return text
-    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    return f"{kept}~{digest[:6]}"
+    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -14,24 +14,20 @@ from cimsolve.show.names import FIGURE_FORMATS
 
 DEFAULT_PAGE = "report.html"
 
-_EPILOG = """\
-examples:
-  cimsolve report results/*.json
-  cimsolve report results/bert-large--rram256--optimal.json --figures pictures --trace schedule.json
-"""
 
-
-@dataclass(frozen=True, kw_only=True)
 class Options(CommandOptions):
     """`cimsolve report`: solutions as people look at them; None for what is not to be written."""
 
-    prog = "cimsolve report"
     about = (
         "Show solutions: one HTML page that needs nothing else, charts as files, a trace of the schedule. Every file "
         "is judged by the checker first; if one fails nothing is drawn. "
         "Exit codes: 0 written, 1 one fails its check, 2 one cannot be read."
     )
-    epilog = _EPILOG
+    epilog = """\
+examples:
+  cimsolve report results/*.json
+  cimsolve report results/bert-large--rram256--optimal.json --figures pictures --trace schedule.json
+"""
 
     files: tuple[str, ...] = solution_files()
     out: str | None = option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
@@ -13,25 +12,19 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.solve.names import STRATEGY_NAMES
 
-_EPILOG = """\
-examples:
-  cimsolve sensitivity --hw paper256
-  cimsolve sensitivity --hw rram256 --model minilm-l6 --strategy linear,spread,optimal --reference spread
-"""
 
-
-@dataclass(frozen=True, kw_only=True)
 class Options(TableOptions, ComparedOptions, QuestionOptions):
-    """`cimsolve sensitivity`: how a comparison of strategies depends on the converters."""
-
-    prog = "cimsolve sensitivity"
     usage = "cimsolve sensitivity [options]"
     about = (
         "Ask the question again with another converter model, other converter wiring, and with or without "
         "sample-and-hold, one change at a time; compare strategies under each and show where their ranking flips. "
         "Every answer is checked; results are kept by content, as those of compare. Exit codes as of cimsolve."
     )
-    epilog = _EPILOG
+    epilog = """\
+examples:
+  cimsolve sensitivity --hw paper256
+  cimsolve sensitivity --hw rram256 --model minilm-l6 --strategy linear,spread,optimal --reference spread
+"""
 
     strategies: tuple[str, ...] = strategies_option(
         help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all)"

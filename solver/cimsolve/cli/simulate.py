@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, get_args
 
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 from cimsolve.cli.question import seed_option
 from cimsolve.cli.values import OneOf, each_key_once, whole
-from cimsolve.errors import CheckError, InputError
+from cimsolve.errors import InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range
 
 if TYPE_CHECKING:
@@ -25,8 +23,38 @@ if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
 
 VECTORS_MAX = 10**6
+STUDY_OPTIONS = ("layers", "vectors", "seed", "pairs", "adc_bits_max", "adc_range", "kernel")
+"""Options that `judge.simulate.study` takes as they are."""
 
-_EPILOG = """\
+
+def noise(text: str) -> tuple[tuple[str, float], ...]:
+    """NAME=VALUE between commas."""
+    found = []
+    for part in text.split(","):
+        name, _, value = (each.strip() for each in part.partition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise argparse.ArgumentTypeError(f"{part.strip()!r}: expected NAME=NUMBER, such as {name}=0.01")
+        found.append((name, number))
+    return tuple(found)
+
+
+run_option = partial(option, group="what is run")
+chip_option = partial(option, group="what the arrays are like")
+
+
+class Options(CommandOptions):
+    """`cimsolve simulate`: run solution files. `layers`: None for all; `adc_bits_max`: None for those claimed."""
+
+    usage = "cimsolve simulate FILE... [options]"
+    about = (
+        "Run the arrays of solution files on batches of random inputs, with the non-idealities of cells and "
+        "converters, and show the signal-to-noise ratio of each stage and what it is lost to."
+    )
+    epilog = """\
 noise, each off by default; docs/simulation.md has the equations:
   programming=S           deviation of a programmed cell, as a share of the largest conductance
   programming_relative=S  the same, as a share of the cell's own conductance
@@ -47,43 +75,6 @@ examples:
   cimsolve simulate FILE --adc-bits 5 --adc-range calibrated --weights weights/minilm
 """
 
-
-def noise(text: str) -> tuple[tuple[str, float], ...]:
-    """NAME=VALUE between commas."""
-    found = []
-    for part in text.split(","):
-        name, _, value = (each.strip() for each in part.partition("="))
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise argparse.ArgumentTypeError(f"{part.strip()!r}: expected NAME=NUMBER, such as {name}=0.01")
-        found.append((name, number))
-    return tuple(found)
-
-
-def all_noise(groups: Iterable[Iterable[tuple[str, float]]]) -> tuple[tuple[str, float], ...]:
-    """The noise of all that is given. Raises ArgumentTypeError where a name is among it twice."""
-    return each_key_once("name")(tuple(chain.from_iterable(groups)))
-
-
-run_option = partial(option, group="what is run")
-chip_option = partial(option, group="what the arrays are like")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(CommandOptions):
-    """`cimsolve simulate`: run solution files. `layers`: None for all; `adc_bits_max`: None for those claimed."""
-
-    prog = "cimsolve simulate"
-    usage = "cimsolve simulate FILE... [options]"
-    about = (
-        "Run the arrays of solution files on batches of random inputs, with the non-idealities of cells and "
-        "converters, and show the signal-to-noise ratio of each stage and what it is lost to."
-    )
-    epilog = _EPILOG
-
     files: tuple[str, ...] = solution_files()
     vectors: int = run_option("--vectors N", "input vectors at once (default: {default})", whole(1, VECTORS_MAX), 16)
     seed: int = seed_option("default: {default}", group="what is run")
@@ -99,7 +90,7 @@ class Options(CommandOptions):
         "weights over all levels",
         complete="file",
     )
-    kernel: str = run_option(
+    kernel: Kernel = run_option(
         "--kernel WHICH",
         "what multiplies and converts: numpy, or numba, compiled and several times faster, which needs "
         "cimsolve[fast]; the numbers are the same (default: {default}, numba where there is enough to do)",
@@ -107,20 +98,24 @@ class Options(CommandOptions):
         "auto",
     )
     noise: tuple[tuple[str, float], ...] = chip_option(
-        "--noise NAME=VALUE[,NAME=VALUE]", "non-idealities, as below; repeatable", noise, (), repeat=all_noise
+        "--noise NAME=VALUE[,NAME=VALUE]",
+        "non-idealities, as below; repeatable",
+        noise,
+        (),
+        repeat=lambda groups: each_key_once("name")(tuple(chain.from_iterable(groups))),
     )
     adc_bits_max: int | None = chip_option(
         "--adc-bits N",
         "at most so many bits for every converter (default: those of the solution)",
         whole(1, CONVERTER_BITS_MAX),
     )
-    adc_range: str = chip_option(
+    adc_range: Range = chip_option(
         "--adc-range WHICH",
         "what converters cover: full, any sum there can be; calibrated, what the inputs cause (default: {default})",
         OneOf(get_args(Range)),
         "full",
     )
-    pairs: str = chip_option(
+    pairs: Pairs = chip_option(
         "--pairs HOW",
         "a differential pair's columns: converted apart, as time and energy count them, or subtracted before one "
         "converter (default: {default})",
@@ -141,7 +136,7 @@ def run(options: Options) -> int:
     from cimsolve.show.text.simulate import SIMULATE_FORMAT, describe_study, print_study
 
     noise = noise_from(dict(options.noise))
-    demand_kernel(cast(Kernel, options.kernel))
+    demand_kernel(options.kernel)
 
     def look(name: str, progress: Progress) -> Found:
         header, found = _simulate(name, options, noise, progress)
@@ -161,29 +156,21 @@ def _simulate(name: str, options: Options, noise: Noise, progress: Progress) -> 
     from cimsolve.judge.simulate import study
     from cimsolve.problem.solution import read_solution
 
-    progress.begin(f"checking {name}")
     solution = read_solution(Path(name))
-    report = check_solution(solution)
-    if not report.passed or report.problem is None:
-        raise CheckError(f"{name}: {report.violations[0]}; expected a solution that passes its check")
-    problem = report.problem
+    problem, _, _ = check_solution(solution).demand_passed(
+        lambda violation: f"{name}: {violation}; expected a solution that passes its check"
+    )
     weights, factors = _real_numbers(problem, options.weights)
     progress.begin(f"simulating {name}")
     found = study(
         problem,
         solution.pieces,
         solution.activations,
-        layers=options.layers,
-        vectors=options.vectors,
-        seed=options.seed,
         weights=weights,
         factors=factors,
         noise=noise,
-        pairs=cast(Pairs, options.pairs),
-        adc_bits_max=options.adc_bits_max,
-        adc_range=cast(Range, options.adc_range),
-        kernel=cast(Kernel, options.kernel),
         progress=progress.count,
+        **{name: getattr(options, name) for name in STUDY_OPTIONS},
     )
     return solution.header, found
 

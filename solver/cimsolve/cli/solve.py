@@ -6,9 +6,8 @@ import argparse
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from cimsolve import __version__
 from cimsolve.cli import COMMANDS, listed_commands
@@ -28,35 +27,12 @@ from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, Infeasible
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 
 if TYPE_CHECKING:
-    from cimsolve.judge.simulate import RealFactors, RealWeights
+    from cimsolve.judge.simulate import RealWeights
     from cimsolve.problem.problem import Problem
     from cimsolve.study.ask import Asked, Outcome, Simulated
 
 SIMULATED = {"layer": "the first layer", "all": "all layers", "none": "none"}
 WORKERS_MAX = 1024
-
-_EPILOG = """\
-limits:
-  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ
-
-exit codes:
-  0    done, and every answer passed the checker and the simulation
-  1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
-       any strategy (a rule that finds none is reported and does not fail the run while others succeed)
-  2    a wrong option or a file that cannot be used
-  130  interrupted; what was found until then is checked and written
-
-examples:
-  cimsolve --hw rram256.json
-  cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
-  cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
-"""
-
-
-def _commands() -> str:
-    """What the first word may be; each has a --help of its own."""
-    solve = {"[options]": "map a model and compare strategies: the options above"}
-    return listed_commands(solve | {f"{name} {words}".strip(): does for name, (words, does) in COMMANDS.items()})
 
 
 class _Version(argparse._VersionAction):
@@ -75,14 +51,29 @@ class _Version(argparse._VersionAction):
         super().__call__(parser, *where)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(QuestionOptions):
     """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
 
     prog = "cimsolve"
     usage = "cimsolve [options] | cimsolve COMMAND ..."
     about = "Place and schedule a language model on compute-in-memory arrays, with a proof or a gap."
-    epilog = f"{_commands()}\n{_EPILOG}"
+    epilog = f"""\
+{listed_commands({"": ("[options]", "map a model and compare strategies: the options above")} | COMMANDS)}
+limits:
+  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ
+
+exit codes:
+  0    done, and every answer passed the checker and the simulation
+  1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
+       any strategy (a rule that finds none is reported and does not fail the run while others succeed)
+  2    a wrong option or a file that cannot be used
+  130  interrupted; what was found until then is checked and written
+
+examples:
+  cimsolve --hw rram256.json
+  cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
+  cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
+"""
     commands = tuple(COMMANDS)
 
     strategies: tuple[str, ...] = strategies_option(again=True)
@@ -103,7 +94,7 @@ class Options(QuestionOptions):
     out: str = answers_option()
     json: bool = json_switch()
     verbosity: int = verbosity("only the table of strategies", "also breakdowns, proofs and sources")
-    simulate: str = output_option(
+    simulate: Simulated = output_option(
         "--simulate WHAT",
         "of each answer the first layer, all layers or none: layer, all, none (default: {default})",
         OneOf(tuple(SIMULATED)),
@@ -135,10 +126,8 @@ def run(options: Options) -> int:
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
-    return _answer(options, problem_of(options, options.objective, options.weights))
+    problem = problem_of(options, options.objective, options.weights)
 
-
-def _answer(options: Options, problem: Problem) -> int:
     from cimsolve.problem.solution import solution_of
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.progress import Progress
@@ -152,7 +141,7 @@ def _answer(options: Options, problem: Problem) -> int:
 
     beside = weights_beside(problem.model, options.model)
     weights: RealWeights | None = beside
-    factors: RealFactors | None = None
+    factors = None
     if options.weights is not None:
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
@@ -162,18 +151,18 @@ def _answer(options: Options, problem: Problem) -> int:
     run = Run(
         problem,
         Effort(options.time_limit_s or math.inf, options.seed, options.workers, options.exact, start),
-        cast("Simulated", options.simulate),
-        weights,
-        factors,
         lambda answer, report, name: write_checked(
             answer, report, Path(options.out), answer_name(options, problem, name)
         ),
         progress,
+        simulated=options.simulate,
+        weights=weights,
+        factors=factors,
     )
     asked = describe_asked(options, problem, weights is not None)
     if not options.json and options.verbosity >= 0:
         print_question(asked, options.verbosity)
-    outcomes: list[Outcome] = []
+    outcomes = []
     with progress:
         for outcome in run.outcomes(options.strategies):
             outcomes.append(outcome)

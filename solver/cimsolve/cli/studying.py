@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import solve
@@ -30,7 +29,6 @@ LIMITS = {"max_latency_ns": quantity("time", "60us"), "max_energy_pj": quantity(
 """Keys whose values may have a unit, as those of --max-latency and --max-energy."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class TableOptions(TermsOptions):
     """Questions that are solved in many points; None for the default."""
 
@@ -104,10 +102,9 @@ def read_value(key: str, text: str) -> Value:
             raise InputError(f"--vary {key}: {one_line(str(error))}") from None
         return int(limit) if limit.is_integer() else limit
     try:
-        value: Any = parse_json_text(text)
+        return parse_json_text(text)  # type: ignore[return-value]
     except (ValueError, RecursionError):
         return text
-    return value  # type: ignore[no-any-return]
 
 
 def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
@@ -17,7 +16,16 @@ from cimsolve.solve.names import STRATEGY_NAMES
 if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import SweepStudy, Value
 
-_EPILOG = """\
+
+class Options(TableOptions, QuestionOptions):
+    """`cimsolve sweep`: a grid of questions. With a `study` file the question is in it and not here."""
+
+    usage = "cimsolve sweep [STUDY.json | --vary KEY=V1,V2,... ...] [options]"
+    about = (
+        "Solve every combination of the values given, check each answer, and mark those that no other beats. Results "
+        "are kept by content: a second run solves only what changed, a stopped one goes on."
+    )
+    epilog = """\
 keys of --vary:
   any key of the hardware spec (adc.per_array, array.rows, cell.bits, ...), and of the question: hw, model,
   structure, strategy, objective, cut, tokens, max_arrays, max_latency_ns, max_energy_pj, seed
@@ -37,19 +45,6 @@ examples:
   cimsolve sweep study.json --jobs 2 --plot front.svg
   cimsolve sweep study.json --cluster tcp://head:8786
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options(TableOptions, QuestionOptions):
-    """`cimsolve sweep`: a grid of questions. With a `study` file the question is in it and not here."""
-
-    prog = "cimsolve sweep"
-    usage = "cimsolve sweep [STUDY.json | --vary KEY=V1,V2,... ...] [options]"
-    about = (
-        "Solve every combination of the values given, check each answer, and mark those that no other beats. Results "
-        "are kept by content: a second run solves only what changed, a stopped one goes on."
-    )
-    epilog = _EPILOG
 
     study: str | None = option("STUDY.json", "the whole question and its axes, as a file", nargs="?", complete="file")
     vary: tuple[tuple[str, tuple[str, ...]], ...] = option(

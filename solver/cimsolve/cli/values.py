@@ -51,15 +51,22 @@ def quantity(kind: Kind, example: str) -> Callable[[str], float]:
     return read
 
 
-def seconds(text: str) -> float:
-    """A number of seconds, more than 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= TIME_LIMIT_MAX_S:  # also refuses NaN
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds, more than 0")
-    return value
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """A number that `fits`; what is none is tried as NaN."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a number {expected}")
+        return value
+
+    return read
+
+
+seconds = number("of seconds, more than 0", lambda value: 0 < value <= TIME_LIMIT_MAX_S)
 
 
 def setting(text: str) -> tuple[str, str]:

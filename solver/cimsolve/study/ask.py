@@ -94,33 +94,40 @@ Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]
 """Keeps an answer with its verdict under a name, that of its strategy or point; returns the files written."""
 
 
-def keep_nothing(solution: Solution, report: CheckReport, name: str) -> tuple[Path, ...]:
-    """Write no file."""
-    return ()
-
-
 @dataclass
-class Run:
-    """A question put to some strategies, one after the other.
-
-    After Ctrl-C `interrupted` is set and the strategies left are skipped; what had been found is checked and kept.
-    Raises InputError where the exact model is insisted on and out of reach, and where a sum in the objective has no
-    unit.
-    """
+class SearchRun:
+    """A search whose answers are checked and kept as they come. After Ctrl-C `interrupted` is set."""
 
     problem: Problem
     effort: Effort = field(default_factory=Effort)
-    simulated: Simulated = "layer"
-    weights: RealWeights | None = None
-    factors: RealFactors | None = None
-    keep: Keep = keep_nothing
+    keep: Keep = lambda solution, report, name: ()
     listener: Listener = field(default_factory=Listener)
     interrupted: bool = False
 
     def __post_init__(self) -> None:
+        self.effort = replace(self.effort, listen=self._listen)
+
+    def _listen(self, event: Event) -> None:
+        self.interrupted |= event.phase == "interrupted"
+        self.listener.listen(event)
+
+
+@dataclass
+class Run(SearchRun):
+    """A question put to some strategies, one after the other; after Ctrl-C the strategies left are skipped.
+
+    Raises InputError where the exact model is insisted on and out of reach, and where a sum in the objective has no
+    unit.
+    """
+
+    simulated: Simulated = "layer"
+    weights: RealWeights | None = None
+    factors: RealFactors | None = None
+
+    def __post_init__(self) -> None:
         demand_exact(self.problem, self.effort)
         objective_units(self.problem, self.problem.objective)
-        self.effort = replace(self.effort, listen=self._listen)
+        super().__post_init__()
 
     def outcomes(self, strategies: Sequence[str] = tuple(STRATEGIES)) -> Iterator[Outcome]:
         """What became of each strategy, in the order asked for."""
@@ -129,10 +136,6 @@ class Run:
                 yield Outcome(name, "skipped", "the run was interrupted before it")
             else:
                 yield self._map(name, f"[{number}/{len(strategies)}] {name}")
-
-    def _listen(self, event: Event) -> None:
-        self.interrupted |= event.phase == "interrupted"
-        self.listener.listen(event)
 
     def _map(self, name: str, label: str) -> Outcome:
         self.listener.begin(f"{label}: mapping")

@@ -122,18 +122,18 @@ def compare(given: Values, here: Values, reference: str) -> VariantComparison:
     places = [{name: place for place, group in enumerate(each) for name in group} for each in (_rank(given), ranking)]
     both = [name for name in given if all(name in each for each in places)]
     flipped = [(a, b) for a in both for b in both if places[0][a] < places[0][b] and places[1][a] > places[1][b]]
-    return VariantComparison(now, {name: _kept(before[name], now[name]) for name in now}, ranking, flipped)
+    kept = {
+        name: None
+        if ratio is None or (given_ratio := before[name]) is None or given_ratio > 1 - LEAST_SAVING
+        else (1 - ratio) / (1 - given_ratio)
+        for name, ratio in now.items()
+    }
+    return VariantComparison(now, kept, ranking, flipped)
 
 
 def _ratios(values: Values, reference: str) -> dict[str, float | None]:
     whole = values[reference]
     return {name: value / whole if value is not None and whole else None for name, value in values.items()}
-
-
-def _kept(given: float | None, here: float | None) -> float | None:
-    if given is None or here is None or given > 1 - LEAST_SAVING:
-        return None
-    return (1 - here) / (1 - given)
 
 
 def _rank(values: Values) -> list[list[str]]:

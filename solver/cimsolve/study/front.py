@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cimsolve.errors import InfeasibleError
@@ -14,10 +14,9 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.strategies import RULES
-from cimsolve.study.ask import Keep, interrupts_held, keep_nothing
+from cimsolve.study.ask import SearchRun, interrupts_held
 from cimsolve.study.solving import make_solution, solve, solve_and_check
 
 
@@ -58,18 +57,8 @@ class FrontFound:
         return any(check is not None and not check.passed for check in checks)
 
 
-@dataclass
-class FrontRun:
-    """A search for the front. After Ctrl-C `interrupted` is set; what has been found is checked and kept."""
-
-    problem: Problem
-    effort: Effort = field(default_factory=Effort)
-    keep: Keep = keep_nothing
-    listener: Listener = field(default_factory=Listener)
-    interrupted: bool = False
-
-    def __post_init__(self) -> None:
-        self.effort = replace(self.effort, listen=self._listen)
+class FrontRun(SearchRun):
+    """A search for the front; after Ctrl-C what has been found is checked and kept."""
 
     def found(self) -> FrontFound:
         """The points, the rules beside them, and whether the search came to its end.
@@ -117,10 +106,6 @@ class FrontRun:
         except InfeasibleError as error:
             return RuleRow(name, str(error))
         return RuleRow(name, "", solution.header, report.without_tables())
-
-    def _listen(self, event: Event) -> None:
-        self.interrupted |= event.phase == "interrupted"
-        self.listener.listen(event)
 
 
 def solution_of_point(problem: Problem, point: FrontPoint) -> Solution:

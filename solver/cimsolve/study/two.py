@@ -103,7 +103,15 @@ def compare_solutions(first: Solution | Path | str, second: Solution | Path | st
     Raises InputError for a file that is none, CheckError where one of them breaks a rule.
     """
     solutions, problems, costs = zip(*(_checked(answer) for answer in (first, second)), strict=True)
-    return _compare(solutions, problems, costs)
+    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
+    ours, theirs = (problem.question for problem in problems)
+    differences = tuple(
+        found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")
+        for found in ours.differences(theirs, apart=LABELS)
+    )
+    if problems[0].workload.factors != problems[1].workload.factors:
+        return Comparison(metrics, differences, None, None, differences[0])
+    return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
 
 
 def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
@@ -113,19 +121,6 @@ def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
         lambda violation: f"{name}: fails its check, {violation}; only solutions that pass are compared"
     )
     return solution, problem, costs
-
-
-def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
-    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
-    ours, theirs = (problem.question for problem in problems)
-    differences = tuple(
-        found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")
-        for found in ours.differences(theirs, apart=LABELS)
-    )
-    unlike = differences[0] if _blocks(problems[0]) != _blocks(problems[1]) else ""
-    if unlike:
-        return Comparison(metrics, differences, None, None, unlike)
-    return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
 
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:
@@ -202,10 +197,7 @@ def _common(first: Pieces, second: Pieces) -> tuple[Ints, Ints]:
     ]
     order = np.lexsort(keys)
     # A rectangle occurs once in either at most, as pieces tile their blocks; ties keep the first solution's first.
-    equal = np.ones(len(order) - 1, dtype=bool)
-    for key in keys:
-        equal &= key[order][1:] == key[order][:-1]
-    at = np.flatnonzero(equal)
+    at = np.flatnonzero(np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0))
     return order[at], order[at + 1] - size
 
 
@@ -240,11 +232,7 @@ def _equal_arrays(first: Pieces, second: Pieces, in_place: Ints, partner: Ints) 
 
 def _stage_times(problems: Sequence[Problem], costs: Sequence[Costs]) -> StageTimes:
     clocks = [problem.hardware.clock_ps / 1000 for problem in problems]
-    arrays = [(cost.stages.end - cost.stages.start) * clock for cost, clock in zip(costs, clocks, strict=True)]
-    gaps = [cost.gaps.before_cycles * clock for cost, clock in zip(costs, clocks, strict=True)]
+    first, second = ((cost.stages.end - cost.stages.start) * clock for cost, clock in zip(costs, clocks, strict=True))
+    before, after = (cost.gaps.before_cycles * clock for cost, clock in zip(costs, clocks, strict=True))
     names = tuple(stage.name for stage in problems[0].workload.stages)
-    return StageTimes(names, (arrays[0], arrays[1]), (gaps[0], gaps[1]))
-
-
-def _blocks(problem: Problem) -> tuple[object, ...]:
-    return problem.workload.factors
+    return StageTimes(names, (first, second), (before, after))

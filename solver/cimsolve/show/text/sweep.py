@@ -14,10 +14,9 @@ from cimsolve.show.figures import FIGURES, subject
 from cimsolve.show.text.console import bad, heading, indented, print_json, same_again
 from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.show.units import plural
-from cimsolve.study.sweep.front import on_front
 from cimsolve.study.sweep.grid import Value
 from cimsolve.study.sweep.point import Record
-from cimsolve.study.sweep.run import SolvedRow
+from cimsolve.study.sweep.run import SolvedRow, on_front
 
 SWEEP_FORMAT = "cimsolve-sweep/1"
 MARK = "*"

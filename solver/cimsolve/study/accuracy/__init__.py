@@ -6,11 +6,10 @@
 Biases, norms, embeddings, attention and the language-model head are not mapped on arrays and stay float32.
 """
 
-from cimsolve.study.accuracy.answers import Accuracy, compare
+from cimsolve.study.accuracy.answers import Accuracy, AccuracyRow, AccuracyTable, compare
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.product import ArrayProduct
 from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep
-from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable
 
 __all__ = [
     "Accuracy",

@@ -15,15 +15,8 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import demand_known
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Range, Scale, WeightScale
 from cimsolve.judge.simulate.converters import full_scale
-from cimsolve.study.names import (
-    ACCURACY_METHODS,
-    BITS_DEFAULT,
-    BLOCKS_DEFAULT,
-    CALIBRATION_TOKENS_DEFAULT,
-    COMPRESSIONS_DEFAULT,
-    DENSE,
-    TEST_TOKENS_DEFAULT,
-)
+from cimsolve.study import names
+from cimsolve.study.names import ACCURACY_METHODS, DENSE
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
 
@@ -72,17 +65,17 @@ class AccuracyQuestion:
     folder: Path
     hardware: Hardware
     methods: Sequence[str] = ACCURACY_METHODS
-    compressions: Sequence[float] = COMPRESSIONS_DEFAULT
+    compressions: Sequence[float] = names.COMPRESSIONS_DEFAULT
     """Times fewer weights than dense; each method but `dense` is run at each."""
-    blocks: tuple[int, int] = BLOCKS_DEFAULT
+    blocks: tuple[int, int] = names.BLOCKS_DEFAULT
     """k and l of all factors; the rank T of each linear follows from the compression."""
-    bits: Sequence[int] = BITS_DEFAULT
+    bits: Sequence[int] = names.BITS_DEFAULT
     text: Sequence[Path | str] = ("sample",)
     samples: int = SAMPLES_DEFAULT
     """Most tokens of the text."""
-    test_tokens: int = TEST_TOKENS_DEFAULT
+    test_tokens: int = names.TEST_TOKENS_DEFAULT
     """About the most of those held out that the model is tested on."""
-    calibration_tokens: int = CALIBRATION_TOKENS_DEFAULT
+    calibration_tokens: int = names.CALIBRATION_TOKENS_DEFAULT
     """How many tokens that are not tested set the ranges of converters."""
     weight_scale: WeightScale = "column"
     input_scale: Scale = "token"

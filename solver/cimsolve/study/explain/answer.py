@@ -14,9 +14,8 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution, solution_of
 from cimsolve.solve.effort import Event, ignore
 from cimsolve.solve.strategies import STRATEGIES
-from cimsolve.study.explain.chain import Chain, find_chain
+from cimsolve.study.explain.chain import Chain, Load, find_chain, find_load
 from cimsolve.study.explain.change import ChangeOutcome, what_if
-from cimsolve.study.explain.load import Load, find_load
 
 
 @dataclass(frozen=True)

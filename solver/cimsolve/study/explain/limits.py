@@ -73,25 +73,18 @@ def find_relief(
 ) -> list[Relief]:
     """For each limit of an infeasible question the least value that would do, the others kept."""
     found = []
+    effort = Effort(seed=seed, listen=whole_answers_only(listen))
     for name, given in limits_of(problem).items():
         relaxed = without_limit(problem, name)
         objective = tuple(dict.fromkeys((OBJECTIVE_OF_LIMIT[name], "latency")))
-        effort = Effort(seed=seed, listen=whole_answers_only(listen))
         header, reason = _try(relaxed.asking(objective=objective), strategy, effort)
         if header is None:
             found.append(Relief(name, given, None, None, None, reason))
             continue
         if name == "max_arrays" and strategy not in RULES and relaxed.has_cost_limits:
             header = _fewest(relaxed, header, strategy, effort)
-        found.append(
-            Relief(
-                name,
-                given,
-                float(header.metrics[METRIC_OF_LIMIT[name]]),
-                _lower(relaxed, strategy, name, header),
-                header,
-            )
-        )
+        least = float(header.metrics[METRIC_OF_LIMIT[name]])
+        found.append(Relief(name, given, least, _lower(relaxed, strategy, name, header), header))
     return found
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -97,45 +98,40 @@ def expand(study: SweepStudy) -> list[Row]:
     if count > POINTS_MAX:
         raise InputError(f"vary: {count} points: expected at most {POINTS_MAX}; vary less")
     _demand_known(study)
-    loaded = _Loaded()
-    rows = [_row(study, values, loaded) for values in _combinations(study)]
+    load = cache(load_hardware), cache(load_model)
+    rows = [
+        _row(study, dict(zip(study.vary, values, strict=True)), *load)
+        for values in itertools.product(*study.vary.values())
+    ]
     if all(row.point is None for row in rows):
         raise InputError(rows[0].reason)
     return rows
 
 
-class _Loaded:
-    """Specs and models by what the user calls them, each read once."""
-
-    def __init__(self) -> None:
-        self._hardware: dict[str, Hardware] = {}
-        self._models: dict[tuple[str, int | None], Model] = {}
-
-    def hardware(self, name: str) -> Hardware:
-        if name not in self._hardware:
-            self._hardware[name] = load_hardware(name)
-        return self._hardware[name]
-
-    def model(self, name: str, tokens: int | None) -> Model:
-        if (name, tokens) not in self._models:
-            self._models[name, tokens] = load_model(name, tokens)
-        return self._models[name, tokens]
-
-
-def _combinations(study: SweepStudy) -> list[dict[str, Value]]:
-    return [dict(zip(study.vary, values, strict=True)) for values in itertools.product(*study.vary.values())]
-
-
-def _row(study: SweepStudy, values: Mapping[str, Value], loaded: _Loaded) -> Row:
+def _row(
+    study: SweepStudy,
+    values: Mapping[str, Value],
+    load_chip: Callable[[str], Hardware],
+    load: Callable[[str, int | None], Model],
+) -> Row:
     fields = study.model_dump(exclude={"vary"})
     for axis, value in values.items():
         for key in axis.split(JOINT):
             _place(fields, key, value)
     asked = SweepStudy.model_validate(fields)
+    settings = {key: setting_text(value) for key, value in asked.set.items()}
     try:
-        return Row(values, asked, _point(asked, loaded))
+        question = ask(
+            load(asked.model, asked.tokens),
+            with_settings(load_chip(asked.hw), settings),
+            structure=asked.structure,
+            objective=asked.objective,
+            **{name: getattr(asked, name) for name in Terms.model_fields},
+        ).to_json()
     except InputError as error:
         return Row(values, asked, None, str(error))
+    point = Point(question=question, strategy=asked.strategy, seed=asked.seed, time_limit_s=asked.time_limit_s)
+    return Row(values, asked, point)
 
 
 def _place(fields: dict[str, Any], key: str, value: Value) -> None:
@@ -148,17 +144,6 @@ def _place(fields: dict[str, Any], key: str, value: Value) -> None:
         fields[key] = value
     else:
         fields["set"] = {**fields["set"], key: value}
-
-
-def _point(asked: SweepStudy, loaded: _Loaded) -> Point:
-    question = ask(
-        loaded.model(asked.model, asked.tokens),
-        with_settings(loaded.hardware(asked.hw), {key: setting_text(value) for key, value in asked.set.items()}),
-        structure=asked.structure,
-        objective=asked.objective,
-        **{name: getattr(asked, name) for name in Terms.model_fields},
-    )
-    return Point(question=question.to_json(), strategy=asked.strategy, seed=asked.seed, time_limit_s=asked.time_limit_s)
 
 
 def setting_text(value: Value) -> str:
@@ -182,27 +167,17 @@ def _demand_known(study: SweepStudy) -> None:
         if near and key not in key_paths(Hardware):
             raise InputError(f"vary {one_line(key)}: there is no such key; did you mean {near}?")
         for spec in specs:
-            _demand_key(spec, key)
+            try:
+                demand_key(spec, key)
+            except InputError as error:
+                raise InputError(f"vary {str(error).removeprefix('--set ')}") from None
     base = study.model_dump(exclude={"vary"})
     for axis, values in study.vary.items():
-        for key in axis.split(JOINT):
-            for value in values:
-                _demand_value(base, key, value)
+        for key, value in itertools.product(axis.split(JOINT), values):
+            fields = dict(base)
+            _place(fields, key, value)
+            _demand_names(parse_study(fields, f"vary {one_line(key)}"))
     _demand_names(study)
-
-
-def _demand_key(spec: Hardware, key: str) -> None:
-    try:
-        demand_key(spec, key)
-    except InputError as error:
-        raise InputError(f"vary {str(error).removeprefix('--set ')}") from None
-
-
-def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
-    fields = dict(base)
-    _place(fields, key, value)
-    asked = parse_study(fields, f"vary {one_line(key)}")
-    _demand_names(asked)
 
 
 def _demand_names(study: SweepStudy) -> None:

@@ -1,6 +1,7 @@
 """One point of a study: a resolved question and how it is answered, as plain data that any process can take.
 
-What a point gives depends on nothing else, so the digest of a point names its result.
+What a point gives depends on nothing else, so the digest of a point names its result, and the file that keeps it: a
+killed sweep has lost only what was being solved.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.errors import InfeasibleError, InputError, Shortage
+from cimsolve.files.json_file import read_json, write_json_atomically
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry
@@ -27,6 +29,8 @@ from cimsolve.study.solving import library_versions, solve_and_check, whole_answ
 
 State = Literal["solved", "infeasible", "refused", "failed"]
 """Solved; no mapping under the limits; no question that makes sense; an answer that broke a rule, or no memory."""
+RECORD_BYTES_MAX = 2**26
+Kept = TypeVar("Kept", bound="KeptRecord")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +45,22 @@ class Point:
 
     def digest(self) -> str:
         """32 hexadecimal digits of all of the point and of the code and libraries that answer it."""
-        content = {"point": asdict(self), "code": code_fingerprint()}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return digest_of({"point": asdict(self)})
 
 
-class Record(BaseModel):
-    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
+class KeptRecord(BaseModel):
+    """A result, kept in a file under the digest of all that it depends on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["cimsolve-point/1"] = "cimsolve-point/1"
+    format: str
     digest: str
+
+
+class Record(KeptRecord):
+    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
+
+    format: Literal["cimsolve-point/1"] = "cimsolve-point/1"
     state: State
     reason: str = ""
     shortage: Shortage | None = None
@@ -97,6 +105,42 @@ def solve_point(point: Point, digest: str) -> Record:
         runtime_s=round(time.perf_counter() - began, 3),
         **found,
     )
+
+
+class Cache(Generic[Kept]):
+    """A folder of records of one kind, each in a file named by its digest; `None` keeps nothing."""
+
+    def __init__(self, folder: Path | None, kind: type[Kept], prefix: str = "") -> None:
+        self._folder, self._kind, self._prefix = folder, kind, prefix
+
+    def read(self, digest: str) -> Kept | None:
+        """The record of this digest; None where there is none that can be read, so that it is made again."""
+        if self._folder is None or not (path := self._path(self._folder, digest)).is_file():
+            return None
+        try:
+            record = self._kind.model_validate(read_json(path, RECORD_BYTES_MAX))
+        except (InputError, ValidationError):
+            return None
+        return record if record.digest == digest else None
+
+    def write(self, record: Kept) -> None:
+        """Keep a record. Raises InputError where it cannot be written."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--cache {self._folder}: cannot be made a folder ({error.strerror})") from None
+        write_json_atomically(self._path(self._folder, record.digest), record.model_dump())
+
+    def _path(self, folder: Path, digest: str) -> Path:
+        return folder / f"{self._prefix}{digest}.json"
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """32 hexadecimal digits of plain data and of the code and libraries that make something of it."""
+    text = json.dumps({**content, "code": code_fingerprint()}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache

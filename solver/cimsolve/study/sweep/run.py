@@ -1,16 +1,17 @@
-"""All points of a study: those kept from before, and the others solved and kept."""
+"""All points of a study: those kept from before, the others solved and kept, and which none of the others beats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cimsolve.study.sweep.cache import Cache
+import numpy as np
+
 from cimsolve.study.sweep.execute import cores, solve_points
 from cimsolve.study.sweep.grid import Row, SweepStudy, Value, expand, parse_study, read_study
-from cimsolve.study.sweep.point import Point, Record
+from cimsolve.study.sweep.point import Cache, Point, Record
 
 
 @dataclass
@@ -103,7 +104,7 @@ def solve_missing(
     After Ctrl-C `interrupted` is set and what has been finished is there.
     """
     points = {point.digest(): point for point in asked}
-    kept = Cache(None if cache is None else Path(cache))
+    kept = Cache(None if cache is None else Path(cache), Record)
     known = {digest: None if fresh else kept.read(digest) for digest in points}
     records = {digest: record for digest, record in known.items() if record is not None}
     done = Progressed(records, frozenset(records))
@@ -111,7 +112,8 @@ def solve_missing(
     try:
         left = {digest: point for digest, point in points.items() if digest not in records}
         for record in solve_points(left, jobs or cores(), cluster):
-            kept.write(record)
+            if record.state in ("solved", "infeasible"):  # a failure may not happen again
+                kept.write(record)
             records[record.digest] = record
             listen(len(records), len(points))
     except KeyboardInterrupt:
@@ -125,3 +127,19 @@ def _study_point(row: Row, records: Mapping[str, Record]) -> StudyPoint:
     record = records[row.point.digest()]
     bounds = {name: entry.lower for name, entry in record.bounds.items()}
     return StudyPoint(row.values, record.state, record.reason, record.metrics, bounds)
+
+
+def on_front(groups: Sequence[Hashable], values: Sequence[Sequence[float] | None]) -> list[bool]:
+    """Whether no other row of its group is as good as a row in everything and better in something; less is better.
+
+    `values` has for each row a tuple, all of one length, or None for a row without figures: it is not on the front
+    and beats nothing.
+    """
+    found = [False] * len(groups)
+    for group in dict.fromkeys(groups):
+        members = [row for row, other in enumerate(groups) if other == group and values[row] is not None]
+        figures = np.array([values[row] for row in members], dtype=np.float64)
+        for row, mine in zip(members, figures, strict=True):
+            beaten = (figures <= mine).all(axis=1) & (figures < mine).any(axis=1)
+            found[row] = not beaten.any()
+    return found
