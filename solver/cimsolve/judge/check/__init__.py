@@ -11,14 +11,18 @@ from collections.abc import Sequence
 
 from cimsolve.errors import CimsolveError
 from cimsolve.files.text import one_line
-from cimsolve.judge.check import claims, firing, placement, timing
+from cimsolve.judge.check import claims, firing, placement, tables, timing
 from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
-from cimsolve.judge.check.tables import find_malformed
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 
 __all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
 
+TABLE_RULES = (
+    (Rule("tables", tables.columns_are_in_range),),
+    (Rule("tables", tables.blocks_and_ends_are_possible), Rule("S1", tables.s1_every_piece_fires_once)),
+)
+"""What must hold before anything can be computed from the tables, in two steps."""
 RULES: tuple[Rule, ...] = (
     Rule("factors", claims.factors_are_those_of_the_model),
     Rule("P1", placement.p1_pieces_tile_every_block),
@@ -60,20 +64,18 @@ def check_solution(solution: Solution, problem: Problem | None = None, rules: Se
         asked = rebuild_problem(solution)
         if problem is not None and (found := asked.question.difference(problem.question)):
             return CheckReport((Violation("question", f"{found.path}: it is not the one that was asked"),), problem)
-        return _judge(Case(asked, solution), rules)
+        return _judge(Case(asked, solution.header, solution.pieces, solution.activations), rules)
     except CimsolveError as error:
         return CheckReport((Violation("question", one_line(str(error))),))
 
 
 def _judge(case: Case, rules: Sequence[Rule]) -> CheckReport:
-    broken = [Violation(name, one_line(text)) for name, text in find_malformed(case.problem, case.solution)]
-    if not broken:
-        broken = _broken(case, [rule for rule in rules if not rule.on_claims])
-    if broken:
-        return CheckReport(tuple(broken), case.problem)
+    for asked in (*TABLE_RULES, [rule for rule in rules if not rule.on_claims]):
+        if broken := _broken(case, asked):
+            return CheckReport(broken, case.problem)
     broken = _broken(case, [rule for rule in rules if rule.on_claims])
-    return CheckReport(tuple(broken), case.problem, case.costs, case.bounds, claims.unverified_claims(case))
+    return CheckReport(broken, case.problem, case.costs, case.bounds, claims.unverified_claims(case))
 
 
-def _broken(case: Case, rules: Sequence[Rule]) -> list[Violation]:
-    return [Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case)]
+def _broken(case: Case, rules: Sequence[Rule]) -> tuple[Violation, ...]:
+    return tuple(Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints, order_by
+from cimsolve.columns import order_by
 from cimsolve.judge.check.case import Case, first
+from cimsolve.price.cost import StageCosts, stage_times
 
 
 def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
@@ -15,26 +16,23 @@ def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
     activations = case.activations
     order = order_by(activations.array, activations.start)
     array, start, end = activations.array[order], activations.start[order], activations.end[order]
-    clash = (array[1:] == array[:-1]) & (start[1:] < end[:-1])
-    if clash.any():
-        at = first(clash)
+    for at in first((array[1:] == array[:-1]) & (start[1:] < end[:-1])):
         yield (
-            f"activations {int(order[at])} and {int(order[at + 1])} of array {int(array[at])} overlap in "
-            f"time, at cycle {int(start[at + 1])}"
+            f"activations {order[at]} and {order[at + 1]} of array {array[at]} overlap in time, "
+            f"at cycle {start[at + 1]}"
         )
 
 
 def s5_stages_follow_the_dataflow(case: Case) -> Iterator[str]:
     """S5: a stage starts when every stage it reads has ended plus the gap between them."""
     stages = case.problem.workload.stages
-    start, end = _stage_times(case)
-    gap_cycles = case.fired.gaps.before_cycles
+    times = stage_times(case.fired, case.activations)
     for stage in stages:
         for before in stage.after:
-            earliest = int(end[before] + gap_cycles[stage.id])
-            if start[stage.id] < earliest:
+            earliest = times.end[before] + case.fired.gaps.before_cycles[stage.id]
+            if times.start[stage.id] < earliest:
                 yield (
-                    f"stage {stage.name} starts at cycle {int(start[stage.id])}; {stages[before].name} and "
+                    f"stage {stage.name} starts at cycle {times.start[stage.id]}; {stages[before].name} and "
                     f"the gap after it end at {earliest}"
                 )
                 return
@@ -47,31 +45,21 @@ def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
     its start. So the gaps are laid out as early as can be, in the order of the stages or of their starts, and
     one of the two must meet every start.
     """
-    stages = case.problem.workload.stages
-    start, end = _stage_times(case)
+    times = stage_times(case.fired, case.activations)
     held = np.flatnonzero(case.fired.gaps.before_cycles > 0).tolist()
-    late = _first_late_gap(case, held, start, end)
-    if late is not None and _first_late_gap(case, sorted(held, key=start.__getitem__), start, end) is not None:
-        yield f"two gaps need the digital units at once, before stage {stages[late].name} starts"
+    late = _first_late_gap(case, held, times)
+    if late is not None and _first_late_gap(case, sorted(held, key=times.start.__getitem__), times) is not None:
+        yield (
+            f"two gaps need the digital units at once, before stage {case.problem.workload.stages[late].name} starts"
+        )
 
 
-def _first_late_gap(case: Case, order: Iterable[int], start: Ints, end: Ints) -> int | None:
-    stages = case.problem.workload.stages
+def _first_late_gap(case: Case, order: Iterable[int], times: StageCosts) -> int | None:
     free = 0
     for number in order:
-        ready = max(int(end[before]) for before in stages[number].after)
+        ready = max(int(times.end[before]) for before in case.problem.workload.stages[number].after)
         cycles = case.fired.gaps.before[number].cycles
         free = max(ready, free) + cycles
-        if free > max(int(start[number]), ready + cycles):  # a start too early for this gap alone is S5's
+        if free > max(int(times.start[number]), ready + cycles):  # a start too early for this gap alone is S5's
             return number
     return None
-
-
-def _stage_times(case: Case) -> tuple[Ints, Ints]:
-    """First start and last end of every stage, each of shape (stages,)."""
-    count = len(case.problem.workload.stages)
-    start = np.full(count, np.iinfo(np.int64).max)
-    end = np.zeros(count, dtype=np.int64)
-    np.minimum.at(start, case.stage, case.activations.start[case.fires])
-    np.maximum.at(end, case.stage, case.activations.end[case.fires])
-    return start, end
