@@ -42,7 +42,7 @@ def least_energy_pj(
     stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
     parts_pj = {
         (groups, least): [
-            phases * group.inputs * group.columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+            phases * group.all_columns * width * column_price(each_pj, group.height, group.parts, free_rows)
             for group in groups
         ]
         + [_least_rows_pj(problem, floor, groups, least, phases * energy.row, leaked_pj if chain else 0.0)]
