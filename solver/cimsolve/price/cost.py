@@ -90,7 +90,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     hardware, tokens, clock_ns = problem.hardware, problem.model.tokens, problem.hardware.clock_ps / 1000
     stages = stage_times(fired, activations)
     used, place = np.unique(activations.array, return_inverse=True)
-    arrays, place, lasts = len(used), place.reshape(-1), activations.end - activations.start
+    arrays, lasts = len(used), activations.end - activations.start
     busy = sum_by(place, lasts, arrays)
     latency = int(stages.end.max() - stages.start.min()) + gaps.last_tail.cycles
     phases = _phases(fired, activations, place, arrays, stages)

@@ -89,9 +89,8 @@ def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
     """Bins that the sides need, some of them cut into the fewest parts of at most `limit`, of any sizes."""
     found = 0
     for u in _dual_feasible(sides, capacity, limit):
-        total = sum(
-            int(weight) * int(count) for weight, count in zip(_lightest(sides, limit, u), sides.count, strict=True)
-        )
+        weights = _lightest(sides, limit, u).tolist()
+        total = sum(weight * count for weight, count in zip(weights, sides.count.tolist(), strict=True))
         found = max(found, -(-total // int(u[-1])))
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cimsolve.errors import CimsolveError
 from cimsolve.files.text import one_line
-from cimsolve.judge.check import claims, firing, placement, tables, timing
+from cimsolve.judge.check import claims, firing, placement, tables
 from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -36,12 +36,12 @@ RULES: tuple[Rule, ...] = (
     Rule("S3 columns", firing.s3_no_other_piece_lies_on_driven_rows_and_read_columns),
     Rule("durations", firing.durations_follow_from_the_hardware),
     Rule("adc_bits", firing.converter_bits_follow_from_the_stack),
-    Rule("S4", timing.s4_an_array_does_one_thing_at_a_time),
-    Rule("S5", timing.s5_stages_follow_the_dataflow),
+    Rule("S4", firing.s4_an_array_does_one_thing_at_a_time),
+    Rule("S5", firing.s5_stages_follow_the_dataflow),
     Rule("S6 rows", firing.s6_no_more_rows_are_driven_than_allowed),
     Rule("S6 converters", firing.s6_converters_lose_nothing_unless_allowed),
     Rule("S6 arrays", firing.s6_no_more_arrays_are_used_than_there_are),
-    Rule("S6 shared units", timing.s6_gaps_use_the_shared_units_one_at_a_time),
+    Rule("S6 shared units", firing.s6_gaps_use_the_shared_units_one_at_a_time),
     Rule("stages", claims.stages_are_those_of_the_model),
     Rule("metrics", claims.metrics_follow_from_the_tables, on_claims=True),
     Rule("breakdown", claims.breakdown_follows_from_the_tables, on_claims=True),
