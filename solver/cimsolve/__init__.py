@@ -101,42 +101,33 @@ __all__ = [
     "write_trace",
 ]
 
-_MODULE_OF = {
-    "AccuracyTable": "study.accuracy",
-    "ArraySimulator": "judge.simulate",
-    "CheckReport": "judge.check",
-    "Hardware": "chip.spec",
-    "Model": "model.model",
-    "Noise": "judge.simulate",
-    "Effort": "solve.effort",
-    "Outcome": "study.ask",
-    "Problem": "problem.problem",
-    "ProjectionRow": "weights.projection",
-    "Question": "problem.question",
-    "Replay": "judge.replay",
-    "SimulationReport": "judge.simulate",
-    "Solution": "problem.solution",
-    "Study": "judge.simulate",
-    "Terms": "problem.question",
-    "compare_solutions": "study.two",
-    "explain_solution": "study.explain.answer",
-    "measure_accuracy": "study.accuracy",
-    "project_model": "weights.project",
-    "read_factors": "weights.project",
-    "sweep_study": "study.sweep.run",
-    "write_figures": "show.page",
-    "write_report": "show.page",
-    "write_trace": "show.page",
+_NAMES_OF = {
+    "chip.spec": ["Hardware"],
+    "judge.check": ["CheckReport"],
+    "judge.replay": ["Replay"],
+    "judge.simulate": ["ArraySimulator", "Noise", "SimulationReport", "Study"],
+    "model.model": ["Model"],
+    "problem.problem": ["Problem"],
+    "problem.question": ["Question", "Terms"],
+    "problem.solution": ["Solution"],
+    "show.page": ["write_figures", "write_report", "write_trace"],
+    "solve.effort": ["Effort"],
+    "study.accuracy": ["AccuracyTable", "measure_accuracy"],
+    "study.ask": ["Outcome"],
+    "study.explain.answer": ["explain_solution"],
+    "study.sweep.run": ["sweep_study"],
+    "study.two": ["compare_solutions"],
+    "weights.project": ["project_model", "read_factors"],
+    "weights.projection": ["ProjectionRow"],
 }
-"""Public name -> the module that has it; names that are not here are functions of `api`."""
+"""Module -> the public names that it has; those that are not here are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"cimsolve.{_MODULE_OF.get(name, 'api')}")
-    value = getattr(module, name)
-    globals()[name] = value
+    room = next((room for room, names in _NAMES_OF.items() if name in names), "api")
+    value = globals()[name] = getattr(importlib.import_module(f"cimsolve.{room}"), name)
     return value
 
 

@@ -58,29 +58,22 @@ def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, In
 
     Touching intervals become one. All arrays have shape (intervals,); starts must not be negative.
     """
-    if len(group) == 0:
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty, empty
     # One number line for all groups: a running maximum of the ends can then never cross into the next group.
-    span = int(end.max()) + 2
+    span = int(end.max(initial=0)) + 2
     low = group.astype(np.int64) * span + start
     order = order_by(low)
     low = low[order]
     high = (group.astype(np.int64) * span + end)[order]
-    reach = np.maximum.accumulate(high)
     opens = np.ones(len(low), dtype=bool)
-    opens[1:] = low[1:] > reach[:-1]
+    opens[1:] = low[1:] > np.maximum.accumulate(high)[:-1]
     first = np.flatnonzero(opens)
-    closes = np.append(first[1:] - 1, len(low) - 1)
     merged_group = low[first] // span
-    return merged_group, low[first] - merged_group * span, reach[closes] - merged_group * span
+    return merged_group, low[first] - merged_group * span, np.maximum.reduceat(high, first) - merged_group * span
 
 
 def deepest_stack(group: Ints, start: Ints, end: Ints, weight: Ints, groups: int) -> Ints:
     """Per group, the largest sum of `weight` over the intervals that cover one position; shape (groups,)."""
-    if len(group) == 0:
-        return np.zeros(groups, dtype=np.int64)
-    span = int(end.max()) + 2
+    span = int(end.max(initial=0)) + 2
     base = group.astype(np.int64) * span
     position = np.concatenate([base + start, base + end])
     change = np.concatenate([weight, -weight]).astype(np.int64)
@@ -106,10 +99,8 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     Intervals that only touch are in different chains. Overlap along a chain makes equality carry over: where
     any two overlapping intervals must agree on something, all of a chain must.
     """
-    if len(group) == 0:
-        return np.zeros(0, dtype=np.int64)
     _, compact = np.unique(group, return_inverse=True)
-    span = int(end.max()) + 1
+    span = int(end.max(initial=0)) + 1
     low = compact.astype(np.int64) * span + start
     order = order_by(low)
     reach = np.maximum.accumulate((compact.astype(np.int64) * span + end)[order])

@@ -198,7 +198,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a block's first piece is added": edited("table.blocks * table.block_cols", "0 * table.blocks"),
     },
     (breakdown, "_gaps_of_rows"): {
-        "the passes' tail is paid by nobody": edited("if within or not any(gap is tail for tail in paid)", "if within"),
+        "the passes' tail is paid by nobody": edited("if within or first[id(gap)] == stage", "if within"),
     },
     (Gaps, "own"): {
         "tails hold no unit": edited(", *self.tails.values()]", "]"),
@@ -249,9 +249,6 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (cost, "stage_times"): {
         "a stage ends with its last start": edited("activations.end", "activations.start"),
     },
-    (cost, "_covered"): {
-        "idle time is array time": edited("int((high - low).sum())", "int(high.max() - low.min())"),
-    },
     (cost, "_phases"): {
         "a token more follows": edited("(problem.model.tokens - 1) * interval", "problem.model.tokens * interval"),
         "the fill is an interval": edited("prefill_cycles=fill +", "prefill_cycles=interval +"),
@@ -264,7 +261,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a phase has no tail": edited(
             "tail.cycles for tail in gaps.tails.values()", "0 for tail in gaps.tails.values()"
         ),
-        "arrays fill as all else": edited("_covered(stages.start[members], stages.end[members])", "fill"),
+        "arrays fill as all else": edited("int(added_cover(stages.start[members], stages.end[members]).sum())", "fill"),
     },
     # Area
     (Hardware, "array_um2"): {
@@ -289,7 +286,8 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
     },
     # The breakdown
-    (breakdown, "_added_cover"): {
+    (breakdown, "added_cover"): {
+        "idle time is array time": edited("np.maximum(start[order], before)", "before"),
         "array time is told by number": edited('np.argsort(start, kind="stable")', "np.arange(len(start))"),
         "array time is told twice": edited("np.maximum(start[order], before)", "start[order]"),
     },

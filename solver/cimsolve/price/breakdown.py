@@ -27,7 +27,7 @@ def split_latency(start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
     """
     rows = _gaps_of_rows(gaps)
     parts = {
-        "array": np.append(_added_cover(start, end), 0),
+        "array": np.append(added_cover(start, end), 0),
         **{name: np.array([gap.parts_cycles[name] for gap in rows], dtype=np.int64) for name in Gap().parts_cycles},
     }
     reached = np.maximum.accumulate(np.concatenate([[start.min()], end]))
@@ -71,16 +71,13 @@ def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
 
 
 def _gaps_of_rows(gaps: Gaps) -> list[Gap]:
-    """The gap before each stage, none that repeats an earlier stage's, and the last tail."""
-    rows: list[Gap] = []
-    paid: list[Gap] = []
-    for gap, within in zip(gaps.before, gaps.within, strict=True):
-        rows.append(gap if within or not any(gap is tail for tail in paid) else Gap())
-        paid += [] if within else [gap]
-    return [*rows, gaps.last_tail]
+    """The gap before each stage, that between two passes only before the first stage after it, and the last tail."""
+    first = {id(gap): stage for stage, gap in reversed([*enumerate(gaps.before)])}
+    rows = enumerate(zip(gaps.before, gaps.within, strict=True))
+    return [*(gap if within or first[id(gap)] == stage else Gap() for stage, (gap, within) in rows), gaps.last_tail]
 
 
-def _added_cover(start: Ints, end: Ints) -> Ints:
+def added_cover(start: Ints, end: Ints) -> Ints:
     """What each interval adds to the union of those that start before it; shape (intervals,)."""
     order = np.argsort(start, kind="stable")
     reach = np.maximum.accumulate(end[order])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingABC
 from dataclasses import fields
 
 import numpy as np
 
-from cimsolve.columns import Floats
 from cimsolve.price.cost import Costs, PhaseCosts
 from cimsolve.price.gaps import Gaps
 from cimsolve.problem.problem import Problem
@@ -39,12 +37,13 @@ def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
 
 def describe_breakdown(costs: Costs) -> Breakdown:
     """Components, stages and phases of the costs."""
-    stages, rows = costs.stages, len(costs.outside_pj["leakage"])
+    stages, leakage_pj = costs.stages, costs.outside_pj["leakage"]
     by_row = {
         **{f"{name}_cycles": values.tolist() for name, values in costs.cycles.items()},
-        "array_pj": _summed(costs.array_pj, rows),
-        "gap_pj": _summed({name: values for name, values in costs.outside_pj.items() if name != "leakage"}, rows),
-        "leakage_pj": costs.outside_pj["leakage"].tolist(),
+        # Sums and differences of these are exact.
+        "array_pj": np.sum(list(costs.array_pj.values()), axis=0).tolist(),
+        "gap_pj": (np.sum(list(costs.outside_pj.values()), axis=0) - leakage_pj).tolist(),
+        "leakage_pj": leakage_pj.tolist(),
     }
     return Breakdown(
         latency_cycles=costs.latency_components_cycles,
@@ -58,8 +57,3 @@ def describe_breakdown(costs: Costs) -> Breakdown:
         tail={name: values[-1] for name, values in by_row.items()},
         phases={field.name: [getattr(phase, field.name) for phase in costs.phases] for field in fields(PhaseCosts)},
     )
-
-
-def _summed(parts: MappingABC[str, Floats], rows: int) -> list[float]:
-    """Per row, the sum over components, which is exact."""
-    return list(sum(parts.values(), start=np.zeros(rows)).tolist())

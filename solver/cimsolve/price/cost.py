@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Floats, Ints, max_by, merge_intervals, sum_by
-from cimsolve.price.breakdown import split_energy, split_latency
+from cimsolve.columns import Floats, Ints, max_by, sum_by
+from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, shared_cycles
 from cimsolve.problem.tables import Activations
@@ -90,15 +90,15 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     hardware, tokens, clock_ns = problem.hardware, problem.model.tokens, problem.hardware.clock_ps / 1000
     stages = stage_times(fired, activations)
     used, place = np.unique(activations.array, return_inverse=True)
-    arrays, place, lasts = len(used), place.reshape(-1), activations.end - activations.start
+    arrays, lasts = len(used), activations.end - activations.start
     busy = sum_by(place, lasts, arrays)
     latency = int(stages.end.max() - stages.start.min()) + gaps.last_tail.cycles
-    array_latency = _covered(stages.start, stages.end)
     phases = _phases(fired, activations, place, arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
     interval = max(int(busy.max()), *shared_cycles(gaps.own))
     cycles = split_latency(stages.start, stages.end, gaps)
+    array_latency = int(cycles["array"].sum())
     leakage_pj = arrays * hardware.array.leakage_uw * clock_ns * 1e-3  # in a cycle
     bits = activations.adc_bits
     array_pj, outside_pj = split_energy(fired, bits, leakage_pj * np.sum(list(cycles.values()), axis=0))
@@ -154,12 +154,6 @@ def _total(parts: Mapping[str, Floats]) -> float:
     return float(sum(values.sum() for values in parts.values()))
 
 
-def _covered(start: Ints, end: Ints) -> int:
-    """Length of the union of intervals."""
-    _, low, high = merge_intervals(np.zeros(len(start), dtype=np.int64), start, end)
-    return int((high - low).sum())
-
-
 def _phases(
     fired: Fired, activations: Activations, array: Ints, arrays: int, stages: StageCosts
 ) -> tuple[PhaseCosts, ...]:
@@ -182,7 +176,7 @@ def _phases(
                 phase=name,
                 fill_cycles=fill,
                 ii_cycles=interval,
-                array_fill_cycles=_covered(stages.start[members], stages.end[members]),
+                array_fill_cycles=int(added_cover(stages.start[members], stages.end[members]).sum()),
                 array_ii_cycles=busiest[index],
                 digital_cycles=digital,
                 transfer_cycles=transfer,

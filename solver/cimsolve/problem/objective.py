@@ -6,7 +6,7 @@ An item is a name, `latency`, or a sum, `latency:0.7+energy:0.3`. In a sum every
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cimsolve.errors import InputError
@@ -57,12 +57,7 @@ def demand_objective(items: Sequence[str]) -> None:
 
 def names_of(items: Sequence[str]) -> tuple[str, ...]:
     """The names in all items in their order, each once. Raises InputError as `terms_of` does."""
-    return tuple(dict.fromkeys(_names(items)))
-
-
-def _names(items: Sequence[str]) -> Iterator[str]:
-    for item in items:
-        yield from (term.name for term in terms_of(item))
+    return tuple(dict.fromkeys(term.name for item in items for term in terms_of(item)))
 
 
 def _known(name: str) -> str:

@@ -34,6 +34,11 @@ class InputGroup(NamedTuple):
     blocks: int
     block_cols: int
 
+    @property
+    def all_columns(self) -> int:
+        """Logical columns that all ranges feed."""
+        return self.inputs * self.columns
+
 
 @dataclass(frozen=True)
 class Problem:

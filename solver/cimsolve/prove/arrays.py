@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.columns import Ints, ceil_div, sum_by
 from cimsolve.pack.bounds import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
 from cimsolve.pack.cutting_stock import solve_cutting_stock
 from cimsolve.problem.problem import Problem
@@ -27,8 +27,7 @@ def block_types(problem: Problem) -> BlockTypes:
     """The distinct shapes of the question's blocks, and how many there are of each."""
     table = problem.table
     sizes, index = np.unique(np.stack([table.block_rows, table.block_cols], axis=1), axis=0, return_inverse=True)
-    count = np.zeros(len(sizes), dtype=np.int64)
-    np.add.at(count, index.reshape(-1), table.blocks)
+    count = sum_by(index.reshape(-1), table.blocks, len(sizes))
     return BlockTypes(sizes[:, 0], sizes[:, 1], count, ceil_div(sizes[:, 0], problem.rows_limit))
 
 
@@ -90,9 +89,8 @@ def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
     """Bins that the sides need, some of them cut into the fewest parts of at most `limit`, of any sizes."""
     found = 0
     for u in _dual_feasible(sides, capacity, limit):
-        total = sum(
-            int(weight) * int(count) for weight, count in zip(_lightest(sides, limit, u), sides.count, strict=True)
-        )
+        weights = _lightest(sides, limit, u).tolist()
+        total = sum(weight * count for weight, count in zip(weights, sides.count.tolist(), strict=True))
         found = max(found, -(-total // int(u[-1])))
     return found
 
@@ -103,8 +101,7 @@ def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
     They are the dual of the packing with even splits, and those that round at a threshold.
     """
     sizes, index = np.unique(sides.size // sides.parts, return_inverse=True)
-    counts = np.zeros(len(sizes), dtype=np.int64)
-    np.add.at(counts, index.reshape(-1), sides.count * sides.parts)
+    counts = sum_by(index, sides.count * sides.parts, len(sizes))
     rests = sides.size - (sides.parts - 1) * limit
     thresholds = {int(t) for t in (*sizes, *(capacity - sizes), *rests, *(capacity - rests))}
     rounded = [_threshold(capacity, t) for t in sorted(thresholds) if 0 < 2 * t <= capacity]

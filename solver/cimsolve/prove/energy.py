@@ -42,7 +42,7 @@ def least_energy_pj(
     stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
     parts_pj = {
         (groups, least): [
-            phases * group.inputs * group.columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+            phases * group.all_columns * width * column_price(each_pj, group.height, group.parts, free_rows)
             for group in groups
         ]
         + [_least_rows_pj(problem, floor, groups, least, phases * energy.row, leaked_pj if chain else 0.0)]
@@ -52,12 +52,7 @@ def least_energy_pj(
 
 
 def _least_rows_pj(
-    problem: Problem,
-    floor: ConverterFloor,
-    groups: tuple[InputGroup, ...],
-    least: int,
-    row_pj: float,
-    leaked_pj: float,
+    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, row_pj: float, leaked_pj: float
 ) -> float:
     """Least energy of the rows that a stage drives, and of the leakage in the time that it takes beyond `least`.
 
@@ -66,12 +61,10 @@ def _least_rows_pj(
     """
     feeds: dict[int, tuple[int, int, int]] = {}
     for group in groups:
-        elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, group_part_ps(problem, floor, group)))
-        feeds[group.vector] = (
-            max(elements, group.inputs * group.height),
-            columns + group.columns,
-            min(fastest_ps, group_part_ps(problem, floor, group)),
-        )
+        part_ps = group_part_ps(problem, floor, group)
+        elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, part_ps))
+        most_elements = max(elements, group.inputs * group.height)
+        feeds[group.vector] = most_elements, columns + group.columns, min(fastest_ps, part_ps)
     reads = np.arange(1, problem.weights_per_row + 1)
     cycles = {ps: least_activation_cycles(problem, reads, ps) for _, _, ps in feeds.values()}
     at = np.unique(np.maximum(least, np.concatenate(list(cycles.values()))))

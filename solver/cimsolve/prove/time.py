@@ -7,6 +7,7 @@ bisection finds the least time that none of them refuses.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,9 +64,9 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     any merge, each reads one input only.
     """
     row, rows = problem.weights_per_row, min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
-    columns = sum(group.inputs * group.columns * group.parts for group in groups)
+    columns = sum(group.all_columns * group.parts for group in groups)
     if problem.cut == "both":
-        columns = sum(group.inputs * group.columns for group in groups)  # row parts may be stacked in one activation
+        columns = sum(group.all_columns for group in groups)  # row parts may be stacked in one activation
     elements = {group.vector: group.inputs * group.height for group in groups}
     apart = _Work(problem, (groups,), arrays).activations_without_merges()
     return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
@@ -141,9 +142,7 @@ class _Work:
         cells = [need for groups in kinds if (need := cells_per_merge(groups)) is not None]
         free = arrays * problem.rows * self.row - problem.weight_cells
         self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
-        self.columns_ps = sum(
-            count * load.group.inputs * load.group.columns * load.column_ps for count, load in self.loads
-        )
+        self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
         tallest = 1 if self.free_rows else -(-group.height // group.parts)
@@ -159,11 +158,7 @@ class _Work:
         high = 1
         while not self._possible(high):
             high *= 2
-        low = high // 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._possible(middle) else (middle, high)
-        return high
+        return bisect_left(range(high), True, lo=high // 2 + 1, key=self._possible)
 
     def activations_without_merges(self) -> int:
         """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""
@@ -207,11 +202,6 @@ class _Work:
             return False
         return self._has_time(time_ps, needed) and self._has_room(time_ps, needed, most)
 
-    def _least_piece_columns(self, group: InputGroup) -> int:
-        if self.problem.cut != "none":
-            return 1
-        return -(-group.block_cols // -(-group.block_cols // self.row))
-
     def _activations(self, load: _Load, time_ps: int) -> int:
         """Fewest activations that read all columns of a group, if each reads one input only; -1 if none can.
 
@@ -219,20 +209,17 @@ class _Work:
         """
         group = load.group
         at_most = self._columns(time_ps, 1, load.least_ps)
-        if at_most < self._least_piece_columns(group):
+        cols = group.block_cols
+        if at_most < (1 if self.problem.cut != "none" else -(-cols // -(-cols // self.row))):
             return -1
-        others = max(1, self._columns(time_ps, 1, load.part_ps))
-        units, each, other = group.columns, max(1, at_most), others
-        if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
-            # Whole blocks: an activation takes so many of them.
-            units, each, other = (
-                group.blocks,
-                max(1, at_most // group.block_cols),
-                max(1, others // group.block_cols),
-            )
+        others = self._columns(time_ps, 1, load.part_ps)
+        # Where blocks stay whole, an activation takes so many of them.
+        whole = self.problem.cut == "none" and group.columns == group.blocks * cols <= group.blocks * self.row
+        unit = cols if whole else 1
+        units, each = group.columns // unit, max(1, at_most // unit)
         tall = -(-units // each)
         # Activations for high parts have room for more of them, which then need no lower ones.
-        short = -(-max(0, group.parts * units - tall * each) // other)
+        short = -(-max(0, group.parts * units - tall * each) // max(1, others // unit))
         return group.inputs * (tall + short)
 
     def _most_activations(self, cycles: int, conversion_ps: int) -> int:
@@ -243,13 +230,12 @@ class _Work:
 
     def _has_time(self, time_ps: int, activations: int) -> bool:
         """All conversions, and the reads of that many activations, fit in the time of all arrays."""
-        for fixed_ps, repeats in self.lines:
-            work_ps = float(max(activations, self.arrays) * fixed_ps)
-            work_ps += repeats * self.columns_ps * self.width / self.converters
-            # The price of row cuts is a float; a bound must not be refused over its last digit.
-            if work_ps * (1 - 1e-12) > self.arrays * time_ps:
-                return False
-        return True
+        fires, columns_ps = max(activations, self.arrays), self.columns_ps
+        work_ps = [
+            fires * fixed_ps + repeats * columns_ps * self.width / self.converters for fixed_ps, repeats in self.lines
+        ]
+        # The price of row cuts is a float; a bound must not be refused over its last digit.
+        return max(work_ps) * (1 - 1e-12) <= self.arrays * time_ps
 
     def _has_room(self, time_ps: int, activations: int, most: int) -> bool:
         """Whole conversions, dealt over the arrays as well as can be.
@@ -267,9 +253,7 @@ class _Work:
 
     def _has_room_for(self, time_ps: int, activations: int, most: int, kind_ps: int) -> bool:
         """Room for the columns that take at least `kind_ps` a conversion."""
-        columns = sum(
-            count * load.group.inputs * load.group.columns * load.conversions(kind_ps) for count, load in self.loads
-        )
+        columns = sum(count * load.group.all_columns * load.conversions(kind_ps) for count, load in self.loads)
         mean = max(1.0, activations / self.arrays)
         firings = np.arange(1, most + 1)
         # More firings than `mean` are allowed, so the hull's maximum from there on counts: any line that does not
@@ -312,10 +296,8 @@ def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
         shared.setdefault(load.group.vector, []).append(load)
     found: list[tuple[_Load, ...]] = []
     for members in shared.values():
-        if any(load.group.parts > 1 for load in members):
-            found.append(tuple(members))
-        else:
-            found += [(load,) for load in members]
+        cut = any(load.group.parts > 1 for load in members)
+        found += [tuple(members)] if cut else [(load,) for load in members]
     return found
 
 

@@ -6,6 +6,7 @@ Every statement here holds for all legal mappings under the problem's cuts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -22,19 +23,12 @@ def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
     blocks are cut along the rows, runs of columns may be cut at different rows, and ranges differ by a row only.
     None: no two inputs, nothing to merge.
     """
-    least: int | None = None
-    for i, first in enumerate(groups):
-        if first.parts > 1:
-            return 1
-        candidates = [2 * first.height] if first.inputs > 1 else []
-        for other in groups[i + 1 :]:
-            if first.vector == other.vector:
-                candidates.append(abs(first.height - other.height))
-            else:
-                candidates.append(first.height + other.height)
-        for cells in candidates:
-            least = cells if least is None else min(least, cells)
-    return least
+    if any(group.parts > 1 for group in groups):
+        return 1
+    cells = [2 * group.height for group in groups if group.inputs > 1]
+    for one, other in combinations(groups, 2):
+        cells.append(abs(one.height - other.height) if one.vector == other.vector else one.height + other.height)
+    return min(cells, default=None)
 
 
 @dataclass(frozen=True)
@@ -62,20 +56,12 @@ def column_price(floor: Floats | Ints, height: int, parts: int, free_rows: bool)
     """
     if parts == 1 and not free_rows:
         return float(floor[height])
-    limit = len(floor) - 1
-    values = np.asarray(floor[1:], dtype=np.float64)
     # The largest n of each price: only these can be best.
-    levels = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
-    prices = floor[levels].astype(np.float64)
-    best = float("inf")
-    for n, price in zip(levels, prices, strict=True):
-        count = max(height / n, float(parts)) if free_rows or n * parts >= height else None
-        if count is not None and (free_rows or count == parts):
-            best = min(best, count * price)
-    for i in range(len(levels)):
-        for j in range(i + 1, len(levels)):
-            low, high = float(levels[i]), float(levels[j])
-            if low * parts <= height <= high * parts:
-                share = (height - low * parts) / (high - low)
-                best = min(best, (parts - share) * prices[i] + share * prices[j])
-    return best if best < float("inf") else float(parts * floor[min(limit, height)])
+    levels = np.flatnonzero(np.append(floor[2:] != floor[1:-1], True)) + 1
+    priced = list(zip(levels.tolist(), floor[levels].astype(np.float64).tolist(), strict=True))
+    costs = [max(height / n, float(parts)) * price for n, price in priced if free_rows or n * parts >= height]
+    for (low, low_price), (high, high_price) in combinations(priced, 2):
+        if low * parts <= height <= high * parts:
+            share = (height - low * parts) / (high - low)
+            costs.append((parts - share) * low_price + share * high_price)
+    return min(costs, default=float(parts * floor[min(len(floor) - 1, height)]))

@@ -14,7 +14,7 @@ from cimsolve.errors import CheckError
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Header
 from cimsolve.problem.tables import Activations, Pieces
 from cimsolve.prove import Bounds, find_bounds
 
@@ -73,19 +73,9 @@ class Case:
     """A solution with tables that are well formed, and its question; the rest is computed when asked for."""
 
     problem: Problem
-    solution: Solution
-
-    @property
-    def header(self) -> Header:
-        return self.solution.header
-
-    @property
-    def pieces(self) -> Pieces:
-        return self.solution.pieces
-
-    @property
-    def activations(self) -> Activations:
-        return self.solution.activations
+    header: Header
+    pieces: Pieces
+    activations: Activations
 
     @cached_property
     def fires(self) -> Ints:
@@ -93,14 +83,9 @@ class Case:
         return self.activations.of_piece(len(self.pieces))
 
     @cached_property
-    def fires_with_others(self) -> Bools:
-        """Pieces that do not fire alone; shape (pieces,)."""
-        return np.asarray((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
-
-    @cached_property
-    def stage(self) -> Ints:
-        """The stage of each piece; shape (pieces,)."""
-        return np.asarray(self.problem.table.stage[self.pieces.factor])
+    def together(self) -> Ints:
+        """Numbers of the pieces that do not fire alone."""
+        return np.flatnonzero((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
 
     @cached_property
     def fired(self) -> Fired:
@@ -133,6 +118,6 @@ class Rule:
     on_claims: bool = False
 
 
-def first(wrong: Bools) -> int:
-    """Index of the first entry that is wrong; ask only where there is one."""
-    return int(np.argmax(wrong))
+def first(wrong: Bools) -> list[int]:
+    """Index of the first entry that is wrong, alone in a list; empty where none is."""
+    return [int(np.argmax(wrong))] if wrong.any() else []

@@ -23,9 +23,7 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
     """
     table, pieces = case.problem.table, case.pieces
     block_rows, block_cols = table.block_rows[pieces.factor], table.block_cols[pieces.factor]
-    beyond = (pieces.row0 + pieces.rows > block_rows) | (pieces.col0 + pieces.cols > block_cols)
-    if beyond.any():
-        at = first(beyond)
+    for at in first((pieces.row0 + pieces.rows > block_rows) | (pieces.col0 + pieces.cols > block_cols)):
         block = int(table.first_block[pieces.factor[at]] + pieces.block[at])
         yield f"piece {at} reaches beyond {case.name_of_block(block)}"
         return
@@ -46,16 +44,10 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
     pitch = cols[owner] + 1
     corner, right = base[owner] + pieces.row0 * pitch + pieces.col0, pieces.col0 + pieces.cols
     begin, end = runs_of_touching(corner, owner, pieces.row0, pieces.row0 + pieces.rows, pieces.col0, right)
-    ends = [_corner_keys(base, rows, cols, cols + 1)]
-    ends.append(_corner_keys(corner[begin], pieces.rows[begin], right[end] - pieces.col0[begin], pitch[begin]))
-    keys = np.concatenate([key for part in ends for key in part])
-    signs = np.concatenate(
-        [
-            np.full(len(key), sign * corner)
-            for part, sign in zip(ends, (-1, 1), strict=True)
-            for key, corner in zip(part, (1, -1, -1, 1), strict=True)
-        ]
-    )
+    whole = _corner_keys(base, rows, cols, cols + 1)
+    parts = _corner_keys(corner[begin], pieces.rows[begin], right[end] - pieces.col0[begin], pitch[begin])
+    keys = np.concatenate([*whole, *parts])
+    signs = np.repeat([-1, 1, 1, -1, 1, -1, -1, 1], [len(key) for key in (*whole, *parts)])
     order = order_by(keys)
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1]))
@@ -87,10 +79,9 @@ def cuts_are_those_allowed(case: Case) -> Iterator[str]:
         parts = ceil_div(table.block_cols, problem.weights_per_row)
         sides.append(("columns", sum_by(owner, pieces.rows, blocks), parts * table.block_rows))
     for side, found, fewest in sides:
-        more = found > fewest[factor]
-        if more.any():
+        for block in first(found > fewest[factor]):
             yield (
-                f"{case.name_of_block(first(more))} is cut along its {side} more than it must be; "
+                f"{case.name_of_block(block)} is cut along its {side} more than it must be; "
                 f"the options say cut = {problem.cut}"
             )
 
@@ -98,15 +89,9 @@ def cuts_are_those_allowed(case: Case) -> Iterator[str]:
 def p2_pieces_lie_inside_their_array(case: Case) -> Iterator[str]:
     """P2: every piece lies inside the `rows x floor(cols / w)` weights of an array."""
     pieces, problem = case.pieces, case.problem
-    outside = (pieces.array_row + pieces.rows > problem.rows) | (
-        pieces.array_col + pieces.cols > problem.weights_per_row
-    )
-    if outside.any():
-        at = first(outside)
-        yield (
-            f"piece {at} reaches beyond array {int(pieces.array[at])} of {problem.rows} x "
-            f"{problem.weights_per_row} weights"
-        )
+    rows, cols = problem.rows, problem.weights_per_row
+    for at in first((pieces.array_row + pieces.rows > rows) | (pieces.array_col + pieces.cols > cols)):
+        yield f"piece {at} reaches beyond array {pieces.array[at]} of {rows} x {cols} weights"
 
 
 def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:

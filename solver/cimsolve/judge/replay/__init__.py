@@ -138,11 +138,8 @@ def _replay_many(
     # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
     enough = max(STREAM_MIN, 12 * -(-alone // pace))
     jobs = sum(len(node.users) + 100 for node in work.nodes)
-    count = (
-        min(enough, max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX)))
-        if asked is None
-        else asked
-    )
+    most = max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX))
+    count = min(enough, most) if asked is None else asked
     if not count:
         return None
     finished = replay_stream(work, count, Rules({node.phase: pace for node in work.nodes}, False, oldest, together))

@@ -28,8 +28,7 @@ class Node:
     phase: int
     reads: tuple[int, ...]
     barriers: frozenset[int]
-    digital_cycles: int
-    transfer_cycles: int
+    gap: Gap
     users: Ints
     """Groups of arrays that work on it; shape (users,)."""
     cycles: Ints
@@ -56,8 +55,8 @@ class Work:
         for node in self.nodes:
             if phase in (None, node.phase):
                 busy[node.users] += node.cycles
-                busy[-2] += node.digital_cycles
-                busy[-1] += node.transfer_cycles
+                busy[-2] += node.gap.units_cycles
+                busy[-1] += node.gap.transfer_cycles
         return busy
 
     def pace_cycles(self, phase: int | None = None, together: bool = False) -> int:
@@ -91,25 +90,19 @@ def find_work(fired: Fired, activations: Activations) -> Work:
             barriers = frozenset(read for read in reads if nodes[read].phase < each.phase)
             gap = gaps.before[each.id] if own else Gap()
             node_of_stage.append(len(nodes))
-            nodes.append(_node(each.name, each.phase, reads, barriers, gap, users, job_cycles[part][first]))
+            nodes.append(Node(each.name, each.phase, reads, barriers, gap, users, job_cycles[part][first]))
         last = tuple(node_of_stage[end] for end in workload.last_stages[pass_name])
         phase = max(each.phase for each in members)
         # A tail is each token's own: it waits for no other token.
-        nodes.append(_node(f"end of {pass_name} pass", phase, last, frozenset(), tail, nobody, nobody))
+        nodes.append(Node(f"end of {pass_name} pass", phase, last, frozenset(), tail, nobody, nobody))
     return Work(tuple(nodes), tuple(node_of_stage), array_of_group)
-
-
-def _node(
-    name: str, phase: int, reads: tuple[int, ...], barriers: frozenset[int], gap: Gap, users: Ints, cycles: Ints
-) -> Node:
-    return Node(name, phase, reads, barriers, gap.units_cycles, gap.transfer_cycles, users, cycles)
 
 
 def _jobs(activations: Activations, stage: Ints) -> tuple[Ints, Ints, Ints]:
     """All activations of a stage on an array are one job: (stage, array, cycles), sorted by stage and array."""
     arrays = int(activations.array.max()) + 1
     keys, job = np.unique(stage * arrays + activations.array, return_inverse=True)
-    cycles = sum_by(job.reshape(-1), activations.end - activations.start, len(keys))
+    cycles = sum_by(job, activations.end - activations.start, len(keys))
     return keys // arrays, keys % arrays, cycles
 
 
@@ -122,14 +115,11 @@ def _group_arrays(stage: Ints, array: Ints, cycles: Ints) -> tuple[Ints, Ints]:
     stage, array, cycles = stage[order], array[order], cycles[order]
     used, first, count = np.unique(array, return_index=True, return_counts=True)
     _, group = np.unique(count, return_inverse=True)
-    group = group.reshape(-1).astype(np.int64)
     lengths, length = np.unique(cycles, return_inverse=True)
-    kinds, job = np.unique(stage * len(lengths) + length.reshape(-1), return_inverse=True)
-    job = job.reshape(-1)
+    kinds, job = np.unique(stage * len(lengths) + length, return_inverse=True)
     for round_ in range(int(count.max())):
         at = first + np.minimum(round_, count - 1)
         _, group = np.unique(group * len(kinds) + job[at], return_inverse=True)
-        group = group.reshape(-1)
     _, representative = np.unique(group, return_index=True)
     group_of_array = np.zeros(int(array.max()) + 1, dtype=np.int64)
     group_of_array[used] = group

@@ -40,13 +40,13 @@ from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Sto
 from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
 from cimsolve.study.sweep.point import Cache, digest_of
-from cimsolve.weights.factor_file import FactorFile, OnDemand, write_factors
+from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply, check_weight
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
-from cimsolve.weights.tensors import Floats32
+from cimsolve.weights.tensors import Floats32, OnDemand
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
