@@ -80,8 +80,7 @@ class _PatternSearch:
         """The best packing found; `lower` is a bound at which to stop looking."""
         for pattern, _ in self.first_fit(self.count):
             self.learn(pattern)
-        for t in range(len(self.count)):
-            alone = np.where(np.arange(len(self.count)) == t, self.rows * self.cols, 0)
+        for alone in np.diag(np.full(len(self.count), self.rows * self.cols)):
             self.learn(first_fit_shelves(self.height, self.width, alone, self.rows, self.cols)[0][0])
         relaxation = self.generate(self.count)
         goal = max(lower, int(np.ceil(relaxation.x.sum() - 1e-6)))

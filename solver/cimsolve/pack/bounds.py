@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.columns import Ints, ceil_div, sum_by
 from cimsolve.errors import InputError
 from cimsolve.pack.covering import dot, integer_duals
 from cimsolve.pack.cutting_stock import column_generation, martello_toth, proven_bound
@@ -27,8 +27,7 @@ def lower_bound_columns(heights: Ints, widths: Ints, counts: Ints, rows: int, co
     Blocks may be cut between columns, so it holds with column cuts too; an array has `cols` columns.
     """
     size, first = np.unique(heights, return_inverse=True)
-    columns = np.zeros(len(size), dtype=np.int64)
-    np.add.at(columns, first, np.asarray(widths, dtype=np.int64) * np.asarray(counts, dtype=np.int64))
+    columns = sum_by(first, np.asarray(widths, dtype=np.int64) * np.asarray(counts, dtype=np.int64), len(size))
     keep = columns > 0
     if not keep.any():
         return 0

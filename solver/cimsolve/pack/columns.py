@@ -69,17 +69,9 @@ def pack_columns(
     distinct = np.unique(height)[::-1]
     demand = np.asarray([count[height == h].sum() for h in distinct], dtype=np.int64)
     packed = solve_cutting_stock(distinct, demand, rows)
-    return ColumnPacking(
-        heights=distinct,
-        demand=demand,
-        rows=rows,
-        cols=cols,
-        strips=packed.patterns,
-        multiplicity=packed.multiplicity,
-        columns=packed.bins,
-        arrays=ceil_div(packed.bins, cols),
-        lower=ceil_div(packed.lower, cols),
-    )
+    strips, multiplicity, columns = packed.patterns, packed.multiplicity, packed.bins
+    arrays, lower = ceil_div(packed.bins, cols), ceil_div(packed.lower, cols)
+    return ColumnPacking(distinct, demand, rows, cols, strips, multiplicity, columns, arrays, lower)
 
 
 def balanced_layout(

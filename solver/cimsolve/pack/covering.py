@@ -29,14 +29,14 @@ class Pool:
     def __init__(self, types: int) -> None:
         self.types = types
         self.patterns: list[Ints] = []
-        self._index: dict[bytes, int] = {}
+        self._known: set[bytes] = set()
 
     def add(self, pattern: Ints) -> bool:
         """Keep `pattern` (n_types,); False if it is known or empty."""
         key = np.ascontiguousarray(pattern, dtype=np.int64).tobytes()
-        if key in self._index or not pattern.any():
+        if key in self._known or not pattern.any():
             return False
-        self._index[key] = len(self.patterns)
+        self._known.add(key)
         self.patterns.append(np.asarray(pattern, dtype=np.int64))
         return True
 

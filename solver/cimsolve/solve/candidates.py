@@ -18,11 +18,10 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import most_arrays
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
 from cimsolve.solve.columns.spread import LAYOUTS, ColumnSpread
-from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
+from cimsolve.solve.columns.strips import cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
-from cimsolve.solve.rules.densemap import map_densemap
-from cimsolve.solve.rules.sparsemap import map_sparsemap
+from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
 from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
 
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -62,18 +61,15 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
                     refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                     yield Candidate(name, find, arrays, layout, refine)
     strips = cut_into_strips(problem, even=False)
-    for arrays in _array_counts(problem, min(least)):
-        yield from _grouped(problem, strips, arrays)
+    most_inputs = max(sum(kind.count for kind in kinds) for kinds in strips)
+    cuts = (False,) if problem.cut == "none" else (False, True)
+    for arrays, cut in product(_array_counts(problem, min(least)), cuts):
+        # Inputs fire together where a stage has more of them than there are arrays.
+        if most_inputs > arrays:
+            name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
+            yield Candidate(name, GroupSpread(problem, strips, arrays, cut).find, arrays)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
-
-
-def _grouped(problem: Problem, stages: list[list[StripKind]], arrays: int) -> Iterator[Candidate]:
-    """Inputs fired together, where a stage has more of them than there are arrays."""
-    if max(sum(kind.count for kind in kinds) for kinds in stages) > arrays:
-        for cut in (False, True)[: 1 if problem.cut == "none" else 2]:
-            name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
-            yield Candidate(name, GroupSpread(problem, stages, arrays, cut).find, arrays)
 
 
 def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:

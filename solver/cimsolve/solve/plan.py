@@ -88,12 +88,12 @@ def map_optimal(problem: Problem, effort: Effort) -> Answer:
 
 def demand_exact(problem: Problem, effort: Effort) -> None:
     """Raise InputError where `effort` insists on the exact model and that is out of reach."""
-    reason = why_out_of_reach(problem, effort) if effort.exact else None
+    reason = why_out_of_reach(problem) if effort.exact else None
     if reason is not None:
         raise InputError(f"--exact: this problem is out of reach of the exact model: {reason}; leave --exact out")
 
 
-def why_out_of_reach(problem: Problem, effort: Effort) -> str | None:
+def why_out_of_reach(problem: Problem) -> str | None:
     """Why the monolithic model cannot answer this question, or None."""
     if set(problem.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
         return why_not_exact(problem)
@@ -105,7 +105,7 @@ def _search_exactly(problem: Problem, effort: Effort, best: Incumbent) -> dict[s
     # CP-SAT takes long to load and most problems are too large for it.
     from cimsolve.solve.exact.search import solve_exact
 
-    if why_out_of_reach(problem, effort) is not None:
+    if why_out_of_reach(problem) is not None:
         return {}
     result = solve_exact(
         problem,

@@ -10,9 +10,8 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.solve.effort import Answer, Strategy
 from cimsolve.solve.names import RULE_NAMES, STRATEGY_NAMES
 from cimsolve.solve.plan import map_optimal
-from cimsolve.solve.rules.densemap import map_densemap
+from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
 from cimsolve.solve.rules.linear import map_linear
-from cimsolve.solve.rules.sparsemap import map_sparsemap
 from cimsolve.solve.rules.spread import map_spread
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from cimsolve.columns import Ints, order_by, running_offsets
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping, Pieces
+from cimsolve.problem.tables import Mapping, Parts, Pieces
 from cimsolve.solve.columns.room import Room, Share
 from cimsolve.solve.parts import fire_same_inputs_together
 
@@ -110,9 +110,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
 def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
     """A shelf for each run such that all fit, or None where there is none or it is hard to find."""
     # CP-SAT takes long to load, and most problems never need it.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     sizes = sorted(set(widths))
     model = cp_model.CpModel()
@@ -172,24 +170,13 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
 def _pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
     """The pieces of runs at these places: one for each of the blocks of the same input that a run reaches over."""
     kind, first = share.kind, share.first
-    parts: list[Pieces] = []
+    pieces: list[Pieces] = []
     for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
         low = np.maximum(first, begin)
         high = np.minimum(first + share.width, end)
         index = np.flatnonzero(high > low)
         low, high = low[index], high[index]
-        count = len(index)
-        parts.append(
-            Pieces(
-                factor=np.full(count, factor, dtype=np.int64),
-                block=kind.block0 + share.strip[index],
-                row0=np.full(count, kind.row0, dtype=np.int64),
-                rows=np.full(count, kind.height, dtype=np.int64),
-                col0=low - begin,
-                cols=high - low,
-                array=share.array[index],
-                array_row=row[index],
-                array_col=col[index] + low - first[index],
-            )
-        )
-    return Pieces.concatenate(parts)
+        owner, row0, rows = (np.full(len(index), same, dtype=np.int64) for same in (factor, kind.row0, kind.height))
+        parts = Parts(owner, kind.block0 + share.strip[index], row0, rows, low - begin, high - low)
+        pieces.append(parts.place(share.array[index], row[index], col[index] + low - first[index]))
+    return Pieces.concatenate(pieces)

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ortools.sat.python import cp_model
-
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.cp_sat import make_solver
+from cimsolve.solve.cp_sat import cp_model, make_solver
 from cimsolve.solve.exact.answers import (
     ExactAnswer,
     answer_of,

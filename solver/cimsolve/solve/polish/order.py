@@ -105,9 +105,7 @@ class _Shop:
 def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, workers: int) -> tuple[list[int], float]:
     """`order` with its places `first ... last - 1` dealt out anew, and the deterministic time it took."""
     # CP-SAT takes long to load and most models are chains.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     ended, free, shared = shop.run(order[:first])
     horizon = shop.end(order)
@@ -149,6 +147,5 @@ def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, work
     solver = make_solver(WINDOW_TIME, workers, seed)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return order, solver.deterministic_time
-    place_of = {number: place for place, number in enumerate(window)}
-    inner = sorted(window, key=lambda number: (solver.value(rank[number]), place_of[number]))
+    inner = sorted(window, key=lambda number: solver.value(rank[number]))
     return [*order[:first], *inner, *order[last:]], solver.deterministic_time

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, sum_by
+from cimsolve.columns import Ints
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
@@ -144,14 +144,11 @@ def _neighbourhood(units: _Units, late: int, random: np.random.Generator) -> Int
 def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) -> _Units | None:
     """Better places for the activations of `stages`, or None where none are found."""
     # CP-SAT takes long to load and most problems never come here.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     mine = np.flatnonzero(np.isin(units.stage, stages))
     now = units.array[units.place[mine]]
-    key, cell = np.unique(np.stack([units.shape[mine], now]), axis=1, return_inverse=True)
-    places = sum_by(cell.reshape(-1), np.ones(len(mine), dtype=np.int64), key.shape[1])
+    key, places = np.unique(np.stack([units.shape[mine], now]), axis=1, return_counts=True)
     cycles_of = dict(zip(units.shape[mine].tolist(), units.cycles[mine].tolist(), strict=True))
     arrays_of: dict[int, list[tuple[int, int]]] = {}
     for (shape, array), count in zip(key.T.tolist(), places.tolist(), strict=True):

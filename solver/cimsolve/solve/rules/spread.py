@@ -58,14 +58,11 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
 
 def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
     """Where parts may lie: `count[p, t]` slots of shape t, the k-th at `row[p, t, k]`, `col[p, t, k]` of pattern p."""
-    most = max((int(np.bincount(p.type, minlength=shapes).max()) for p in packing.patterns), default=0)
-    row = np.zeros((len(packing.patterns), shapes, most), dtype=np.int64)
-    col = np.zeros_like(row)
-    count = np.zeros((len(packing.patterns), shapes), dtype=np.int64)
+    count = np.array([pattern.counts(shapes) for pattern in packing.patterns], dtype=np.int64).reshape(-1, shapes)
+    row, col = (np.zeros((*count.shape, int(count.max(initial=0))), dtype=np.int64) for _ in range(2))
     for number, layout in enumerate(packing.patterns):
         for shape in range(shapes):
             mine = np.flatnonzero(layout.type == shape)
-            count[number, shape] = len(mine)
             row[number, shape, : len(mine)] = layout.row[mine]
             col[number, shape, : len(mine)] = layout.col[mine]
     return count, row, col
