@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cimsolve.columns import Ints
 from cimsolve.judge.simulate import simulate
 from cimsolve.judge.simulate.converters import Converters
+from cimsolve.judge.simulate.crossbar import Crossbars
 from cimsolve.judge.simulate.expected import compute_reference, shuffled
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.operands import Operands, prepare_operands
@@ -151,7 +152,8 @@ def test_agrees_with_a_simulator_of_single_cells(data: st.DataObject) -> None:
     reference = compute_reference(problem, operands)
     firings = collect_firings(problem, operands, pieces, activations)
     converters = Converters.of(hardware, firings.stacked, firings.claimed_bits)
-    got = TokenPass(problem, operands, firings, reference, converters, ideal=False, progress=None).run()
+    crossbars = Crossbars(problem, operands, firings)
+    got = TokenPass(problem, operands, firings, crossbars, reference, converters, ideal=False, progress=None).run()
     naive = simulate_by_cell(problem, operands, pieces, activations, reference.requantisers)
     assert got.keys() == naive.keys()
     for factor, expected in naive.items():

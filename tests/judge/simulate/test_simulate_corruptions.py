@@ -10,7 +10,8 @@ import pytest
 
 from cimsolve.columns import Ints
 from cimsolve.judge.simulate import SimulationReport, simulate
-from cimsolve.judge.simulate.crossbar import ArrayImage, programme
+from cimsolve.judge.simulate.crossbar import Cells, programme
+from cimsolve.judge.simulate.firing import FiringOrder
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -58,10 +59,11 @@ def test_cells_programmed_into_swapped_columns_show(monkeypatch: pytest.MonkeyPa
     pieces = placed(tiles(problem), [0, 0], [0, 0], [0, 4])
     assert run(problem, pieces).exact
 
-    def swapped(problem: Problem, operands: Operands, pieces: Pieces, arrays: Ints) -> ArrayImage:
-        return programme(problem, operands, replace(pieces, array_col=pieces.array_col[::-1]), arrays)
+    def swapped(problem: Problem, operands: Operands, firings: FiringOrder, arrays: Ints) -> Cells:
+        moved = replace(firings.pieces, array_col=firings.pieces.array_col[::-1])
+        return programme(problem, operands, replace(firings, pieces=moved), arrays)
 
-    monkeypatch.setattr("cimsolve.judge.simulate.token_pass.programme", swapped)
+    monkeypatch.setattr("cimsolve.judge.simulate.crossbar.programme", swapped)
     assert_wrong(run(problem, pieces))
 
 

@@ -21,9 +21,11 @@ inputs fast, with noise of cells and converters (`noise`); `study` says what eac
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cimsolve.columns import Ints
 from cimsolve.judge.simulate.converters import Converters
+from cimsolve.judge.simulate.crossbar import Crossbars
 from cimsolve.judge.simulate.deviation import (
     Deviation,
     SimulationReport,
@@ -86,21 +88,20 @@ def simulate(
     converters = Converters.of(problem.hardware, firings.stacked, firings.claimed_bits)
     lossless = bool(converters.exact.all())
 
-    outputs = TokenPass(problem, operands, firings, reference, converters, ideal=lossless, progress=progress).run()
-    stages = compare_stages(operands, reference.outputs, outputs)
-    overall = Deviation.total([stage.deviation for stage in stages])
-    ideal, ideal_outputs = overall, outputs
-    if not lossless:
-        ideal_outputs = TokenPass(
-            problem, operands, firings, reference, converters, ideal=True, progress=progress
-        ).run()
-        ideal_stages = compare_stages(operands, reference.outputs, ideal_outputs)
-        ideal = Deviation.total([stage.deviation for stage in ideal_stages])
+    crossbars = Crossbars(problem, operands, firings)
+
+    def run(ideal: bool) -> Mapping[int, Ints]:
+        made = TokenPass(problem, operands, firings, crossbars, reference, converters, ideal=ideal, progress=progress)
+        return made.run()
+
+    outputs = run(ideal=lossless)
+    ideal_outputs = outputs if lossless else run(ideal=True)
+    stages, ideal_stages = (compare_stages(operands, reference.outputs, each) for each in (outputs, ideal_outputs))
     return SimulationReport(
         layers=operands.layers,
         stages=stages,
-        overall=overall,
-        ideal=ideal,
+        overall=Deviation.total([stage.deviation for stage in stages]),
+        ideal=Deviation.total([stage.deviation for stage in ideal_stages]),
         vectors=vectors,
         activations=len(firings),
         lossless_expected=lossless,

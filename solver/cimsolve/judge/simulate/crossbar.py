@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cimsolve.columns import Bools, Ints
-from cimsolve.judge.simulate.firing import ragged
+from cimsolve.judge.simulate.firing import FiringOrder, ragged
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -25,48 +24,73 @@ BATCH_NUMBERS = 1 << 18
 """Most numbers of one temporary; also suits the cache."""
 
 
-@dataclass(frozen=True)
-class ArrayImage:
-    """The cells of some arrays, shape (arrays, rows, weights_per_row * columns a weight takes)."""
+class Crossbars:
+    """The arrays that fire, written as placed, a chunk of them at a time; the chunk asked for last is kept."""
 
-    arrays: Ints
-    """Numbers of the arrays, ascending."""
-    cells: Cells
+    def __init__(self, problem: Problem, operands: Operands, firings: FiringOrder) -> None:
+        self._written = (problem, operands, firings)
+        one = problem.rows * problem.weights_per_row * operands.encoding.columns
+        step = max(1, CHUNK_CELLS // one)
+        distinct = np.unique(firings.array)
+        self.chunks = [distinct[first : first + step] for first in range(0, len(distinct), step)]
+        """Numbers of arrays, ascending, as many at a time as fit into CHUNK_CELLS."""
+        self._kept: tuple[int, Cells] | None = None
+
+    def cells(self, chunk: int) -> Cells:
+        """Cells of the arrays `chunks[chunk]`, shape (arrays, rows, weights_per_row * columns a weight takes)."""
+        if self._kept is None or self._kept[0] != chunk:
+            self._kept = None  # frees the one before
+            self._kept = (chunk, programme(*self._written, self.chunks[chunk]))
+        return self._kept[1]
 
 
-def array_chunks(problem: Problem, operands: Operands, arrays: Ints) -> list[Ints]:
-    """Distinct `arrays` in runs whose images fit into CHUNK_CELLS."""
-    one = problem.rows * problem.weights_per_row * operands.encoding.columns
-    step = max(1, CHUNK_CELLS // one)
-    distinct = np.unique(arrays)
-    return [distinct[first : first + step] for first in range(0, len(distinct), step)]
+def programme(problem: Problem, operands: Operands, firings: FiringOrder, arrays: Ints) -> Cells:
+    """The cells of `arrays` (distinct, ascending), shape (arrays, rows, weights_per_row * columns a weight takes).
 
-
-def programme(problem: Problem, operands: Operands, pieces: Pieces, arrays: Ints) -> ArrayImage:
-    """Write every piece that claims to lie on one of `arrays` (distinct, ascending); empty cells are 0.
-
-    Pieces of factors that are not simulated get random cells, never 0, so that one that is driven and read by
-    mistake shows. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
+    Every piece of a simulated factor that claims to lie there is written; empty cells are 0. Pieces of other factors
+    get random cells, never 0, so that one that is driven and read by mistake shows; where none is, nothing is
+    written. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
     """
-    encoding = operands.encoding
+    encoding, pieces = operands.encoding, firings.pieces
     shape = (len(arrays), problem.rows, problem.weights_per_row * encoding.columns)
     cells = np.zeros(shape, dtype=encoding.cell_dtype)
     slot = np.minimum(np.searchsorted(arrays, pieces.array), len(arrays) - 1)
     here = np.flatnonzero((arrays[slot] == pieces.array) & (pieces.rows > 0))
     own = operands.simulated[pieces.factor[here]]
+    met = np.zeros(len(pieces), dtype=np.bool_)
+    met[here] = own | _meets_firings(problem, firings, arrays, slot[here], pieces.take(here))
     random = np.random.default_rng([operands.seed, 2])
     for foreign in (False, True):
         for group in _same_shape(pieces, here[own != foreign]):
             rows, cols = int(pieces.rows[group[0]]), int(pieces.cols[group[0]])
             width = cols * encoding.columns
+            noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
             windows = sliding_window_view(cells, (rows, width), axis=(1, 2), writeable=True)
             step = max(1, BATCH_NUMBERS // (rows * width))
-            noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
-            for first in range(0, len(group), step):
-                some = group[first : first + step]
+            written = group[met[group]]
+            for first in range(0, len(written), step):
+                some = written[first : first + step]
                 at = (slot[some], pieces.array_row[some], pieces.array_col[some] * encoding.columns)
                 windows[at] = _stored(operands, pieces.take(some), rows, cols) if noise is None else noise
-    return ArrayImage(arrays, cells)
+    return cells
+
+
+def _meets_firings(problem: Problem, firings: FiringOrder, arrays: Ints, slot: Ints, pieces: Pieces) -> Bools:
+    """Whether some firing on the array of each piece drives a row of it, and some firing reads a column of it."""
+    array = firings.array[firings.activation]
+    on = np.minimum(np.searchsorted(arrays, array), len(arrays) - 1)
+    pairs = np.flatnonzero(arrays[on] == array)
+    fired, on = firings.pieces.take(firings.piece[pairs]), on[pairs]
+    meets = np.ones(len(pieces), dtype=np.bool_)
+    for first, length, size in (("array_row", "rows", problem.rows), ("array_col", "cols", problem.weights_per_row)):
+        change = np.zeros((len(arrays), size + 1), dtype=np.int32)
+        np.add.at(change, (on, getattr(fired, first)), 1)
+        np.add.at(change, (on, getattr(fired, first) + getattr(fired, length)), -1)
+        used = np.zeros((len(arrays), size + 1), dtype=np.int32)
+        np.cumsum(change.cumsum(axis=1)[:, :-1] > 0, axis=1, out=used[:, 1:])
+        begin = getattr(pieces, first)
+        meets &= used[slot, begin + getattr(pieces, length)] > used[slot, begin]
+    return meets
 
 
 def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
@@ -93,15 +117,15 @@ def split_by(items: Ints, key: Ints) -> list[Ints]:
     return np.split(items[order], first[1:])
 
 
-def column_sums(
-    image: ArrayImage, slot: Ints, row: Ints, col: Ints, width: int, digits: npt.NDArray[Any]
+def sum_columns(
+    cells: Cells, slot: Ints, row: Ints, col: Ints, width: int, digits: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
     """Exact sums of driven cells for windows of one size, shape (windows, width, inputs).
 
     Window i lies on array `slot[i]` from `row[i]` and physical column `col[i]`; `digits` has shape (windows,
     rows, inputs), 0 where a row is not driven. Exact if no sum reaches the float type's integers.
     """
-    windows = sliding_window_view(image.cells, (digits.shape[1], width), axis=(1, 2))[slot, row, col]
+    windows = sliding_window_view(cells, (digits.shape[1], width), axis=(1, 2))[slot, row, col]
     return np.asarray(windows.astype(digits.dtype).transpose(0, 2, 1) @ digits)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from cimsolve.columns import Ints
 from cimsolve.judge.names import Kernel, Pairs, Range
 from cimsolve.judge.simulate.deviation import Deviation, StageDeviation, compare_stages
-from cimsolve.judge.simulate.expected import Reference, compute_reference, shuffled
+from cimsolve.judge.simulate.expected import ExpectedOutputs, compute_reference, shuffled
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.simulator import ArraySimulator, column_sums
@@ -151,7 +151,9 @@ def _runs(noise: Noise) -> Iterator[tuple[str, Noise, bool, bool]]:
         yield name, alone, False, False
 
 
-def _run_linear(simulator: ArraySimulator, operands: Operands, reference: Reference, linear: str) -> dict[int, Ints]:
+def _run_linear(
+    simulator: ArraySimulator, operands: Operands, reference: ExpectedOutputs, linear: str
+) -> dict[int, Ints]:
     """Outputs of a linear's factors, in whole numbers, for the vectors that the reference ran on."""
     outputs: dict[int, Ints] = {}
     values: Ints | None = None

@@ -40,14 +40,14 @@ class Requantiser:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ExpectedOutputs:
     outputs: Mapping[int, Ints]
     """Factor -> its output, shape (vectors, blocks * block_cols); of an R factor the z before the shuffle."""
     requantisers: Mapping[str, Requantiser]
     """Linear -> what lies between its two factors."""
 
 
-def compute_reference(problem: Problem, operands: Operands) -> Reference:
+def compute_reference(problem: Problem, operands: Operands) -> ExpectedOutputs:
     """Outputs of every simulated factor."""
     outputs: dict[int, Ints] = {}
     requantisers: dict[str, Requantiser] = {}
@@ -66,7 +66,7 @@ def compute_reference(problem: Problem, operands: Operands) -> Reference:
         second = factors[linear.name, "L"]
         u = shuffled(structure, requantiser.apply(z)) - requantiser.zero_point
         outputs[second.id] = _multiply(operands, second, u)
-    return Reference(outputs, requantisers)
+    return ExpectedOutputs(outputs, requantisers)
 
 
 def shuffled(structure: Structure, z: Ints) -> Ints:

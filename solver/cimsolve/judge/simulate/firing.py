@@ -35,7 +35,7 @@ NOTHING = Snapshot(-1, NEVER)
 
 
 @dataclass(frozen=True)
-class Firings:
+class FiringOrder:
     """The activations that fire any simulated piece, in order of level, and their pairs with pieces."""
 
     pieces: Pieces
@@ -69,7 +69,7 @@ class Firings:
         return len(self.array)
 
 
-def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activations: Activations) -> Firings:
+def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activations: Activations) -> FiringOrder:
     clipped = clip_pieces(problem, operands, pieces)
     owner, piece = _pairs(clipped, activations)
     wanted = np.zeros(len(activations), dtype=np.bool_)
@@ -93,7 +93,7 @@ def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activa
     np.minimum.at(low, number, clipped.array_row[piece])
     np.maximum.at(high, number, clipped.array_row[piece] + clipped.rows[piece])
     left = clipped.array_col[piece]
-    return Firings(
+    return FiringOrder(
         pieces=clipped,
         array=activations.array[fired].astype(np.int64)[order],
         start=start[order],

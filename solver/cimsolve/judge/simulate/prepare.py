@@ -15,7 +15,7 @@ from cimsolve.files.memory import demand_memory
 from cimsolve.judge.names import Pairs
 from cimsolve.judge.simulate.crossbar import programme
 from cimsolve.judge.simulate.encoding import Encoding
-from cimsolve.judge.simulate.firing import Firings
+from cimsolve.judge.simulate.firing import FiringOrder
 from cimsolve.judge.simulate.noise import Noise, converter_errors, disturb
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.judge.simulate.products import FLOAT32_BITS, Operand
@@ -61,7 +61,7 @@ class PreparedGroup:
 def prepare_groups(
     problem: Problem,
     operands: Operands,
-    firings: Firings,
+    firings: FiringOrder,
     noise: Noise,
     seed: int,
     pairs: Pairs,
@@ -84,7 +84,7 @@ def prepare_groups(
     largest = (1 << problem.hardware.cell.bits) - 1
     for first in range(0, len(arrays), step):
         chunk = arrays[first : first + step]
-        conductance: Numbers = programme(problem, operands, firings.pieces, chunk).cells
+        conductance: Numbers = programme(problem, operands, firings, chunk)
         if noise.of_cells:
             occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
             conductance = disturb(noise, seed, chunk, conductance, occupied, largest)

@@ -13,16 +13,15 @@ from cimsolve.columns import Bools, Ints
 from cimsolve.judge.simulate.converters import Converters
 from cimsolve.judge.simulate.crossbar import (
     BATCH_NUMBERS,
-    ArrayImage,
+    Cells,
+    Crossbars,
     Float64s,
-    array_chunks,
-    column_sums,
     first_writers,
-    programme,
     split_by,
+    sum_columns,
 )
-from cimsolve.judge.simulate.expected import Reference, shuffled
-from cimsolve.judge.simulate.firing import FINAL, NOTHING, Firings, ragged
+from cimsolve.judge.simulate.expected import ExpectedOutputs, shuffled
+from cimsolve.judge.simulate.firing import FINAL, NOTHING, FiringOrder, ragged
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -33,7 +32,7 @@ FLOAT32_EXACT = 1 << 24
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class _LevelInputs:
     """What the pairs of one level read; element 0 is a constant 0, for rows that are not driven."""
 
     values: Ints
@@ -53,15 +52,16 @@ class TokenPass:
         self,
         problem: Problem,
         operands: Operands,
-        firings: Firings,
-        reference: Reference,
+        firings: FiringOrder,
+        crossbars: Crossbars,
+        reference: ExpectedOutputs,
         converters: Converters,
         *,
         ideal: bool,
         progress: Progress | None,
     ) -> None:
         self._problem, self._operands, self._firings = problem, operands, firings
-        self._reference, self._converters = reference, converters
+        self._crossbars, self._reference, self._converters = crossbars, reference, converters
         self._ideal, self._progress = ideal, progress
         self._done = 0
         table = operands.workload.table
@@ -83,20 +83,16 @@ class TokenPass:
     def run(self) -> dict[int, Ints]:
         """Outputs of all simulated factors, shape (vectors, length), rounded to whole numbers."""
         firings = self._firings
-        chunks = array_chunks(self._problem, self._operands, firings.array)
-        image: ArrayImage | None = None
         for level in range(int(firings.level.max(initial=-1)) + 1):
             inputs = self._inputs_of_level(level)
-            for chunk in chunks:
+            for number, chunk in enumerate(self._crossbars.chunks):
                 chosen = (firings.level == level) & np.isin(firings.array, chunk)
                 which = np.flatnonzero(chosen)
                 if len(which) == 0:
                     continue
-                if image is None or image.arrays is not chunk:
-                    image = None  # frees the one before
-                    image = programme(self._problem, self._operands, firings.pieces, chunk)
+                cells = self._crossbars.cells(number)
                 for batch in _batches(which, firings):
-                    self._fire(image, inputs, batch)
+                    self._fire(cells, chunk, inputs, batch)
         return {
             factor.id: self._output(factor.id)
             for factor in self._operands.workload.factors
@@ -125,7 +121,7 @@ class TokenPass:
             np.add.at(part, element[ended] - first, value[ended])
         return part.T
 
-    def _inputs_of_level(self, level: int) -> _Inputs:
+    def _inputs_of_level(self, level: int) -> _LevelInputs:
         firings, operands = self._firings, self._operands
         needed = np.unique(firings.reads[firings.level[firings.activation] == level])
         first = np.zeros(len(firings.snapshots), dtype=np.int64)
@@ -148,10 +144,10 @@ class TokenPass:
         values = np.concatenate(parts)
         dac_bits = self._problem.hardware.input.dac_bits
         phases = [(values >> (phase * dac_bits)) & ((1 << dac_bits) - 1) for phase in range(len(self._phase_factors))]
-        return _Inputs(values, np.concatenate(phases, axis=1).astype(self._dtype), first, length)
+        return _LevelInputs(values, np.concatenate(phases, axis=1).astype(self._dtype), first, length)
 
-    def _fire(self, image: ArrayImage, inputs: _Inputs, batch: Ints) -> None:
-        """Fire the activations `batch`, which lie on the arrays of `image`."""
+    def _fire(self, cells: Cells, arrays: Ints, inputs: _LevelInputs, batch: Ints) -> None:
+        """Fire the activations `batch`, which lie on `arrays`, whose `cells` are given."""
         firings = self._firings
         counts = firings.first_pair[batch + 1] - firings.first_pair[batch]
         local, within = ragged(counts)
@@ -166,7 +162,7 @@ class TokenPass:
         driven[(window - firings.row_low[batch])[local][piece_of] + pieces.array_row[piece_of] + row] = elements
         corrections = self._offset_corrections(inputs, elements, pieces)
         counted, first_column = self._counted_columns(pairs, pieces)
-        slot = np.searchsorted(image.arrays, firings.array[batch])
+        slot = np.searchsorted(arrays, firings.array[batch])
         key = span[local] * (int(pieces.cols.max()) + 1) + pieces.cols
         for group in split_by(np.arange(len(pairs)), key):
             height, cols = int(span[local[group[0]]]), int(pieces.cols[group[0]])
@@ -177,8 +173,8 @@ class TokenPass:
                 some = group[first : first + step]
                 of = local[some]
                 rows = driven[window[of][:, None] + np.arange(height)]
-                sums = column_sums(
-                    image,
+                sums = sum_columns(
+                    cells,
                     slot[of],
                     firings.row_low[batch[of]],
                     pieces.array_col[some] * self._operands.encoding.columns,
@@ -193,14 +189,14 @@ class TokenPass:
         if self._progress is not None:
             self._progress(self._done, len(firings))
 
-    def _elements(self, inputs: _Inputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
+    def _elements(self, inputs: _LevelInputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
         """The input element that each row of each piece wants; 0, the constant, where its vector has none."""
         height = self._operands.workload.table.block_rows[pieces.factor]
         element = (pieces.block * height + pieces.row0)[piece_of] + row
         known = element < inputs.length[reads][piece_of]
         return np.where(known, inputs.first[reads][piece_of] + element, 0)
 
-    def _offset_corrections(self, inputs: _Inputs, elements: Ints, pieces: Pieces) -> Float64s:
+    def _offset_corrections(self, inputs: _LevelInputs, elements: Ints, pieces: Pieces) -> Float64s:
         """What a column of each piece holds too much, offset * the sum of its inputs: (pieces, vectors)."""
         offset = self._operands.encoding.offset
         if offset == 0:
@@ -250,7 +246,7 @@ class TokenPass:
             self._early.append((element[early].reshape(-1), value, np.repeat(end[early], read.shape[1])))
 
 
-def _batches(which: Ints, firings: Firings) -> list[Ints]:
+def _batches(which: Ints, firings: FiringOrder) -> list[Ints]:
     """Activations in runs that drive at most about BATCH_NUMBERS rows, and at least one."""
     pairs = firings.first_pair[which + 1] - firings.first_pair[which]
     load = np.cumsum(firings.span[which] * pairs)

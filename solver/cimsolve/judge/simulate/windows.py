@@ -16,7 +16,7 @@ import numpy as np
 
 from cimsolve.columns import Bools, Ints, deepest_stack
 from cimsolve.judge.simulate.crossbar import first_writers, split_by
-from cimsolve.judge.simulate.firing import Firings, ragged
+from cimsolve.judge.simulate.firing import FiringOrder, ragged
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -59,7 +59,7 @@ class _Columns:
     output: Ints
 
 
-def collect_windows(problem: Problem, firings: Firings, empty_cells_leak: bool) -> dict[int, list[WindowGroup]]:
+def collect_windows(problem: Problem, firings: FiringOrder, empty_cells_leak: bool) -> dict[int, list[WindowGroup]]:
     """Groups by factor. With `empty_cells_leak` every driven row of an activation counts, occupied or not.
 
     Rows that an activation drives with a vector other than the factor's own are then taken to be at rest.
@@ -82,7 +82,7 @@ def collect_windows(problem: Problem, firings: Firings, empty_cells_leak: bool) 
     return by_factor
 
 
-def _of_pieces_alone(problem: Problem, firings: Firings, factor: int, pairs: Ints) -> Iterator[WindowGroup]:
+def _of_pieces_alone(problem: Problem, firings: FiringOrder, factor: int, pairs: Ints) -> Iterator[WindowGroup]:
     """Windows that need the rows of their piece only; those of equal rows of the factor are joined."""
     if len(pairs) == 0:
         return
@@ -107,7 +107,7 @@ def _of_pieces_alone(problem: Problem, firings: Firings, factor: int, pairs: Int
         yield from _split(problem, factor, (stacked, claimed), windows, elements, offsets, columns)
 
 
-def _of_whole_activations(problem: Problem, firings: Firings, factor: int, pairs: Ints) -> Iterator[WindowGroup]:
+def _of_whole_activations(problem: Problem, firings: FiringOrder, factor: int, pairs: Ints) -> Iterator[WindowGroup]:
     """Windows that need every driven row of their activation."""
     width = problem.workload.factors[factor].block_cols
     for own in split_by(pairs, firings.activation[pairs]):
@@ -129,7 +129,7 @@ def _of_whole_activations(problem: Problem, firings: Firings, factor: int, pairs
         yield from _split(problem, factor, setting, one, elements[None], rows[None], columns)
 
 
-def _driven_rows(problem: Problem, firings: Firings, activation: int, factor: int) -> tuple[Ints, Ints]:
+def _driven_rows(problem: Problem, firings: FiringOrder, activation: int, factor: int) -> tuple[Ints, Ints]:
     """Rows that an activation drives with the vector that `factor` reads, and the element that each takes."""
     table = problem.workload.table
     pairs = np.arange(firings.first_pair[activation], firings.first_pair[activation + 1])
