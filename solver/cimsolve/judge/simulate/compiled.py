@@ -5,9 +5,8 @@ Digits of inputs and cells are small whole numbers, so a column's sum is a count
     sum over rows of d * g  =  sum over planes b of d and p of g of  2^(b + p) * popcount(d's plane b AND g's plane p)
 
 with 32 rows in a word. All phases of some tokens lie side by side: the inner loops run over them, and compilers make
-vector instructions of such loops, with one for popcount where the machine has it.
-
-Loaded only when it is used; this is the only module that knows numba. `bitplanes` says what its arguments are.
+vector instructions of such loops, with one for popcount where the machine has it. No other module knows numba;
+`bitplanes` says what the arguments are.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ import numpy as np
 from numba import njit
 from numba.extending import intrinsic
 
-ROWS = 32
-"""Rows in a word."""
-
+ROWS, TOKENS_MIN, TOKENS_MAX = 32, 32, 512
+"""Rows in a word; least and most tokens at once."""
 LANES = 16384
 """Words of inputs that are held at once, of all phases and rows of some tokens: 64 KiB."""
-
-TOKENS_MIN, TOKENS_MAX = 32, 512
 
 
 def entry(function: Callable[..., None]) -> Callable[..., None]:
@@ -392,14 +388,10 @@ def convert_floats(
                 for phase in range(phases):
                     weight = np.float32(1 << (phase * dac_bits))
                     row = sums[phase, window, physical]
-                    if rounds:
-                        for token in range(tokens):
-                            code = np.rint(row[token] * amplified * scale + shifted)
-                            gathered[token] += min(max(code, least), most) * weight
-                    else:
-                        for token in range(tokens):
-                            code = row[token] * amplified * scale + shifted
-                            gathered[token] += min(max(code, least), most) * weight
+                    for token in range(tokens):
+                        code = row[token] * amplified * scale + shifted
+                        code = np.rint(code) if rounds else code
+                        gathered[token] += min(max(code, least), most) * weight
                 factor, unit = factors[place], units[place]
                 for token in range(tokens):
                     result[token] += np.float64(gathered[token]) * factor * unit

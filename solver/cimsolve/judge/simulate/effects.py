@@ -25,7 +25,7 @@ from cimsolve.judge.simulate.deviation import Deviation, StageDeviation, compare
 from cimsolve.judge.simulate.expected import ExpectedOutputs, compute_reference, shuffled
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.simulator import ArraySimulator, column_sums
+from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -91,7 +91,7 @@ def study(
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     expected = {
-        factor: output - (0 if made.kind == "L" else _zero_point(operands) * column_sums(operands, made))
+        factor: output - (0 if made.kind == "L" else _zero_point(operands) * operands.column_sums(made))
         for factor, output in reference.outputs.items()
         for made in [operands.workload.factors[factor]]
     }
@@ -164,7 +164,7 @@ def _run_linear(
         if simulator.calibrates:
             simulator.calibrate_factor(factor.id, values)
         sums = simulator.integers(factor.id, values)
-        zero_point = _zero_point(operands) * column_sums(operands, factor)
+        zero_point = _zero_point(operands) * operands.column_sums(factor)
         outputs[factor.id] = np.rint(sums).astype(np.int64) - zero_point
         if factor.kind == "R" and requantiser is not None:
             values = shuffled(simulator.problem.structures[linear], requantiser.apply(sums))

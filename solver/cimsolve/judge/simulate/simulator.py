@@ -29,6 +29,7 @@ from cimsolve.judge.simulate.bitplanes import (
     why_not_loaded,
 )
 from cimsolve.judge.simulate.converters import Conversion, Converters, full_scale
+from cimsolve.judge.simulate.expected import shuffled
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import READ_STREAM, Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
@@ -39,7 +40,6 @@ from cimsolve.judge.simulate.shortcut import multiply_integers, programmed_weigh
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
-from cimsolve.weights.monarch import shuffle_index
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 
@@ -106,8 +106,7 @@ class ArraySimulator:
             )
         demand_kernel(kernel)
         self.problem = problem
-        self.kernels: set[str] = set()
-        """Names of the kernels that have run."""
+        self.kernels: set[str] = set()  # those that have run
         self.noise = Noise() if noise is None else noise
         self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
         self.operands = operands or prepare_operands(
@@ -115,16 +114,13 @@ class ArraySimulator:
         )
         firings = collect_firings(problem, self.operands, pieces, activations)
         self._groups = prepare_groups(problem, self.operands, firings, self.noise, seed, pairs)
-        self._factors = {
-            (factor.linear, factor.kind): factor
-            for factor in self.operands.workload.factors
-            if self.operands.simulated[factor.id]
-        }
+        simulated = [each for each in self.operands.workload.factors if self.operands.simulated[each.id]]
+        self._factors = {(factor.linear, factor.kind): factor for factor in simulated}
         self._shortcut, self._kernel = shortcut, kernel
         self._planes: dict[int, list[BitPlanes]] = {}
         self._conversions_done = 0
         self._integers: dict[int, Floats | None] = {}
-        self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
+        self._column_sums = {each.id: self.operands.column_sums(each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
@@ -162,11 +158,11 @@ class ArraySimulator:
         Raises InputError for a linear that was not programmed or not calibrated, and inputs that do not fit.
         """
         first, *second = self.factors_of(name)
-        z = self._real_product(first, self._checked(first, inputs))
+        z = self._real_product(first, _checked(first, inputs))
         if not second:
             return z
         left = second[0]
-        y = self._real_product(left, self._shuffled(name, z))
+        y = self._real_product(left, shuffled(self.problem.structures[name], z))
         # Block b, column s of L makes element s * l + b.
         return y.reshape(len(y), left.blocks, left.block_cols).swapaxes(1, 2).reshape(len(y), -1)
 
@@ -184,12 +180,12 @@ class ArraySimulator:
         F that holds `quantile` of its sums, over all phases, in steps of F / 4096. The last calibration counts.
         """
         factors = self.factors_of(name)
-        vectors = self._checked(factors[0], inputs)
+        vectors = _checked(factors[0], inputs)
         for factor in factors:
             quantised = quantise_inputs(vectors, self.problem.hardware.input.bits, self._input_scale)
             self.calibrate_factor(factor.id, quantised.values, quantile)
             if factor.kind == "R":
-                vectors = self._shuffled(name, self._real_product(factor, vectors))
+                vectors = shuffled(self.problem.structures[name], self._real_product(factor, vectors))
 
     def calibrate_factor(self, factor: int, values: Ints, quantile: float = 0.9999) -> None:
         """Set the converters' ranges of one factor from integer inputs (tokens, n)."""
@@ -238,11 +234,9 @@ class ArraySimulator:
         another shape.
         """
         made = self.operands.workload.factors[factor]
-        _demand_shape(made, values)
-        if self._shortcut and self._observed is None:
-            held = self._programmed(made)
-            if held is not None:
-                return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
+        _checked(made, values)
+        if self._shortcut and self._observed is None and (held := self._programmed(made)) is not None:
+            return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
         compiled = self._takes_numba(factor, tokens)
@@ -251,8 +245,7 @@ class ArraySimulator:
             self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
         else:
             self._run_products(factor, values, compiled, out)
-        offset = self.operands.encoding.offset
-        if offset:
+        if offset := self.operands.encoding.offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
             by_block = out.reshape(made.blocks, made.block_cols, tokens)
@@ -363,12 +356,8 @@ class ArraySimulator:
         shares = self.range_shares(factor)
         found = self._conversions.get((stacked, claimed, shares))
         if found is None:
-            settings = [
-                Converters.of(
-                    self.problem.hardware, np.array([stacked]), np.array([claimed]), self._adc_bits_max, share
-                )
-                for share in shares
-            ]
+            rows, bits = np.array([stacked]), np.array([claimed])
+            settings = [Converters.of(self.problem.hardware, rows, bits, self._adc_bits_max, share) for share in shares]
             high = float(settings[0].code_max[0])
             low = -high if self._pairs == "subtracted" else 0.0
             steps = np.concatenate([each.step for each in settings])
@@ -378,24 +367,17 @@ class ArraySimulator:
 
     def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
         """Sums by their share of F, from 0 to RANGE_BINS."""
-        full = full_scale(self.problem.hardware, group.windows.stacked)
-        return np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
+        share = np.abs(sums) * (RANGE_BINS / full_scale(self.problem.hardware, group.windows.stacked))
+        return np.minimum(np.ceil(share), RANGE_BINS).astype(np.int64)
 
     def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
         """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            by_column = self._bins(group, sums).reshape(len(sums), len(counts), -1)
-            for place, count in enumerate(counts):
-                count += np.bincount(by_column[:, place].reshape(-1), minlength=RANGE_BINS + 1)
+            for place, column in enumerate(self._bins(group, sums).reshape(len(sums), len(counts), -1).swapaxes(0, 1)):
+                counts[place] += np.bincount(column.reshape(-1), minlength=RANGE_BINS + 1)
 
         return observe
-
-    def _shuffled(self, name: str, z: Float64s) -> Float64s:
-        structure = self.problem.structures[name]
-        moved = np.empty_like(z)
-        moved[:, shuffle_index(structure.k, structure.l, structure.rank)] = z
-        return moved
 
     def _real_product(self, factor: Factor, inputs: Floats) -> Float64s:
         """Real inputs quantised, multiplied, and back: (tokens, n) to (tokens, n_out)."""
@@ -407,19 +389,11 @@ class ArraySimulator:
         sums *= quantised.scale * self.operands.column_scales.get(factor.id, self.operands.scales.get(factor.id, 1.0))
         return sums
 
-    def _checked(self, factor: Factor, inputs: Floats) -> Floats:
-        _demand_shape(factor, inputs)
-        if not np.isfinite(inputs).all():
-            raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
-        return inputs
 
-
-def _demand_shape(factor: Factor, inputs: npt.NDArray[Any]) -> None:
+def _checked(factor: Factor, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     expected = factor.blocks * factor.block_rows
     if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
         raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
-
-
-def column_sums(operands: Operands, factor: Factor) -> Ints:
-    """What an input of 1 everywhere makes of a factor's integer weights, (n_out,): known when they are written."""
-    return np.asarray(operands.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))
+    if not np.isfinite(inputs).all():
+        raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
+    return inputs
