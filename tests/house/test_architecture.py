@@ -28,7 +28,7 @@ ROOMS = (
 LEVEL = {room: level for level, room in enumerate(ROOMS)}
 LEVELS_MAX = 12
 ROOT_FILES = ("__init__", "__main__", "api", "columns", "errors")
-SHARED_CLASS_NAMES = {"Options", "Reference"}
+SHARED_CLASS_NAMES = {"Options"}
 """Names that several classes may have: every command has its `Options`."""
 
 
