@@ -98,11 +98,9 @@ class Question:
     def _parts(self) -> dict[str, Any]:
         """The JSON of the question, sections of the chip and terms one by one, by their paths."""
         parts = self.to_json()
-        return {
-            **{f"hw.{key}": value for key, value in parts.pop("hw").items()},
-            **{f"options.{key}": value for key, value in parts.pop("options").items()},
-            **parts,
-        }
+        chip, terms = parts.pop("hw"), parts.pop("options")
+        sections = {f"hw.{key}": value for key, value in chip.items()}
+        return {**sections, **parts, **{f"options.{key}": value for key, value in terms.items()}}
 
     def difference(self, other: Question, apart: Sequence[str] = ()) -> Difference | None:
         """Where this question first differs from `other`; None where they ask the same."""

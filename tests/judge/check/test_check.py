@@ -66,7 +66,7 @@ def test_an_answer_survives_its_file(tmp_path: Path) -> None:
     ("part", "other"),
     {
         "hw.read_ns": ask(TWO, hardware=chip(read_ns=4)),
-        "options.tokens": ask({**TWO, "context": 5}, hardware=chip()),
+        "model.context": ask({**TWO, "context": 5}, hardware=chip()),
         "structure.a0": ask(TWO, "2,2,1"),
         "options.cut": ask(TWO, cut="both"),
         "options.max_arrays": ask(TWO, max_arrays=9),
