@@ -98,9 +98,10 @@ class Question:
     def _parts(self) -> dict[str, Any]:
         """The JSON of the question, sections of the chip and terms one by one, by their paths."""
         parts = self.to_json()
-        chip, terms = parts.pop("hw"), parts.pop("options")
+        chip, terms, objective = parts.pop("hw"), parts.pop("options"), parts.pop("objective")
         sections = {f"hw.{key}": value for key, value in chip.items()}
-        return {**sections, **parts, **{f"options.{key}": value for key, value in terms.items()}}
+        options = {f"options.{key}": value for key, value in terms.items()}
+        return {**sections, **parts, **options, "objective": objective}
 
     def difference(self, other: Question, apart: Sequence[str] = ()) -> Difference | None:
         """Where this question first differs from `other`; None where they ask the same."""
