@@ -26,7 +26,7 @@ from cimsolve.judge.simulate.expected import ExpectedOutputs, compute_reference,
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.prepare import Pairs
-from cimsolve.judge.simulate.simulator import ArraySimulator, Range, column_sums
+from cimsolve.judge.simulate.simulator import ArraySimulator, Range
 from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -92,7 +92,7 @@ def study(
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     expected = {
-        factor: output - (0 if made.kind == "L" else _zero_point(operands) * column_sums(operands, made))
+        factor: output - (0 if made.kind == "L" else _zero_point(operands) * operands.column_sums(made))
         for factor, output in reference.outputs.items()
         for made in [operands.workload.factors[factor]]
     }
@@ -152,7 +152,9 @@ def _runs(noise: Noise) -> Iterator[tuple[str, Noise, bool, bool]]:
         yield name, alone, False, False
 
 
-def _run_linear(simulator: ArraySimulator, operands: Operands, reference: ExpectedOutputs, linear: str) -> dict[int, Ints]:
+def _run_linear(
+    simulator: ArraySimulator, operands: Operands, reference: ExpectedOutputs, linear: str
+) -> dict[int, Ints]:
     """Outputs of a linear's factors, in whole numbers, for the vectors that the reference ran on."""
     outputs: dict[int, Ints] = {}
     values: Ints | None = None
@@ -163,7 +165,7 @@ def _run_linear(simulator: ArraySimulator, operands: Operands, reference: Expect
         if simulator.calibrates:
             simulator.calibrate_factor(factor.id, values)
         sums = simulator.integers(factor.id, values)
-        zero_point = _zero_point(operands) * column_sums(operands, factor)
+        zero_point = _zero_point(operands) * operands.column_sums(factor)
         outputs[factor.id] = np.rint(sums).astype(np.int64) - zero_point
         if factor.kind == "R" and requantiser is not None:
             values = shuffled(simulator.problem.structures[linear], requantiser.apply(sums))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.judge.simulate.operands import Operands
@@ -69,7 +71,7 @@ def compute_reference(problem: Problem, operands: Operands) -> ExpectedOutputs:
     return ExpectedOutputs(outputs, requantisers)
 
 
-def shuffled(structure: Structure, z: Ints) -> Ints:
+def shuffled(structure: Structure, z: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """z of shape (vectors, k*T*l) in the order in which the L factor reads it."""
     moved = np.empty_like(z)
     moved[:, shuffle_index(structure.k, structure.l, structure.rank)] = z

@@ -63,6 +63,10 @@ class Operands:
         first = int(self.store_first[factor.id])
         return self.store[first : first + factor.weights].reshape(factor.blocks, factor.block_rows, factor.block_cols)
 
+    def column_sums(self, factor: Factor) -> Ints:
+        """What an input of 1 everywhere makes of a factor's weights, (n_out,): known when they are written."""
+        return np.asarray(self.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))
+
     def draw(self, vector: int) -> Ints:
         """Random content of a vector, unsigned integers of shape (vectors, length)."""
         size = (self.vectors, self.vector_lengths[vector])

@@ -20,26 +20,23 @@ from cimsolve.errors import InputError
 from cimsolve.judge.simulate.bitplanes import (
     BitPlanes,
     Kernel,
-    convert_floats,
-    count_sums,
     demand_kernel,
     is_worth_loading,
     multiply_bits,
     suits,
     why_not_loaded,
 )
-from cimsolve.judge.simulate.converters import Conversion, Converters, full_scale
+from cimsolve.judge.simulate.converters import Converters, WindowConverters, full_scale
+from cimsolve.judge.simulate.expected import shuffled
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import READ_STREAM, Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.prepare import Pairs, PreparedGroup, prepare_groups
-from cimsolve.judge.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
+from cimsolve.judge.simulate.products import DrivenPhases, ReadNoise, multiply
 from cimsolve.judge.simulate.quantise import Scale, quantise_inputs
-from cimsolve.judge.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
-from cimsolve.weights.monarch import shuffle_index
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 WeightScale = Literal["tensor", "column"]
@@ -47,6 +44,12 @@ Range = Literal["full", "calibrated"]
 
 CONVERTER_BITS_MAX = 24
 RANGE_BINS = 4096
+
+TOKENS = 256
+"""Most tokens of one product; twice as many where inputs have a single phase."""
+
+SUMS = 1 << 16
+"""About as many sums of one phase are held at once; suits the cache."""
 
 
 class ArraySimulator:
@@ -75,8 +78,6 @@ class ArraySimulator:
         weight_scale: WeightScale = "tensor",
         rounds: bool = True,
         clips: bool = True,
-        packs: bool = True,
-        shortcut: bool = False,
         kernel: Kernel = "auto",
     ) -> None:
         """Programme the arrays that hold linears of `layers` (None: all).
@@ -91,14 +92,12 @@ class ArraySimulator:
         `calibrate` found. `input_scale`: one scale for a call's inputs, or one for each token.
         `weight_scale`: one for each factor, or for each of its columns; it is applied to the outputs.
 
-        `rounds` and `clips` off: converters without that loss. `packs` off: one product a phase. `shortcut`:
-        windows whose converters are proved to lose nothing are computed as one product of integers, without
-        phases, slices and conversions, which gives the same numbers.
+        `rounds` and `clips` off: converters without that loss.
 
-        `kernel`: "numba" is compiled and needs `cimsolve[fast]`. Where sums and codes are whole numbers it counts
-        bits; elsewhere (noise, converters that clip without rounding) numpy multiplies and it converts, and what is
-        in float64 or of few tokens is left to "numpy" whole. "auto" takes numba where it is installed and there is
-        enough to be converted to pay for loading it. All give the same numbers, to the last bit.
+        `kernel`: "numba" is compiled and needs `cimsolve[fast]`; it counts bits where sums and codes are whole
+        numbers, and leaves the rest (noise, converters that clip without rounding) to "numpy". "auto" takes numba
+        where it is installed and there is enough to be converted to pay for loading it. All give the same numbers,
+        to the last bit.
 
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
@@ -112,7 +111,7 @@ class ArraySimulator:
         self.kernels: set[str] = set()
         """Names of the kernels that have run."""
         self.noise = Noise() if noise is None else noise
-        self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
+        self._pairs, self._input_scale, self._seed = pairs, input_scale, seed
         self.operands = operands or prepare_operands(
             problem, layers, 1, seed, weights or {}, factors, scale_columns=weight_scale == "column"
         )
@@ -123,15 +122,13 @@ class ArraySimulator:
             for factor in self.operands.workload.factors
             if self.operands.simulated[factor.id]
         }
-        self._shortcut, self._kernel = shortcut, kernel
+        self._kernel = kernel
         self._planes: dict[int, list[BitPlanes]] = {}
         self._conversions_done = 0
-        self._integers: dict[int, Floats | None] = {}
-        self._column_sums = {each.id: column_sums(self.operands, each) for each in self._factors.values()}
+        self._column_sums = {each.id: self.operands.column_sums(each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
-        self._scratch = Scratch()
 
     def with_converters(
         self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
@@ -151,7 +148,7 @@ class ArraySimulator:
             raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
-        self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+        self._converters: dict[tuple[int, int, tuple[float, ...]], WindowConverters] = {}
         self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
 
     @property
@@ -169,7 +166,7 @@ class ArraySimulator:
         if not second:
             return z
         left = second[0]
-        y = self._real_product(left, self._shuffled(name, z))
+        y = self._real_product(left, shuffled(self.problem.structures[name], z))
         # Block b, column s of L makes element s * l + b.
         return y.reshape(len(y), left.blocks, left.block_cols).swapaxes(1, 2).reshape(len(y), -1)
 
@@ -192,7 +189,7 @@ class ArraySimulator:
             quantised = quantise_inputs(vectors, self.problem.hardware.input.bits, self._input_scale)
             self.calibrate_factor(factor.id, quantised.values, quantile)
             if factor.kind == "R":
-                vectors = self._shuffled(name, self._real_product(factor, vectors))
+                vectors = shuffled(self.problem.structures[name], self._real_product(factor, vectors))
 
     def calibrate_factor(self, factor: int, values: Ints, quantile: float = 0.9999) -> None:
         """The same for one factor, from integer inputs (tokens, n)."""
@@ -229,8 +226,8 @@ class ArraySimulator:
         hardware = self.problem.hardware
         for groups in self._groups.values():
             for group in groups:
-                conversion = self._conversion(group.windows.factor, group)
-                if (conversion.steps != 1).any() or conversion.high < full_scale(hardware, group.windows.stacked):
+                converters = self._converters_of(group)
+                if (converters.steps != 1).any() or converters.high < full_scale(hardware, group.windows.stacked):
                     return True
         return False
 
@@ -242,18 +239,14 @@ class ArraySimulator:
         """
         made = self.operands.workload.factors[factor]
         _demand_shape(made, values)
-        if self._shortcut and self._observed is None:
-            held = self._programmed(made)
-            if held is not None:
-                return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
-        compiled = self._takes_numba(factor, tokens)
-        if compiled and self._is_whole(factor):
+        if self._takes_numba(factor, tokens) and self._is_whole(factor):
             self.kernels.add("numba")
             self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
         else:
-            self._run_products(factor, values, compiled, out)
+            self.kernels.add("numpy")
+            self._run_products(factor, values, out)
         offset = self.operands.encoding.offset
         if offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
@@ -276,7 +269,7 @@ class ArraySimulator:
         hardware, key = self.problem.hardware, (factor, self.range_shares(factor))
         if key not in self._whole:
             self._whole[key] = not self.noise.read and all(
-                suits(group.operand, self._conversion(factor, group), hardware.input_phases, hardware.input.dac_bits)
+                suits(group.operand, self._converters_of(group), hardware.input_phases, hardware.input.dac_bits)
                 for group in self._groups.get(factor, [])
             )
         return self._whole[key]
@@ -288,83 +281,41 @@ class ArraySimulator:
         if factor not in self._planes:
             self._planes[factor] = [BitPlanes.of(group.operand.cells) for group in groups]
         for group, planes in zip(groups, self._planes[factor], strict=True):
+            operand, counts = group.operand, None
             if self._observed is not None:
-                sums, counts = count_sums(planes, group.operand, group.windows, values, *digits)
-                bins = self._bins(group, sums)
-                for column, count in zip(self._observed, counts, strict=True):
-                    np.add.at(column, bins, count)
-            else:
-                conversion = self._conversion(factor, group)
-                multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
+                counts = np.zeros((self._columns, operand.low + operand.high + 1), dtype=np.int64)
+            multiply_bits(planes, operand, group.windows, values, self._converters_of(group), *digits, out, counts)
+            if self._observed is not None and counts is not None:
+                bins = self._bins(group, np.arange(-operand.low, operand.high + 1, dtype=operand.cells.dtype))
+                for seen, count in zip(self._observed, counts, strict=True):
+                    np.add.at(seen, bins, count)
 
-    def _run_products(self, factor: int, values: Ints, compiled: bool, out: Float64s) -> None:
-        """The same by matrix products, with conversions `compiled` or in numpy."""
+    def _run_products(self, factor: int, values: Ints, out: Float64s) -> None:
+        """Add what a factor's groups give to `out` (n_out, tokens), by matrix products."""
         hardware = self.problem.hardware
-        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
-        for first in range(0, len(values), most):
-            some = slice(first, first + most)
-            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
-            for group in self._groups.get(factor, ()):
-                self._run(factor, group, inputs, compiled, out[:, some])
-
-    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, compiled: bool, out: Float64s) -> None:
-        windows, tokens = group.windows, inputs.values.shape[1]
-        conversion = self._conversion(factor, group)
         read = None
         if self.noise.read:
             cells = 2 if self._pairs == "subtracted" else 1
-            largest = (1 << self.problem.hardware.cell.bits) - 1
-            read = ReadNoise(self.noise.read * largest * cells**0.5, self._read)
-        step = max(1, SUMS // (group.operand.cells.shape[1] * tokens))
-        observe = None if self._observed is None else self._observer(group, self._observed)
-        compiled &= tokens >= FEW_TOKENS and group.operand.cells.dtype == np.float32 and observe is None
-        self.kernels.add("numba" if compiled else "numpy")
-        for first in range(0, len(windows), step):
-            some = slice(first, first + step)
-            if compiled:
-                part, elements = group.operand.part(some), windows.elements[some]
-                sums = phase_sums(part, elements, inputs, self._scratch, group.elements_in_a_row, read)
-                convert_floats(sums, part, windows.output[some], conversion, inputs.dac_bits, out)
-                continue
-            read_out = multiply(
-                group.operand.part(some),
-                windows.elements[some],
-                inputs,
-                conversion,
-                self._scratch,
-                in_a_row=group.elements_in_a_row,
-                packs=self._packs,
-                read=read,
-                observe=observe,
-            )
-            if group.outputs_in_a_row and tokens >= FEW_TOKENS:
-                for output, values in zip(windows.output[some, 0].tolist(), read_out, strict=True):
-                    out[output : output + len(values)] += values
-            elif group.distinct:
-                out[windows.output[some].reshape(-1)] += read_out.reshape(-1, tokens)
-            else:
-                for outputs, values in zip(windows.output[some], read_out, strict=True):
-                    out[outputs] += values
+            read = ReadNoise(self.noise.read * ((1 << hardware.cell.bits) - 1) * cells**0.5, self._read)
+        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
+        for first in range(0, len(values), most):
+            part = slice(first, first + most)
+            inputs = DrivenPhases(values[part], hardware.input_phases, hardware.input.dac_bits)
+            for group in self._groups.get(factor, ()):
+                windows, converters = group.windows, self._converters_of(group)
+                observe = None if self._observed is None else self._observer(group, self._observed)
+                step = max(1, SUMS // (group.operand.cells.shape[1] * inputs.tokens))
+                for start in range(0, len(windows), step):
+                    some = slice(start, start + step)
+                    elements = windows.elements[some]
+                    made = multiply(group.operand, some, elements, inputs, converters, read=read, observe=observe)
+                    for outputs, numbers in zip(windows.output[some], made, strict=True):
+                        out[outputs, part] += numbers
 
-    def _programmed(self, factor: Factor) -> Floats | None:
-        """The factor's weights as its cells hold them, if conversion changes no sum that those can give."""
-        if self.noise != Noise():
-            return None
-        groups = self._groups.get(factor.id, [])
-        for group in groups:
-            conversion = self._conversion(factor.id, group)
-            reach = max(group.operand.high.max(), group.operand.low.max())
-            if (conversion.values != 1).any() or (self._clips and conversion.high * conversion.steps.min() < reach):
-                return None
-        if factor.id not in self._integers:
-            held = programmed_weights(self.problem, self.operands, factor, groups)
-            self._integers[factor.id] = held if (held == self.operands.weights(factor)).all() else None
-        return self._integers[factor.id]
-
-    def _conversion(self, factor: int, group: PreparedGroup) -> Conversion:
+    def _converters_of(self, group: PreparedGroup) -> WindowConverters:
         stacked, claimed = group.windows.stacked, group.windows.claimed_bits
-        shares = self.range_shares(factor)
-        found = self._conversions.get((stacked, claimed, shares))
+        shares = self.range_shares(group.windows.factor)
+        found = self._converters.get((stacked, claimed, shares))
         if found is None:
             settings = [
                 Converters.of(
@@ -375,8 +326,8 @@ class ArraySimulator:
             high = float(settings[0].code_max[0])
             low = -high if self._pairs == "subtracted" else 0.0
             steps = np.concatenate([each.step for each in settings])
-            found = Conversion(steps, low, high, self._rounds, self._clips)
-            self._conversions[stacked, claimed, shares] = found
+            found = WindowConverters(steps, low, high, self._rounds, self._clips)
+            self._converters[stacked, claimed, shares] = found
         return found
 
     def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
@@ -388,17 +339,11 @@ class ArraySimulator:
         """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            by_column = self._bins(group, sums).reshape(len(sums), len(counts), -1)
+            bins = self._bins(group, sums)
             for place, count in enumerate(counts):
-                count += np.bincount(by_column[:, place].reshape(-1), minlength=RANGE_BINS + 1)
+                count += np.bincount(bins[:, place].reshape(-1), minlength=RANGE_BINS + 1)
 
         return observe
-
-    def _shuffled(self, name: str, z: Float64s) -> Float64s:
-        structure = self.problem.structures[name]
-        moved = np.empty_like(z)
-        moved[:, shuffle_index(structure.k, structure.l, structure.rank)] = z
-        return moved
 
     def _real_product(self, factor: Factor, inputs: Floats) -> Float64s:
         """Real inputs quantised, multiplied, and back: (tokens, n) to (tokens, n_out)."""
@@ -421,8 +366,3 @@ def _demand_shape(factor: Factor, inputs: npt.NDArray[Any]) -> None:
     expected = factor.blocks * factor.block_rows
     if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
         raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
-
-
-def column_sums(operands: Operands, factor: Factor) -> Ints:
-    """What an input of 1 everywhere makes of a factor's integer weights, (n_out,): known when they are written."""
-    return np.asarray(operands.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))

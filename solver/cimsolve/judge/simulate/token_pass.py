@@ -104,8 +104,7 @@ class TokenPass:
         made = self._operands.workload.factors[factor]
         if made.kind == "L":
             # The inputs carried a zero point: known offline, subtracted digitally.
-            columns = self._operands.weights(made).sum(axis=1, dtype=np.int64).reshape(-1)
-            read = read - self._reference.requantisers[made.linear].zero_point * columns
+            read = read - self._reference.requantisers[made.linear].zero_point * self._operands.column_sums(made)
         return np.asarray(np.rint(read), dtype=np.int64)
 
     def _gathered_by(self, factor: int, time: int) -> Float64s:

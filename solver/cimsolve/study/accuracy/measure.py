@@ -180,7 +180,6 @@ class _Run:
                 [step.converters() for step in steps],
                 weight_scale=self._asked.weight_scale,
                 input_scale=self._asked.input_scale,
-                shortcut=True,
                 kernel=kernel,
             ),
         )
