@@ -67,6 +67,8 @@ class DrivenPhases:
 
     def packed(self, packing: Packing, dtype: np.dtype[Any]) -> Numbers:
         """Operands, shape (operands, elements, tokens): the first phase of each counts 1, the next 2^-bits, ..."""
+        if packing.count == 1:
+            return self._digits.astype(dtype, copy=False)
         made = self._made.get((packing, dtype))
         if made is None:
             made = np.zeros((-(-self.phases // packing.count), *self._digits.shape[1:]), dtype=dtype)
