@@ -17,11 +17,11 @@ from typing import Any
 
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.chip.hardware import load_hardware
-from cimsolve.cli.commands.accuracy import command_line
-from cimsolve.cli.options.accuracy import parse
+from cimsolve.chip.read import load_hardware
+from cimsolve.cli import accuracy
 from cimsolve.show.text.accuracy import agreement, cosine, errors, figures_of, perplexity
-from cimsolve.study.accuracy import METHODS, AccuracyQuestion, AccuracyTable, rows_measured
+from cimsolve.study.accuracy import AccuracyQuestion, AccuracyTable, rows_measured
+from cimsolve.weights.names import METHODS
 
 MODELS = ("weights/minilm", "weights/smollm2")
 COMPRESSIONS = (1.5, 3.0, 7.0)
@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", type=Path, default=[Path(each) for each in MODELS], metavar="FOLDER")
     parser.add_argument("--hw", default="rram256", metavar="SPEC", help="default: %(default)s")
     parser.add_argument("--lossy-hw", default="paper256", metavar="SPEC", help="default: %(default)s")
-    parser.add_argument("--methods", nargs="+", choices=METHODS[1:], default=list(METHODS[1:]), help="beside dense")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="beside dense")
     parser.add_argument("--compressions", nargs="+", type=float, default=list(COMPRESSIONS), metavar="R")
     parser.add_argument("--blocks", default="4,4", metavar="K,L", help="default: %(default)s")
     parser.add_argument("--bits", nargs="+", type=int, default=[8, 6, 5], metavar="N", help="default: 8 6 5")
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words += ["--compression", listed, "--blocks", options.blocks, "--bits", ",".join(map(str, options.bits))]
         for name in ("samples", "test_tokens", "calibration_tokens"):
             words += [f"--{name.replace('_', '-')}", str(asked[name])]
-        command = command_line(parse(words))
+        command = accuracy.Options.parse(words).command()
         sections += section(Measured(folder, options.hw, options.lossy_hw, asked, options.cache), command)
     chip = load_hardware(options.hw)
     write_report(

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from common import BenchmarkError, log, make_parser, markdown_table, percent, provenance, write_report
 
-from cimsolve.api import load_hardware, load_model, make_problem, make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.api import load_hardware, make_problem
+from cimsolve.chip.settings import with_settings
+from cimsolve.model.load import load_model
 from cimsolve.price.gaps import least_partial_sum_elements
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_stage_cycles
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import solve_and_check
 
 RULES = ("linear", "sparsemap", "densemap", "spread")
 
@@ -91,7 +92,7 @@ def measure(model_name: str, adcs: int, variants: Sequence[Variant]) -> list[Row
     for variant in variants:
         log(f"{model_name}, {adcs} ADCs, {variant.name}")
         problem = make_problem(model, hardware, cut=variant.cut)
-        solution, report = solve_and_check(problem, variant.strategy, make_search(variant.objective))
+        solution, report = solve_and_check(problem.asking(objective=variant.objective), variant.strategy)
         if not report.passed:
             raise BenchmarkError(f"{adcs} ADCs, {variant.name}: {report.violations[0]}")
         rows.append(_row(adcs, variant, solution.header, problem))

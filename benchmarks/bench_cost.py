@@ -32,10 +32,10 @@ WAYS = (("paced", "apart"), ("oldest", "apart"), ("burst", "apart"), ("paced", "
 
 
 def answer(model: str, spec: str, strategy: str) -> Any:
-    from cimsolve.api import make_problem, make_search
-    from cimsolve.study.run import solve
+    from cimsolve.api import make_problem
+    from cimsolve.study.solving import solve
 
-    return solve(make_problem(model, spec), strategy, make_search())
+    return solve(make_problem(model, spec), strategy)
 
 
 def measure_speed(model: str, spec: str, strategy: str, repeats: int) -> list[Any]:
@@ -43,13 +43,15 @@ def measure_speed(model: str, spec: str, strategy: str, repeats: int) -> list[An
     from cimsolve.judge.check import rebuild_problem
     from cimsolve.judge.replay import replay
     from cimsolve.price.cost import evaluate
+    from cimsolve.price.firings import Fired
 
     solution = answer(model, spec, strategy)
     problem = rebuild_problem(solution)
-    tables = solution.pieces, solution.activations
-    costs, evaluated = timed(lambda: evaluate(problem, *tables), repeats)
-    _, one = timed(lambda: replay(problem, *tables, costs, tokens=1, stream=0), repeats)
-    _, few = timed(lambda: replay(problem, *tables, costs, tokens=FEW_TOKENS, stream=0), repeats)
+    pieces, activations = solution.pieces, solution.activations
+    mapping = pieces, activations.of_piece(len(pieces))
+    costs, evaluated = timed(lambda: evaluate(Fired.of(problem, *mapping), activations), repeats)
+    _, one = timed(lambda: replay(activations, costs, tokens=1, stream=0), repeats)
+    _, few = timed(lambda: replay(activations, costs, tokens=FEW_TOKENS, stream=0), repeats)
     return [
         model,
         spec,
@@ -76,11 +78,13 @@ def measure_difference(model: str, spec: str, strategy: str, tokens: int | None)
     from cimsolve.judge.check import rebuild_problem
     from cimsolve.judge.replay import replay
     from cimsolve.price.cost import evaluate
+    from cimsolve.price.firings import Fired
 
     solution = answer(model, spec, strategy)
     problem = rebuild_problem(solution)
-    tables = solution.pieces, solution.activations
-    costs = evaluate(problem, *tables)
+    pieces, activations = solution.pieces, solution.activations
+    mapping = pieces, activations.of_piece(len(pieces))
+    costs = evaluate(Fired.of(problem, *mapping), activations)
     prefills: list[str] = []
     intervals: list[str] = []
     exact = ""
@@ -89,7 +93,7 @@ def measure_difference(model: str, spec: str, strategy: str, tokens: int | None)
     for controller, gaps in WAYS:
         # A burst is a way to admit a prefill; a stream is always paced.
         stream = 0 if controller == "burst" else None
-        found = replay(problem, *tables, costs, tokens=tokens, stream=stream, controller=controller, gaps=gaps)
+        found = replay(activations, costs, tokens=tokens, stream=stream, controller=controller, gaps=gaps)
         exact, count = "yes" if found.agrees else "no", found.tokens
         prefills.append(f"{100 * found.prefill.difference:+.2f}")
         if found.stream is not None:

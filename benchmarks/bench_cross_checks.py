@@ -1,6 +1,6 @@
 """Figures of other tools and measured chips beside cimsolve's, from the parameters that they state.
 
-The same as tests/test_peer_figures.py asserts, for a file; and the time to cost BERT-base as IBM's simulator does.
+What tests/study/test_peer_figures.py asserts, for a file; and the time to cost BERT-base as IBM's simulator does.
 Peers' figures were read or measured elsewhere, with the versions named; nothing of theirs runs here.
 """
 
@@ -22,7 +22,7 @@ TIMEOUT_S = 120
 
 def cost_bert_base() -> None:
     """BERT-base on placeholder tiers: map, schedule, cost, bound and check it."""
-    from peer_specs import answer_of, bert_base_on_tiers
+    from oracles.peer_specs import answer_of, bert_base_on_tiers
 
     answer_of(bert_base_on_tiers(512), "linear")
 
@@ -40,10 +40,10 @@ def cpu_seconds(repeats: int) -> float:
 
 def rows() -> list[list[str]]:
     """Peer, figure, theirs, ours, ours / theirs, what remains to say."""
-    from builders import ask
-    from peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
-
-    from cimsolve.chip.hardware import load_hardware, with_settings
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
+    from makers.builders import ask
+    from oracles.peer_specs import answer_of, bert_base_on_tiers, cores_in_parallel, one_matrix, zigzag_chip
 
     found: list[list[str]] = []
 

@@ -40,14 +40,15 @@ Result = Mapping[str, Any]
 
 def measure(cell: Cell, seed: int = 0) -> dict[str, Any]:
     """Map and check one cell in this process."""
-    from cimsolve.api import make_problem, make_search
+    from cimsolve.api import make_problem
     from cimsolve.judge.check import check_solution
-    from cimsolve.study.run import solve
+    from cimsolve.solve.effort import Effort
+    from cimsolve.study.solving import solve
 
     model, hardware, cut = cell
     problem = make_problem(model, hardware, cut=cut)
     began = time.perf_counter()
-    solution = solve(problem, "optimal", make_search(seed=seed))
+    solution = solve(problem, "optimal", Effort(seed=seed))
     mapped = time.perf_counter()
     report = check_solution(solution, problem)
     checked = time.perf_counter()

@@ -44,14 +44,14 @@ def counts(case: str, factors: Sequence[float]) -> list[int]:
 
 def measure(case: str, arrays: int) -> dict[str, Any]:
     """One point, in this process."""
-    from cimsolve.api import make_problem, make_search
+    from cimsolve.api import make_problem
     from cimsolve.prove.time import least_latency_cycles
-    from cimsolve.study.run import solve_and_check
+    from cimsolve.study.solving import solve_and_check
 
     model, spec, cut = case.split("/")
     problem = make_problem(model, spec, cut=cut, max_arrays=arrays)
     began = time.process_time()
-    solution, report = solve_and_check(problem, "optimal", make_search(objective=("latency",)))
+    solution, report = solve_and_check(problem.asking(objective=("latency",)), "optimal")
     cpu_s = time.process_time() - began
     if not report.passed:
         raise BenchmarkError(str(report.violations[0]))

@@ -16,10 +16,11 @@ import numpy as np
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 from paper_counts import N, Rebuilt, count, rebuild, squares
 
-from cimsolve.api import Structures, load_hardware, load_model, make_problem, make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.api import load_hardware, make_problem
+from cimsolve.chip.settings import with_settings
+from cimsolve.model.load import Structures, load_model
 from cimsolve.problem.problem import Problem
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import solve_and_check
 
 TOKENS = {"bert-large": 512, "bart-large": 1024, "gpt2-medium": 1024}
 RULES = ("linear", "sparsemap", "densemap")
@@ -67,10 +68,10 @@ def solve(
     hardware = with_settings(load_hardware("paper256"), {"adc.per_array": str(adcs), **(settings or {})})
     loaded = load_model(model, tokens=TOKENS.get(model))
     problem = make_problem(loaded, hardware, structure=squares(loaded) if structure == "squares" else structure)
-    solution, report = solve_and_check(problem, strategy, make_search())
+    solution, report = solve_and_check(problem, strategy)
     if not report.passed or report.costs is None:
         raise BenchmarkError(f"{model}, {adcs} ADCs, {strategy}: {report.violations[0]}")
-    columns = np.bincount(solution.activations.adc_bits, weights=report.costs.shapes.columns)
+    columns = np.bincount(solution.activations.adc_bits, weights=report.costs.fired.columns)
     shares = {bits: share / columns.sum() for bits, share in enumerate(columns) if share}
     text = ", ".join(f"{bits} ({100 * share:.0f} %)" if share < 1 else str(bits) for bits, share in shares.items())
     return Case(model, adcs, strategy, solution.header.metrics, text, problem)

@@ -66,10 +66,9 @@ def blocks(problem: Problem) -> tuple[Ints, Ints]:
 
 
 def solve_ours(problem: Problem) -> Found:
-    from cimsolve.api import make_search
-    from cimsolve.study.run import solve_and_check
+    from cimsolve.study.solving import solve_and_check
 
-    solution, report = solve_and_check(problem, "optimal", make_search())
+    solution, report = solve_and_check(problem, "optimal")
     if not report.passed:
         raise BenchmarkError(str(report.violations[0]))
     arrays = solution.header.bounds["arrays"]
@@ -87,7 +86,7 @@ def first_fit(problem: Problem) -> int:
     """Arrays that a first-fit rule needs: as many does the binary program offer."""
     import numpy as np
 
-    from cimsolve.pack import first_fit_shelves
+    from cimsolve.pack.shelves import first_fit_shelves
 
     height, width = blocks(problem)
     sizes, counts = np.unique(np.stack([height, width]), axis=1, return_counts=True)

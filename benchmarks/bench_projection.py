@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from common import log, make_parser, markdown_table, own_peak_mib, provenance, write_report
 
-from cimsolve.api import load_model
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights import eigenvectors
-from cimsolve.weights.monarch import Monarch, from_slices, optimal_error, project, relative_error
+from cimsolve.weights.monarch import Monarch, from_slices, project, relative_error
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -30,10 +30,21 @@ TOLERANCE = 1e-6
 
 def by_svd(weight: Floats32, structure: Structure) -> Monarch:
     """Every slice's full SVD, cut to rank T."""
-    k, blocks_out, rank = structure.k, structure.l, structure.rank
-    view = weight.reshape(k, weight.shape[0] // k, weight.shape[1] // blocks_out, blocks_out).transpose(0, 3, 1, 2)
-    u, size, vh = np.linalg.svd(np.array(view, dtype=np.float64, order="C"), full_matrices=False)
+    rank = structure.rank
+    u, size, vh = np.linalg.svd(slices_of(weight, structure), full_matrices=False)
     return from_slices(u[..., :rank] * size[..., None, :rank], vh[..., :rank, :], np.float32)
+
+
+def slices_of(weight: Floats32, structure: Structure) -> npt.NDArray[np.float64]:
+    """The slices, (k, l, P, S)."""
+    cut = weight.reshape(structure.k, -1, weight.shape[1] // structure.l, structure.l).transpose(0, 3, 1, 2)
+    return np.array(cut, dtype=np.float64, order="C")
+
+
+def least_error(weight: Floats32, structure: Structure) -> float:
+    """The least relative error of any factors: the slices' discarded singular values."""
+    energy = np.linalg.svd(slices_of(weight, structure), compute_uv=False) ** 2
+    return float(np.sqrt(energy[..., structure.rank :].sum() / energy.sum()))
 
 
 def gaussian(n_in: int, n_out: int) -> Floats32:
@@ -65,7 +76,7 @@ def compare(kind: str, weight: Floats32, text: str, repeats: int) -> tuple[list[
         svd_s, by_full = cpu_s(lambda: by_svd(weight, structure))
         own_s, own = cpu_s(lambda: project(weight, structure))
         pairs.append((svd_s, own_s))
-    least = optimal_error(weight, structure)
+    least = least_error(weight, structure)
     excess = [relative_error(weight, each) / least - 1 for each in (by_full, own)]
     svd_s, own_s = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(svd / own for svd, own in pairs)

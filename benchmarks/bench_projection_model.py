@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_model
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure, StructurePolicy
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
@@ -27,7 +27,7 @@ from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences
 from cimsolve.weights.monarch import Monarch, apply, lowrank_of_equal_size, project, relative_error
 from cimsolve.weights.projection import structures_of_size
 
@@ -54,7 +54,7 @@ def structures_of(text: str, linears: Sequence[Linear]) -> dict[str, Structure]:
     return structures_of_size(linears, (k, blocks_out), float(fewer))
 
 
-def fit_all(weight: npt.NDArray[np.float32], structure: Structure, inputs: Inputs) -> dict[str, Monarch]:
+def fit_all(weight: npt.NDArray[np.float32], structure: Structure, inputs: LinearInputs) -> dict[str, Monarch]:
     lowrank = Structure.monarch(1, 1, lowrank_of_equal_size(*weight.shape, structure))
     return {
         "plain": project(weight, structure),
@@ -70,7 +70,7 @@ def measure(
 ) -> dict[str, Found]:
     found = {method: Found() for method in METHODS}
 
-    def visit(name: str, inputs: Inputs) -> None:
+    def visit(name: str, inputs: LinearInputs) -> None:
         linear = reference.linears[name]
         weight = linear_weight(reference._source, linear.tensor, linear.n_in, linear.n_out)
         for method, factors in fit_all(weight, structures[name], inputs).items():

@@ -7,15 +7,18 @@ remains. The same as `cimsolve sensitivity --reference sparsemap`, for a file.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from common import BenchmarkError, log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_hardware, make_problem, make_search
+from cimsolve.api import load_hardware, make_problem
 from cimsolve.problem.problem import Problem
-from cimsolve.show.text.sensitivity import extrapolation_note, groups_text
-from cimsolve.study.sensitivity import VariantAnswers, answer_variants, flips, kept, ratio
+from cimsolve.show.text.sensitivity import extrapolation_note, ranking_text
+from cimsolve.study.changes import VariantAnswers, VariantComparison, answer_variants, compare, find_variants
+from cimsolve.study.sweep.run import solve_missing
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 REFERENCE = "sparsemap"
@@ -33,48 +36,51 @@ SHOWN = (
 def measure(problem: Problem, strategies: Sequence[str]) -> list[VariantAnswers]:
     """Every variant; raises BenchmarkError where an answer breaks a rule."""
 
-    def begin(variant: str, strategy: str) -> None:
-        log(f"{problem.hardware.name}, {variant}: {strategy}")
+    def tell(done: int, total: int) -> None:
+        log(f"{problem.hardware.name}: {done} of {total}")
 
-    found = []
-    for answers in answer_variants(problem, strategies, make_search(), begin):
-        if answers.broken:
+    solve = partial(solve_missing, cache=None, jobs=1, listen=tell)
+    found, done = answer_variants(problem, find_variants(problem.hardware), strategies, solve)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    for answers in found:
+        if any(answer.state == "failed" for answer in answers.answers.values()):
             raise BenchmarkError(f"{problem.hardware.name}, {answers.variant.name}: an answer fails its check")
-        found.append(answers)
     return found
 
 
+def compare_all(found: Sequence[VariantAnswers], metric: str) -> list[tuple[str, VariantComparison]]:
+    """Name of each variant -> its strategies set against the reference."""
+    values = [each.values(metric) for each in found]
+    return [(each.variant.name, compare(values[0], here, REFERENCE)) for each, here in zip(found, values, strict=True)]
+
+
 def figure_table(found: Sequence[VariantAnswers], metric: str, size: float, unit: str) -> str:
-    given = found[0].values(metric)
-    others = [name for name in given if name != REFERENCE]
+    others = [name for name in found[0].answers if name != REFERENCE]
     header = ["chip", f"{REFERENCE}, {unit}", *[text for name in others for text in (name, "kept")], "ranking flips"]
     rows = []
-    for each in found:
-        here = each.values(metric)
-        row = [each.variant.name, f"{here[REFERENCE] / size:.4g}"]
+    for each, (variant, one) in zip(found, compare_all(found, metric), strict=True):
+        row = [variant, f"{(each.values(metric)[REFERENCE] or math.nan) / size:.4g}"]
         for name in others:
-            now = ratio(here, name, REFERENCE)
-            left = kept(ratio(given, name, REFERENCE), now)
+            now, left = one.ratio[name], one.kept[name]
             row += [f"{now:.3f}" if now is not None else "", "" if left is None else f"{round(100 * left)} %"]
-        row.append("; ".join(f"{a} and {b}" for a, b in flips(given, here)))
+        row.append("; ".join(f"{a} and {b}" for a, b in one.flips))
         rows.append(row)
     return markdown_table(header, rows)
 
 
 def conclusions(found: Sequence[VariantAnswers], metric: str) -> str:
     """What is least left of each strategy's saving, and where; and the rankings."""
-    given = found[0].values(metric)
+    (_, given), *others = compare_all(found, metric)
     lines = []
-    for name in given:
-        saved = ratio(given, name, REFERENCE)
-        left = [(kept(saved, ratio(each.values(metric), name, REFERENCE)), each.variant.name) for each in found[1:]]
-        shares = [(share, variant) for share, variant in left if share is not None]
-        if shares and name != REFERENCE and saved is not None:
+    for name, saved in given.ratio.items():
+        shares = [(share, variant) for variant, one in others if (share := one.kept[name]) is not None]
+        if shares and saved is not None:
             least, where = min(shares)
             saving, least_percent = f"{100 * (1 - saved):.0f}", f"{100 * least:.0f}"
             lines.append(f"{name} saves {saving} % as given, and keeps at least {least_percent} % of it ({where})")
     text = "; ".join(lines) or f"no strategy saves 1 % or more over {REFERENCE}"
-    return f"Ranking as given: {groups_text(given)}. Of savings over {REFERENCE}: {text}."
+    return f"Ranking as given: {ranking_text(given.ranking)}. Of savings over {REFERENCE}: {text}."
 
 
 def section(problem: Problem, found: Sequence[VariantAnswers]) -> list[str]:

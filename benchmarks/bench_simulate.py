@@ -30,13 +30,17 @@ from typing import Any
 import numpy as np
 from common import log, make_parser, markdown_table, provenance, write_report
 
-from cimsolve.api import load_hardware, load_model, make_problem, weights_beside
-from cimsolve.chip.hardware import Hardware, with_settings
+from cimsolve.api import load_hardware, make_problem
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.judge.simulate import ArraySimulator
 from cimsolve.model.families import parse_model
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import build_problem
-from cimsolve.study.run import solve
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question
+from cimsolve.study.solving import solve
+from cimsolve.weights.folder import weights_beside
 
 TILE_ROWS = 256
 BITS = 8
@@ -90,7 +94,7 @@ def simulator(kind: str, weights: Any, **options: Any) -> ArraySimulator:
     size = len(weights)
     linear = {"name": "w", "n_in": size, "n_out": size}
     model = parse_model({"model_type": "linears", "steps": [{"name": "s", "linears": [linear]}]}, "bench", "bench")
-    problem = build_problem(chip(kind, size), model, {"w": Structure.dense()})
+    problem = Problem(Question(chip(kind, size), model, {"w": Structure.dense()}))
     answer = solve(problem, "linear")
     pairs = "converted" if kind == "converted" else "subtracted"
     if kind == "whole":

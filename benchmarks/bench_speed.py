@@ -45,9 +45,16 @@ def one(model: str, spec: str, strategy: str, target_s: float | None, target_gib
     return Command(arguments, target_s, target_gib)
 
 
+def whole(model: str, target_s: float) -> Command:
+    return Command(f"--hw paper256 --model {model} --strategy optimal", target_s)
+
+
 QUICK = (
-    Command("--help", 0.5, writes=False),
-    Command("--hw paper256 --strategy nonsense", 0.5, code=2, writes=False),
+    Command("--help", 0.4, writes=False),
+    Command("list", 0.4, writes=False),
+    Command("--hw paper256 --strategy nonsense", 0.4, code=2, writes=False),
+    Command("--hw nonsense", 0.4, code=2, writes=False),
+    Command("--hw rram256 --set array.rowz=3", 0.4, code=2, writes=False),
 )
 BERT = (
     Command("--hw rram256", 60, 2),
@@ -58,12 +65,14 @@ LLAMA_8B = (
     one("llama-3-8b", "paper256", "spread", 60, 4),
     one("llama-3-8b", "paper256", "sparsemap", 60, 4),
     one("llama-3-8b", "paper256", "optimal", 30),
+    whole("llama-3-8b", 4),
     one("llama-3-8b", "rram256", "spread", None),
     one("llama-3-8b", "rram256", "sparsemap", None),
     one("llama-3-8b", "rram256", "optimal", 60),
 )
 LLAMA_70B = (
     one("llama-3-70b", "paper256", "optimal", 120, 6),
+    whole("llama-3-70b", 15),
     one("llama-3-70b", "rram256", "optimal", 300, 12),
 )
 GROUPS = {"quick": QUICK, "bert": BERT, "llama-8b": LLAMA_8B, "llama-70b": LLAMA_70B}

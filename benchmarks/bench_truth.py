@@ -22,10 +22,10 @@ from common import ROOT, log, make_parser, markdown_table, percent, provenance, 
 sys.path.insert(0, str(ROOT / "tests"))  # the tests' builder of small problems
 
 import numpy as np
-from tiny_problems import tiny_problem
 
-from cimsolve.api import load_hardware, load_model, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.api import load_hardware, make_problem
+from cimsolve.chip.settings import with_settings
+from cimsolve.model.load import load_model
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
@@ -34,10 +34,12 @@ from cimsolve.prove import find_bounds
 from cimsolve.prove import time as of_time
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import Search, candidates, plan
+from cimsolve.solve import candidates, plan
 from cimsolve.solve.columns import deal, lay_out, spread
+from cimsolve.solve.effort import Effort
 from cimsolve.solve.exact.items import build_instance, why_not_exact
 from cimsolve.solve.exact.search import solve_exact
+from makers.tiny_problems import tiny_problem
 
 ITEMS_MAX = 20
 """Most items of a truth instance: the exact model proves these in seconds."""
@@ -119,14 +121,13 @@ def features_of(problem: Problem) -> dict[str, str]:
 
 
 def measure(problem: Problem, placement: Placement) -> Metrics:
-    placed, activations = schedule(problem, placement)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, placement)).metrics
 
 
 def decompose(problem: Problem) -> Metrics:
     """What the solver finds without the exact search."""
     with mock.patch.object(plan, "_search_exactly", return_value={}):
-        return measure(problem, plan.map_optimal(problem, Search()).mapping)
+        return measure(problem, plan.map_optimal(problem, Effort()).mapping)
 
 
 def merged_inputs(problem: Problem, placement: Placement) -> int:
@@ -317,7 +318,7 @@ def _without_goal(goal: str) -> Callable[..., Iterator[candidates.Candidate]]:
     return lambda problem, search: (c for c in original(problem, search) if f"for {goal}," not in c.name)
 
 
-def _rules_only(problem: Problem, search: Search) -> Iterator[candidates.Candidate]:
+def _rules_only(problem: Problem, search: Effort) -> Iterator[candidates.Candidate]:
     return (c for c in candidates.candidates(problem, search) if not c.layout)
 
 
@@ -379,7 +380,7 @@ def ablate(case: Case) -> tuple[list[tuple[object, ...]], list[tuple[object, ...
 
 
 def _solve(problem: Problem) -> Metrics:
-    return measure(problem, plan.map_optimal(problem, Search(time_limit_s=600)).mapping)
+    return measure(problem, plan.map_optimal(problem, Effort(time_limit_s=600)).mapping)
 
 
 def _step_row(

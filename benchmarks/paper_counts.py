@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.api import load_hardware, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
 from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
-from cimsolve.price.claims import make_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.problem.tables import Mapping as CimMapping
 from cimsolve.problem.tables import Pieces
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import make_solution, solve_and_check
 
 BLOCK = 32
 """b, the paper's block side, for n = 1024."""
@@ -119,7 +118,8 @@ def rebuild(adcs: int, read_ns: float, settings: Mapping[str, str] | None = None
             raise ValueError(f"{name}: {report.violations[0]}")
         headers[name] = solution.header
     mapping = strided_diagonals(problem)
-    solution = make_solution(problem, mapping, strategy="by hand", objective=("arrays",), seed=0, runtime_s=0.0)
+    problem = problem.asking(objective=("arrays",))
+    solution = make_solution(problem, mapping, strategy="by hand")
     report = check_solution(solution, problem)
     if not report.passed:
         raise ValueError(f"rebuilt: {report.violations[0]}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import COMMANDS, parse_command
-from cimsolve.cli.options.hw import ACTIONS
+from cimsolve.cli.hw import ACTIONS
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

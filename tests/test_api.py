@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ import cimsolve
 from cimsolve import api
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.model.structure import Structure
-from cimsolve.solve import Event
-from cimsolve.study import run
+from cimsolve.problem.question import first_difference
+from cimsolve.solve.effort import Event
+from cimsolve.study import solving
+from cimsolve.study.solving import start_from
+from cimsolve.weights.folder import weights_beside
 
 LINEARS = {
     "model_type": "linears",
@@ -122,7 +126,7 @@ def test_options_reach_the_answer(tiny: Path) -> None:
         ({"time_limit_s": 0}, "time_limit_s = 0"),
         ({"time_limit_s": float("nan")}, "time_limit_s = nan"),
         ({"structure": "3,3,1"}, "does not divide"),
-        ({"structure": {"nobody": Structure.dense()}}, "'nobody' is no linear"),
+        ({"structure": {"nobody": Structure.dense()}}, "'nobody': expected a linear"),
         ({"max_arrays": 0}, "0"),
         ({"tokens": 17}, "more than the model's context"),
         ({"cut": "rows"}, "rows"),
@@ -147,20 +151,20 @@ def test_no_room_is_infeasible() -> None:
 
 def test_a_wrong_answer_is_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = CheckReport((Violation("P1", "a hole"),))
-    monkeypatch.setattr(run, "check_solution", lambda *_: failed)
+    monkeypatch.setattr(solving, "check_solution", lambda *_: failed)
     with pytest.raises(cimsolve.CheckError, match="P1: a hole; please report this bug"):
         cimsolve.map_model(tiny, "paper256", strategy="spread")
 
 
 def test_weights_beside_a_config(tiny: Path) -> None:
     model = cimsolve.load_model(tiny)
-    assert api.weights_beside(model, "bert-large") is None
-    assert api.weights_beside(model, tiny) is None
+    assert weights_beside(model, "bert-large") is None
+    assert weights_beside(model, tiny) is None
     random = np.random.default_rng(0)
     sizes = {"a.query": (16, 16), "a.key": (16, 16), "b.out": (64, 16)}
     stored = {name: random.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
     save_file({f"{name}.weight": value for name, value in stored.items()}, tiny / "model.safetensors")
-    weights = api.weights_beside(model, tiny)
+    weights = weights_beside(model, tiny)
     assert weights is not None
     assert list(weights) == list(sizes)
     assert (len(weights), "a.key" in weights, "a" in weights) == (3, True, False)
@@ -176,7 +180,7 @@ def test_weights_of_another_shape_are_refused_when_opened(tiny: Path, shape: tup
     tensors = {name: np.zeros((16, 16), dtype=np.float32) for name in ("a.query.weight", "a.key.weight")}
     save_file({**tensors, "b.out.weight": np.zeros(shape, dtype=np.float32)}, tiny / "model.safetensors")
     with pytest.raises(cimsolve.InputError, match=r"b\.out\.weight has shape"):
-        api.weights_beside(cimsolve.load_model(tiny), tiny)
+        weights_beside(cimsolve.load_model(tiny), tiny)
 
 
 def test_limits_reach_the_question(tiny: Path) -> None:
@@ -184,7 +188,7 @@ def test_limits_reach_the_question(tiny: Path) -> None:
     assert problem.cost_limits == {"latency_ns": 1e6, "energy_pj": 1e9}
     options = cimsolve.map_model(tiny, "paper256", strategy="spread", max_latency_ns=1e6).header.options
     assert (options.max_latency_ns, options.max_energy_pj) == (1e6, None)
-    with pytest.raises(cimsolve.InputError, match="--max-latency"):
+    with pytest.raises(cimsolve.InputError, match="the question: max_latency_ns = 0"):
         cimsolve.make_problem(tiny, "paper256", max_latency_ns=0)
 
 
@@ -208,7 +212,7 @@ def test_a_start_may_number_its_arrays_with_gaps(tiny: Path) -> None:
         activations=replace(rule.activations, array=rule.activations.array * 3),
     )
     assert cimsolve.check_solution(apart).passed
-    assert api.start_from(apart, problem).pieces.array.tolist() == rule.pieces.array.tolist()
+    assert start_from(apart, problem).pieces.array.tolist() == rule.pieces.array.tolist()
 
 
 def test_exact_is_refused_where_it_is_out_of_reach(tiny: Path) -> None:
@@ -217,7 +221,11 @@ def test_exact_is_refused_where_it_is_out_of_reach(tiny: Path) -> None:
 
 
 def test_where_two_pieces_of_json_differ() -> None:
-    assert api.first_difference({"a": [1]}, {"a": [1]}) is None
-    assert api.first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b is 1 there and 2 in the question"
-    assert api.first_difference({"c": 1}, {}) == "c is only in the file"
-    assert api.first_difference({}, {"c": 1}) == "c is not in the file"
+    def told(mine: Any, theirs: Any) -> str | None:
+        found = first_difference(mine, theirs)
+        return None if found is None else found.told("here", "there")
+
+    assert told({"a": [1]}, {"a": [1]}) is None
+    assert told({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b is 1 here and 2 there"
+    assert told({"c": 1}, {}) == "c is only here"
+    assert told({}, {"c": 1}) == "c is not here"

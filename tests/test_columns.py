@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimsolve.columns import (
+    ceil_div,
     deepest_stack,
     departs_from_group,
     meets_intervals,
     merge_intervals,
+    order_by,
     overlap_clusters,
     overlapping_pair,
 )
@@ -101,8 +103,22 @@ def test_chains_join_what_overlaps(rows: list[tuple[int, int, int]]) -> None:
     assert {(i, j) for i in range(len(rows)) for j in range(len(rows)) if found[i] == found[j]} == same
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=30), st.sampled_from([1, 2**40, 2**61]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: list[tuple[int, int]], far: int) -> None:
+    first, second = columns_of(rows, 2)
+    expected = sorted(range(len(rows)), key=lambda row: rows[row])
+    assert order_by(first * far, second).tolist() == expected
+    assert order_by(first, second * far).tolist() == expected
+
+
 def test_departures_are_those_from_the_entry_before() -> None:
     group, value = np.array([1, 0, 1, 0, 1]), np.array([5, 7, 5, 8, 6])
     assert departs_from_group(group, value).tolist() == [False, False, False, True, True]
     assert departs_from_group(group[:0], value[:0]).tolist() == []
     assert isinstance(pieces_of((0,) * 9), Pieces)
+
+
+def test_division_rounded_up() -> None:
+    assert [ceil_div(value, 4) for value in (0, 1, 4, 5, 10**30)] == [0, 1, 1, 2, 10**30 // 4]
+    assert ceil_div(np.array([0, 1, 4, 5]), 4).tolist() == [0, 1, 1, 2]

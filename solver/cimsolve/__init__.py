@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         check_solution,
         compare_converters,
         load_hardware,
-        load_model,
         make_problem,
         make_simulator,
+        map_all,
         map_front,
         map_model,
         read_solution,
@@ -31,15 +31,20 @@ if TYPE_CHECKING:
         study_solution,
         write_solution,
     )
-    from cimsolve.chip.hardware import Hardware
+    from cimsolve.chip.spec import Hardware
     from cimsolve.judge.check import CheckReport
     from cimsolve.judge.replay import Replay
     from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
+    from cimsolve.model.load import load_model
     from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
+    from cimsolve.problem.question import Question
     from cimsolve.problem.solution import Solution
+    from cimsolve.problem.terms import Terms
     from cimsolve.show.page import write_figures, write_report, write_trace
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.accuracy import AccuracyTable, measure_accuracy
+    from cimsolve.study.ask import Outcome
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
@@ -54,18 +59,22 @@ __all__ = [
     "CheckError",
     "CheckReport",
     "CimsolveError",
+    "Effort",
     "FailedError",
     "Hardware",
     "InfeasibleError",
     "InputError",
     "Model",
     "Noise",
+    "Outcome",
     "Problem",
     "ProjectionRow",
+    "Question",
     "Replay",
     "SimulationReport",
     "Solution",
     "Study",
+    "Terms",
     "__version__",
     "check_solution",
     "compare_converters",
@@ -75,6 +84,7 @@ __all__ = [
     "load_model",
     "make_problem",
     "make_simulator",
+    "map_all",
     "map_front",
     "map_model",
     "measure_accuracy",
@@ -91,38 +101,33 @@ __all__ = [
     "write_trace",
 ]
 
-_MODULE_OF = {
-    "AccuracyTable": "study.accuracy",
-    "ArraySimulator": "judge.simulate",
-    "CheckReport": "judge.check",
-    "Hardware": "chip.hardware",
-    "Model": "model.model",
-    "Noise": "judge.simulate",
-    "Problem": "problem.problem",
-    "ProjectionRow": "weights.projection",
-    "Replay": "judge.replay",
-    "SimulationReport": "judge.simulate",
-    "Solution": "problem.solution",
-    "Study": "judge.simulate",
-    "compare_solutions": "study.two",
-    "explain_solution": "study.explain.answer",
-    "measure_accuracy": "study.accuracy",
-    "project_model": "weights.project",
-    "read_factors": "weights.project",
-    "sweep_study": "study.sweep.run",
-    "write_figures": "show.page",
-    "write_report": "show.page",
-    "write_trace": "show.page",
+_NAMES_OF = {
+    "chip.spec": ["Hardware"],
+    "judge.check": ["CheckReport"],
+    "judge.replay": ["Replay"],
+    "judge.simulate": ["ArraySimulator", "Noise", "SimulationReport", "Study"],
+    "model.model": ["Model"],
+    "problem.problem": ["Problem"],
+    "problem.question": ["Question", "Terms"],
+    "problem.solution": ["Solution"],
+    "show.page": ["write_figures", "write_report", "write_trace"],
+    "solve.effort": ["Effort"],
+    "study.accuracy": ["AccuracyTable", "measure_accuracy"],
+    "study.ask": ["Outcome"],
+    "study.explain.answer": ["explain_solution"],
+    "study.sweep.run": ["sweep_study"],
+    "study.two": ["compare_solutions"],
+    "weights.project": ["project_model", "read_factors"],
+    "weights.projection": ["ProjectionRow"],
 }
-"""Where a public name lives; all others are functions of `api`."""
+"""Module -> the public names that it has; those that are not here are functions of `api`."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"cimsolve.{_MODULE_OF.get(name, 'api')}")
-    value = getattr(module, name)
-    globals()[name] = value
+    room = next((room for room, names in _NAMES_OF.items() if name in names), "api")
+    value = globals()[name] = getattr(importlib.import_module(f"cimsolve.{room}"), name)
     return value
 
 

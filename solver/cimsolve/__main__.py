@@ -12,12 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from cimsolve.cli import run_command
-from cimsolve.errors import CimsolveError
+from cimsolve.errors import EXIT_FAILED, EXIT_INTERRUPTED, CimsolveError
 
-EXIT_FAILED = 1
 STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
 """What writing to a full device, a lost terminal or a closed descriptor raises."""
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """What shells report for a process that SIGPIPE ended."""
 

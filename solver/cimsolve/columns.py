@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import math
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,25 +11,46 @@ import numpy.typing as npt
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Whole = TypeVar("Whole", int, Ints)
+
+MIXED_MAX = 2**62
 
 
-def ceil_div(value: Ints, divisor: int) -> Ints:
-    """Integer division rounded up, elementwise."""
+def ceil_div(value: Whole, divisor: int) -> Whole:
+    """Integer division rounded up, of a number or elementwise."""
     return -(-value // divisor)
 
 
 def sum_by(group: Ints, values: Ints, groups: int) -> Ints:
     """Exact int64 sum of `values` per group; `np.bincount` would go through float64."""
     total = np.zeros(groups, dtype=np.int64)
-    np.add.at(total, group, values.astype(np.int64))
+    np.add.at(total, group, values.astype(np.int64, copy=False))
     return total
 
 
 def max_by(group: Ints, values: Ints, groups: int) -> Ints:
     """Largest of `values` per group, 0 where a group is empty; values must not be negative."""
     top = np.zeros(groups, dtype=np.int64)
-    np.maximum.at(top, group, values.astype(np.int64))
+    np.maximum.at(top, group, values.astype(np.int64, copy=False))
     return top
+
+
+def order_by(*keys: Ints) -> Ints:
+    """Indices that sort by the keys, the first of them first; entries equal in all stay in their order.
+
+    All have shape (n,); keys must not be negative.
+    """
+    digits = (*keys, np.arange(len(keys[0])))
+    spans = [1 << int(digit.max(initial=0)).bit_length() for digit in digits]
+    if math.prod(spans) > MIXED_MAX:
+        return np.lexsort(keys[::-1])
+    # One number, of the keys and the index, is sorted much faster than key by key.
+    mixed = np.zeros(len(keys[0]), dtype=np.int64)
+    for digit, span in zip(digits, spans, strict=True):
+        mixed *= span
+        mixed += digit
+    mixed.sort()
+    return np.asarray(mixed & (spans[-1] - 1))
 
 
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
@@ -36,29 +58,22 @@ def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, In
 
     Touching intervals become one. All arrays have shape (intervals,); starts must not be negative.
     """
-    if len(group) == 0:
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty, empty
     # One number line for all groups: a running maximum of the ends can then never cross into the next group.
-    span = int(end.max()) + 2
+    span = int(end.max(initial=0)) + 2
     low = group.astype(np.int64) * span + start
-    order = np.argsort(low, kind="stable")
+    order = order_by(low)
     low = low[order]
     high = (group.astype(np.int64) * span + end)[order]
-    reach = np.maximum.accumulate(high)
     opens = np.ones(len(low), dtype=bool)
-    opens[1:] = low[1:] > reach[:-1]
+    opens[1:] = low[1:] > np.maximum.accumulate(high)[:-1]
     first = np.flatnonzero(opens)
-    closes = np.append(first[1:] - 1, len(low) - 1)
     merged_group = low[first] // span
-    return merged_group, low[first] - merged_group * span, reach[closes] - merged_group * span
+    return merged_group, low[first] - merged_group * span, np.maximum.reduceat(high, first) - merged_group * span
 
 
 def deepest_stack(group: Ints, start: Ints, end: Ints, weight: Ints, groups: int) -> Ints:
     """Per group, the largest sum of `weight` over the intervals that cover one position; shape (groups,)."""
-    if len(group) == 0:
-        return np.zeros(groups, dtype=np.int64)
-    span = int(end.max()) + 2
+    span = int(end.max(initial=0)) + 2
     base = group.astype(np.int64) * span
     position = np.concatenate([base + start, base + end])
     change = np.concatenate([weight, -weight]).astype(np.int64)
@@ -84,12 +99,10 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     Intervals that only touch are in different chains. Overlap along a chain makes equality carry over: where
     any two overlapping intervals must agree on something, all of a chain must.
     """
-    if len(group) == 0:
-        return np.zeros(0, dtype=np.int64)
     _, compact = np.unique(group, return_inverse=True)
-    span = int(end.max()) + 1
+    span = int(end.max(initial=0)) + 1
     low = compact.astype(np.int64) * span + start
-    order = np.argsort(low, kind="stable")
+    order = order_by(low)
     reach = np.maximum.accumulate((compact.astype(np.int64) * span + end)[order])
     opens = np.ones(len(order), dtype=bool)
     opens[1:] = low[order][1:] >= reach[:-1]
@@ -100,7 +113,7 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
 
 def departs_from_group(group: Ints, *columns: Ints) -> Bools:
     """Entries that differ in any column from the one before them in their group; shape (entries,)."""
-    order = np.argsort(group, kind="stable")
+    order = order_by(group)
     differs = np.zeros(len(group), dtype=bool)
     within = group[order][1:] == group[order][:-1]
     for column in columns:
@@ -133,14 +146,37 @@ def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: In
     """
     if not len(group):
         return None
-    nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
+    position = (group.astype(np.int64) * (int(top.max()) + 1) + top) * (int(left.max()) + 1) + left
+    first, last = runs_of_touching(position, group, top, bottom, left, right)
+    # Where the runs are apart so are their members; only what is wrong is looked for among all of them.
+    if _pair_in_tree(group[first], top[first], bottom[first], left[first], right[last]) is None:
+        return None
+    return _pair_in_tree(group, top, bottom, left, right)
+
+
+def runs_of_touching(
+    position: Ints, group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints
+) -> tuple[Ints, Ints]:
+    """First and last of each run of rectangles of one group and equal rows of which each begins where another ends.
+
+    A run covers what its members cover. `position` sorts by group, top and left; all arrays have shape (rectangles,).
+    """
+    order = np.argsort(position)
+    one, after = order[:-1], order[1:]
+    alike = (group[one] == group[after]) & (top[one] == top[after]) & (bottom[one] == bottom[after])
+    starts = np.flatnonzero(np.append(True, ~(alike & (right[one] == left[after]))))
+    return order[starts], order[np.append(starts[1:], len(order)) - 1]
+
+
+def _pair_in_tree(group: Ints, top: Ints, bottom: Ints, left: Ints, right: Ints) -> tuple[int, int] | None:
+    """What `overlapping_pair` returns, by its segment tree."""
     low, high = top.astype(np.int64), bottom.astype(np.int64)
     shift = 0
     while len(left) and (low < high).any():
         odd_low, odd_high = (low < high) & (low % 2 == 1), (low < high) & (high % 2 == 1)
         owner = np.concatenate([np.flatnonzero(odd_low), np.flatnonzero(odd_high)])
         node = np.concatenate([low[odd_low], high[odd_high] - 1])
-        found = _clash_on_nodes(group, top, bottom, left, right, (owner, node), shift, nodes, span)
+        found = _clash_on_nodes((group, top, bottom, left, right), owner, node, shift)
         if found is not None:
             return found
         low, high, shift = (low + 1) // 2, high // 2, shift + 1
@@ -148,22 +184,15 @@ def overlapping_pair(group: Ints, top: Ints, bottom: Ints, left: Ints, right: In
 
 
 def _clash_on_nodes(
-    group: Ints,
-    top: Ints,
-    bottom: Ints,
-    left: Ints,
-    right: Ints,
-    whole: tuple[Ints, Ints],
-    shift: int,
-    nodes: int,
-    span: int,
+    rectangles: tuple[Ints, Ints, Ints, Ints, Ints], owner: Ints, node: Ints, shift: int
 ) -> tuple[int, int] | None:
-    """Overlap on one level of the tree: of `whole`, rectangles and a node each, with any that lie there."""
-    owner, node = whole
+    """Overlap on one level of the tree: of `owner`, numbers of rectangles made up of a `node` each, with any there."""
     if not len(owner):
         return None
+    group, top, bottom, left, right = rectangles
+    nodes, span = int(bottom.max()) + 2, int(right.max()) + 1
     key = (group[owner].astype(np.int64) * nodes + node) * span + left[owner]
-    order = np.argsort(key, kind="stable")
+    order = order_by(key)
     owner, key = owner[order], key[order]
     line = key // span
     reach = line * span + right[owner]

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
+"""What the command line exits with: as asked, a negative answer, something that cannot be used, Ctrl-C."""
+
 
 class CimsolveError(Exception):
     """Base of all expected errors; `str(error)` is the one line a user sees."""
 
-    exit_code = 1
+    exit_code = EXIT_FAILED
 
 
 class InputError(CimsolveError):
     """A hardware spec, model, weight file, solution file or option cannot be used as given."""
 
-    exit_code = 2
+    exit_code = EXIT_UNUSABLE
 
 
 class FailedError(CimsolveError):

@@ -11,13 +11,15 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cimsolve.chip.doubts import find_doubts
 from cimsolve.chip.draft import draft_hardware
-from cimsolve.chip.figures import array_figures, find_doubts
-from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware
-from cimsolve.cli.commands import hw as hw_command
-from cimsolve.cli.options.hw import KEYS
+from cimsolve.chip.figures import array_figures
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
+from cimsolve.chip.spec import Hardware
+from cimsolve.cli.hw import KEYS
 from cimsolve.files.json_file import key_paths
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.builders import ask, chip, linears, macro_chip, step
 from makers.command_line import Cli, Result
 from makers.hardware_specs import SHIPPED, spec
@@ -244,7 +246,7 @@ def test_a_spec_is_not_written_over(cli: Cli) -> None:
 
 
 def test_questions_at_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hw_command, "is_terminal", lambda: True)
+    monkeypatch.setattr("cimsolve.show.text.console.is_terminal", lambda: True)
     answers = {"array.rows": "32", "adc.per_array": "2"}
     lines = ["asked", "sram", *(answers.get(key, "") for key, _ in KEYS.values()), ""]
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines) + "\n"))

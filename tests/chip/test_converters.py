@@ -9,13 +9,15 @@ import jsonschema
 import pytest
 
 from cimsolve.chip.converters import CONVERTER_MODELS, CONVERTER_NAMES, Place, make_table
-from cimsolve.chip.hardware import Hardware, hardware_json_schema, load_hardware, parse_hardware, with_settings
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.sections import AdcSection
-from cimsolve.cli.options.question import CONVERTER_NAMES as NAMES_OF_THE_OPTION
-from cimsolve.cli.options.solve import parse
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
+from cimsolve.cli import parse_command
 from cimsolve.errors import InputError
 from cimsolve.show.text.question import describe_converters
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import solve_and_check
 from makers.builders import ask, linears, macro_chip, step
 from makers.hardware_specs import DELETE, SHIPPED, refusal, spec
 
@@ -147,7 +149,7 @@ def test_the_report_names_model_and_extrapolations() -> None:
 
 def test_names_are_the_same_everywhere() -> None:
     annotation = AdcSection.model_fields["model"].annotation
-    assert CONVERTER_NAMES == NAMES_OF_THE_OPTION == get_args(get_args(annotation)[0])
+    assert get_args(get_args(annotation)[0]) == CONVERTER_NAMES
 
 
 @pytest.mark.parametrize("name", CONVERTER_MODELS)
@@ -195,9 +197,10 @@ def test_table_is_the_specs_own() -> None:
 
 
 def test_options_choose_a_converter() -> None:
-    assert parse(["--converter", "sar", "--adcs", "4"]).settings == (("adc.per_array", "4"), ("adc.model", "sar"))
+    options: Any = parse_command(["--converter", "sar", "--adcs", "4"])[1]
+    assert options.settings == (("adc.per_array", "4"), ("adc.model", "sar"))
     with pytest.raises(InputError, match=r"adc\.model is set to sar and to isaac"):
-        parse(["--converter", "sar", "--set", "adc.model=isaac"])
+        parse_command(["--converter", "sar", "--set", "adc.model=isaac"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsolve.chip.hardware import hardware_json_schema, load_hardware, parse_hardware, with_settings
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
+from cimsolve.chip.settings import with_settings
 from cimsolve.files.library import shipped_hardware
 from makers.folders import ROOT
 from makers.hardware_specs import DELETE, SHIPPED, spec
@@ -37,7 +39,7 @@ def test_shipped_spec_loads_matches_the_schema_and_survives_a_round_trip(name: s
 def test_schema_file_is_up_to_date() -> None:
     path = ROOT / "docs" / "hardware.schema.json"
     assert json.loads(path.read_text()) == hardware_json_schema(), (
-        "run python -m cimsolve.chip.hardware > docs/hardware.schema.json"
+        "run python -m cimsolve.chip.schema > docs/hardware.schema.json"
     )
 
 
@@ -145,7 +147,7 @@ def test_conversion_uses_the_smallest_entry_that_is_large_enough() -> None:
     hardware = parse_hardware(spec(adc__table=table), "x")
     assert hardware.conversion_ps(np.array([[1, 4], [5, 10]])).tolist() == [[3000, 3000], [7500, 7500]]
     assert hardware.conversion_pj(np.array([2, 9])).tolist() == [0.5, 2.0]
-    assert float(hardware.converter_um2(10)) == 90
+    assert float(hardware.array_um2(10)) == hardware.array.area_um2 + hardware.adc.per_array * 90
     with pytest.raises(ValueError, match="ends at 10 bits"):
         hardware.conversion_ps(11)
 
@@ -167,7 +169,7 @@ def test_duration_without_sample_hold() -> None:
 def test_duration_is_rounded_up_to_the_clock_once() -> None:
     # rram256, 6 rows: 5 bits, 11.558 ns; v = 1: 8 * (10 + 11.558) = 172.464 ns
     hardware = load_hardware("rram256")
-    assert int(hardware.activation_ps(6, 1)) == 172_464
+    assert int(sum(hardware.activation_parts_ps(6, 1))) == 172_464
     assert int(hardware.activation_cycles(6, 1)) == 173
     # rounding each of the 8 phases would give 8 * 22 = 176; a 3 ns clock takes 58 periods = 174 ns
     assert int(with_settings(hardware, {"clock_ns": "3"}).activation_cycles(6, 1)) == 58
@@ -178,21 +180,20 @@ def test_duration_is_rounded_up_to_the_clock_once() -> None:
 def test_duration_with_sample_hold() -> None:
     # ISAAC: 781 ps a conversion. v = 128: 99.968 ns < 100 ns read, so 100 + 15*100 + 99.968 = 1699.968 ns
     hardware = load_hardware("rram128-isaac")
-    assert int(hardware.activation_ps(128, 128)) == 1_699_968
+    assert [int(part) for part in hardware.activation_parts_ps(128, 128)] == [1_600_000, 99_968]
     assert int(hardware.activation_cycles(128, 128)) == 1700
     # conversions longer than the read, 781 ps * 128 = 99.968 > 50: 50 + 15*99.968 + 99.968 = 1649.488 ns
     slow = with_settings(hardware, {"read_ns": "50"})
-    assert int(slow.activation_ps(128, 128)) == 1_649_488
+    assert [int(part) for part in slow.activation_parts_ps(128, 128)] == [50_000, 1_599_488]
 
 
 def test_duration_of_a_macro_is_the_measured_one() -> None:
     hardware = load_hardware("pcm256")
     assert hardware.activation_cycles(np.array([1, 256]), np.array([1, 1])).tolist() == [133, 133]
-    assert hardware.mvm_ps == 133_000
-    assert hardware.read_ps == 0
+    assert hardware.array_kind.duration_lines == ((133_000, 0),)
     assert hardware.conversion_ps(np.array([1, 8])).tolist() == [0, 0]
     assert hardware.conversion_pj(8).tolist() == 0.0
-    assert hardware.converter_um2(np.array([8])).tolist() == [0.0]
+    assert hardware.array_um2(np.array([8])).tolist() == [hardware.array.area_um2]
 
 
 def test_sram_duration() -> None:
@@ -212,8 +213,9 @@ def test_duration_grows_with_rows_and_conversions(n: int, v: int) -> None:
 @given(ns=st.floats(0.001, 1e6))
 def test_times_round_to_the_nearest_picosecond(ns: float) -> None:
     hardware = parse_hardware(spec(read_ns=ns, clock_ns=ns), "x")
-    assert hardware.read_ps == hardware.clock_ps >= 1
-    assert abs(hardware.read_ps - ns * 1000) <= 0.5 + 1e-6
+    read_ps = hardware.array_kind.read_ps
+    assert read_ps == hardware.clock_ps >= 1
+    assert abs(read_ps - ns * 1000) <= 0.5 + 1e-6
 
 
 def test_digital_work_is_shared_by_the_lanes() -> None:

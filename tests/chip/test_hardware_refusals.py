@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware, with_settings
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from makers.hardware_specs import DELETE, refusal, spec
 
@@ -144,7 +146,7 @@ def test_figure_without_a_source_is_named() -> None:
 def test_source_of_no_key_is_refused() -> None:
     data = spec()
     data["sources"]["adc.tabel"] = {"from": "x", "mark": "read"}
-    assert 'sources: "adc.tabel" is not a key of this spec; did you mean adc.table?' in refusal(data)
+    assert 'sources: "adc.tabel": expected a key of this spec; did you mean adc.table?' in refusal(data)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cimsolve.chip.hardware import load_hardware
-from cimsolve.cli.options import accuracy as options
 from cimsolve.errors import InputError
 from cimsolve.files import memory
-from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX
-from cimsolve.study.accuracy import METHODS, AccuracyQuestion, AccuracyTable, Step
+from cimsolve.study.accuracy import AccuracyStep, AccuracyTable
 from cimsolve.study.accuracy.measure import measure_accuracy
-from cimsolve.study.accuracy.question import CALIBRATION_TOKENS_DEFAULT, TEST_TOKENS_DEFAULT
 from cimsolve.weights.forward import tokens
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli, Result, assert_refused
@@ -40,19 +36,6 @@ def refused(result: Result, *parts: str) -> None:
 
 
 # The command
-
-
-def test_names_of_options_are_those_of_the_modules() -> None:
-    defaults = AccuracyQuestion(folder=Path("tiny"), hardware=load_hardware("rram256"))
-    assert options.METHOD_NAMES == METHODS == defaults.methods
-    assert defaults.compressions == options.COMPRESSIONS_DEFAULT
-    assert defaults.bits == options.BITS_DEFAULT
-    assert defaults.blocks == options.BLOCKS_DEFAULT
-    assert defaults.samples == options.SAMPLES_DEFAULT
-    assert options.TEST_TOKENS_DEFAULT == TEST_TOKENS_DEFAULT == defaults.test_tokens
-    assert options.CALIBRATION_TOKENS_DEFAULT == CALIBRATION_TOKENS_DEFAULT == defaults.calibration_tokens
-    assert options.BITS_MAX == CONVERTER_BITS_MAX
-    assert (defaults.weight_scale, defaults.input_scale) == (options.WEIGHT_SCALES[0], options.INPUT_SCALES[0])
 
 
 def test_the_table_of_an_encoder(cli: Cli) -> None:
@@ -98,7 +81,7 @@ def test_json_is_one_object_which_the_command_gives_again(cli: Cli) -> None:
     found = json.loads(result.out)
     assert json.loads(Path("t.json").read_text()) == found
     assert found["format"] == "cimsolve-accuracy/1"
-    assert found["steps"] == [Step("float").name, "lossless", "full 2", "calibrated 2"]
+    assert found["steps"] == [AccuracyStep("float").name, "lossless", "full 2", "calibrated 2"]
     assert [set(row["figures"]) for row in found["rows"]] == [set(found["steps"])] * 2
     assert found["rows"][1]["compression"] == found["weights"] / found["rows"][1]["stored_weights"]
     words = shlex.split(found["command"])
@@ -196,7 +179,7 @@ def test_weights_that_are_no_numbers(cli: Cli, tensor: str, part: str, value: fl
         (["--hw", "nothing"], "nothing"),
         (["--out", "tiny"], "--out tiny: is a folder"),
         (["--cache", "tiny/config.json"], "tiny/config.json"),
-        (["--cache", "tiny/config.json/x"], "is no folder"),
+        (["--cache", "tiny/config.json/x"], "is a file: expected a folder"),
     ],
 )
 def test_options_that_do_not_do(cli: Cli, words: list[str], part: str) -> None:

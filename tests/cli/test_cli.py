@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from cimsolve.cli import question
-from cimsolve.cli.commands import solve as solve_command
 from cimsolve.errors import InputError
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.judge.simulate import SimulationReport
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import OBJECTIVES, RULES, STRATEGIES, Answer, Search
+from cimsolve.solve.effort import Answer, Effort
+from cimsolve.solve.strategies import RULES, STRATEGIES
+from cimsolve.study import ask as study_ask
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, TINY_RUN, answer_with, hardware_file, header, written
 
@@ -122,17 +124,18 @@ def test_per_linear_structures(cli: Cli) -> None:
 
 
 def test_search_options_reach_the_search(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Search] = []
+    seen: list[tuple[Effort, Problem]] = []
 
-    def look(problem: Problem, search: Search) -> Answer:
-        seen.append(search)
+    def look(problem: Problem, search: Effort) -> Answer:
+        seen.append((search, problem))
         return RULES["spread"](problem, search)
 
     answer_with(monkeypatch, "spread", look)
     argv = ["--time-limit", "5.5", "--workers", "2", "--seed", "3", "--objective", "energy,area"]
     assert cli(*TINY_RUN, *ONE, *argv).code == 0
-    assert (seen[0].time_limit_s, seen[0].workers, seen[0].seed) == (5.5, 2, 3)
-    assert seen[0].objective == ("energy", "area")
+    effort, problem = seen[0]
+    assert (effort.time_limit_s, effort.workers, effort.seed) == (5.5, 2, 3)
+    assert problem.objective == ("energy", "area")
 
 
 def test_a_weighted_sum_is_told_and_named(cli: Cli) -> None:
@@ -204,7 +207,7 @@ def test_an_answer_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: py
     def fail(*arguments: Any) -> CheckReport:
         return CheckReport((Violation("P3", "two pieces share a cell of array 0"),))
 
-    monkeypatch.setattr(solve_command, "check_solution", fail)
+    monkeypatch.setattr(study_ask, "check_solution", fail)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 1
     assert "spread breaks P3: two pieces share a cell of array 0" in result.out
@@ -214,7 +217,7 @@ def test_an_answer_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: py
 
 
 def test_a_simulation_that_fails_is_exit_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate = solve_command.simulate
+    simulate = study_ask.simulate
 
     def wrong(*arguments: Any, **options: Any) -> SimulationReport:
         report = simulate(*arguments, **options)
@@ -222,7 +225,7 @@ def test_a_simulation_that_fails_is_exit_1(cli: Cli, monkeypatch: pytest.MonkeyP
             report, ideal=dataclasses.replace(report.ideal, mismatches=1), first_mismatch="a.query R, block 0"
         )
 
-    monkeypatch.setattr(solve_command, "simulate", wrong)
+    monkeypatch.setattr(study_ask, "simulate", wrong)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 1
     assert "spread computes wrong numbers: a.query R, block 0" in result.out

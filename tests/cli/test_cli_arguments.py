@@ -7,40 +7,33 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib import import_module
+from typing import Any
 
 import pytest
 
-from cimsolve.cli import COMMANDS, parse_command, values
-from cimsolve.cli.options import hw, solve
-from cimsolve.cli.options.parser import Parser
-from cimsolve.cli.options.question import CUT_NAMES
+from cimsolve.cli import COMMANDS, options_of, parse_command, solve, values
+from cimsolve.cli.hw import ACTIONS
+from cimsolve.cli.parser import Parser
 from cimsolve.errors import InputError
-from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import CUTS
-from cimsolve.solve import STRATEGIES
+from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.solving import library_versions
 from makers.command_line import Cli
 from makers.tiny_runs import refused
 
 pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
-def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
-    assert tuple(STRATEGIES) == solve.STRATEGY_NAMES
-    assert CUTS == CUT_NAMES
-
-
 def test_defaults_are_the_main_job() -> None:
-    options = solve.parse([])
-    assert isinstance(options, solve.SolveOptions)
+    options = solve.Options.parse([])
+    assert isinstance(options, solve.Options)
     assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
     assert options.strategies == tuple(STRATEGIES)
     assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
 
 
 def test_strategies_may_be_repeated_or_listed() -> None:
-    options = solve.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
-    assert isinstance(options, solve.SolveOptions)
+    options = solve.Options.parse(["--strategy", "optimal,linear", "--strategy", "linear", "--strategy", "spread"])
+    assert isinstance(options, solve.Options)
     assert options.strategies == ("optimal", "linear", "spread")
 
 
@@ -108,13 +101,9 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
 
 def parsers() -> dict[str, Parser]:
     """The parser of every command, by its words."""
-    found = {name: import_module(f"cimsolve.cli.options.{name}").make_parser() for name in COMMANDS if name != "hw"}
-    return {
-        "": solve.make_parser(),
-        "hw new": hw.make_new_parser(),
-        "hw check": hw.make_check_parser(),
-        **found,
-    }
+    found = {name: options_of(name).make_parser() for name in COMMANDS if name != "hw"}
+    actions = {f"hw {name}": options.make_parser() for name, (options, _, _) in ACTIONS.items()}
+    return {"": solve.Options.make_parser(), **actions, **found}
 
 
 SINGLE = [
@@ -185,7 +174,18 @@ def test_version(cli: Cli) -> None:
     assert result.out.count("\n") == 1
 
 
-HEAVY = {"numpy", "pydantic", "ortools", "rich", "scipy", "networkx", "joblib", "shtab", "matplotlib", "distributed"}
+SOLVING = {"ortools", "scipy", "networkx", "joblib", "numba", "matplotlib", "distributed"}
+HEAVY = SOLVING | {"numpy", "rich", "shtab"}
+
+
+def imported(argv: list[str], modules: set[str]) -> tuple[int, str]:
+    """The exit code of a process, and which of `modules` it imported."""
+    code = (
+        "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
+        f"print('imported', *sorted({modules} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.rpartition("imported")[2].strip()
 
 
 @pytest.mark.parametrize(
@@ -195,14 +195,24 @@ HEAVY = {"numpy", "pydantic", "ortools", "rich", "scipy", "networkx", "joblib", 
     ids=" ".join,
 )
 def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
-    code = (
-        "import sys; from cimsolve.__main__ import main; code = main(sys.argv[1:]); "
-        f"heavy = {HEAVY} & set(sys.modules); "
-        "sys.exit(f'imported {heavy}' if heavy else code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == (0 if argv[-1] in ("--help", "--version") else 2), done.stderr
-    assert "imported" not in done.stderr
+    assert imported(argv, HEAVY) == (0 if argv[-1] in ("--help", "--version") else 2, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "modules"),
+    [
+        (["list"], 0, SOLVING),
+        (["--model", "nosuch"], 2, HEAVY),
+        (["--hw", "nosuch", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
+        (["--structure", "3,x", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
+        (["hw", "check", "nosuch"], 2, SOLVING),
+        (["hw", "schema"], 0, SOLVING),
+    ],
+)
+def test_what_is_shipped_and_questions_that_are_none_load_no_solver(
+    argv: list[str], code: int, modules: set[str]
+) -> None:
+    assert imported(argv, modules) == (code, "")
 
 
 @pytest.mark.parametrize(
@@ -211,3 +221,28 @@ def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
 )
 def test_quantities_may_have_a_unit(text: str, pj: float) -> None:
     assert values.quantity("energy", "12uJ")(text) == pj
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--adcs 4 --converter sar --set array.rows=64 --structure dense --structure '*.q=sqrt' --tokens 9 --cut both",
+        "--strategy spread,optimal --exact --start a.json --objective latency:0.7+energy:0.3 --workers 2 --out there",
+        "pareto --hw paper256 --max-arrays 3 --max-latency 60us --max-energy 12.5uJ --time-limit 12",
+        "compare --hw rram256 --hw paper256 --model a,b --reference spread --seed 4 --jobs 2 --cache kept",
+        "sensitivity --strategy linear,spread --time-limit 0.5",
+        "sweep --vary 'structure=32,32,1;sqrt' --vary 'structure+cut=4,4,1;' --front latency,energy --plot p.svg",
+        "sweep study.json --jobs 2 --cluster tcp://head:8786",
+        "accuracy --weights w --method als --compression 2,3.5 --bits 7 --text a --text b --set cell.bits=4",
+    ],
+)
+def test_the_command_of_options_asks_the_same_again(words: str) -> None:
+    options: Any = parse_command(shlex.split(words))[1]
+    command = options.command()
+    assert parse_command(shlex.split(command)[1:])[1] == options
+    assert len(shlex.split(command)) < 30  # defaults are left out
+
+
+def test_the_command_of_options_leaves_out_how_it_is_told() -> None:
+    plain, told = (parse_command(["sweep", "--vary", "seed=1,2", *more])[1] for more in ([], ["--json", "--fresh"]))
+    assert told.command() == plain.command()

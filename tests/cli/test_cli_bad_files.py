@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import Answer, Search
+from cimsolve.solve.effort import Answer, Effort
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, hardware_file, refused
 
@@ -30,7 +30,7 @@ def test_unknown_models(cli: Cli, model: str) -> None:
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"[1]", "expected a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"model_type": "mamba"}', "unknown architecture 'mamba'"),
+        (b'{"model_type": "mamba"}', "'mamba' (did you mean 'llama'?): expected one of bert"),
         (b'{"model_type": "bert"}', "hidden_size is missing"),
         (b'{"model_type": "bert", "hidden_size": NaN}', "NaN"),
         (b"{}", "model_type"),
@@ -73,11 +73,11 @@ def test_broken_hardware_files(cli: Cli, content: bytes, part: str) -> None:
         (["--set", "array.rows=big"], ["array.rows", "big"]),
         (["--adcs", "100000"], ["adc.per_array"]),
         (["--structure", "3,3,1"], ["k = 3 does not divide n_in = 16", "2 and 4"]),
-        (["--structure", "sqr"], ["'sqr' is not one of"]),
+        (["--structure", "sqr"], ["'sqr': expected dense"]),
         (["--structure", "nothing*=dense"], ["matches no linear"]),
         (["--tokens", "17"], ["17 is more than the model's context of 16"]),
-        (["--out", "tiny.json"], ["--out tiny.json", "is no folder"]),
-        (["--out", "tiny.json/deeper"], ["is no folder"]),
+        (["--out", "tiny.json"], ["--out tiny.json", "is a file: expected a folder"]),
+        (["--out", "tiny.json/deeper"], ["is a file: expected a folder"]),
         (["--out", "a\0b"], ["--out"]),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written(cli: Cli) -> None:
 
 
 def test_out_of_memory_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(problem: Problem, search: Search) -> Answer:
+    def fail(problem: Problem, search: Effort) -> Answer:
         raise MemoryError
 
     answer_with(monkeypatch, "spread", fail)

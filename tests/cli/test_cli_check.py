@@ -57,7 +57,7 @@ def test_check_catches_edits(cli: Cli, solution: Path, change: Callable[[Any], o
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda c: c.update(format="cimsolve-solution/9"), "is not known; expected 'cimsolve-solution/1'"),
+        (lambda c: c.update(format="cimsolve-solution/9"), "/9\": expected 'cimsolve-solution/1'"),
         (lambda c: c.pop("pieces"), "pieces"),
         (lambda c: c["pieces"]["row0"].pop(), "differ in length"),
         (lambda c: c.update(extra=1), "extra"),

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from cimsolve.cli import question
-from cimsolve.cli.commands import solve as solve_command
-from cimsolve.judge.check import CheckReport
+from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES, Answer, Event, Search
+from cimsolve.solve.effort import Answer, Effort, Event
+from cimsolve.solve.strategies import RULES
+from cimsolve.study import ask as study_ask
 from makers.command_line import Cli, Result
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, written
 
@@ -31,7 +31,7 @@ def _ctrl_c_is_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt(problem: Problem, search: Search) -> Answer:
+def interrupt(problem: Problem, search: Effort) -> Answer:
     raise KeyboardInterrupt
 
 
@@ -60,7 +60,7 @@ def test_ctrl_c_report_names_what_was_skipped(cli: Cli, monkeypatch: pytest.Monk
 
 
 def test_an_interrupted_search_still_gives_its_best(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_early(problem: Problem, search: Search) -> Answer:
+    def stop_early(problem: Problem, search: Effort) -> Answer:
         search.listen(Event("interrupted"))
         answer = RULES["spread"](problem, search)
         return dataclasses.replace(answer, interrupted=True)
@@ -78,18 +78,16 @@ def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.Monkey
     def stop(*arguments: Any, **options: Any) -> Problem:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(question, "make_problem", stop)
+    monkeypatch.setattr("cimsolve.problem.question.Question", stop)
     assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
 
 
 def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = solve_command.check_solution
-
     def slow(*arguments: Any) -> CheckReport:
         os.kill(os.getpid(), signal.SIGINT)
-        return check(*arguments)
+        return check_solution(*arguments)
 
-    monkeypatch.setattr(solve_command, "check_solution", slow)
+    monkeypatch.setattr(study_ask, "check_solution", slow)
     result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")
     found = json.loads(result.out)["strategies"]
     assert result.code == 130
@@ -106,7 +104,7 @@ def test_a_second_ctrl_c_is_obeyed_at_once(cli: Cli, monkeypatch: pytest.MonkeyP
         raise AssertionError("still here")
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(solve_command, "check_solution", stuck)
+    monkeypatch.setattr(study_ask, "check_solution", stuck)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 130
     assert written() == []
@@ -117,7 +115,7 @@ def test_ctrl_c_while_simulating_keeps_the_file(cli: Cli, monkeypatch: pytest.Mo
     def stop(*arguments: Any, **options: Any) -> SimulationReport:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve_command, "simulate", stop)
+    monkeypatch.setattr(study_ask, "simulate", stop)
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 130
     assert written() == ["tiny--paper256--spread.json"]

@@ -12,7 +12,8 @@ import pytest
 
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.problem import Problem
-from cimsolve.solve import RULES, STRATEGIES, Answer, Event, Search
+from cimsolve.solve.effort import Answer, Effort, Event
+from cimsolve.solve.strategies import RULES, STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import NARROW, ONE, OPTIMAL, TINY, TINY_RUN, answer_with, header, refused, written
 
@@ -107,7 +108,7 @@ def test_exact_is_refused_before_any_work(cli: Cli, argv: list[str], part: str) 
 def test_a_run_may_start_from_a_file_of_an_interrupted_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
 
-        def stop_early(problem: Problem, search: Search) -> Answer:
+        def stop_early(problem: Problem, search: Effort) -> Answer:
             search.listen(Event("interrupted"))
             return dataclasses.replace(RULES["densemap"](problem, search), interrupted=True)
 
@@ -115,12 +116,12 @@ def test_a_run_may_start_from_a_file_of_an_interrupted_one(cli: Cli, monkeypatch
         assert cli(*TINY_RUN, *OPTIMAL).code == 130
     (name,) = written()
     before = header(name)["metrics"]
-    seen: list[Search] = []
+    seen: list[Effort] = []
 
     with monkeypatch.context() as patch:
         original = STRATEGIES["optimal"]
 
-        def remember(problem: Problem, search: Search) -> Answer:
+        def remember(problem: Problem, search: Effort) -> Answer:
             seen.append(search)
             return original(problem, search)
 
@@ -138,7 +139,7 @@ def test_a_start_is_kept_where_nothing_is_better(cli: Cli, monkeypatch: pytest.M
     assert cli(*TINY_RUN, *OPTIMAL).code == 0
     (name,) = written()
 
-    def keep(problem: Problem, search: Search) -> Answer:
+    def keep(problem: Problem, search: Effort) -> Answer:
         assert search.start is not None
         return Answer(search.start)
 
@@ -201,7 +202,7 @@ def test_a_rule_that_does_not_fit_is_a_row_while_others_succeed(cli: Cli) -> Non
 
 
 def test_optimal_without_an_answer_fails_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(problem: Problem, search: Search) -> Answer:
+    def fail(problem: Problem, search: Effort) -> Answer:
         raise InfeasibleError("arrays are short")
 
     answer_with(monkeypatch, "optimal", fail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ from safetensors.numpy import save_file
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options import simulate as options
-from cimsolve.judge.simulate import Noise
-from cimsolve.judge.simulate.bitplanes import Kernel
-from cimsolve.judge.simulate.prepare import Pairs
-from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX, Range
 from makers.builders import linears, step, with_entry
 from makers.command_line import Cli, Result
 from makers.hardware_specs import spec
@@ -50,14 +44,6 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return Result(code, out, err)
 
     return call
-
-
-def test_names_are_those_of_the_modules_that_help_must_not_import() -> None:
-    assert set(options.NOISE_NAMES) == {field.name for field in fields(Noise)} | {"stuck"}
-    assert Range.__args__ == options.RANGES  # type: ignore[attr-defined]
-    assert Pairs.__args__ == options.PAIRS  # type: ignore[attr-defined]
-    assert Kernel.__args__ == options.KERNELS  # type: ignore[attr-defined]
-    assert options.ADC_BITS_MAX == CONVERTER_BITS_MAX
 
 
 def test_without_noise_a_lossless_solution_is_exact(cli: Cli) -> None:

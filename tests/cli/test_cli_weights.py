@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from cimsolve.cli.options import project
-from cimsolve.solve import STRATEGIES
-from cimsolve.weights.projection import METHODS
+from cimsolve.cli import project
+from cimsolve.solve.strategies import STRATEGIES
 from makers.command_line import Cli
 from makers.tiny_runs import ONE, TINY, refused
 
@@ -87,8 +86,8 @@ def test_project_needs_weights(cli: Cli) -> None:
 
 def test_project_options() -> None:
     words = ["--model", "x", "--structure", "dense", "--method", "als", "--text", "a", "--text", "b"]
-    found = project.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
-    assert found == project.ProjectOptions(
+    found = project.Options.parse([*words, "--samples", "9", "--seed", "3", "--out", "f.safetensors", "-q"])
+    assert found == project.Options(
         model="x",
         structures=("dense",),
         method="als",
@@ -99,4 +98,3 @@ def test_project_options() -> None:
         out="f.safetensors",
         verbosity=-1,
     )
-    assert project.METHOD_NAMES == METHODS

@@ -10,7 +10,7 @@ import pytest
 
 from cimsolve.__main__ import main
 from cimsolve.cli import COMMANDS
-from cimsolve.cli.options.completion import SHELLS
+from cimsolve.cli.completion import SHELLS
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -49,7 +49,10 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert completed(file, ["cimsolve", "explain", "--strategy", "spr"]) == {"spread"}
     assert completed(file, ["cimsolve", "hw", "ch"]) == {"check"}
     (tmp_path / "mine.json").write_text("{}")
-    assert completed(file, ["cimsolve", "check", "mi"]) == {"mine.json"}
+    for words in (["check"], ["--start"], ["hw", "new", "--out"], ["accuracy", "--text"]):
+        assert completed(file, ["cimsolve", *words, "mi"]) == {"mine.json"}
+    (tmp_path / "place").mkdir()
+    assert completed(file, ["cimsolve", "project", "--model", "pl"]) == {"place"}
 
 
 @pytest.mark.parametrize("argv", [[], ["ksh"], ["bsh"]])

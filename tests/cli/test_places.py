@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cimsolve.cli.options import project
-from cimsolve.cli.places import Place, demand_writable
+from cimsolve.cli.places import OutputPlace, demand_writable
 from cimsolve.errors import InputError
-from cimsolve.weights.factor_file import SUFFIX
 from makers.command_line import Cli
 
 
@@ -29,17 +27,17 @@ def everything() -> list[Path]:
 @pytest.mark.parametrize(
     "place",
     [
-        Place("--out", "folder", folder=True),
-        Place("--out", "new/and/deeper", folder=True),
-        Place("--out", "new.json"),
-        Place("--out", "file"),
-        Place("--out", "folder/new.json"),
-        Place("--out", "new/factors", makes_folder=True),
-        Place("--out", os.devnull),
+        OutputPlace("--out", "folder", folder=True),
+        OutputPlace("--out", "new/and/deeper", folder=True),
+        OutputPlace("--out", "new.json"),
+        OutputPlace("--out", "file"),
+        OutputPlace("--out", "folder/new.json"),
+        OutputPlace("--out", "new/factors", makes_folder=True),
+        OutputPlace("--out", os.devnull),
     ],
     ids=str,
 )
-def test_a_place_that_can_be_written_is_tried_and_left_as_it_was(place: Place) -> None:
+def test_a_place_that_can_be_written_is_tried_and_left_as_it_was(place: OutputPlace) -> None:
     before = everything()
     demand_writable([place])
     assert everything() == before
@@ -48,21 +46,21 @@ def test_a_place_that_can_be_written_is_tried_and_left_as_it_was(place: Place) -
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        (Place("--out", "", folder=True), "--out '': is empty; expected the name of a folder"),
-        (Place("--plot", ""), "--plot '': is empty; expected the name of a file"),
-        (Place("--out", "a\nb", folder=True), "--out a\\\\nb: is no printable name"),
-        (Place("--out", "file", folder=True), "--out file: is no folder"),
-        (Place("--out", "file/deeper", folder=True), "--out file/deeper: .*/file is no folder"),
-        (Place("--out", "folder"), "--out folder: is a folder; expected the name of a file to write"),
-        (Place("--out", "no/where.html"), "--out no/where.html: there is no folder no; make it first"),
-        (Place("--out", "file/x.html"), "--out file/x.html: there is no folder file"),
-        (Place("--out", "file/x", makes_folder=True), "is no folder"),
-        (Place("--out", "x" * 300, folder=True), "cannot be written .File name too long."),
-        (Place("--out", "x" * 300), "cannot be written .File name too long."),
+        (OutputPlace("--out", "", folder=True), "--out '': is empty; expected the name of a folder"),
+        (OutputPlace("--plot", ""), "--plot '': is empty; expected the name of a file"),
+        (OutputPlace("--out", "a\nb", folder=True), "--out a\\\\nb: expected a printable name"),
+        (OutputPlace("--out", "file", folder=True), "--out file: is a file: expected a folder"),
+        (OutputPlace("--out", "file/deeper", folder=True), "--out file/deeper: .*/file is a file: expected a folder"),
+        (OutputPlace("--out", "folder"), "--out folder: is a folder; expected the name of a file to write"),
+        (OutputPlace("--out", "no/where.html"), "--out no/where.html: there is no folder no; make it first"),
+        (OutputPlace("--out", "file/x.html"), "--out file/x.html: there is no folder file"),
+        (OutputPlace("--out", "file/x", makes_folder=True), "is a file: expected a folder"),
+        (OutputPlace("--out", "x" * 300, folder=True), "cannot be written .File name too long."),
+        (OutputPlace("--out", "x" * 300), "cannot be written .File name too long."),
     ],
     ids=str,
 )
-def test_a_place_that_cannot_be_written_is_refused(place: Place, why: str) -> None:
+def test_a_place_that_cannot_be_written_is_refused(place: OutputPlace, why: str) -> None:
     before = everything()
     with pytest.raises(InputError, match=why) as refusal:
         demand_writable([place])
@@ -74,14 +72,16 @@ def test_a_place_that_cannot_be_written_is_refused(place: Place, why: str) -> No
 def test_links_in_a_circle_are_no_place(folder: bool) -> None:
     Path("circle").symlink_to("circle")
     with pytest.raises(InputError, match="--out circle: "):
-        demand_writable([Place("--out", "circle", folder=folder)])
+        demand_writable([OutputPlace("--out", "circle", folder=folder)])
     with pytest.raises(InputError, match="--out circle/x: "):
-        demand_writable([Place("--out", "circle/x", folder=folder)])
+        demand_writable([OutputPlace("--out", "circle/x", folder=folder)])
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where even root makes no files")
-@pytest.mark.parametrize("place", [Place("--out", "/proc/x", folder=True), Place("--out", "/proc/x.html")], ids=str)
-def test_rights_alone_do_not_tell(place: Place) -> None:
+@pytest.mark.parametrize(
+    "place", [OutputPlace("--out", "/proc/x", folder=True), OutputPlace("--out", "/proc/x.html")], ids=str
+)
+def test_rights_alone_do_not_tell(place: OutputPlace) -> None:
     with pytest.raises(InputError, match="no file can be made in /proc"):
         demand_writable([place])
 
@@ -118,7 +118,7 @@ def test_commands_refuse_before_any_work(cli: Cli, words: str) -> None:
 
 def test_two_files_are_compared_where_nothing_can_be_written(cli: Cli) -> None:
     Path("results").touch()
-    assert "--out results: is no folder" in cli("compare").err
+    assert "--out results: is a file: expected a folder" in cli("compare").err
     assert "a.json: there is no such file" in cli("compare", "a.json", "b.json").err
 
 
@@ -127,7 +127,3 @@ def test_a_report_is_not_written_over_a_solution(cli: Cli, option: str) -> None:
     result = cli("report", "other", "file", option, "./file")
     assert (result.code, result.out) == (2, "")
     assert f"{option} ./file: is one of the solutions to show" in result.err
-
-
-def test_the_suffix_is_that_of_factors() -> None:
-    assert project.SUFFIX == SUFFIX

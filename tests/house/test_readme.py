@@ -81,8 +81,9 @@ def test_commands_parse(page: Path, arguments: list[str]) -> None:
         parse_command(arguments)
 
 
-def test_python_prints_what_its_comments_say(tmp_path: Path) -> None:
-    (code,) = blocks("python")
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "tour.md"], ids=lambda page: page.name)
+def test_python_prints_what_its_comments_say(page: Path, tmp_path: Path) -> None:
+    code = "".join(blocks("python", page))
     expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     assert expected
     done = subprocess.run(
@@ -95,7 +96,24 @@ def test_python_prints_what_its_comments_say(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == expected
-    assert (tmp_path / "minilm.json").is_file()
+    assert (tmp_path / "minilm.json").is_file() == ("minilm.json" in code)
+
+
+NAMED = re.compile(r"`([a-z_/]+\.py)`((?:(?:: |, )`[A-Za-z_.]+`)*)")
+"""A file below the package, and the names in it that a sentence of the tour speaks of."""
+
+
+def test_the_tour_passes_files_and_names_that_are_there() -> None:
+    found = NAMED.findall((ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
+    assert len(found) > 20
+    for file, names in found:
+        source = (ROOT / "solver" / "cimsolve" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`([A-Za-z_.]+)`", names):
+            for part in name.split("."):
+                assert re.search(rf"^ *(?:def {part}\(|class {part}\b|{part}\b.* = )", source, re.MULTILINE), (
+                    file,
+                    name,
+                )
 
 
 SET_UP = ("python3 -m venv ", "pip install ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.study.accuracy import AccuracyQuestion
 
 SMALL: dict[str, Any] = {"samples": 300, "test_tokens": 30, "calibration_tokens": 20, "blocks": (2, 2), "bits": (2,)}

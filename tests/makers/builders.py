@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.judge.check import CheckReport, check_solution, rebuild_problem
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
-from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages, make_solution
+from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
 from cimsolve.price.cost import evaluate
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.price.firings import Fired
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.problem.tables import Activations, Mapping, Pieces
+from cimsolve.problem.terms import Cut, Terms
 from cimsolve.prove import find_bounds, relative_gap
+from cimsolve.study.solving import make_solution
 from makers.hardware_specs import spec
 
 NOTHING = {"base_ns": 0, "per_element_ns": 0, "base_pj": 0, "per_element_pj": 0}
@@ -106,7 +110,8 @@ def ask(
     model = parse_model(config, "model", "tiny")
     texts = structure if isinstance(structure, dict) else {each.name: structure for each in model.linears}
     structures = {name: Structure.parse(text) for name, text in texts.items()}
-    return build_problem(parse_hardware(hardware or chip(), "hw"), model, structures, cut, max_arrays)
+    terms = Terms(cut=cut, max_arrays=max_arrays)
+    return Problem(Question(parse_hardware(hardware or chip(), "hw"), model, structures, terms))
 
 
 TWO = linears(step("a", (4, 4), (4, 4)), step("b", (4, 4)))
@@ -124,9 +129,7 @@ def pieces_of(*rows: Row) -> Pieces:
 def answer(problem: Problem, pieces: Pieces, fires: Sequence[int] | None = None, objective: str = "arrays") -> Solution:
     """A solution with honest figures for these pieces, alone or fired together where `fires` is equal."""
     together = np.arange(len(pieces)) if fires is None else np.array(fires, dtype=np.int64)
-    return make_solution(
-        problem, Mapping(pieces, together), strategy="by hand", objective=(objective,), seed=0, runtime_s=0.0
-    )
+    return make_solution(problem.asking(objective=(objective,)), Mapping(pieces, together), strategy="by hand")
 
 
 def honest(**changes: Any) -> Solution:
@@ -160,10 +163,15 @@ def with_entry(solution: Solution, path: str, at: int, value: int) -> Solution:
     return with_tables(solution, **{path: values})
 
 
+def fired_of(problem: Problem, solution: Solution) -> Fired:
+    """The activations of a solution's tables."""
+    return Fired.of(problem, solution.pieces, solution.activations.of_piece(len(solution.pieces)))
+
+
 def with_figures_that_fit(solution: Solution) -> Solution:
     """The header of a liar who computes: stages, metrics, breakdown and bounds as the tables give them."""
     problem = rebuild_problem(solution)
-    costs = evaluate(problem, solution.pieces, solution.activations)
+    costs = evaluate(fired_of(problem, solution), solution.activations)
     bounds = {
         name: BoundEntry(
             value=costs.metrics[name],

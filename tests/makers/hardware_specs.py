@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.errors import InputError
 from cimsolve.files.library import resolve_hardware
 

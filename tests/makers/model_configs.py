@@ -9,7 +9,8 @@ import pytest
 
 from cimsolve.errors import InputError
 from cimsolve.files.library import resolve_model
-from cimsolve.model.families import load_model, parse_model
+from cimsolve.model.families import parse_model
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 
 DELETE = object()

@@ -205,8 +205,10 @@ class _Floor:
 
     def _aligned(self, other: int, array: int, vector: int, element: int) -> int | None:
         """The row of `array` on which `other` would share its driven rows with a part that begins at `element`."""
+        if self.place[other][0] != array:
+            return None
         its_vector, its_element = self.input_of(other)
-        if self.place[other][0] != array or its_vector != vector:
+        if its_vector != vector:
             return None
         return self.place[other][1] + element - its_element
 
@@ -255,19 +257,20 @@ class _Floor:
         hardware = self.problem.hardware
         driven: dict[int, tuple[int, int]] = {}
         read: dict[int, tuple[int, int, int]] = {}
-        array = self.place[group[0]][0]
+        if len({(self.place[number][0], self.stage_of(number)) for number in group}) > 1:
+            return None
         for number in group:
             factor, block, _, rows, col0, cols = self.parts[number]
-            here, row, col = self.place[number]
+            _, row, col = self.place[number]
             vector, element = self.input_of(number)
             wanted = [driven.setdefault(row + r, (vector, element + r)) == (vector, element + r) for r in range(rows)]
             outputs = [(factor, block, col0 + c) for c in range(cols)]
             wanted += [read.setdefault(col + c, output) == output for c, output in enumerate(outputs)]
-            if here != array or self.stage_of(number) != self.stage_of(group[0]) or not all(wanted):
+            if not all(wanted):
                 return None
         if hardware.array.rows_active_max is not None and len(driven) > hardware.array.rows_active_max:
             return None
-        stacked = 0
+        stacked, array = 0, self.place[group[0]][0]
         for col, output in read.items():
             owners = [self.cells[array][row][col] for row in driven if self.cells[array][row][col] >= 0]
             for owner in owners:
@@ -291,5 +294,4 @@ class _Floor:
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics

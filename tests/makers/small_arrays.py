@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware, parse_hardware
+from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.judge.simulate import SimulationReport, simulate
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.price.schedule import schedule
-from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question
 from cimsolve.problem.tables import Activations, Pieces
 from cimsolve.problem.tables import Mapping as Placement
 from makers.hardware_specs import spec
@@ -40,7 +42,7 @@ def small_problem(steps: Sequence[Sequence[tuple[int, int, str]]], hardware: Har
     structures = {
         f"s{i}.{j}": Structure.parse(text) for i, step in enumerate(steps) for j, (*_, text) in enumerate(step)
     }
-    return build_problem(hardware or small_hardware(), model, structures)
+    return Problem(Question(hardware or small_hardware(), model, structures))
 
 
 def tiles(problem: Problem, rows: int = 10**6, cols: int = 10**6) -> Pieces:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import save_file
 
-from cimsolve.model.families import load_model
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward import Reference, load_reference

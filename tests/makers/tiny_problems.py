@@ -7,10 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question
+from cimsolve.problem.terms import Cut, Terms
 from makers.hardware_specs import spec
 
 Step = Sequence[tuple[int, int, str]]
@@ -69,7 +71,8 @@ def tiny_problem(
         for name, (_, _, text) in zip(names[s], step, strict=True)
     }
     chip = parse_hardware(spec("paper256", **settings), "tiny")
-    return build_problem(chip, parse_model(config, "tiny", "tiny"), structures, cut, max_arrays)
+    model = parse_model(config, "tiny", "tiny")
+    return Problem(Question(chip, model, structures, Terms(cut=cut, max_arrays=max_arrays)))
 
 
 def random_problems(seed: int, count: int, most_placements: int = 20_000) -> list[Problem]:

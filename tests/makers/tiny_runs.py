@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cimsolve.solve import Answer
-from cimsolve.study import run as run_module
+from cimsolve.solve.effort import Answer
+from cimsolve.study import solving as run_module
 from makers.command_line import Result, assert_refused
 from makers.hardware_specs import spec
 

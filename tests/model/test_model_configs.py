@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cimsolve.files.library import resolve_model
-from cimsolve.model.families import FAMILIES, load_model
+from cimsolve.model.families import FAMILIES
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Linear, Operation
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
@@ -31,7 +32,7 @@ def test_unknown_architectures_are_named_with_the_nearest(written: str, near: st
 def test_an_architecture_like_no_other_is_refused_without_a_guess() -> None:
     message = refusal({"model_type": "xyzzy"})
     assert "did you mean" not in message
-    assert "known: bert" in message
+    assert "expected one of bert" in message
 
 
 @pytest.mark.parametrize("config", [[], "bert", 3, None, {}, {"model_type": 3}, {"model_type": None}])
@@ -162,8 +163,8 @@ def test_linears_may_stand_side_by_side_and_have_barriers() -> None:
             chain(linears=[{"name": "b.w", "n_in": 16, "n_out": 8}, {"name": "c.w", "n_in": 8, "n_out": 8}]),
             "n_in [8, 16] differ",
         ),
-        (chain(reads=["c"]), "'c' is no earlier step"),
-        (chain(reads=["b"]), "'b' is no earlier step"),
+        (chain(reads=["c"]), "'c': expected an earlier step"),
+        (chain(reads=["b"]), "'b': expected an earlier step"),
         (chain(reads=[], operations=[{"name": "add", "elements": 8}]), "expected none"),
         (chain(operations=[{"name": "gelu", "elements": 8}]), "steps.1.operations.0.name"),
         (chain(operations=[{"name": "add", "elements": -8}]), "steps.1.operations.0.elements"),

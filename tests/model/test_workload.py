@@ -13,7 +13,8 @@ from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, partial_s
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import RULES, Search
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import RULES
 from makers.builders import NOTHING, OPERATIONS, STILL, ask, chip, linears, pieces_of, step
 
 BERT: dict[str, Any] = {
@@ -59,12 +60,11 @@ PRICED = {
 
 
 def cost(problem: Problem, rule: str = "spread") -> Costs:
-    return cost_of(problem, RULES[rule](problem, Search()).mapping)
+    return cost_of(problem, RULES[rule](problem, Effort()).mapping)
 
 
 def cost_of(problem: Problem, mapping: Mapping) -> Costs:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations)
+    return evaluate(*schedule(problem, mapping))
 
 
 # Stages, factors, edges, phases
@@ -224,7 +224,7 @@ def test_forced_row_cuts_make_the_fewest_partial_sums() -> None:
     problem = ask(linears(step("a", (8, 3)), step("b", (3, 2))), "dense", chip(array__rows_active_max=3))
     assert problem.row_parts.tolist() == [3, 1]
     assert least_partial_sum_elements(problem).tolist() == [2 * 3, 0]
-    mapping = RULES["spread"](problem, Search()).mapping
+    mapping = RULES["spread"](problem, Effort()).mapping
     assert partial_sum_elements(problem, mapping.pieces).tolist() == [6, 0]
 
 
@@ -282,7 +282,7 @@ def test_fills_of_the_phases_sum_to_the_latency(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_prefill_of_one_token_is_the_latency(name: str) -> None:
     problem = QUESTIONS[name]()
-    one = replace(problem, model=replace(problem.model, tokens=1))
+    one = problem.asking(model=replace(problem.model, tokens=1))
     metrics = cost(one).metrics
     assert metrics["prefill_ns"] == pytest.approx(metrics["latency_ns"], rel=1e-12)
     assert metrics["prefill_tokens"] == 1

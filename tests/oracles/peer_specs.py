@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.chip.converters import Place, make_table
-from cimsolve.chip.hardware import parse_hardware
+from cimsolve.chip.read import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question
 from cimsolve.problem.solution import Solution
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import solve_and_check
 from makers.builders import NOTHING, OPERATIONS, STILL, chip, linears, macro_chip, step
 
 
@@ -171,7 +172,7 @@ BERT_BASE: dict[str, Any] = {
 def bert_base_on_tiers(side: int, transfer_ns: float = 10) -> Problem:
     model = parse_model(BERT_BASE, "config.json", "bert-base", 32)
     hardware = parse_hardware(placeholder_tiers(side, transfer_ns), "tiers")
-    return build_problem(hardware, model, {linear.name: Structure.dense() for linear in model.linears})
+    return Problem(Question(hardware, model, {linear.name: Structure.dense() for linear in model.linears}))
 
 
 def answer_of(problem: Problem, strategy: str) -> Solution:

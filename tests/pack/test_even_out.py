@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
-from cimsolve.pack.blocks import ArrayPacking, Pattern, pack_blocks
+from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.pack.even_out import _Need, _needs, even_out
+from cimsolve.pack.guillotine import Pattern
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.candidates import candidates
-from cimsolve.solve.search import Search
+from cimsolve.solve.effort import Effort
 from oracles.packings import painted
 
 
@@ -97,9 +98,8 @@ def lacking(packing: ArrayPacking, demands: np.ndarray, arrays: int) -> int:
 
 
 def latency_cycles(problem: Problem, name: str) -> int:
-    chosen = next(c for c in candidates(problem, Search()) if c.name.startswith(name))
-    placed, activations = schedule(problem, chosen.find())
-    return int(evaluate(problem, placed.pieces, activations).metrics["latency_cycles"])
+    chosen = next(c for c in candidates(problem, Effort()) if c.name.startswith(name))
+    return int(evaluate(*schedule(problem, chosen.find())).metrics["latency_cycles"])
 
 
 def test_a_small_model_waits_no_longer_for_few_arrays() -> None:

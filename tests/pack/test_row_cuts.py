@@ -8,14 +8,13 @@ import pytest
 
 from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
-from cimsolve.pack.cutting_stock import solve_cutting_stock
-from cimsolve.pack.row_cuts import Cut, cuts_that_fill
-from cimsolve.price.claims import make_solution
-from cimsolve.problem.problem import CUTS, Problem
-from cimsolve.problem.problem import Cut as Allowed
+from cimsolve.pack.cutting_stock import Cut, cuts_that_fill, solve_cutting_stock
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
+from cimsolve.problem.terms import CUTS
+from cimsolve.problem.terms import Cut as Allowed
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve import Search, plan
+from cimsolve.solve import plan
 from cimsolve.solve.candidates import candidates
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import (
@@ -27,8 +26,9 @@ from cimsolve.solve.columns.strips import (
     question_of_strips,
     ways_to_strips,
 )
+from cimsolve.solve.effort import Effort
 from cimsolve.solve.incumbent import measure
-from cimsolve.study.run import solve_and_check
+from cimsolve.study.solving import make_solution, solve_and_check
 from makers.builders import PLAIN, ask, chip, linears, step
 
 
@@ -121,7 +121,7 @@ def filled_arrays(problem: Problem) -> int:
     stages, packing = ways_to_strips(problem)[0]
     spread = ColumnSpread(problem, stages, packing, packing.arrays, lambda event: None)
     mapping = spread.find("stepped", False, "balanced latency")
-    solution = make_solution(problem, mapping, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+    solution = make_solution(problem.asking(objective=("arrays",)), mapping, strategy="optimal")
     assert check_solution(solution).passed
     return int(solution.header.metrics["arrays"])
 
@@ -132,7 +132,7 @@ def test_strips_of_whole_rows_are_dealt_as_if_no_row_may_be_cut() -> None:
     for cut in ("columns", "both"):
         problem = make_problem("minilm-l6", "paper256", cut=cut)  # type: ignore[arg-type]
         name = "columns cut for balanced latency, spread over 11 arrays by shelf, even shelves"
-        found = next(each for each in candidates(problem, Search()) if each.name == name).find()
+        found = next(each for each in candidates(problem, Effort()) if each.name == name).find()
         assert found is not None
         latencies.append(measure(problem, found)["latency_cycles"])
     assert latencies[0] == latencies[1]
@@ -179,7 +179,7 @@ def test_lower_strips_save_time_where_adding_up_is_cheap(add_ns: float, parts: i
     config = linears(step("a", (8, 2)))
     found = {}
     for cut in CUTS[1:]:
-        solution, report = solve_and_check(ask(config, "dense", hardware, cut, 8), search=Search(("latency",)))
+        solution, report = solve_and_check(ask(config, "dense", hardware, cut, 8).asking(objective=("latency",)))
         assert report.passed
         found[cut] = solution.header
     # The transfer of the result takes the same time in either.
@@ -196,7 +196,7 @@ def test_low_strips_pay_on_slow_converters() -> None:
     for stages in (whole, cut_lower(problem, whole)):
         spread = ColumnSpread(problem, stages, pack_strips(problem, stages), 1296, lambda event: None)
         mapping = spread.find("stepped", False, "balanced latency")
-        solution = make_solution(problem, mapping, strategy="optimal", objective=("latency",), seed=0, runtime_s=0.0)
+        solution = make_solution(problem.asking(objective=("latency",)), mapping, strategy="optimal")
         assert check_solution(solution).passed
         latency.append(solution.header.metrics["latency_ns"])
     assert latency[1] < 0.9 * latency[0]

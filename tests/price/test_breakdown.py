@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from cimsolve.api import make_problem, make_search
+from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.price.claims import describe_breakdown
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.problem.solution import Solution
-from cimsolve.study.run import solve
-from makers.builders import answer, ask, chip, linears, macro_chip, pieces_of, step
+from cimsolve.study.solving import solve
+from makers.builders import answer, ask, chip, fired_of, linears, macro_chip, pieces_of, step
 from makers.hardware_specs import SHIPPED
 
 MODELS = ["minilm-l6", "smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b", "llama-3-70b"]
@@ -20,7 +20,7 @@ RULES = ["linear", "sparsemap", "densemap", "spread"]
 
 
 def costs_of(solution: Solution) -> Costs:
-    return evaluate(rebuild_problem(solution), solution.pieces, solution.activations)
+    return evaluate(fired_of(rebuild_problem(solution), solution), solution.activations)
 
 
 def assert_adds_up(costs: Costs) -> None:
@@ -52,7 +52,7 @@ def assert_adds_up(costs: Costs) -> None:
 @pytest.mark.parametrize("spec", SHIPPED)
 @pytest.mark.parametrize("rule", RULES)
 def test_breakdowns_of_a_small_model_add_up(rule: str, spec: str) -> None:
-    assert_adds_up(costs_of(solve(make_problem("minilm-l6", spec), rule, make_search())))
+    assert_adds_up(costs_of(solve(make_problem("minilm-l6", spec), rule)))
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_breakdowns_of_a_small_model_add_up(rule: str, spec: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_breakdowns_of_every_model_add_up(model: str, spec: str) -> None:
     for rule in RULES:
-        assert_adds_up(costs_of(solve(make_problem(model, spec), rule, make_search())))
+        assert_adds_up(costs_of(solve(make_problem(model, spec), rule)))
 
 
 def test_parallel_stages_are_charged_what_they_add() -> None:

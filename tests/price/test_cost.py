@@ -13,9 +13,9 @@ import pytest
 
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs, evaluate
-from cimsolve.problem.problem import Cut
 from cimsolve.problem.tables import Pieces
-from makers.builders import NOTHING, answer, ask, chip, linears, macro_chip, pieces_of, step
+from cimsolve.problem.terms import Cut
+from makers.builders import NOTHING, answer, ask, chip, fired_of, linears, macro_chip, pieces_of, step
 
 PRICED = {
     "digital__ops__activation": {"base_ns": 2, "per_element_ns": 1, "base_pj": 1, "per_element_pj": 0.25},
@@ -43,7 +43,7 @@ def costs_of(
     problem = ask(model(barrier), hardware=hardware, cut=cut)
     solution = answer(problem, pieces_of(A, B) if pieces is None else pieces, fires)
     assert check_solution(solution).passed
-    return evaluate(problem, solution.pieces, solution.activations)
+    return evaluate(fired_of(problem, solution), solution.activations)
 
 
 def test_time_of_a_token() -> None:
@@ -235,7 +235,7 @@ def test_wiring_decides_who_reads_a_column(wiring: str, v: int) -> None:
     # Columns 0, 2, 4 and 6: all even ones, two in either half.
     spaced = [(0, 0, 0, 4, c, 1, 0, 0, 2 * c) for c in range(4)]
     found = costs_of(chip(adc__wiring=wiring, **PRICED), pieces_of(*spaced, B), [0, 0, 0, 0, 1])
-    assert found.shapes.conversions.tolist() == [v, 1 if wiring != "adjacent" else 2]
+    assert found.fired.conversions.tolist() == [v, 1 if wiring != "adjacent" else 2]
     assert found.stages.end.tolist()[0] == 2 * (3 + v * 2)
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cimsolve.api import make_problem, make_search
+from cimsolve.api import make_problem
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.prove import relative_gap
@@ -18,10 +18,9 @@ from cimsolve.prove.time import (
     least_phase_ii_cycles,
     least_stage_cycles,
 )
-from cimsolve.prove.work import stage_groups
-from cimsolve.solve import RULES
 from cimsolve.solve.exact.search import solve_exact
-from cimsolve.study import run
+from cimsolve.solve.strategies import RULES
+from cimsolve.study import solving
 from makers.builders import STILL, answer, ask, chip, linears, macro_chip, pieces_of, step
 from makers.random_mappings import BOUNDED
 
@@ -60,8 +59,7 @@ def test_columns_of_all_heights_share_whole_conversions() -> None:
     assert least_stage_cycles(problem, 3)[0] == 14
     exact = solve_exact(problem, ("latency",))
     assert exact.mapping is not None
-    placed, activations = schedule(problem, exact.mapping)
-    assert evaluate(problem, placed.pieces, activations).stages.end[0] == 14
+    assert evaluate(*schedule(problem, exact.mapping)).stages.end[0] == 14
 
 
 def test_whole_clock_cycles_count_for_each_activation() -> None:
@@ -111,14 +109,14 @@ def test_no_activation_reads_more_than_a_row_of_columns() -> None:
 def test_a_macro_is_paid_by_activations() -> None:
     """Two blocks of 2 x 2: two activations in a full array of 2 x 4, one in an array with room for a merge."""
     full = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(array__rows=2, array__cols=2, adc__per_array=2, **STILL))
-    groups = stage_groups(full)
+    groups = full.stage_groups
     # R: blocks of 2 x 2 on 2 inputs; L: blocks of 2 x 1.
     assert [least_activations(full, each, 3) for each in groups] == [2, 2]
     wide = ask(linears(step("a", (4, 2))), "2,2,1", macro_chip(adc__per_array=8, **STILL))
-    assert [least_activations(wide, each, 1) for each in stage_groups(wide)] == [1, 1]
+    assert [least_activations(wide, each, 1) for each in wide.stage_groups] == [1, 1]
     # 12 columns on arrays of 8, and 20 rows on arrays of 8.
     many = ask(linears(step("a", (4, 12)), step("b", (20, 2), reads=[])), "dense", macro_chip(**STILL))
-    assert [least_activations(many, each, 99) for each in stage_groups(many)] == [2, 3]
+    assert [least_activations(many, each, 99) for each in many.stage_groups] == [2, 3]
 
 
 SHIPPED_ENERGY_GAPS = {"paper256": 0.01, "rram128-isaac": 0.02, "sram256": 0.06, "rram256": 0.08, "pcm256": 0.3}
@@ -129,7 +127,7 @@ SHIPPED_ENERGY_GAPS = {"paper256": 0.01, "rram128-isaac": 0.02, "sram256": 0.06,
 def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> None:
     gaps = []
     for rule in ("sparsemap", "densemap", "spread"):
-        solution = run.solve(make_problem("minilm-l6", spec), rule, make_search())
+        solution = solving.solve(make_problem("minilm-l6", spec), rule)
         bounds = solution.header.bounds
         assert bounds["area_mm2"].gap >= 0
         assert bounds["energy_pj"].gap >= 0
@@ -151,7 +149,7 @@ def test_energy_and_area_of_a_shipped_model_lie_near_their_bounds(spec: str) -> 
 @pytest.mark.parametrize("model", ["smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b"])
 def test_no_rule_lies_below_a_bound_on_shipped_models(model: str, spec: str) -> None:
     for rule in RULES:
-        solution = run.solve(make_problem(model, spec), rule, make_search())
+        solution = solving.solve(make_problem(model, spec), rule)
         for metric in BOUNDED:
             entry = solution.header.bounds[metric]
             assert entry.value >= entry.lower * (1 - 1e-9), (rule, metric)
@@ -161,7 +159,7 @@ def test_no_rule_lies_below_a_bound_on_shipped_models(model: str, spec: str) -> 
 @pytest.mark.parametrize("spec", SHIPPED_ENERGY_GAPS)
 def test_the_solver_lies_below_no_bound_on_shipped_models(spec: str) -> None:
     for model in ("minilm-l6", "bert-large"):
-        solution = run.solve(make_problem(model, spec), "optimal", make_search(("energy",)))
+        solution = solving.solve(make_problem(model, spec).asking(objective=("energy",)), "optimal")
         for metric in BOUNDED:
             entry = solution.header.bounds[metric]
             assert entry.value >= entry.lower * (1 - 1e-9), (model, metric)

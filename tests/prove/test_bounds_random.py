@@ -13,8 +13,10 @@ from cimsolve.problem.problem import Problem
 from cimsolve.prove import find_bounds, most_arrays
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_ii_cycles, least_latency_cycles
-from cimsolve.solve import RULES, Search
-from cimsolve.solve.exact.search import can_solve_exactly, solve_exact
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.exact.items import why_not_exact
+from cimsolve.solve.exact.search import solve_exact
+from cimsolve.solve.strategies import RULES
 from makers.builders import answer
 from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
 
@@ -45,7 +47,7 @@ def test_no_bound_lies_above_the_proved_optimum_of_many_more(seed: int) -> None:
 def compare_with_exact(draw: Random, count: int, weights: int) -> None:
     while count:
         problem = random_question(draw, row_cuts=False)
-        if not can_solve_exactly(problem) or problem.weight_cells > weights:
+        if why_not_exact(problem) is not None or problem.weight_cells > weights:
             continue
         count -= 1
         result = solve_exact(problem, deterministic_time=1.0)
@@ -66,7 +68,7 @@ def test_bounds_often_meet_the_proved_optimum() -> None:
     draw, count, met = Random(5), 0, 0
     while count < 16:
         problem = random_question(draw, row_cuts=False)
-        if not can_solve_exactly(problem) or problem.weight_cells > 9:
+        if why_not_exact(problem) is not None or problem.weight_cells > 9:
             continue
         result = solve_exact(problem, deterministic_time=1.0)
         if result.status != "optimal" or result.arrays is None:
@@ -100,7 +102,7 @@ def compare_with_random(draw: Random, row_cuts: bool | None, questions: int, map
         problem = random_question(draw, row_cuts, chain=draw.random() < 0.7)
         least = least_arrays(problem, 10**9)[0]
         best: dict[tuple[int, str], Metrics] = {}
-        tried = [RULES[name](problem, Search()).mapping for name in ("sparsemap", "densemap", "spread")]
+        tried = [RULES[name](problem, Effort()).mapping for name in ("sparsemap", "densemap", "spread")]
         for number in range(mappings):
             found = random_mapping(problem, draw, least + number % 4)
             tried += [] if found is None else [found]
@@ -130,7 +132,7 @@ def test_times_are_bounded_on_more_arrays_than_are_used(seed: int) -> None:
     """What lies on few arrays lies on at most so many: the bound for more arrays holds too."""
     draw = Random(300 + seed)
     problem = random_question(draw)
-    metrics = measure(problem, RULES["spread"](problem, Search()).mapping)
+    metrics = measure(problem, RULES["spread"](problem, Effort()).mapping)
     for more in range(1, 6):
         arrays = int(metrics["arrays"]) + more
         assert metrics["latency_cycles"] >= least_latency_cycles(problem, arrays)

@@ -12,7 +12,8 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_stage_cycles
-from cimsolve.solve import STRATEGIES, Search
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import STRATEGIES
 from makers.builders import STILL, Row, answer, ask, chip, linears, pieces_of, step
 from makers.random_mappings import measure
 from oracles.packings import fits_into
@@ -129,7 +130,7 @@ def test_arrays_with_free_row_splits_are_bounded_below_exhaustion(seed: int) -> 
     fewest = min(_fewest_bins(sorted(sum(split, ())), problem.rows) for split in splits)
     lower, _ = least_arrays(problem, 10**9)
     assert lower <= -(-fewest // cols)
-    used = int(measure(problem, STRATEGIES["optimal"](problem, Search()).mapping)["arrays"])
+    used = int(measure(problem, STRATEGIES["optimal"](problem, Effort()).mapping)["arrays"])
     assert lower <= used
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -21,16 +22,14 @@ from cimsolve.problem.solution import Solution
 from cimsolve.show.page import write_figures
 from cimsolve.show.page.canvas import inline_svg, write_chart
 from cimsolve.show.page.embed import describe_solution, pack
-from cimsolve.show.page.files import stems_of
-from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts
+from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts, stems_of
 from cimsolve.show.page.html import render_page
 from cimsolve.show.page.maps import legend_of, stage_colours
 from cimsolve.show.page.palette import DARK, KINDS, LIGHT, PLACEHOLDERS
 from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
-from cimsolve.show.seen.occupancy import describe_arrays
-from cimsolve.show.seen.pieces import find_pieces
-from makers.builders import answer, ask, linears, pieces_of, step, with_header
+from cimsolve.show.seen.occupancy import find_arrays, find_pieces
+from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
 from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
 
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;\u2028"
@@ -134,19 +133,21 @@ def test_the_page_tells_the_figures(page: Page, minilm: Judged) -> None:
 
 def test_the_page_holds_every_piece(page: Page, minilm: Judged) -> None:
     told = page.data()[0]
-    table = describe_arrays(minilm)
+    table = find_arrays(minilm)
     assert unpacked(told["arrays"]["cells"]) == table.cells.tolist()
     assert unpacked(told["arrays"]["number"]) == table.number.tolist()
     assert told["embedded"] is None
-    pieces = find_pieces(minilm, np.arange(len(table)))
-    for name in ("factor", "block", "array_row", "array_col", "start", "end"):
-        told_column = [value for chunk in told["chunks"] for value in unpacked(chunk[name])]
-        assert told_column == getattr(pieces, name).tolist()
+    found = find_pieces(minilm, np.arange(len(table)))
+    width = minilm.hardware.columns_per_weight
+    pieces = dataclasses.replace(found.pieces, array_col=found.pieces.array_col * width)
+    for name, values in {**vars(pieces), "start": found.start, "end": found.end}.items():
+        if name != "array":
+            assert [value for chunk in told["chunks"] for value in unpacked(chunk[name])] == values.tolist()
     ends: list[float] = []
     for chunk in told["chunks"]:
         base = ends[-1] if ends else 0
         ends += [base + end for end in unpacked(chunk["ends"])]
-    assert ends == pieces.first[1:].tolist()
+    assert ends == found.first[1:].tolist()
     assert [told["factors"]["linear"][0], told["stages"]["name"][0]] == [
         "encoder.layer.0.attention.self.query",
         "layer0.qkv.R",
@@ -154,7 +155,14 @@ def test_the_page_holds_every_piece(page: Page, minilm: Judged) -> None:
 
 
 def told_of(judged: Judged, pieces_max: int) -> dict[str, Any]:
-    return describe_solution(judged, find_kinds(judged.problem), describe_arrays(judged), "label", pieces_max)
+    return describe_solution(judged, find_kinds(judged.problem), find_arrays(judged), "label", pieces_max)
+
+
+def test_columns_of_pieces_are_physical() -> None:
+    # Two bits in one-bit cells take two columns: the piece at logical column 1 begins at physical column 2.
+    problem = ask(linears(step("a", (4, 2))), hardware=chip(weight={"bits": 2, "signed": "none"}))
+    judged = judge(answer(problem, pieces_of((0, 0, 0, 4, 0, 2, 0, 0, 1))), "wide")
+    assert unpacked(told_of(judged, 1)["chunks"][0]["array_col"]) == [2]
 
 
 def test_chunks_divide_large_solutions(minilm: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +177,7 @@ def test_chunks_divide_large_solutions(minilm: Judged, monkeypatch: pytest.Monke
 def test_a_page_that_would_be_too_large_holds_some_arrays_whole(minilm: Judged) -> None:
     told = told_of(minilm, 300)
     embedded = unpacked(told["embedded"])
-    table = describe_arrays(minilm)
+    table = find_arrays(minilm)
     held = sum(len(unpacked(chunk["factor"])) for chunk in told["chunks"])
     assert held == table.pieces[np.array(embedded, dtype=int)].sum() <= 300
     assert len(unpacked(told["arrays"]["cells"])) == len(table)  # the map has them all
@@ -297,7 +305,7 @@ def test_a_waterfall_is_drawn_to_its_total(solution: Solution) -> None:
 
 def test_pieces_are_drawn_where_they_lie(solution: Solution) -> None:
     judged = judge(solution, "tiny")
-    kinds, table = find_kinds(judged.problem), describe_arrays(judged)
+    kinds, table = find_kinds(judged.problem), find_arrays(judged)
     chart = array_charts(judged, kinds, table)[1]
     first = chart.draw(LIGHT).axes[0]
     boxes = [path.get_extents().bounds for path in first.collections[0].get_paths()]
@@ -322,5 +330,5 @@ def test_too_many_shapes_become_an_image(solution: Solution, monkeypatch: pytest
     kinds = find_kinds(judged.problem)
     (whole,) = schedule_charts(judged, kinds)
     assert inline_svg(whole, "").count("<image") == 1  # the strip of two stages
-    arrays = array_charts(judged, kinds, describe_arrays(judged))[1]
+    arrays = array_charts(judged, kinds, find_arrays(judged))[1]
     assert inline_svg(arrays, "").count("<image") == 1  # the array with two pieces, not the one with one

@@ -27,7 +27,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "compare": ["compare", *QUESTION, "--strategy", "spread,sparsemap", "--jobs", "1"],
         "sweep": ["sweep", *QUESTION, "--strategy", "spread", "--vary", "seed=0,1", "--jobs", "1"],
         "explain": ["explain", *QUESTION, "--strategy", "spread"],
-        "sensitivity": ["sensitivity", *QUESTION, "--strategy", "spread,sparsemap"],
+        "sensitivity": ["sensitivity", *QUESTION, "--strategy", "spread,sparsemap", "--jobs", "1"],
         "check": ["check", FILE],
         "replay": ["replay", FILE],
         "simulate": ["simulate", FILE],

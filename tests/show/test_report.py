@@ -12,17 +12,17 @@ import pytest
 
 from cimsolve import api
 from cimsolve.__main__ import main
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.judge.simulate import simulate
-from cimsolve.show import as_json, units
+from cimsolve.show import units
 from cimsolve.show.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
 from cimsolve.show.text import breakdown, console, progress, question, solve
 from cimsolve.show.text.progress import Progress, describe_value
 from cimsolve.show.text.projection import common_prefix
-from cimsolve.solve import Event
-from cimsolve.study.outcome import Outcome, solved_ones
-from cimsolve.study.run import question_for, solve_and_check
+from cimsolve.solve.effort import Event
+from cimsolve.study.ask import Asked, Outcome, solved_ones
+from cimsolve.study.solving import problem_for, solve_and_check
 
 STRATEGIES = ("linear", "sparsemap", "densemap", "spread", "optimal")
 
@@ -38,7 +38,7 @@ def outcomes(problem: api.Problem) -> list[Outcome]:
     found = []
     for name in STRATEGIES[:-1]:
         solution, report = solve_and_check(problem, name)
-        simulation = simulate(question_for(name, problem), solution.pieces, solution.activations, layers=[0])
+        simulation = simulate(problem_for(name, problem), solution.pieces, solution.activations, layers=[0])
         found.append(
             Outcome(
                 name,
@@ -53,8 +53,8 @@ def outcomes(problem: api.Problem) -> list[Outcome]:
 
 
 @pytest.fixture(scope="module")
-def asked(problem: api.Problem) -> question.Asked:
-    return question.Asked(
+def asked(problem: api.Problem) -> Asked:
+    return Asked(
         problem,
         STRATEGIES[:-1],
         ("arrays", "latency"),
@@ -67,12 +67,12 @@ def asked(problem: api.Problem) -> question.Asked:
 
 def printed(
     capsys: pytest.CaptureFixture[str],
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
     verbosity: int = 0,
 ) -> str:
     if verbosity >= 0:
-        solve.print_asked(asked, verbosity)
+        question.print_question(asked, verbosity)
     solve.print_run(asked, outcomes, verbosity)
     out, err = capsys.readouterr()
     assert err == ""
@@ -87,7 +87,7 @@ def printed(
 def test_the_report_fits_the_terminal(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
     width: int,
     verbosity: int,
@@ -104,7 +104,7 @@ def test_the_report_fits_the_terminal(
 def test_the_report_says_what_an_architect_asks(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -134,7 +134,7 @@ def test_the_report_says_what_an_architect_asks(
 
 
 def test_quiet_prints_the_strategies_only(
-    capsys: pytest.CaptureFixture[str], asked: question.Asked, outcomes: list[Outcome]
+    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
 ) -> None:
     out = printed(capsys, asked, outcomes, verbosity=-1)
     assert out.startswith("Space and energy")
@@ -146,7 +146,7 @@ def test_quiet_prints_the_strategies_only(
 def test_verbose_adds_components_and_proofs(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -169,7 +169,7 @@ def section(out: str, title: str) -> list[list[str]]:
 def test_verbose_shows_what_no_mapping_can_change(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -187,7 +187,7 @@ def test_verbose_shows_what_no_mapping_can_change(
 def test_verbose_shows_rates_stages_and_the_pace_of_phases(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -220,7 +220,7 @@ def test_few_kinds_of_stages_are_shown_and_the_rest_is_summed(
 def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    asked: question.Asked,
+    asked: Asked,
     outcomes: list[Outcome],
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -242,7 +242,7 @@ def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(
 
 
 def test_rounding_that_spoils_the_result_is_pointed_out(
-    capsys: pytest.CaptureFixture[str], asked: question.Asked, outcomes: list[Outcome]
+    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
 ) -> None:
     spread = outcomes[-1]
     simulation = spread.simulation
@@ -260,7 +260,7 @@ def test_rounding_that_spoils_the_result_is_pointed_out(
 
 
 def test_lossy_converters_are_flagged(
-    capsys: pytest.CaptureFixture[str], asked: question.Asked, outcomes: list[Outcome]
+    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
 ) -> None:
     spread = outcomes[-1]
     assert spread.header is not None
@@ -271,7 +271,7 @@ def test_lossy_converters_are_flagged(
 
 
 def test_a_run_of_one_strategy_compares_with_nothing(
-    capsys: pytest.CaptureFixture[str], asked: question.Asked, outcomes: list[Outcome]
+    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
 ) -> None:
     assert "Times better" not in printed(capsys, asked, outcomes[:1])
 
@@ -284,10 +284,10 @@ def test_summary_lines(outcomes: list[Outcome]) -> None:
 
 
 def test_many_groups_are_cut_short(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, asked: question.Asked
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, asked: Asked
 ) -> None:
     monkeypatch.setattr(question, "GROUPS_SHOWN", 2)
-    solve.print_asked(asked, 0)
+    question.print_question(asked, 0)
     assert "and 1 groups more" in capsys.readouterr().out
 
 
@@ -386,9 +386,9 @@ def test_figures_read_cycles_with_the_clock(outcomes: list[Outcome]) -> None:
         assert figure.lower(header) <= figure.total(header) * (1 + 1e-9)
 
 
-def test_machine_readable_run(asked: question.Asked, outcomes: list[Outcome]) -> None:
+def test_machine_readable_run(asked: Asked, outcomes: list[Outcome]) -> None:
     lost = Outcome("optimal", "infeasible", "arrays are short")
-    found = as_json.describe_run(asked, [*outcomes, lost], 1)
+    found = solve.describe_run(asked, [*outcomes, lost], 1)
     assert found["strategies"]["optimal"] == {"state": "infeasible", "reason": "arrays are short"}
     assert found["strategies"]["spread"]["metrics"]["arrays"] == 11
     assert len(solved_ones([*outcomes, lost])) == len(outcomes)
@@ -400,10 +400,9 @@ def test_numbers_that_json_lacks_become_null(capsys: pytest.CaptureFixture[str])
 
 
 def test_markup_in_names_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = console.results()
-    console.heading(shown, "[bold]x[/bold] :smile:", first=True)
-    shown.print(console.table(["a"], [["[red]y"]]))
-    console.labelled(shown, [("[i]", "[/i]")])
+    console.heading("[bold]x[/bold] :smile:", first=True)
+    console.print_table(["a"], [["[red]y"]])
+    console.labelled([("[i]", "[/i]")])
     out = capsys.readouterr().out
     for part in ("[bold]x[/bold] :smile:", "[red]y", "[i]", "[/i]"):
         assert part in out

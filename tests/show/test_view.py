@@ -15,8 +15,7 @@ from cimsolve.problem.solution import Solution
 from cimsolve.show.seen.comparison import bound_rows, compare, status_of
 from cimsolve.show.seen.judged import Judged, judge, labels_of
 from cimsolve.show.seen.kinds import KINDS_MAX, OTHERS, find_kinds, kind_of_stage
-from cimsolve.show.seen.occupancy import arrays_that_fit, describe_arrays, representatives, typical_array
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import arrays_that_fit, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.slots import _time_in_slots, converter_use, find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.trace import find_trace, gap_starts, lanes_of_stages
 from cimsolve.show.seen.waterfall import (
@@ -59,7 +58,7 @@ def minilm() -> Judged:
 
 
 def test_arrays_by_hand(tiny: Judged) -> None:
-    table = describe_arrays(tiny)
+    table = find_arrays(tiny)
     assert table.number.tolist() == [0, 1]
     assert table.cells.tolist() == [16 + 8, 8]
     assert table.busy_cycles.tolist() == [14 + 10, 10]
@@ -86,8 +85,8 @@ def test_slots_of_a_window_show_the_arrays_that_fire_in_it(tiny: Judged) -> None
     assert slots.members.tolist() == [0]
     assert slots.busy.tolist() == [[1.0] * 5]
     assert slots.converters_in_all.tolist() == [0.5] * 5  # of the converters of both arrays
-    assert find_firings(tiny, 0, 10).array.tolist() == [0]
-    assert find_firings(tiny, 20, 26).start.tolist() == [16, 16]
+    assert tiny.array_of_activation[find_firings(tiny, 0, 10)].tolist() == [0]
+    assert tiny.solution.activations.start[find_firings(tiny, 20, 26)].tolist() == [16, 16]
 
 
 def test_converters_left_idle_are_seen() -> None:
@@ -170,7 +169,7 @@ def test_many_kinds_are_folded_and_keep_their_sum() -> None:
 
 
 def test_metrics_are_met_by_the_sums_over_arrays(minilm: Judged) -> None:
-    table, metrics = describe_arrays(minilm), minilm.costs.metrics
+    table, metrics = find_arrays(minilm), minilm.costs.metrics
     cells = minilm.hardware.array.rows * minilm.hardware.array.cols
     assert len(table) == metrics["arrays"]
     assert table.pieces.sum() == metrics["pieces"]
@@ -184,7 +183,7 @@ def test_metrics_are_met_by_the_sums_over_arrays(minilm: Judged) -> None:
     sizes = np.minimum(slots.arrays_per_row, len(table) - slots.arrays_per_row * np.arange(len(slots.busy)))
     busy = (slots.busy * np.diff(slots.edges)).sum(axis=1) * sizes
     assert busy.sum() == pytest.approx(table.busy_cycles.sum())
-    columns = (converter_use(minilm) * minilm.costs.shapes.conversions * minilm.hardware.adc.per_array).sum()
+    columns = (converter_use(minilm) * minilm.costs.fired.conversions * minilm.hardware.adc.per_array).sum()
     assert columns * minilm.hardware.input_phases == pytest.approx(metrics["adc_conversions"])
 
 
@@ -204,7 +203,7 @@ def test_kinds_of_a_family(minilm: Judged) -> None:
     assert kinds.of_stage.tolist() == [0, 0, 1, 1, 2, 2, 3, 3] * 6
     assert kinds.second.tolist() == [False, True] * 24
     assert kinds.has_both.all()
-    assert kinds.label(0, True, True) == "Q, K, V L"
+    assert kinds.label(0, True) == "Q, K, V L"
 
 
 def test_names_that_only_look_like_factors_stay_whole() -> None:
@@ -244,7 +243,7 @@ def four() -> Judged:
 
 
 def test_arrays_of_one_layout_are_one_group() -> None:
-    table = describe_arrays(four())
+    table = find_arrays(four())
     assert table.layout.tolist() == [0, 1, 0]  # the scheduler numbers arrays 3, 5 and 9 through: 0, 1, 2
     assert representatives(table, 8).tolist() == [0, 1]
     assert representatives(table, 1).tolist() == [0]
@@ -260,7 +259,7 @@ def test_arrays_keep_their_numbers_where_some_are_left_out() -> None:
         activations=dataclasses.replace(one.activations, array=one.activations.array * 3 + 4),
     )
     judged = judge(far, "far")
-    assert describe_arrays(judged).number.tolist() == [4, 7]
+    assert find_arrays(judged).number.tolist() == [4, 7]
     assert find_pieces(judged, np.array([1])).start.tolist() == [16]
 
 
@@ -276,22 +275,22 @@ def test_arrays_that_fit(load: list[int], most: int) -> None:
 
 
 def test_pieces_of_arrays(tiny: Judged) -> None:
-    pieces = find_pieces(tiny, np.array([1, 0]))
-    assert pieces.arrays.tolist() == [0, 1]
-    assert pieces.first.tolist() == [0, 2, 3]
+    found = find_pieces(tiny, np.array([1, 0]))
+    assert found.arrays.tolist() == [0, 1]
+    assert found.first.tolist() == [0, 2, 3]
+    pieces = found.pieces
     assert pieces.factor.tolist() == [0, 1, 1]
     assert pieces.col0.tolist() == [0, 0, 2]
     assert pieces.array_row.tolist() == [0, 4, 0]
     assert pieces.array_col.tolist() == [0, 4, 6]
-    assert list(zip(pieces.start.tolist(), pieces.end.tolist(), strict=True)) == [(0, 14), (16, 26), (16, 26)]
+    assert list(zip(found.start.tolist(), found.end.tolist(), strict=True)) == [(0, 14), (16, 26), (16, 26)]
 
 
-def test_columns_of_pieces_are_physical() -> None:
-    # Two bits in one-bit cells take two columns: the piece at logical column 1 begins at physical column 2.
+def test_cells_are_physical() -> None:
+    # Two bits in one-bit cells take two columns.
     problem = ask(linears(step("a", (4, 2))), hardware=chip(weight={"bits": 2, "signed": "none"}))
     judged = judge(answer(problem, pieces_of((0, 0, 0, 4, 0, 2, 0, 0, 1))), "wide")
-    assert find_pieces(judged, np.array([0])).array_col.tolist() == [2]
-    assert describe_arrays(judged).cells.tolist() == [4 * 2 * 2]
+    assert find_arrays(judged).cells.tolist() == [4 * 2 * 2]
 
 
 def test_a_trace_has_every_firing(tiny: Judged) -> None:

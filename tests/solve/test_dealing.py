@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,11 +9,9 @@ import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.judge.check import check_solution
-from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns
-from cimsolve.pack.smooth import widen_shelves
-from cimsolve.price.claims import make_solution
+from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, pack_columns, widen_shelves
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
@@ -23,18 +20,17 @@ from cimsolve.prove import find_bounds
 from cimsolve.solve.columns.deal import StageIsFull, _Effort, _Table, _try, deal_strips
 from cimsolve.solve.columns.exchange import Exchange
 from cimsolve.solve.columns.lay_out import _pack_exactly, lay_out, map_as_dealt
-from cimsolve.solve.columns.room import Durations, Room, Share, columns_per_step, piece_widths
+from cimsolve.solve.columns.room import Durations, Room, Share, piece_widths
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, ways_to_strips
-from cimsolve.study.run import question_for
+from cimsolve.study.solving import make_solution, problem_for
 from makers.builders import STILL, ask, chip, linears, step
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import tiny_problem
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics
 
 
 # Strips
@@ -59,7 +55,7 @@ def test_the_way_on_fewest_arrays_comes_first() -> None:
     """152 rows on 96: 76 + 76 leaves gaps, 96 + 56 does not."""
     rest = step("b", (40, 96))
     problem = ask(linears(step("a", (152, 96)), rest), "dense", chip(array__rows=96, array__cols=96, adc__bits_max=4))
-    problem = replace(problem, hardware=with_settings(problem.hardware, {"adc.lossy_allowed": "true"}))
+    problem = problem.asking(hardware=with_settings(problem.hardware, {"adc.lossy_allowed": "true"}))
     ways = ways_to_strips(problem)
     assert [packing.arrays for _, packing in ways] == [2, 3]
     assert sorted(kind.height for kind in ways[0][0][0]) == [56, 96]
@@ -184,12 +180,6 @@ def test_durations_reckon_with_the_worst_place() -> None:
     assert int(durations.most_columns(4, -5)) == 0
 
 
-@pytest.mark.parametrize(("width", "converters", "step_"), [(1, 4, 4), (2, 4, 2), (4, 4, 1), (8, 4, 1), (2, 5, 2)])
-def test_a_step_is_what_one_conversion_reads(width: int, converters: int, step_: int) -> None:
-    hardware = chip(array__cols=16, weight__bits=width, adc__per_array=converters)
-    assert columns_per_step(ask(linears(step("a", (2, 1))), "dense", hardware)) == step_
-
-
 def test_pieces_are_as_wide_as_the_least_time_allows() -> None:
     problem = ask(linears(step("a", (4, 12))), "dense", chip(array__rows=4, array__cols=12, adc__per_array=2, **STILL))
     stages, packing = ways_to_strips(problem)[0]
@@ -288,7 +278,7 @@ def test_refined_answers_are_whole_and_no_slower(number: int) -> None:
     for by_shelf in (False, True):
         refined = spread.refine("even", by_shelf, "latency")
         assert int(refined.pieces.cols @ refined.pieces.rows) == problem.weight_cells
-        solution = make_solution(problem, refined, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+        solution = make_solution(problem.asking(objective=("arrays",)), refined, strategy="optimal")
         assert check_solution(solution).passed
 
 
@@ -363,7 +353,7 @@ def test_what_fits_no_shelf_whole_is_cut(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_linear_is_asked_its_own_question() -> None:
     problem = tiny_problem(([(4, 4, "2,2,1")],), 3, 4, array__rows_active_max=2)
-    question = question_for("linear", problem)
+    question = problem_for("linear", problem)
     assert all(structure.is_dense for structure in question.structures.values())
     assert question.cut == "both"
-    assert question_for("optimal", problem) is problem
+    assert problem_for("optimal", problem) is problem

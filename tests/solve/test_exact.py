@@ -10,9 +10,9 @@ from ortools.sat.python import cp_model
 
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.exact.items import build_instance
+from cimsolve.solve.exact.items import build_instance, why_not_exact
 from cimsolve.solve.exact.rules import RULES, SYMMETRY, build_model
-from cimsolve.solve.exact.search import can_solve_exactly, solve_exact
+from cimsolve.solve.exact.search import solve_exact
 from makers.tiny_problems import random_problems, tiny_problem
 from oracles import brute_force
 
@@ -230,7 +230,7 @@ def test_whole_blocks_of_a_real_array_are_solved_on_a_coarse_grid() -> None:
 @pytest.mark.parametrize(
     "problem",
     [
-        replace(tiny_problem(TWO_BIG, 4, 4), cut="both"),
+        tiny_problem(TWO_BIG, 4, 4).asking(cut="both"),
         tiny_problem(TWO_BIG, 1, 4),
         tiny_problem(TWO_BIG, 4, 1, "none"),
         tiny_problem(([(64, 64, "8,8,1")],), 16, 16),
@@ -240,13 +240,13 @@ def test_whole_blocks_of_a_real_array_are_solved_on_a_coarse_grid() -> None:
     ids=["row cuts", "rows", "columns", "items", "columns by converter", "driven rows"],
 )
 def test_what_is_too_large_or_not_plain_is_refused(problem: Problem) -> None:
-    assert not can_solve_exactly(problem)
+    assert why_not_exact(problem) is not None
     with pytest.raises(ValueError, match="exact solver"):
         solve_exact(problem)
 
 
 def test_a_forced_column_cut_is_taken() -> None:
-    assert can_solve_exactly(tiny_problem(TWO_BIG, 4, 1))
+    assert why_not_exact(tiny_problem(TWO_BIG, 4, 1)) is None
     assert_matches_exhaustion(tiny_problem(([(2, 2, "dense")], [(2, 1, "dense")]), 2, 1))
 
 

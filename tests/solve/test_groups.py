@@ -13,13 +13,13 @@ from cimsolve.judge.check import check_solution
 from cimsolve.pack.blocks import ArrayPacking
 from cimsolve.pack.hollow import Grid, Size, cover_pairs, hollow_grid, single_pair
 from cimsolve.pack.one_array import Content, pack_one
-from cimsolve.price.claims import make_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.time import least_latency_cycles
 from cimsolve.solve.columns.strips import cut_into_strips
 from cimsolve.solve.groups.form import Grouping, groupings
 from cimsolve.solve.groups.place import GroupSpread, choose, even_shares
 from cimsolve.solve.incumbent import measure
+from cimsolve.study.solving import make_solution
 from makers.builders import STILL, ask, chip, linears, step
 from makers.medium_problems import MEDIUM
 from oracles.packings import painted
@@ -220,7 +220,7 @@ def test_grouped_mappings_keep_the_rules(number: int) -> None:
         mapping = GroupSpread(problem, stages, arrays, cut).find()
         if mapping is not None:
             found += 1
-            solution = make_solution(problem, mapping, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+            solution = make_solution(problem.asking(objective=("arrays",)), mapping, strategy="optimal")
             report = check_solution(solution)
             assert report.passed, report.violations[:2]
             assert solution.header.metrics["arrays"] <= arrays

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from cimsolve.api import load_hardware, load_model, make_problem
-from cimsolve.chip.hardware import with_settings
+from cimsolve.api import load_hardware, make_problem
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import check_solution
+from cimsolve.model.load import load_model
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve import RULES, Search, plan
-from cimsolve.solve.search import Event
-from cimsolve.study.run import solve, solve_and_check
+from cimsolve.solve import plan
+from cimsolve.solve.effort import Effort, Event
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.solving import solve, solve_and_check
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import random_problems
 from oracles import brute_force
@@ -33,8 +33,7 @@ def no_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics
 
 
 # Whole answers
@@ -47,7 +46,7 @@ def test_answers_are_legal_and_no_rule_beats_them(problem: Problem, no_exact_sea
     assert_honest(solution)
     mine = solution.header.metrics
     for name in SMALL_RULES:
-        rule = measure(problem, RULES[name](problem, Search()).mapping)
+        rule = measure(problem, RULES[name](problem, Effort()).mapping)
         assert (mine["arrays"], mine["latency_cycles"]) <= (rule["arrays"], rule["latency_cycles"]), name
 
 
@@ -55,13 +54,13 @@ def test_answers_are_legal_and_no_rule_beats_them(problem: Problem, no_exact_sea
 @pytest.mark.parametrize("number", [0, 3])
 def test_other_objectives_too(number: int, objective: tuple[str, ...], no_exact_search: None) -> None:
     problem = MEDIUM[number]
-    solution, report = solve_and_check(problem, "optimal", Search(objective))
+    solution, report = solve_and_check(problem.asking(objective=objective), "optimal")
     assert not report.violations
     assert_honest(solution)
     names = {"latency": "latency_cycles", "prefill": "prefill_ns", "throughput": "ii_cycles"}
     metric = names.get(objective[0], {"energy": "energy_pj", "area": "area_mm2"}.get(objective[0], ""))
     for rule_name in SMALL_RULES:
-        rule = measure(problem, RULES[rule_name](problem, Search()).mapping)
+        rule = measure(problem, RULES[rule_name](problem, Effort()).mapping)
         assert solution.header.metrics[metric] <= rule[metric] * (1 + 1e-12), rule_name
 
 
@@ -116,7 +115,7 @@ def test_the_exact_search_repeats_too() -> None:
 
 
 def assert_repeats(problem: Problem) -> None:
-    first, second = solve(problem, "optimal", Search(seed=5)), solve(problem, "optimal", Search(seed=5))
+    first, second = solve(problem, "optimal", Effort(seed=5)), solve(problem, "optimal", Effort(seed=5))
     for table in ("pieces", "activations"):
         for name, column in vars(getattr(first, table)).items():
             assert column.tolist() == getattr(getattr(second, table), name).tolist(), (table, name)
@@ -125,7 +124,7 @@ def assert_repeats(problem: Problem) -> None:
 
 @pytest.mark.parametrize("number", range(0, len(MEDIUM), 2))
 def test_blocks_stay_whole_where_cutting_is_not_allowed(number: int, no_exact_search: None) -> None:
-    problem = replace(MEDIUM[number], cut="none")
+    problem = MEDIUM[number].asking(cut="none")
     solution = solve(problem)
     widest = int(problem.table.block_cols.max())
     if problem.must_cut_rows or widest > problem.weights_per_row:
@@ -138,8 +137,7 @@ def test_the_limit_on_arrays_is_kept(no_exact_search: None) -> None:
     for problem in (MEDIUM[3], MEDIUM[7]):
         free = int(solve(problem).header.metrics["arrays"])
         for limit in (free, free + 1):
-            search = Search(("latency",))
-            solution, report = solve_and_check(replace(problem, max_arrays=limit), "optimal", search)
+            solution, report = solve_and_check(problem.asking(max_arrays=limit, objective=("latency",)), "optimal")
             assert not report.violations
             assert solution.header.metrics["arrays"] <= limit
 
@@ -149,14 +147,14 @@ def test_too_few_arrays_are_refused_with_the_least_that_do(no_exact_search: None
     fewest = int(solve(problem).header.metrics["arrays"])
     lower, _ = least_arrays(problem, fewest)
     with pytest.raises(InfeasibleError, match=rf"no mapping does with fewer than {lower} \(.* allow {fewest}"):
-        solve(replace(problem, max_arrays=lower - 1))
+        solve(problem.asking(max_arrays=lower - 1))
 
 
 def test_more_arrays_never_cost_latency(no_exact_search: None) -> None:
     problem = MEDIUM[7]
     fewest = int(solve(problem).header.metrics["arrays"])
     times = [
-        solve(replace(problem, max_arrays=fewest * factor), "optimal", Search(("latency",))).header.metrics[
+        solve(problem.asking(max_arrays=fewest * factor, objective=("latency",)), "optimal").header.metrics[
             "latency_cycles"
         ]
         for factor in (1, 2)
@@ -180,10 +178,10 @@ class _Interrupt:
 
 def test_an_interrupt_returns_the_best_so_far(no_exact_search: None) -> None:
     problem = next(p for p in MEDIUM if p.cut == "columns" and not p.must_cut_rows)
-    whole = measure(problem, RULES["spread"](problem, Search()).mapping)
+    whole = measure(problem, RULES["spread"](problem, Effort()).mapping)
     for after in (3, 6, 9):
         listener = _Interrupt(after)
-        answer = plan.map_optimal(problem, Search(listen=listener))
+        answer = plan.map_optimal(problem, Effort(listen=listener))
         assert answer.interrupted == (listener.left <= 0)
         found = measure(problem, answer.mapping)
         assert (found["arrays"], found["latency_cycles"]) <= (whole["arrays"], whole["latency_cycles"])
@@ -191,12 +189,12 @@ def test_an_interrupt_returns_the_best_so_far(no_exact_search: None) -> None:
 
 def test_an_interrupt_before_any_answer_is_one() -> None:
     with pytest.raises(KeyboardInterrupt):
-        plan.map_optimal(MEDIUM[0], Search(listen=_Interrupt(1)))
+        plan.map_optimal(MEDIUM[0], Effort(listen=_Interrupt(1)))
 
 
 def test_the_search_tells_of_its_progress(no_exact_search: None) -> None:
     listener = _Interrupt(0)
-    solve(next(p for p in MEDIUM if p.cut == "columns"), "optimal", Search(listen=listener))
+    solve(next(p for p in MEDIUM if p.cut == "columns"), "optimal", Effort(listen=listener))
     values = [event.value for event in listener.seen if event.metric == "latency_cycles" and event.lower is not None]
     assert values
     assert all(event.lower is None or event.value is None or event.lower <= event.value for event in listener.seen)

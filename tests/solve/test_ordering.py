@@ -11,20 +11,19 @@ import pytest
 
 from cimsolve import api
 from cimsolve.judge.check import check_solution
-from cimsolve.price.claims import make_solution
 from cimsolve.price.schedule import order_of_stages
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import RULES
+from cimsolve.solve.effort import Effort
 from cimsolve.solve.incumbent import measure
 from cimsolve.solve.polish import order
 from cimsolve.solve.polish.order import _Shop, order_stages
-from cimsolve.solve.search import Search
+from cimsolve.solve.strategies import RULES
 from cimsolve.study.explain.chain import find_chain
-from cimsolve.study.run import solve
+from cimsolve.study.solving import make_solution, solve
 from makers.builders import STILL, ask, chip, linears, step
 
 PRICED = {"digital__ops__activation__per_element_ns": 2, "digital__ops__add__base_ns": 3}
@@ -49,12 +48,12 @@ def branching_problems(seed: int, count: int, steps: int) -> list[tuple[Problem,
     while len(found) < count:
         problem = branching(draw, draw.randint(3, steps))
         if not problem.workload.is_chain:
-            found.append((problem, RULES[draw.choice(["densemap", "spread"])](problem, Search()).mapping))
+            found.append((problem, RULES[draw.choice(["densemap", "spread"])](problem, Effort()).mapping))
     return found
 
 
 def answer(problem: Problem, mapping: Mapping) -> Solution:
-    return make_solution(problem, mapping, strategy="optimal", objective=("arrays",), seed=0, runtime_s=0.0)
+    return make_solution(problem.asking(objective=("arrays",)), mapping, strategy="optimal")
 
 
 def topological_orders(after: list[tuple[int, ...]], done: tuple[int, ...] = ()) -> Iterator[list[int]]:
@@ -131,13 +130,13 @@ def test_the_longer_path_goes_first() -> None:
     after a and e 78 ns after it; d first, d ends 14 + 10 + 38 = 62 ns and c 24 + 30 + 14 = 68 ns after a.
     """
     problem = diamond()
-    mapping = RULES["spread"](problem, Search()).mapping
+    mapping = RULES["spread"](problem, Effort()).mapping
     shop = _Shop.of(problem, mapping)
     ordered = order_stages(problem, mapping, seed=0, workers=1)
     assert (shop.end([0, 1, 2, 3, 4]), shop.end([0, 1, 3, 2, 4])) == (38 + 78 + 14, 38 + 68 + 14)
     assert ordered.order is not None
     assert shop.end(ordered.order.tolist()) == 38 + 68 + 14
-    solved = solve(problem, "optimal", api.make_search())
+    solved = solve(problem, "optimal")
     assert solved.header.metrics["latency_cycles"] <= measure(problem, ordered)["latency_cycles"]
 
 
@@ -150,7 +149,7 @@ def test_stages_that_may_overlap_still_share_one_array() -> None:
     problem = ask(linears(*steps), "dense", chip(**STILL))
     assert not problem.workload.is_chain
     assert least_latency_cycles(problem, 1) == 50
-    solution = solve(problem, "optimal", api.make_search())
+    solution = solve(problem, "optimal")
     assert (solution.header.metrics["arrays"], solution.header.metrics["latency_cycles"]) == (1, 14 + 22 + 22)
     assert least_latency_cycles(problem, 3) < 50
 
@@ -165,6 +164,6 @@ def test_gaps_run_one_at_a_time_in_the_bound_too() -> None:
 
 def test_a_chain_has_one_order() -> None:
     problem = ask(linears(step("a", (8, 8)), step("b", (8, 8), reads=["a"])), "dense", chip(**STILL))
-    mapping = RULES["spread"](problem, Search()).mapping
+    mapping = RULES["spread"](problem, Effort()).mapping
     assert problem.workload.is_chain
     assert order_stages(problem, mapping, seed=0, workers=1) is mapping

@@ -12,14 +12,15 @@ import pytest
 
 import cimsolve
 from cimsolve import api
-from cimsolve.api import answers
-from cimsolve.cli.commands import pareto as pareto_command
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
-from cimsolve.show.text.front import FrontRow, found_by, stand
-from cimsolve.solve import RULES, Event, Search
+from cimsolve.show.text.front import found_by, stand
+from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.front import FRONT_METRICS, FrontPoint, find_front
+from cimsolve.solve.strategies import RULES
+from cimsolve.study import front as study_front
+from cimsolve.study.front import FrontRow, FrontRun
 from makers.command_line import Cli, Result
 
 TINY = {
@@ -167,11 +168,11 @@ def test_limits_that_leave_nothing_are_one_line(cli: Cli, limit: str, part: str)
 
 
 def test_what_only_the_solver_finds_is_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "find_front", lambda problem, search: [])
+    monkeypatch.setattr(study_front, "find_front", lambda problem, search: [])
     problem = api.make_problem("tiny.json", "paper256")
-    (point,) = api.search_front(problem, api.make_search())
+    (point,) = FrontRun(problem).points()
     assert point.name == "solver"
-    assert check_solution(api.solution_of_point(problem, point, 0.0), problem).passed
+    assert check_solution(study_front.solution_of_point(problem, point), problem).passed
 
 
 def test_a_time_limit_that_strikes_is_told(cli: Cli) -> None:
@@ -183,12 +184,12 @@ def test_a_time_limit_that_strikes_is_told(cli: Cli) -> None:
 
 
 def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_early(problem: Problem, search: Search) -> list[FrontPoint]:
+    def stop_early(problem: Problem, search: Effort) -> list[FrontPoint]:
         points = find_front(problem, search)[:2]
         search.listen(Event("interrupted"))
         return points
 
-    monkeypatch.setattr(answers, "find_front", stop_early)
+    monkeypatch.setattr(study_front, "find_front", stop_early)
     result = cli(*RUN, "--json")
     assert result.code == 130
     assert result.err == "cimsolve: interrupted; the front may lack points\n"
@@ -197,11 +198,11 @@ def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch
 
 
 def test_ctrl_c_before_any_point_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(problem: Problem, search: Search) -> list[FrontPoint]:
+    def stop(problem: Problem, search: Effort) -> list[FrontPoint]:
         search.listen(Event("interrupted"))
         return []
 
-    monkeypatch.setattr(answers, "find_front", stop)
+    monkeypatch.setattr(study_front, "find_front", stop)
     assert cli(*RUN, "--json") == Result(130, "", "cimsolve: interrupted\n")
 
 
@@ -209,7 +210,7 @@ def test_a_point_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: pyte
     def fail(*arguments: Any) -> CheckReport:
         return CheckReport((Violation("P3", "two pieces share a cell"),))
 
-    monkeypatch.setattr(pareto_command, "check_solution", fail)
+    monkeypatch.setattr(study_front, "check_solution", fail)
     result = cli(*RUN)
     assert result.code == 1
     assert "point 01 breaks P3" in result.out
@@ -251,5 +252,5 @@ def test_names_are_short() -> None:
 
 
 def test_cut_names_are_those_of_the_solver() -> None:
-    points = find_front(api.make_problem("tiny.json", "paper256"), api.make_search())
+    points = find_front(api.make_problem("tiny.json", "paper256"), Effort())
     assert all("columns" not in found_by(point.name) for point in points)

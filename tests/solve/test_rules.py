@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check import RULES, check_solution
-from cimsolve.price.firings import measure_activations
 from cimsolve.price.schedule import schedule
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import OBJECTIVES
-from cimsolve.solve import RULES as STRATEGIES
-from cimsolve.study.run import question_for, solve
-from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, linears, macro_chip, rules_of
+from cimsolve.solve.strategies import RULES as STRATEGIES
+from cimsolve.study.solving import problem_for, solve
+from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, fired_of, linears, macro_chip, rules_of
 from oracles.naive_checker import broken_rules, shapes_of
 
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
@@ -101,7 +100,7 @@ def test_every_rule_of_the_field_is_legal(strategy: str, problem: Problem) -> No
         solution = solve(problem, strategy)
     except InfeasibleError:
         return
-    report = check_solution(solution, question_for(strategy, problem))
+    report = check_solution(solution, problem_for(strategy, problem))
     assert not report.violations
     assert not report.unverified
     assert broken_rules(solution) == set()
@@ -115,10 +114,8 @@ def test_shapes_and_durations_are_those_counted_cell_by_cell(problem: Problem, s
 
 
 def agree_on_shapes(solution: Solution, problem: Problem) -> None:
-    fires = solution.activations.of_piece(len(solution.pieces))
-    found = measure_activations(problem.hardware, solution.pieces, fires, len(solution.activations))
+    found = fired_of(problem, solution)
     needed = problem.hardware.adc_bits_needed(found.stacked).tolist()
-    cycles = problem.hardware.activation_cycles(found.stacked, found.conversions).tolist()
     for number, shape in enumerate(shapes_of(solution)):
         assert shape.rows == found.rows[number]
         assert shape.columns == found.columns[number]
@@ -126,7 +123,7 @@ def agree_on_shapes(solution: Solution, problem: Problem) -> None:
         assert shape.n == found.stacked[number]
         assert shape.v == found.conversions[number]
         assert shape.bits_needed == needed[number]
-        assert shape.cycles == cycles[number]
+        assert shape.cycles == found.cycles[number]
 
 
 def random_mapping(problem: Problem, random: np.random.Generator) -> Mapping:
@@ -177,7 +174,7 @@ def cuts(size: int, limit: int, random: np.random.Generator) -> list[tuple[int, 
 
 def corrupted(solution: Solution, random: np.random.Generator) -> Solution:
     """One entry moved a little, or two swapped; still a well-formed table."""
-    from builders import column, with_tables
+    from makers.builders import column, with_tables
 
     paths = ["array", "array_row", "array_col", "row0", "rows", "col0", "cols"]
     times = ["start", "end", "adc_bits", "array"]

@@ -10,18 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cimsolve.api import load_model, make_problem, map_model
+from cimsolve.api import make_problem, map_model
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import ArraySimulator, RealWeights
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import ArrayProduct, compare
 from cimsolve.weights.fitting import fit_alternating
-from cimsolve.weights.folder import linear_weight, open_weights
-from cimsolve.weights.folder_weights import FolderWeights
+from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Reference, listening, llama, load_reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences
 from cimsolve.weights.monarch import Monarch, project
 from makers.folders import WEIGHTS
 from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
@@ -282,7 +282,7 @@ def test_minilm_on_arrays() -> None:
     stored = Structure.monarch(4, 4, 7)
     factors: dict[str, dict[str, Monarch]] = {"plain": {}, "als": {}}
 
-    def visit(name: str, inputs: Inputs) -> None:
+    def visit(name: str, inputs: LinearInputs) -> None:
         linear = reference.linears[name]
         weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
         factors["plain"][name] = project(weight, stored)

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 
 import cimsolve
-from cimsolve.api import FolderWeights, load_model, make_problem, map_model
-from cimsolve.chip.hardware import Hardware, load_hardware, with_settings
+from cimsolve.api import make_problem, map_model
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
-from cimsolve.study.accuracy import METHODS, Accuracy, ArrayProduct, compare, measure
+from cimsolve.study.accuracy import Accuracy, ArrayProduct, compare, measure
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.question import Storage, loses_by_rule
+from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.factor_file import FactorFile
-from cimsolve.weights.folder import open_weights
+from cimsolve.weights.folder import FolderWeights, open_weights
 from cimsolve.weights.forward import listening, load_reference
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import reconstruct
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli
@@ -90,8 +94,8 @@ def test_dense_steps_are_those_of_one_run_each(config: dict[str, Any]) -> None:
 
 def test_factored_rows_are_the_product_of_what_project_writes() -> None:
     """`float` by the dense product of the factors that `project_model` finds from the same text."""
-    *_, table = rows_measured(question(methods=METHODS))
-    assert [str(row.storage) for row in table.rows] == ["dense", *(f"{name} 1.5x" for name in METHODS[1:])]
+    *_, table = rows_measured(question(methods=ACCURACY_METHODS))
+    assert [str(row.storage) for row in table.rows] == ["dense", *(f"{name} 1.5x" for name in ACCURACY_METHODS[1:])]
     source, model = open_weights("tiny"), load_model("tiny")
     reference = load_reference(model, source)
     sequences = read_sequences(["sample"], Path("tiny"), source, reference.context, 300)
@@ -121,7 +125,7 @@ def test_the_test_is_held_out_of_everything() -> None:
     reference = load_reference(model, source)
     sequences = read_sequences(["sample"], Path("tiny"), source, reference.context, 300)
     fitted, held_out = split_sequences(sequences)
-    found: dict[str, Inputs] = {}
+    found: dict[str, LinearInputs] = {}
     heard_in(reference, sequences)(found.__setitem__)
     for part, kept in ((held_out, "held_out"), (fitted, "calibration")):
         alone: dict[str, Any] = {}

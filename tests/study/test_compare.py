@@ -71,7 +71,7 @@ def test_the_reference_is_a_choice(cli: Cli) -> None:
 def test_the_reference_is_the_first_strategy_unless_said(command: str) -> None:
     def reference(*words: str) -> str:
         options: Any = parse_command([command, *words])[1]
-        found: str = options.reference
+        found: str = options.against
         return found
 
     assert reference() == "linear"

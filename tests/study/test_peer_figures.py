@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from cimsolve.chip.hardware import load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import with_settings
 from cimsolve.problem.solution import Solution
 from makers.builders import ask
 from oracles.peer_specs import (
@@ -105,7 +106,7 @@ def test_isaac_converter_keeps_up_with_the_array() -> None:
     hardware = load_hardware("rram128-isaac")
     solution = full_isaac_array()
     assert solution.header.metrics["adc_conversions"] == 128 * 16
-    assert 128 * int(hardware.conversion_ps(9)) <= hardware.read_ps == 100_000
+    assert 128 * int(hardware.conversion_ps(9)) <= hardware.array_kind.read_ps == 100_000
     # At the 1.2 GS/s of its converter's own figures, which adc.model isaac takes, they take 106.7 ns: 6.7 % over the
     # cycle. The two figures of the paper do not agree; the cycle is the one that its throughput is counted in.
     own = with_settings(hardware, {"adc.model": "isaac"})

@@ -14,13 +14,11 @@ import pytest
 
 import cimsolve
 from cimsolve.__main__ import main
-from cimsolve.cli.options import sweep as sweep_options
-from cimsolve.cli.options.question import CUT_NAMES
 from cimsolve.errors import InputError
 from cimsolve.study.sweep import execute
-from cimsolve.study.sweep.front import on_front
 from cimsolve.study.sweep.grid import expand, parse_study
 from cimsolve.study.sweep.point import Point, Record, solve_point
+from cimsolve.study.sweep.run import on_front
 from makers.command_line import Cli
 from makers.tiny_runs import TINY
 from makers.tiny_sweeps import ADCS, GRID, RUN, points, study
@@ -66,7 +64,7 @@ def test_a_second_run_solves_only_what_is_new(cli: Cli, solved: list[Point]) -> 
     assert len(solved) == 2
     assert again.out == first.out
     cli(*RUN, "--vary", "adc.per_array=4,8,2")
-    assert [point.hw["adc"]["per_array"] for point in solved] == [2, 4, 8]
+    assert [point.question["hw"]["adc"]["per_array"] for point in solved] == [2, 4, 8]
     cli(*RUN, *ADCS, "--fresh")
     assert len(solved) == 5
 
@@ -315,7 +313,7 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "study.json", "--vary", "seed=1"], ["--vary: study.json states the whole question"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.bmp"], ["--plot a.bmp", ".svg, .png, .pdf"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.svg", "--front", "latency"], ["needs two names in --front"]),
-        (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is no folder"]),
+        (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is a file: expected a folder"]),
         (["sweep", "--vary", "seed=1", "--jobs", "0"], ["--jobs: '0'"]),
         (["sweep", "--vary", "seed=1", "--format", "cvs"], ["expected one of table, markdown", "did you mean csv?"]),
     ],
@@ -344,12 +342,3 @@ def test_bad_study_files(data: dict[str, Any], parts: list[str]) -> None:
         parse_study({"format": "cimsolve-study/1", **data}, "study.json")
     for part in ("study.json: ", *parts):
         assert part in str(caught.value)
-
-
-def test_names_that_options_repeat_are_those_of_the_modules() -> None:
-    from cimsolve.show.text.scatter import ENDINGS
-    from cimsolve.solve import OBJECTIVES
-
-    assert set(sweep_options.DEFAULT_FRONT) <= set(OBJECTIVES)
-    assert CUT_NAMES == ("none", "columns", "both")
-    assert ENDINGS[0] == ".svg"

@@ -46,10 +46,11 @@ def test_ctrl_c_keeps_what_is_finished(cli: Cli, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_half_answer_is_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cimsolve.solve import STRATEGIES, Answer, Event, Search
-    from cimsolve.study import run as run_module
+    from cimsolve.solve.effort import Answer, Effort, Event
+    from cimsolve.solve.strategies import STRATEGIES
+    from cimsolve.study import solving as run_module
 
-    def interrupted(problem: Any, search: Search) -> Answer:
+    def interrupted(problem: Any, search: Effort) -> Answer:
         search.listen(Event("interrupted"))
         return STRATEGIES["spread"](problem, search)
 

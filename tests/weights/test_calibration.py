@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from cimsolve.errors import InputError
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward.tokens import SAMPLE, read_paragraphs
-from cimsolve.weights.inputs import InputFile, Inputs, heard_in, read_sequences
+from cimsolve.weights.inputs import InputFile, LinearInputs, heard_in, read_sequences
 from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
 
 Floats = npt.NDArray[np.float32]
@@ -72,7 +72,7 @@ def test_the_text_that_is_shipped() -> None:
 
 def test_a_split_holds_out_a_fifth_of_the_groups() -> None:
     inputs = np.arange(20, dtype=np.float32)[:, None]
-    found = Inputs.split(inputs, np.repeat(np.arange(10), 2))
+    found = LinearInputs.split(inputs, np.repeat(np.arange(10), 2))
     assert found.fit.ravel().tolist() == [0, 1, 2, 3, 6, 7, 10, 11, 12, 13, 16, 17]
     assert found.stop.ravel().tolist() == [4, 5, 14, 15]
     assert found.held_out.ravel().tolist() == [8, 9, 18, 19]
@@ -83,7 +83,7 @@ def test_inputs_heard_in_a_text_are_those_of_the_forward_pass(folder: Path, tmp_
     reference = reference_of(folder)
     text = text_file(tmp_path, *["a b c d", "e f g", "h i j k l", "m n o", "p q r s"])
     ids = read_sequences([text], folder, WeightFolder(folder), 12, 1000)
-    heard: dict[str, Inputs] = {}
+    heard: dict[str, LinearInputs] = {}
     heard_in(reference, ids)(heard.__setitem__)
     assert list(heard) == [linear.name for linear in reference.model.linears]
     first = heard["encoder.layer.0.attention.self.query"]
@@ -158,7 +158,7 @@ def test_files_of_inputs(tmp_path: Path, suffix: str) -> None:
     content = arrays(tmp_path)
     file = InputFile(written(tmp_path, suffix, content))
     assert file.samples(linears(tmp_path)) == 100
-    heard: dict[str, Inputs] = {}
+    heard: dict[str, LinearInputs] = {}
     file.calibration(linears(tmp_path))(heard.__setitem__)
     assert list(heard) == list(content)
     for name, inputs in heard.items():

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
 from cimsolve.weights import factor_file as module
-from cimsolve.weights.factor_file import FORMAT, FactorFile, FactorWriter
+from cimsolve.weights.factor_file import FORMAT, FactorFile, write_factors
 from cimsolve.weights.monarch import Monarch, project, reconstruct
 
 RNG = np.random.default_rng(0)
@@ -35,9 +35,9 @@ def stored() -> dict[str, Any]:
 
 
 def write(path: Path, kept: dict[str, Any], order: list[str]) -> FactorFile:
-    with FactorWriter(path, LINEARS, STRUCTURES, model="tiny", method="plain") as writer:
+    with write_factors(path, LINEARS, STRUCTURES, model="tiny", method="plain") as put:
         for name in order:
-            writer.put(name, kept[name])
+            put(name, kept[name])
     return FactorFile(path)
 
 
@@ -76,8 +76,8 @@ def test_it_is_a_plain_safetensors_file(tmp_path: Path) -> None:
 
 
 def write_some(path: Path, error: Exception | None) -> None:
-    with FactorWriter(path, LINEARS, STRUCTURES) as writer:
-        writer.put("a.key", np.zeros((12, 8), dtype=np.float32))
+    with write_factors(path, LINEARS, STRUCTURES) as put:
+        put("a.key", np.zeros((12, 8), dtype=np.float32))
         if error is not None:
             raise error
 
@@ -96,13 +96,13 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="is a folder"):
-        FactorWriter(tmp_path, LINEARS, STRUCTURES)
+        write_some(tmp_path, None)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        FactorWriter(tmp_path / "file" / "f.safetensors", LINEARS, STRUCTURES)
+        write_some(tmp_path / "file" / "f.safetensors", None)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(InputError, match="bytes, the disk has 100; choose another place"):
-        FactorWriter(tmp_path / "f.safetensors", LINEARS, STRUCTURES)
+        write_some(tmp_path / "f.safetensors", None)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -122,10 +122,10 @@ def test_the_file_that_the_next_test_breaks_is_sound(tmp_path: Path) -> None:
     [
         ({}, TENSORS, "its metadata have no format"),
         ({**GOOD, "format": "other/1"}, TENSORS, "its metadata have no format = cimsolve-factors/1"),
-        ({"format": FORMAT}, TENSORS, "is no JSON object of linears"),
-        ({**GOOD, "structure": "[1]"}, TENSORS, "is no JSON object of linears"),
-        ({**GOOD, "structure": '{"x": 1}'}, TENSORS, "is no JSON object of linears"),
-        ({**GOOD, "structure": '{"x": "2,2"}'}, TENSORS, "neither dense nor k,l,T"),
+        ({"format": FORMAT}, TENSORS, "expected a JSON object of linears"),
+        ({**GOOD, "structure": "[1]"}, TENSORS, "expected a JSON object of linears"),
+        ({**GOOD, "structure": '{"x": 1}'}, TENSORS, "expected a JSON object of linears"),
+        ({**GOOD, "structure": '{"x": "2,2"}'}, TENSORS, "expected dense or k,l,T"),
         ({**GOOD, "structure": '{"x": "2,2,1", "y": "dense"}'}, TENSORS, r"no tensor y\.dense"),
         ({**GOOD, "structure": '{"x": "2,1,1"}'}, TENSORS, "has tensors of shape"),
         ({**GOOD, "structure": '{"x": "2,2,2"}'}, TENSORS, "has tensors of shape"),

@@ -94,9 +94,7 @@ def test_each_turn_lowers_the_error_on_what_it_fits(text: str) -> None:
     weight, inputs, _ = case(7)
     structure = Structure.parse(text)
     task = fitting._Task(weight, structure, inputs)
-    tall, wide = task.empty()
-    for block in range(structure.k):
-        tall[block], wide[block] = task.best(block, task.slices(weight[task.rows(block)]))
+    tall, wide = task.whitened()
     values = [objective(weight, fitting.from_slices(tall, wide), inputs)]
     for sweep in range(6):
         task.improve_blocks(tall, wide, np.random.default_rng(sweep).permutation(structure.k))

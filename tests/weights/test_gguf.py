@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from cimsolve.errors import InputError
-from cimsolve.model.families import load_model
+from cimsolve.model.load import load_model
 from cimsolve.weights.folder import WeightFolder, open_weights
 from cimsolve.weights.forward import load_reference
 from cimsolve.weights.forward.llama import LlamaReference

@@ -87,7 +87,7 @@ def test_an_eigensolver_that_fails_is_no_answer(monkeypatch: pytest.MonkeyPatch)
     def fails(*_: object, **__: object) -> tuple[object, ...]:
         return np.zeros(40), np.zeros((40, 3)), 0, None, 1
 
-    monkeypatch.setattr(eigenvectors, "get_lapack_funcs", lambda *_, **__: (fails,))
+    monkeypatch.setattr("scipy.linalg.get_lapack_funcs", lambda *_, **__: (fails,))
     slices = RNG.standard_normal((3, 40, 40))
     np.testing.assert_allclose(loss(slices, 2), svd_loss(slices, 2), rtol=1e-12)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from cimsolve.errors import InputError
-from cimsolve.model.families import load_model
+from cimsolve.model.load import load_model
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward import Reference, listening, load_reference
 from cimsolve.weights.forward.bert import BertReference

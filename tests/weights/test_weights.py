@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.model.model import TensorRef
 from cimsolve.model.structure import Structure
-from cimsolve.weights.folder import TensorRef, WeightFolder, linear_weight
-from cimsolve.weights.projection import project_table
+from cimsolve.weights.folder import WeightFolder, linear_weight
+from cimsolve.weights.projection import project_linear
 
 RNG = np.random.default_rng(0)
 
@@ -68,16 +69,16 @@ def test_other_types_are_refused_when_asked_for(tmp_path: Path, dtype: str) -> N
     write_raw(tmp_path / "model.safetensors", {"w": (dtype, (2, 2), b"abcd")})
     folder = WeightFolder(tmp_path)
     assert folder.names() == ("w",)
-    with pytest.raises(InputError, match=f"tensor w is of type {dtype}, not one of F64, F32, F16, BF16"):
+    with pytest.raises(InputError, match=f"tensor w is of type {dtype}; expected one of F64, F32, F16, BF16"):
         folder.tensor("w")
 
 
 def test_a_float64_beyond_float32_is_refused_at_projection(tmp_path: Path) -> None:
     folder = one(tmp_path, w=np.full((2, 2), 1e300))
-    row = ("lin", TensorRef("w", "out_in"), 2, 2)
+    weight = linear_weight(folder, TensorRef("w", "out_in"), 2, 2)
     for structure in (Structure.monarch(1, 1), Structure.dense()):
         with pytest.raises(InputError, match="w: 4 of 4 weights are NaN or infinite"):
-            project_table(folder, [row], {"lin": structure})
+            project_linear("lin", weight, structure, tensor="w")
 
 
 def test_names_with_and_without_a_prefix(tmp_path: Path) -> None:
@@ -292,11 +293,12 @@ def test_wrong_shapes(tmp_path: Path, ref: TensorRef, n_in: int, n_out: int, mes
         linear_weight(folder, ref, n_in, n_out)
 
 
-def test_project_table(tmp_path: Path) -> None:
+def test_project_linear(tmp_path: Path) -> None:
     weight = matrix(8, 12)
     folder = one(tmp_path, m__up=weight.T.copy(), m__down=matrix(12, 8))
-    linears = [("up", TensorRef("up", "out_in"), 8, 12), ("down", TensorRef("m.down", "in_out"), 12, 8)]
-    up, down = project_table(folder, linears, {"up": Structure.monarch(4, 4, 1), "down": Structure.dense()})
+    read = linear_weight(folder, TensorRef("up", "out_in"), 8, 12)
+    up, _ = project_linear("up", read, Structure.monarch(4, 4, 1))
+    down, _ = project_linear("down", linear_weight(folder, TensorRef("m.down", "in_out"), 12, 8), Structure.dense())
     assert (up.linear, up.n_in, up.n_out, up.stored_weights) == ("up", 8, 12, 80)
     assert up.compression == pytest.approx(96 / 80)
     assert up.lowrank_rank == 4

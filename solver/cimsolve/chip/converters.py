@@ -20,8 +20,10 @@ ISAAC_PJ = 2 / 1.2
 ISAAC_UM2 = 1200.0
 
 SABERI_DAC_SHARE = 1 / 16
-"""Share of an 8-bit converter's energy that grows with 2^bits. Fitted to the tabulated figures, 0.79, 0.99, 1.20,
-1.42, 1.67 and 1.97 pJ at 4 to 9 bits, which it gives to the digit."""
+"""Share of an 8-bit converter's energy that grows with 2^bits.
+
+Fitted to the tabulated figures, 0.79, 0.99, 1.20, 1.42, 1.67 and 1.97 pJ at 4 to 9 bits, which it gives to the digit.
+"""
 
 SAR_VOLT = 0.9
 
@@ -49,8 +51,11 @@ SURVEY: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (14948.0, 15008.2, 15598.4, 16602.8, 17983.1, 24313.5, 33667.8, 47019.3, 66128.4),
     ),
 }
-"""Node in nm -> pJ and um2 at 4 to 12 bits and 1 GS/s: outputs of hwcomponents-adc 1.0.21 under Python 3.12.1, of
-`get_energy()` (leakage included) and its area, read off on 23 November 2026."""
+"""Node in nm -> pJ and um2 at 4 to 12 bits and 1 GS/s.
+
+Outputs of hwcomponents-adc 1.0.21 under Python 3.12.1, of `get_energy()` (leakage included) and its area, read off on
+23 November 2026.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class ConverterFigures:
     """One conversion and its converter; `outside`: why the figures are extrapolated, or empty."""
 
     ns: float
@@ -77,7 +82,7 @@ class ConverterModel:
 
     origin: str
     node_nm: Callable[[Place], float]
-    at: Callable[[int, Place], Conversion]
+    at: Callable[[int, Place], ConverterFigures]
 
 
 @dataclass(frozen=True)
@@ -88,35 +93,35 @@ class ConverterTable:
     sources: Mapping[str, dict[str, str]]
 
 
-def _isaac(bits: int, place: Place) -> Conversion:
+def _isaac(bits: int, place: Place) -> ConverterFigures:
     """pJ = (2 mW / 1.2 GS/s) * 2^(bits - 8)."""
-    return Conversion(ISAAC_NS, ISAAC_PJ * 2.0 ** (bits - 8), ISAAC_UM2)
+    return ConverterFigures(ISAAC_NS, ISAAC_PJ * 2.0 ** (bits - 8), ISAAC_UM2)
 
 
-def _saberi(bits: int, place: Place) -> Conversion:
+def _saberi(bits: int, place: Place) -> ConverterFigures:
     """pJ = (2 mW / 1.2 GS/s) * ((1 - s) * bits / 8 + s * 2^(bits - 8)), s = 1/16."""
     growth = (1 - SABERI_DAC_SHARE) * bits / 8 + SABERI_DAC_SHARE * 2.0 ** (bits - 8)
     outside = "" if 4 <= bits <= 9 else "outside its 4 to 9 bits"
-    return Conversion(ISAAC_NS, ISAAC_PJ * growth, ISAAC_UM2, outside)
+    return ConverterFigures(ISAAC_NS, ISAAC_PJ * growth, ISAAC_UM2, outside)
 
 
-def _sar(bits: int, place: Place) -> Conversion:
+def _sar(bits: int, place: Place) -> ConverterFigures:
     """ns = bits * (0.00653 * rows + 0.640); pJ = (100 * bits + 0.001 * 4^bits) fF * V^2."""
-    return Conversion(
+    return ConverterFigures(
         bits * (0.00653 * place.rows + 0.640),
         (100 * bits + 0.001 * 4.0**bits) * 1e-3 * SAR_VOLT**2,
         10 ** (1.206 - 0.0369 * bits) * 2.0**bits,
     )
 
 
-def _survey(bits: int, place: Place) -> Conversion:
+def _survey(bits: int, place: Place) -> ConverterFigures:
     """The outputs above; held below 4 bits, and the last step's factor again for each bit above 12."""
     energy, area = SURVEY[_survey_node(place)]
     least, most = SURVEY_BITS[0], SURVEY_BITS[-1]
     index = min(max(bits, least), most) - least
     beyond = max(0, bits - most)
     outside = f"below its {least} bits, held" if bits < least else f"above its {most} bits" if beyond else ""
-    return Conversion(
+    return ConverterFigures(
         SURVEY_NS,
         energy[index] * (energy[-1] / energy[-2]) ** beyond,
         area[index] * (area[-1] / area[-2]) ** beyond,
@@ -152,7 +157,7 @@ CONVERTER_MODELS: Mapping[str, ConverterModel] = {
     "survey": ConverterModel(
         "Table of outputs of hwcomponents-adc 1.0.21 (fit to a survey of converters) at 1 GS/s, energy with its "
         "20 % of leakage",
-        lambda place: _survey_node(place),
+        _survey_node,
         _survey,
     ),
 }
@@ -162,7 +167,7 @@ CONVERTER_NAMES = (OWN_TABLE, *CONVERTER_MODELS)
 
 
 def make_table(name: str, bits_max: int, place: Place) -> ConverterTable:
-    """The lines of a model from 1 to `bits_max` bits; raises KeyError for a name that is none."""
+    """The lines of a model from 1 to `bits_max` bits; raises KeyError for an unknown name."""
     model = CONVERTER_MODELS[name]
     lines: list[dict[str, float]] = []
     sources: dict[str, dict[str, str]] = {}

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.chip.hardware import Hardware, load_hardware, parse_hardware, with_settings
-from cimsolve.chip.size import SIZE, left_behind
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.settings import SIZE, left_behind, with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.library import shipped_hardware
 
@@ -41,13 +42,11 @@ def draft_hardware(
     Raises InputError for a key or a value that is none.
     """
     likeness = load_hardware(base if base is not None else nearest_spec(settings, technology))
-    named = dict(settings)
-    named.setdefault("name", "my_chip")
-    if technology is not None:
-        named["technology"] = technology
+    known = {} if technology is None else {"technology": technology}
     fitted = _fitted(likeness, settings)
-    data = with_settings(likeness, {**named, **{key: value for key, (value, _) in fitted.items()}}).to_json()
-    given = (*settings, *(["technology"] if technology is not None else []))
+    sizes = {key: value for key, (value, _) in fitted.items()}
+    data = with_settings(likeness, {**settings, "name": settings.get("name", "my_chip"), **known, **sizes}).to_json()
+    given = (*settings, *known)
     sources = {}
     for key, note in data["sources"].items():
         if key in given:
@@ -87,20 +86,17 @@ def _fitted(base: Hardware, settings: Mapping[str, str]) -> dict[str, tuple[str,
         fitted["array.rows_active_max"] = (f"{rows:.0f}", most)
     if cols < base.adc.per_array:
         fitted["adc.per_array"] = (f"{cols:.0f}", most)
-    if (rows, cols) != _size(base) and base.macro is None:
+    if (rows, cols) != _size(base) and not base.array_kind.holds_converters:
         # The shipped areas are cells times the area of a cell; a core's area holds converters, which are no cells.
         area = base.array.area_um2 * (rows * cols) / (base.array.rows * base.array.cols)
-        why = f"in proportion to the cells: {base.name} has {base.array.area_um2:g} um2 for {_size_text(base)}"
+        size = f"{base.array.rows} x {base.array.cols}"
+        why = f"in proportion to the cells: {base.name} has {base.array.area_um2:g} um2 for {size}"
         fitted["array.area_um2"] = (f"{area:.6g}", why)
     return {key: value for key, value in fitted.items() if key not in settings}
 
 
 def _size(hardware: Hardware) -> tuple[float, float]:
     return hardware.array.rows, hardware.array.cols
-
-
-def _size_text(hardware: Hardware) -> str:
-    return f"{hardware.array.rows} x {hardware.array.cols}"
 
 
 def _kind(technology: str) -> str:

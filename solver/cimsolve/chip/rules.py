@@ -6,13 +6,10 @@ A rule raises ValueError with the key, its value, what was expected and what to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from cimsolve.chip.converters import OWN_TABLE
-from cimsolve.files.json_file import near_name, shown_value
-
-if TYPE_CHECKING:
-    from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
+from cimsolve.files.text import near_name, shown_value
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""
@@ -22,7 +19,7 @@ CONVERTER_LABELS = {"adc.model", "adc.table_from"}
 
 
 def macro_replaces_the_array_model(hardware: Hardware) -> None:
-    """With macro no read_ns, energy_pj and adc.table; without it all of them."""
+    """A spec with macro has no read_ns, energy_pj and adc.table; one without macro has all three."""
     parts = {"read_ns": hardware.read_ns, "energy_pj": hardware.energy_pj, "adc.table": hardware.adc.table}
     for key, value in parts.items():
         if hardware.macro is not None and value is not None:
@@ -57,23 +54,13 @@ def table_ascends_and_reaches_bits_max(hardware: Hardware) -> None:
                 f"adc.table.{index}.bits = {bits[index]}: expected more than the {bits[index - 1]} "
                 "before it; sort the table and give each resolution once"
             )
-    if hardware.adc.bits_max > bits[-1]:
-        raise ValueError(
-            f"adc.bits_max = {hardware.adc.bits_max}: expected at most {bits[-1]}, the table's largest; "
-            "lower it or extend adc.table"
-        )
+    _demand_at_most("adc.bits_max", hardware.adc.bits_max, bits[-1], "{}, the table's largest", " or extend adc.table")
 
 
 def bits_divide_sensibly(hardware: Hardware) -> None:
     """No cell holds more bits than a weight, no phase drives more than an input has."""
-    if hardware.cell.bits > hardware.weight.bits:
-        raise ValueError(
-            f"cell.bits = {hardware.cell.bits}: expected at most weight.bits = {hardware.weight.bits}; lower it"
-        )
-    if hardware.input.dac_bits > hardware.input.bits:
-        raise ValueError(
-            f"input.dac_bits = {hardware.input.dac_bits}: expected at most input.bits = {hardware.input.bits}; lower it"
-        )
+    _demand_at_most("cell.bits", hardware.cell.bits, hardware.weight.bits, "weight.bits = {}")
+    _demand_at_most("input.dac_bits", hardware.input.dac_bits, hardware.input.bits, "input.bits = {}")
 
 
 def array_holds_what_it_claims(hardware: Hardware) -> None:
@@ -84,15 +71,8 @@ def array_holds_what_it_claims(hardware: Hardware) -> None:
             f"array.cols = {array.cols}: expected at least {hardware.columns_per_weight}, the columns of one "
             "weight; widen the array or store more bits in a cell"
         )
-    if array.rows_active_max is not None and array.rows_active_max > array.rows:
-        raise ValueError(
-            f"array.rows_active_max = {array.rows_active_max}: expected at most array.rows = {array.rows}; "
-            "lower it or give null"
-        )
-    if hardware.adc.per_array > array.cols:
-        raise ValueError(
-            f"adc.per_array = {hardware.adc.per_array}: expected at most array.cols = {array.cols}; lower it"
-        )
+    _demand_at_most("array.rows_active_max", array.rows_active_max or 0, array.rows, "array.rows = {}", " or give null")
+    _demand_at_most("adc.per_array", hardware.adc.per_array, array.cols, "array.cols = {}")
 
 
 def converter_resolves_one_row(hardware: Hardware) -> None:
@@ -105,23 +85,19 @@ def converter_resolves_one_row(hardware: Hardware) -> None:
 
 
 def every_figure_has_a_source(hardware: Hardware) -> None:
-    """Each source names a key, and each value is named by a source: its own path or a prefix of it."""
+    """Every source names a key, and every value has a source, by its own path or by a prefix."""
     spec = {key: value for key, value in hardware.to_json().items() if key not in WITHOUT_SOURCE}
     keys = dict(_walk(spec, ""))
     for path in hardware.sources:
         if path not in keys:
-            near = near_name(path, keys)
-            todo = f"did you mean {near}?" if near else "remove it"
-            raise ValueError(f"sources: {shown_value(path)} is not a key of this spec; {todo}")
+            todo = near_name(path, keys, "did you mean {}?") or "remove it"
+            raise ValueError(f"sources: {shown_value(path)}: expected a key of this spec; {todo}")
     for key, value in keys.items():
-        # null states that there is no figure
-        if isinstance(value, dict | list) or value is None or _is_covered(key, hardware.sources):
-            continue
-        if key in CONVERTER_LABELS:
-            continue
-        raise ValueError(
-            f"{key} = {shown_value(value)} has no source; add {shown_value(key)} or a prefix of it to sources"
-        )
+        states_figure = value is not None and not isinstance(value, dict | list) and key not in CONVERTER_LABELS
+        if states_figure and not _is_covered(key, hardware.sources):
+            raise ValueError(
+                f"{key} = {shown_value(value)} has no source; add {shown_value(key)} or a prefix of it to sources"
+            )
 
 
 HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
@@ -133,6 +109,12 @@ HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
     converter_resolves_one_row,
     every_figure_has_a_source,
 )
+
+
+def _demand_at_most(key: str, value: int, most: int, words: str, other_way: str = "") -> None:
+    """Raise ValueError where `value` is larger; `words` say what `most` is, in their braces."""
+    if value > most:
+        raise ValueError(f"{key} = {value}: expected at most {words.format(most)}; lower it{other_way}")
 
 
 def _model_makes_the_table(hardware: Hardware) -> bool:

@@ -1,12 +1,14 @@
 """The sections of a `cimsolve-hw/1` spec: keys, units and the range of each value.
 
-`hardware.py` joins them, checks what one section demands of another, and derives figures.
+`spec.py` joins them and derives figures; `rules.py` says what one section demands of another.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 ROWS_MAX = 65536
@@ -176,3 +178,8 @@ class SourceNote(Section):
     mark: Literal["read", "derived", "extrapolated", "assumed"] = Field(
         description="read in the source, derived from figures in it, extrapolated beyond what it covers, or assumed."
     )
+
+
+def picoseconds(ns: float | npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The one place where spec times become integers: the nearest picosecond."""
+    return np.asarray(np.rint(np.asarray(ns, dtype=np.float64) * 1000.0), dtype=np.int64)

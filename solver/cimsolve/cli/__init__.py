@@ -1,10 +1,11 @@
-"""The commands. For each, `options/` says what was asked and `commands/` does it, in a module of its name."""
+"""The commands. Each has a module of its name: `Options` says what may be asked, `run` does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
+from cimsolve.cli.parser import CommandOptions
 from cimsolve.cli.places import demand_writable
 
 COMMANDS = {
@@ -33,13 +34,25 @@ def run_command(argv: Sequence[str]) -> int:
     once help or version is printed.
     """
     name, options = parse_command(argv)
-    demand_writable(getattr(options, "places", ()))
-    run: Callable[[object], int] = import_module(f"cimsolve.cli.commands.{name}").run
+    demand_writable(options.places)
+    run: Callable[[CommandOptions], int] = import_module(f"cimsolve.cli.{name}").run
     return run(options)
 
 
-def parse_command(argv: Sequence[str]) -> tuple[str, object]:
+def parse_command(argv: Sequence[str]) -> tuple[str, CommandOptions]:
     """The command and its options. Raises as `run_command` does."""
-    words = list(argv)
-    name, words = (words[0], words[1:]) if words and words[0] in COMMANDS else ("solve", words)
-    return name, import_module(f"cimsolve.cli.options.{name}").parse(words)
+    name, *words = argv if argv and argv[0] in COMMANDS else ("solve", *argv)
+    return name, options_of(name).parse(words)
+
+
+def options_of(command: str) -> type[CommandOptions]:
+    """What may be asked of a command."""
+    found: type[CommandOptions] = import_module(f"cimsolve.cli.{command}").Options
+    return found
+
+
+def listed_commands(commands: Mapping[str, tuple[str, str]]) -> str:
+    """Words after `cimsolve`, their arguments, and what they do, for the help."""
+    told = {f"{name} {words}".strip(): does for name, (words, does) in commands.items()}
+    width = max(map(len, told)) + 2
+    return "".join(["commands:\n", *(f"  cimsolve {words:<{width}}{does}\n" for words, does in told.items())])

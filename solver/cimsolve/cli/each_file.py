@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cimsolve.errors import CimsolveError, InputError
-from cimsolve.show.text.console import print_json, say
-from cimsolve.show.text.progress import Progress
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, CimsolveError, InputError
 
-EXIT_DONE, EXIT_FAILED = 0, 1
+if TYPE_CHECKING:
+    from cimsolve.show.text.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,15 @@ def each_file(
     Returns the exit code: 2 where a file cannot be used, else 1 where one fails, else 0. `look` raises InputError for
     a file that cannot be used and CheckError for one that fails before there is anything to tell.
     """
+    from cimsolve.show.text.console import print_json, say
+    from cimsolve.show.text.progress import Progress
+
     code = EXIT_DONE
     told: dict[str, Mapping[str, Any]] = {}
     for name in files:
         try:
             with Progress(progress) as shown:
+                shown.begin(f"checking {name}")
                 found = look(name, shown)
         except CimsolveError as error:
             code = max(code, error.exit_code)

@@ -1,4 +1,4 @@
-"""Where a command is to write, and that it can, before any work is done for it. Nothing heavy is imported here."""
+"""Where a command writes: that it can, before any work is done for it. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cimsolve.cli.options.parser import one_line
 from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputPlace:
     """What an option says is written: a file, or files in a folder.
 
     Folders that are missing are made for what is in a `folder`; for a file only where `makes_folder` says so.
@@ -25,7 +25,7 @@ class Place:
     makes_folder: bool = False
 
 
-def demand_writable(places: Iterable[Place]) -> None:
+def demand_writable(places: Iterable[OutputPlace]) -> None:
     """Raise InputError for the first place where nothing can be written; leaves nothing behind."""
     for place in places:
         kind = "folder" if place.folder else "file"
@@ -33,7 +33,7 @@ def demand_writable(places: Iterable[Place]) -> None:
             raise InputError(f"{place.option} '': is empty; expected the name of a {kind}")
         shown = f"{place.option} {one_line(place.path)}"
         if not place.path.isprintable():
-            raise InputError(f"{shown}: is no printable name of a {kind}; choose another")
+            raise InputError(f"{shown}: expected a printable name of a {kind}; choose another")
         try:
             if place.folder:
                 _demand_folder(Path(place.path), shown)
@@ -47,7 +47,9 @@ def demand_writable(places: Iterable[Place]) -> None:
 def _demand_folder(folder: Path, shown: str) -> None:
     there = _nearest(folder)
     if not there.is_dir():
-        raise InputError(f"{shown}: {'' if there == folder else f'{there} '}is no folder; choose another place")
+        raise InputError(
+            f"{shown}: {'' if there == folder else f'{there} '}is a file: expected a folder; choose another place"
+        )
     _try_to_write(there, shown)
 
 

@@ -1,18 +1,44 @@
-"""From options to the question, and back: the command that asks the same again, the names of its files."""
+"""The options that ask a question and say how it is searched; the question, and the names of files with answers."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
-from cimsolve.api import Structures, load_model, make_problem
-from cimsolve.chip.hardware import load_hardware, with_settings
-from cimsolve.cli.options.parser import DEFAULT_OUT
-from cimsolve.cli.options.question import QuestionOptions
-from cimsolve.problem.problem import Cut, Problem
-from cimsolve.weights.project import stored_structures
+from cimsolve.chip.converters import CONVERTER_NAMES
+from cimsolve.cli.parser import (
+    CommandOptions,
+    Option,
+    Parser,
+    listed,
+    option,
+    output_option,
+    question_option,
+    search_option,
+)
+from cimsolve.cli.values import Names, OneOf, objective, plain, quantity, seconds, setting, whole
+from cimsolve.errors import InputError
+from cimsolve.files.text import one_line
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
+from cimsolve.problem.terms import Terms
+from cimsolve.solve.names import STRATEGY_NAMES
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from cimsolve.model.load import Structures
+    from cimsolve.problem.problem import Problem
+    from cimsolve.show.units import Kind
+
+DEFAULT_HARDWARE = "rram256"
+DEFAULT_MODEL = "bert-large"
+DEFAULT_OUT = "results"
+SEED_MAX = 2**31 - 1
+UNITS: dict[str, tuple[Kind, str]] = {"_ns": ("time", "60us"), "_pj": ("energy", "12uJ")}
+"""Ending of a term's name -> what it counts, and an example."""
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
@@ -21,77 +47,200 @@ NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 
 
-def problem_of(options: QuestionOptions, weights: str | None = None) -> Problem:
+# CommandOptions that several commands have; each says what is its own.
+hardware_option = partial(
+    option, "--hw SPEC", "shipped name or JSON file (default: {default})", default=DEFAULT_HARDWARE, complete="hardware"
+)
+strategies_option = partial(
+    search_option,
+    "--strategy NAME[,NAME]",
+    help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    read=Names("strategy", STRATEGY_NAMES),
+    default=STRATEGY_NAMES,
+    repeat=listed,
+)
+objective_option = partial(
+    search_option,
+    "--objective WHAT[,WHAT]",
+    "what `optimal` minimises, first things first: names, or weighted sums such as latency:0.7+energy:0.3 of "
+    "multiples of the bounds (default: {default})",
+    objective,
+    DEFAULT_OBJECTIVE,
+    complete=OBJECTIVES,
+)
+time_limit_option = partial(search_option, "--time-limit SECONDS", read=seconds)
+seed_option = partial(search_option, "--seed N", read=whole(0, SEED_MAX), default=0)
+answers_option = partial(
+    output_option,
+    "--out FOLDER",
+    "where solutions are written (default: {default}/)",
+    default=DEFAULT_OUT,
+    writes="folder",
+)
+
+
+def value_of(key: str, read: Callable[[str], object] = str) -> Callable[[str], tuple[str, str]]:
+    """Reads the value of a key of the hardware spec."""
+    return lambda text: (key, str(read(text)))
+
+
+def one_value_a_key(settings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Changed keys, each once. Raises InputError where one gets two values."""
+    found: dict[str, str] = {}
+    for key, value in settings:
+        if found.setdefault(key, value) != value:
+            shown = one_line(f"{key} is set to {found[key]} and to {value}")
+            raise InputError(f"{shown}: expected one value")
+    return tuple(found.items())
+
+
+class SubjectOptions(CommandOptions):
+    """One model on one chip."""
+
+    hardware: str = hardware_option(group="question", again=True)
+    model: str = question_option(
+        "--model MODEL",
+        "shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside it the "
+        "simulation uses the real weights (default: {default})",
+        default=DEFAULT_MODEL,
+        complete="model",
+        again=True,
+    )
+
+
+def term_option(name: str, term: FieldInfo) -> Any:
+    """The option of a field of Terms: its flag is the name without the unit."""
+    unit = next((end for end in UNITS if name.endswith(end)), "")
+    about = term.json_schema_extra
+    assert isinstance(about, dict)
+    choices = get_args(term.annotation) if get_origin(term.annotation) is Literal else ()
+    read: Callable[[str], Any] = OneOf(choices) if choices else quantity(*UNITS[unit]) if unit else whole(1)
+    spelled = f"--{name.removesuffix(unit).replace('_', '-')} {about['metavar']}"
+    told = f"{term.description}{' (default: {default})' if choices else ''}"
+    return question_option(spelled, told, read, term.default)
+
+
+class StorageOptions(CommandOptions):
+    """How the model is stored, and changes of the chip."""
+
+    structures: tuple[str, ...] = question_option(
+        "--structure [PATTERN=]HOW",
+        "how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches; repeatable, the "
+        "last that matches counts (default: sqrt)",
+        default=(),
+        repeat=tuple,
+    )
+    settings: tuple[tuple[str, str], ...] = question_option(
+        "--set KEY=VALUE",
+        "change a key of the hardware spec, such as array.rows=128; repeatable",
+        setting,
+        (),
+        repeat=one_value_a_key,
+        shown="=".join,
+        short=(
+            Option(
+                "--adcs N",
+                "converters of one array, short for --set adc.per_array=N",
+                value_of("adc.per_array", whole(1)),
+            ),
+            Option(
+                "--converter NAME",
+                "converter model that makes the table of times, energies and areas by resolution: isaac, saberi, sar "
+                "or survey; table: the spec's own (default); short for --set adc.model=NAME",
+                value_of("adc.model", OneOf(CONVERTER_NAMES)),
+                complete=CONVERTER_NAMES,
+            ),
+        ),
+    )
+    """Keys of the hardware spec that are changed, with their new values."""
+
+
+_fields = {name: term_option(name, term) for name, term in Terms.model_fields.items()}
+_annotated = {"__annotations__": dict.fromkeys(_fields, Any), **_fields}
+_OptionsOfTerms: Any = type("_OptionsOfTerms", (StorageOptions,), _annotated)
+
+
+class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
+    """What is asked of a model on a chip: how it is stored, changes of the chip, and the fields of Terms."""
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The terms by name, with their defaults."""
+        return {name: getattr(self, name) for name in Terms.model_fields}
+
+    @property
+    def changes(self) -> list[str]:
+        """The changed keys of the hardware spec as `--set` takes them."""
+        return ["=".join(pair) for pair in self.settings]
+
+
+class QuestionOptions(TermsOptions, SubjectOptions):
+    """One question."""
+
+
+class ComparedOptions(CommandOptions):
+    """Strategies, and the one that the others are set against."""
+
+    strategies: tuple[str, ...] = strategies_option(again=True)
+    reference: str | None = search_option(
+        "--reference NAME",
+        "the strategy that the others are set against (default: the first of those compared)",
+        OneOf(STRATEGY_NAMES),
+    )
+
+    @property
+    def against(self) -> str:
+        """The strategy that the others are set against."""
+        return self.reference or self.strategies[0]
+
+    def settled(self, parser: Parser) -> Self:
+        if self.against not in self.strategies:
+            known = ", ".join(self.strategies)
+            parser.error(f"--reference {self.reference}: expected one of the strategies compared, {known}")
+        return super().settled(parser)
+
+
+def problem_of(
+    options: QuestionOptions, objective: Sequence[str] = DEFAULT_OBJECTIVE, weights: str | None = None
+) -> Problem:
     """The question that is asked; a file of factors, `weights`, says how linears are stored.
 
     Raises InputError where it is none, and where the file is none or --structure says otherwise.
     """
-    model = load_model(options.model, tokens=options.tokens)
+    from cimsolve.model.load import load_model
+
+    model = load_model(options.model, options.tokens)
+    # Only now: a model that is none is refused before numpy loads.
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
+    from cimsolve.problem.problem import Problem
+    from cimsolve.problem.question import ask
+
     structures: Structures = options.structures
     if weights is not None:
+        from cimsolve.weights.project import stored_structures
+
         structures = stored_structures(model, weights, options.structures)
-    return make_problem(
-        model,
-        with_settings(load_hardware(options.hardware), dict(options.settings)),
-        structure=structures,
-        cut=cast(Cut, options.cut),
-        max_arrays=options.max_arrays,
-        max_latency_ns=options.max_latency_ns,
-        max_energy_pj=options.max_energy_pj,
-    )
-
-
-def changes_of(options: QuestionOptions) -> list[str]:
-    return [f"{key}={value}" for key, value in options.settings]
-
-
-def question_words(options: QuestionOptions) -> list[str]:
-    """The options that ask the same question, and where its answers go."""
-    words = ["--hw", options.hardware, "--model", options.model]
-    for structure in options.structures:
-        words += ["--structure", structure]
-    for change in changes_of(options):
-        words += ["--set", change]
-    return words + words_unless_default(
-        ("--tokens", options.tokens, None),
-        ("--max-arrays", options.max_arrays, None),
-        ("--max-latency", options.max_latency_ns, None),
-        ("--max-energy", options.max_energy_pj, None),
-        ("--cut", options.cut, "columns"),
-        ("--out", options.out, DEFAULT_OUT),
-    )
-
-
-def words_unless_default(*options: tuple[str, object, object]) -> list[str]:
-    """Flag and value of those that differ from their default: (flag, value, default) each."""
-    return [word for flag, given, default in options if given != default for word in (flag, plain_number(given))]
+    chip = with_settings(load_hardware(options.hardware), dict(options.settings))
+    return Problem(ask(model, chip, structure=structures, objective=objective, **options.terms))
 
 
 def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:
     """`<model>--<hardware>--<answer>.json` and what was asked beyond the defaults: no run hides another."""
-    model = [problem.model.name, *options.structures]
-    model += [f"tokens{options.tokens}"] if options.tokens is not None else []
-    hardware = [problem.hardware.name]
-    for key, value in options.settings:
-        hardware.append(SHORT_NAMES.get(key, key) + value)
-    how = list(answer)
-    how += [f"max{options.max_arrays}"] if options.max_arrays is not None else []
-    how += [f"latency{plain_number(options.max_latency_ns)}ns"] if options.max_latency_ns is not None else []
-    how += [f"energy{plain_number(options.max_energy_pj)}pJ"] if options.max_energy_pj is not None else []
-    how += [f"cut-{options.cut}"] if options.cut != "columns" else []
-    how += search
+    told = {
+        name: str(term.json_schema_extra["in_name"]).format(plain(options.terms[name]))  # type: ignore[index]
+        for name, term in Terms.model_fields.items()
+        if options.terms[name] != term.default
+    }
+    model = [problem.model.name, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
+    hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
+    how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
 
 
 def plain_name(text: str) -> str:
     """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
-    plain = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
-    if text and plain == text:
+    kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
+    if text and kept == text:
         return text
-    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-    return f"{plain}~{digest[:6]}"
-
-
-def plain_number(value: object) -> str:
-    """A value as text that reads as the same value; whole floats without `.0`."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() and value < 1e15 else str(value)
+    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"

@@ -1,56 +1,87 @@
-"""Solving the points of a study for a command: what is kept already, what is left, and that no work is lost."""
+"""What compare, sensitivity and sweep share: their options, and that the points of a study are solved once and kept."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from cimsolve.cli.options.question import QuestionOptions
-from cimsolve.cli.options.sweep import SweepOptions
-from cimsolve.cli.question import plain_number, words_unless_default
-from cimsolve.cli.values import quantity
-from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line, parse_json_text
-from cimsolve.show.text.progress import Progress
-from cimsolve.study.sweep.cache import Cache
-from cimsolve.study.sweep.execute import load_distributed
-from cimsolve.study.sweep.grid import FORMAT, Row, Study, Value, parse_study, setting_text
-from cimsolve.study.sweep.run import Progressed, solve_rows
+from cimsolve.cli import solve
+from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
+from cimsolve.cli.places import OutputPlace
+from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
+from cimsolve.cli.values import OneOf, quantity, whole
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
+from cimsolve.files.text import one_line
+from cimsolve.problem.terms import Terms
+from cimsolve.show.names import TABLE_FORMS
 
+if TYPE_CHECKING:
+    from cimsolve.study.sweep.grid import Row, SweepStudy, Value
+    from cimsolve.study.sweep.point import Point
+    from cimsolve.study.sweep.run import Progressed, SolvedRow
+
+JOBS_MAX = 1024
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
 LIMITS = {"max_latency_ns": quantity("time", "60us"), "max_energy_pj": quantity("energy", "12uJ")}
 """Keys whose values may have a unit, as those of --max-latency and --max-energy."""
 
 
-@dataclass(frozen=True)
-class Execution:
-    """Where points are solved and their results kept."""
+class TableOptions(TermsOptions):
+    """Questions that are solved in many points; None for the default."""
 
-    jobs: int | None
-    cluster: str | None
-    cache: Path
-    fresh: bool
-    shown: bool
-    """Whether progress is told on a terminal."""
+    jobs: int | None = execution_option(
+        "--jobs N", "processes on this machine, one thread each (default: its cores)", whole(1, JOBS_MAX)
+    )
+    cluster: str | None = execution_option(
+        "--cluster ADDRESS",
+        "solve on the workers of the Dask scheduler there, such as tcp://host:8786; needs cimsolve[cluster]",
+    )
+    cache: str | None = execution_option(
+        "--cache FOLDER",
+        "where checked results are kept by content, so that nothing is solved twice (default: OUT/cache)",
+        complete="folder",
+    )
+    fresh: bool = execution_option("--fresh", "solve all again; the results replace those kept", again=False)
+    format: str = output_option(
+        "--format FORM",
+        "table, markdown, csv or json, on stdout; csv and json have raw values in ns, pJ and mm2 (default: {default})",
+        OneOf(TABLE_FORMS),
+        "table",
+        again=False,
+        short=(Option("--json", "short for --format json", const="json"),),
+    )
+    out: str = output_option(
+        "--out FOLDER", "where results are kept (default: {default}/)", default=DEFAULT_OUT, complete="folder"
+    )
+    verbosity: int = verbosity("only the tables")
+
+    @property
+    def cache_folder(self) -> str:
+        """Where results are kept: --cache, or the folder `cache` in --out."""
+        return os.path.join(self.out, "cache") if self.cache is None else self.cache
+
+    @property
+    def places(self) -> tuple[OutputPlace, ...]:
+        cache = OutputPlace("--cache", self.cache_folder, folder=True)
+        others = super().places
+        return (
+            (*others, cache)
+            if self.cache is not None
+            else (OutputPlace("--out", self.out, folder=True), cache, *others)
+        )
 
 
-def study_of(options: QuestionOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> Study:
-    """The study that options ask for; `fields` are further ones of Study. Raises InputError where it is none."""
+def study_of(options: TermsOptions, vary: Mapping[str, Sequence[Value]], **fields: Any) -> SweepStudy:
+    """The study that options ask for; `fields` are others of SweepStudy. Raises InputError where it is unsound."""
+    from cimsolve.study.sweep.grid import FORMAT, parse_study
+
     data = {
         "format": FORMAT,
-        "hw": options.hardware,
-        "model": options.model,
         "structure": list(options.structures),
-        "tokens": options.tokens,
-        "cut": options.cut,
-        "max_arrays": options.max_arrays,
-        "max_latency_ns": options.max_latency_ns,
-        "max_energy_pj": options.max_energy_pj,
+        **options.terms,
         "set": {key: read_value(key, text) for key, text in options.settings},
         "vary": {key: list(values) for key, values in vary.items()},
         **fields,
@@ -60,6 +91,8 @@ def study_of(options: QuestionOptions, vary: Mapping[str, Sequence[Value]], **fi
 
 def read_value(key: str, text: str) -> Value:
     """A value of the command line as a study file has it. Raises InputError for a limit that is no quantity."""
+    from cimsolve.files.json_file import parse_json_text
+
     if key in TEXT_KEYS:
         return text
     if key in LIMITS and text != "null":
@@ -69,60 +102,72 @@ def read_value(key: str, text: str) -> Value:
             raise InputError(f"--vary {key}: {one_line(str(error))}") from None
         return int(limit) if limit.is_integer() else limit
     try:
-        value: Any = parse_json_text(text)
+        return parse_json_text(text)  # type: ignore[return-value]
     except (ValueError, RecursionError):
         return text
-    return value  # type: ignore[no-any-return]
 
 
-def solve_all(rows: Sequence[Row], execution: Execution) -> Progressed:
-    """`sweep.run.solve_rows` with live progress. Raises InputError before any work where the cluster's library is
-    missing.
+def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:
+    """Every combination of a study with what came of it. Raises as `expand` and `solve_all` do."""
+    from cimsolve.study.sweep.grid import expand
+    from cimsolve.study.sweep.run import SolvedRow
+
+    rows = expand(study)
+    done = solve_all([row.point for row in rows if row.point is not None], options)
+    digests = ["" if row.point is None else row.point.digest() for row in rows]
+    return [
+        SolvedRow(row, done.records.get(digest), digest in done.kept, row_command(row))
+        for row, digest in zip(rows, digests, strict=True)
+    ], done
+
+
+def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
+    """The points as `study.sweep.run.solve_missing` gives them, with live progress.
+
+    Raises InputError before any work where the cluster's library is missing.
     """
-    if execution.cluster is not None:
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.sweep.execute import load_distributed
+    from cimsolve.study.sweep.run import solve_missing
+
+    if options.cluster is not None:
         load_distributed()
-    with Progress(execution.shown) as progress:
+    with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("points solved")
-        cache = Cache(execution.cache)
-        return solve_rows(rows, cache, execution.jobs, execution.cluster, execution.fresh, progress.count)
+        how = (options.cache_folder, options.jobs, options.cluster, options.fresh)
+        return solve_missing(points, *how, progress.count)
+
+
+def exit_code(done: Progressed, states: Collection[str]) -> int:
+    """What the command exits with, having found these states of rows: an answer must be there, and none be wrong."""
+    if done.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if "failed" in states or "solved" not in states else EXIT_DONE
+
+
+def tell_interrupted(done: Progressed, options: TableOptions) -> None:
+    """One line on stderr, where Ctrl-C has ended the work: what is kept, and how to go on."""
+    from cimsolve.show.text.console import say
+
+    if done.interrupted:
+        kept = f"{len(done.records)} results are kept in {options.cache_folder}"
+        say(f"interrupted; {kept}: the same command goes on from there")
 
 
 def row_command(row: Row) -> str:
     """The command that writes the solution of one point to a file."""
+    from cimsolve.study.sweep.grid import setting_text
+
     asked = row.asked
-    words = ["cimsolve", "--hw", asked.hw, "--model", asked.model]
-    for structure in asked.structure:
-        words += ["--structure", structure]
-    for key, value in asked.set.items():
-        words += ["--set", f"{key}={setting_text(value)}"]
-    words += words_unless_default(
-        ("--tokens", asked.tokens, None),
-        ("--max-arrays", asked.max_arrays, None),
-        ("--max-latency", asked.max_latency_ns, None),
-        ("--max-energy", asked.max_energy_pj, None),
-        ("--cut", asked.cut, "columns"),
-        ("--objective", ",".join(asked.objective), "arrays,latency"),
-        ("--seed", asked.seed, 0),
-        ("--time-limit", asked.time_limit_s, None),
+    options = solve.Options(
+        hardware=asked.hw,
+        model=asked.model,
+        structures=tuple(asked.structure),
+        settings=tuple((key, setting_text(value)) for key, value in asked.set.items()),
+        **{name: getattr(asked, name) for name in Terms.model_fields},
+        strategies=(asked.strategy,),
+        objective=tuple(asked.objective),
+        time_limit_s=asked.time_limit_s,
+        seed=asked.seed,
     )
-    return shlex.join([*words, "--strategy", asked.strategy])
-
-
-def sweep_command(options: SweepOptions, question: Sequence[str]) -> str:
-    """The command that asks the same again; `question` are the words of the question."""
-    words = ["cimsolve", "sweep", *([options.study] if options.study else question)]
-    for key, values in options.vary:
-        joined = (";" if any("," in value for value in values) else ",").join(values)
-        words += ["--vary", f"{key}={joined}{';' if len(values) == 1 and ',' in joined else ''}"]
-    words += words_unless_default(
-        ("--strategy", ",".join(options.strategies), "optimal"),
-        ("--objective", ",".join(options.objective), "arrays,latency"),
-        ("--seed", options.seed, 0),
-        ("--time-limit", options.time_limit_s, None),
-        ("--front", ",".join(options.front), "latency,area,energy"),
-        ("--plot", options.plot, None),
-        ("--jobs", options.jobs, None),
-        ("--cluster", options.cluster, None),
-        ("--cache", options.cache, None),
-    )
-    return shlex.join(map(plain_number, words))
+    return options.command(without=("--workers",) if asked.seed else ("--workers", "--seed"))

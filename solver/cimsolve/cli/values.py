@@ -1,20 +1,23 @@
-"""Types of values on the command line: each raises ArgumentTypeError with what was expected."""
+"""Readers of values on the command line, which raise ArgumentTypeError with what was expected; and values as text."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from cimsolve.errors import InputError
+from cimsolve.files.text import near_name
 from cimsolve.problem.objective import demand_objective
 from cimsolve.show.units import UNITS, Kind
 
 NUMBER_MAX = 10**9
 TIME_LIMIT_MAX_S = 1e7
+T = TypeVar("T")
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})? ?([A-Za-z]*)")
 
 
@@ -48,15 +51,22 @@ def quantity(kind: Kind, example: str) -> Callable[[str], float]:
     return read
 
 
-def seconds(text: str) -> float:
-    """A number of seconds, more than 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= TIME_LIMIT_MAX_S:  # also refuses NaN
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds, more than 0")
-    return value
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """A number that `fits`; what is none is tried as NaN."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a number {expected}")
+        return value
+
+    return read
+
+
+seconds = number("of seconds, more than 0", lambda value: 0 < value <= TIME_LIMIT_MAX_S)
 
 
 def setting(text: str) -> tuple[str, str]:
@@ -88,32 +98,69 @@ def axis(text: str) -> tuple[str, tuple[str, ...]]:
     return key.strip(), values
 
 
-def one_of(known: Sequence[str]) -> Callable[[str], str]:
-    """One of the `known` words."""
+def several(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Values between commas, each once."""
 
-    def read(text: str) -> str:
-        if text not in known:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(known)}{near(text, known)}")
-        return text
-
-    return read
-
-
-def names(what: str, known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """Some of the `known` names, between commas, each once."""
-
-    def read(text: str) -> tuple[str, ...]:
-        found = tuple(name.strip() for name in text.split(","))
-        for name in found:
-            if name not in known:
-                raise argparse.ArgumentTypeError(
-                    f"{name!r}: there is no such {what}{near(name, known)}; known: {', '.join(known)}"
-                )
+    def read_all(text: str) -> tuple[T, ...]:
+        found = tuple(read(part.strip()) for part in text.split(","))
         if len(set(found)) < len(found):
-            raise argparse.ArgumentTypeError(f"{text!r}: expected each {what} once")
+            raise argparse.ArgumentTypeError(f"{text!r}: expected each value once")
         return found
 
-    return read
+    return read_all
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Reads one of the `known` words."""
+
+    known: Sequence[str]
+
+    def __call__(self, text: str) -> str:
+        if text not in self.known:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected one of {', '.join(self.known)}{near(text, self.known)}"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Names:
+    """Reads some of the `known` names, between commas, each once; `what` they are names of."""
+
+    what: str
+    known: Sequence[str]
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        found = tuple(name.strip() for name in text.split(","))
+        for name in found:
+            if name not in self.known:
+                raise argparse.ArgumentTypeError(
+                    f"{name!r}: there is no such {self.what}{near(name, self.known)}; known: {', '.join(self.known)}"
+                )
+        if len(set(found)) < len(found):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected each {self.what} once")
+        return found
+
+
+def each_key_once(what: str) -> Callable[[Sequence[tuple[str, T]]], tuple[tuple[str, T], ...]]:
+    """Pairs as they are, refused where a key, called `what`, is among them twice."""
+
+    def demand(pairs: Sequence[tuple[str, T]]) -> tuple[tuple[str, T], ...]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise argparse.ArgumentTypeError(f"{key} is given twice; expected each {what} once")
+        return tuple(pairs)
+
+    return demand
+
+
+def axis_text(axis: tuple[str, Sequence[str]]) -> str:
+    """The text that `axis` reads as this key with its values."""
+    key, values = axis
+    joined = (";" if any("," in value for value in values) else ",").join(values)
+    return f"{key}={joined}{';' if len(values) == 1 and ',' in joined else ''}"
 
 
 def objective(text: str) -> tuple[str, ...]:
@@ -128,5 +175,11 @@ def objective(text: str) -> tuple[str, ...]:
 
 def near(word: str, known: Sequence[str]) -> str:
     """A question after the nearest of the `known` words, or nothing."""
-    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    return near_name(word.lower(), known, "; did you mean {}?")
+
+
+def plain(value: object) -> str:
+    """Text that reads as the value: several between commas, whole floats without `.0`."""
+    if isinstance(value, tuple):
+        return ",".join(map(plain, value))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and value < 1e15 else str(value)

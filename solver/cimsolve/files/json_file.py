@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from cimsolve.errors import InputError
-
-SHOWN_MAX = 60
-"""Most characters of a wrong value that an error repeats."""
+from cimsolve.files.text import SHOWN_MAX, near_name, one_line, shown_value
+from cimsolve.files.whole import written_whole
 
 
 class _BadValue(ValueError):
@@ -81,25 +80,11 @@ def write_text_atomically(path: Path | str, parts: Iterable[str]) -> None:
     shown = one_line(str(path))
     if target.is_dir():
         raise InputError(f"{shown}: is a folder; expected the name of a file to write, add one")
-    special = target.exists() and not target.is_file()
-    # A rename would put a plain file in the place of a device such as /dev/stdout.
-    written = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with written.open("w", encoding="utf-8") as stream:
-            for part in parts:
-                stream.write(part)
-            stream.flush()
-            if not special:
-                os.fsync(stream.fileno())
-        if not special:
-            written.replace(target)
-    except OSError as error:
-        _discard(written, special)
-        reason = error.strerror or str(error)
-        raise InputError(f"{shown}: cannot be written ({reason}); choose another place") from None
-    except BaseException:
-        _discard(written, special)
-        raise
+    with written_whole(target, shown) as written, written.open("w", encoding="utf-8") as stream:
+        stream.writelines(parts)
+        stream.flush()
+        if written != target:
+            os.fsync(stream.fileno())
 
 
 def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | None = None) -> str:
@@ -127,38 +112,14 @@ def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | 
     return f"{origin}: {subject}: expected {wanted}; {_advice(kind, value)}"
 
 
-def near_name(word: str, known: Iterable[str]) -> str:
-    """The known name that looks most like `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return close[0] if close else ""
-
-
 def key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of a spec as a dotted path, sections before what is in them."""
-    for name, field in model.model_fields.items():
-        path = prefix + (field.alias or name)
+    for name, field in _fields(model).items():
+        path = prefix + name
         yield path
         section = _section_of(field.annotation)
         if section is not None and not _is_container(field.annotation):
             yield from key_paths(section, path + ".")
-
-
-def shown_value(value: object) -> str:
-    """`value` as short JSON on one line; objects and lists only by kind."""
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list | tuple):
-        return "a list"
-    try:
-        text = json.dumps(value)
-    except (TypeError, ValueError):
-        return f"a {type(value).__name__}"
-    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
-
-
-def one_line(text: str) -> str:
-    """`text` with line breaks and other unprintable characters escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 _EXPECTED: Mapping[str, str] = {
@@ -258,11 +219,6 @@ def _json_parts(obj: object) -> Iterator[str]:
     yield "\n}\n"
 
 
-def _discard(written: Path, special: bool) -> None:
-    if not special:
-        written.unlink(missing_ok=True)
-
-
 def _is_container(annotation: object) -> bool:
     """Whether the section stands in a list or under free keys, so that its keys have no fixed path."""
     return typing.get_origin(annotation) in {list, tuple, dict} or any(
@@ -277,15 +233,19 @@ def _section_of(annotation: object) -> type[BaseModel] | None:
     return next(filter(None, (_section_of(each) for each in typing.get_args(annotation))), None)
 
 
+def _fields(section: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """The keys of a section, by the names that a file has."""
+    return {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
+
+
 def _near_key(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     """Path of the known key nearest to the unknown one at `loc`: a sibling, else its name elsewhere."""
     section: type[BaseModel] | None = model
     for part in loc[:-1]:
-        names = {field.alias or name: field for name, field in section.model_fields.items()} if section else {}
+        names = _fields(section)
         if part in names:  # list indices and free keys stay within the section found before
             section = _section_of(names[str(part)].annotation)
-    siblings = [field.alias or name for name, field in section.model_fields.items()] if section else []
-    near = near_name(str(loc[-1]), siblings)
+    near = near_name(str(loc[-1]), _fields(section))
     if near:
         return ".".join(str(part) for part in (*loc[:-1], near))
     return next((path for path in key_paths(model) if path.rpartition(".")[2] == loc[-1]), "")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name, one_line
+from cimsolve.files.text import near_name, one_line
 
 
 def resolve_hardware(text: str) -> Path:
@@ -72,6 +72,5 @@ def _shipped_or_error(kind: str, text: str, what: str) -> Path:
     if text and _is_folder(Path(text)):
         missing = " without a config.json" if kind == "models" else ""
         raise InputError(f"{shown}: is a folder{missing}; expected a {what}, give a file or one of: {', '.join(names)}")
-    near = near_name(Path(name).name.lower(), names)
-    hint = f"did you mean {near}? " if near else ""
+    hint = near_name(Path(name).name.lower(), names, "did you mean {}? ")
     raise InputError(f"{shown}: there is no such {what}; {hint}give a file or one of: {', '.join(names)}")

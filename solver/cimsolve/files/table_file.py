@@ -17,7 +17,8 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
+from cimsolve.files.whole import written_whole
 
 _COLUMN = re.compile(
     rb"\x93NUMPY\x01\x00.."
@@ -32,26 +33,20 @@ def write_columns(path: Path, columns: Mapping[str, Ints]) -> str:
 
     Raises InputError where the place cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    narrow = {name: _narrow(values) for name, values in columns.items()}
-    try:
+    with written_whole(path, str(path), "choose another place by --out") as written:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **narrow)
-        with partial.open("rb") as stream:
+        with written.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **{name: _narrow(values) for name, values in columns.items()})
+        with written.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        os.replace(partial, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written ({reason}); choose another place by --out") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return digest
 
 
 def read_columns(path: Path, sha256: str) -> dict[str, Ints]:
-    """Every column of the file. Raises InputError where it is missing, not the one with that hash, or no such
-    file."""
+    """Every column of the file, by name.
+
+    Raises InputError where the file is missing, is not the one with that hash, or holds no such columns.
+    """
     try:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; the header keeps its tables there, copy both")
@@ -93,7 +88,7 @@ def _column(data: bytes, where: str) -> Ints:
 
 
 def _narrow(values: Ints) -> Ints:
-    """The same integers in the smallest signed type that holds them."""
+    """`values` in the smallest signed integer type that holds them."""
     for kind in (np.int8, np.int16, np.int32):
         if len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max):
             return values.astype(kind)

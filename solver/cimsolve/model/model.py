@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from cimsolve.weights.folder import TensorRef
+
+@dataclass(frozen=True)
+class TensorRef:
+    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
+
+    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
+    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
+    and V side by side; the default is the whole of it.
+    """
+
+    name: str
+    layout: Literal["out_in", "in_out"]
+    start: int = 0
+    stop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class Linear:
 
     @property
     def weights(self) -> int:
+        """Number of weights of the dense matrix."""
         return self.n_in * self.n_out
 
 
@@ -51,11 +65,18 @@ class Step:
     operations: tuple[Operation, ...]
 
 
+class Tail(NamedTuple):
+    """The work after the last step of a pass: operations, and the elements that leave the chip."""
+
+    operations: tuple[Operation, ...]
+    transfer_elements: int
+
+
 @dataclass(frozen=True)
 class Model:
     """The steps of one token pass in dataflow order (encoder-decoders: the source pass, then the target pass).
 
-    `tails` maps a pass to the operations after its last step and the number of elements that leave.
+    `tails` maps a pass to what follows its last step, in the order in which the passes run.
     `tokens` is the cached context that attention runs over, and the length of a prefill.
     """
 
@@ -64,13 +85,15 @@ class Model:
     config: Mapping[str, Any]
     tokens: int
     steps: tuple[Step, ...]
-    tails: Mapping[str, tuple[tuple[Operation, ...], int]]
+    tails: Mapping[str, Tail]
     unmapped: tuple[str, ...]
 
     @property
     def linears(self) -> tuple[Linear, ...]:
+        """All linears, in dataflow order."""
         return tuple(linear for step in self.steps for linear in step.linears)
 
     @property
     def weight_count(self) -> int:
+        """Number of weights of all linears, dense."""
         return sum(linear.weights for linear in self.linears)

@@ -47,20 +47,16 @@ class Structure:
     l: int  # noqa: E741  the equations' own letter
     rank: int
 
-    def __post_init__(self) -> None:
-        numbers = (self.k, self.l, self.rank)
-        if numbers != (0, 0, 0) and min(numbers) < 1:
-            raise InputError(f"structure {self.k},{self.l},{self.rank}: k, l and T must be 1 or more")
-
     @classmethod
     def dense(cls) -> Structure:
+        """The structure of a linear that is stored as it is."""
         return cls(0, 0, 0)
 
     @classmethod
     def monarch(cls, k: int, l: int, rank: int = 1) -> Structure:  # noqa: E741  the equations' own letter
         """`monarch(k, l, T)`. Raises InputError for a number below 1."""
-        if (k, l, rank) == (0, 0, 0):
-            raise InputError("structure 0,0,0: k, l and T must be 1 or more")
+        if min(k, l, rank) < 1:
+            raise InputError(f"structure {k},{l},{rank}: k, l and T must be 1 or more")
         return cls(k, l, rank)
 
     @classmethod
@@ -70,17 +66,11 @@ class Structure:
             return cls.dense()
         match = _MONARCH.fullmatch(text)
         if match is None:
-            raise InputError(f"structure {text!r} is neither dense nor k,l,T (three whole numbers from 1)")
-        k, l, rank = map(int, match.groups())  # noqa: E741  the equations' own letter
-        return cls(k, l, rank)
+            raise InputError(f"structure {text!r}: expected dense or k,l,T (three whole numbers from 1)")
+        return cls.monarch(*map(int, match.groups()))
 
     def __str__(self) -> str:
         return "dense" if self.is_dense else f"{self.k},{self.l},{self.rank}"
-
-    @property
-    def kind(self) -> str:
-        """`dense` or `monarch`."""
-        return "dense" if self.is_dense else "monarch"
 
     @property
     def is_dense(self) -> bool:
@@ -96,7 +86,9 @@ class Structure:
         where = f"linear {name} ({n_in} x {n_out}), structure {self}"
         for letter, value, side, size in (("k", self.k, "n_in", n_in), ("l", self.l, "n_out", n_out)):
             if size % value:
-                near = " and ".join(map(str, _divisors_around(size, value)))
+                divisors = _divisors(size)
+                below, above = [d for d in divisors if d < value], [d for d in divisors if d > value]
+                near = " and ".join(map(str, below[-1:] + above[:1]))
                 raise InputError(
                     f"{where}: {letter} = {value} does not divide {side} = {size}; nearest divisors: {near}"
                 )
@@ -129,13 +121,6 @@ def _divisors(number: int) -> list[int]:
     return low + [number // d for d in reversed(low) if d * d != number]
 
 
-def _divisors_around(number: int, value: int) -> list[int]:
-    """The divisors of `number` next below and next above `value` (one, where there is no other)."""
-    below = [d for d in _divisors(number) if d < value][-1:]
-    above = [d for d in _divisors(number) if d > value][:1]
-    return below + above
-
-
 def sqrt_blocks(n_in: int, n_out: int) -> int:
     """The divisor of gcd(n_in, n_out) nearest sqrt(min(n_in, n_out)), the larger on ties.
 
@@ -157,6 +142,7 @@ class _Rule:
     spec: str
 
     def matches(self, name: str) -> bool:
+        """Whether the rule is for the linear of this name."""
         return self.pattern is None or fnmatchcase(name, self.pattern)
 
 
@@ -201,7 +187,7 @@ def _rule(text: str) -> _Rule:
     if equals and not pattern:
         raise InputError(f"structure {text!r}: no pattern before the =; write PATTERN=SPEC, or SPEC alone")
     if spec not in ("dense", "sqrt") and not _MONARCH.fullmatch(spec) and not _LOWRANK.fullmatch(spec):
-        raise InputError(f"structure {text!r}: {spec!r} is not one of {_SPECS}")
+        raise InputError(f"structure {text!r}: expected {_SPECS}")
     return _Rule(pattern if equals else None, spec)
 
 

@@ -6,6 +6,7 @@ rebuilds it for every solution it judges.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.model.model import Linear, Model, Operation, Step
+from cimsolve.model.model import Linear, Model, Operation, Step, Tail
 from cimsolve.model.structure import Structure
 
 
@@ -39,6 +40,7 @@ class Factor:
 
     @property
     def weights(self) -> int:
+        """Number of weights stored."""
         return self.blocks * self.block_rows * self.block_cols
 
 
@@ -56,14 +58,6 @@ class Stage:
     pass_name: str
     phase: int
     after: tuple[int, ...]
-    operations: tuple[Operation, ...]
-    transfer_elements: int
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The work after the last stage of a pass: operations, and the elements that leave the chip."""
-
     operations: tuple[Operation, ...]
     transfer_elements: int
 
@@ -92,25 +86,22 @@ class Workload:
 
     @cached_property
     def table(self) -> FactorTable:
+        """The factors as columns."""
+
         def column(field: str) -> Ints:
             return np.array([getattr(factor, field) for factor in self.factors], dtype=np.int64)
 
-        blocks = column("blocks")
-        return FactorTable(
-            blocks=blocks,
-            block_rows=column("block_rows"),
-            block_cols=column("block_cols"),
-            stage=column("stage"),
-            input=column("input"),
-            first_block=np.concatenate([[0], np.cumsum(blocks)[:-1]]).astype(np.int64),
-        )
+        columns = {name: column(name) for name in ("blocks", "block_rows", "block_cols", "stage", "input")}
+        return FactorTable(**columns, first_block=np.cumsum(columns["blocks"]) - columns["blocks"])
 
     @property
     def block_count(self) -> int:
+        """Number of blocks of all factors."""
         return int(self.table.blocks.sum())
 
     @property
     def weight_count(self) -> int:
+        """Number of weights stored in all factors."""
         return sum(factor.weights for factor in self.factors)
 
     @cached_property
@@ -120,6 +111,7 @@ class Workload:
 
     @cached_property
     def factors_of_stage(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the factors of each stage."""
         members: list[list[int]] = [[] for _ in self.stages]
         for factor in self.factors:
             members[factor.stage].append(factor.id)
@@ -144,48 +136,6 @@ class Workload:
         }
 
 
-class _Builder:
-    def __init__(self) -> None:
-        self.factors: list[Factor] = []
-        self.stages: list[Stage] = []
-        self.vectors = 0
-
-    def vector(self) -> int:
-        self.vectors += 1
-        return self.vectors - 1
-
-    def stage(
-        self,
-        step: Step,
-        suffix: str,
-        after: tuple[int, ...],
-        operations: tuple[Operation, ...],
-        transfer_elements: int,
-    ) -> int:
-        number = len(self.stages)
-        self.stages.append(
-            Stage(
-                id=number,
-                name=step.name + suffix,
-                layer=step.layer,
-                pass_name=step.pass_name,
-                phase=step.phase,
-                after=after,
-                operations=operations,
-                transfer_elements=transfer_elements,
-            )
-        )
-        return number
-
-    def factor(self, linear: Linear, kind: str, layer: int, stage: int, shape: tuple[int, int, int], reads: int) -> int:
-        output = self.vector()
-        blocks, rows, cols = shape
-        self.factors.append(
-            Factor(len(self.factors), linear.name, kind, layer, stage, blocks, rows, cols, reads, output)
-        )
-        return output
-
-
 def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workload:
     """Factors and stages of `model` with each linear stored as `structures` says.
 
@@ -193,52 +143,43 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
     factors) and, where there are Monarch linears, a second one of their `L` factors. The passes of an
     encoder-decoder run one after the other: the target pass starts when the source pass has ended.
     """
-    builder = _Builder()
+    factors: list[Factor] = []
+    stages: list[Stage] = []
+    vectors = itertools.count()
+
+    def add_stage(step: Step, suffix: str, after: tuple[int, ...], work: tuple[Operation, ...], moved: int) -> int:
+        name = step.name + suffix
+        stages.append(Stage(len(stages), name, step.layer, step.pass_name, step.phase, after, work, moved))
+        return stages[-1].id
+
+    def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
+        layer, output = stages[stage].layer, next(vectors)
+        factors.append(Factor(len(factors), linear.name, kind, layer, stage, *shape, reads, output))
+
     last_stage_of_step: list[int] = []
-    final_of_pass: dict[str, list[int]] = {}
+    finals: list[int] = []
     previous_pass_ends: tuple[int, ...] = ()
-    current_pass: str | None = None
+    current_pass = model.steps[0].pass_name
     for step in model.steps:
         if step.pass_name != current_pass:
-            if current_pass is not None:
-                previous_pass_ends = tuple(final_of_pass[current_pass])
-            current_pass = step.pass_name
-            final_of_pass[current_pass] = []
+            current_pass, previous_pass_ends, finals = step.pass_name, tuple(finals), []
         after = tuple(last_stage_of_step[index] for index in step.reads) or previous_pass_ends
-        n_in = step.linears[0].n_in
+        chosen = [(linear, structures[linear.name]) for linear in step.linears]
+        monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
-        reads_something = bool(step.reads)
-        has_monarch = any(not structures[linear.name].is_dense for linear in step.linears)
-        first = builder.stage(
-            step,
-            ".R" if has_monarch else "",
-            after,
-            step.operations if reads_something else (),
-            n_in if reads_something else 0,
-        )
-        step_input = builder.vector()
-        second_factors: list[tuple[Linear, Structure, int]] = []
-        for linear in step.linears:
-            structure = structures[linear.name]
+        work, moved = (step.operations, step.linears[0].n_in) if step.reads else ((), 0)
+        last = first = add_stage(step, ".R" if monarchs else "", after, work, moved)
+        step_input = next(vectors)
+        for linear, structure in chosen:
             if structure.is_dense:
-                builder.factor(linear, "dense", step.layer, first, (1, linear.n_in, linear.n_out), step_input)
+                add_factor(linear, "dense", first, (1, linear.n_in, linear.n_out), step_input)
             else:
-                shape_r, _ = structure.factors(linear.n_in, linear.n_out)
-                z = builder.factor(linear, "R", step.layer, first, shape_r, step_input)
-                second_factors.append((linear, structure, z))
-        last = first
-        if second_factors:
-            # The shuffle moves z once; each L factor reads its own shuffled copy.
-            moved = sum(s.k * s.l * s.rank for _, s, _ in second_factors)
-            last = builder.stage(step, ".L", (first,), (), moved)
-            for linear, structure, _ in second_factors:
-                _, shape_l = structure.factors(linear.n_in, linear.n_out)
-                builder.factor(linear, "L", step.layer, last, shape_l, builder.vector())
+                add_factor(linear, "R", first, structure.factors(linear.n_in, linear.n_out)[0], step_input)
+        if monarchs:
+            # The shuffle moves what the R factors make once; each L factor reads its own shuffled copy.
+            last = add_stage(step, ".L", (first,), (), sum(s.k * s.l * s.rank for _, s in monarchs))
+            for linear, structure in monarchs:
+                add_factor(linear, "L", last, structure.factors(linear.n_in, linear.n_out)[1], next(vectors))
         last_stage_of_step.append(last)
-        finals = final_of_pass[step.pass_name]
-        final_of_pass[step.pass_name] = [s for s in finals if s not in after] + [last]
-    return Workload(
-        factors=tuple(builder.factors),
-        stages=tuple(builder.stages),
-        tails={name: Tail(operations, elements) for name, (operations, elements) in model.tails.items()},
-    )
+        finals = [s for s in finals if s not in after] + [last]
+    return Workload(tuple(factors), tuple(stages), model.tails)

@@ -2,7 +2,7 @@
 
 Column generation over array patterns (Gilmore & Gomory 1965, 3-stage guillotine), rounded to integers by
 whichever does best on the rest: an integer program over the patterns, a dive, or first-fit shelves.
-Guillotine patterns alone prove nothing about free placement, so the bound comes from `bounds` instead.
+Guillotine patterns alone prove nothing about free placement, so the bound comes from `bounds.py` instead.
 """
 
 from __future__ import annotations
@@ -12,30 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.pack.bounds import (
-    lower_bound_area,
-    lower_bound_columns,
-    lower_bound_rows,
-    lower_bound_uncut,
-    split_weight,
-)
+from cimsolve.pack.bounds import lower_bound_area, lower_bound_uncut
 from cimsolve.pack.covering import Pool, Relaxation, cover_residual, generate, trim
 from cimsolve.pack.cutting_stock import checked_items
-from cimsolve.pack.guillotine import BothWays, Pattern, price_both_ways
-from cimsolve.pack.knapsack import Ints
+from cimsolve.pack.guillotine import Pattern, ShelfPricer
 from cimsolve.pack.shelves import first_fit_shelves
-
-__all__ = [
-    "ArrayPacking",
-    "Pattern",
-    "lower_bound_area",
-    "lower_bound_columns",
-    "lower_bound_rows",
-    "lower_bound_uncut",
-    "pack_blocks",
-    "split_weight",
-]
 
 Packed = list[tuple[Pattern, int]]  # array patterns and how many arrays use each
 
@@ -59,11 +42,7 @@ class ArrayPacking:
 
 
 def pack_blocks(
-    heights: Sequence[int] | Ints,
-    widths: Sequence[int] | Ints,
-    counts: Sequence[int] | Ints,
-    rows: int,
-    cols: int,
+    heights: Sequence[int] | Ints, widths: Sequence[int] | Ints, counts: Sequence[int] | Ints, rows: int, cols: int
 ) -> ArrayPacking:
     """Pack `counts[t]` blocks of `heights[t]` rows and `widths[t]` columns, not rotated and not cut."""
     height, count = checked_items(heights, counts, rows, "block height")
@@ -74,10 +53,11 @@ def pack_blocks(
     if not len(present):
         return ArrayPacking([], np.zeros(0, dtype=np.int64), 0, 0, "area")
     height, width, count = height[present], width[present], count[present]
-    best = _first_fit(height, width, count, rows, cols)
+    search = _PatternSearch(height, width, count, rows, cols)
+    best = search.first_fit(count)
     lower = lower_bound_area(height, width, count, rows, cols)
     if _arrays(best) > lower:
-        best = min(best, _Search(height, width, count, rows, cols).run(lower), key=_arrays)
+        best = min(best, search.run(lower), key=_arrays)
     lower, name = lower_bound_uncut(height, width, count, rows, cols, target=_arrays(best))
     patterns = [Pattern(present[p.type], p.row, p.col) for p, _ in best]
     return ArrayPacking(patterns, np.asarray([n for _, n in best], dtype=np.int64), _arrays(best), lower, name)
@@ -87,22 +67,12 @@ def _arrays(packed: Packed) -> int:
     return sum(number for _, number in packed)
 
 
-def _first_fit(height: Ints, width: Ints, count: Ints, rows: int, cols: int) -> Packed:
-    """The best of the shelf heuristics, shelves or strips first."""
-    options: list[Packed] = []
-    for stacked in (True, False):
-        options.append(first_fit_shelves(height, width, count, rows, cols, stacked))
-        strips = first_fit_shelves(width, height, count, cols, rows, stacked)
-        options.append([(pattern.transposed(), number) for pattern, number in strips])
-    return min(options, key=_arrays)
-
-
-class _Search:
+class _PatternSearch:
     """Column generation and rounding for one instance; patterns found on the way are kept in one pool."""
 
     def __init__(self, height: Ints, width: Ints, count: Ints, rows: int, cols: int) -> None:
         self.height, self.width, self.count, self.rows, self.cols = height, width, count, rows, cols
-        self.pricer: BothWays = price_both_ways(height, width, rows, cols)
+        self.pricers = ShelfPricer(height, width, rows, cols), ShelfPricer(width, height, cols, rows)
         self.pool = Pool(len(count))
         self.layout: dict[bytes, Pattern] = {}
 
@@ -110,11 +80,10 @@ class _Search:
         """The best packing found; `lower` is a bound at which to stop looking."""
         for pattern, _ in self.first_fit(self.count):
             self.learn(pattern)
-        for t in range(len(self.count)):
-            alone = np.where(np.arange(len(self.count)) == t, self.rows * self.cols, 0)
+        for alone in np.diag(np.full(len(self.count), self.rows * self.cols)):
             self.learn(first_fit_shelves(self.height, self.width, alone, self.rows, self.cols)[0][0])
         relaxation = self.generate(self.count)
-        goal = max(lower, int(np.ceil(relaxation.value - 1e-6)))
+        goal = max(lower, int(np.ceil(relaxation.x.sum() - 1e-6)))
         best: Packed = []
         for step_back in (0, 3):  # arrays given back per pattern, for freedom in the rest
             base = np.maximum(np.floor(relaxation.x + 1e-6).astype(np.int64) - step_back, 0)
@@ -125,45 +94,51 @@ class _Search:
         return best
 
     def first_fit(self, count: Ints) -> Packed:
-        return _first_fit(self.height, self.width, count, self.rows, self.cols)
+        """The best of the shelf heuristics, shelves or strips first."""
+        options: list[Packed] = []
+        for stacked in (True, False):
+            options.append(first_fit_shelves(self.height, self.width, count, self.rows, self.cols, stacked))
+            strips = first_fit_shelves(self.width, self.height, count, self.cols, self.rows, stacked)
+            options.append([(pattern.transposed(), number) for pattern, number in strips])
+        return min(options, key=_arrays)
 
-    def learn(self, pattern: Pattern) -> Ints:
-        """Keep the pattern's layout; returns its content (n_types,)."""
+    def learn(self, pattern: Pattern) -> None:
+        """Keep the pattern and its layout."""
         content = pattern.counts(len(self.count))
         if self.pool.add(content):
             self.layout[content.tobytes()] = pattern
-        return content
 
     def generate(self, count: Ints, rounds: int = 400) -> Relaxation:
         """Column generation for the demand `count`; stacks never hold more of a type than is asked for."""
 
         def price(values: Ints) -> list[tuple[int, Ints]]:
-            found = self.pricer.price(np.where(count > 0, values, 0), count)
-            contents = [(value, pattern, pattern.counts(len(count))) for value, pattern in found]
-            for _, pattern, content in contents:
-                self.layout.setdefault(content.tobytes(), pattern)
-            return [(value, content) for value, _, content in contents]
+            priced: list[tuple[int, Ints]] = []
+            for pricer, turned in zip(self.pricers, (False, True), strict=True):
+                value, pattern = pricer.price(np.where(count > 0, values, 0), count)
+                priced.append((value, pattern.counts(len(count))))
+                self.layout.setdefault(priced[-1][1].tobytes(), pattern.transposed() if turned else pattern)
+            return sorted(priced, key=lambda each: -each[0])
 
         return generate(self.pool, count, price, rounds)
 
     def complete(self, base: Ints, goal: int) -> Packed:
-        """`base` arrays of each known pattern, and the best way found to place the rest."""
+        """`base` arrays of each known pattern, and the best way found to place the rest; no block too many."""
         matrix = self.pool.matrix()[: len(base)]
         rest = np.maximum(self.count - base @ matrix, 0)
-        settled = [(self.layout[matrix[p].tobytes()], int(base[p])) for p in np.flatnonzero(base)]
         closing = self.first_fit(rest) if rest.any() else []
         aim = goal - int(base.sum())
         if aim < _arrays(closing) <= DIVE_ARRAYS:
             closing = min(closing, self.dive(rest, aim), key=_arrays)
         if _arrays(closing) > aim:  # the program also has the patterns the dive found
-            closing = self.covered(rest, _arrays(closing) - 1) or closing
-        return self.exact(settled + closing)
+            times = cover_residual(self.pool.matrix(), rest, _arrays(closing) - 1)
+            closing = closing if times is None else self.known(times)
+        packed = self.known(base) + closing
+        contents = np.asarray([p.counts(len(self.count)) for p, _ in packed])
+        runs = trim(contents, np.asarray([n for _, n in packed]), self.count)
+        return [(packed[p][0].keep(content), times) for p, content, times in runs]
 
-    def covered(self, rest: Ints, most: int) -> Packed | None:
-        """The rest on at most `most` arrays, by an integer program over all known patterns."""
-        times = cover_residual(self.pool.matrix(), rest, most)
-        if times is None:
-            return None
+    def known(self, times: Ints) -> Packed:
+        """The patterns of the pool that are used, `times[p]` each."""
         return [(self.layout[self.pool.patterns[p].tobytes()], int(times[p])) for p in np.flatnonzero(times)]
 
     def dive(self, rest: Ints, aim: int) -> Packed:
@@ -181,9 +156,3 @@ class _Search:
                 self.learn(pattern)
             best = min(best, fixed + closing, key=_arrays)
         return best
-
-    def exact(self, packed: Packed) -> Packed:
-        """Without surplus blocks."""
-        contents = np.asarray([p.counts(len(self.count)) for p, _ in packed])
-        runs = trim(contents, np.asarray([n for _, n in packed]), self.count)
-        return [(packed[p][0].keep(content), times) for p, content, times in runs]

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div, sum_by
 from cimsolve.errors import InputError
-from cimsolve.pack.covering import ceil_div, dot, integer_duals
+from cimsolve.pack.covering import dot, integer_duals
 from cimsolve.pack.cutting_stock import column_generation, martello_toth, proven_bound
-from cimsolve.pack.knapsack import Ints, knapsack, largest_filling
+from cimsolve.pack.knapsack import knapsack, largest_filling
 
 ALTERNATIONS = 2  # rounds of improving one axis' weights while the other's are fixed
 STARTS = 3  # products of weights from which that is tried
@@ -26,8 +27,7 @@ def lower_bound_columns(heights: Ints, widths: Ints, counts: Ints, rows: int, co
     Blocks may be cut between columns, so it holds with column cuts too; an array has `cols` columns.
     """
     size, first = np.unique(heights, return_inverse=True)
-    columns = np.zeros(len(size), dtype=np.int64)
-    np.add.at(columns, first, np.asarray(widths, dtype=np.int64) * np.asarray(counts, dtype=np.int64))
+    columns = sum_by(first, np.asarray(widths, dtype=np.int64) * np.asarray(counts, dtype=np.int64), len(size))
     keep = columns > 0
     if not keep.any():
         return 0
@@ -38,7 +38,10 @@ def lower_bound_columns(heights: Ints, widths: Ints, counts: Ints, rows: int, co
 
 
 def lower_bound_rows(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> int:
-    """The same across: each row of a block is an item of its width. Only where no block is cut."""
+    """Row bound: each row of a block is an item of its width, packed into array rows of `cols`.
+
+    It holds only where no block is cut; an array has `rows` rows.
+    """
     return lower_bound_columns(widths, heights, counts, cols, rows)
 
 
@@ -49,11 +52,7 @@ def lower_bound_uncut(heights: Ints, widths: Ints, counts: Ints, rows: int, cols
     """
     reach_rows, reach_cols = largest_filling(heights, rows), largest_filling(widths, cols)
     best = lower_bound_area(heights, widths, counts, reach_rows, reach_cols), "area"
-    for name, bound in (
-        ("columns", lower_bound_columns),
-        ("rows", lower_bound_rows),
-        ("dff", lower_bound_dff),
-    ):
+    for name, bound in (("columns", lower_bound_columns), ("rows", lower_bound_rows), ("dff", lower_bound_dff)):
         if best[0] < target and (value := bound(heights, widths, counts, reach_rows, reach_cols)) > best[0]:
             best = value, name
     return best

@@ -2,19 +2,24 @@
 
 Equal columns of many arrays are then one pattern of heights, and a layout is a table of shelves: rectangles
 that hold pieces of one height, dealt over the arrays as evenly as whole columns allow.
+
+A fewest-columns packing says nothing about shape: a rare height may sit twenty deep in one narrow strip of a few
+arrays, where pieces of the width that its stages want fit nowhere. `widen_shelves` looks among packings that need no
+more arrays for one of few patterns in wide runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.pack.covering import ceil_div
-from cimsolve.pack.cutting_stock import checked_items, solve_cutting_stock
-from cimsolve.pack.knapsack import Ints
+from cimsolve.pack.covering import NODE_LIMIT
+from cimsolve.pack.cutting_stock import checked_items, maximal_patterns, solve_cutting_stock
+from cimsolve.pack.programs import solve_integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +27,7 @@ class ColumnPacking:
     """Array columns by pattern: `strips[p, i]` items of `heights[i]` each, `multiplicity[p]` such columns.
 
     `heights` are distinct and fall; `demand[i]` columns of each are covered exactly. `arrays` of `rows` x
-    `cols` suffice and `lower` are proven necessary; `weight_of_size` is the dual-feasible function behind
-    the bound (see CuttingStock).
+    `cols` suffice and `lower` are proven necessary.
     """
 
     heights: Ints
@@ -35,7 +39,6 @@ class ColumnPacking:
     columns: int
     arrays: int
     lower: int
-    weight_of_size: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +69,9 @@ def pack_columns(
     distinct = np.unique(height)[::-1]
     demand = np.asarray([count[height == h].sum() for h in distinct], dtype=np.int64)
     packed = solve_cutting_stock(distinct, demand, rows)
-    return ColumnPacking(
-        heights=distinct,
-        demand=demand,
-        rows=rows,
-        cols=cols,
-        strips=packed.patterns,
-        multiplicity=packed.multiplicity,
-        columns=packed.bins,
-        arrays=ceil_div(packed.bins, cols),
-        lower=ceil_div(packed.lower, cols),
-        weight_of_size=packed.weight_of_size,
-    )
+    strips, multiplicity, columns = packed.patterns, packed.multiplicity, packed.bins
+    arrays, lower = ceil_div(packed.bins, cols), ceil_div(packed.lower, cols)
+    return ColumnPacking(distinct, demand, rows, cols, strips, multiplicity, columns, arrays, lower)
 
 
 def balanced_layout(
@@ -188,3 +182,49 @@ def _merged(strips: Ints, widths: Ints, heights: Ints) -> list[tuple[int, int, i
         col += int(widths[p])
     done += [(row, first, height, col - first) for (row, height), first in open_.items()]
     return sorted(done)
+
+
+def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most: Ints) -> ColumnPacking:
+    """A packing with wide shelves of what `packing` holds, on `arrays` arrays; `packing` where none is found.
+
+    `piece_widths[i]` is the width wanted for pieces of `heights[i]`, `most[i]` the columns of that height that one
+    array has use for: no pattern has more shelves than that of the width wanted. A fixed-charge program over the
+    maximal patterns: a pattern used costs its shelf rows, each weighed by how many of them its height could fill.
+    """
+    useful = np.maximum(1, 3 * most // (4 * np.minimum(piece_widths, packing.cols)))
+    limits = np.minimum(packing.rows // packing.heights, useful)
+    patterns = np.array(maximal_patterns(packing.heights, limits, packing.rows), dtype=np.int64)
+    if not len(patterns):
+        return packing
+    wanted = np.where(patterns > 0, piece_widths, 1).max(axis=1)
+    for least in (wanted, np.ones_like(wanted)):
+        used = _choose(packing, arrays, patterns, piece_widths, least)
+        if used is not None:
+            keep = used > 0
+            return replace(
+                packing, strips=patterns[keep], multiplicity=used[keep], columns=int(used.sum()), arrays=arrays
+            )
+    return packing
+
+
+def _choose(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: Ints, least: Ints) -> Ints | None:
+    """Columns of each pattern, at least `least` an array where it is used at all; None if none is found."""
+    total = arrays * packing.cols
+    count = len(patterns)
+    rows_filled = np.maximum(1.0, packing.demand / (arrays * piece_widths))
+    charge = (patterns / rows_filled).sum(axis=1)
+    identity = np.eye(count)
+    rows = [
+        (np.hstack([patterns.T, np.zeros_like(patterns.T)]), packing.demand, np.inf),
+        (np.hstack([np.ones(count), np.zeros(count)])[None], -np.inf, total),
+        (np.hstack([identity, -total * identity]), -np.inf, 0),
+        (np.hstack([identity, -arrays * np.diag(least)]), 0, np.inf),
+    ]
+    most = np.concatenate([np.full(count, total), np.ones(count)])
+    cost = np.concatenate([np.zeros(count), charge])
+    result = solve_integer(cost, rows, most, node_limit=NODE_LIMIT, mip_rel_gap=0.02)
+    if result.x is None:
+        return None
+    columns = np.rint(result.x[:count]).astype(np.int64)
+    enough = (columns @ patterns >= packing.demand).all() and columns.sum() <= total
+    return columns if enough else None

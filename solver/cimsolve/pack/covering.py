@@ -10,21 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize as _optimize
 
-from cimsolve.pack.knapsack import Ints
-
-optimize: Any = _optimize  # scipy ships no types
+from cimsolve.columns import Floats, Ints
+from cimsolve.pack.programs import solve_integer, solve_linear
 
 SCALE = 1 << 30  # a dual of 1 in the integer pricing problems
 LARGEST_DEMAND = 1e6  # the solver's tolerances are absolute, so larger demands are scaled down to this
 NODE_LIMIT = 300  # branch-and-bound nodes of one residual program: bounds the time and stays deterministic
 
-Floats = NDArray[np.float64]
 Pricer = Callable[[Ints], Sequence[tuple[int, Ints]]]
 
 
@@ -34,14 +29,14 @@ class Pool:
     def __init__(self, types: int) -> None:
         self.types = types
         self.patterns: list[Ints] = []
-        self._index: dict[bytes, int] = {}
+        self._known: set[bytes] = set()
 
     def add(self, pattern: Ints) -> bool:
         """Keep `pattern` (n_types,); False if it is known or empty."""
         key = np.ascontiguousarray(pattern, dtype=np.int64).tobytes()
-        if key in self._index or not pattern.any():
+        if key in self._known or not pattern.any():
             return False
-        self._index[key] = len(self.patterns)
+        self._known.add(key)
         self.patterns.append(np.asarray(pattern, dtype=np.int64))
         return True
 
@@ -57,15 +52,11 @@ class Relaxation:
     x: Floats
     duals: Floats
 
-    @property
-    def value(self) -> float:
-        return float(self.x.sum())
-
 
 def relax(patterns: Ints, counts: Ints) -> Relaxation:
     """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
     unit = max(1.0, float(counts.max()) / LARGEST_DEMAND)
-    result = optimize.linprog(np.ones(len(patterns)), A_ub=-patterns.T, b_ub=-counts / unit, method="highs-ds")
+    result = solve_linear(np.ones(len(patterns)), -patterns.T, -counts / unit)
     if result.x is None:
         raise RuntimeError(f"master problem: {result.message}")
     return Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
@@ -107,28 +98,14 @@ def dot(a: Sequence[int] | Ints, b: Sequence[int] | Ints) -> int:
     return sum(int(x) * int(y) for x, y in zip(a, b, strict=True))
 
 
-def ceil_div(a: int, b: int) -> int:
-    """a / b rounded up, in integers."""
-    return -(-a // b)
-
-
 def cover_residual(patterns: Ints, counts: Ints, most: int) -> Ints | None:
     """Cover small demands by whole patterns: multiplicities (n_patterns,), or None if the search found none.
 
     An integer program over the patterns cut to the demand, bounded by a node limit; `most` bins at most.
     """
     clipped, first = np.unique(np.minimum(patterns, counts), axis=0, return_index=True)
-    constraints = [
-        optimize.LinearConstraint(clipped.T, lb=counts, ub=np.inf),
-        optimize.LinearConstraint(np.ones((1, len(first))), lb=0, ub=most),
-    ]
-    result = optimize.milp(
-        np.ones(len(first)),
-        constraints=constraints,
-        integrality=np.ones(len(first)),
-        bounds=optimize.Bounds(0, np.inf),
-        options={"node_limit": NODE_LIMIT, "mip_rel_gap": 0.0},
-    )
+    rows = [(clipped.T, counts, np.inf), (np.ones((1, len(first))), 0, most)]
+    result = solve_integer(np.ones(len(first)), rows, node_limit=NODE_LIMIT, mip_rel_gap=0.0)
     if result.x is None:
         return None
     x = np.zeros(len(patterns), dtype=np.int64)
@@ -148,19 +125,14 @@ def trim(patterns: Ints, multiplicity: Ints, counts: Ints) -> list[tuple[int, In
         kept: list[tuple[int, Ints, int]] = []
         for p, content, times in reversed(runs):
             each = int(content[j])
-            if extra <= 0 or each == 0:
-                kept.append((p, content, times))
-                continue
-            emptied = min(times, extra // each)
-            extra -= emptied * each
-            partly = min(extra, each) if emptied < times else 0
-            extra -= partly
-            for lost, number in ((each, emptied), (partly, 1 if partly else 0)):
+            emptied = min(times, extra // each) if each else 0
+            partly = min(extra - emptied * each, each) if emptied < times else 0
+            extra -= emptied * each + partly
+            split = int(partly > 0)
+            for lost, number in ((each, emptied), (partly, split), (0, times - emptied - split)):
                 if number:
                     less = content.copy()
                     less[j] -= lost
                     kept.append((p, less, number))
-            if times - emptied - (1 if partly else 0):
-                kept.append((p, content, times - emptied - (1 if partly else 0)))
         runs = kept[::-1]
     return [(p, content, times) for p, content, times in runs if content.any()]

@@ -2,20 +2,44 @@
 
 Column generation (Gilmore & Gomory 1961) with an exact knapsack, rounded to integers by a small program
 over the generated patterns. The bound comes from the duals, made integer and verified by the same knapsack.
+
+Items may also be cut in two to fill what whole ones leave of a bin: where they lie one above the other, row cuts. Any
+items of at most a bin's capacity, laid end to end and cut where a bin ends, fill all bins but the last, and none is
+cut more than once (McNaughton 1959). Fewer cuts do: the linear program of cutting stock, in which an item of size s
+may become one of size a and one of s - a, at a small price.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, gcd
+from typing import NamedTuple
 
 import numpy as np
 
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.pack.covering import Pool, Relaxation, ceil_div, cover_residual, dot, generate, integer_duals, trim
-from cimsolve.pack.knapsack import Ints, knapsack, unlimited
+from cimsolve.pack.covering import (
+    LARGEST_DEMAND,
+    SCALE,
+    Pool,
+    Relaxation,
+    cover_residual,
+    dot,
+    generate,
+    integer_duals,
+    trim,
+)
+from cimsolve.pack.knapsack import knapsack, unlimited
+from cimsolve.pack.programs import solve_linear
 
 MAXIMAL_PATTERNS = 400  # up to so many maximal patterns are all offered to the integer program
+CUT_PRICE = 1e-4
+"""Price of a cut, in bins: of ways with as few bins, the one with fewest cuts is taken."""
+CUT_ROUNDS = 200
+CUT_TOLERANCE = 1e-6
+"""What counts as nothing in the linear program, in its own units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +47,8 @@ class CuttingStock:
     """A packing: `patterns[p]` (n_sizes,) items a bin, used `multiplicity[p]` times; covers counts exactly.
 
     `weight_of_size[x]`, x = 0..capacity, is an integer superadditive function u: sizes that fit together in
-    one bin weigh at most `weight_scale` = u(capacity). So for any items, also ones split in free ways,
-    ceil(sum u / weight_scale) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
+    one bin weigh at most u(capacity). So for any items, also ones split in free ways,
+    ceil(sum u / u(capacity)) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
     """
 
     patterns: Ints
@@ -32,7 +56,6 @@ class CuttingStock:
     bins: int
     lower: int
     weight_of_size: Ints
-    weight_scale: int
 
 
 def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> CuttingStock:
@@ -40,10 +63,10 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
     size, count = checked_items(sizes, counts, capacity, "size")
     if not count.any():
         empty = np.zeros((0, len(size)), dtype=np.int64)
-        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1), capacity)
+        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1))
     pool, relaxation = column_generation(size, count, capacity)
     lower, weights = proven_bound(size, count, capacity, relaxation)
-    lower = max(lower, area_bound(size, count, capacity), martello_toth(size, count, capacity))
+    lower = max(lower, martello_toth(size, count, capacity))
     patterns, multiplicity = first_fit_decreasing(size, count, capacity)
     if multiplicity.sum() > lower:
         for pattern in maximal_patterns(size, np.minimum(count, capacity // size), capacity):
@@ -56,7 +79,6 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
         sum(times for _, _, times in runs),
         lower,
         weights,
-        int(weights[-1]),
     )
 
 
@@ -78,10 +100,9 @@ def column_generation(size: Ints, count: Ints, capacity: int, limits: Ints | Non
     """Optimal linear relaxation over all patterns, each with at most `limits` (default `count`) of a size."""
     most = np.minimum(count if limits is None else limits, capacity // size)
     pool = Pool(len(size))
-    for i in range(len(size)):
-        pool.add(np.where(np.arange(len(size)) == i, np.maximum(most, 1 if capacity >= size[i] else 0), 0))
-    for pattern in first_fit_decreasing(size, count, capacity)[0]:
-        pool.add(np.minimum(pattern, most))
+    dense = np.minimum(first_fit_decreasing(size, count, capacity)[0], most)
+    for pattern in (*np.diag(np.maximum(most, capacity >= size)), *dense):
+        pool.add(pattern)
 
     def price(values: Ints) -> list[tuple[int, Ints]]:
         filled = knapsack(size, values, most, capacity)
@@ -102,26 +123,19 @@ def proven_bound(size: Ints, count: Ints, capacity: int, relaxation: Relaxation)
             continue
         limited = int(knapsack(size, y, np.minimum(count, capacity // size), capacity).best[-1])
         u = knapsack(size, y, unlimited(size, capacity), capacity).best
-        lower = max(lower, ceil_div(dot(count, y), limited), weighted_bound(size, count, u))
-        value = dot(count, u[np.minimum(size, capacity)]) / int(u[-1])
-        if value > best:
-            best, weights = value, u
+        weight, most = dot(count, u[np.minimum(size, capacity)]), int(u[-1])
+        lower = max(lower, ceil_div(dot(count, y), limited), ceil_div(weight, most))
+        if weight / most > best:
+            best, weights = weight / most, u
     return lower, weights
 
 
-def weighted_bound(size: Ints, count: Ints, u: Ints) -> int:
-    """ceil(sum count * u(size) / u(capacity)), a bound for any superadditive integer u."""
-    return ceil_div(dot(count, u[np.minimum(size, len(u) - 1)]), int(u[-1]))
-
-
-def area_bound(size: Ints, count: Ints, capacity: int) -> int:
-    """L1 of Martello & Toth (1990): total size over capacity."""
-    return ceil_div(dot(size, count), capacity)
-
-
 def martello_toth(size: Ints, count: Ints, capacity: int) -> int:
-    """L2 of Martello & Toth (1990): for each threshold a, items above capacity - a are alone, items above
-    half take a bin each, and items of a..half must use those bins' room before they open new ones."""
+    """The bound L2 of Martello & Toth (1990) on the number of bins.
+
+    For each threshold a, items above capacity - a are alone, items above half take a bin each, and items of a..half
+    must use those bins' room before they open new ones. Threshold 0 gives L1, the total size over capacity.
+    """
     best = 0
     for a in {0, *(int(s) for s in size if 2 * s <= capacity)}:
         alone = (size > capacity - a) & (2 * size > capacity)
@@ -195,3 +209,53 @@ def _round(pool: Pool, relaxation: Relaxation, size: Ints, count: Ints, capacity
         if best[1].sum() <= lower:
             break
     return best
+
+
+class Cut(NamedTuple):
+    """So many items of `size` cut in two, `part` and `size - part`."""
+
+    size: int
+    part: int
+    items: int
+
+
+def cuts_that_fill(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> list[Cut]:
+    """Which of `counts[i]` items of `sizes[i]` to cut in two so that they need the least bins of `capacity`.
+
+    Sizes, all of at most `capacity`, are distinct. Cuts lie on the grid of the sizes' common divisor with the
+    capacity, which loses nothing: laid end to end, items end on it too.
+    """
+    grid = gcd(capacity, *(int(size) for size in sizes))
+    size: Ints = np.arange(1, max(sizes) // grid + 1, dtype=np.int64)
+    room = capacity // grid
+    need = np.zeros(len(size))
+    need[np.asarray(sizes, dtype=np.int64) // grid - 1] = counts
+    unit = max(1.0, float(need.max()) / LARGEST_DEMAND)
+    choices = [(whole, part) for whole in (np.flatnonzero(need) + 1).tolist() for part in range(1, whole // 2 + 1)]
+    split = np.zeros((len(choices), len(size)))
+    for row, (whole, part) in enumerate(choices):
+        split[row, whole - 1] += 1
+        split[row, part - 1] -= 1
+        split[row, whole - part - 1] -= 1
+    pool = Pool(len(size))
+    for each in size.tolist():
+        pool.add(np.where(size == each, room // each, 0))
+    for _ in range(CUT_ROUNDS):
+        patterns = pool.matrix()
+        price = np.concatenate([np.ones(len(patterns)), np.full(len(choices), CUT_PRICE)])
+        columns = np.concatenate([patterns, split])
+        found = solve_linear(price, -columns.T, -need / unit)
+        if found.x is None:
+            raise RuntimeError(f"cuts that fill: {found.message}")
+        worth = np.floor(np.clip(-found.ineqlin.marginals, 0.0, 1.0) * SCALE).astype(np.int64)
+        filled = knapsack(size, worth, unlimited(size, room), room)
+        if filled.best[-1] <= SCALE + 64 or not pool.add(filled.pick(room)):
+            break
+    left = dict(zip(map(int, sizes), map(int, counts), strict=True))
+    cuts: list[Cut] = []
+    for (whole, part), times in zip(choices, found.x[len(patterns) :], strict=True):
+        items = min(left[whole * grid], ceil((times - CUT_TOLERANCE) * unit))
+        if items > 0:
+            cuts.append(Cut(whole * grid, part * grid, items))
+            left[whole * grid] -= items
+    return cuts

@@ -13,15 +13,16 @@ what is minimised, on a given number of arrays. New patterns are stacks of bands
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from cimsolve.pack.blocks import ArrayPacking, Pattern
-from cimsolve.pack.covering import Floats, Pool, optimize
+from cimsolve.columns import Floats, Ints
+from cimsolve.pack.blocks import ArrayPacking
+from cimsolve.pack.covering import Pool
 from cimsolve.pack.cutting_stock import maximal_patterns
-from cimsolve.pack.guillotine import ShelfPricer
-from cimsolve.pack.knapsack import Ints
+from cimsolve.pack.guillotine import Pattern, ShelfPricer
+from cimsolve.pack.programs import solve_integer, solve_linear
 
 ROUNDS = 80
 """Rounds of column generation."""
@@ -33,9 +34,8 @@ SCALE = 1 << 20
 """A value of 1 where patterns are priced in integers."""
 
 
-@dataclass(frozen=True)
-class _Need:
-    """Of shape `type` at least `demand`, if no array counts for more than `cap`."""
+class _Need(NamedTuple):
+    """A demand for `demand` blocks of shape `type` at least, if no array counts for more than `cap`."""
 
     type: int
     cap: int
@@ -51,7 +51,7 @@ def even_out(
     blocks. Returns `packing` itself where nothing better is found.
     """
     ways = (_Bands(heights, widths, rows, cols, False), _Bands(widths, heights, cols, rows, True))
-    search = _Search(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
+    search = _EvenSearch(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
     lacking = search.lacking(packing.patterns, packing.multiplicity)
     found = search.run() if lacking else None
     if found is None or search.lacking(*found) >= lacking:
@@ -79,16 +79,16 @@ class _Bands:
     def __init__(self, heights: Ints, widths: Ints, rows: int, cols: int, turned: bool) -> None:
         self.heights, self.rows, self.turned = heights, rows, turned
         self.pricer = ShelfPricer(heights, widths, rows, cols)
-        self.height: list[int] = []
-        self.content: list[Ints] = []
-        self.layout: list[Pattern] = []
-        self._known: set[tuple[int, bytes]] = set()
+        self.layout: dict[tuple[int, bytes], Pattern] = {}
+        """Bands by their height and the content."""
 
-    def price(self, values: Ints, limits: Ints) -> Pattern:
-        """The most valuable array that the shelf pricer knows; its bands are learned."""
-        pattern = self.pricer.price(values, limits)[1]
-        self._cut(pattern)
-        return pattern.transposed() if self.turned else pattern
+    @property
+    def height(self) -> Ints:
+        return np.array([height for height, _ in self.layout], dtype=np.int64)
+
+    def price(self, values: Ints, limits: Ints) -> None:
+        """Learn the bands of the most valuable array that the shelf pricer knows."""
+        self._cut(self.pricer.price(values, limits)[1])
 
     def learn(self, pattern: Pattern) -> None:
         self._cut(pattern.transposed() if self.turned else pattern)
@@ -101,36 +101,29 @@ class _Bands:
         for low, high in zip(lines[:-1].tolist(), lines[1:].tolist(), strict=True):
             mine = np.flatnonzero((top >= low) & (bottom <= high))
             band = Pattern(pattern.type[mine], top[mine] - low, pattern.col[mine])
-            content = band.counts(len(self.heights))
-            key = (high - low, content.tobytes())
-            if len(mine) and key not in self._known and len(self.height) < BANDS_MAX:
-                self._known.add(key)
-                self.height.append(high - low)
-                self.content.append(content)
-                self.layout.append(band)
+            if len(mine) and len(self.layout) < BANDS_MAX:
+                self.layout.setdefault((high - low, band.counts(len(self.heights)).tobytes()), band)
 
     def stack(self, times: Ints) -> Pattern:
         """One array with `times[e]` of band e, one below the other."""
         parts: list[tuple[Ints, Ints, Ints]] = []
         row = 0
-        for number in np.repeat(np.arange(len(times)), times).tolist():
-            band = self.layout[number]
-            parts.append((band.type, band.row + row, band.col))
-            row += self.height[number]
+        for band, height, repeats in zip(self.layout.values(), self.height.tolist(), times.tolist(), strict=True):
+            for _ in range(repeats):
+                parts.append((band.type, band.row + row, band.col))
+                row += height
         pattern = Pattern(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return pattern.transposed() if self.turned else pattern
 
 
-class _Search:
+class _EvenSearch:
     """Column generation over arrays; what the needs lack is what is minimised."""
 
     def __init__(
         self, packing: ArrayPacking, count: Ints, needs: list[_Need], ways: tuple[_Bands, _Bands], arrays: int
     ) -> None:
-        self.count, self.needs, self.ways, self.arrays = count, needs, ways, arrays
-        self.caps = np.array([need.cap for need in needs], dtype=np.int64)
-        self.demand = np.array([need.demand for need in needs], dtype=np.int64)
-        self.shape = np.array([need.type for need in needs], dtype=np.int64)
+        self.count, self.ways, self.arrays = count, ways, arrays
+        self.shape, self.caps, self.demand = np.array(needs, dtype=np.int64).reshape(-1, 3).T
         self.pool = Pool(len(count))
         self.layout: dict[bytes, Pattern] = {}
         for pattern in packing.patterns:
@@ -146,6 +139,7 @@ class _Search:
         return is_new
 
     def lacking(self, patterns: list[Pattern], times: Ints) -> int:
+        """How much of the needs the patterns, so many times each, leave open."""
         contents = np.array([pattern.counts(len(self.count)) for pattern in patterns])
         return int(np.maximum(self.demand - times @ self._met(contents), 0).sum())
 
@@ -157,8 +151,7 @@ class _Search:
                 break
         # What the relaxation can do without, whole arrays may need.
         for way in self.ways:
-            height = np.array(way.height, dtype=np.int64)
-            for times in maximal_patterns(height, way.rows // height, way.rows):
+            for times in maximal_patterns(way.height, way.rows // way.height, way.rows):
                 self.learn(way.stack(times))
         contents = self.pool.matrix()
         used = self._round(contents)
@@ -169,11 +162,11 @@ class _Search:
 
     def _met(self, contents: Ints) -> Ints:
         """What an array of each of `contents` adds to each need; shape (contents, needs)."""
-        return np.minimum(contents[:, self.shape], self.caps)
+        return np.asarray(np.minimum(contents[:, self.shape], self.caps))
 
     def _program(self, contents: Ints) -> tuple[Floats, Floats, Floats]:
         """Cost, matrix and right side of: all blocks covered, needs met but for what is lacking, arrays enough."""
-        types, patterns, needs = len(self.count), len(contents), len(self.needs)
+        types, patterns, needs = len(self.count), len(contents), len(self.demand)
         matrix = np.zeros((types + needs + 1, patterns + needs))
         matrix[:types, :patterns] = -contents.T
         matrix[types:-1, :patterns] = -self._met(contents).T
@@ -185,15 +178,17 @@ class _Search:
     def _relax(self) -> tuple[Floats, Floats] | None:
         """Duals of the shapes and of the needs; None where the relaxation meets all needs."""
         cost, matrix, right = self._program(self.pool.matrix())
-        result = optimize.linprog(cost, A_ub=matrix, b_ub=right, method="highs-ds")
+        result = solve_linear(cost, matrix, right)
         if result.x is None or result.fun < 1e-6:
             return None
         duals = np.maximum(-result.ineqlin.marginals, 0.0)
         return duals[: len(self.count)], duals[len(self.count) : -1]
 
     def _price(self, shapes: Floats, needs: Floats) -> list[Pattern]:
-        """Arrays of much value. Bands come from arrays priced as if the first block of a shape and all others had
-        one value; then the best stacks of bands, each block beyond a cap worth less."""
+        """Patterns of much value: the best stacks of bands, each block beyond a cap worth less.
+
+        Bands come from arrays priced as if the first block of a shape and all others had one value.
+        """
         for cap in np.unique(self.caps):
             values = shapes.copy()
             np.add.at(values, self.shape, np.where(self.caps >= cap, needs, 0.0))
@@ -202,31 +197,20 @@ class _Search:
         return [way.stack(times) for way in self.ways if (times := self._best_stack(way, shapes, needs)).any()]
 
     def _best_stack(self, way: _Bands, shapes: Floats, needs: Floats) -> Ints:
-        content, height = np.array(way.content), np.array(way.height)
-        count, caps = len(height), len(self.caps)
-        constraints = [
-            optimize.LinearConstraint(np.concatenate([height, np.zeros(caps)])[None], ub=way.rows),
-            optimize.LinearConstraint(np.hstack([-content[:, self.shape].T, np.eye(caps)]), ub=0),
+        content = np.array([band.counts(len(self.count)) for band in way.layout.values()])
+        height, count, caps = way.height, len(content), len(self.caps)
+        rows = [
+            (np.concatenate([height, np.zeros(caps)])[None], -np.inf, way.rows),
+            (np.hstack([-content[:, self.shape].T, np.eye(caps)]), -np.inf, 0),
         ]
-        result = optimize.milp(
-            -np.concatenate([content @ shapes, needs]),
-            constraints=constraints,
-            integrality=np.ones(count + caps),
-            bounds=optimize.Bounds(0, np.concatenate([way.rows // height, self.caps])),
-            options={"node_limit": PRICING_NODES},
-        )
+        most = np.concatenate([way.rows // height, self.caps])
+        result = solve_integer(-np.concatenate([content @ shapes, needs]), rows, most, node_limit=PRICING_NODES)
         return np.zeros(count, dtype=np.int64) if result.x is None else np.rint(result.x[:count]).astype(np.int64)
 
     def _round(self, contents: Ints) -> Ints | None:
-        """How often each pattern is used; all of it is whole, what is lacking too."""
+        """How often each pattern is used, in whole numbers, and what is lacking in whole numbers too."""
         cost, matrix, right = self._program(contents)
-        result = optimize.milp(
-            cost,
-            constraints=[optimize.LinearConstraint(matrix, ub=right)],
-            integrality=np.ones(len(cost)),
-            bounds=optimize.Bounds(0, np.inf),
-            options={"node_limit": ROUNDING_NODES, "mip_rel_gap": 0.0},
-        )
+        result = solve_integer(cost, [(matrix, -np.inf, right)], node_limit=ROUNDING_NODES, mip_rel_gap=0.0)
         if result.x is None:
             return None
         used = np.rint(result.x[: len(contents)]).astype(np.int64)

@@ -16,7 +16,8 @@ from math import gcd
 
 import numpy as np
 
-from cimsolve.pack.knapsack import Ints, Knapsack, knapsack, multiples, unlimited
+from cimsolve.columns import Ints
+from cimsolve.pack.knapsack import Knapsack, knapsack, multiples, unlimited
 
 TABLE_CELLS = 400_000  # shelf heights x columns of the largest exact table; beyond it heights are thinned out
 
@@ -34,20 +35,18 @@ class Pattern:
         return np.bincount(self.type, minlength=types).astype(np.int64)
 
     def transposed(self) -> Pattern:
+        """The pattern with rows and columns in each other's place."""
         return Pattern(self.type, self.col, self.row)
 
     def keep(self, content: Ints) -> Pattern:
         """The first `content[t]` blocks of every type t."""
-        kept = np.zeros(len(self.type), dtype=bool)
-        for t, number in enumerate(content):
-            kept[np.flatnonzero(self.type == t)[: int(number)]] = True
+        kept = np.sort(np.concatenate([np.flatnonzero(self.type == t)[:number] for t, number in enumerate(content)]))
         return Pattern(self.type[kept], self.row[kept], self.col[kept])
 
 
 def pattern_from(blocks: Sequence[tuple[int, int, int]]) -> Pattern:
     """A pattern from (type, row, col) triples."""
-    table = np.asarray(blocks, dtype=np.int64).reshape(-1, 3)
-    return Pattern(table[:, 0], table[:, 1], table[:, 2])
+    return Pattern(*np.asarray(blocks, dtype=np.int64).reshape(-1, 3).T)
 
 
 class ShelfPricer:
@@ -67,7 +66,7 @@ class ShelfPricer:
         stacks = knapsack(self.heights[order], np.where(fits, values[order], 0), limits[order], self.rows)
         ends = np.flatnonzero(np.diff(self.widths[order], append=0)) + 1  # last type of each distinct width
         stack_widths = self.widths[order][ends - 1]
-        stack_values = stacks.tables[[stacks.steps_after(int(e)) for e in ends]]
+        stack_values = stacks.tables[[stacks.steps_after[e] for e in ends]]
         shelf_heights = self._shelf_heights(stack_values)
         stack_values = stack_values[:, shelf_heights]
         shelf_values = _fill_shelves(stack_widths, stack_values, self.cols)
@@ -128,22 +127,3 @@ def _fill_shelves(widths: Ints, values: Ints, cols: int) -> Ints:
             offered = table[:, : cols + 1 - shift] + k * values[i][:, None]
             table[:, shift:] = np.maximum(table[:, shift:], offered)
     return np.asarray(table[:, -1])
-
-
-def price_both_ways(heights: Ints, widths: Ints, rows: int, cols: int) -> BothWays:
-    """Pricer over shelves first and strips first."""
-    return BothWays(ShelfPricer(heights, widths, rows, cols), ShelfPricer(widths, heights, cols, rows))
-
-
-@dataclass(frozen=True)
-class BothWays:
-    """Shelves across the array, and the same of the transposed array (strips first)."""
-
-    shelves: ShelfPricer
-    strips: ShelfPricer
-
-    def price(self, values: Ints, limits: Ints) -> list[tuple[int, Pattern]]:
-        """The best pattern of either class, better one first."""
-        across = self.shelves.price(values, limits)
-        value, pattern = self.strips.price(values, limits)
-        return sorted([across, (value, pattern.transposed())], key=lambda found: -found[0])

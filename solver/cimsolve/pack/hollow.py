@@ -32,17 +32,13 @@ def single_pair(first: Size, second: Size) -> Grid:
 
 def hollow_grid(first: Size, second: Size, order: int) -> Grid:
     """Pairs around an empty diagonal of `order` places; the blocks must be equally high or equally wide."""
-    both = [(i, j) for i in range(order) for j in range(order) if i != j]
-    if first == second:
-        rows, cols = first
-        pairs = [((i * rows, j * cols), (j * rows, i * cols)) for i, j in both if i < j]
-        return Grid((order * rows, order * cols), tuple(pairs))
-    if first[0] == second[0]:
-        rows, cols = first[0], first[1] + second[1]
-        pairs = [((i * rows, j * cols), (j * rows, i * cols + first[1])) for i, j in both]
-    else:
-        rows, cols = first[0] + second[0], first[1]
-        pairs = [((i * rows, j * cols), (j * rows + first[0], i * cols)) for i, j in both]
+    (rows, cols), below, beside = first, 0, 0  # the second's place below or beside the first's
+    if first != second and first[0] == second[0]:
+        cols, beside = first[1] + second[1], first[1]
+    elif first != second:
+        rows, below = first[0] + second[0], first[0]
+    both = [(i, j) for i in range(order) for j in range(order) if i < j or (i > j and first != second)]
+    pairs = [((i * rows, j * cols), (j * rows + below, i * cols + beside)) for i, j in both]
     return Grid((order * rows, order * cols), tuple(pairs))
 
 

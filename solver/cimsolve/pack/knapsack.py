@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from cimsolve.columns import Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +21,7 @@ class Knapsack:
     sizes: Ints
     steps: list[tuple[int, int]]
     tables: Ints
-    after_item: list[int]  # steps done once item i has been offered
+    steps_after: list[int]  # steps that belong to the first i items, (items + 1,)
 
     @property
     def best(self) -> Ints:
@@ -33,16 +32,12 @@ class Knapsack:
         """How many of each item an optimal filling of `capacity` by the first `items` items takes."""
         taken = np.zeros(len(self.sizes), dtype=np.int64)
         left = capacity
-        for t in range(len(self.steps) if items is None else self.steps_after(items), 0, -1):
+        for t in range(len(self.steps) if items is None else self.steps_after[items], 0, -1):
             if self.tables[t, left] > self.tables[t - 1, left]:
                 item, multiple = self.steps[t - 1]
                 taken[item] += multiple
                 left -= multiple * int(self.sizes[item])
         return taken
-
-    def steps_after(self, items: int) -> int:
-        """Number of steps that belong to the first `items` items."""
-        return self.after_item[items - 1] if items else 0
 
 
 def multiples(limit: int) -> list[int]:
@@ -64,7 +59,7 @@ def knapsack(
     Exact: sizes, values and limits are integers, values * capacity must stay below 2^62.
     """
     steps: list[tuple[int, int]] = []
-    after: list[int] = []
+    after = [0]
     for i, (s, v, most) in enumerate(zip(sizes, values, limits, strict=True)):
         if v > 0:
             steps += [(i, k) for k in multiples(min(int(most), capacity // int(s)))]
@@ -73,11 +68,7 @@ def knapsack(
     for t, (i, k) in enumerate(steps):
         shift = k * int(sizes[i])
         tables[t + 1] = tables[t]
-        np.maximum(
-            tables[t, shift:],
-            tables[t, : capacity + 1 - shift] + k * int(values[i]),
-            out=tables[t + 1, shift:],
-        )
+        np.maximum(tables[t, shift:], tables[t, : capacity + 1 - shift] + k * int(values[i]), out=tables[t + 1, shift:])
     return Knapsack(np.asarray(sizes, dtype=np.int64), steps, tables, after)
 
 

@@ -14,16 +14,16 @@ from itertools import combinations
 
 import numpy as np
 
-from cimsolve.pack.covering import optimize
+from cimsolve.columns import Ints
 from cimsolve.pack.guillotine import Pattern, pattern_from
-from cimsolve.pack.knapsack import Ints
+from cimsolve.pack.programs import solve_integer
 from cimsolve.pack.shelves import first_fit_shelves
 
 Content = tuple[tuple[int, int, int], ...]
 """For each type of block its rows, its columns, and how many there are."""
 
 NODES = 200
-"""Of the integer program's search tree."""
+"""Most nodes of the integer program's search tree."""
 INFEASIBLE = 2
 """Status of `scipy.optimize.milp`."""
 STACKS_MAX = 4000
@@ -81,8 +81,8 @@ def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pa
         if refused:
             return None
         if times is not None:
-            used, number = times[: len(bands)].tolist(), times[len(bands) :]
-            pattern = _lay_out(stacks, dict(zip(bands, used, strict=True)), number, heights, counts, cols)
+            here = np.repeat(bands, times[: len(bands)]).tolist()
+            pattern = _lay_out(stacks, here, times[len(bands) :], heights, counts, cols)
             if pattern is not None:
                 return pattern
     return None
@@ -116,8 +116,10 @@ def _waste(stack: _Stack, heights: Ints, widths: Ints) -> int:
 
 
 def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols: int) -> tuple[Ints | None, bool]:
-    """How many bands of each height and how many of each stack, shape (bands + stacks,), or None where none are
-    found; and whether it is proved that there are none."""
+    """How many bands of each height and of each stack, or None; and whether it is proved that there are none.
+
+    Shape (bands + stacks,).
+    """
     types = len(counts)
     at = {height: types + number for number, height in enumerate(bands)}
     matrix = np.zeros((types + len(bands) + 1, len(bands) + len(stacks)))
@@ -127,35 +129,28 @@ def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols
         matrix[at[stack.height], number] = stack.width
     matrix[types:-1, : len(bands)] = -cols * np.eye(len(bands))
     matrix[-1, : len(bands)] = bands
-    result = optimize.milp(
-        np.zeros(matrix.shape[1]),
-        constraints=optimize.LinearConstraint(matrix, ub=np.concatenate([-counts, np.zeros(len(bands)), [rows]])),
-        integrality=np.ones(matrix.shape[1]),
-        bounds=optimize.Bounds(0, np.inf),
-        options={"node_limit": NODES},
-    )
+    most = np.concatenate([-counts, np.zeros(len(bands)), [rows]])
+    result = solve_integer(np.zeros(matrix.shape[1]), [(matrix, -np.inf, most)], node_limit=NODES)
     return None if result.x is None else np.rint(result.x).astype(np.int64), result.status == INFEASIBLE
 
 
 def _lay_out(
-    stacks: list[_Stack], bands: dict[int, int], number: Ints, heights: Ints, counts: Ints, cols: int
+    stacks: list[_Stack], bands: list[int], number: Ints, heights: Ints, counts: Ints, cols: int
 ) -> Pattern | None:
-    """Stacks into bands of their height, the widest first; no more blocks of a type than are wanted."""
-    room: dict[int, list[int]] = {height: [cols] * times for height, times in bands.items()}
-    top: dict[int, list[int]] = {}
-    row = 0
-    for height, times in bands.items():
-        top[height] = list(range(row, row + times * height, height))
-        row += times * height
+    """Stacks into bands of their height, the widest first; no more blocks of a type than are wanted.
+
+    `bands`: the height of each, from the top.
+    """
+    room = [cols] * len(bands)
     left = counts.tolist()
     blocks: list[tuple[int, int, int]] = []
     for stack in sorted(np.repeat(np.arange(len(stacks)), number).tolist(), key=lambda each: -stacks[each].width):
         here = stacks[stack]
-        band = next((n for n, free in enumerate(room[here.height]) if free >= here.width), None)
+        band = next((n for n, free in enumerate(room) if bands[n] == here.height and free >= here.width), None)
         if band is None:
             return None
-        at_row, at_col = top[here.height][band], cols - room[here.height][band]
-        room[here.height][band] -= here.width
+        at_row, at_col = sum(bands[:band]), cols - room[band]
+        room[band] -= here.width
         for each, times in here.blocks:
             for _ in range(min(times, left[each])):
                 blocks.append((each, at_row, at_col))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.cutting_stock import first_fit_decreasing
 from cimsolve.pack.guillotine import Pattern, pattern_from
-from cimsolve.pack.knapsack import Ints
 
 
 @dataclass

@@ -12,39 +12,36 @@ from collections.abc import Mapping
 import numpy as np
 
 from cimsolve.columns import Floats, Ints, sum_by
-from cimsolve.price.firings import ActivationShapes
-from cimsolve.price.gaps import Gap, Gaps, owns_gap
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Activations
+from cimsolve.price.firings import Fired
+from cimsolve.price.gaps import Gap, Gaps
 
 MANTISSA_BITS = 52
 
 
-def split_latency(problem: Problem, start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
+def split_latency(start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
     """Component -> cycles of each row; all of it sums to the token latency.
 
     `start` and `end`, shape (stages,), are a stage's first start and last end. `array`: what the stage adds to the
     time in which any array works. `wait`: what it adds to the time so far beyond that and its gap; less than
     nothing where the gap overlaps the arrays' work on another stage.
     """
-    rows = _gaps_of_rows(problem, gaps)
+    rows = _gaps_of_rows(gaps)
     parts = {
-        "array": np.append(_added_cover(start, end), 0),
-        "partial_sums": np.array([gap.partial_sum_cycles for gap in rows], dtype=np.int64),
-        "digital": np.array([gap.digital_cycles for gap in rows], dtype=np.int64),
-        "transfer": np.array([gap.transfer_cycles for gap in rows], dtype=np.int64),
+        "array": np.append(added_cover(start, end), 0),
+        **{name: np.array([gap.parts_cycles[name] for gap in rows], dtype=np.int64) for name in Gap().parts_cycles},
     }
     reached = np.maximum.accumulate(np.concatenate([[start.min()], end]))
     added = np.append(np.diff(reached), rows[-1].cycles)
     return {**parts, "wait": added - np.sum(list(parts.values()), axis=0)}
 
 
-def split_energy(
-    problem: Problem, shapes: ActivationShapes, activations: Activations, stage: Ints, gaps: Gaps, leaked_pj: Floats
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Component -> pJ of each row: of the arrays, then of gaps and leakage (`leaked_pj` of each row)."""
-    rows = _gaps_of_rows(problem, gaps)
-    in_arrays = _array_energy(problem, shapes, activations, stage)
+def split_energy(fired: Fired, bits: Ints, leaked_pj: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Component -> pJ of each row: of the arrays, then of gaps and leakage (`leaked_pj` of each row).
+
+    `bits`: what each activation converts at, shape (activations,).
+    """
+    rows = _gaps_of_rows(fired.gaps)
+    in_arrays = _array_energy(fired, bits, len(rows))
     outside: dict[str, Floats] = {}
     for row, gap in enumerate(rows):
         for name, value in gap.energy_pj.items():
@@ -60,39 +57,27 @@ def _on_grid(columns: Mapping[str, Floats], step: float) -> dict[str, Floats]:
     return {name: np.asarray(np.rint(values / step) * step) for name, values in columns.items()}
 
 
-def _array_energy(
-    problem: Problem, shapes: ActivationShapes, activations: Activations, stage: Ints
-) -> dict[str, Floats]:
+def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
     """Counts are added as integers and priced once, so that the order of activations does not matter."""
-    hardware = problem.hardware
-    rows = len(problem.workload.stages) + 1
-    if hardware.macro is not None:
-        return {"macro": hardware.macro.mvm_pj * np.bincount(stage, minlength=rows)}
-    energy = hardware.energy_pj
-    assert energy is not None
-    phases = hardware.input_phases
-    columns = sum_by(stage, shapes.columns, rows)
-    conversions = np.zeros(rows)
-    for bits in np.unique(activations.adc_bits):
-        chosen = activations.adc_bits == bits
-        price = float(hardware.conversion_pj(np.array([bits]))[0])
-        conversions += price * sum_by(stage[chosen], shapes.columns[chosen], rows)
-    return {
-        "rows": phases * energy.row * sum_by(stage, shapes.rows, rows),
-        "cells": phases * energy.cell * sum_by(stage, shapes.cells, rows),
-        "columns": phases * energy.column * columns,
-        "conversions": phases * conversions,
-        "shift_add": phases * energy.shift_add * columns,
-    }
+    hardware, stage = fired.problem.hardware, fired.stage
+    conversions_pj = np.zeros(rows)
+    of_bits = sum_by(bits * rows + stage, fired.columns, (int(bits.max()) + 1) * rows)
+    for each, read in enumerate(of_bits.reshape(-1, rows)):
+        if read.any():
+            conversions_pj += float(hardware.conversion_pj(each)) * read
+    rows_driven, cells, columns = (sum_by(stage, of, rows) for of in (fired.rows, fired.cells, fired.columns))
+    firings = np.bincount(stage, minlength=rows)
+    return hardware.array_kind.energy_pj(firings, rows_driven, cells, columns, conversions_pj)
 
 
-def _gaps_of_rows(problem: Problem, gaps: Gaps) -> list[Gap]:
-    """The gap before each stage, none that repeats another's, and the last tail."""
-    before = [gap if owns_gap(problem, stage) else Gap() for stage, gap in enumerate(gaps.before)]
-    return [*before, gaps.tails[list(gaps.tails)[-1]]]
+def _gaps_of_rows(gaps: Gaps) -> list[Gap]:
+    """The gap before each stage, that between two passes only before the first stage after it, and the last tail."""
+    first = {id(gap): stage for stage, gap in reversed([*enumerate(gaps.before)])}
+    rows = enumerate(zip(gaps.before, gaps.within, strict=True))
+    return [*(gap if within or first[id(gap)] == stage else Gap() for stage, (gap, within) in rows), gaps.last_tail]
 
 
-def _added_cover(start: Ints, end: Ints) -> Ints:
+def added_cover(start: Ints, end: Ints) -> Ints:
     """What each interval adds to the union of those that start before it; shape (intervals,)."""
     order = np.argsort(start, kind="stable")
     reach = np.maximum.accumulate(end[order])

@@ -5,12 +5,12 @@ An item is a name, `latency`, or a sum, `latency:0.7+energy:0.3`. In a sum every
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cimsolve.errors import InputError
+from cimsolve.files.text import near_name
 
 OBJECTIVES = ("arrays", "latency", "prefill", "throughput", "energy", "area")
 DEFAULT_OBJECTIVE = ("arrays", "latency")
@@ -57,17 +57,11 @@ def demand_objective(items: Sequence[str]) -> None:
 
 def names_of(items: Sequence[str]) -> tuple[str, ...]:
     """The names in all items in their order, each once. Raises InputError as `terms_of` does."""
-    return tuple(dict.fromkeys(_names(items)))
-
-
-def _names(items: Sequence[str]) -> Iterator[str]:
-    for item in items:
-        yield from (term.name for term in terms_of(item))
+    return tuple(dict.fromkeys(term.name for item in items for term in terms_of(item)))
 
 
 def _known(name: str) -> str:
     if name not in OBJECTIVES:
-        near = difflib.get_close_matches(name.lower(), OBJECTIVES, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = near_name(name.lower(), OBJECTIVES, "; did you mean {}?")
         raise InputError(f"{name!r}: there is no such objective{hint}; known: {', '.join(OBJECTIVES)}")
     return name

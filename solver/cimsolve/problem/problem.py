@@ -1,4 +1,4 @@
-"""The whole question, checked and frozen: hardware, model, structures, limits.
+"""A question with its workload: all that strategies, bounds and the checker work on.
 
 Strategies answer it, the checker rebuilds it from a solution file's header.
 """
@@ -8,45 +8,92 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, NamedTuple
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
-from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
+from cimsolve.problem.question import Question
+from cimsolve.problem.terms import Cut, Terms
 
-Cut = Literal["none", "columns", "both"]
-CUTS: tuple[Cut, ...] = ("none", "columns", "both")
+
+class InputGroup(NamedTuple):
+    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
+
+    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
+    into `parts` pieces at least.
+    """
+
+    vector: int
+    height: int
+    parts: int
+    inputs: int
+    columns: int
+    blocks: int
+    block_cols: int
+
+    @property
+    def all_columns(self) -> int:
+        """Logical columns that all ranges feed."""
+        return self.inputs * self.columns
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mapping question.
+    """One mapping question, and what follows from it alone.
 
-    `cut` says what may be cut beyond what must be; `max_arrays` lowers the hardware's own array count;
-    `max_latency_ns` and `max_energy_pj` limit a token's latency and energy.
     Sizes below are in logical weights: an array holds `rows x weights_per_row` of them.
     """
 
-    hardware: Hardware
-    model: Model
-    structures: Mapping[str, Structure]
-    workload: Workload
-    cut: Cut = "columns"
-    max_arrays: int | None = None
-    max_latency_ns: float | None = None
-    max_energy_pj: float | None = None
+    question: Question
+
+    def asking(self, **changes: Any) -> Problem:
+        """The problem of `Question.asking(**changes)`."""
+        changed = Problem(self.question.asking(**changes))
+        if changed.model is self.model and changed.structures is self.structures:
+            changed.__dict__["workload"] = self.workload
+        return changed
+
+    @cached_property
+    def workload(self) -> Workload:
+        """Factors, stages and edges of the model as it is stored."""
+        return build_workload(self.model, self.structures)
+
+    @property
+    def hardware(self) -> Hardware:
+        return self.question.hardware
+
+    @property
+    def model(self) -> Model:
+        return self.question.model
+
+    @property
+    def structures(self) -> Mapping[str, Structure]:
+        return self.question.structures
+
+    @property
+    def terms(self) -> Terms:
+        return self.question.terms
+
+    @property
+    def objective(self) -> tuple[str, ...]:
+        return self.question.objective
+
+    @property
+    def cut(self) -> Cut:
+        return self.terms.cut
 
     @property
     def cost_limits(self) -> dict[str, float]:
         """Metric -> the most that the user allows."""
-        limits = {"latency_ns": self.max_latency_ns, "energy_pj": self.max_energy_pj}
+        limits = {"latency_ns": self.terms.max_latency_ns, "energy_pj": self.terms.max_energy_pj}
         return {metric: limit for metric, limit in limits.items() if limit is not None}
 
     @property
     def has_cost_limits(self) -> bool:
+        """Whether the user limits latency or energy."""
         return bool(self.cost_limits)
 
     def excess(self, metrics: Mapping[str, int | float]) -> float:
@@ -55,10 +102,12 @@ class Problem:
 
     @property
     def rows(self) -> int:
+        """Rows of an array."""
         return self.hardware.array.rows
 
     @property
     def weights_per_row(self) -> int:
+        """Logical columns of an array."""
         return self.hardware.weights_per_row
 
     @property
@@ -69,11 +118,12 @@ class Problem:
     @property
     def array_limit(self) -> int | None:
         """Most arrays a mapping may use, or None for as many as needed."""
-        limits = [limit for limit in (self.hardware.array.count, self.max_arrays) if limit is not None]
+        limits = [limit for limit in (self.hardware.array.count, self.terms.max_arrays) if limit is not None]
         return min(limits) if limits else None
 
     @property
     def table(self) -> FactorTable:
+        """The factors as columns."""
         return self.workload.table
 
     @cached_property
@@ -83,6 +133,7 @@ class Problem:
 
     @property
     def must_cut_rows(self) -> bool:
+        """Whether some block is taller than a piece may be."""
         return bool((self.row_parts > 1).any())
 
     @cached_property
@@ -90,35 +141,22 @@ class Problem:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count
 
-
-def build_problem(
-    hardware: Hardware,
-    model: Model,
-    structures: Mapping[str, Structure],
-    cut: Cut = "columns",
-    max_arrays: int | None = None,
-    max_latency_ns: float | None = None,
-    max_energy_pj: float | None = None,
-) -> Problem:
-    """Check that the parts fit together and build the workload.
-
-    Raises InputError for a structure that names no linear of the model, a missing one, a `k` or `l` that does not
-    divide, or limits that are no numbers of arrays.
-    """
-    names = {linear.name for linear in model.linears}
-    for name in structures:
-        if name not in names:
-            raise InputError(f"structure: {name!r} is no linear of {model.name}; expected one such as {min(names)!r}")
-    for linear in model.linears:
-        if linear.name not in structures:
-            raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
-        structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
-    if cut not in CUTS:
-        raise InputError(f"--cut: {cut!r} is not known; expected one of {', '.join(CUTS)}")
-    if max_arrays is not None and max_arrays < 1:
-        raise InputError(f"--max-arrays: {max_arrays} is no number of arrays; expected 1 or more")
-    for option, limit in (("--max-latency", max_latency_ns), ("--max-energy", max_energy_pj)):
-        if limit is not None and not 0 < limit < float("inf"):
-            raise InputError(f"{option}: {limit} is no limit; expected a number above 0")
-    workload = build_workload(model, structures)
-    return Problem(hardware, model, dict(structures), workload, cut, max_arrays, max_latency_ns, max_energy_pj)
+    @cached_property
+    def stage_groups(self) -> tuple[tuple[InputGroup, ...], ...]:
+        """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
+        found: list[tuple[InputGroup, ...]] = []
+        factors = self.workload.factors
+        for members in self.workload.factors_of_stage:
+            vectors: dict[int, int] = {}
+            widths: dict[tuple[int, int, int], list[int]] = {}
+            for factor in (factors[number] for number in members):
+                vector = vectors.setdefault(factor.input, len(vectors))
+                widths.setdefault((vector, factor.block_rows, factor.blocks), []).append(factor.block_cols)
+            # Of blocks of several widths on one input only the least is used, to stay on the safe side.
+            found.append(
+                tuple(
+                    InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
+                    for (vector, rows, inputs), cols in widths.items()
+                )
+            )
+        return tuple(found)

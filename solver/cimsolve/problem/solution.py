@@ -15,16 +15,19 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve.chip.hardware import Hardware, parse_hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
+from cimsolve.files.text import shown_value
+from cimsolve.problem.question import Question, question_from
 from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.terms import Terms
 
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000
 HEADER_BYTES_MAX = 2**28
+TABLES = ("pieces", "activations")
 
 Status = Literal["optimal", "feasible"]
 Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
@@ -76,16 +79,6 @@ class FactorEntry(_Part):
     output: Integer
 
 
-class Options(_Part):
-    """How the question was limited; part of the question, as `hw`, `model` and `structure` are."""
-
-    cut: Literal["none", "columns", "both"]
-    max_arrays: Integer | None
-    tokens: Integer
-    max_latency_ns: Number | None = None
-    max_energy_pj: Number | None = None
-
-
 class Breakdown(_Part):
     """The metrics again, by component, by stage and by phase; each sums to its total, exactly.
 
@@ -114,11 +107,10 @@ class Header(_Part):
     structure: dict[str, Text]
     strategy: Line
     objective: Annotated[list[Line], Field(min_length=1)]
-    options: Options
+    options: Terms
     seed: Integer
     versions: dict[Line, Line]
     status: Status
-    runtime_s: Annotated[Number, Field(ge=0)]
     bounds: dict[str, BoundEntry]
     stages: list[StageEntry]
     factors: list[FactorEntry]
@@ -140,9 +132,14 @@ class Solution:
     pieces: Pieces
     activations: Activations
 
-    @property
-    def hardware(self) -> Hardware:
-        return parse_hardware(self.header.hw, "hw")
+    def question(self) -> Question:
+        """The question that the header claims to answer. Raises InputError where it is unsound."""
+        return question_from({name: getattr(self.header, name) for name in Question.KEYS})
+
+
+def solution_of(answer: Solution | Path | str) -> Solution:
+    """A solution, read where it is given by its file; raises InputError for another file."""
+    return answer if isinstance(answer, Solution) else read_solution(Path(answer))
 
 
 Table = TypeVar("Table", Pieces, Activations)
@@ -156,43 +153,35 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
     if path.suffix == ".npz":
         raise InputError(f"{path}: .npz is the tables' own ending; choose another, such as .json")
     header = solution.header.model_dump(by_alias=True, exclude={"tables"})
+    tables: dict[str, dict[str, Ints]] = {name: vars(getattr(solution, name)) for name in TABLES}
     if len(solution.pieces) < INLINE_PIECES_MAX:
-        for name, table in (("pieces", solution.pieces), ("activations", solution.activations)):
-            header[name] = {column: values.tolist() for column, values in _columns(table).items()}
+        for name, table in tables.items():
+            header[name] = {column: values.tolist() for column, values in table.items()}
         json_file.write_json_atomically(path, header)
         return [path]
-    tables = path.with_suffix(".npz")
-    digest = table_file.write_columns(
-        tables,
-        {
-            f"{name}.{column}": values
-            for name, table in (("pieces", solution.pieces), ("activations", solution.activations))
-            for column, values in _columns(table).items()
-        },
-    )
-    header["tables"] = {"file": tables.name, "sha256": digest}
+    beside = path.with_suffix(".npz")
+    columns = {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
+    header["tables"] = {"file": beside.name, "sha256": table_file.write_columns(beside, columns)}
     json_file.write_json_atomically(path, header)
-    return [path, tables]
+    return [path, beside]
 
 
 def read_solution(path: Path) -> Solution:
     """Read a solution file, whether its claims hold or not. Raises InputError where it is not one."""
     content = json_file.read_json(path, HEADER_BYTES_MAX)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object with a solution, got {json_file.shown_value(content)}")
+        raise InputError(f"{path}: expected a JSON object with a solution, got {shown_value(content)}")
     demand_kind(content, SOLUTION, str(path))
     if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: format: {json_file.shown_value(content.get('format'))} is not known; expected {FORMAT!r}"
-        )
-    inline = {name: content.pop(name) for name in ("pieces", "activations") if name in content}
+        raise InputError(f"{path}: format: {shown_value(content.get('format'))}: expected {FORMAT!r}")
+    content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
+    inline = {name: content.pop(name) for name in TABLES if name in content}
     try:
         header = Header.model_validate(content)
         if header.tables is None:
-            read = _InlineTables.model_validate(inline)
             columns = {
-                "pieces": _as_arrays(read.pieces, path),
-                "activations": _as_arrays(read.activations, path),
+                name: {column: np.array(values, dtype=np.int64) for column, values in table.items()}
+                for name, table in _InlineTables.model_validate(inline)
             }
         elif inline:
             raise InputError(f"{path}: tables: the file has inline tables too; expected one of the two")
@@ -202,19 +191,15 @@ def read_solution(path: Path) -> Solution:
         raise InputError(json_file.first_problem(error, str(path), Header)) from None
     return Solution(
         header,
-        _table(Pieces, columns["pieces"], path, "pieces"),
-        _table(Activations, columns["activations"], path, "activations"),
+        _table(Pieces, columns["pieces"], f"{path}: pieces"),
+        _table(Activations, columns["activations"], f"{path}: activations"),
     )
-
-
-def _columns(table: Pieces | Activations) -> dict[str, Ints]:
-    return {field.name: getattr(table, field.name) for field in fields(table)}
 
 
 def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     if Path(entry.file).name != entry.file:
         raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
-    columns: dict[str, dict[str, Ints]] = {"pieces": {}, "activations": {}}
+    columns: dict[str, dict[str, Ints]] = {name: {} for name in TABLES}
     for key, values in table_file.read_columns(path.parent / entry.file, entry.sha256).items():
         name, _, column = key.partition(".")
         if name not in columns:
@@ -223,22 +208,18 @@ def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     return columns
 
 
-def _as_arrays(columns: Mapping[str, list[int]], path: Path) -> dict[str, Ints]:
-    return {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
-
-
-def _table(kind: type[Table], columns: Mapping[str, Ints], path: Path, name: str) -> Table:
+def _table(kind: type[Table], columns: Mapping[str, Ints], origin: str) -> Table:
     known = [field.name for field in fields(kind)]
     for column in columns:
         if column not in known:
-            raise InputError(f"{path}: {name}.{column}: unknown column; expected {', '.join(known)}")
+            raise InputError(f"{origin}.{column}: unknown column; expected {', '.join(known)}")
     for column in known:
         if column not in columns:
-            raise InputError(f"{path}: {name}.{column}: the column is missing")
+            raise InputError(f"{origin}.{column}: the column is missing")
     table = kind(**columns)
     lengths = {column: len(values) for column, values in columns.items() if column != "piece"}
     if len(set(lengths.values())) != 1:
-        raise InputError(f"{path}: {name}: its columns differ in length: {lengths}")
+        raise InputError(f"{origin}: its columns differ in length: {lengths}")
     if not min(lengths.values()):
-        raise InputError(f"{path}: {name}: the table is empty; expected at least one row")
+        raise InputError(f"{origin}: the table is empty; expected at least one row")
     return table

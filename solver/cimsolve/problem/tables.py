@@ -5,7 +5,9 @@ Every array has one entry per piece or per activation; ids count from 0 in order
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 
@@ -13,12 +15,10 @@ from cimsolve.columns import Ints
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Rectangles of blocks and where they lie; shape (pieces,), in logical weights.
+class Parts:
+    """Rectangles of blocks that have no place yet; shape (parts,), in logical weights.
 
-    Rows `row0 ... row0 + rows - 1` and columns `col0 ... col0 + cols - 1` of the block lie on `array` from row
-    `array_row` and logical column `array_col`. On the chip the piece begins at physical column `array_col * w` and
-    is `cols * w` columns wide.
+    They are rows `row0 ... row0 + rows - 1` and columns `col0 ... col0 + cols - 1` of the block.
     """
 
     factor: Ints
@@ -27,20 +27,35 @@ class Pieces:
     rows: Ints
     col0: Ints
     cols: Ints
-    array: Ints
-    array_row: Ints
-    array_col: Ints
 
     def __len__(self) -> int:
         return len(self.factor)
 
-    def take(self, index: Ints) -> Pieces:
-        """The pieces at `index`, in its order."""
-        return Pieces(*(getattr(self, field.name)[index] for field in fields(self)))
+    def take(self, index: Ints) -> Self:
+        """The parts or pieces at `index`, in its order."""
+        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    @staticmethod
-    def concatenate(parts: list[Pieces]) -> Pieces:
-        return Pieces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pieces)))
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All of the `parts`, one after the other."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
+        """The parts with a place each; arrays of shape (parts,)."""
+        return Pieces(self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col)
+
+
+@dataclass(frozen=True)
+class Pieces(Parts):
+    """Parts and where they lie; shape (pieces,).
+
+    A piece lies on `array` from row `array_row` and logical column `array_col`. On the chip it begins at physical
+    column `array_col * w` and is `cols * w` columns wide.
+    """
+
+    array: Ints
+    array_row: Ints
+    array_col: Ints
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,8 @@ class Mapping:
     """What a strategy returns: pieces, and for each the number of the activation that fires it.
 
     `fires` has shape (pieces,); its values are any integers, equal for pieces that fire together. When each
-    activation runs follows from this, the order of the stages and the rules, see `schedule.py`. `order`: the numbers of
-    all stages, each after those that it reads, shape (stages,); None is the order of the workload.
+    activation runs follows from this, the order of the stages and the rules, see `price/schedule.py`. `order`: the
+    numbers of all stages, each after those that it reads, shape (stages,); None is the order of the workload.
     """
 
     pieces: Pieces

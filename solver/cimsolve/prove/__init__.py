@@ -55,15 +55,14 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
     clock_ns = problem.hardware.clock_ps / 1000
     phases = least_phase_ii_cycles(problem, arrays)
     prefill = latency + (problem.model.tokens - 1) * sum(phases)
+    energy = least_energy_pj(problem, count, arrays, latency, stages)
     return Bounds(
         {
             "arrays": Bound(count, proof),
             "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
             "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
             "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
-            "energy_pj": Bound(
-                least_energy_pj(problem, count, arrays, latency, stages), "conversions, rows, gaps, leakage"
-            ),
+            "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
         }
     )
@@ -112,8 +111,10 @@ def most_arrays(problem: Problem) -> int:
 
 
 ROUNDED: Mapping[str, float] = {"energy_pj": 1e-10, "area_mm2": 1e-10}
-"""Metrics that are sums of floats, and the share by which their rounding may move them. All others are whole numbers,
-of cycles or arrays, and meet a bound exactly or not at all."""
+"""Metrics that are sums of floats -> the share by which their rounding may move them.
+
+All others are whole numbers, of cycles or arrays, and meet a bound exactly or not at all.
+"""
 
 
 def relative_gap(metric: str, value: float, lower: float) -> float:

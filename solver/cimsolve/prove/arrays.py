@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
-from cimsolve.pack.blocks import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
+from cimsolve.columns import Ints, ceil_div, sum_by
+from cimsolve.pack.bounds import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
 from cimsolve.pack.cutting_stock import solve_cutting_stock
 from cimsolve.problem.problem import Problem
 
@@ -24,10 +24,10 @@ class BlockTypes:
 
 
 def block_types(problem: Problem) -> BlockTypes:
+    """The distinct shapes of the question's blocks, and how many there are of each."""
     table = problem.table
     sizes, index = np.unique(np.stack([table.block_rows, table.block_cols], axis=1), axis=0, return_inverse=True)
-    count = np.zeros(len(sizes), dtype=np.int64)
-    np.add.at(count, index.reshape(-1), table.blocks)
+    count = sum_by(index.reshape(-1), table.blocks, len(sizes))
     return BlockTypes(sizes[:, 0], sizes[:, 1], count, ceil_div(sizes[:, 0], problem.rows_limit))
 
 
@@ -62,7 +62,7 @@ def _uncut_with_free_splits(problem: Problem, types: BlockTypes) -> tuple[int, s
     """Bounds where no column is cut but some blocks must be cut, into the fewest pieces of any sizes; with a name.
 
     `rows`: however its rows are cut, every row of a block is an item of its width. `dff`: blocks resized to u(height)
-    x v(width) still fit into arrays resized likewise, for dual-feasible u and v (Fekete & Schepers 2001), so each
+    x v(width) still fit into arrays resized by them too, for dual-feasible u and v (Fekete & Schepers 2001), so each
     block counts v of its width, in the lightest split, as many columns of its height.
     """
     rows, cols = problem.rows, problem.weights_per_row
@@ -89,19 +89,19 @@ def _bins_with_free_splits(sides: _Sides, capacity: int, limit: int) -> int:
     """Bins that the sides need, some of them cut into the fewest parts of at most `limit`, of any sizes."""
     found = 0
     for u in _dual_feasible(sides, capacity, limit):
-        total = sum(
-            int(weight) * int(count) for weight, count in zip(_lightest(sides, limit, u), sides.count, strict=True)
-        )
+        weights = _lightest(sides, limit, u).tolist()
+        total = sum(weight * count for weight, count in zip(weights, sides.count.tolist(), strict=True))
         found = max(found, -(-total // int(u[-1])))
     return found
 
 
 def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
-    """Superadditive functions of a size, (capacity + 1,), that may prove much: the dual of the packing with even
-    splits, and those that round at a threshold."""
+    """Superadditive functions of a size, shape (capacity + 1,), that may prove much.
+
+    They are the dual of the packing with even splits, and those that round at a threshold.
+    """
     sizes, index = np.unique(sides.size // sides.parts, return_inverse=True)
-    counts = np.zeros(len(sizes), dtype=np.int64)
-    np.add.at(counts, index.reshape(-1), sides.count * sides.parts)
+    counts = sum_by(index, sides.count * sides.parts, len(sizes))
     rests = sides.size - (sides.parts - 1) * limit
     thresholds = {int(t) for t in (*sizes, *(capacity - sizes), *rests, *(capacity - rests))}
     rounded = [_threshold(capacity, t) for t in sorted(thresholds) if 0 < 2 * t <= capacity]
@@ -109,8 +109,10 @@ def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
 
 
 def _threshold(capacity: int, least: int) -> Ints:
-    """The dual-feasible function that rounds sizes above capacity - least up to a whole bin, and those below
-    `least` down to nothing (Martello & Toth 1990, Fekete & Schepers 2001)."""
+    """The dual-feasible function that rounds large sizes up to a whole bin and small ones down to nothing.
+
+    Large is above capacity - least, small below `least` (Martello & Toth 1990, Fekete & Schepers 2001).
+    """
     u = np.arange(capacity + 1, dtype=np.int64)
     u[u < least] = 0
     u[capacity - least + 1 :] = capacity

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cimsolve.price.gaps import find_gaps, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
+from cimsolve.chip.array_kinds import MeasuredCore
+from cimsolve.price.gaps import least_gaps
+from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
-from cimsolve.prove.work import ConverterFloor, InputGroup, column_price, converter_floor, stage_groups
+from cimsolve.prove.work import ConverterFloor, column_price, converter_floor
 
 
 def least_energy_pj(
@@ -23,52 +24,47 @@ def least_energy_pj(
     mappings on `most_arrays` need so many.
     """
     hardware = problem.hardware
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    total = sum(sum(gap.energy_pj.values()) for gap in own_gaps(problem, gaps))
+    total = sum(sum(gap.energy_pj.values()) for gap in least_gaps(problem).own)
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
-    if hardware.macro is not None:
-        kinds = stage_groups(problem)
+    kind = hardware.array_kind
+    if isinstance(kind, MeasuredCore):
+        kinds = problem.stage_groups
         fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
-        return float(total + hardware.macro.mvm_pj * sum(fewest[groups] for groups in kinds))
-    energy = hardware.energy_pj
-    assert energy is not None
+        return float(total + kind.measured.mvm_pj * sum(fewest[groups] for groups in kinds))
+    energy, phases = kind.energy, kind.phases
     floor = converter_floor(problem)
     free_rows = problem.cut == "both"
-    width, phases = hardware.columns_per_weight, hardware.input_phases
-    total += phases * energy.cell * problem.weight_cells * width
+    width = hardware.columns_per_weight
+    total += kind.cell_pj * problem.weight_cells * width
     chain = problem.workload.is_chain
-    known: dict[tuple[tuple[InputGroup, ...], int], float] = {}
-    for groups, least in zip(stage_groups(problem), stage_cycles, strict=True):
-        for group in groups:
-            columns = group.inputs * group.columns * width
-            each_pj = floor.energy_pj + energy.column + energy.shift_add
-            price = column_price(each_pj, group.height, group.parts, free_rows)
-            total += phases * columns * price
-        if (groups, least) not in known:
-            known[groups, least] = _least_rows_pj(problem, floor, groups, least, leaked_pj if chain else 0.0)
-        total += known[groups, least]
-    return float(total)
+    each_pj = floor.energy_pj + energy.column + energy.shift_add
+    stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
+    parts_pj = {
+        (groups, least): [
+            phases * group.all_columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+            for group in groups
+        ]
+        + [_least_rows_pj(problem, floor, groups, least, phases * energy.row, leaked_pj if chain else 0.0)]
+        for groups, least in set(stages)
+    }
+    return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 
 def _least_rows_pj(
-    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, leaked_pj: float
+    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, row_pj: float, leaked_pj: float
 ) -> float:
     """Least energy of the rows that a stage drives, and of the leakage in the time that it takes beyond `least`.
 
     If no activation takes longer than t, none reads more than k(t) columns, so an input element that feeds c
     columns is driven ceil(c / k) times at least, whatever else fires with it. Groups on one vector may share rows.
     """
-    hardware = problem.hardware
-    assert hardware.energy_pj is not None
     feeds: dict[int, tuple[int, int, int]] = {}
     for group in groups:
-        elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, group_part_ps(problem, floor, group)))
-        feeds[group.vector] = (
-            max(elements, group.inputs * group.height),
-            columns + group.columns,
-            min(fastest_ps, group_part_ps(problem, floor, group)),
-        )
+        part_ps = group_part_ps(problem, floor, group)
+        elements, columns, fastest_ps = feeds.get(group.vector, (0, 0, part_ps))
+        most_elements = max(elements, group.inputs * group.height)
+        feeds[group.vector] = most_elements, columns + group.columns, min(fastest_ps, part_ps)
     reads = np.arange(1, problem.weights_per_row + 1)
     cycles = {ps: least_activation_cycles(problem, reads, ps) for _, _, ps in feeds.values()}
     at = np.unique(np.maximum(least, np.concatenate(list(cycles.values()))))
@@ -77,13 +73,11 @@ def _least_rows_pj(
         most = np.searchsorted(cycles[ps], at, side="right")
         driven += elements * -(-columns // np.maximum(most, 1))
         driven[most == 0] = np.inf
-    return float((hardware.input_phases * hardware.energy_pj.row * driven + leaked_pj * (at - least)).min())
+    return float((row_pj * driven + leaked_pj * (at - least)).min())
 
 
 def least_area_mm2(problem: Problem, arrays: int) -> float:
     """`arrays` arrays (a lower bound) with converters of the least area that the tallest piece allows."""
-    hardware = problem.hardware
     tallest = 1 if problem.cut == "both" else int((-(-problem.table.block_rows // problem.row_parts)).max())
-    bits = hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
-    converter_um2 = float(hardware.converter_um2(bits).min())
-    return arrays * (hardware.array.area_um2 + hardware.adc.per_array * converter_um2) * 1e-6
+    bits = problem.hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
+    return arrays * float(problem.hardware.array_um2(bits).min()) * 1e-6

@@ -7,16 +7,18 @@ bisection finds the least time that none of them refuses.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 
+from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import Gap, find_gaps, gaps_of_phases, least_partial_sum_elements, own_gaps
-from cimsolve.problem.problem import Problem
-from cimsolve.prove.work import ConverterFloor, InputGroup, cells_per_merge, column_price, converter_floor, stage_groups
+from cimsolve.price.gaps import gaps_of_phases, least_gaps, shared_cycles
+from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -26,38 +28,33 @@ FIRINGS_MAX = 100_000
 def least_latency_cycles(
     problem: Problem, arrays: int, stage_cycles: Sequence[int] | None = None, merging: bool = True
 ) -> int:
-    """Critical path of the stages' least times, if known, and the gaps with the fewest partial sums; where stages may
-    overlap, also all work of an array, shared evenly, and all gaps, of which one runs at a time (S6).
+    """The least cycles of a token pass on `arrays` arrays: the critical path of least stage times and gaps.
+
+    Gaps have the fewest partial sums. Where stages may overlap, all work, shared evenly by the arrays, and all gaps,
+    of which one runs at a time (S6), are bounds too. `stage_cycles`: the stages' least times, where they are known.
 
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
     """
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
+    gaps = least_gaps(problem)
     if stage_cycles is None:
         stage_cycles = least_stage_cycles(problem, arrays, merging)
-    graph = nx.DiGraph()
-    for stage in problem.workload.stages:
-        # The time of a stage and the gap before it lie on the edges that enter it.
-        length = gaps.before[stage.id].cycles + stage_cycles[stage.id]
-        graph.add_weighted_edges_from((before, stage.id, length) for before in (*stage.after,) or ("start",))
-    tail = gaps.tails[list(gaps.tails)[-1]].cycles
-    path = int(nx.dag_longest_path_length(graph)) + tail
+    ended: list[int] = []
+    for stage, gap, cycles in zip(problem.workload.stages, gaps.before, stage_cycles, strict=True):
+        ended.append(max((ended[before] for before in stage.after), default=0) + gap.cycles + cycles)
+    tail = gaps.last_tail.cycles
+    path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, converter_floor(problem), stage_groups(problem), arrays, merging).least_cycles()
-    return max(path, work + tail, sum(gap.cycles for gap in own_gaps(problem, gaps)))
+    work = _Work(problem, problem.stage_groups, arrays, merging).least_cycles()
+    return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
-    floor = converter_floor(problem)
-    known: dict[tuple[InputGroup, ...], int] = {}
-    found = []
-    for groups in stage_groups(problem):
-        if groups not in known:
-            known[groups] = _Work(problem, floor, (groups,), arrays, merging).least_cycles()
-        found.append(known[groups])
-    return found
+    kinds = problem.stage_groups
+    known = {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(kinds)}
+    return [known[groups] for groups in kinds]
 
 
 def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
@@ -67,60 +64,39 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     any merge, each reads one input only.
     """
     row, rows = problem.weights_per_row, min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
-    columns = sum(group.inputs * group.columns * group.parts for group in groups)
+    columns = sum(group.all_columns * group.parts for group in groups)
     if problem.cut == "both":
-        columns = sum(group.inputs * group.columns for group in groups)  # row parts may be stacked in one activation
+        columns = sum(group.all_columns for group in groups)  # row parts may be stacked in one activation
     elements = {group.vector: group.inputs * group.height for group in groups}
-    apart = _Work(problem, converter_floor(problem), (groups,), arrays).activations_without_merges()
+    apart = _Work(problem, (groups,), arrays).activations_without_merges()
     return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    gaps = [gap for phase in _least_gaps_of_phases(problem) for gap in phase]
-    return max(least_work_cycles(problem, arrays), *_shared_cycles(gaps))
+    return max(least_work_cycles(problem, arrays), *shared_cycles(least_gaps(problem).own))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    return [
-        max(cycles, *_shared_cycles(gaps)) for cycles, gaps in zip(work, _least_gaps_of_phases(problem), strict=True)
-    ]
+    phases = gaps_of_phases(problem, least_gaps(problem)).values()
+    return [max(cycles, *shared_cycles(gaps)) for cycles, gaps in zip(work, phases, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
     """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, converter_floor(problem), stage_groups(problem), arrays).least_cycles()
+    return _Work(problem, problem.stage_groups, arrays).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
-    """The same for each phase."""
-    floor = converter_floor(problem)
-    groups = stage_groups(problem)
-    stages = problem.workload.stages
-    known: dict[tuple[tuple[InputGroup, ...], ...], int] = {}
-    found = []
-    for name in sorted({stage.phase for stage in stages}):
-        members = tuple(groups[stage.id] for stage in stages if stage.phase == name)
-        if members not in known:
-            known[members] = _Work(problem, floor, members, arrays).least_cycles()
-        found.append(known[members])
-    return found
-
-
-def _shared_cycles(gaps: list[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units and the interconnect."""
-    return (
-        sum(gap.partial_sum_cycles + gap.digital_cycles for gap in gaps),
-        sum(gap.transfer_cycles for gap in gaps),
-    )
-
-
-def _least_gaps_of_phases(problem: Problem) -> list[list[Gap]]:
-    """The gaps that each phase pays per token, with the fewest partial sums."""
-    gaps = find_gaps(problem, least_partial_sum_elements(problem))
-    return list(gaps_of_phases(problem, gaps).values())
+    """Least time that the busiest array works per token in each phase: its work, shared evenly."""
+    members: dict[int, list[tuple[InputGroup, ...]]] = {}
+    for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
+        members.setdefault(stage.phase, []).append(groups)
+    kinds = [tuple(members[phase]) for phase in sorted(members)]
+    known = {stages: _Work(problem, stages, arrays).least_cycles() for stages in set(kinds)}
+    return [known[stages] for stages in kinds]
 
 
 @dataclass(frozen=True)
@@ -141,15 +117,13 @@ class _Load:
 
 
 class _Work:
-    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array."""
+    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array.
+
+    Stages of equal groups are one kind; `loads` and `sharing` hold each kind once, with the number of its stages.
+    """
 
     def __init__(
-        self,
-        problem: Problem,
-        floor: ConverterFloor,
-        stages: tuple[tuple[InputGroup, ...], ...],
-        arrays: int,
-        merging: bool = True,
+        self, problem: Problem, stages: Sequence[tuple[InputGroup, ...]], arrays: int, merging: bool = True
     ) -> None:
         self.problem = problem
         self.arrays = arrays
@@ -160,14 +134,15 @@ class _Work:
         self.least_conversions = least_conversions(problem)
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
-        self.lines = _duration_lines(problem)
-        by_stage = [tuple(self._load(floor, group) for group in groups) for groups in stages]
-        self.loads = tuple(load for loads in by_stage for load in loads)
-        self.sharing = [loads for stage in by_stage for loads in _that_may_share(stage)]
-        cells = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
+        self.lines = hardware.array_kind.duration_lines
+        floor, kinds = converter_floor(problem), Counter(stages)
+        by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
+        self.loads = [(count, load) for count, loads in by_kind for load in loads]
+        self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
+        cells = [need for groups in kinds if (need := cells_per_merge(groups)) is not None]
         free = arrays * problem.rows * self.row - problem.weight_cells
         self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
-        self.columns_ps = sum(load.group.inputs * load.group.columns * load.column_ps for load in self.loads)
+        self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
         tallest = 1 if self.free_rows else -(-group.height // group.parts)
@@ -179,20 +154,17 @@ class _Work:
         )
 
     def least_cycles(self) -> int:
+        """The least cycles in which the busiest array may do all this work."""
         high = 1
         while not self._possible(high):
             high *= 2
-        low = high // 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._possible(middle) else (middle, high)
-        return high
+        return bisect_left(range(high), True, lo=high // 2 + 1, key=self._possible)
 
     def activations_without_merges(self) -> int:
         """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""
         if self.free_rows or self.merges:
             return 0
-        return sum(max(self._activations(load, UNLIMITED) for load in loads) for loads in self.sharing)
+        return sum(count * max(self._activations(load, UNLIMITED) for load in loads) for count, loads in self.sharing)
 
     def _conversions(self, time_ps: int, activations: int, conversion_ps: int) -> int:
         """Most conversions per converter that `activations` firings of one array have time for; -1 for none."""
@@ -215,13 +187,13 @@ class _Work:
     def _possible(self, cycles: int) -> bool:
         time_ps = cycles * self.clock_ps
         needed = 0
-        for loads in self.sharing:
+        for count, loads in self.sharing:
             alone = [self._activations(load, time_ps) for load in loads]
             if min(alone) < 0:
                 return False
             # Those that may share rows at no cost need as many activations as the most demanding of them.
-            needed += max(alone)
-        fastest_ps = min(load.part_ps for load in self.loads)
+            needed += count * max(alone)
+        fastest_ps = min(load.part_ps for _, load in self.loads)
         most = self._most_activations(cycles, fastest_ps)
         if self.free_rows:
             needed = 0  # stacked row parts of one block share activations without empty cells
@@ -230,11 +202,6 @@ class _Work:
             return False
         return self._has_time(time_ps, needed) and self._has_room(time_ps, needed, most)
 
-    def _least_piece_columns(self, group: InputGroup) -> int:
-        if self.problem.cut != "none":
-            return 1
-        return -(-group.block_cols // -(-group.block_cols // self.row))
-
     def _activations(self, load: _Load, time_ps: int) -> int:
         """Fewest activations that read all columns of a group, if each reads one input only; -1 if none can.
 
@@ -242,20 +209,17 @@ class _Work:
         """
         group = load.group
         at_most = self._columns(time_ps, 1, load.least_ps)
-        if at_most < self._least_piece_columns(group):
+        cols = group.block_cols
+        if at_most < (1 if self.problem.cut != "none" else -(-cols // -(-cols // self.row))):
             return -1
-        others = max(1, self._columns(time_ps, 1, load.part_ps))
-        units, each, other = group.columns, max(1, at_most), others
-        if self.problem.cut == "none" and group.columns == group.blocks * group.block_cols <= group.blocks * self.row:
-            # Whole blocks: an activation takes so many of them.
-            units, each, other = (
-                group.blocks,
-                max(1, at_most // group.block_cols),
-                max(1, others // group.block_cols),
-            )
+        others = self._columns(time_ps, 1, load.part_ps)
+        # Where blocks stay whole, an activation takes so many of them.
+        whole = self.problem.cut == "none" and group.columns == group.blocks * cols <= group.blocks * self.row
+        unit = cols if whole else 1
+        units, each = group.columns // unit, max(1, at_most // unit)
         tall = -(-units // each)
         # Activations for high parts have room for more of them, which then need no lower ones.
-        short = -(-max(0, group.parts * units - tall * each) // other)
+        short = -(-max(0, group.parts * units - tall * each) // max(1, others // unit))
         return group.inputs * (tall + short)
 
     def _most_activations(self, cycles: int, conversion_ps: int) -> int:
@@ -266,13 +230,12 @@ class _Work:
 
     def _has_time(self, time_ps: int, activations: int) -> bool:
         """All conversions, and the reads of that many activations, fit in the time of all arrays."""
-        for fixed_ps, repeats in self.lines:
-            work_ps = float(max(activations, self.arrays) * fixed_ps)
-            work_ps += repeats * self.columns_ps * self.width / self.converters
-            # The price of row cuts is a float; a bound must not be refused over its last digit.
-            if work_ps * (1 - 1e-12) > self.arrays * time_ps:
-                return False
-        return True
+        fires, columns_ps = max(activations, self.arrays), self.columns_ps
+        work_ps = [
+            fires * fixed_ps + repeats * columns_ps * self.width / self.converters for fixed_ps, repeats in self.lines
+        ]
+        # The price of row cuts is a float; a bound must not be refused over its last digit.
+        return max(work_ps) * (1 - 1e-12) <= self.arrays * time_ps
 
     def _has_room(self, time_ps: int, activations: int, most: int) -> bool:
         """Whole conversions, dealt over the arrays as well as can be.
@@ -285,12 +248,12 @@ class _Work:
             return True
         return all(
             self._has_room_for(time_ps, activations, most, slow_ps)
-            for slow_ps in {price for load in self.loads for price in (load.least_ps, load.part_ps)}
+            for slow_ps in {price for _, load in self.loads for price in (load.least_ps, load.part_ps)}
         )
 
     def _has_room_for(self, time_ps: int, activations: int, most: int, kind_ps: int) -> bool:
         """Room for the columns that take at least `kind_ps` a conversion."""
-        columns = sum(load.group.inputs * load.group.columns * load.conversions(kind_ps) for load in self.loads)
+        columns = sum(count * load.group.all_columns * load.conversions(kind_ps) for count, load in self.loads)
         mean = max(1.0, activations / self.arrays)
         firings = np.arange(1, most + 1)
         # More firings than `mean` are allowed, so the hull's maximum from there on counts: any line that does not
@@ -303,7 +266,7 @@ class _Work:
         at = min(int(mean), most) - 1
         # One input, with what may share its rows, fills an activation with its own columns at most; each merge adds
         # another input's.
-        widest = min(self.row, max(sum(load.group.columns for load in loads) for loads in self.sharing))
+        widest = min(self.row, max(sum(load.group.columns for load in loads) for _, loads in self.sharing))
         for most_columns, merged in ((self.row, 0), (widest, self.merges * most * widest)):
             room = self._columns_of(time_ps, firings, kind_ps, most_columns)
             local = min(0.0, float(room[min(at + 1, most - 1)] - room[at]))
@@ -333,10 +296,8 @@ def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
         shared.setdefault(load.group.vector, []).append(load)
     found: list[tuple[_Load, ...]] = []
     for members in shared.values():
-        if any(load.group.parts > 1 for load in members):
-            found.append(tuple(members))
-        else:
-            found += [(load,) for load in members]
+        cut = any(load.group.parts > 1 for load in members)
+        found += [tuple(members)] if cut else [(load,) for load in members]
     return found
 
 
@@ -351,30 +312,13 @@ def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) ->
 def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
     """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
     hardware = problem.hardware
-    conversions = -(-columns * hardware.columns_per_weight // hardware.adc.per_array)
+    conversions = fewest_conversions(hardware, columns * hardware.columns_per_weight)
     conversions = np.maximum(conversions, least_conversions(problem))
-    lines = [fixed_ps + repeats * conversion_ps * conversions for fixed_ps, repeats in _duration_lines(problem)]
-    return np.asarray(-(-np.max(lines, axis=0) // hardware.clock_ps))
+    lines = hardware.array_kind.duration_lines
+    return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
 
 
 def least_conversions(problem: Problem) -> int:
     """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
-    hardware = problem.hardware
-    width = hardware.columns_per_weight
-    if hardware.adc.wiring != "adjacent":
-        return -(-width // hardware.adc.per_array)
-    share = -(-hardware.array.cols // hardware.adc.per_array)
-    left = np.arange(problem.weights_per_row)[:, None] * width
-    converter = (left + np.arange(width)) // share
-    return int(min(np.bincount(row).max() for row in converter))
-
-
-def _duration_lines(problem: Problem) -> list[tuple[int, int]]:
-    """An activation takes max over (fixed, repeats) of fixed + repeats * v * t_conv, ps; convex in v."""
-    hardware = problem.hardware
-    if hardware.macro is not None:
-        return [(hardware.mvm_ps, 0)]
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    if hardware.adc.sample_hold:
-        return [(phases * read_ps, 1), (read_ps, phases)]
-    return [(phases * read_ps, phases)]
+    width = problem.hardware.columns_per_weight
+    return int(busiest_of_run(problem.hardware, np.arange(problem.weights_per_row) * width, width).min())

@@ -6,52 +6,12 @@ Every statement here holds for all legal mappings under the problem's cuts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
-from cimsolve.problem.problem import Problem
-
-
-@dataclass(frozen=True)
-class InputGroup:
-    """The blocks of a stage that read one vector in rows of one height: `inputs` row ranges, equal in all else.
-
-    Each range feeds `columns` logical columns in `blocks` blocks of `block_cols`, and must be cut along the rows
-    into `parts` pieces at least.
-    """
-
-    vector: int
-    height: int
-    parts: int
-    inputs: int
-    columns: int
-    blocks: int
-    block_cols: int
-
-
-def stage_groups(problem: Problem) -> tuple[tuple[InputGroup, ...], ...]:
-    """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
-    found: list[tuple[InputGroup, ...]] = []
-    factors = problem.workload.factors
-    for members in problem.workload.factors_of_stage:
-        vectors: dict[int, int] = {}
-        sums: dict[tuple[int, int], list[int]] = {}
-        for number in members:
-            factor = factors[number]
-            key = (vectors.setdefault(factor.input, len(vectors)), factor.block_rows)
-            entry = sums.setdefault(key, [factor.blocks, 0, 0, factor.block_cols])
-            entry[1] += factor.block_cols
-            entry[2] += 1
-            # Blocks of several widths on one input: only the least is used, to stay on the safe side.
-            entry[3] = min(entry[3], factor.block_cols)
-        found.append(
-            tuple(
-                InputGroup(vector, height, -(-height // problem.rows_limit), inputs, columns, blocks, least)
-                for (vector, height), (inputs, columns, blocks, least) in sums.items()
-            )
-        )
-    return tuple(found)
+from cimsolve.problem.problem import InputGroup, Problem
 
 
 def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
@@ -63,19 +23,12 @@ def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
     blocks are cut along the rows, runs of columns may be cut at different rows, and ranges differ by a row only.
     None: no two inputs, nothing to merge.
     """
-    least: int | None = None
-    for i, first in enumerate(groups):
-        if first.parts > 1:
-            return 1
-        candidates = [2 * first.height] if first.inputs > 1 else []
-        for other in groups[i + 1 :]:
-            if first.vector == other.vector:
-                candidates.append(abs(first.height - other.height))
-            else:
-                candidates.append(first.height + other.height)
-        for cells in candidates:
-            least = cells if least is None else min(least, cells)
-    return least
+    if any(group.parts > 1 for group in groups):
+        return 1
+    cells = [2 * group.height for group in groups if group.inputs > 1]
+    for one, other in combinations(groups, 2):
+        cells.append(abs(one.height - other.height) if one.vector == other.vector else one.height + other.height)
+    return min(cells, default=None)
 
 
 @dataclass(frozen=True)
@@ -103,20 +56,12 @@ def column_price(floor: Floats | Ints, height: int, parts: int, free_rows: bool)
     """
     if parts == 1 and not free_rows:
         return float(floor[height])
-    limit = len(floor) - 1
-    values = np.asarray(floor[1:], dtype=np.float64)
     # The largest n of each price: only these can be best.
-    levels = np.flatnonzero(np.append(values[1:] != values[:-1], True)) + 1
-    prices = floor[levels].astype(np.float64)
-    best = float("inf")
-    for n, price in zip(levels, prices, strict=True):
-        count = max(height / n, float(parts)) if free_rows or n * parts >= height else None
-        if count is not None and (free_rows or count == parts):
-            best = min(best, count * price)
-    for i in range(len(levels)):
-        for j in range(i + 1, len(levels)):
-            low, high = float(levels[i]), float(levels[j])
-            if low * parts <= height <= high * parts:
-                share = (height - low * parts) / (high - low)
-                best = min(best, (parts - share) * prices[i] + share * prices[j])
-    return best if best < float("inf") else float(parts * floor[min(limit, height)])
+    levels = np.flatnonzero(np.append(floor[2:] != floor[1:-1], True)) + 1
+    priced = list(zip(levels.tolist(), floor[levels].astype(np.float64).tolist(), strict=True))
+    costs = [max(height / n, float(parts)) * price for n, price in priced if free_rows or n * parts >= height]
+    for (low, low_price), (high, high_price) in combinations(priced, 2):
+        if low * parts <= height <= high * parts:
+            share = (height - low * parts) / (high - low)
+            costs.append((parts - share) * low_price + share * high_price)
+    return min(costs, default=float(parts * floor[min(len(floor) - 1, height)]))

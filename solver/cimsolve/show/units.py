@@ -11,9 +11,11 @@ Kind = Literal["count", "time", "energy", "area", "share"]
 
 
 class Unit(NamedTuple):
+    """A unit of one kind of amount."""
+
     name: str
     size: float
-    """Of one such unit, in the unit that metrics are kept in: ns, pJ, mm2."""
+    """How much one such unit is, in the unit that metrics are kept in: ns, pJ, mm2."""
 
 
 UNITS: Mapping[Kind, tuple[Unit, ...]] = {
@@ -35,6 +37,11 @@ def choose_unit(kind: Kind, values: Iterable[float]) -> Unit:
 def in_unit(value: float, unit: Unit) -> str:
     """The number without its unit."""
     return number(value / unit.size)
+
+
+def titled(title: str, unit: Unit) -> str:
+    """A title with the unit of the values below it, if that has a name."""
+    return f"{title}, {unit.name}" if unit.name else title
 
 
 def quantity(value: float, kind: Kind) -> str:
@@ -93,6 +100,7 @@ def component(value: float, whole: float, unit: Unit) -> str:
 
 
 def plural(count: int, noun: str) -> str:
+    """The count with its noun: 1 stage, 2 stages."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

@@ -18,12 +18,11 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import most_arrays
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
 from cimsolve.solve.columns.spread import LAYOUTS, ColumnSpread
-from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
+from cimsolve.solve.columns.strips import cut_into_strips, question_of_strips, ways_to_strips
+from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
-from cimsolve.solve.rules.densemap import map_densemap
-from cimsolve.solve.rules.sparsemap import map_sparsemap
-from cimsolve.solve.rules.spread import PackedParts, deal, map_spread, packings
-from cimsolve.solve.search import Search
+from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
+from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
 
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Array counts to try where more than the least may help, as multiples of it."""
@@ -37,42 +36,40 @@ class Candidate(NamedTuple):
     """Arrays that it will use, where that is known before."""
     layout: str = ""
     refine: Callable[[], Mapping] | None = None
-    """The same with more effort, where that may help."""
+    """Finds a mapping with more effort, where that may help."""
 
 
-def candidates(problem: Problem, search: Search) -> Iterator[Candidate]:
+def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     """What to try: first what is quick, so that an early end has an answer, then the most promising."""
-    yield Candidate("whole blocks spread", partial(map_spread, problem))
+    packed_ways = packings(problem)
+    yield Candidate("whole blocks spread", partial(deal, problem, densest(packed_ways)))
     least: list[int] = []
-    for packed in packings(problem):
+    for packed in packed_ways:
         least.append(packed.packing.arrays)
-        for arrays in _array_counts(problem, search, packed.packing.arrays):
+        for arrays in _array_counts(problem, packed.packing.arrays):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
     if problem.cut != "none":
         for stages, packing in ways_to_strips(problem):
             least.append(packing.arrays)
-            for arrays in _array_counts(problem, search, packing.arrays):
-                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, search.listen)
-                for goal, layout, by_shelf in product(_goals(search), LAYOUTS, (False, True)):
+            for arrays in _array_counts(problem, packing.arrays):
+                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
+                for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
                     dealt = "by shelf" if by_shelf else "by array"
                     name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
                     find = partial(spread.find, layout, by_shelf, goal)
                     refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                     yield Candidate(name, find, arrays, layout, refine)
     strips = cut_into_strips(problem, even=False)
-    for arrays in _array_counts(problem, search, min(least)):
-        yield from _grouped(problem, strips, arrays)
+    most_inputs = max(sum(kind.count for kind in kinds) for kinds in strips)
+    cuts = (False,) if problem.cut == "none" else (False, True)
+    for arrays, cut in product(_array_counts(problem, min(least)), cuts):
+        # Inputs fire together where a stage has more of them than there are arrays.
+        if most_inputs > arrays:
+            name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
+            yield Candidate(name, GroupSpread(problem, strips, arrays, cut).find, arrays)
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
-
-
-def _grouped(problem: Problem, stages: list[list[StripKind]], arrays: int) -> Iterator[Candidate]:
-    """Inputs fired together, where a stage has more of them than there are arrays."""
-    if max(sum(kind.count for kind in kinds) for kinds in stages) > arrays:
-        for cut in (False, True)[: 1 if problem.cut == "none" else 2]:
-            name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
-            yield Candidate(name, GroupSpread(problem, stages, arrays, cut).find, arrays)
 
 
 def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:
@@ -84,7 +81,7 @@ def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mappin
     return deal(problem, replace(packed, packing=even))
 
 
-def _goals(search: Search) -> list[Goal]:
+def _goals(problem: Problem) -> list[Goal]:
     """What dealing may aim at, by the order of the objectives."""
     wanted: MappingABC[str, list[Goal]] = {
         "latency": ["balanced latency", "latency"],
@@ -92,14 +89,14 @@ def _goals(search: Search) -> list[Goal]:
         "throughput": ["throughput"],
         "energy": ["throughput"],
     }
-    goals = [goal for name in names_of(search.objective) for goal in wanted.get(name, [])]
+    goals = [goal for name in names_of(problem.objective) for goal in wanted.get(name, [])]
     return list(dict.fromkeys(goals)) or ["balanced latency"]
 
 
-def _array_counts(problem: Problem, search: Search, least: int) -> list[int]:
+def _array_counts(problem: Problem, least: int) -> list[int]:
     """Array counts worth a try: the least that cutting columns reaches; more, where more may help."""
     limit = problem.array_limit
-    fewest_first = search.objective[0] == "arrays" and not problem.has_cost_limits
+    fewest_first = problem.objective[0] == "arrays" and not problem.has_cost_limits
     if fewest_first or (limit is not None and limit <= least):
         return [least]
     return grown_counts(problem, least)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ortools.sat.python import cp_model
 
+__all__ = ["cp_model", "make_solver"]
+
 
 def make_solver(deterministic_time: float, workers: int = 1, seed: int = 0) -> cp_model.CpSolver:
     """A solver that stops after `deterministic_time`, in CP-SAT's units (about seconds); repeatable with one worker."""

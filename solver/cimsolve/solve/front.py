@@ -17,9 +17,9 @@ from cimsolve.prove import find_bounds
 from cimsolve.solve.candidates import Candidate, candidates, grown_counts
 from cimsolve.solve.columns.spread import LAYOUTS
 from cimsolve.solve.columns.strips import ways_to_strips
+from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.incumbent import count_arrays, measure
 from cimsolve.solve.polish.pair import fire_pairs_together
-from cimsolve.solve.search import Event, Search
 
 FEW_BLOCKS = 5000
 FRONT_METRICS = ("arrays", "latency_ns", "prefill_ns", "ii_cycles", "energy_pj")
@@ -36,44 +36,43 @@ class FrontPoint:
     proved: tuple[str, ...] = ()
 
 
-def find_front(problem: Problem, search: Search) -> list[FrontPoint]:
+def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
     """The points that none beats in all of FRONT_METRICS, by arrays, then latency.
 
-    Stops at `search.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
+    Stops at `effort.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
     """
     began = time.monotonic()
     points: list[FrontPoint] = []
     try:
-        for candidate in _all(problem, search):
-            search.listen(Event(candidate.name))
+        for candidate in _all(problem, effort):
+            effort.listen(Event(candidate.name))
             found = candidate.find()
             if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
                 mapping = fire_pairs_together(problem, found)
                 metrics = measure(problem, mapping)
                 if problem.excess(metrics) == 0:
                     points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
-            if time.monotonic() - began > search.time_limit_s:
+            if time.monotonic() - began > effort.time_limit_s:
                 break
     except KeyboardInterrupt:
-        search.listen(Event("interrupted"))
+        effort.listen(Event("interrupted"))
     proved = [replace(point, proved=_proved(problem, point.metrics)) for point in points]
     return sorted(proved, key=lambda point: _key(point.metrics))
 
 
-def _all(problem: Problem, search: Search) -> Iterator[Candidate]:
+def _all(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     """All goals on the least arrays, then latency and prefill on more, every candidate once."""
     seen: set[str] = set()
     least = [way[1].arrays for way in ways_to_strips(problem)][:1] if problem.cut != "none" else []
     ladder = [count for arrays in least for count in grown_counts(problem, arrays)]
-    wide = replace(search, objective=("arrays", "latency", "prefill", "throughput", "energy"))
-    for candidate in candidates(problem, wide):
+    wide = problem.asking(objective=("arrays", "latency", "prefill", "throughput", "energy"))
+    for candidate in candidates(wide, effort):
         seen.add(candidate.name)
         yield candidate
-    fast = replace(search, objective=("latency", "prefill"))
     # With room to spare the layout matters little, but on few arrays.
     layouts = LAYOUTS if problem.workload.block_count < FEW_BLOCKS else LAYOUTS[:1]
     for count in ladder[1:]:
-        for candidate in candidates(replace(problem, max_arrays=count), fast):
+        for candidate in candidates(problem.asking(objective=("latency", "prefill"), max_arrays=count), effort):
             if candidate.arrays == count and candidate.layout in layouts and candidate.name not in seen:
                 seen.add(candidate.name)
                 yield candidate

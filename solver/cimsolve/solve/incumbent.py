@@ -12,8 +12,8 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, objective_units, objective_values, relative_gap
-from cimsolve.solve.search import Event, Search
+from cimsolve.prove import BOUND_OF_OBJECTIVE, Bound, find_bounds, objective_units, objective_values, relative_gap
+from cimsolve.solve.effort import Effort, Event
 
 TIE_BREAKERS = ("latency", "prefill", "energy")
 """What the user did not ask for breaks ties, in this order."""
@@ -26,14 +26,16 @@ class Incumbent:
     """The best mapping so far: least over the user's limits first, then by the objective in its order."""
 
     problem: Problem
-    search: Search
+    effort: Effort
     mapping: Mapping | None = None
     metrics: Metrics = field(default_factory=dict)
+    lower: MappingABC[str, Bound] = field(default_factory=dict)
+    """The bounds of `metrics`."""
     fewest: int | None = None
     """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
 
     def __post_init__(self) -> None:
-        self._units: MappingABC[str, float] = objective_units(self.problem, self.search.objective)
+        self._units: MappingABC[str, float] = objective_units(self.problem, self.problem.objective)
 
     def offer(self, name: str, mapping: Mapping) -> Score | None:
         """Keep `mapping` if it is better; gives its score, less is better, or None where it is out of question."""
@@ -46,32 +48,32 @@ class Incumbent:
         score = self._score(metrics)
         if self.mapping is None or score < self._score(self.metrics):
             self.mapping, self.metrics = mapping, metrics
-            first, *others = names_of(self.search.objective)
+            first, *others = names_of(self.problem.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
-            lower = find_bounds(self.problem, metrics, self.search.objective).lower[shown].value
-            self.search.listen(Event(name, shown, metrics[shown], lower))
+            self.lower = find_bounds(self.problem, metrics, self.problem.objective).lower
+            self.effort.listen(Event(name, shown, metrics[shown], self.lower[shown].value))
         return score
 
     def beats(self, arrays: int) -> bool:
         """Whether a mapping on so many arrays cannot be better, whatever else it is."""
-        if not self.metrics or self.search.objective[0] != "arrays" or self.is_over_limits:
+        if not self.metrics or self.problem.objective[0] != "arrays" or self.is_over_limits:
             return False
         return arrays > self.metrics["arrays"]
 
     @property
     def is_over_limits(self) -> bool:
+        """Whether the best mapping so far breaks a limit of the user."""
         return self.problem.excess(self.metrics) > 0
 
     def is_proved(self) -> bool:
         """Whether no mapping can be better: every metric of the objective stands at its bound."""
         if self.mapping is None or self.is_over_limits:
             return False
-        lower = find_bounds(self.problem, self.metrics, self.search.objective).lower
-        names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.search.objective)]
-        return all(relative_gap(name, self.metrics[name], lower[name].value) <= 0 for name in names)
+        names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.problem.objective)]
+        return all(relative_gap(name, self.metrics[name], self.lower[name].value) <= 0 for name in names)
 
     def _score(self, metrics: Metrics) -> Score:
-        values = objective_values(metrics, (*self.search.objective, *TIE_BREAKERS), self._units)
+        values = objective_values(metrics, (*self.problem.objective, *TIE_BREAKERS), self._units)
         return (self.problem.excess(metrics), *values)
 
 
@@ -82,5 +84,4 @@ def count_arrays(mapping: Mapping) -> int:
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
     """What the cost model says of a mapping once it is scheduled."""
-    placed, activations = schedule(problem, mapping)
-    return evaluate(problem, placed.pieces, activations).metrics
+    return evaluate(*schedule(problem, mapping)).metrics

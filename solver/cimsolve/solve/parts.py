@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, ceil_div, order_by
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Pieces
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Pieces without a place; every array has shape (parts,). See `Pieces` for the columns."""
-
-    factor: Ints
-    block: Ints
-    row0: Ints
-    rows: Ints
-    col0: Ints
-    cols: Ints
-
-    def __len__(self) -> int:
-        return len(self.factor)
-
-    def take(self, index: Ints) -> Parts:
-        return Parts(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
-        """The parts with a place each; arrays of shape (parts,)."""
-        return Pieces(self.factor, self.block, self.row0, self.rows, self.col0, self.cols, array, array_row, array_col)
+from cimsolve.problem.tables import Parts, Pieces
 
 
 def cut_sizes(size: int, limit: int, even: bool = False) -> list[int]:
     """`size` cut into the fewest parts of at most `limit`: full parts and a rest, or parts as equal as can be."""
-    parts = -(-size // limit)
-    if even:
-        return [size // parts + (i < size % parts) for i in range(parts)]
-    return [limit] * (parts - 1) + [size - limit * (parts - 1)]
+    parts = ceil_div(size, limit)
+    return [int(part) for part in _cut(size, parts, np.arange(parts), limit, even)[1]]
 
 
 def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = False) -> Parts:
@@ -46,23 +20,23 @@ def cut_blocks(problem: Problem, rows_limit: int, cols_limit: int, even: bool = 
 
     Parts come in the order of factor, block, row and column.
     """
-    columns: list[list[Ints]] = [[] for _ in fields(Parts)]
-    for factor in problem.workload.factors:
-        rows = np.array(cut_sizes(factor.block_rows, rows_limit, even), dtype=np.int64)
-        cols = np.array(cut_sizes(factor.block_cols, cols_limit, even), dtype=np.int64)
-        row0, col0 = np.cumsum(rows) - rows, np.cumsum(cols) - cols
-        tiles = len(rows) * len(cols)
-        entries = (
-            np.full(factor.blocks * tiles, factor.id, dtype=np.int64),
-            np.repeat(np.arange(factor.blocks, dtype=np.int64), tiles),
-            np.tile(np.repeat(row0, len(cols)), factor.blocks),
-            np.tile(np.repeat(rows, len(cols)), factor.blocks),
-            np.tile(col0, factor.blocks * len(rows)),
-            np.tile(cols, factor.blocks * len(rows)),
-        )
-        for column, entry in zip(columns, entries, strict=True):
-            column.append(entry)
-    return Parts(*(np.concatenate(column) for column in columns))
+    table = problem.table
+    down, across = ceil_div(table.block_rows, rows_limit), ceil_div(table.block_cols, cols_limit)
+    count = table.blocks * down * across
+    factor = np.repeat(np.arange(len(count)), count)
+    block, tile = np.divmod(np.arange(len(factor)) - (np.cumsum(count) - count)[factor], (down * across)[factor])
+    row_part, col_part = np.divmod(tile, across[factor])
+    row0, rows = _cut(table.block_rows[factor], down[factor], row_part, rows_limit, even)
+    col0, cols = _cut(table.block_cols[factor], across[factor], col_part, cols_limit, even)
+    return Parts(factor, block, row0, rows, col0, cols)
+
+
+def _cut(size: Ints | int, parts: Ints | int, part: Ints, limit: int, even: bool) -> tuple[Ints, Ints]:
+    """Where each `part` of `parts` begins and how large it is, of sides cut as `cut_sizes` says; elementwise."""
+    if not even:
+        return part * limit, np.minimum(limit, size - part * limit)
+    least, larger = np.divmod(size, parts)
+    return part * least + np.minimum(part, larger), least + (part < larger)
 
 
 def forced_parts(problem: Problem, even: bool = False) -> Parts:
@@ -84,8 +58,8 @@ def fire_same_inputs_together(problem: Problem, pieces: Pieces) -> Ints:
 
 
 def number_of(*keys: Ints) -> Ints:
-    """Number the distinct combinations of `keys`, each of shape (n,), in lexicographic order; shape (n,)."""
-    order = np.lexsort(keys[::-1])
+    """Number the distinct combinations of `keys` in lexicographic order; none may be below 0; shape (n,) each."""
+    order = order_by(*keys)
     changes = np.zeros(len(order), dtype=bool)
     for key in keys:
         changes[1:] |= key[order][1:] != key[order][:-1]

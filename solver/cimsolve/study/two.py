@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from scipy import optimize as _optimize
 
-from cimsolve.api import check_solution, first_difference, read_solution
 from cimsolve.columns import Bools, Floats, Ints
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
+from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Solution
+from cimsolve.problem.solution import Solution, solution_of
 from cimsolve.problem.tables import Pieces
 
 optimize: Any = _optimize  # scipy ships no types
@@ -47,21 +47,25 @@ COMPARED = (
 """Metrics that are set side by side; times in ns, as clocks may differ."""
 
 
+LABELS = ("hw.name", "hw.sources", "model_name", "objective")
+"""Parts of a question that change no figure of a mapping."""
+
+
 @dataclass(frozen=True)
 class Moves:
     """Pieces and arrays of the second solution as they stand to the first; counts, and logical weights."""
 
     pieces: tuple[int, int]
-    """Of the first and of the second."""
+    """Number of pieces of the first solution and of the second."""
     common: int
     """Rectangles of blocks that are a piece in both."""
     in_place: int
-    """Of these, on matched arrays at the same row and column."""
+    """Common pieces on matched arrays at equal rows and columns."""
     shifted: int
-    """On matched arrays at another row or column."""
+    """Common pieces on matched arrays at another row or column."""
     to_another_array: int
     fired_with_others: int
-    """Of the common pieces, those that fire in other company."""
+    """Common pieces that fire in other company."""
     blocks: int
     blocks_cut_otherwise: int
     weights: int
@@ -99,33 +103,24 @@ def compare_solutions(first: Solution | Path | str, second: Solution | Path | st
     Raises InputError for a file that is none, CheckError where one of them breaks a rule.
     """
     solutions, problems, costs = zip(*(_checked(answer) for answer in (first, second)), strict=True)
-    return _compare(solutions, problems, costs)
+    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
+    ours, theirs = (problem.question for problem in problems)
+    differences = tuple(
+        found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")
+        for found in ours.differences(theirs, apart=LABELS)
+    )
+    if problems[0].workload.factors != problems[1].workload.factors:
+        return Comparison(metrics, differences, None, None, differences[0])
+    return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
 
 
 def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
-    solution = answer if isinstance(answer, Solution) else read_solution(answer)
+    solution = solution_of(answer)
     name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{name}: fails its check, {violation}; only solutions that pass are compared"
     )
     return solution, problem, costs
-
-
-def _compare(solutions: Sequence[Solution], problems: Sequence[Problem], costs: Sequence[Costs]) -> Comparison:
-    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
-    ours, theirs = (_question_parts(problem) for problem in problems)
-    found = [first_difference(_only(key, ours), _only(key, theirs)) for key in dict.fromkeys((*ours, *theirs))]
-    differences = tuple(
-        text.replace(" there and ", " in the first and ")
-        .replace(" in the question", " in the second")
-        .replace("in the file", "in the first")
-        for text in found
-        if text is not None
-    )
-    unlike = differences[0] if _blocks(problems[0]) != _blocks(problems[1]) else ""
-    if unlike:
-        return Comparison(metrics, differences, None, None, unlike)
-    return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
 
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:
@@ -202,10 +197,7 @@ def _common(first: Pieces, second: Pieces) -> tuple[Ints, Ints]:
     ]
     order = np.lexsort(keys)
     # A rectangle occurs once in either at most, as pieces tile their blocks; ties keep the first solution's first.
-    equal = np.ones(len(order) - 1, dtype=bool)
-    for key in keys:
-        equal &= key[order][1:] == key[order][:-1]
-    at = np.flatnonzero(equal)
+    at = np.flatnonzero(np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0))
     return order[at], order[at + 1] - size
 
 
@@ -240,29 +232,7 @@ def _equal_arrays(first: Pieces, second: Pieces, in_place: Ints, partner: Ints) 
 
 def _stage_times(problems: Sequence[Problem], costs: Sequence[Costs]) -> StageTimes:
     clocks = [problem.hardware.clock_ps / 1000 for problem in problems]
-    arrays = [(cost.stages.end - cost.stages.start) * clock for cost, clock in zip(costs, clocks, strict=True)]
-    gaps = [cost.gaps.before_cycles * clock for cost, clock in zip(costs, clocks, strict=True)]
+    first, second = ((cost.stages.end - cost.stages.start) * clock for cost, clock in zip(costs, clocks, strict=True))
+    before, after = (cost.gaps.before_cycles * clock for cost, clock in zip(costs, clocks, strict=True))
     names = tuple(stage.name for stage in problems[0].workload.stages)
-    return StageTimes(names, (arrays[0], arrays[1]), (gaps[0], gaps[1]))
-
-
-def _only(key: str, parts: Mapping[str, object]) -> dict[str, object]:
-    return {key: parts[key]} if key in parts else {}
-
-
-def _blocks(problem: Problem) -> tuple[object, ...]:
-    return problem.workload.factors
-
-
-def _question_parts(problem: Problem) -> dict[str, object]:
-    hw = {key: value for key, value in problem.hardware.to_json().items() if key not in ("sources", "name")}
-    return {
-        **{f"hw.{key}": value for key, value in hw.items()},
-        "model": dict(problem.model.config),
-        "tokens": problem.model.tokens,
-        "structure": {name: str(structure) for name, structure in problem.structures.items()},
-        "cut": problem.cut,
-        "max_arrays": problem.max_arrays,
-        "max_latency_ns": problem.max_latency_ns,
-        "max_energy_pj": problem.max_energy_pj,
-    }
+    return StageTimes(names, (first, second), (before, after))

@@ -17,12 +17,11 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh, get_lapack_funcs
 
 from cimsolve.columns import Bools
 
-_Float32: TypeAlias = npt.NDArray[np.float32]
-_Float64: TypeAlias = npt.NDArray[np.float64]
+_Floats32: TypeAlias = npt.NDArray[np.float32]
+Floats64: TypeAlias = npt.NDArray[np.float64]
 
 LOSS_SHARE = 2e-7
 """Most that float32 may lose of a slice, as a share of its least squared error: 1e-7 of the error itself."""
@@ -36,7 +35,7 @@ _TRUSTED_TAIL = 1e-7
 _EPS32 = float(np.finfo(np.float32).eps)
 
 
-def best_product(slices: _Float64, rank: int, *, quick: bool = True) -> tuple[_Float64, _Float64]:
+def best_product(slices: Floats64, rank: int, *, quick: bool = True) -> tuple[Floats64, Floats64]:
     """The nearest product of `rank` to each slice: (n, P, S) -> (n, P, rank) and (n, rank, S).
 
     Of the two, the shorter side's has orthonormal columns or rows, in order of falling singular values. `quick`
@@ -54,20 +53,7 @@ def best_product(slices: _Float64, rank: int, *, quick: bool = True) -> tuple[_F
     return tall, wide
 
 
-def singular_squares(slices: _Float64, rank: int) -> _Float64:
-    """Squared singular values of each slice, descending; (n, P, S) -> (n, min(P, S)).
-
-    From the smaller Gram matrix; where what follows `rank` is too small a share of the group for that, by SVD.
-    """
-    flipped = np.swapaxes(slices, -1, -2)
-    gram = slices @ flipped if slices.shape[-2] <= slices.shape[-1] else flipped @ slices
-    energy = np.maximum(np.linalg.eigvalsh(gram)[..., ::-1], 0.0)
-    if energy[..., rank:].sum() < _TRUSTED_TAIL * energy.sum():
-        energy = np.linalg.svd(slices, compute_uv=False) ** 2
-    return np.asarray(energy, dtype=np.float64)
-
-
-def _in_float32(slices: _Float64, rank: int) -> tuple[_Float64, _Float64, Bools]:
+def _in_float32(slices: Floats64, rank: int) -> tuple[Floats64, Floats64, Bools]:
     """The products, and of which slices the loss is certified; P <= S."""
     size = slices.shape[-2]
     narrow = slices.astype(np.float32)
@@ -84,8 +70,10 @@ def _in_float32(slices: _Float64, rank: int) -> tuple[_Float64, _Float64, Bools]
     return tall, wide, certain
 
 
-def _few_of_each(gram: _Float32, rank: int) -> tuple[_Float32, _Float64, Bools]:
+def _few_of_each(gram: _Floats32, rank: int) -> tuple[_Floats32, Floats64, Bools]:
     """Eigenvectors (n, m, rank) and one more eigenvalue (n, rank + 1), largest first; whether LAPACK converged."""
+    from scipy.linalg import get_lapack_funcs  # slow to load, and most commands decompose nothing
+
     count, size, _ = gram.shape
     vectors = np.zeros((count, size, rank), dtype=np.float32)
     values = np.zeros((count, rank + 1))
@@ -101,7 +89,7 @@ def _few_of_each(gram: _Float32, rank: int) -> tuple[_Float32, _Float64, Bools]:
     return vectors, values, done
 
 
-def _in_float64(slices: _Float64, rank: int) -> tuple[_Float64, _Float64]:
+def _in_float64(slices: Floats64, rank: int) -> tuple[Floats64, Floats64]:
     """From the Gram matrices; by SVD where what is left over is too small a share of the group for that; P <= S."""
     tall = _leading_eigenvectors(slices @ np.swapaxes(slices, -1, -2), rank)
     wide = np.swapaxes(tall, -1, -2) @ slices
@@ -112,8 +100,10 @@ def _in_float64(slices: _Float64, rank: int) -> tuple[_Float64, _Float64]:
     return tall, wide
 
 
-def _leading_eigenvectors(gram: _Float64, rank: int) -> _Float64:
+def _leading_eigenvectors(gram: Floats64, rank: int) -> Floats64:
     """Eigenvectors of the `rank` largest eigenvalues, largest first; (n, m, m) -> (n, m, rank)."""
+    from scipy.linalg import eigh
+
     size = gram.shape[-1]
     if size < _LARGE_GRAM or 2 * rank > size:
         return np.linalg.eigh(gram)[1][..., : -rank - 1 : -1].copy()

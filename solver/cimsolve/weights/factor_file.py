@@ -14,22 +14,23 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line, parse_json_text
+from cimsolve.files.json_file import parse_json_text
+from cimsolve.files.text import one_line
+from cimsolve.files.whole import written_whole
 from cimsolve.model.structure import Structure
-from cimsolve.weights.monarch import Monarch, reconstruct
-from cimsolve.weights.tensors import Tensors, listed, read_header
+from cimsolve.weights.monarch import Monarch, demand_finite, reconstruct
+from cimsolve.weights.tensors import OnDemand, Tensors, listed, read_header
 
 FORMAT = "cimsolve-factors/1"
-SUFFIX = ".safetensors"
 
-T = TypeVar("T")
+Stored: TypeAlias = Monarch | Floats
+"""What is kept of a linear: its factors, or the dense matrix."""
 
 
 class FactorFile:
@@ -78,12 +79,13 @@ class FactorFile:
     def demand_fits(self, linears: Sequence[tuple[str, int, int]], model: str) -> None:
         """Raise InputError unless these are all `linears` of (name, n_in, n_out) of a model."""
         names = {name for name, _, _ in linears}
-        for what, missing in (("lacks", names - set(self.shapes)), ("has", set(self.shapes) - names)):
+        for what, missing, side in (
+            ("lacks", names - set(self.shapes), "of the model"),
+            ("has", set(self.shapes) - names, "which the model lacks"),
+        ):
             if missing:
-                side = "of the model" if what == "lacks" else "which the model lacks"
-                raise InputError(
-                    f"{self.path}: {what} {listed(sorted(missing))} {side}; expected the linears of {model}"
-                )
+                which = listed(sorted(missing))
+                raise InputError(f"{self.path}: {what} {which} {side}; expected the linears of {model}")
         for name, n_in, n_out in linears:
             if self.shapes[name] != (n_in, n_out):
                 have = " x ".join(map(str, self.shapes[name]))
@@ -99,9 +101,7 @@ class FactorFile:
 
     def _finite(self, tensor: str) -> Floats:
         found = self._tensors.tensor(tensor)
-        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
-        if bad:
-            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {tensor} are NaN or infinite")
+        demand_finite(found, str(self.path), f"numbers of {tensor}")
         return found
 
     def _read_structures(self, text: str) -> dict[str, Structure]:
@@ -110,7 +110,9 @@ class FactorFile:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not found or not all(isinstance(each, str) for each in found.values()):
-            raise InputError(f"{self.path}: the structure in its metadata is no JSON object of linears; write it again")
+            raise InputError(
+                f"{self.path}: structure in its metadata: expected a JSON object of linears; write it again"
+            )
         try:
             return {name: Structure.parse(each) for name, each in found.items()}
         except InputError as error:
@@ -128,112 +130,54 @@ class FactorFile:
         raise InputError(f"{self.path}: {name} has tensors of shape {listed(map(str, shapes))}, no {structure}")
 
 
-class OnDemand(Mapping[str, T]):
-    """A mapping whose values are read when they are asked for, and not kept."""
+@contextlib.contextmanager
+def write_factors(
+    path: Path, linears: Sequence[tuple[str, int, int]], structures: Mapping[str, Structure], **metadata: str
+) -> Iterator[Callable[[str, Stored], None]]:
+    """What puts one linear of (name, n_in, n_out) into a file of factors, in any order; all are written, or nothing.
 
-    def __init__(self, names: Sequence[str], read: Callable[[str], T]) -> None:
-        self._names, self._read = dict.fromkeys(names), read
+    Raises InputError where the file cannot be written or has no room, ValueError at the end where linears are left.
+    """
+    shown, target = one_line(str(path)), path.resolve()
+    if target.is_dir():
+        raise InputError(f"{shown}: is a folder; expected the name of a file to write")
+    texts = {name: str(structures[name]) for name, _, _ in linears}
+    head: dict[str, Any] = {"__metadata__": {"format": FORMAT, "structure": json.dumps(texts), **metadata}}
+    offsets: dict[str, int] = {}
+    end = 0
+    for name, n_in, n_out in linears:
+        structure = structures[name]
+        shapes = [(n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out)
+        for tensor, shape in zip(tensor_names(name, structure), shapes, strict=True):
+            offsets[tensor], end = end, end + 4 * math.prod(shape)
+            head[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offsets[tensor], end]}
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    first = 8 + len(text)
+    left = set(offsets)
+    with written_whole(target, shown) as written:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(target.parent).free
+        if free < first + end:
+            raise InputError(
+                f"{shown}: needs {first + end} bytes, the disk has {free}; choose another place or store less"
+            )
+        with written.open("wb") as stream:
+            stream.write(len(text).to_bytes(8, "little") + text)
+            stream.truncate(first + end)
 
-    def __getitem__(self, name: str) -> T:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._read(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
-class FactorWriter:
-    """Writes a file of factors linear by linear, in any order; whole or not at all. A context manager."""
-
-    def __init__(
-        self,
-        path: Path,
-        linears: Sequence[tuple[str, int, int]],
-        structures: Mapping[str, Structure],
-        **metadata: str,
-    ) -> None:
-        """`linears` of (name, n_in, n_out). Raises InputError where the file cannot be written or has no room."""
-        self._target = path.resolve()
-        self._shown = one_line(str(path))
-        self._structures = {name: structures[name] for name, _, _ in linears}
-        texts = {name: str(each) for name, each in self._structures.items()}
-        head: dict[str, Any] = {
-            "__metadata__": {"format": FORMAT, "structure": json.dumps(texts), **metadata},
-        }
-        end = 0
-        for name, n_in, n_out in linears:
-            structure = structures[name]
-            shapes = [(n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out)
-            for tensor, shape in zip(tensor_names(name, structure), shapes, strict=True):
-                begin, end = end, end + 4 * math.prod(shape)
-                head[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
-        text = json.dumps(head).encode()
-        text += b" " * (-len(text) % 8)
-        self._first = 8 + len(text)
-        self._offsets = {tensor: entry["data_offsets"][0] for tensor, entry in head.items() if tensor[:2] != "__"}
-        self._size = self._first + end
-        self._left = set(self._offsets)
-        self._written = self._target.with_name(f".{self._target.name}.{os.getpid()}.tmp")
-        self._begin(len(text).to_bytes(8, "little") + text)
-
-    def put(self, name: str, stored: Monarch | Floats) -> None:
-        """One linear: its factors, or its dense matrix. Raises InputError where the disk does not take it."""
-        structure = self._structures[name]
-        parts = [stored.R, stored.L] if isinstance(stored, Monarch) else [stored]
-        try:
-            with self._written.open("r+b") as stream:
-                for tensor, part in zip(tensor_names(name, structure), parts, strict=True):
-                    stream.seek(self._first + self._offsets[tensor])
+            def put(name: str, stored: Stored) -> None:
+                parts = [stored.R, stored.L] if isinstance(stored, Monarch) else [stored]
+                for tensor, part in zip(tensor_names(name, structures[name]), parts, strict=True):
+                    stream.seek(first + offsets[tensor])
                     stream.write(np.ascontiguousarray(part, dtype="<f4").data)
-                    self._left.discard(tensor)
-        except OSError as error:
-            raise self._refused(error) from None
+                    left.discard(tensor)
 
-    def __enter__(self) -> FactorWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None and self._left:
-                raise ValueError(f"{self._shown}: {listed(sorted(self._left))} were not put")
-            if kind is None:
-                with self._written.open("r+b") as stream:
-                    os.fsync(stream.fileno())
-                self._written.replace(self._target)
-        except OSError as failed:
-            raise self._refused(failed) from None
-        finally:
-            self._written.unlink(missing_ok=True)
-
-    def _begin(self, head: bytes) -> None:
-        if self._target.is_dir():
-            raise InputError(f"{self._shown}: is a folder; expected the name of a file to write")
-        try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self._target.parent).free
-            if free < self._size:
-                raise InputError(
-                    f"{self._shown}: needs {self._size} bytes, the disk has {free}; choose another place or store less"
-                )
-            with self._written.open("wb") as stream:
-                stream.write(head)
-                stream.truncate(self._size)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._written.unlink()
-            raise self._refused(error) from None
-
-    def _refused(self, error: OSError) -> InputError:
-        return InputError(f"{self._shown}: cannot be written ({error.strerror or error}); choose another place")
+            yield put
+            if left:
+                raise ValueError(f"{shown}: {listed(sorted(left))} were not put")
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def tensor_names(linear: str, structure: Structure) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ show would be free. That is the same as a little of the plain error beside that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +28,8 @@ from scipy.linalg import solve_triangular
 
 from cimsolve.columns import Floats
 from cimsolve.model.structure import Structure
-from cimsolve.weights.eigenvectors import best_product
+from cimsolve.weights.eigenvectors import Floats64, best_product
 from cimsolve.weights.monarch import Monarch, from_slices, reconstruct
-
-_Float64: TypeAlias = npt.NDArray[np.float64]
 
 RIDGE = 0.05
 SWEEPS_MAX = 12
@@ -66,11 +63,7 @@ def fit_whitened(weight: Floats, structure: Structure, inputs: Floats) -> Monarc
 
     `weight` (n_in, n_out), `inputs` (samples, n_in), both finite.
     """
-    task = _Task(weight, structure, inputs)
-    tall, wide = task.empty()
-    for block in range(structure.k):
-        tall[block], wide[block] = task.best(block, task.slices(weight[task.rows(block)]))
-    return from_slices(tall, wide, weight.dtype)
+    return from_slices(*_Task(weight, structure, inputs).whitened(), weight.dtype)
 
 
 def fit_alternating(weight: Floats, structure: Structure, inputs: Floats, stop: Floats, seed: int = 0) -> Alternation:
@@ -81,9 +74,7 @@ def fit_alternating(weight: Floats, structure: Structure, inputs: Floats, stop: 
     """
     task = _Task(weight, structure, inputs)
     random = np.random.default_rng(seed)
-    tall, wide = task.empty()
-    for block in range(structure.k):
-        tall[block], wide[block] = task.best(block, task.slices(weight[task.rows(block)]))
+    tall, wide = task.whitened()
     best = from_slices(tall, wide, weight.dtype)
     errors = [output_error(weight, best, stop)]
     sweep = 0
@@ -106,23 +97,22 @@ class _Task:
         self.outputs = inputs @ weight
         square_mean = float(np.einsum("ni,ni->", inputs, inputs, dtype=np.float64)) / inputs.size
         self.ridge = RIDGE * len(inputs) * (square_mean or 1.0)
-        self._roots: dict[int, _Float64] = {}
+        self._roots: dict[int, Floats64] = {}
 
-    def empty(self) -> tuple[_Float64, _Float64]:
-        """Room for all slices' products: (k, l, P, T) and (k, l, T, S)."""
-        k, blocks_out, rank = self.structure.k, self.structure.l, self.structure.rank
-        across = self.weight.shape[1] // blocks_out
-        return np.zeros((k, blocks_out, self.height, rank)), np.zeros((k, blocks_out, rank, across))
+    def whitened(self) -> tuple[Floats64, Floats64]:
+        """The best products of all slices, each on its own: (k, l, P, T) and (k, l, T, S)."""
+        found = [self.best(block, self.slices(self.weight[self.rows(block)])) for block in range(self.structure.k)]
+        return np.stack([tall for tall, _ in found]), np.stack([wide for _, wide in found])
 
     def rows(self, block: int) -> slice:
         return slice(block * self.height, (block + 1) * self.height)
 
-    def slices(self, rows: Floats) -> _Float64:
+    def slices(self, rows: Floats) -> Floats64:
         """Rows (P, n_out) of a matrix as slices (l, P, S)."""
         cut = rows.reshape(self.height, -1, self.structure.l).transpose(2, 0, 1)
         return np.array(cut, dtype=np.float64, order="C")
 
-    def root(self, block: int) -> _Float64:
+    def root(self, block: int) -> Floats64:
         """F (P, P), lower triangular: the block's covariance is F F^T."""
         if block not in self._roots:
             part = self.inputs[:, self.rows(block)].astype(np.float64)
@@ -130,13 +120,13 @@ class _Task:
             self._roots[block] = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         return self._roots[block]
 
-    def best(self, block: int, slices: _Float64) -> tuple[_Float64, _Float64]:
+    def best(self, block: int, slices: Floats64) -> tuple[Floats64, Floats64]:
         """The products of rank T nearest to `slices` (l, P, S) in the outputs that this block alone makes."""
         root = self.root(block)
         tall, wide = best_product(root.T @ slices, self.structure.rank)
         return self._divided(root, tall, turned=True), wide
 
-    def improve_blocks(self, tall: _Float64, wide: _Float64, order: npt.NDArray[np.int64]) -> None:
+    def improve_blocks(self, tall: Floats64, wide: Floats64, order: npt.NDArray[np.int64]) -> None:
         """Each block's best products while the others stay, in place."""
         rest = self.weight - reconstruct(from_slices(tall, wide, self.weight.dtype))
         outputs = self.inputs @ rest
@@ -153,7 +143,7 @@ class _Task:
             rest[rows] -= change
             outputs -= part @ change
 
-    def improve_left(self, tall: _Float64, wide: _Float64) -> None:
+    def improve_left(self, tall: Floats64, wide: Floats64) -> None:
         """The best L factors of all blocks at once while R stays, in place; residue by residue."""
         k, blocks_out, rank = self.structure.k, self.structure.l, self.structure.rank
         samples = len(self.inputs)
@@ -162,7 +152,7 @@ class _Task:
         for b in range(blocks_out):
             read = (parts @ tall[:, b]).transpose(1, 0, 2).reshape(samples, k * rank)
             matrix = read.T @ read
-            wanted: _Float64 = read.T @ self.outputs[:, b::blocks_out]
+            wanted: Floats64 = read.T @ self.outputs[:, b::blocks_out]
             turned = np.swapaxes(tall[:, b], -1, -2)
             own = turned @ tall[:, b]
             for block in range(k):
@@ -173,7 +163,7 @@ class _Task:
             wide[:, b] = np.linalg.lstsq(matrix, wanted, rcond=None)[0].reshape(k, rank, -1)
 
     @staticmethod
-    def _divided(root: _Float64, slices: _Float64, turned: bool = False) -> _Float64:
+    def _divided(root: Floats64, slices: Floats64, turned: bool = False) -> Floats64:
         """`root^-1` times each of (l, P, columns); `turned`: `root^-T`."""
         count, height, columns = slices.shape
         flat = slices.transpose(1, 0, 2).reshape(height, -1)

@@ -11,34 +11,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
-from cimsolve.weights.tensors import Entry, Float32s, Tensors, listed, read_header
+from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, listed, read_header
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
-
-
-@dataclass(frozen=True)
-class TensorRef:
-    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
-
-    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
-    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
-    and V side by side; the default is the whole of it.
-    """
-
-    name: str
-    layout: Literal["out_in", "in_out"]
-    start: int = 0
-    stop: int | None = None
 
 
 class WeightFolder(Tensors):
@@ -78,11 +63,18 @@ def open_weights(folder: Path | str) -> Tensors:
     return WeightFolder(place)
 
 
-def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Float32s:
+def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
     """W of shape (n_in, n_out), contiguous, with y = x W.
 
     Raises InputError for a tensor that is missing or whose shape is not what the model's config asks for.
     """
+    stored, rows = _stored_as(folder, ref, n_in, n_out)
+    tensor = folder.tensor(stored)
+    return np.ascontiguousarray(tensor[rows].T if ref.layout == "out_in" else tensor[:, rows])
+
+
+def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[str, slice]:
+    """The stored name of a linear's tensor and its part of the output axis; raises by the header as `linear_weight`."""
     shape = folder.shape(ref.name)
     stored = folder.find(ref.name)
     axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
@@ -94,9 +86,7 @@ def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Flo
         need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
         need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
         raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}")
-    tensor = folder.tensor(stored)
-    weight = tensor[ref.start : stop].T if ref.layout == "out_in" else tensor[:, ref.start : stop]
-    return np.ascontiguousarray(weight)
+    return stored, slice(ref.start, stop)
 
 
 def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
@@ -157,3 +147,30 @@ def _read_index(index: Path) -> dict[str, str]:
         if not isinstance(file, str) or not file.endswith(".safetensors") or re.search(r"[/\\\0]", file):
             raise InputError(f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it")
     return owner
+
+
+def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | None:
+    """The real weights of a model given as a folder; None where it is no folder or holds none.
+
+    Raises InputError where they are damaged or do not fit the config; only headers are read.
+    """
+    folder = Path(path_or_name)
+    if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
+        return None
+    return FolderWeights(open_weights(folder), model)
+
+
+class FolderWeights(OnDemand[Floats]):
+    """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for."""
+
+    def __init__(self, folder: Tensors, model: Model) -> None:
+        """Raises InputError where a tensor is missing or its shape is not what the model's config says."""
+        linears = {linear.name: linear for linear in model.linears}
+        for linear in model.linears:
+            _stored_as(folder, linear.tensor, linear.n_in, linear.n_out)
+
+        def read(name: str) -> Floats:
+            linear = linears[name]
+            return linear_weight(folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+
+        super().__init__(linears, read)

@@ -16,8 +16,8 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
-from cimsolve.weights.tensors import Float32s, Tensors
+from cimsolve.files.text import one_line
+from cimsolve.weights.tensors import Floats32, Tensors
 
 _BLOCK = {
     "attn_norm": "input_layernorm",
@@ -54,8 +54,6 @@ class GgufFile(Tensors):
             if self.architecture == "llama":
                 self._heads = int(self._field("llama.attention.head_count"))
                 self._groups = int(self._field("llama.attention.head_count_kv"))
-        except InputError:
-            raise
         except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
             raise InputError(f"{path}: is no sound GGUF file: {one_line(str(error))}") from None
         if self.architecture != "llama":
@@ -63,12 +61,15 @@ class GgufFile(Tensors):
         self._tensors: dict[str, Any] = tensors
 
     def names(self) -> tuple[str, ...]:
+        """Names of all tensors."""
         return tuple(sorted(self._tensors))
 
     def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, outermost axis first."""
         return tuple(int(size) for size in reversed(self._tensors[self.find(name)].shape))
 
-    def tensor(self, name: str) -> Float32s:
+    def tensor(self, name: str) -> Floats32:
+        """One tensor as float32, its heads' rows in the order of Hugging Face."""
         stored = self.find(name)
         found = self._values(stored, self._tensors[stored].data).reshape(self.shape(stored))
         heads = {"q_proj": self._heads, "k_proj": self._groups}.get(stored.split(".")[-2])
@@ -78,7 +79,8 @@ class GgufFile(Tensors):
         parts = found.reshape(heads, found.shape[0] // heads // 2, 2, -1)
         return np.ascontiguousarray(parts.swapaxes(1, 2)).reshape(found.shape)
 
-    def rows(self, name: str, index: Ints) -> Float32s:
+    def rows(self, name: str, index: Ints) -> Floats32:
+        """Some rows of a matrix as float32, read alone."""
         stored = self.find(name)
         # Quantised blocks run along a row, so rows stay whole.
         return self._values(stored, np.asarray(self._tensors[stored].data[index]))
@@ -88,7 +90,7 @@ class GgufFile(Tensors):
         prefix = "tokenizer.ggml."
         return {key.removeprefix(prefix): self._field(key) for key in self._reader.fields if key.startswith(prefix)}
 
-    def _values(self, stored: str, data: Any) -> Float32s:
+    def _values(self, stored: str, data: Any) -> Floats32:
         kind = self._tensors[stored].tensor_type
         try:
             return np.asarray(self._dequantize(data, kind), dtype=np.float32)

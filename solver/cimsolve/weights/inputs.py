@@ -14,14 +14,16 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 from cimsolve.model.model import Linear
 from cimsolve.weights.forward import Reference, listening
 from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs
 from cimsolve.weights.gguf import GgufFile
+from cimsolve.weights.monarch import demand_finite
 from cimsolve.weights.tensors import Tensors, find_name, read_header
 
 GROUPS = 50
@@ -31,7 +33,7 @@ SAMPLES_MIN = 20
 
 
 @dataclass(frozen=True)
-class Inputs:
+class LinearInputs:
     """Inputs of one linear, (samples, n_in) each, float32."""
 
     fit: Floats
@@ -44,7 +46,7 @@ class Inputs:
         return np.concatenate([self.fit, self.stop])
 
     @classmethod
-    def split(cls, inputs: Floats, group: Ints) -> Inputs:
+    def split(cls, inputs: Floats, group: Ints) -> LinearInputs:
         """`group` (samples,) says which samples belong together."""
         kind = group % _OF
         held, stop = kind == _HELD_OUT, kind == _STOP
@@ -52,12 +54,12 @@ class Inputs:
 
 
 def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
-    """Those that may be fitted, and those that `heard_in` holds out of it all."""
+    """The sequences that may be fitted, and those that `heard_in` holds out."""
     fitted = [ids for number, ids in enumerate(sequences) if number % _OF != _HELD_OUT]
     return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
 
 
-Visit: TypeAlias = Callable[[str, Inputs], None]
+Visit: TypeAlias = Callable[[str, LinearInputs], None]
 Calibration: TypeAlias = Callable[[Visit], None]
 """Calls its argument with name and inputs of each linear in turn, and keeps none."""
 
@@ -69,7 +71,7 @@ def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
 
     def run(visit: Visit) -> None:
         reference.run(
-            sequences, listening(reference.exact, lambda name, inputs: visit(name, Inputs.split(inputs, group)))
+            sequences, listening(reference.exact, lambda name, inputs: visit(name, LinearInputs.split(inputs, group)))
         )
 
     return run
@@ -131,7 +133,7 @@ class InputFile:
             for linear in linears:
                 found = self._read(find_name(linear.name, self._shapes, self.path))
                 group = np.arange(len(found)) * GROUPS // len(found)
-                visit(linear.name, Inputs.split(found, group.astype(np.int64)))
+                visit(linear.name, LinearInputs.split(found, group.astype(np.int64)))
 
         return run
 
@@ -140,11 +142,8 @@ class InputFile:
             with zipfile.ZipFile(self.path) as archive:
                 for member in archive.namelist():
                     with archive.open(member) as stream:
-                        version = np.lib.format.read_magic(stream)
-                        reader = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                            version, np.lib.format.read_array_header_2_0
-                        )
-                        shape, _, dtype = reader(stream)
+                        old = npy.read_magic(stream) == (1, 0)
+                        shape, _, dtype = (npy.read_array_header_1_0 if old else npy.read_array_header_2_0)(stream)
                     if dtype.kind != "f":
                         raise InputError(f"{self.path}: {member} holds {dtype}; expected floating-point inputs")
                     self._shapes[member.removesuffix(".npy")] = shape
@@ -162,9 +161,7 @@ class InputFile:
                     found = archive[stored].astype(np.float32)
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
                 raise InputError(f"{self.path}: {stored} cannot be read: {one_line(str(error))}") from None
-        bad = found.size - int(np.count_nonzero(np.isfinite(found)))
-        if bad:
-            raise InputError(f"{self.path}: {bad} of {found.size} numbers of {stored} are NaN or infinite")
+        demand_finite(found, str(self.path), f"numbers of {stored}")
         return found
 
 

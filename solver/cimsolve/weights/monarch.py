@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +24,7 @@ import numpy.typing as npt
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
-from cimsolve.weights.eigenvectors import best_product, singular_squares
-
-_Float64: TypeAlias = npt.NDArray[np.float64]
+from cimsolve.weights.eigenvectors import Floats64, best_product
 
 # Slices are worked on in groups of about this many numbers, which bounds the float64 temporaries.
 _GROUP_NUMBERS = 1 << 20
@@ -53,6 +50,7 @@ class Monarch:
 
     @property
     def structure(self) -> Structure:
+        """The structure that these factors have."""
         k, blocks_out = self.R.shape[0], self.L.shape[0]
         return Structure.monarch(k, blocks_out, self.R.shape[2] // blocks_out)
 
@@ -160,26 +158,6 @@ def relative_error(weight: Floats, monarch: Monarch, name: str = "weight") -> fl
     return error / size
 
 
-def optimal_error(weight: Floats, structure: Structure, name: str = "weight") -> float:
-    """The least relative error of any factors of `structure`: the slices' discarded singular values.
-
-    Does not build the factors, so it judges `project` independently. 0 for a dense structure or a zero
-    weight. Raises InputError for NaN or infinite weights and for a structure that does not fit.
-    """
-    if structure.is_dense:
-        check_weight(weight, name)
-        return 0.0
-    _checked(weight, structure, name)
-    if structure.rank == min(weight.shape[0] // structure.k, weight.shape[1] // structure.l):
-        return 0.0
-    total = lost = 0.0
-    for _, _, slices in _slices(weight, structure, _scale(weight)):
-        energy = singular_squares(slices, structure.rank)
-        total += float(energy.sum())
-        lost += float(energy[..., structure.rank :].sum())
-    return math.sqrt(lost / total) if total > 0 else 0.0
-
-
 def lowrank_of_equal_size(n_in: int, n_out: int, structure: Structure) -> int:
     """Rank of the plain low-rank form that stores no more than `structure`: floor(stored / (n_in + n_out)).
 
@@ -189,21 +167,21 @@ def lowrank_of_equal_size(n_in: int, n_out: int, structure: Structure) -> int:
     return max(1, min(rank, n_in, n_out))
 
 
-def lowrank_error(weight: Floats, rank: int, name: str = "weight") -> float:
-    """The least relative error of any matrix of `rank`: Monarch with k = l = 1. Raises as `optimal_error`."""
-    return optimal_error(weight, Structure.monarch(1, 1, rank), name)
-
-
 def check_weight(weight: Floats, name: str) -> tuple[int, int]:
     """Shape of a usable weight. Raises InputError, naming `name`, for no matrix, no floats, NaN, infinity."""
     if weight.ndim != 2 or 0 in weight.shape:
         raise InputError(f"{name}: a weight must be a matrix with rows and columns, not of shape {weight.shape}")
     if not np.issubdtype(weight.dtype, np.floating):
         raise InputError(f"{name}: a weight must be floating-point, not {weight.dtype}")
-    bad = weight.size - int(np.count_nonzero(np.isfinite(weight)))
-    if bad:
-        raise InputError(f"{name}: {bad} of {weight.size} weights are NaN or infinite")
+    demand_finite(weight, name, "weights")
     return weight.shape[0], weight.shape[1]
+
+
+def demand_finite(numbers: Floats, where: str, what: str) -> None:
+    """Raise InputError unless all `numbers` are finite."""
+    bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
+    if bad:
+        raise InputError(f"{where}: {bad} of {numbers.size} {what} are NaN or infinite")
 
 
 def _checked(weight: Floats, structure: Structure, name: str) -> tuple[int, int]:
@@ -219,7 +197,7 @@ def _scale(weight: Floats) -> float:
     return float(np.abs(weight).max()) or 1.0
 
 
-def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tuple[slice, slice, _Float64]]:
+def _slices(weight: Floats, structure: Structure, scale: float) -> Iterator[tuple[slice, slice, Floats64]]:
     """Groups of slices of `weight / scale`: (range of K, range of b, float64 array (Ks, bs, P, S))."""
     k, blocks_out = structure.k, structure.l
     view = weight.reshape(k, weight.shape[0] // k, weight.shape[1] // blocks_out, blocks_out).transpose(0, 3, 1, 2)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from cimsolve.api import Structures, load_model, resolve_structures
 from cimsolve.errors import InputError
+from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
-from cimsolve.weights import projection
-from cimsolve.weights.factor_file import FactorFile, FactorWriter
-from cimsolve.weights.folder import open_weights
+from cimsolve.weights.factor_file import FactorFile, Stored, write_factors
+from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import load_reference
-from cimsolve.weights.inputs import Calibration, InputFile, heard_in, read_sequences
-from cimsolve.weights.projection import CALIBRATED, METHODS, ProjectionRow, demand_memory_for, structures_stored
+from cimsolve.weights.inputs import Calibration, InputFile, LinearInputs, heard_in, read_sequences
+from cimsolve.weights.names import CALIBRATED, METHODS, SAMPLES_DEFAULT
+from cimsolve.weights.projection import ProjectionRow, demand_memory_for, project_linear, structures_stored
 
 
 def project_model(
@@ -25,14 +25,14 @@ def project_model(
     method: str = "plain",
     inputs: Path | str | None = None,
     text: Sequence[Path | str] = (),
-    samples: int = 4096,
+    samples: int = SAMPLES_DEFAULT,
     seed: int = 0,
     out: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ProjectionRow]:
     """Project a model folder's weights as `structure` says; a row a linear, with plain low-rank beside it.
 
-    `method` is one of `projection.METHODS`. Those that fit outputs need `inputs`, a file of the linears' inputs, or
+    `method` is one of `names.METHODS`. Those that fit outputs need `inputs`, a file of the linears' inputs, or
     `text`, files of which up to `samples` tokens go through the model's reference forward pass; with either, errors of
     the outputs are measured. `out` is a file to write the factors to. Raises InputError as `cimsolve project` says it.
     """
@@ -54,26 +54,37 @@ def project_model(
         raise InputError(f"method {method} fits outputs: it needs inputs; give --text FILE or --inputs FILE")
     demand_memory_for(model.linears, most)
     if out is None:
-        keep: AbstractContextManager[FactorWriter | None] = nullcontext()
+        keep: AbstractContextManager[Callable[[str, Stored], None] | None] = nullcontext()
     else:
         shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
-        stored = structures_stored(model.linears, structures, method)
-        keep = FactorWriter(Path(out), shapes, stored, model=model.name, method=method, seed=str(seed))
-    with keep as writer:
-        return projection.project_model(
-            model,
-            source,
-            structures,
-            method=method,
-            calibration=calibration,
-            seed=seed,
-            keep=None if writer is None else writer.put,
-            progress=progress,
-        )
+        written = structures_stored(model.linears, structures, method)
+        keep = write_factors(Path(out), shapes, written, model=model.name, method=method, seed=str(seed))
+    linears = {linear.name: linear for linear in model.linears}
+    rows: dict[str, ProjectionRow] = {}
+    with keep as put:
+
+        def visit(name: str, read: LinearInputs | None) -> None:
+            linear = linears[name]
+            weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
+            tensor = source.find(linear.tensor.name)
+            rows[name], stored = project_linear(
+                name, weight, structures[name], method=method, inputs=read, seed=seed, tensor=tensor
+            )
+            if put is not None:
+                put(name, stored)
+            if progress is not None:
+                progress(len(rows), len(linears))
+
+        if calibration is None:
+            for name in linears:
+                visit(name, None)
+        else:
+            calibration(visit)
+    return [rows[name] for name in linears]
 
 
 def read_factors(path: Path | str, model: Model) -> FactorFile:
-    """The factors that `project_model` wrote for `model`; raises InputError for a file that is none of it."""
+    """The factors that `project_model` wrote for `model`; raises InputError for any other file."""
     found = FactorFile(path)
     found.demand_fits([(linear.name, linear.n_in, linear.n_out) for linear in model.linears], model.name)
     return found

@@ -5,23 +5,18 @@ Beside each linear's own factors always stands plain low-rank of no more paramet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from cimsolve.columns import Floats
 from cimsolve.files.memory import demand_memory
-from cimsolve.model.model import Linear, Model
+from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
+from cimsolve.weights.factor_file import Stored
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
-from cimsolve.weights.folder import TensorRef, linear_weight
-from cimsolve.weights.inputs import Calibration, Inputs
+from cimsolve.weights.inputs import LinearInputs
 from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
-from cimsolve.weights.tensors import Tensors
-
-METHODS = ("plain", "whitened", "als", "lowrank")
-CALIBRATED = ("whitened", "als")
-"""Methods that need inputs; `lowrank` uses them if it has them."""
+from cimsolve.weights.names import CALIBRATED
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class ProjectionRow:
     lowrank_outputs: OutputErrors | None = None
     lowrank_whitened: OutputErrors | None = None
     sweeps: int | None = None
-    """Of `als`: how many were kept."""
+    """How many sweeps of `als` were kept; None for another method."""
 
     @property
     def compression(self) -> float:
@@ -66,34 +61,13 @@ class ProjectionRow:
         return 2 * self.stored_weights
 
 
-Stored: TypeAlias = Monarch | Floats
-"""What is kept of a linear: its factors, or the dense matrix."""
-
-
-def project_table(
-    folder: Tensors,
-    linears: Iterable[tuple[str, TensorRef, int, int]],
-    structures: Mapping[str, Structure],
-) -> list[ProjectionRow]:
-    """Project each linear of (name, tensor, n_in, n_out) as `structures` says; one is in memory at a time.
-
-    The error is that of the factors as built. Raises InputError for tensors that are missing, of another
-    shape, or hold NaN or infinite weights, dense ones included.
-    """
-    found = []
-    for name, ref, n_in, n_out in linears:
-        weight = linear_weight(folder, ref, n_in, n_out)
-        found.append(project_linear(name, weight, structures[name], tensor=folder.find(ref.name))[0])
-    return found
-
-
 def project_linear(
     name: str,
     weight: Floats,
     structure: Structure,
     *,
     method: str = "plain",
-    inputs: Inputs | None = None,
+    inputs: LinearInputs | None = None,
     seed: int = 0,
     tensor: str | None = None,
 ) -> tuple[ProjectionRow, Stored]:
@@ -104,33 +78,30 @@ def project_linear(
     Raises InputError for NaN or infinite weights and for a structure that does not fit; ValueError for a method that
     needs inputs without them.
     """
-    n_in, n_out = check_weight(weight, tensor or name)
+    where = tensor or name
+    n_in, n_out = check_weight(weight, where)
     if structure.is_dense:
         nothing = None if inputs is None else OutputErrors(0.0, 0.0)
         stored = structure.stored_weights(n_in, n_out)
         return ProjectionRow(name, n_in, n_out, structure, stored, 0.0, None, None, nothing), weight
     structure.validate(n_in, n_out, name)
-    if method in CALIBRATED and inputs is None:
-        raise ValueError(f"{method} needs inputs")
     rank = lowrank_of_equal_size(n_in, n_out, structure)
     baseline = Structure.monarch(1, 1, rank)
-    if method == "lowrank":
-        structure = baseline
-    lowrank = project(weight, baseline, tensor or name)
+    lowrank = project(weight, baseline, where)
     whitened = None if inputs is None else fit_whitened(weight, baseline, inputs.calibration)
     if method == "lowrank":
-        factors, sweeps = whitened or lowrank, None
+        structure, factors, sweeps = baseline, whitened or lowrank, None
     else:
-        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, tensor or name)
+        factors, sweeps = fit_factors(weight, structure, method, inputs, seed, where)
     row = ProjectionRow(
         name,
         n_in,
         n_out,
         structure,
         structure.stored_weights(n_in, n_out),
-        relative_error(weight, factors, tensor or name),
+        relative_error(weight, factors, where),
         rank,
-        relative_error(weight, lowrank, tensor or name),
+        relative_error(weight, lowrank, where),
         _output_errors(weight, factors, inputs),
         _output_errors(weight, lowrank, inputs),
         None if whitened is None else _output_errors(weight, whitened, inputs),
@@ -140,7 +111,12 @@ def project_linear(
 
 
 def fit_factors(
-    weight: Floats, structure: Structure, method: str, inputs: Inputs | None, seed: int = 0, tensor: str = "weight"
+    weight: Floats,
+    structure: Structure,
+    method: str,
+    inputs: LinearInputs | None,
+    seed: int = 0,
+    tensor: str = "weight",
 ) -> tuple[Monarch, int | None]:
     """The factors of one linear by one method, and how many sweeps of `als` were kept.
 
@@ -157,48 +133,10 @@ def fit_factors(
     return fit_whitened(weight, structure, inputs.calibration), None
 
 
-def _output_errors(weight: Floats, factors: Monarch, inputs: Inputs | None) -> OutputErrors | None:
+def _output_errors(weight: Floats, factors: Monarch, inputs: LinearInputs | None) -> OutputErrors | None:
     if inputs is None:
         return None
     return OutputErrors(*(output_error(weight, factors, part) for part in (inputs.calibration, inputs.held_out)))
-
-
-def project_model(
-    model: Model,
-    source: Tensors,
-    structures: Mapping[str, Structure],
-    *,
-    method: str = "plain",
-    calibration: Calibration | None = None,
-    seed: int = 0,
-    keep: Callable[[str, Stored], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[ProjectionRow]:
-    """Project all linears of a model, each as `project_linear` does; one is in memory at a time.
-
-    `keep` gets what is to be stored of each, `progress` the number done and that of all. Rows are in the model's order.
-    Raises InputError where a tensor is missing, of another shape, or no numbers.
-    """
-    linears = {linear.name: linear for linear in model.linears}
-    rows: dict[str, ProjectionRow] = {}
-
-    def visit(name: str, inputs: Inputs | None) -> None:
-        linear = linears[name]
-        weight = linear_weight(source, linear.tensor, linear.n_in, linear.n_out)
-        tensor = source.find(linear.tensor.name)
-        found = project_linear(name, weight, structures[name], method=method, inputs=inputs, seed=seed, tensor=tensor)
-        rows[name] = found[0]
-        if keep is not None:
-            keep(name, found[1])
-        if progress is not None:
-            progress(len(rows), len(linears))
-
-    if calibration is None:
-        for name in linears:
-            visit(name, None)
-    else:
-        calibration(visit)
-    return [rows[name] for name in linears]
 
 
 def structures_of_size(linears: Iterable[Linear], blocks: tuple[int, int], compression: float) -> dict[str, Structure]:
@@ -228,22 +166,18 @@ def structures_stored(
     return found
 
 
-def memory_needed(linears: Sequence[Linear], samples: int) -> int:
-    """About the most bytes that projecting one linear takes at a time, whatever the size of the model.
+def memory_needed(linear: Linear, samples: int) -> int:
+    """About the most bytes that projecting one linear takes; one is in memory at a time.
 
     Weights in float32 and, for their error, three times in float64; Gram or covariance matrices three times; inputs
     and outputs of all samples a few times.
     """
-
-    def of(linear: Linear) -> int:
-        gram = linear.n_in if samples else min(linear.n_in, linear.n_out)
-        return 32 * linear.weights + 24 * gram**2 + 4 * samples * (3 * linear.n_in + 4 * linear.n_out)
-
-    return max(of(linear) for linear in linears)
+    gram = linear.n_in if samples else min(linear.n_in, linear.n_out)
+    return 32 * linear.weights + 24 * gram**2 + 4 * samples * (3 * linear.n_in + 4 * linear.n_out)
 
 
-def demand_memory_for(linears: Sequence[Linear], samples: int) -> None:
+def demand_memory_for(linears: Iterable[Linear], samples: int) -> None:
     """Raise InputError where the largest linear needs more memory than there is."""
-    largest = max(linears, key=lambda linear: memory_needed([linear], samples))
+    largest = max(linears, key=lambda linear: memory_needed(linear, samples))
     what = f"projecting {largest.name} ({largest.n_in} x {largest.n_out})" + (f" with {samples} inputs" * bool(samples))
-    demand_memory(memory_needed(linears, samples), what, "use fewer --samples or a machine with more")
+    demand_memory(memory_needed(largest, samples), what, "use fewer --samples or a machine with more")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from safetensors import SafetensorError, safe_open
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 
-Float32s: TypeAlias = npt.NDArray[np.float32]
+Floats32: TypeAlias = npt.NDArray[np.float32]
+
+T = TypeVar("T")
 
 # safetensors' name of a type -> how its bytes are read; bfloat16, which numpy lacks, as its 16 raw bits.
 _READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -60,13 +62,20 @@ class Tensors:
         """
         return find_name(name, self.names(), self.path)
 
-    def tensor(self, name: str) -> Float32s:
+    def tensor(self, name: str) -> Floats32:
         """One tensor as float32, read now. Raises InputError for a name not found or not of floating type."""
         stored = self.find(name)
         entry = self._entries[stored]
-        return _as_float32(entry, self._read(stored, entry)).reshape(entry.shape)
+        kind, count = self._kind(stored, entry), math.prod(entry.shape)
+        try:
+            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
+        except OSError as error:
+            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
+        if len(raw) != count:
+            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
+        return _as_float32(entry, raw).reshape(entry.shape)
 
-    def rows(self, name: str, index: Ints) -> Float32s:
+    def rows(self, name: str, index: Ints) -> Floats32:
         """Those rows of a matrix as float32, (rows, cols), read alone: an embedding need not fit in memory.
 
         `index` must lie within the matrix. Raises as `tensor` does.
@@ -80,23 +89,34 @@ class Tensors:
             raise InputError(f"{entry.file}: tensor {stored} cannot be read: {error}") from error
         return _as_float32(entry, np.asarray(table[index]))
 
-    def _read(self, stored: str, entry: Entry) -> npt.NDArray[Any]:
-        kind, count = self._kind(stored, entry), math.prod(entry.shape)
-        try:
-            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
-        except OSError as error:
-            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
-        if len(raw) != count:
-            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
-        return raw
-
     @staticmethod
     def _kind(stored: str, entry: Entry) -> str:
         kind = _READ_AS.get(entry.dtype)
         if kind is None:
             known = ", ".join(_READ_AS)
-            raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}, not one of {known}")
+            raise InputError(f"{entry.file}: tensor {stored} is of type {entry.dtype}; expected one of {known}")
         return kind
+
+
+class OnDemand(Mapping[str, T]):
+    """A mapping whose values are read when they are asked for, and not kept."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], T]) -> None:
+        self._names, self._read = dict.fromkeys(names), read
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def find_name(name: str, stored: Iterable[str], path: Path) -> str:
@@ -157,7 +177,7 @@ def listed(names: Iterable[str], limit: int = 4) -> str:
     return ", ".join(items[:limit]) + more
 
 
-def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Float32s:
+def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Floats32:
     if entry.dtype == "BF16":
         # A bfloat16 is the upper half of the float32 of the same value.
         return (raw.astype(np.uint32) << 16).view(np.float32)

@@ -12,8 +12,8 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
-from cimsolve.solve import RULES as STRATEGIES
-from cimsolve.study.run import question_for, solve
+from cimsolve.solve.strategies import RULES as STRATEGIES
+from cimsolve.study.solving import problem_for, solve
 from makers.builders import (
     TWO,
     answer,
@@ -38,7 +38,7 @@ from makers.builders import (
 def test_rules_of_the_field_pass_on_shipped_hardware(hardware: str, strategy: str) -> None:
     problem = make_problem("minilm-l6", hardware)
     solution = solve(problem, strategy)
-    report = check_solution(solution, question_for(strategy, problem))
+    report = check_solution(solution, problem_for(strategy, problem))
     assert not report.violations
     assert report.costs is not None
     assert report.costs.metrics == solution.header.metrics
@@ -65,22 +65,21 @@ def test_an_answer_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "other"),
     {
-        "hw": ask(TWO, hardware=chip(read_ns=4)),
-        "model": ask({**TWO, "context": 5}, hardware=chip()),
-        "structure": ask(TWO, "2,2,1"),
+        "hw.read_ns": ask(TWO, hardware=chip(read_ns=4)),
+        "options.tokens": ask({**TWO, "context": 5}, hardware=chip()),
+        "structure.a0": ask(TWO, "2,2,1"),
         "options.cut": ask(TWO, cut="both"),
         "options.max_arrays": ask(TWO, max_arrays=9),
     }.items(),
 )
 def test_an_answer_to_another_question_is_refused(part: str, other: Problem) -> None:
     report = check_solution(honest(), other)
-    assert [str(violation) for violation in report.violations] == [
-        f"question: {part}: it is not the one that was asked"
-    ]
+    (violation,) = report.violations
+    assert str(violation) == f"question: {part}: it is not the one that was asked"
 
 
 def test_names_that_carry_no_claim_are_free() -> None:
-    solution = with_header(honest(), strategy="guesswork", seed=-7, runtime_s=0.0, versions={})
+    solution = with_header(honest(), strategy="guesswork", seed=-7, versions={})
     assert check_solution(solution).passed
 
 

@@ -13,7 +13,7 @@ import pytest
 from cimsolve.errors import InputError
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.solution import read_solution, write_solution
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.builders import (
     ask,
     chip,
@@ -188,14 +188,14 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "structure of no linear": (put("structure", {"nobody": "dense"}), "question: structure: 'nobody'"),
     "structure nonsense": (put("structure/a0", "7"), "question: structure '7'"),
     "model edited": (put("model/steps/2/linears/0/n_in", 13), "factors: factors.5.block_rows: 12 is claimed"),
-    "model step dropped": (drop("model/steps/2"), "question: structure: 'c0' is no linear"),
+    "model step dropped": (drop("model/steps/2"), "question: structure: 'c0': expected a linear"),
     "model operation dropped": (put("model/steps/1/operations", []), "stages: stages.2.after"),
-    "model of no family": (put("model/model_type", "oracle"), "question: model: model_type: unknown"),
+    "model of no family": (put("model/model_type", "oracle"), "question: model: model_type: 'oracle': expected"),
     "cut edited": (put("options/cut", "both"), "bounds: bounds."),
     "tokens edited": (put("options/tokens", 1), "metrics: metrics.prefill_"),
     "more tokens than context": (put("options/tokens", 10**6), "question: --tokens: 1000000 is more"),
     "max_arrays edited": (put("options/max_arrays", 1), "S6 arrays: "),
-    "max_arrays of none": (put("options/max_arrays", 0), "question: --max-arrays: 0"),
+    "max_arrays of none": (put("options/max_arrays", 0), "options.max_arrays = 0: expected at least 1"),
     "max_latency edited": (put("options/max_latency_ns", 1), "limits: latency_ns: "),
     "missing piece": (last_of("pieces"), "tables: activations.piece.15 = 15: expected 0 to 14"),
     "missing activation": (last_of("activations"), "S1: no activation fires piece["),
@@ -236,7 +236,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         "bounds: bounds.latency_cycles.lower: 1000000 is claimed",
     ),
     "status optimal": (put("status", "optimal"), "status: status: 'optimal' is claimed"),
-    "objective unknown": (put("objective", ["speed"]), "status: objective: 'speed' is claimed; expected some of"),
+    "objective unknown": (put("objective", ["speed"]), "question: 'speed': there is no such objective"),
     "objective empty": (put("objective", []), "objective = a list: expected at least 1"),
     "status unknown": (put("status", "perfect"), "status = "),
     "fraction of an id": (put("pieces/factor/0", 0.5), "factor.0 = 0.5: expected a whole number"),

@@ -21,7 +21,7 @@ from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.problem import solution as solution_module
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.builders import ask, chip, linears, macro_chip, step
 from oracles.naive_checker import broken_rules
 

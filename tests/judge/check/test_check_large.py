@@ -11,7 +11,7 @@ import pytest
 from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution, firing, placement
 from cimsolve.problem.solution import Solution
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.bounded_memory import bounded_memory
 from makers.builders import (
     answer,

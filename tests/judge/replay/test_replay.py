@@ -13,20 +13,32 @@ import pytest
 import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
-from cimsolve.cli.options import replay as options
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import check_solution, rebuild_problem
-from cimsolve.judge.replay import CONTROLLERS, GAPS, Replay, replay
+from cimsolve.judge.names import GAPS
+from cimsolve.judge.replay import Replay, replay
 from cimsolve.judge.replay.stream import Rules, replay_stream
 from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
-from cimsolve.price.claims import make_solution
+from cimsolve.judge.replay.work import Work, find_work
 from cimsolve.price.cost import evaluate
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from cimsolve.solve import RULES, Search
-from cimsolve.study.run import solve
-from makers.builders import STILL, activations_of, answer, ask, chip, linears, pieces_of, step, with_figures_that_fit
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.solving import make_solution, solve
+from makers.builders import (
+    STILL,
+    activations_of,
+    answer,
+    ask,
+    chip,
+    fired_of,
+    linears,
+    pieces_of,
+    step,
+    with_figures_that_fit,
+)
 from makers.folders import ROOT
 from makers.hardware_specs import SHIPPED
 from oracles import naive_replay
@@ -61,13 +73,11 @@ def two_stages(barrier: bool = False, context: int = 4) -> dict[str, Any]:
 
 def replayed(solution: Solution, **settings: Any) -> Replay:
     problem = rebuild_problem(solution)
-    costs = evaluate(problem, solution.pieces, solution.activations)
-    return replay(problem, solution.pieces, solution.activations, costs, **settings)
+    return replay(solution.activations, evaluate(fired_of(problem, solution), solution.activations), **settings)
 
 
 def work_of(problem: Problem, solution: Solution) -> Work:
-    stage = stage_of_activations(problem, solution.pieces, solution.activations)
-    return find_work(problem, solution.pieces, solution.activations, stage)
+    return find_work(fired_of(problem, solution), solution.activations)
 
 
 # By hand
@@ -159,8 +169,8 @@ def random_case(draw: random.Random) -> tuple[Problem, Solution]:
     hardware = chip(**PRICED, **(STILL if draw.random() < 0.2 else {}), clock_ns=draw.choice([1, 1.5]))
     problem = ask(linears(*steps, context=draw.randint(1, 5)), draw.choice(["dense", "2,2,1"]), hardware)
     rule = draw.choice(["sparsemap", "densemap", "spread"])
-    mapping = RULES[rule](problem, Search()).mapping
-    return problem, make_solution(problem, mapping, strategy=rule, objective=("arrays",), seed=0, runtime_s=0.0)
+    mapping = RULES[rule](problem, Effort()).mapping
+    return problem, make_solution(problem.asking(objective=("arrays",)), mapping, strategy=rule)
 
 
 def assert_same_times(problem: Problem, solution: Solution, draw: random.Random) -> None:
@@ -186,8 +196,8 @@ def test_two_passes_are_replayed_alike() -> None:
     draw = random.Random(1)
     for rule in ("sparsemap", "densemap", "spread"):
         problem = ask(BART, "2,2,1", chip(**PRICED))
-        mapping = RULES[rule](problem, Search()).mapping
-        solution = make_solution(problem, mapping, strategy=rule, objective=("arrays",), seed=0, runtime_s=0.0)
+        mapping = RULES[rule](problem, Effort()).mapping
+        solution = make_solution(problem.asking(objective=("arrays",)), mapping, strategy=rule)
         for _ in range(4):
             assert_same_times(problem, solution, draw)
         assert replayed(solution, stream=0).agrees
@@ -195,7 +205,7 @@ def test_two_passes_are_replayed_alike() -> None:
 
 def test_whole_models_are_replayed_alike() -> None:
     problem = api.make_problem("minilm-l6", "paper256")
-    solution = solve(problem, "sparsemap", api.make_search())
+    solution = solve(problem, "sparsemap")
     small = rebuild_problem(solution)
     pace = {stage.phase: 1000 for stage in small.workload.stages}
     work = work_of(small, solution)
@@ -258,9 +268,9 @@ def test_a_file_that_contradicts_the_dataflow_is_not_replayed() -> None:
     solution = answer(ask(two_stages(), hardware=chip(**PRICED)), pieces_of(A, B))
     problem = rebuild_problem(solution)
     wrong = activations_of((1, 0, 10, 2, [1]), (0, 20, 34, 2, [0]))
-    stage = stage_of_activations(problem, solution.pieces, wrong)
+    fired = Fired.of(problem, solution.pieces, wrong.of_piece(2))
     with pytest.raises(ValueError, match="contradicts the dataflow"):
-        replay_token(find_work(problem, solution.pieces, wrong, stage), wrong, stage)
+        replay_token(find_work(fired, wrong), wrong, fired.stage)
 
 
 # Shipped models
@@ -269,7 +279,7 @@ def test_a_file_that_contradicts_the_dataflow_is_not_replayed() -> None:
 @pytest.mark.parametrize("spec", SHIPPED)
 @pytest.mark.parametrize("rule", list(RULES))
 def test_a_small_model_on_every_chip(rule: str, spec: str) -> None:
-    solution = solve(api.make_problem("minilm-l6", spec), rule, api.make_search())
+    solution = solve(api.make_problem("minilm-l6", spec), rule)
     found = replayed(solution, tokens=64, stream=0)
     assert found.agrees
     # With few tokens, those that meet on an array at the end of a phase weigh more: 512 are within 1 %.
@@ -277,7 +287,7 @@ def test_a_small_model_on_every_chip(rule: str, spec: str) -> None:
 
 
 def test_the_solvers_answer_agrees_too() -> None:
-    found = replayed(solve(api.make_problem("gpt2-medium", "paper256"), "optimal", api.make_search()))
+    found = replayed(solve(api.make_problem("gpt2-medium", "paper256"), "optimal"))
     assert found.agrees
     assert abs(found.prefill.difference) < 0.01
     assert found.stream is not None
@@ -290,7 +300,7 @@ def test_the_solvers_answer_agrees_too() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_on_every_chip(model: str, spec: str) -> None:
     """One token exactly; 512 within 1 % of the equations."""
-    solution = solve(api.make_problem(model, spec), "spread", api.make_search())
+    solution = solve(api.make_problem(model, spec), "spread")
     few = model == "llama-3-70b"
     found = replayed(solution, tokens=8 if few else None, stream=0)
     assert found.agrees
@@ -300,7 +310,7 @@ def test_every_model_on_every_chip(model: str, spec: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", SHIPPED)
 def test_the_solver_on_every_chip(spec: str) -> None:
-    found = replayed(solve(api.make_problem("minilm-l6", spec), "optimal", api.make_search()))
+    found = replayed(solve(api.make_problem("minilm-l6", spec), "optimal"))
     assert found.agrees
     assert abs(found.prefill.difference) < 0.01
 
@@ -379,11 +389,6 @@ def test_numbers_of_tokens_that_are_none(settings: dict[str, int], words: str) -
     solution = answer(ask(two_stages()), pieces_of(A, B))
     with pytest.raises(InputError, match=words):
         cimsolve.replay_solution(solution, **settings)
-
-
-def test_options_know_every_controller() -> None:
-    assert options.CONTROLLERS == CONTROLLERS
-    assert options.GAPS == GAPS
 
 
 def test_replay_shares_no_equation_with_the_cost_model() -> None:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import ArraySimulator, Noise, bitplanes, compiled, study
 from cimsolve.judge.simulate.bitplanes import BitPlanes
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
-from cimsolve.study.run import solve
+from cimsolve.study.solving import solve
 from makers.hardware_specs import SHIPPED
 from makers.small_arrays import CHAIN, scheduled, shelves, small_hardware, small_problem, tiles
 

@@ -162,8 +162,7 @@ def test_agrees_with_a_simulator_of_single_cells(data: st.DataObject) -> None:
 
 
 def _strategies() -> dict[str, Callable[[Problem], Placement]]:
-    from cimsolve.solve.rules.densemap import map_densemap
-    from cimsolve.solve.rules.sparsemap import map_sparsemap
+    from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
     from cimsolve.solve.rules.spread import map_spread
 
     return {"densemap": map_densemap, "sparsemap": map_sparsemap, "spread": map_spread}

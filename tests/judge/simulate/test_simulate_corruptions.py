@@ -173,7 +173,8 @@ def together(pieces: Pieces, activations: Activations) -> tuple[Pieces, Activati
 def test_all_factors_given_one_input_show(vector: int) -> None:
     problem, pieces = packed_chain()
     factors = tuple(replace(factor, input=vector) for factor in problem.workload.factors)
-    lied = replace(problem, workload=replace(problem.workload, factors=factors))
+    lied = replace(problem)
+    lied.__dict__["workload"] = replace(problem.workload, factors=factors)
     ordered, activations = scheduled(problem, pieces)
     assert_wrong(simulate(lied, ordered, activations))
 

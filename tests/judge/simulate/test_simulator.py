@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimsolve.api import make_problem
-from cimsolve.chip.hardware import load_hardware
+from cimsolve.chip.read import load_hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import ArraySimulator, Noise, simulate, study
@@ -19,7 +19,7 @@ from cimsolve.judge.simulate.quantise import quantise_inputs
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
-from cimsolve.study.run import question_for, solve
+from cimsolve.study.solving import problem_for, solve
 from cimsolve.weights.monarch import Monarch, apply, project
 from makers.hardware_specs import SHIPPED
 from makers.small_arrays import CHAIN, placed, scheduled, shelves, small_hardware, small_problem, tiles
@@ -82,7 +82,7 @@ def test_every_strategy_and_shipped_spec_is_exact(strategy: str, name: str) -> N
 @pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_whole_model_is_exact(strategy: str, name: str) -> None:
-    problem = question_for(strategy, make_problem("minilm-l6", name))
+    problem = problem_for(strategy, make_problem("minilm-l6", name))
     solution = solve(make_problem("minilm-l6", name), strategy)
     layers = [0] if strategy == "linear" else None
     options: dict[str, Any] = {"layers": layers, "rounds": name not in ("paper256", "pcm256")}

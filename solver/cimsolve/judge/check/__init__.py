@@ -7,20 +7,22 @@ docs/formulation.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cimsolve.errors import CimsolveError
-from cimsolve.files.json_file import one_line
-from cimsolve.judge.check import claims, firing, placement, timing
+from cimsolve.files.text import one_line
+from cimsolve.judge.check import claims, firing, placement, tables
 from cimsolve.judge.check.case import Case, CheckReport, Rule, Verdict, Violation
-from cimsolve.judge.check.tables import find_malformed
-from cimsolve.model.families import parse_model
-from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Problem, build_problem
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 
 __all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
 
+TABLE_RULES = (
+    (Rule("tables", tables.columns_are_in_range),),
+    (Rule("tables", tables.blocks_and_ends_are_possible), Rule("S1", tables.s1_every_piece_fires_once)),
+)
+"""What must hold before anything can be computed from the tables, in two steps."""
 RULES: tuple[Rule, ...] = (
     Rule("factors", claims.factors_are_those_of_the_model),
     Rule("P1", placement.p1_pieces_tile_every_block),
@@ -34,12 +36,12 @@ RULES: tuple[Rule, ...] = (
     Rule("S3 columns", firing.s3_no_other_piece_lies_on_driven_rows_and_read_columns),
     Rule("durations", firing.durations_follow_from_the_hardware),
     Rule("adc_bits", firing.converter_bits_follow_from_the_stack),
-    Rule("S4", timing.s4_an_array_does_one_thing_at_a_time),
-    Rule("S5", timing.s5_stages_follow_the_dataflow),
+    Rule("S4", firing.s4_an_array_does_one_thing_at_a_time),
+    Rule("S5", firing.s5_stages_follow_the_dataflow),
     Rule("S6 rows", firing.s6_no_more_rows_are_driven_than_allowed),
     Rule("S6 converters", firing.s6_converters_lose_nothing_unless_allowed),
     Rule("S6 arrays", firing.s6_no_more_arrays_are_used_than_there_are),
-    Rule("S6 shared units", timing.s6_gaps_use_the_shared_units_one_at_a_time),
+    Rule("S6 shared units", firing.s6_gaps_use_the_shared_units_one_at_a_time),
     Rule("stages", claims.stages_are_those_of_the_model),
     Rule("metrics", claims.metrics_follow_from_the_tables, on_claims=True),
     Rule("breakdown", claims.breakdown_follows_from_the_tables, on_claims=True),
@@ -52,57 +54,28 @@ RULES: tuple[Rule, ...] = (
 
 
 def rebuild_problem(solution: Solution) -> Problem:
-    """The question that a solution claims to answer. Raises InputError where it is none."""
-    header = solution.header
-    model = parse_model(header.model, "model", header.model_name, header.options.tokens)
-    structures = {name: Structure.parse(text) for name, text in header.structure.items()}
-    options = header.options
-    return build_problem(
-        solution.hardware,
-        model,
-        structures,
-        options.cut,
-        options.max_arrays,
-        options.max_latency_ns,
-        options.max_energy_pj,
-    )
+    """The problem that a solution claims to answer. Raises InputError where it is unsound."""
+    return Problem(solution.question())
 
 
 def check_solution(solution: Solution, problem: Problem | None = None, rules: Sequence[Rule] = RULES) -> CheckReport:
     """Judge every claim of `solution`; with `problem`, also that it answers this question and no other."""
     try:
         asked = rebuild_problem(solution)
-        if problem is not None and (difference := _differing_part(problem, asked)):
-            return CheckReport((Violation("question", f"{difference}: it is not the one that was asked"),), problem)
-        return _judge(Case(asked, solution), rules)
+        if problem is not None and (found := asked.question.difference(problem.question)):
+            return CheckReport((Violation("question", f"{found.path}: it is not the one that was asked"),), problem)
+        return _judge(Case(asked, solution.header, solution.pieces, solution.activations), rules)
     except CimsolveError as error:
         return CheckReport((Violation("question", one_line(str(error))),))
 
 
 def _judge(case: Case, rules: Sequence[Rule]) -> CheckReport:
-    broken = [Violation(name, one_line(text)) for name, text in find_malformed(case.problem, case.solution)]
-    if not broken:
-        broken = _broken(case, [rule for rule in rules if not rule.on_claims])
-    if broken:
-        return CheckReport(tuple(broken), case.problem)
+    for asked in (*TABLE_RULES, [rule for rule in rules if not rule.on_claims]):
+        if broken := _broken(case, asked):
+            return CheckReport(broken, case.problem)
     broken = _broken(case, [rule for rule in rules if rule.on_claims])
-    return CheckReport(tuple(broken), case.problem, case.costs, case.bounds, claims.unverified_claims(case))
+    return CheckReport(broken, case.problem, case.costs, case.bounds, claims.unverified_claims(case))
 
 
-def _broken(case: Case, rules: Sequence[Rule]) -> list[Violation]:
-    return [Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case)]
-
-
-def _differing_part(asked: Problem, answered: Problem) -> str | None:
-    """The first part in which two questions differ, by its place in a solution file."""
-    parts: dict[str, Callable[[Problem], object]] = {
-        "hw": lambda of: of.hardware.to_json(),
-        "model": lambda of: of.model.config,
-        "structure": lambda of: of.structures,
-        "options.tokens": lambda of: of.model.tokens,
-        "options.cut": lambda of: of.cut,
-        "options.max_arrays": lambda of: of.max_arrays,
-        "options.max_latency_ns": lambda of: of.max_latency_ns,
-        "options.max_energy_pj": lambda of: of.max_energy_pj,
-    }
-    return next((name for name, part in parts.items() if part(asked) != part(answered)), None)
+def _broken(case: Case, rules: Sequence[Rule]) -> tuple[Violation, ...]:
+    return tuple(Violation(rule.name, one_line(text)) for rule in rules for text in rule.find(case))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,10 +12,9 @@ import numpy as np
 from cimsolve.columns import Bools, Ints
 from cimsolve.errors import CheckError
 from cimsolve.price.cost import Costs, evaluate
-from cimsolve.price.firings import ActivationShapes, measure_activations
-from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Header
 from cimsolve.problem.tables import Activations, Pieces
 from cimsolve.prove import Bounds, find_bounds
 
@@ -48,12 +47,19 @@ class CheckReport:
     costs: Costs | None = None
     bounds: Bounds | None = None
     unverified: tuple[str, ...] = ()
-    """Metrics whose bound rests on an exhaustive search, which only another search can confirm, and `status`
-    where it claims optimality on their strength."""
+    """Metrics whose bound rests on an exhaustive search, which only another search can confirm.
+
+    `status` is among them where it claims optimality on their strength.
+    """
 
     @property
     def passed(self) -> bool:
+        """Whether no rule is broken."""
         return not self.violations
+
+    def without_tables(self) -> CheckReport:
+        """The verdict alone: the tables of many answers need not be in memory at once."""
+        return replace(self, problem=None, costs=None, bounds=None)
 
     def demand_passed(self, refusal: Callable[[Violation], str]) -> Verdict:
         """What was recomputed. Raises CheckError, worded by `refusal` of the first violation, where one was found."""
@@ -67,19 +73,9 @@ class Case:
     """A solution with tables that are well formed, and its question; the rest is computed when asked for."""
 
     problem: Problem
-    solution: Solution
-
-    @property
-    def header(self) -> Header:
-        return self.solution.header
-
-    @property
-    def pieces(self) -> Pieces:
-        return self.solution.pieces
-
-    @property
-    def activations(self) -> Activations:
-        return self.solution.activations
+    header: Header
+    pieces: Pieces
+    activations: Activations
 
     @cached_property
     def fires(self) -> Ints:
@@ -87,30 +83,24 @@ class Case:
         return self.activations.of_piece(len(self.pieces))
 
     @cached_property
-    def fires_with_others(self) -> Bools:
-        """Pieces that do not fire alone; shape (pieces,)."""
-        return np.asarray((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
+    def together(self) -> Ints:
+        """Numbers of the pieces that do not fire alone."""
+        return np.flatnonzero((self.activations.pieces_to - self.activations.pieces_from)[self.fires] > 1)
 
     @cached_property
-    def stage(self) -> Ints:
-        """The stage of each piece; shape (pieces,)."""
-        return np.asarray(self.problem.table.stage[self.pieces.factor])
-
-    @cached_property
-    def shapes(self) -> ActivationShapes:
-        return measure_activations(self.problem.hardware, self.pieces, self.fires, len(self.activations))
-
-    @cached_property
-    def gaps(self) -> Gaps:
-        return find_gaps(self.problem, partial_sum_elements(self.problem, self.pieces))
+    def fired(self) -> Fired:
+        """What each activation drives and reads, found again from the pieces."""
+        return Fired.of(self.problem, self.pieces, self.fires)
 
     @cached_property
     def costs(self) -> Costs:
-        return evaluate(self.problem, self.pieces, self.activations)
+        """The costs of the tables, computed again."""
+        return evaluate(self.fired, self.activations)
 
     @cached_property
     def bounds(self) -> Bounds:
-        return find_bounds(self.problem, self.costs.metrics, self.solution.header.objective)
+        """The bounds of the question, found again."""
+        return find_bounds(self.problem, self.costs.metrics, self.problem.objective)
 
     def name_of_block(self, number: int) -> str:
         """A block counted through all factors, in words."""
@@ -128,6 +118,6 @@ class Rule:
     on_claims: bool = False
 
 
-def first(wrong: Bools) -> int:
-    """Index of the first entry that is wrong; ask only where there is one."""
-    return int(np.argmax(wrong))
+def first(wrong: Bools) -> list[int]:
+    """Index of the first entry that is wrong, alone in a list; empty where none is."""
+    return [int(np.argmax(wrong))] if wrong.any() else []

@@ -1,13 +1,14 @@
-"""S2, S3 and what else one activation must obey: what fires together, for how long, at how many bits."""
+"""S2 to S6, what activations must obey: what fires together, for how long, at how many bits, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, overlap_clusters
+from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, order_by, overlap_clusters
 from cimsolve.judge.check.case import Case, first
+from cimsolve.price.cost import StageCosts, stage_times
 
 CHUNK_PAIRS = 4_000_000
 """Most pairs of an activation and a piece compared at once, unless one array holds more pieces."""
@@ -15,61 +16,46 @@ CHUNK_PAIRS = 4_000_000
 
 def an_activation_fires_pieces_of_its_own_array(case: Case) -> Iterator[str]:
     """The array that an activation names holds all it fires."""
-    wrong = case.pieces.array != case.activations.array[case.fires]
-    if wrong.any():
-        at = first(wrong)
-        which = int(case.fires[at])
-        yield (
-            f"activation {which} of array {int(case.activations.array[which])} fires piece {at}, which lies "
-            f"on array {int(case.pieces.array[at])}"
-        )
+    named, lies = case.activations.array[case.fires], case.pieces.array
+    for at in first(lies != named):
+        yield f"activation {case.fires[at]} of array {named[at]} fires piece {at}, which lies on array {lies[at]}"
 
 
 def an_activation_serves_one_stage(case: Case) -> Iterator[str]:
     """A stage is all that may run at once; costs and bounds count activations by stage."""
-    wrong = departs_from_group(case.fires, case.stage)
-    if wrong.any():
-        yield f"activation {int(case.fires[first(wrong)])} fires pieces of two stages"
+    for at in first(departs_from_group(case.fires, case.problem.table.stage[case.pieces.factor])):
+        yield f"activation {case.fires[at]} fires pieces of two stages"
 
 
 def s2_shared_rows_need_one_input(case: Case) -> Iterator[str]:
     """S2: pieces of one activation that share a driven row need the same element of the same vector there."""
-    table = case.problem.table
-    index = np.flatnonzero(case.fires_with_others)
-    some = case.pieces.take(index)
+    table, some = case.problem.table, case.pieces.take(case.together)
     # Row r of the array holds element `offset + r` of the input, for all rows of the piece.
     offset = some.block * table.block_rows[some.factor] + some.row0 - some.array_row
-    chain = overlap_clusters(case.fires[index], some.array_row, some.array_row + some.rows)
-    wrong = departs_from_group(chain, table.input[some.factor], offset)
-    if wrong.any():
-        at = int(index[first(wrong)])
-        yield (
-            f"activation {int(case.fires[at])} fires piece {at} on a row that another of its pieces drives "
-            "with another input element"
-        )
+    for fired in _departing(case, some.array_row, some.rows, table.input[some.factor], offset):
+        yield f"{fired} on a row that another of its pieces drives with another input element"
 
 
 def s3_fired_pieces_share_columns_of_one_output(case: Case) -> Iterator[str]:
     """S3, among fired pieces: those that share a read column feed the same output element there."""
-    table = case.problem.table
-    index = np.flatnonzero(case.fires_with_others)
-    some = case.pieces.take(index)
-    offset = some.block * table.block_cols[some.factor] + some.col0 - some.array_col
-    chain = overlap_clusters(case.fires[index], some.array_col, some.array_col + some.cols)
-    wrong = departs_from_group(chain, some.factor, offset)
-    if wrong.any():
-        at = int(index[first(wrong)])
-        yield (
-            f"activation {int(case.fires[at])} fires piece {at} on a column in which another of its pieces "
-            "feeds another output element"
-        )
+    some = case.pieces.take(case.together)
+    offset = some.block * case.problem.table.block_cols[some.factor] + some.col0 - some.array_col
+    for fired in _departing(case, some.array_col, some.cols, some.factor, offset):
+        yield f"{fired} on a column in which another of its pieces feeds another output element"
+
+
+def _departing(case: Case, start: Ints, size: Ints, *feeds: Ints) -> Iterator[str]:
+    """Which of `case.together` is the first that overlaps another of its activation but differs in what it feeds."""
+    chain = overlap_clusters(case.fires[case.together], start, start + size)
+    for at in case.together[first(departs_from_group(chain, *feeds))].tolist():
+        yield f"activation {case.fires[at]} fires piece {at}"
 
 
 def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterator[str]:
     """S3, among the rest: a piece that is not fired has no cell on a driven row and a read column."""
-    shapes, pieces, fires = case.shapes, case.pieces, case.fires
+    fired, pieces, fires = case.fired, case.pieces, case.fires
     # Where the fired pieces fill all driven rows of all read columns, no other can lie there (P3).
-    open_ones = np.flatnonzero(shapes.rows * shapes.columns != shapes.cells)
+    open_ones = np.flatnonzero(fired.rows * fired.columns != fired.cells)
     if not len(open_ones):
         return
     rank = np.full(len(case.activations), -1, dtype=np.int64)
@@ -78,27 +64,22 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
     some, group = pieces.take(index), rank[fires[index]]
     driven = merge_intervals(group, some.array_row, some.array_row + some.rows)
     read = merge_intervals(group, some.array_col, some.array_col + some.cols)
-    order = np.argsort(pieces.array, kind="stable")
+    order = order_by(pieces.array)
     arrays = pieces.array[order]
-    low = np.searchsorted(arrays, shapes.array[open_ones])
-    high = np.searchsorted(arrays, shapes.array[open_ones], side="right")
+    low = np.searchsorted(arrays, fired.array[open_ones])
+    high = np.searchsorted(arrays, fired.array[open_ones], side="right")
     for begin, end in _chunks(high - low, CHUNK_PAIRS):
         activation = np.repeat(np.arange(begin, end), (high - low)[begin:end])
         piece = order[_ranges(low[begin:end], high[begin:end])]
-        for merged, start, size in (
-            (driven, pieces.array_row, pieces.rows),
-            (read, pieces.array_col, pieces.cols),
-        ):
+        for merged, start, size in (driven, pieces.array_row, pieces.rows), (read, pieces.array_col, pieces.cols):
             here = start[piece]
             hit = np.flatnonzero(meets_intervals(merged, activation, here, here + size[piece]))
             activation, piece = activation[hit], piece[hit]
-        wrong = fires[piece] != open_ones[activation]
-        if wrong.any():
-            at = first(wrong)
-            which = int(open_ones[activation[at]])
+        for at in first(fires[piece] != open_ones[activation]):
+            which = open_ones[activation[at]]
             yield (
-                f"activation {which} on array {int(shapes.array[which])} reads a column in which piece "
-                f"{int(piece[at])} lies on a driven row and is not fired"
+                f"activation {which} on array {fired.array[which]} reads a column in which piece {piece[at]} "
+                "lies on a driven row and is not fired"
             )
             return
 
@@ -123,32 +104,25 @@ def _ranges(low: Ints, high: Ints) -> Ints:
 
 def durations_follow_from_the_hardware(case: Case) -> Iterator[str]:
     """An activation lasts as long as its reads and conversions, in whole cycles."""
-    cycles = case.problem.hardware.activation_cycles(case.shapes.stacked, case.shapes.conversions)
     lasts = case.activations.end - case.activations.start
-    wrong = lasts != cycles
-    if wrong.any():
-        at = first(wrong)
-        yield f"activation {at} lasts {int(lasts[at])} cycles; expected {int(cycles[at])}"
+    for at in first(lasts != case.fired.cycles):
+        yield f"activation {at} lasts {lasts[at]} cycles; expected {case.fired.cycles[at]}"
 
 
 def converter_bits_follow_from_the_stack(case: Case) -> Iterator[str]:
     """The converters run at the bits that the deepest read column needs, at most bits_max."""
-    bits = case.problem.hardware.adc_bits_used(case.shapes.stacked)
-    wrong = case.activations.adc_bits != bits
-    if wrong.any():
-        at = first(wrong)
-        yield f"activation {at} has adc_bits {int(case.activations.adc_bits[at])}; expected {int(bits[at])}"
+    bits = case.problem.hardware.adc_bits_used(case.fired.stacked)
+    for at in first(case.activations.adc_bits != bits):
+        yield f"activation {at} has adc_bits {case.activations.adc_bits[at]}; expected {bits[at]}"
 
 
 def s6_converters_lose_nothing_unless_allowed(case: Case) -> Iterator[str]:
     """S6: more bits than bits_max are needed only where `lossy_allowed`."""
     adc = case.problem.hardware.adc
-    needed = case.problem.hardware.adc_bits_needed(case.shapes.stacked)
-    wrong = needed > adc.bits_max
-    if wrong.any() and not adc.lossy_allowed:
-        at = first(wrong)
+    needed = case.problem.hardware.adc_bits_needed(case.fired.stacked)
+    for at in [] if adc.lossy_allowed else first(needed > adc.bits_max):
         yield (
-            f"activation {at} stacks {int(case.shapes.stacked[at])} rows, which take {int(needed[at])} bits; "
+            f"activation {at} stacks {case.fired.stacked[at]} rows, which take {needed[at]} bits; "
             f"adc.bits_max is {adc.bits_max}"
         )
 
@@ -156,9 +130,8 @@ def s6_converters_lose_nothing_unless_allowed(case: Case) -> Iterator[str]:
 def s6_no_more_rows_are_driven_than_allowed(case: Case) -> Iterator[str]:
     """S6: an activation drives at most `rows_active_max` rows."""
     limit = case.problem.hardware.array.rows_active_max
-    if limit is not None and (case.shapes.rows > limit).any():
-        at = first(case.shapes.rows > limit)
-        yield f"activation {at} drives {int(case.shapes.rows[at])} rows; rows_active_max is {limit}"
+    for at in [] if limit is None else first(case.fired.rows > limit):
+        yield f"activation {at} drives {case.fired.rows[at]} rows; rows_active_max is {limit}"
 
 
 def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:
@@ -168,6 +141,59 @@ def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:
     if problem.array_limit is not None and used > problem.array_limit:
         yield f"{used} arrays are used; the limit is {problem.array_limit}"
     count = problem.hardware.array.count
-    if count is not None and (pieces.array >= count).any():
-        at = first(pieces.array >= count)
-        yield f"piece {at} lies on array {int(pieces.array[at])}; array.count is {count}"
+    for at in [] if count is None else first(pieces.array >= count):
+        yield f"piece {at} lies on array {pieces.array[at]}; array.count is {count}"
+
+
+def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
+    """S4: activations of one array do not overlap in time."""
+    activations = case.activations
+    order = order_by(activations.array, activations.start)
+    array, start, end = activations.array[order], activations.start[order], activations.end[order]
+    for at in first((array[1:] == array[:-1]) & (start[1:] < end[:-1])):
+        yield (
+            f"activations {order[at]} and {order[at + 1]} of array {array[at]} overlap in time, "
+            f"at cycle {start[at + 1]}"
+        )
+
+
+def s5_stages_follow_the_dataflow(case: Case) -> Iterator[str]:
+    """S5: a stage starts when every stage it reads has ended plus the gap between them."""
+    stages = case.problem.workload.stages
+    times = stage_times(case.fired, case.activations)
+    for stage in stages:
+        for before in stage.after:
+            earliest = times.end[before] + case.fired.gaps.before_cycles[stage.id]
+            if times.start[stage.id] < earliest:
+                yield (
+                    f"stage {stage.name} starts at cycle {times.start[stage.id]}; {stages[before].name} and "
+                    f"the gap after it end at {earliest}"
+                )
+                return
+
+
+def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
+    """S6: the digital units and the interconnect serve one gap at a time.
+
+    A file does not say when a gap runs within the time it has: between the end of what the stage reads and
+    its start. So the gaps are laid out as early as can be, in the order of the stages or of their starts, and
+    one of the two must meet every start.
+    """
+    times = stage_times(case.fired, case.activations)
+    held = np.flatnonzero(case.fired.gaps.before_cycles > 0).tolist()
+    late = _first_late_gap(case, held, times)
+    if late is not None and _first_late_gap(case, sorted(held, key=times.start.__getitem__), times) is not None:
+        yield (
+            f"two gaps need the digital units at once, before stage {case.problem.workload.stages[late].name} starts"
+        )
+
+
+def _first_late_gap(case: Case, order: Iterable[int], times: StageCosts) -> int | None:
+    free = 0
+    for number in order:
+        ready = max(int(times.end[before]) for before in case.problem.workload.stages[number].after)
+        cycles = case.fired.gaps.before[number].cycles
+        free = max(ready, free) + cycles
+        if free > max(int(times.start[number]), ready + cycles):  # a start too early for this gap alone is S5's
+            return number
+    return None

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div, overlapping_pair, sum_by
+from cimsolve.columns import Ints, ceil_div, order_by, overlapping_pair, runs_of_touching, sum_by
 from cimsolve.judge.check.case import Case, first
 
 KEYS_MAX = 2**62
@@ -23,9 +23,7 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
     """
     table, pieces = case.problem.table, case.pieces
     block_rows, block_cols = table.block_rows[pieces.factor], table.block_cols[pieces.factor]
-    beyond = (pieces.row0 + pieces.rows > block_rows) | (pieces.col0 + pieces.cols > block_cols)
-    if beyond.any():
-        at = first(beyond)
+    for at in first((pieces.row0 + pieces.rows > block_rows) | (pieces.col0 + pieces.cols > block_cols)):
         block = int(table.first_block[pieces.factor[at]] + pieces.block[at])
         yield f"piece {at} reaches beyond {case.name_of_block(block)}"
         return
@@ -43,17 +41,14 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
     size = (rows + 1) * (cols + 1)
     base = np.cumsum(size) - size
     owner = table.first_block[pieces.factor] + pieces.block
-    ends = [_corner_keys(base, np.zeros_like(rows), rows, np.zeros_like(cols), cols, cols + 1)]
-    ends.append(_corner_keys(base[owner], pieces.row0, pieces.rows, pieces.col0, pieces.cols, cols[owner] + 1))
-    keys = np.concatenate([key for part in ends for key in part])
-    signs = np.concatenate(
-        [
-            np.full(len(key), sign * corner)
-            for part, sign in zip(ends, (-1, 1), strict=True)
-            for key, corner in zip(part, (1, -1, -1, 1), strict=True)
-        ]
-    )
-    order = np.argsort(keys, kind="stable")
+    pitch = cols[owner] + 1
+    corner, right = base[owner] + pieces.row0 * pitch + pieces.col0, pieces.col0 + pieces.cols
+    begin, end = runs_of_touching(corner, owner, pieces.row0, pieces.row0 + pieces.rows, pieces.col0, right)
+    whole = _corner_keys(base, rows, cols, cols + 1)
+    parts = _corner_keys(corner[begin], pieces.rows[begin], right[end] - pieces.col0[begin], pitch[begin])
+    keys = np.concatenate([*whole, *parts])
+    signs = np.repeat([-1, 1, 1, -1, 1, -1, -1, 1], [len(key) for key in (*whole, *parts)])
+    order = order_by(keys)
     sorted_keys = keys[order]
     starts = np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1]))
     left = np.flatnonzero(np.add.reduceat(signs[order], starts))
@@ -62,14 +57,16 @@ def p1_pieces_tile_every_block(case: Case) -> Iterator[str]:
         yield f"the pieces of {case.name_of_block(wrong)} do not cover it exactly once"
 
 
-def _corner_keys(base: Ints, row: Ints, rows: Ints, col: Ints, cols: Ints, pitch: Ints) -> tuple[Ints, ...]:
-    """Keys of the four corners of rectangles; the second and third count negative."""
-    key = base + row * pitch + col
+def _corner_keys(key: Ints, rows: Ints, cols: Ints, pitch: Ints) -> tuple[Ints, ...]:
+    """Keys of the four corners of rectangles, of which the first is `key`; the second and third count negative."""
     return key, key + rows * pitch, key + cols, key + rows * pitch + cols
 
 
 def cuts_are_those_allowed(case: Case) -> Iterator[str]:
-    """`--cut columns`: every column is cut along the rows into the fewest pieces; `none`: rows likewise."""
+    """No block is cut beyond what `--cut` allows.
+
+    `columns`: every column is cut along the rows into the fewest pieces; `none`: every row along the columns too.
+    """
     problem, pieces = case.problem, case.pieces
     table, blocks = problem.table, problem.workload.block_count
     if problem.cut == "both" or blocks > len(pieces):
@@ -82,10 +79,9 @@ def cuts_are_those_allowed(case: Case) -> Iterator[str]:
         parts = ceil_div(table.block_cols, problem.weights_per_row)
         sides.append(("columns", sum_by(owner, pieces.rows, blocks), parts * table.block_rows))
     for side, found, fewest in sides:
-        more = found > fewest[factor]
-        if more.any():
+        for block in first(found > fewest[factor]):
             yield (
-                f"{case.name_of_block(first(more))} is cut along its {side} more than it must be; "
+                f"{case.name_of_block(block)} is cut along its {side} more than it must be; "
                 f"the options say cut = {problem.cut}"
             )
 
@@ -93,37 +89,25 @@ def cuts_are_those_allowed(case: Case) -> Iterator[str]:
 def p2_pieces_lie_inside_their_array(case: Case) -> Iterator[str]:
     """P2: every piece lies inside the `rows x floor(cols / w)` weights of an array."""
     pieces, problem = case.pieces, case.problem
-    outside = (pieces.array_row + pieces.rows > problem.rows) | (
-        pieces.array_col + pieces.cols > problem.weights_per_row
-    )
-    if outside.any():
-        at = first(outside)
-        yield (
-            f"piece {at} reaches beyond array {int(pieces.array[at])} of {problem.rows} x "
-            f"{problem.weights_per_row} weights"
-        )
+    rows, cols = problem.rows, problem.weights_per_row
+    for at in first((pieces.array_row + pieces.rows > rows) | (pieces.array_col + pieces.cols > cols)):
+        yield f"piece {at} reaches beyond array {pieces.array[at]} of {rows} x {cols} weights"
 
 
 def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
     """P3: no cell holds two weights."""
     pieces = case.pieces
-    _, array, members = np.unique(pieces.array, return_inverse=True, return_counts=True)
-    shared = np.flatnonzero(members[array] > 1)
-    order = shared[np.argsort(array[shared], kind="stable")]
+    order = order_by(pieces.array)
+    begins = np.diff(pieces.array[order], prepend=-1) > 0
     # Whole arrays at a time.
-    edges = np.flatnonzero(np.diff(array[order], prepend=-1))
+    edges = np.flatnonzero(begins)
     at = np.searchsorted(edges, np.arange(0, len(order), CHUNK_PIECES))
     cuts = np.unique(np.append(edges[at[at < len(edges)]], len(order)))
     for low, high in pairwise(cuts.tolist()):
         index = order[low:high]
-        some = pieces.take(index)
-        found = overlapping_pair(
-            array[index] - array[index[0]],
-            some.array_row,
-            some.array_row + some.rows,
-            some.array_col,
-            some.array_col + some.cols,
-        )
+        top, left = pieces.array_row[index], pieces.array_col[index]
+        bottom, right = top + pieces.rows[index], left + pieces.cols[index]
+        found = overlapping_pair(np.cumsum(begins[low:high]), top, bottom, left, right)
         if found is not None:
             one, other = sorted(int(index[at]) for at in found)
             yield f"pieces {one} and {other} share a cell of array {int(pieces.array[one])}"

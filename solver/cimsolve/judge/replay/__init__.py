@@ -10,24 +10,19 @@ Not modelled: buffers (they never overflow), control, the routes of transfers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from cimsolve.errors import InputError
+from cimsolve.judge.names import Controller, SharedUnits
 from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
 from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work, stage_of_activations
+from cimsolve.judge.replay.work import Work, find_work
 from cimsolve.price.cost import Costs
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.tables import Activations
 
-__all__ = ["CONTROLLERS", "GAPS", "Controller", "Figure", "Replay", "SharedUnits", "Stream", "replay"]
+__all__ = ["Figure", "Replay", "Stream", "replay"]
 
-Controller = Literal["paced", "oldest", "burst"]
-SharedUnits = Literal["apart", "together"]
-CONTROLLERS: tuple[Controller, ...] = ("paced", "oldest", "burst")
-GAPS: tuple[SharedUnits, ...] = ("apart", "together")
 TOKENS_MAX = 2**16
 VISITS_MAX = 2**24
 """Most tokens times stages and tails: memory and minutes."""
@@ -79,7 +74,7 @@ class Replay:
     utilisation: float
     """The share of the time that it worked."""
     pace_share: float
-    """The same of the busiest unit of every phase, one after the other: 1 would be a prefill without waiting."""
+    """Share of the time that the busiest unit of every phase worked; 1 would be a prefill without waiting."""
     stream: Stream | None
 
     @property
@@ -89,8 +84,6 @@ class Replay:
 
 
 def replay(
-    problem: Problem,
-    pieces: Pieces,
     activations: Activations,
     costs: Costs,
     *,
@@ -111,6 +104,7 @@ def replay(
 
     Raises InputError for numbers of tokens that are none.
     """
+    problem = costs.fired.problem
     count = problem.model.tokens if tokens is None else tokens
     most = min(TOKENS_MAX, VISITS_MAX // len(problem.workload.stages))
     if not 1 <= count <= most:
@@ -118,11 +112,10 @@ def replay(
     if stream and not 3 <= stream <= most:
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
-    stage = stage_of_activations(problem, pieces, activations)
-    work = find_work(problem, pieces, activations, stage)
+    work = find_work(costs.fired, activations)
     together, oldest = gaps == "together", controller == "oldest"
 
-    alone = replay_token(work, activations, stage)
+    alone = replay_token(work, activations, costs.fired.stage)
     pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
     prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
     busy = work.busy_cycles() * count
@@ -145,11 +138,8 @@ def _replay_many(
     # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
     enough = max(STREAM_MIN, 12 * -(-alone // pace))
     jobs = sum(len(node.users) + 100 for node in work.nodes)
-    count = (
-        min(enough, max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX)))
-        if asked is None
-        else asked
-    )
+    most = max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX))
+    count = min(enough, most) if asked is None else asked
     if not count:
         return None
     finished = replay_stream(work, count, Rules({node.phase: pace for node in work.nodes}, False, oldest, together))

@@ -3,7 +3,7 @@
 Arrays serve first come, first served; of jobs that come at one time the earlier token's, then the earlier stage's.
 A token's job at a stage comes to all its arrays at one time, and all of them take jobs in the order of arrival. So
 its times on all arrays follow from one numpy step: exactly what an event for every activation gives
-(tests/naive_replay.py is that simulation).
+(tests/oracles/naive_replay.py is that simulation).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.judge.replay.work import Work
+from cimsolve.price.gaps import Gap
 
 DIGITAL, TRANSFER, ARRAYS = range(3)
 ARRIVAL, SERVICE = range(2)
@@ -32,7 +33,7 @@ class Rules:
     pace: Mapping[int, int]
     """Phase -> cycles by which tokens enter it after each other, from its beginning."""
     barriers: bool
-    """Of one sequence, whose tokens wait for all others where attention does; else a sequence for every token."""
+    """Whether all tokens are of one sequence, and so wait for each other where attention does."""
     oldest_first: bool = False
     """Digital units and interconnect take the oldest token that waits, then its earliest stage."""
     together: bool = False
@@ -52,7 +53,7 @@ class _Stream:
         for number, node in enumerate(work.nodes):
             for read in node.reads:
                 self.readers[read].append(number)
-        self.parts = [self._parts(number) for number in range(count)]
+        self.parts = [self._parts(node.gap) for node in work.nodes]
         self.missing = [[len(node.reads) for node in work.nodes] for _ in range(tokens)]
         self.ready = [[0] * count for _ in range(tokens)]
         self.latest_end = [0] * count
@@ -62,13 +63,11 @@ class _Stream:
         self.busy = [False, False]
         self.shared_free = [0, 0]
 
-    def _parts(self, number: int) -> list[tuple[int, int]]:
-        """What a token asks for at a node, one after the other: (unit, cycles); last of all the arrays."""
-        node = self.work.nodes[number]
+    def _parts(self, gap: Gap) -> list[tuple[int, int]]:
+        """What a token asks for at a node with `gap`, one after the other: (unit, cycles); last of all the arrays."""
+        shared = [(DIGITAL, gap.units_cycles), (TRANSFER, gap.transfer_cycles)]
         if self.rules.together:
-            shared = [(DIGITAL, node.digital_cycles + node.transfer_cycles)]
-        else:
-            shared = [(DIGITAL, node.digital_cycles), (TRANSFER, node.transfer_cycles)]
+            shared = [(DIGITAL, gap.cycles)]
         return [*((unit, cycles) for unit, cycles in shared if cycles), (ARRAYS, 0)]
 
     def run(self) -> Ints:

@@ -20,14 +20,14 @@ def replay_token(work: Work, activations: Activations, stage: Ints) -> int:
     """
     starts = np.full(len(work.node_of_stage), np.iinfo(np.int64).max)
     np.minimum.at(starts, stage, activations.start)
-    in_order = list(range(len(work.nodes)))
+    in_order = range(len(work.nodes))
     found = _TokenPass(work, in_order).run(activations, stage)
     if found is None or (found.released(work.node_of_stage) > starts - starts.min()).any():
         # A tail has no start: it comes before all that follows what it reads.
         of_node = dict(zip(work.node_of_stage, starts.tolist(), strict=True))
-        for number, node in enumerate(work.nodes):
+        for number in in_order:
             if number not in of_node:
-                of_node[number] = max(of_node[read] for read in node.reads)
+                of_node[number] = max(of_node[read] for read in work.nodes[number].reads)
         by_start = sorted(in_order, key=lambda number: (of_node[number], number))
         found = _TokenPass(work, by_start).run(activations, stage) or found
     if found is None:
@@ -40,7 +40,7 @@ class _TokenPass:
 
     def __init__(self, work: Work, gap_order: Sequence[int]) -> None:
         self.work = work
-        self.gap_order = [n for n in gap_order if work.nodes[n].digital_cycles + work.nodes[n].transfer_cycles]
+        self.gap_order = [number for number in gap_order if work.nodes[number].gap.cycles]
         self.next_gap = 0
         self.gap_free = 0
         self.release: dict[int, int] = {}
@@ -80,8 +80,7 @@ class _TokenPass:
         """Find when a node's gap is over, the gaps before it in the order first; False where one of them cannot be."""
         if number in self.release:
             return True
-        node = self.work.nodes[number]
-        if not node.digital_cycles + node.transfer_cycles:
+        if not self.work.nodes[number].gap.cycles:
             return self._begin(number)
         while number not in self.release:
             if not self._begin(self.gap_order[self.next_gap]):
@@ -97,8 +96,7 @@ class _TokenPass:
             if self.left[read] or (is_tail and not self._release(read)):
                 return False
             ready = max(ready, self.end_of(read))
-        gap = node.digital_cycles + node.transfer_cycles
-        if gap:
-            self.gap_free = ready = max(ready, self.gap_free) + gap
+        if node.gap.cycles:
+            self.gap_free = ready = max(ready, self.gap_free) + node.gap.cycles
         self.release[number] = ready
         return True

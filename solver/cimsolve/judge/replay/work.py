@@ -1,5 +1,6 @@
-"""What a solution makes each unit do for one token: jobs on arrays, digital units and interconnect, and what
-waits for what. No times: those are found by `token` and `stream`.
+"""What a solution makes each unit do for one token: jobs on arrays, digital units and interconnect, and their order.
+
+No times: those are found by `token` and `stream`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from cimsolve.columns import Ints, sum_by
-from cimsolve.price.gaps import Gap, find_gaps, partial_sum_elements
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.price.firings import Fired
+from cimsolve.price.gaps import Gap
+from cimsolve.problem.tables import Activations
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,11 @@ class Node:
     phase: int
     reads: tuple[int, ...]
     barriers: frozenset[int]
-    digital_cycles: int
-    transfer_cycles: int
+    gap: Gap
     users: Ints
     """Groups of arrays that work on it; shape (users,)."""
     cycles: Ints
-    """Of all its activations on one array of each; shape (users,)."""
+    """Cycles of all its activations on one array of each group; shape (users,)."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Work:
         for node in self.nodes:
             if phase in (None, node.phase):
                 busy[node.users] += node.cycles
-                busy[-2] += node.digital_cycles
-                busy[-1] += node.transfer_cycles
+                busy[-2] += node.gap.units_cycles
+                busy[-1] += node.gap.transfer_cycles
         return busy
 
     def pace_cycles(self, phase: int | None = None, together: bool = False) -> int:
@@ -70,11 +70,10 @@ class Work:
         return int(busy.max())
 
 
-def find_work(problem: Problem, pieces: Pieces, activations: Activations, stage: Ints) -> Work:
-    """The work of a solution's tables; `stage` of each activation, shape (activations,)."""
-    workload = problem.workload
-    gaps = find_gaps(problem, partial_sum_elements(problem, pieces))
-    job_stage, job_array, job_cycles = _jobs(activations, stage)
+def find_work(fired: Fired, activations: Activations) -> Work:
+    """The work of a solution's tables; of `fired`, which are these activations, stages and gaps are taken, no times."""
+    workload, gaps = fired.problem.workload, fired.gaps
+    job_stage, job_array, job_cycles = _jobs(activations, fired.stage)
     group_of_array, array_of_group = _group_arrays(job_stage, job_array, job_cycles)
     stops = np.searchsorted(job_stage, np.arange(len(workload.stages) + 1))
     nodes: list[Node] = []
@@ -91,33 +90,19 @@ def find_work(problem: Problem, pieces: Pieces, activations: Activations, stage:
             barriers = frozenset(read for read in reads if nodes[read].phase < each.phase)
             gap = gaps.before[each.id] if own else Gap()
             node_of_stage.append(len(nodes))
-            nodes.append(_node(each.name, each.phase, reads, barriers, gap, users, job_cycles[part][first]))
+            nodes.append(Node(each.name, each.phase, reads, barriers, gap, users, job_cycles[part][first]))
         last = tuple(node_of_stage[end] for end in workload.last_stages[pass_name])
         phase = max(each.phase for each in members)
         # A tail is each token's own: it waits for no other token.
-        nodes.append(_node(f"end of {pass_name} pass", phase, last, frozenset(), tail, nobody, nobody))
+        nodes.append(Node(f"end of {pass_name} pass", phase, last, frozenset(), tail, nobody, nobody))
     return Work(tuple(nodes), tuple(node_of_stage), array_of_group)
-
-
-def stage_of_activations(problem: Problem, pieces: Pieces, activations: Activations) -> Ints:
-    """The stage that each activation serves; shape (activations,)."""
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[activations.of_piece(len(pieces))] = problem.table.stage[pieces.factor]
-    return stage
-
-
-def _node(
-    name: str, phase: int, reads: tuple[int, ...], barriers: frozenset[int], gap: Gap, users: Ints, cycles: Ints
-) -> Node:
-    digital = gap.partial_sum_cycles + gap.digital_cycles
-    return Node(name, phase, reads, barriers, digital, gap.transfer_cycles, users, cycles)
 
 
 def _jobs(activations: Activations, stage: Ints) -> tuple[Ints, Ints, Ints]:
     """All activations of a stage on an array are one job: (stage, array, cycles), sorted by stage and array."""
     arrays = int(activations.array.max()) + 1
     keys, job = np.unique(stage * arrays + activations.array, return_inverse=True)
-    cycles = sum_by(job.reshape(-1), activations.end - activations.start, len(keys))
+    cycles = sum_by(job, activations.end - activations.start, len(keys))
     return keys // arrays, keys % arrays, cycles
 
 
@@ -130,14 +115,11 @@ def _group_arrays(stage: Ints, array: Ints, cycles: Ints) -> tuple[Ints, Ints]:
     stage, array, cycles = stage[order], array[order], cycles[order]
     used, first, count = np.unique(array, return_index=True, return_counts=True)
     _, group = np.unique(count, return_inverse=True)
-    group = group.reshape(-1).astype(np.int64)
     lengths, length = np.unique(cycles, return_inverse=True)
-    kinds, job = np.unique(stage * len(lengths) + length.reshape(-1), return_inverse=True)
-    job = job.reshape(-1)
+    kinds, job = np.unique(stage * len(lengths) + length, return_inverse=True)
     for round_ in range(int(count.max())):
         at = first + np.minimum(round_, count - 1)
         _, group = np.unique(group * len(kinds) + job[at], return_inverse=True)
-        group = group.reshape(-1)
     _, representative = np.unique(group, return_index=True)
     group_of_array = np.zeros(int(array.max()) + 1, dtype=np.int64)
     group_of_array[used] = group

@@ -10,18 +10,17 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
+from cimsolve.judge.names import Kernel
 from cimsolve.judge.simulate.converters import WindowConverters
 from cimsolve.judge.simulate.products import Operand
 from cimsolve.judge.simulate.windows import WindowGroup
-
-Kernel = Literal["auto", "numpy", "numba"]
 
 WORTH_LOADING = 1 << 29
 """Conversions that save about what loading numba takes: 0.7 s, against 1 to 2 ns each."""

@@ -5,9 +5,8 @@ Digits of inputs and cells are small whole numbers, so a column's sum is a count
     sum over rows of d * g  =  sum over planes b of d and p of g of  2^(b + p) * popcount(d's plane b AND g's plane p)
 
 with 32 rows in a word. All phases of some tokens lie side by side: the inner loops run over them, and compilers make
-vector instructions of such loops, with one for popcount where the machine has it.
-
-Loaded only when it is used; this is the only module that knows numba. `bitplanes` says what its arguments are.
+vector instructions of such loops, with one for popcount where the machine has it. No other module knows numba;
+`bitplanes` says what the arguments are.
 """
 
 from __future__ import annotations

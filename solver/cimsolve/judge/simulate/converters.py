@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Bools, Floats, Ints
 
 BITS_MEANT = 50
@@ -86,7 +86,7 @@ class WindowConverters:
     """
 
     steps: Floats
-    """Of each of the q physical columns of a weight, shape (q,)."""
+    """Step of each of the q physical columns of a weight, shape (q,)."""
     low: float
     high: float
     rounds: bool = True

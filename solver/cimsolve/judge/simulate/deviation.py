@@ -64,7 +64,7 @@ class SimulationReport:
     stages: tuple[StageDeviation, ...]
     overall: Deviation
     ideal: Deviation
-    """The same with converters of the same range that do not round; is `overall` if lossless is expected."""
+    """Deviation behind converters of equal range that do not round; is `overall` if lossless is expected."""
     vectors: int
     activations: int
     """Activations fired."""

@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.judge.simulate.bitplanes import Kernel
+from cimsolve.judge.names import Kernel, Pairs, Range
 from cimsolve.judge.simulate.deviation import Deviation, StageDeviation, compare_stages
 from cimsolve.judge.simulate.expected import ExpectedOutputs, compute_reference, shuffled
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.prepare import Pairs
-from cimsolve.judge.simulate.simulator import ArraySimulator, Range
+from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -51,13 +50,13 @@ class Study:
     """`pairs`, `adc_bits_max`, `adc_range` as asked for."""
     seconds: float = 0.0
     kernels: tuple[str, ...] = ()
-    """Those that have run, of "numba" and "numpy"."""
+    """Kernels that have run, of "numba" and "numpy"."""
 
     def overall(self, effect: str = TOGETHER) -> Deviation:
         return Deviation.total([stage.deviation for stage in self.stages[effect]])
 
     def median_db(self, effect: str = TOGETHER) -> float:
-        """Of the stages' signal-to-noise ratios: pooled outputs would show those of the largest integers alone."""
+        """Median signal-to-noise ratio of the stages: pooled outputs would show the largest integers alone."""
         return statistics.median(stage.deviation.snr_db for stage in self.stages[effect])
 
     def worst_stage(self, effect: str = TOGETHER) -> StageDeviation:

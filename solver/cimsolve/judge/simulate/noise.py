@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cimsolve.columns import Bools, Ints
 from cimsolve.errors import InputError
+from cimsolve.files.text import near_name
 
 Float32s = npt.NDArray[np.float32]
 
@@ -35,7 +36,7 @@ class Noise:
     programming: float = 0.0
     """Standard deviation of a programmed cell, as a share of L."""
     programming_relative: float = 0.0
-    """The same, as a share of the cell's own level."""
+    """Standard deviation of a programmed cell, as a share of its own level."""
     read: float = 0.0
     """Standard deviation of a driven cell at each read, as a share of L."""
     drift: float = 1.0
@@ -43,7 +44,7 @@ class Noise:
     drift_nu: float = 0.0
     """Mean of nu."""
     drift_nu_sigma: float = 0.0
-    """Its standard deviation over the cells; no nu is below 0."""
+    """Standard deviation of nu over the cells; no nu is below 0."""
     stuck_off: float = 0.0
     """Share of all cells that are 0 whatever is written."""
     stuck_on: float = 0.0
@@ -110,6 +111,12 @@ _NONE = Noise()
 
 def noise_from(values: dict[str, float]) -> Noise:
     """Noise by field names; `stuck` is a share of which half is off and half on. Raises InputError."""
+    known = (*(field.name for field in fields(Noise)), "stuck")
+    unknown = next((name for name in values if name not in known), None)
+    if unknown is not None:
+        near = near_name(unknown, known)
+        hint = f"; did you mean {near}?" if near else ""
+        raise InputError(f"--noise: {unknown!r}: there is no such noise{hint}; known: {', '.join(known)}")
     given = dict(values)
     if "stuck" in given:
         both = given.pop("stuck")

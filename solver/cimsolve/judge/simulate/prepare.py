@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cimsolve.chip.hardware import Hardware
-from cimsolve.columns import Ints
+from cimsolve.chip.spec import Hardware
+from cimsolve.chip.wiring import converter_of
 from cimsolve.errors import InputError
 from cimsolve.files.memory import demand_memory
+from cimsolve.judge.names import Pairs
 from cimsolve.judge.simulate.crossbar import programme
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.firing import FiringOrder
@@ -23,7 +24,6 @@ from cimsolve.judge.simulate.windows import WindowGroup, collect_windows, occupi
 from cimsolve.problem.problem import Problem
 
 Numbers = npt.NDArray[Any]
-Pairs = Literal["converted", "subtracted"]
 
 CHUNK_CELLS = 1 << 25
 """Most cells of arrays that are programmed at once."""
@@ -89,20 +89,12 @@ def prepare_groups(
             into[window, :, column] = by_weight[slot[:, None], row, col[:, None]].swapaxes(1, 2)
             if error is not None:
                 for place in range(per_weight):
-                    converter = _converter_of(problem, col * per_weight + place)
+                    converter = converter_of(problem.hardware, col * per_weight + place)
                     error[:, window, place, column, 0] = faults[:, slot, converter]
     found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
     for group, made, error in zip(groups, cells, errors, strict=True):
         found[group.factor].append(PreparedGroup(group, _operand(problem, operands, made, error, noise, pairs)))
     return found
-
-
-def _converter_of(problem: Problem, physical: Ints) -> Ints:
-    """The converter that reads a physical column; where any may, those are taken in turn."""
-    adc = problem.hardware.adc
-    if adc.wiring == "adjacent":
-        return physical // -(-problem.hardware.array.cols // adc.per_array)
-    return physical % adc.per_array
 
 
 def _operand(

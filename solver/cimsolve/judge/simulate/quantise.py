@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
+from cimsolve.judge.names import Scale
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
-Scale = Literal["tensor", "token"]
 
 
 @dataclass(frozen=True)

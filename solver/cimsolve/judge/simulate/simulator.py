@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
+from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range, Scale, WeightScale
 from cimsolve.judge.simulate.bitplanes import (
     BitPlanes,
-    Kernel,
     demand_kernel,
     is_worth_loading,
     multiply_bits,
@@ -31,18 +31,15 @@ from cimsolve.judge.simulate.expected import shuffled
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import READ_STREAM, Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.prepare import Pairs, PreparedGroup, prepare_groups
+from cimsolve.judge.simulate.prepare import PreparedGroup, prepare_groups
 from cimsolve.judge.simulate.products import DrivenPhases, ReadNoise, multiply
-from cimsolve.judge.simulate.quantise import Scale, quantise_inputs
+from cimsolve.judge.simulate.quantise import quantise_inputs
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
-WeightScale = Literal["tensor", "column"]
-Range = Literal["full", "calibrated"]
 
-CONVERTER_BITS_MAX = 24
 RANGE_BINS = 4096
 
 TOKENS = 256
@@ -117,11 +114,8 @@ class ArraySimulator:
         )
         firings = collect_firings(problem, self.operands, pieces, activations)
         self._groups = prepare_groups(problem, self.operands, firings, self.noise, seed, pairs)
-        self._factors = {
-            (factor.linear, factor.kind): factor
-            for factor in self.operands.workload.factors
-            if self.operands.simulated[factor.id]
-        }
+        simulated = [each for each in self.operands.workload.factors if self.operands.simulated[each.id]]
+        self._factors = {(factor.linear, factor.kind): factor for factor in simulated}
         self._kernel = kernel
         self._planes: dict[int, list[BitPlanes]] = {}
         self._conversions_done = 0
@@ -133,7 +127,7 @@ class ArraySimulator:
     def with_converters(
         self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
     ) -> ArraySimulator:
-        """The same programmed arrays behind other converters; ranges that were calibrated are kept.
+        """A simulator of these programmed arrays behind other converters; ranges that were calibrated are kept.
 
         Raises InputError as the constructor does.
         """
@@ -162,7 +156,7 @@ class ArraySimulator:
         Raises InputError for a linear that was not programmed or not calibrated, and inputs that do not fit.
         """
         first, *second = self.factors_of(name)
-        z = self._real_product(first, self._checked(first, inputs))
+        z = self._real_product(first, _checked(first, inputs))
         if not second:
             return z
         left = second[0]
@@ -184,7 +178,7 @@ class ArraySimulator:
         F that holds `quantile` of its sums, over all phases, in steps of F / 4096. The last calibration counts.
         """
         factors = self.factors_of(name)
-        vectors = self._checked(factors[0], inputs)
+        vectors = _checked(factors[0], inputs)
         for factor in factors:
             quantised = quantise_inputs(vectors, self.problem.hardware.input.bits, self._input_scale)
             self.calibrate_factor(factor.id, quantised.values, quantile)
@@ -192,7 +186,7 @@ class ArraySimulator:
                 vectors = shuffled(self.problem.structures[name], self._real_product(factor, vectors))
 
     def calibrate_factor(self, factor: int, values: Ints, quantile: float = 0.9999) -> None:
-        """The same for one factor, from integer inputs (tokens, n)."""
+        """Set the converters' ranges of one factor from integer inputs (tokens, n)."""
         if not 0 < quantile <= 1:
             raise InputError(f"quantile = {quantile:g}: expected a number above 0, at most 1")
         self._observed = np.zeros((self._columns, RANGE_BINS + 1), dtype=np.int64)
@@ -238,7 +232,7 @@ class ArraySimulator:
         another shape.
         """
         made = self.operands.workload.factors[factor]
-        _demand_shape(made, values)
+        _checked(made, values)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
         if self._takes_numba(factor, tokens) and self._is_whole(factor):
@@ -247,8 +241,7 @@ class ArraySimulator:
         else:
             self.kernels.add("numpy")
             self._run_products(factor, values, out)
-        offset = self.operands.encoding.offset
-        if offset:
+        if offset := self.operands.encoding.offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
             by_block = out.reshape(made.blocks, made.block_cols, tokens)
@@ -317,12 +310,8 @@ class ArraySimulator:
         shares = self.range_shares(group.windows.factor)
         found = self._converters.get((stacked, claimed, shares))
         if found is None:
-            settings = [
-                Converters.of(
-                    self.problem.hardware, np.array([stacked]), np.array([claimed]), self._adc_bits_max, share
-                )
-                for share in shares
-            ]
+            rows, bits = np.array([stacked]), np.array([claimed])
+            settings = [Converters.of(self.problem.hardware, rows, bits, self._adc_bits_max, share) for share in shares]
             high = float(settings[0].code_max[0])
             low = -high if self._pairs == "subtracted" else 0.0
             steps = np.concatenate([each.step for each in settings])
@@ -332,16 +321,15 @@ class ArraySimulator:
 
     def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
         """Sums by their share of F, from 0 to RANGE_BINS."""
-        full = full_scale(self.problem.hardware, group.windows.stacked)
-        return np.minimum(np.ceil(np.abs(sums) * (RANGE_BINS / full)), RANGE_BINS).astype(np.int64)
+        share = np.abs(sums) * (RANGE_BINS / full_scale(self.problem.hardware, group.windows.stacked))
+        return np.minimum(np.ceil(share), RANGE_BINS).astype(np.int64)
 
     def _observer(self, group: PreparedGroup, counts: Ints) -> Callable[[Floats], None]:
         """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            bins = self._bins(group, sums)
-            for place, count in enumerate(counts):
-                count += np.bincount(bins[:, place].reshape(-1), minlength=RANGE_BINS + 1)
+            for count, bins in zip(counts, self._bins(group, sums).swapaxes(0, 1), strict=True):
+                count += np.bincount(bins.reshape(-1), minlength=RANGE_BINS + 1)
 
         return observe
 
@@ -352,17 +340,14 @@ class ArraySimulator:
         quantised = quantise_inputs(inputs, self.problem.hardware.input.bits, self._input_scale)
         sums = self.integers(factor.id, quantised.values)
         sums -= quantised.zero_point * self._column_sums[factor.id]
-        sums *= quantised.scale * self.operands.column_scales.get(factor.id, self.operands.scales.get(factor.id, 1.0))
+        sums *= quantised.scale * self.operands.scales.get(factor.id, 1.0)
         return sums
 
-    def _checked(self, factor: Factor, inputs: Floats) -> Floats:
-        _demand_shape(factor, inputs)
-        if not np.isfinite(inputs).all():
-            raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
-        return inputs
 
-
-def _demand_shape(factor: Factor, inputs: npt.NDArray[Any]) -> None:
+def _checked(factor: Factor, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     expected = factor.blocks * factor.block_rows
     if inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
         raise InputError(f"inputs of {factor.linear}: shape {inputs.shape}; expected (tokens, {expected})")
+    if not np.isfinite(inputs).all():
+        raise InputError(f"inputs of {factor.linear}: some are NaN or infinite")
+    return inputs

@@ -38,11 +38,11 @@ class _LevelInputs:
     values: Ints
     """Unsigned integers, shape (elements, vectors)."""
     digits: npt.NDArray[Any]
-    """Their phases, least significant first, shape (elements, phases * vectors)."""
+    """Phases of the values, least significant first, shape (elements, phases * vectors)."""
     first: Ints
     """Where each snapshot begins, shape (snapshots,)."""
     length: Ints
-    """Their lengths; 0 for NOTHING and for snapshots of other levels."""
+    """Length of each snapshot; 0 for NOTHING and for snapshots of other levels."""
 
 
 class TokenPass:

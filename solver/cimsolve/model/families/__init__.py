@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name, read_json
 from cimsolve.files.kinds import MODEL, demand_kind
+from cimsolve.files.text import near_name
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
 from cimsolve.model.model import Model
-
-CONFIG_BYTES_MAX = 16 * 2**20
 
 Family = Callable[[Mapping[str, Any], str, str, int | None], Model]
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": bert.build_bert,
-    "mpnet": bert.build_mpnet,
+    "bert": bert.build,
+    "mpnet": bert.build,
     "gpt2": gpt2.build,
     "bart": bart.build,
     "llama": llama.build,
@@ -26,15 +23,6 @@ FAMILIES: Mapping[str, Family] = {
     "qwen2": llama.build,
     "linears": linears.build,
 }
-
-
-def load_model(path: Path, tokens: int | None = None) -> Model:
-    """Read a `config.json`; `tokens` defaults to the model's context, at most 512.
-
-    Raises InputError for a file that cannot be read or an architecture that is not known.
-    """
-    name = path.parent.name if path.name == "config.json" else path.stem
-    return parse_model(read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
 
 
 def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
@@ -46,13 +34,6 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     if not isinstance(family, str):
         raise InputError(f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}")
     if family not in FAMILIES:
-        raise InputError(
-            f"{origin}: model_type: unknown architecture {family!r}{_near_family(family)}; known: {', '.join(FAMILIES)}"
-        )
+        near = near_name(family, FAMILIES, " (did you mean '{}'?)")
+        raise InputError(f"{origin}: model_type: {family!r}{near}: expected one of {', '.join(FAMILIES)}")
     return FAMILIES[family](config, origin, name, tokens)
-
-
-def _near_family(text: str) -> str:
-    """A hint with the nearest known name, or nothing."""
-    near = near_name(text, FAMILIES)
-    return f" (did you mean {near!r}?)" if near else ""

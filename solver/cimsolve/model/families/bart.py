@@ -9,19 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cimsolve.model.families.common import (
-    Config,
-    Count,
-    Recorder,
-    Width,
-    attention,
-    check_heads,
-    context_tokens,
-    normalise_sum,
-    read_config,
-    torch_linear,
-)
-from cimsolve.model.model import Linear, Model, Operation
+from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, normalise_sum, torch_linear
+from cimsolve.model.model import Linear, Model, Operation, Tail
 
 
 class BartConfig(Config):
@@ -36,87 +26,51 @@ class BartConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The source pass and the target pass of a BART model. Raises InputError for a config that is wrong."""
     read = read_config(BartConfig, config, origin)
     width = read.d_model
     n = context_tokens(origin, tokens, read.max_position_embeddings)
-    source_heads, target_heads = read.encoder_attention_heads, read.decoder_attention_heads
-    source_head = check_heads(origin, width, source_heads, "encoder_attention_heads", "d_model")
-    target_head = check_heads(origin, width, target_heads, "decoder_attention_heads", "d_model")
-    record = Recorder()
+    heads = {"encoder": read.encoder_attention_heads, "decoder": read.decoder_attention_heads}
+    over_all = {
+        side: attention(count, check_heads(origin, width, count, f"{side}_attention_heads", "d_model"), n)
+        for side, count in heads.items()
+    }
 
     def project(at: str, *keys: str) -> list[Linear]:
-        return [torch_linear(f"{at}{key}", width, width) for key in keys]
+        return [torch_linear(f"{at}{key}_proj", width, width) for key in keys]
 
-    def widen(at: str, inner: int) -> tuple[list[Linear], list[Operation], Linear]:
-        up, down = torch_linear(at + "fc1", width, inner), torch_linear(at + "fc2", inner, width)
-        return [up], [Operation("activation", inner)], down
+    def layers(side: str, count: int, inner: int) -> list[TransformerLayer]:
+        return [
+            TransformerLayer(
+                qkv=project(at + "self_attn.", *"qkv"),
+                attention=over_all[side],
+                out=project(at + "self_attn.", "out")[0],
+                up=[torch_linear(at + "fc1", width, inner)],
+                activation=[Operation("activation", inner)],
+                down=torch_linear(at + "fc2", inner, width),
+            )
+            for at in (f"{side}.layers.{layer}." for layer in range(count))
+        ]
 
-    record.pass_name = "source"
-    last: int | None = None
-    for layer in range(read.encoder_layers):
-        record.layer = layer
-        at = f"encoder.layers.{layer}."
-        up, activation, down = widen(at, read.encoder_ffn_dim)
-        last = record.layer_of_transformer(
-            f"encoder{layer}",
-            last,
-            width,
-            qkv=project(at + "self_attn.", "q_proj", "k_proj", "v_proj"),
-            attention=attention(source_heads, source_head, n),
-            out=project(at + "self_attn.", "out_proj")[0],
-            up=up,
-            activation=activation,
-            down=down,
-        )
+    record = Recorder("source")
+    encoded = record.stack("encoder", layers("encoder", read.encoder_layers, read.encoder_ffn_dim))
     # Keys and values of all decoder layers read the same vector, so all of them may run at once.
     record.layer = read.encoder_layers
-    record.step(
-        "decoder.cross_kv",
-        [
-            linear
-            for layer in range(read.decoder_layers)
-            for linear in project(f"decoder.layers.{layer}.encoder_attn.", "k_proj", "v_proj")
-        ],
-        [] if last is None else [last],
-        normalise_sum(width),
-    )
+    cross = [f"decoder.layers.{layer}.encoder_attn." for layer in range(read.decoder_layers)]
+    keys_and_values = [linear for at in cross for linear in project(at, "k", "v")]
+    record.step("decoder.cross_kv", keys_and_values, [encoded], normalise_sum(width))
 
     record.pass_name = "target"
     record.barrier()
-    last = None
-    for layer in range(read.decoder_layers):
-        record.layer = read.encoder_layers + layer
-        at, label = f"decoder.layers.{layer}.", f"decoder{layer}"
-        qkv = record.step(
-            f"{label}.qkv",
-            project(at + "self_attn.", "q_proj", "k_proj", "v_proj"),
-            [] if last is None else [last],
-            () if last is None else normalise_sum(width),
-        )
+    last: int | None = None
+    for number, layer in enumerate(layers("decoder", read.decoder_layers, read.decoder_ffn_dim)):
+        record.layer = read.encoder_layers + number
+        label = f"decoder{number}"
+        out = record.self_attention(label, last, layer)
+        cross_q = record.step(f"{label}.cross_q", project(cross[number], "q"), [out], normalise_sum(width))
         record.barrier()
-        out = record.step(
-            f"{label}.attention_output",
-            project(at + "self_attn.", "out_proj"),
-            [qkv],
-            attention(target_heads, target_head, n),
-        )
-        cross_q = record.step(f"{label}.cross_q", project(at + "encoder_attn.", "q_proj"), [out], normalise_sum(width))
-        record.barrier()
-        cross_out = record.step(
-            f"{label}.cross_output",
-            project(at + "encoder_attn.", "out_proj"),
-            [cross_q],
-            attention(target_heads, target_head, n),
-        )
-        last = record.feed_forward(label, cross_out, width, *widen(at, read.decoder_ffn_dim))
-    return record.model(
-        name,
-        "bart",
-        config,
-        n,
-        {
-            "source": ((), 2 * read.decoder_layers * width),
-            "target": (normalise_sum(width), width),
-        },
-        ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"],
-    )
+        mixed = record.step(f"{label}.cross_output", project(cross[number], "out"), [cross_q], layer.attention)
+        last = record.feed_forward(label, mixed, layer)
+    tails = {"source": Tail((), 2 * read.decoder_layers * width), "target": Tail(normalise_sum(width), width)}
+    unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
+    return record.model(name, config, n, tails, unmapped)

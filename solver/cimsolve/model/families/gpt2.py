@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cimsolve.model.families.common import (
-    Config,
-    Count,
-    Recorder,
-    Width,
-    attention,
-    check_heads,
-    context_tokens,
-    normalise_sum,
-    read_config,
-)
-from cimsolve.model.model import Linear, Model, Operation
-from cimsolve.weights.folder import TensorRef
+from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.recorder import TransformerLayer, attention, stacked
+from cimsolve.model.model import Linear, Model, Operation, TensorRef
 
 
 class Gpt2Config(Config):
@@ -33,40 +23,27 @@ def _conv1d(name: str, n_in: int, n_out: int) -> Linear:
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of a GPT-2 model. Raises InputError for a config that is wrong."""
     read = read_config(Gpt2Config, config, origin)
     width, heads = read.n_embd, read.n_head
     inner = read.n_inner or 4 * width
     head_width = check_heads(origin, width, heads, "n_head", "n_embd")
     n = context_tokens(origin, tokens, read.n_positions)
-    record = Recorder()
-    last: int | None = None
-    for layer in range(read.n_layer):
-        record.layer = layer
-        at = f"h.{layer}."
-        last = record.layer_of_transformer(
-            f"layer{layer}",
-            last,
-            width,
-            qkv=[
-                Linear(
-                    f"{at}attn.c_attn.{key}",
-                    width,
-                    width,
-                    TensorRef(f"{at}attn.c_attn.weight", "in_out", i * width, (i + 1) * width),
-                )
-                for i, key in enumerate("qkv")
-            ],
+
+    def part(tensor: str, key: str, start: int) -> Linear:
+        ref = TensorRef(f"{tensor}.weight", "in_out", start, start + width)
+        return Linear(f"{tensor}.{key}", width, width, ref)
+
+    layers = [
+        TransformerLayer(
+            qkv=[part(at + "attn.c_attn", key, i * width) for i, key in enumerate("qkv")],
             attention=attention(heads, head_width, n),
             out=_conv1d(at + "attn.c_proj", width, width),
             up=[_conv1d(at + "mlp.c_fc", width, inner)],
             activation=[Operation("activation", inner)],
             down=_conv1d(at + "mlp.c_proj", inner, width),
         )
-    return record.model(
-        name,
-        "gpt2",
-        config,
-        n,
-        {"token": (normalise_sum(width), width)},
-        ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"],
-    )
+        for at in (f"h.{layer}." for layer in range(read.n_layer))
+    ]
+    unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
+    return stacked(name, config, n, width, layers, unmapped)

@@ -16,28 +16,29 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InputError
-from cimsolve.model.families.common import Config, Recorder, Width, context_tokens, read_config, torch_linear
-from cimsolve.model.model import Model, Operation
+from cimsolve.model.families.config import Config, Width, context_tokens, read_config
+from cimsolve.model.families.recorder import Recorder, torch_linear
+from cimsolve.model.model import Model, Operation, Tail
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class _Part(BaseModel):
+class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LinearEntry(_Part):
+class LinearEntry(_Entry):
     name: Name
     n_in: Width
     n_out: Width
 
 
-class OperationEntry(_Part):
+class OperationEntry(_Entry):
     name: Literal["add", "multiply", "layer_norm", "activation", "softmax", "attention_mac"]
     elements: Annotated[int, Field(strict=True, ge=1, le=2**40)]
 
 
-class StepEntry(_Part):
+class StepEntry(_Entry):
     name: Name
     linears: Annotated[list[LinearEntry], Field(min_length=1, max_length=4096)]
     reads: list[Name] | None = None
@@ -51,6 +52,7 @@ class LinearsConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of steps that are listed one by one. Raises InputError for a config that is wrong."""
     read = read_config(LinearsConfig, config, origin)
     n = context_tokens(origin, tokens, read.context)
     record = Recorder()
@@ -70,7 +72,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         reads = entry.reads if entry.reads is not None else [read.steps[index - 1].name] if index else []
         for before in reads:
             if before not in numbers:
-                raise InputError(f"{where}.reads: {before!r} is no earlier step; expected one of {list(numbers)[-5:]}")
+                raise InputError(f"{where}.reads: {before!r}: expected an earlier step, one of {list(numbers)[-5:]}")
         if not reads and entry.operations:
             raise InputError(f"{where}.operations: a step that reads no other step starts the pass; expected none")
         record.layer = index
@@ -82,7 +84,5 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             [numbers[before] for before in reads],
             [Operation(operation.name, operation.elements) for operation in entry.operations],
         )
-    last = read.steps[-1].linears
-    return record.model(
-        name, "linears", config, n, {"token": ((), sum(linear.n_out for linear in last))}, ["whatever is not listed"]
-    )
+    leaving = sum(linear.n_out for linear in read.steps[-1].linears)
+    return record.model(name, config, n, {"token": Tail((), leaving)}, ["whatever is not listed"])

@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen2 of the same form: grouped K and V, gated feed-forward, rotary positions."""
+"""Llama, Mistral and Qwen2, of one form: grouped K and V, gated feed-forward, rotary positions."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimsolve.errors import InputError
-from cimsolve.model.families.common import (
-    Config,
-    Count,
-    Recorder,
-    Width,
-    attention,
-    check_heads,
-    context_tokens,
-    normalise_sum,
-    read_config,
-    torch_linear,
-)
+from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.recorder import TransformerLayer, attention, stacked, torch_linear
 from cimsolve.model.model import Model, Operation
 
 
 class LlamaConfig(Config):
-    model_type: str
     hidden_size: Width
     num_hidden_layers: Count
     num_attention_heads: Count
@@ -33,6 +22,7 @@ class LlamaConfig(Config):
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The token pass of a Llama, Mistral or Qwen2 model. Raises InputError for a config that is wrong."""
     read = read_config(LlamaConfig, config, origin)
     width, inner, heads = read.hidden_size, read.intermediate_size, read.num_attention_heads
     groups = read.num_key_value_heads or heads
@@ -46,15 +36,8 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     q_width, kv_width = heads * head_width, groups * head_width
     # A rotation of each pair of elements: two products and one sum per element of Q and K.
     rotary = (Operation("multiply", 2 * (q_width + kv_width)), Operation("add", q_width + kv_width))
-    record = Recorder()
-    last: int | None = None
-    for layer in range(read.num_hidden_layers):
-        record.layer = layer
-        at = f"model.layers.{layer}."
-        last = record.layer_of_transformer(
-            f"layer{layer}",
-            last,
-            width,
+    layers = [
+        TransformerLayer(
             qkv=[
                 torch_linear(at + "self_attn.q_proj", width, q_width),
                 torch_linear(at + "self_attn.k_proj", width, kv_width),
@@ -66,11 +49,12 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             activation=[Operation("activation", inner), Operation("multiply", inner)],
             down=torch_linear(at + "mlp.down_proj", inner, width),
         )
-    return record.model(
-        name,
-        read.model_type,
-        config,
-        n,
-        {"token": (normalise_sum(width), width)},
-        ["embeddings", "attention scores and values", "norms, biases and rotary positions", "language-model head"],
-    )
+        for at in (f"model.layers.{layer}." for layer in range(read.num_hidden_layers))
+    ]
+    unmapped = [
+        "embeddings",
+        "attention scores and values",
+        "norms, biases and rotary positions",
+        "language-model head",
+    ]
+    return stacked(name, config, n, width, layers, unmapped)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cimsolve.errors import InputError
-from cimsolve.files import json_file
+from cimsolve.files.json_file import write_json_atomically, write_text_atomically
+from cimsolve.files.text import one_line
 from cimsolve.problem.solution import Solution, read_solution
+from cimsolve.show.names import FIGURE_FORMATS
 from cimsolve.show.seen.judged import Judged, judge
 
-FORMATS = ("svg", "png", "pdf")
-"""Kinds of files that charts are written as."""
 EVENTS_MAX = 100_000
 """Most events of a trace; they take about 20 MB."""
 
@@ -30,7 +30,7 @@ def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
     demand_plotting()
     from cimsolve.show.page.html import render_page
 
-    json_file.write_text_atomically(path, [render_page(judged_ones(solutions))])
+    write_text_atomically(path, [render_page(judged_ones(solutions))])
 
 
 def write_figures(
@@ -38,14 +38,14 @@ def write_figures(
 ) -> list[Path]:
     """Write every chart of these solutions into a folder, `<solution>--<chart>.<format>`; returns the files.
 
-    Raises as `write_report`, and InputError for a format that is none of `FORMATS`.
+    Raises as `write_report`, and InputError for a format that is none of `FIGURE_FORMATS`.
     """
     demand_plotting()
-    from cimsolve.show.page.files import draw_files
+    from cimsolve.show.page.gallery import draw_files
 
     for name in formats:
-        if name not in FORMATS:
-            raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FORMATS)}")
+        if name not in FIGURE_FORMATS:
+            raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FIGURE_FORMATS)}")
     return draw_files(judged_ones(solutions), Path(folder), formats)
 
 
@@ -57,12 +57,15 @@ def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max
     from cimsolve.show.page.trace import describe_trace
 
     trace, notes = describe_trace(judged_ones(solutions), events_max)
-    json_file.write_json_atomically(path, trace)
+    write_json_atomically(path, trace)
     return notes
 
 
 def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged]:
-    """Each read, if it is a file, and judged. Raises InputError and CheckError, in one line with its name."""
+    """The solutions, read where files are given, and judged.
+
+    Raises InputError and CheckError, in one line with the name of the solution.
+    """
     given = solutions if isinstance(solutions, Sequence) and not isinstance(solutions, str) else [solutions]
     if not given:
         raise InputError("report: there is no solution to show; give one file or more")
@@ -81,4 +84,4 @@ def _judged(given: Given) -> Judged:
         return given
     if isinstance(given, Solution):
         return judge(given, given.header.strategy)
-    return judge(read_solution(Path(given)), json_file.one_line(str(given)))
+    return judge(read_solution(Path(given)), one_line(str(given)))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -13,18 +12,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cimsolve.errors import InputError
-from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, with_properties
+from cimsolve.columns import ceil_div
+from cimsolve.files.whole import written_whole
+from cimsolve.show.page.palette import LIGHT, PLACEHOLDERS, Colours, with_properties
 
-FORMATS = ("svg", "png", "pdf")
 DPI = 160
 SHAPES_MAX = 2000
 """More shapes than this in one drawing become an image: nobody could tell them apart."""
 PIXELS_A_POINT = 1.5
-"""Of a chart at most, on a page: its 9.5 points are then as large as the page's text."""
+"""Most pixels a point of a chart on a page: its 9.5 points are then as large as the page's text."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """No dates: the same solutions give the same files."""
 
@@ -36,7 +36,7 @@ class Chart:
     name: str
     title: str
     alt: str
-    draw: Callable[[Mapping[str, str]], Figure]
+    draw: Callable[[Colours], Figure]
     """From colours by role to a figure."""
     tips: Mapping[str, str] = field(default_factory=dict)
     """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
@@ -50,7 +50,21 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def dress(axes: Axes, colours: Mapping[str, str], grid: str | None = "x") -> None:
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """Axes for `count` drawings, line by line, so many `columns` a line; those left over are hidden."""
+    grid = figure.subplots(ceil_div(count, columns), columns, squeeze=False).ravel().tolist()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return list(grid[:count])
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, colours: Colours, **style: Any) -> None:
+    """A legend under all that is drawn, in at most so many columns."""
+    style |= {"ncols": min(columns, len(handles)), "frameon": False, "labelcolor": colours["ink"]}
+    figure.legend(handles=list(handles), loc="outside lower center", **style)
+
+
+def dress(axes: Axes, colours: Colours, grid: str | None = "x") -> None:
     """Plain axes: no box, a faint grid, text in the colours of the page."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
@@ -75,19 +89,10 @@ def write_chart(chart: Chart, path: Path, of: str) -> None:
     Raises InputError where the place cannot be written.
     """
     kind = path.suffix[1:]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with _settings("path", chart.name):
-            figure = chart.draw(LIGHT)
-            figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
-            figure.savefig(partial, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place by --figures"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path, str(path), "choose another place by --figures") as written, _settings("path", chart.name):
+        figure = chart.draw(LIGHT)
+        figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
+        figure.savefig(written, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
 
 
 def inline_svg(chart: Chart, salt: str) -> str:

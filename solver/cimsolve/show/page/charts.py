@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,12 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from cimsolve.show.page.canvas import dress, new_figure, shortened
+from cimsolve.columns import ceil_div
+from cimsolve.show.page.canvas import dress, legend_below, new_figure, panels, shortened
+from cimsolve.show.page.palette import Colours
 from cimsolve.show.seen.comparison import BoundRow, amount, symbol
 from cimsolve.show.seen.waterfall import Waterfall
 from cimsolve.show.units import Kind, choose_unit, number
-
-Colours = Mapping[str, str]
 
 ROLES = {
     "arrays": "arrays fire",
@@ -38,33 +39,22 @@ def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> F
     axes = figure.subplots()
     dress(axes, colours)
     unit = choose_unit(kind, [table.total])
-    lengths = table.lengths / unit.size
-    total = table.total / unit.size
+    lengths, total, count = table.lengths / unit.size, table.total / unit.size, len(table.labels)
     begin = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
-    rows = np.arange(len(table.labels))
-    at = begin.copy()
+    at = begin
     for role, values in table.parts.items():
         shown = values / unit.size
-        axes.barh(rows, shown, left=at, height=0.72, color=colours[role], linewidth=0)
+        axes.barh(range(count), shown, left=at, height=0.72, color=colours[role], linewidth=0)
         at = at + shown
-    for row in rows[1:].tolist():
-        axes.plot([begin[row]] * 2, [row - 1, row], color=colours["faint"], linewidth=0.6)
-    axes.barh([len(rows)], [total], height=0.72, color=colours["faint"], linewidth=0)
-    for row in [*rows.tolist(), len(rows)]:
-        value = lengths[row] if row < len(rows) else total
-        edge = max(begin[row], begin[row] + value) if row < len(rows) else total
-        share = f" ({in_percent(value / total)})" if row < len(rows) and total else ""
-        axes.annotate(
-            f"{number(float(value))}{share}",
-            (edge, row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colours["ink"],
-        )
-    axes.set_yticks([*rows.tolist(), len(rows)], [*(shortened(label) for label in table.labels), "total"])
-    axes.set_ylim(len(rows) + 0.6, -0.6)
+    axes.barh([count], [total], height=0.72, color=colours["faint"], linewidth=0)
+    for row, (left, length) in enumerate(zip(begin.tolist(), lengths.tolist(), strict=True)):
+        if row:
+            axes.plot([left, left], [row - 1, row], color=colours["faint"], linewidth=0.6)
+        share = f" ({in_percent(length / total)})" if total else ""
+        _write_beside(axes, f"{number(length)}{share}", (max(left, left + length), row), 4, colours)
+    _write_beside(axes, number(total), (total, count), 4, colours)
+    axes.set_yticks(range(count + 1), [*map(shortened, table.labels), "total"])
+    axes.set_ylim(count + 0.6, -0.6)
     axes.set_xlim(min(0.0, float(begin.min())), max(total, float(np.max(begin + lengths))) * 1.22)
     axes.set_xlabel(f"{of}, {symbol(unit.name)}")
     handles = [Patch(color=colours[role], label=ROLES[role]) for role in table.parts]
@@ -90,15 +80,7 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
         text = f"{row.value_text}{unit}: "
         text += "proved, none has less" if row.proved else f"bound {row.lower_text}{unit}, gap {row.gap_text}"
         edge = ratio if np.isfinite(ratio) else left
-        axes.annotate(
-            text,
-            (max(edge, 1.0), place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colours["ink"],
-        )
+        _write_beside(axes, text, (max(edge, 1.0), place), 6, colours)
     axes.set_yticks(places.tolist(), [row.title for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if logarithmic:
@@ -107,13 +89,8 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
         _plain_numbers(axes)
     else:
         axes.set_xlim(0, widest * 1.95)
-    scale = ", logarithmic" if logarithmic else ""
-    axes.set_xlabel(f"value as a multiple of its bound{scale}")
-    handles = [
-        Patch(color=colours["arrays"], label="value"),
-        Line2D([], [], color=colours["bound"], linewidth=2, label="bound: what no mapping can beat"),
-    ]
-    _legend_above(axes, handles, colours)
+    axes.set_xlabel(f"value as a multiple of its bound{', logarithmic' if logarithmic else ''}")
+    _legend_above(axes, _value_and_bound(colours, "bound: what no mapping can beat", linewidth=2), colours)
     return figure
 
 
@@ -121,24 +98,19 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
     """One panel a metric: a bar a solution, its bound a mark; `bounds[solution][metric]`."""
     count = len(bounds[0])
     columns = 3 if count > 2 else count
-    lines = -(-count // columns)
+    lines = ceil_div(count, columns)
     figure = new_figure(10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
-    grid = figure.subplots(lines, columns, squeeze=False)
     places = np.arange(len(labels))
-    for index, axes in enumerate(grid.flat):
-        if index >= count:
-            axes.set_visible(False)
-            continue
+    mark: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 12, "markeredgewidth": 2.4}
+    for index, axes in enumerate(panels(figure, count, columns)):
         dress(axes, colours)
         unit = choose_unit(bounds[0][index].kind, [row[index].value for row in bounds])
         shown = np.array([row[index].value for row in bounds]) / unit.size
         lower = np.array([row[index].lower for row in bounds]) / unit.size
         logarithmic = bool(shown.min() > 0 and shown.max() / shown.min() > 30)
         axes.barh(places, shown, height=0.66, color=colours["arrays"], linewidth=0)
-        axes.plot(
-            lower, places, linestyle="none", marker="|", markersize=12, markeredgewidth=2.4, color=colours["bound"]
-        )
+        axes.plot(lower, places, color=colours["bound"], **mark)
         if logarithmic:
             axes.set_xscale("log")
             axes.set_xlim(min(shown.min(), lower[lower > 0].min(initial=shown.min())) / 2, shown.max() * 12)
@@ -147,44 +119,32 @@ def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]],
             axes.set_xlim(0, shown.max() * 1.3 if shown.max() else 1)
             axes.xaxis.set_major_locator(MaxNLocator(4))
         for place, value in zip(places.tolist(), shown.tolist(), strict=True):
-            axes.annotate(
-                number(value),
-                (value, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                color=colours["ink"],
-            )
-        name = f", {symbol(unit.name)}" if unit.name else ""
-        axes.set_title(
-            f"{bounds[0][index].title}{name}{' (log)' if logarithmic else ''}", loc="left", color=colours["ink"]
-        )
-        first = index % columns == 0
-        axes.set_yticks(places.tolist(), [shortened(label, 24) for label in labels] if first else [])
+            _write_beside(axes, number(value), (value, place), 5, colours)
+        title = f"{bounds[0][index].title}{f', {symbol(unit.name)}' if unit.name else ''}"
+        axes.set_title(f"{title}{' (log)' if logarithmic else ''}", loc="left", color=colours["ink"])
+        axes.set_yticks(places.tolist(), [] if index % columns else [shortened(label, 24) for label in labels])
         axes.set_ylim(len(labels) - 0.4, -0.6)
-    handles = [
-        Patch(color=colours["arrays"], label="value"),
-        Line2D(
-            [],
-            [],
-            color=colours["bound"],
-            linestyle="none",
-            marker="|",
-            markersize=12,
-            markeredgewidth=2.4,
-            label="its bound: what no mapping can beat (times and energy: on as many arrays)",
-        ),
-    ]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, frameon=False, labelcolor=colours["ink"], fontsize=8.5
-    )
+    said = "its bound: what no mapping can beat (times and energy: on as many arrays)"
+    legend_below(figure, _value_and_bound(colours, said, **mark), 2, colours, fontsize=8.5)
     return figure
+
+
+def _value_and_bound(colours: Colours, said: str, **mark: Any) -> list[Artist]:
+    """Entries of a legend: the bar of a value, and the mark of its bound with what is `said` of it."""
+    bound = Line2D([], [], color=colours["bound"], label=said, **mark)
+    return [Patch(color=colours["arrays"], label="value"), bound]
 
 
 def in_percent(share: float) -> str:
     """A share of a total, with one decimal."""
     return f"{100 * share:.1f}%" if abs(share) >= 0.001 or share == 0 else "<0.1%"
+
+
+def _write_beside(axes: Axes, text: str, point: tuple[float, float], gap: int, colours: Colours) -> None:
+    """A text that begins `gap` points to the right of a point."""
+    axes.annotate(
+        text, point, xytext=(gap, 0), textcoords="offset points", va="center", fontsize=8.5, color=colours["ink"]
+    )
 
 
 def _plain_numbers(axes: Axes) -> None:
@@ -195,18 +155,9 @@ def _plain_numbers(axes: Axes) -> None:
 
 
 def _legend_above(axes: Axes, handles: Sequence[Artist], colours: Colours) -> None:
-    axes.legend(
-        handles=list(handles),
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=len(handles),
-        frameon=False,
-        labelcolor=colours["ink"],
-        fontsize=8.5,
-        borderpad=0,
-        borderaxespad=0.3,
-        handlelength=1.4,
-    )
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderpad": 0, "borderaxespad": 0.3}
+    style: dict[str, Any] = {"frameon": False, "labelcolor": colours["ink"], "fontsize": 8.5, "handlelength": 1.4}
+    axes.legend(handles=list(handles), ncols=len(handles), **place, **style)
 
 
 def total_in_words(table: Waterfall, kind: Kind) -> str:

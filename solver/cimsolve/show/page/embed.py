@@ -15,14 +15,12 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.show.page.maps import SCALE, legend_of, stage_colours
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
-from cimsolve.show.seen.occupancy import ArrayTable, arrays_that_fit
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import ArrayTable, arrays_that_fit, find_pieces
 from cimsolve.show.seen.slots import whole_pass
 
 CHUNK_PIECES = 40_000
 """About so many pieces are unpacked at once: what a browser does between two frames."""
-PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row", "array_col", "start", "end")
-ARRAY_COLUMNS = ("number", "cells", "busy_cycles", "pieces", "firings", "first_layer", "last_layer", "layout")
+PIECE_COLUMNS = ("factor", "block", "row0", "rows", "col0", "cols", "array_row")
 
 
 def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: str, pieces_max: int) -> dict[str, Any]:
@@ -40,20 +38,15 @@ def describe_solution(judged: Judged, kinds: Kinds, table: ArrayTable, label: st
         "end": end,
         "latency_cycles": int(judged.costs.metrics["latency_cycles"]),
         "factors": {
-            "linear": [factor.linear for factor in workload.factors],
-            "kind": [factor.kind for factor in workload.factors],
-            "stage": [factor.stage for factor in workload.factors],
-            "blocks": [factor.blocks for factor in workload.factors],
-            "block_rows": [factor.block_rows for factor in workload.factors],
-            "block_cols": [factor.block_cols for factor in workload.factors],
+            name: [getattr(factor, name) for factor in workload.factors]
+            for name in ("linear", "kind", "stage", "blocks", "block_rows", "block_cols")
         },
         "stages": {
-            "name": [stage.name for stage in workload.stages],
-            "layer": [stage.layer for stage in workload.stages],
+            **{name: [getattr(stage, name) for stage in workload.stages] for name in ("name", "layer")},
             "colour": stage_colours(kinds),
         },
         "legend": [{"label": label, "colour": colour} for label, colour in legend_of(kinds)],
-        "arrays": {name: pack(getattr(table, name)) for name in ARRAY_COLUMNS},
+        "arrays": {name: pack(column) for name, column in vars(table).items()},
         "count": len(table),
         "embedded": None if len(embedded) == len(table) else pack(embedded),
         "chunks": _chunks(judged, embedded, table),
@@ -67,24 +60,27 @@ def scale_colours(steps: int = 64) -> list[str]:
 
 def pack(values: Ints | Floats) -> dict[str, str]:
     """A column as little-endian numbers of the smallest kind that holds it, deflated, in base64."""
-    kind = next(
-        kind
-        for kind in ("u1", "u2", "i4", "f8")
-        if kind == "f8"
-        or (len(values) == 0 or (values.min() >= np.iinfo(kind).min and values.max() <= np.iinfo(kind).max))
-    )
+    least, most = values.min(initial=0), values.max(initial=0)
+    fits = (kind for kind in ("u1", "u2", "i4") if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+    kind = next(fits, "f8")
     data = np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()
     return {"kind": kind, "data": base64.b64encode(zlib.compress(data, 9)).decode("ascii")}
 
 
 def _chunks(judged: Judged, embedded: Ints, table: ArrayTable) -> list[Mapping[str, Any]]:
-    """The pieces of arrays that follow on each other, packed column by column; `ends`: of each array's pieces."""
-    pieces = find_pieces(judged, embedded)
+    """The pieces of arrays that follow on each other, packed column by column, columns of arrays physical.
+
+    `ends`: of each array's pieces.
+    """
+    found = find_pieces(judged, embedded)
+    columns = {name: getattr(found.pieces, name) for name in PIECE_COLUMNS}
+    columns["array_col"] = found.pieces.array_col * judged.hardware.columns_per_weight
+    columns |= {"start": found.start, "end": found.end}
     number = np.cumsum(table.pieces[embedded]) // CHUNK_PIECES
     borders = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
     chunks: list[Mapping[str, Any]] = []
     for low, high in zip(borders.tolist(), [*borders[1:].tolist(), len(embedded)], strict=True):
-        part = slice(int(pieces.first[low]), int(pieces.first[high]))
-        columns = {name: pack(getattr(pieces, name)[part]) for name in PIECE_COLUMNS}
-        chunks.append({"from": low, "ends": pack(pieces.first[low + 1 : high + 1] - part.start), **columns})
+        part = slice(int(found.first[low]), int(found.first[high]))
+        packed = {name: pack(values[part]) for name, values in columns.items()}
+        chunks.append({"from": low, "ends": pack(found.first[low + 1 : high + 1] - part.start), **packed})
     return chunks

@@ -1,21 +1,29 @@
-"""Which charts a solution, and several together, are drawn in; the page and the files have the same ones."""
+"""Which charts a solution, and several together, are drawn in, on a page or all as files in a folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
-from cimsolve.show.page.canvas import Chart
+from cimsolve.errors import InputError
+from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
-from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group, time_unit
+from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
 from cimsolve.show.seen.comparison import amount, bound_rows
-from cimsolve.show.seen.judged import Judged
+from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
-from cimsolve.show.seen.occupancy import ArrayTable, describe_arrays, representatives, typical_array
-from cimsolve.show.seen.pieces import find_pieces
+from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
-from cimsolve.show.seen.waterfall import energy_by_component, energy_by_stage, latency_by_component, latency_by_stage
-from cimsolve.show.units import plural, share
+from cimsolve.show.seen.waterfall import (
+    Waterfall,
+    energy_by_component,
+    energy_by_stage,
+    latency_by_component,
+    latency_by_stage,
+)
+from cimsolve.show.units import Kind, plural, share
 
 ARRAYS_DRAWN = 8
 FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
@@ -23,53 +31,48 @@ FIRINGS_DRAWN, ARRAYS_WITH_FIRINGS = 4000, 40
 
 
 def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[Chart]:
-    """What several solutions share; none for one alone."""
+    """The charts that several solutions share; none for one alone."""
     if len(judged) < 2:
         return []
     bounds = [bound_rows(each) for each in judged]
     best = [min(range(len(judged)), key=lambda i: bounds[i][metric].value) for metric in range(len(bounds[0]))]
     least = "; ".join(f"least {bounds[0][metric].title}: {labels[i]}" for metric, i in enumerate(best))
-    charts = [
-        Chart("comparison", "Values and their bounds, side by side", least, partial(draw_comparison, labels, bounds))
-    ]
+    draw = partial(draw_comparison, labels, bounds)
+    charts = [Chart("comparison", "Values and their bounds, side by side", least, draw)]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
-        arrays = [typical_array(describe_arrays(each)) for each in judged]
-        charts.append(
-            Chart(
-                "comparison-arrays",
-                "One array of each, of its most frequent layout",
-                "; ".join(
-                    f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
-                    for each, label in zip(judged, labels, strict=True)
-                ),
-                partial(draw_one_of_each, judged, labels, arrays, kinds),
-            )
+        arrays = [typical_array(find_arrays(each)) for each in judged]
+        used = "; ".join(
+            f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
+            for each, label in zip(judged, labels, strict=True)
         )
+        draw = partial(draw_one_of_each, judged, labels, arrays, kinds)
+        charts.append(Chart("comparison-arrays", "One array of each, of its most frequent layout", used, draw))
     return charts
 
 
 def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Bounds beside values, then where latency and energy go."""
+    """The charts of costs: bounds beside values, then where latency and energy go."""
     rows = bound_rows(judged)
     gaps = "; ".join(f"{row.title} {row.value_text} {row.unit}, gap {row.gap_text}" for row in rows)
     charts = [Chart("bounds", "How far from what no mapping can beat", gaps, partial(draw_bounds, rows))]
-    latency, energy = "latency of a token", "energy of a token"
-    for name, title, table, of in (
-        ("latency-components", "Latency of a token by component", latency_by_component(judged), latency),
-        ("latency-stages", "Latency of a token by stage, all layers", latency_by_stage(judged, kinds), latency),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "time"), partial(draw_waterfall, table, "time", of)))
-    for name, title, table, of in (
-        ("energy-components", "Energy of a token by component", energy_by_component(judged), energy),
-        ("energy-stages", "Energy of a token by stage, all layers", energy_by_stage(judged, kinds), energy),
-    ):
-        charts.append(Chart(name, title, total_in_words(table, "energy"), partial(draw_waterfall, table, "energy", of)))
+    tables: tuple[tuple[Kind, str, Waterfall, Waterfall], ...] = (
+        ("time", "latency", latency_by_component(judged), latency_by_stage(judged, kinds)),
+        ("energy", "energy", energy_by_component(judged), energy_by_stage(judged, kinds)),
+    )
+    for kind, what, by_component, by_stage in tables:
+        of = f"{what} of a token"
+        for name, title, table in (
+            ("components", f"{of.capitalize()} by component", by_component),
+            ("stages", f"{of.capitalize()} by stage, all layers", by_stage),
+        ):
+            draw = partial(draw_waterfall, table, kind, of)
+            charts.append(Chart(f"{what}-{name}", title, total_in_words(table, kind), draw))
     return charts
 
 
 def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
-    """Arrays over time: the whole pass, and one layer where layers repeat."""
+    """The charts of arrays over time: the whole pass, and one layer where layers repeat."""
     start, end = whole_pass(judged)
     stages = judged.costs.stages
     tips = {
@@ -82,43 +85,59 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
     windows = [("schedule", "Which arrays work when: one token's pass", start, end)]
     layer = one_layer(judged, kinds)
     if layer is not None:
-        windows.append(
-            ("schedule-layer", f"Which arrays work when: layer {layer[0]}, counted from 0", layer[1], layer[2])
-        )
+        number, start, end = layer
+        windows.append(("schedule-layer", f"Which arrays work when: layer {number}, counted from 0", start, end))
     charts = []
     for name, title, low, high in windows:
         slots = find_slots(judged, low, high)
         firings = None
         if len(slots.members) <= ARRAYS_WITH_FIRINGS:
             found = find_firings(judged, low, high)
-            firings = found if len(found.start) <= FIRINGS_DRAWN else None
+            firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
         alt = f"{len(slots.members)} arrays fire; on average {used:.3g}% of all converters are in use"
-        unit = time_unit(judged, low, high)
-        charts.append(
-            Chart(
-                name,
-                title,
-                alt,
-                lambda colours, s=slots, f=firings, u=unit: draw_slots(judged, s, kinds, f, colours, u),  # type: ignore[misc]
-                tips,
-            )
-        )
+        charts.append(Chart(name, title, alt, partial(draw_slots, judged, slots, kinds, firings), tips))
     return charts
 
 
 def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]:
-    """All arrays as a map, and some with their pieces; the page has a map of its own."""
+    """The charts of arrays: all as a map, and some with their pieces; the page has a map of its own."""
     chosen = representatives(table, ARRAYS_DRAWN)
     pieces = find_pieces(judged, chosen)
     layouts = int(table.layout.max()) + 1
     alt = f"{len(chosen)} of {len(table)} arrays, which have {layouts} different layouts"
+    draw = partial(draw_arrays, judged, pieces, kinds, table)
     return [
-        Chart("map", "All arrays", f"{len(table)} arrays", lambda colours: draw_map(judged, table, colours)),
-        Chart(
-            "arrays",
-            "Arrays and their pieces, by stage",
-            alt,
-            lambda colours: draw_arrays(judged, pieces, kinds, table, colours),
-        ),
+        Chart("map", "All arrays", f"{len(table)} arrays", partial(draw_map, judged, table)),
+        Chart("arrays", "Arrays and their pieces, by stage", alt, draw),
     ]
+
+
+def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw and write every chart. Raises InputError where the folder cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--figures {folder}: cannot be made a folder ({error.strerror}); choose another") from None
+    labels = labels_of(judged)
+    written: list[Path] = []
+
+    def write(charts: Sequence[Chart], stem: str, of: str) -> None:
+        for chart in charts:
+            for kind in formats:
+                path = folder / f"{stem}{chart.name}.{kind}"
+                write_chart(chart, path, of)
+                written.append(path)
+
+    write(comparison_charts(judged, labels), "", title_of(judged))
+    for each, stem in zip(judged, stems_of(judged), strict=True):
+        kinds, of = find_kinds(each.problem), f"{title_of([each])}, {each.header.strategy}"
+        charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
+        write([*charts, *array_charts(each, kinds, find_arrays(each))], f"{stem}--", of)
+    return written
+
+
+def stems_of(judged: Sequence[Judged]) -> list[str]:
+    """How the files of each solution begin: its own name without folder and ending, numbered where two are alike."""
+    names = [re.sub(r"[^A-Za-z0-9._+=,~-]", "_", Path(each.name).stem).strip(".") or "solution" for each in judged]
+    return [f"{name}-{at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]

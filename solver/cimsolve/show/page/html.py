@@ -21,9 +21,8 @@ from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
 from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, value_of
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import find_kinds
-from cimsolve.show.seen.occupancy import describe_arrays
-from cimsolve.show.text.question import describe_arrays as describe_chip
-from cimsolve.show.text.question import describe_converters, describe_sources
+from cimsolve.show.seen.occupancy import find_arrays
+from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import millions, share
 
 PIECES_MAX = 2_000_000
@@ -33,7 +32,8 @@ PIECES_MAX = 2_000_000
 def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     """The report of some solutions. All that comes from files is escaped; the script runs by its hash alone."""
     labels = labels_of(judged)
-    script, styles = _asset("report.js"), _asset("report.css")
+    script = _asset("report.js")
+    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     solutions = [
         _describe(each, label, number, pieces_max // len(judged))
@@ -46,17 +46,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
         version=__version__,
         script=Markup(script),
         script_hash=digest,
-        styles=Markup(
-            "\n".join(
-                (
-                    style_sheet(":root", LIGHT),
-                    "@media screen and (prefers-color-scheme: dark) {",
-                    style_sheet(":root:not(.printing)", DARK),
-                    "}",
-                    styles,
-                )
-            )
-        ),
+        styles=Markup(f"{style_sheet(':root', LIGHT)}\n{dark}\n{_asset('report.css')}"),
         columns=columns,
         marked=any(cell.best for column in columns for cell in column.cells),
         labels=labels,
@@ -67,50 +57,31 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
 
 
 def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
-    kinds, table = find_kinds(judged.problem), describe_arrays(judged)
-    charts = {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)}
-    problem, header = judged.problem, judged.header
-    metrics = judged.costs.metrics
+    kinds, table = find_kinds(judged.problem), find_arrays(judged)
+    problem, header, metrics = judged.problem, judged.header, judged.costs.metrics
+    used, busy = share(metrics["occupancy"]), share(metrics["array_busy_share"])
+    in_arrays = amount(metrics["array_energy_pj"], "energy")
+    arrays_fire = amount(metrics["array_latency_ns"], "time")
+    stored, dense = problem.workload.weight_count, problem.model.weight_count
     return {
         "label": label,
         "name": judged.name,
         "status": status_of(judged),
         "key_figures": [
-            (
-                "arrays",
-                f"{metrics['arrays']}",
-                f"{share(metrics['occupancy'])} of their cells used, "
-                f"busy {share(metrics['array_busy_share'])} of the time",
-            ),
-            (
-                "a token takes",
-                amount(metrics["latency_ns"], "time"),
-                f"arrays fire for {amount(metrics['array_latency_ns'], 'time')} of it",
-            ),
-            (
-                "and costs",
-                amount(metrics["energy_pj"], "energy"),
-                f"{amount(metrics['array_energy_pj'], 'energy')} of it in arrays",
-            ),
-            (
-                "a new token every",
-                amount(value_of(judged, INTERVAL), "time"),
-                "with many sequences in flight",
-            ),
+            ("arrays", f"{metrics['arrays']}", f"{used} of their cells used, busy {busy} of the time"),
+            ("a token takes", amount(metrics["latency_ns"], "time"), f"arrays fire for {arrays_fire} of it"),
+            ("and costs", amount(metrics["energy_pj"], "energy"), f"{in_arrays} of it in arrays"),
+            ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
         ],
         "bounds": bound_rows(judged),
-        "charts": charts,
+        "charts": {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)},
         "schedule": [_chart(chart, str(number)) for chart in schedule_charts(judged, kinds)],
         "about": [
             ("file", judged.name),
             ("model", f"{header.model_name}: {len(problem.model.linears)} linears"),
-            (
-                "stored",
-                f"{millions(problem.workload.weight_count)} weights, "
-                f"{share(problem.workload.weight_count / problem.model.weight_count)} of dense",
-            ),
+            ("stored", f"{millions(stored)} weights, {share(stored / dense)} of dense"),
             ("not mapped", "; ".join(problem.model.unmapped)),
-            ("hardware", f"{judged.hardware.name}: {describe_chip(judged.hardware)}"),
+            ("hardware", f"{judged.hardware.name}: {describe_arrays(judged.hardware)}"),
             ("converters", describe_converters(judged.hardware)),
             ("figures", describe_sources(judged.hardware)),
             ("objective", f"{', then '.join(header.objective)}; may cut {problem.cut}; seed {header.seed}"),

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from cimsolve.columns import Floats, Ints
-from cimsolve.show.page.canvas import SHAPES_MAX, dress, new_figure, shortened
-from cimsolve.show.page.palette import KINDS
+from cimsolve.columns import Floats, Ints, ceil_div
+from cimsolve.show.page.canvas import SHAPES_MAX, dress, legend_below, new_figure, panels, shortened
+from cimsolve.show.page.palette import KINDS, Colours
 from cimsolve.show.seen.comparison import amount, symbol
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
-from cimsolve.show.seen.occupancy import ArrayTable
-from cimsolve.show.seen.pieces import ArrayPieces, find_pieces
-from cimsolve.show.seen.slots import Firings, Slots
-from cimsolve.show.units import UNITS, Unit, plural, share
+from cimsolve.show.seen.occupancy import ArrayPieces, ArrayTable, find_pieces
+from cimsolve.show.seen.slots import Slots
+from cimsolve.show.units import choose_unit, plural, share
 
-Colours = Mapping[str, str]
 SCALE = "cividis"
+SMALL: Mapping[str, Any] = {"fontsize": 8, "handlelength": 1.2}
+"""How a legend of kinds is set."""
 
 
 def stage_colours(kinds: Kinds) -> list[str]:
@@ -33,15 +35,15 @@ def stage_colours(kinds: Kinds) -> list[str]:
 
 def legend_of(kinds: Kinds) -> list[tuple[str, str]]:
     """Labels and colours of the kinds in order, `R` before `L`."""
-    both = kinds.has_both
     return [
-        (kinds.label(kind, second, bool(both[kind])), KINDS[kind][second])
-        for kind in range(len(kinds.names))
-        for second in ((False, True) if both[kind] else (False,))
+        (kinds.label(kind, second), KINDS[kind][second])
+        for kind, both in enumerate(kinds.has_both.tolist())
+        for second in ((False, True) if both else (False,))
     ]
 
 
 def kind_handles(kinds: Kinds) -> list[Patch]:
+    """A legend's entries, one a kind."""
     return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
 
 
@@ -49,14 +51,11 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
     """Some arrays side by side, each piece in the colour of its stage; rows from the top."""
     count = len(pieces.arrays)
     columns = min(4, count)
-    lines = -(-count // columns)
+    lines = ceil_div(count, columns)
     figure = new_figure(max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
     cells = judged.hardware.array.rows * judged.hardware.array.cols
     sizes = np.bincount(table.layout)
-    for index, axes in enumerate(figure.subplots(lines, columns, squeeze=False).flat):
-        if index >= count:
-            axes.set_visible(False)
-            continue
+    for index, axes in enumerate(panels(figure, count, columns)):
         draw_one_array(axes, judged, pieces, index, kinds, colours)
         array = int(pieces.arrays[index])
         alike = int(sizes[table.layout[array]])
@@ -66,7 +65,7 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
             fontsize=9,
             color=colours["ink"],
         )
-    _legend_below(figure, kinds, 4 if columns > 2 else 2, colours)
+    legend_below(figure, kind_handles(kinds), 4 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -75,14 +74,9 @@ def draw_one_of_each(
 ) -> Figure:
     """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
     columns = min(5, len(judged))
-    lines = -(-len(judged) // columns)
+    lines = ceil_div(len(judged), columns)
     figure = new_figure(max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
-    grid = figure.subplots(lines, columns, squeeze=False)
-    for index, axes in enumerate(grid.flat):
-        if index >= len(judged):
-            axes.set_visible(False)
-            continue
-        each = judged[index]
+    for index, (each, axes) in enumerate(zip(judged, panels(figure, len(judged), columns), strict=True)):
         pieces = find_pieces(each, np.array([arrays[index]]))
         draw_one_array(axes, each, pieces, 0, kinds[index], colours)
         metrics = each.costs.metrics
@@ -93,29 +87,26 @@ def draw_one_of_each(
             color=colours["ink"],
         )
     most = max(kinds, key=lambda each: len(legend_of(each)))
-    _legend_below(figure, most, 4 if columns > 2 else 2, colours)
+    legend_below(figure, kind_handles(most), 4 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
 def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
     """The pieces of the array at `index` among `pieces`, each in the colour of its stage."""
-    part = slice(int(pieces.first[index]), int(pieces.first[index + 1]))
+    part = pieces.pieces.take(np.arange(pieces.first[index], pieces.first[index + 1]))
     rows, columns = judged.hardware.array.rows, judged.hardware.array.cols
-    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[pieces.factor[part]]].tolist()
+    shades = np.array(stage_colours(kinds))[judged.problem.table.stage[part.factor]].tolist()
     dress(axes, colours, grid=None)
     axes.set_facecolor(colours["empty"])
-    left, top = pieces.array_col[part], pieces.array_row[part]
-    right = left + pieces.cols[part] * judged.hardware.columns_per_weight
-    corners = _rectangles(left, right, top, top + pieces.rows[part])
-    line = 0.15 if len(corners) > 300 else 0.4
-    axes.add_collection(
-        PolyCollection(
-            corners,
-            facecolors=shades,
-            edgecolors=colours["paper"],
-            linewidths=line,
-            rasterized=len(corners) > SHAPES_MAX,
-        )
+    width = judged.hardware.columns_per_weight
+    left, right = part.array_col * width, (part.array_col + part.cols) * width
+    _add_rectangles(
+        axes,
+        (left, right, part.array_row, part.array_row + part.rows),
+        facecolors=shades,
+        edgecolors=colours["paper"],
+        linewidths=0.15 if len(part) > 300 else 0.4,
+        rasterized=len(part) > SHAPES_MAX,
     )
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
@@ -130,30 +121,38 @@ def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, 
     axes.set_xlabel("physical column")
 
 
-def _rectangles(left: Ints | Floats, right: Ints | Floats, top: Ints | Floats, bottom: Ints | Floats) -> list[Floats]:
-    """The corners of each, shape (4, 2)."""
+def _add_rectangles(axes: Axes, sides: Sequence[Ints | Floats], **style: Any) -> None:
+    """Rectangles by their left, right, top and bottom sides, each of shape (rectangles,)."""
+    left, right, top, bottom = sides
     across = np.stack([left, right, right, left], axis=1)
-    return list(np.stack([across, np.stack([top, top, bottom, bottom], axis=1)], axis=2).astype(np.float64))
+    corners = np.stack([across, np.stack([top, top, bottom, bottom], axis=1)], axis=2).astype(np.float64)
+    axes.add_collection(PolyCollection(list(corners), **style))
 
 
-def _legend_below(figure: Figure, kinds: Kinds, columns: int, colours: Colours) -> None:
-    handles = kind_handles(kinds)
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(columns, len(handles)),
-        frameon=False,
-        fontsize=8,
-        labelcolor=colours["ink"],
-        handlelength=1.2,
+def _draw_scale(
+    figure: Figure,
+    axes: Axes,
+    values: Floats,
+    top: float,
+    extent: tuple[float, float, float, float],
+    colours: Colours,
+    **bar: Any,
+) -> Colorbar:
+    """Values from 0 to `top` as colours of a scale, and the scale beside them."""
+    image = axes.imshow(
+        values, cmap=SCALE, norm=Normalize(0, top), aspect="auto", interpolation="nearest", extent=extent
     )
+    found = figure.colorbar(image, ax=axes, **bar)
+    found.ax.tick_params(colors=colours["ink"], labelsize=8)
+    found.outline.set_edgecolor(colours["faint"])
+    return found
 
 
 def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
     """A field an array, in order of number, line by line: how full, and how long it fires."""
     count = len(table)
     columns = int(np.ceil(np.sqrt(count * 1.5)))
-    lines = -(-count // columns)
+    lines = ceil_div(count, columns)
     height = min(7.0, max(1.6, 4.4 * lines / columns))
     figure = new_figure(10.4, height + 1.0)
     cells = judged.hardware.array.rows * judged.hardware.array.cols
@@ -167,31 +166,21 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
         field = np.full(lines * columns, np.nan)
         field[:count] = values
         top = 100.0 if values.max() > 50 else float(values.max()) or 1.0
-        image = axes.imshow(
-            field.reshape(lines, columns),
-            cmap=SCALE,
-            norm=Normalize(0, top),
-            aspect="auto",
-            interpolation="nearest",
-            extent=(0, columns, lines * columns, 0),
-        )
+        extent = (0, columns, lines * columns, 0)
+        _draw_scale(figure, axes, field.reshape(lines, columns), top, extent, colours, pad=0.02, aspect=30)
         axes.set_title(title, loc="left", color=colours["ink"])
         axes.set_xlabel("array, counted along the line")
         axes.set_ylabel("first array of the line")
-        bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
-        bar.ax.tick_params(colors=colours["ink"], labelsize=8)
-        bar.outline.set_edgecolor(colours["faint"])
     return figure
 
 
-def draw_slots(
-    judged: Judged, slots: Slots, kinds: Kinds, firings: Firings | None, colours: Colours, unit: Unit
-) -> Figure:
+def draw_slots(judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None, colours: Colours) -> Figure:
     """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
     count = len(slots.members) if firings is not None else len(slots.busy)
     height = min(4.2, max(1.1, 0.2 * count))
     figure = new_figure(10.4, height + 2.7)
     strip, line, field = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [0.3, 1.0, height]})
+    unit = choose_unit("time", [slots.edges[-1] * judged.clock_ns])
     scale = judged.clock_ns / unit.size
     edges = slots.edges * scale
     _draw_stages(strip, judged, kinds, scale, (edges[0], edges[-1]), colours)
@@ -204,7 +193,7 @@ def draw_slots(
     if firings is None:
         _draw_field(figure, field, slots, edges, colours)
     else:
-        _draw_firings(field, firings, slots, kinds, scale, colours)
+        _draw_firings(field, judged, firings, slots, kinds, scale, colours)
     ticks = np.unique(np.linspace(0, len(slots.members) - 1, min(len(slots.members), 8)).astype(int))
     numbers = judged.array_numbers[slots.members[ticks]].tolist()
     field.set_yticks((ticks + 0.5).tolist(), [str(number) for number in numbers])
@@ -215,7 +204,7 @@ def draw_slots(
     field.set_ylabel("array" + "".join(f", {text}" for text in (some, each) if text))
     field.set_xlim(float(edges[0]), float(edges[-1]))
     field.set_xlabel(f"time in a token's pass, {symbol(unit.name)}")
-    _legend_below(figure, kinds, 5, colours)
+    legend_below(figure, kind_handles(kinds), 5, colours, **SMALL)
     return figure
 
 
@@ -227,8 +216,8 @@ def _draw_stages(
     inside = np.flatnonzero((stages.start * scale < window[1]) & (stages.end * scale > window[0]))
     left, right = stages.start[inside] * scale, stages.end[inside] * scale
     if len(inside) > SHAPES_MAX:
-        corners = _rectangles(left, right, np.zeros(len(inside)), np.ones(len(inside)))
-        axes.add_collection(PolyCollection(corners, facecolors=shades[inside].tolist(), linewidths=0, rasterized=True))
+        sides = (left, right, np.zeros(len(inside)), np.ones(len(inside)))
+        _add_rectangles(axes, sides, facecolors=shades[inside].tolist(), linewidths=0, rasterized=True)
     else:
         for stage, low, high in zip(inside.tolist(), left.tolist(), right.tolist(), strict=True):
             box = Rectangle((low, 0), high - low, 1, facecolor=shades[stage], linewidth=0)
@@ -251,32 +240,18 @@ def stage_group(stage: int) -> str:
 def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours: Colours) -> None:
     shares = np.where(slots.converters > 0, 100 * slots.converters, np.nan)
     top = float(np.nanmax(shares, initial=0.0)) or 1.0
-    image = axes.imshow(
-        shares,
-        cmap=SCALE,
-        norm=Normalize(0, top),
-        aspect="auto",
-        interpolation="nearest",
-        extent=(float(edges[0]), float(edges[-1]), len(slots.members), 0),
-    )
-    axes.set_facecolor(colours["empty"])
-    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=24)
+    extent = (float(edges[0]), float(edges[-1]), len(slots.members), 0)
+    bar = _draw_scale(figure, axes, shares, top, extent, colours, pad=0.01, aspect=24)
     bar.set_label("converters in use, %", fontsize=8.5, color=colours["ink"])
-    bar.ax.tick_params(colors=colours["ink"], labelsize=8)
-    bar.outline.set_edgecolor(colours["faint"])
+    axes.set_facecolor(colours["empty"])
 
 
-def _draw_firings(axes: Axes, firings: Firings, slots: Slots, kinds: Kinds, scale: float, colours: Colours) -> None:
-    shades = np.array(stage_colours(kinds))[firings.stage]
-    low, left, right = np.searchsorted(slots.members, firings.array) + 0.1, firings.start * scale, firings.end * scale
-    corners = _rectangles(left, right, low, low + 0.8)
-    axes.add_collection(
-        PolyCollection(corners, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)
-    )
-
-
-def time_unit(judged: Judged, start: int, end: int) -> Unit:
-    """The unit of a time axis from one cycle to another."""
-    longest = max(end, end - start) * judged.clock_ns
-    fitting = [unit for unit in UNITS["time"] if unit.size <= longest]
-    return fitting[-1] if fitting else UNITS["time"][0]
+def _draw_firings(
+    axes: Axes, judged: Judged, firings: Ints, slots: Slots, kinds: Kinds, scale: float, colours: Colours
+) -> None:
+    activations = judged.solution.activations
+    shades = np.array(stage_colours(kinds))[judged.costs.fired.stage[firings]]
+    low = np.searchsorted(slots.members, judged.array_of_activation[firings]) + 0.1
+    left, right = activations.start[firings] * scale, activations.end[firings] * scale
+    sides = (left, right, low, low + 0.8)
+    _add_rectangles(axes, sides, facecolors=shades.tolist(), edgecolors=colours["paper"], linewidths=0.2)

@@ -7,35 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LIGHT: Mapping[str, str] = {
-    "ink": "#1a1a1a",
-    "faint": "#5c5c5c",
-    "grid": "#d9d9d9",
-    "paper": "#ffffff",
-    "empty": "#f0f0ee",
-    "arrays": "#4477aa",
-    "digital": "#aa3377",
-    "transfer": "#228833",
-    "between": "#b8860b",
-    "leakage": "#8a8a8a",
-    "wait": "#b0b0b0",
-    "bound": "#c2410c",
+Colours = Mapping[str, str]
+"""Role -> colour."""
+
+_ROLES = {
+    "ink": ("#1a1a1a", "#ececec"),
+    "faint": ("#5c5c5c", "#a8a8a8"),
+    "grid": ("#d9d9d9", "#3c3c3c"),
+    "paper": ("#ffffff", "#16181b"),
+    "empty": ("#f0f0ee", "#25282c"),
+    "arrays": ("#4477aa", "#6ea5dc"),
+    "digital": ("#aa3377", "#d76ba5"),
+    "transfer": ("#228833", "#55b466"),
+    "between": ("#b8860b", "#d9a93a"),
+    "leakage": ("#8a8a8a", "#9a9a9a"),
+    "wait": ("#b0b0b0", "#6c6c6c"),
+    "bound": ("#c2410c", "#ff8a50"),
 }
-DARK: Mapping[str, str] = {
-    "ink": "#ececec",
-    "faint": "#a8a8a8",
-    "grid": "#3c3c3c",
-    "paper": "#16181b",
-    "empty": "#25282c",
-    "arrays": "#6ea5dc",
-    "digital": "#d76ba5",
-    "transfer": "#55b466",
-    "between": "#d9a93a",
-    "leakage": "#9a9a9a",
-    "wait": "#6c6c6c",
-    "bound": "#ff8a50",
-}
-"""Role -> colour; both have the same roles."""
+LIGHT: Colours = {role: light for role, (light, _) in _ROLES.items()}
+DARK: Colours = {role: dark for role, (_, dark) in _ROLES.items()}
 
 KINDS = (
     ("#2458c8", "#87b9e3"),
@@ -48,15 +38,18 @@ KINDS = (
     ("#344f33", "#d79655"),
     ("#754074", "#9bbab7"),
 )
-"""One a kind of stage, of its `L` stages the second; on either page. Found by maximising the least distance in CIELAB
-as seen with normal vision, protanopia and deuteranopia; a test holds that distance."""
+"""Colours of the kinds of stage on either page: of its `R` or dense stages, and of its `L` stages.
+
+Found by maximising the least distance in CIELAB as seen with normal vision, protanopia and deuteranopia; a test holds
+that distance.
+"""
 
 
-PLACEHOLDERS: Mapping[str, str] = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, 3)}
+PLACEHOLDERS: Colours = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, 3)}
 """Stand for roles in a chart that the page colours by its style sheet."""
 
 
-def style_sheet(name: str, colours: Mapping[str, str]) -> str:
+def style_sheet(name: str, colours: Colours) -> str:
     """The roles as custom properties of a selector."""
     return f"{name} {{ " + " ".join(f"--{role}: {colour};" for role, colour in colours.items()) + " }"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cimsolve.show.as_json import picked
 from cimsolve.show.seen.judged import Judged, labels_of
 from cimsolve.show.seen.trace import Trace, find_trace, gap_starts, lanes_of_stages
 
@@ -46,18 +47,13 @@ def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]
     for stage, begins in zip(judged.problem.workload.stages, gap_starts(judged).tolist(), strict=True):
         start, end = int(costs.stages.start[stage.id]), int(costs.stages.end[stage.id])
         gap = costs.gaps.before[stage.id]
-        parts = {
-            "partial_sum_cycles": gap.partial_sum_cycles,
-            "digital_cycles": gap.digital_cycles,
-            "transfer_cycles": gap.transfer_cycles,
-        }
         if gap.cycles:
             name = f"gap before {stage.name}"
+            parts = picked(gap, "partial_sum_cycles", "digital_cycles", "transfer_cycles")
             yield _event(judged, process, GAPS_THREAD, name, "gap", begins, begins + gap.cycles, parts)
         told = {"layer": stage.layer, "firings": int(costs.stages.activations[stage.id])}
         yield _event(judged, process, int(lanes[stage.id]) + 1, stage.name, "stage", start, end, told)
-    last = int(costs.stages.end.max())
-    tail = list(costs.gaps.tails.values())[-1]
+    last, tail = int(costs.stages.end.max()), costs.gaps.last_tail
     if tail.cycles:
         yield _event(judged, process, GAPS_THREAD, "end of pass", "gap", last, last + tail.cycles, {})
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from cimsolve.prove import relative_gap
-from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure
+from cimsolve.show.figures import ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, CostFigure
 from cimsolve.show.seen.judged import Judged
-from cimsolve.show.units import Kind, choose_unit, in_unit, number, share
+from cimsolve.show.units import Kind, choose_unit, in_unit, share
 
 SYMBOLS = {"us": "µs", "uJ": "µJ", "mm2": "mm²"}
 """Units as they are written where Unicode can be relied on."""
 
-TITLES = {
-    ARRAYS: "arrays",
-    LATENCY: "token latency",
-    PREFILL: "prefill",
-    INTERVAL: "interval between tokens (II)",
-    ENERGY: "energy of a token",
-    AREA: "area",
-}
-Better = Literal["less", "none"]
+TITLES = {INTERVAL: "interval between tokens (II)", ENERGY: "energy of a token"}
+"""Titles of figures whose own title is too short for a page."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedMetric:
     """One metric of all solutions; `unit` may be empty."""
 
     title: str
@@ -67,47 +59,39 @@ class BoundRow:
         return self.gap == 0
 
 
-@dataclass(frozen=True)
-class _Measure:
-    title: str
-    kind: Kind
-    read: Callable[[Judged], float]
-    better: Better = "less"
-
-
 def symbol(unit: str) -> str:
+    """The unit as it is written where Unicode can be relied on."""
     return SYMBOLS.get(unit, unit)
 
 
-def value_of(judged: Judged, figure: Figure) -> float:
+def value_of(judged: Judged, figure: CostFigure) -> float:
     """A figure as the checker recomputed it, in the unit that `units` starts from: ns, pJ, mm2."""
     return figure.base(judged.header, judged.costs.metrics[figure.metric])
 
 
-def lower_of(judged: Judged, figure: Figure) -> float:
-    """Its bound as the checker recomputed it."""
-    return figure.base(judged.header, judged.bounds.lower[figure.metric].value)
-
-
-def compare(judged: Sequence[Judged]) -> list[Column]:
+def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     """The columns of the comparison; the best are marked where all answer one question on one chip."""
     tokens = {each.problem.model.tokens for each in judged}
     prefill = f"prefill of {min(tokens)} tokens" if len(tokens) == 1 else "prefill"
-    measures = (
-        _Measure("arrays", "count", lambda each: each.costs.metrics["arrays"]),
-        _Measure("cells used", "share", lambda each: each.costs.metrics["occupancy"], "none"),
-        _Measure("area", "area", lambda each: each.costs.metrics["area_mm2"]),
-        _Measure("token latency", "time", lambda each: value_of(each, LATENCY)),
-        _Measure("of it, arrays fire", "time", lambda each: each.costs.metrics["array_latency_ns"]),
-        _Measure(prefill, "time", lambda each: value_of(each, PREFILL)),
-        _Measure("interval between tokens", "time", lambda each: value_of(each, INTERVAL)),
-        _Measure("energy of a token", "energy", lambda each: value_of(each, ENERGY)),
-        _Measure("of it, arrays", "energy", lambda each: each.costs.metrics["array_energy_pj"]),
-        _Measure("converter bits", "count", lambda each: each.costs.metrics["adc_bits_max"]),
-        _Measure("arrays busy", "share", lambda each: each.costs.metrics["array_busy_share"], "none"),
-    )
+
+    def values(of: str | CostFigure) -> list[float]:
+        return [float(each.costs.metrics[of]) if isinstance(of, str) else value_of(each, of) for each in judged]
+
     comparable = len(judged) > 1 and all(_same_question(judged[0], each) for each in judged)
-    return [_column(measure, [float(measure.read(each)) for each in judged], comparable) for measure in measures]
+    measures: tuple[tuple[str, Kind, str | CostFigure], ...] = (
+        ("arrays", "count", "arrays"),
+        ("cells used", "share", "occupancy"),
+        ("area", "area", "area_mm2"),
+        ("token latency", "time", LATENCY),
+        ("of it, arrays fire", "time", "array_latency_ns"),
+        (prefill, "time", PREFILL),
+        ("interval between tokens", "time", INTERVAL),
+        ("energy of a token", "energy", ENERGY),
+        ("of it, arrays", "energy", "array_energy_pj"),
+        ("converter bits", "count", "adc_bits_max"),
+        ("arrays busy", "share", "array_busy_share"),
+    )
+    return [_compared(title, kind, values(of), comparable) for title, kind, of in measures]
 
 
 def bound_rows(judged: Judged) -> list[BoundRow]:
@@ -115,18 +99,15 @@ def bound_rows(judged: Judged) -> list[BoundRow]:
     rows = []
     for figure in FIGURES:
         bound = judged.bounds.lower[figure.metric]
-        value, lower = value_of(judged, figure), lower_of(judged, figure)
+        value, lower = value_of(judged, figure), figure.base(judged.header, bound.value)
         gap = relative_gap(figure.metric, judged.costs.metrics[figure.metric], bound.value)
-        claim = judged.header.bounds[figure.metric]
         note = ""
         if figure.metric in judged.unverified:
-            claimed = figure.base(judged.header, claim.lower)
-            unit = choose_unit(figure.kind, [claimed])
-            note = f"a search claims {in_unit(claimed, unit)} {symbol(unit.name)}".rstrip() + ", which is not checked"
+            note = f"a search claims {amount(figure.lower(judged.header), figure.kind)}, which is not checked"
         unit = choose_unit(figure.kind, [value, lower])
         rows.append(
             BoundRow(
-                title=TITLES[figure],
+                title=TITLES.get(figure, figure.title),
                 unit=symbol(unit.name),
                 kind=figure.kind,
                 value=value,
@@ -158,23 +139,19 @@ def _same_question(one: Judged, other: Judged) -> bool:
     return same_chip and a.model.config == b.model.config and a.model.tokens == b.model.tokens
 
 
-def _column(measure: _Measure, values: Sequence[float], comparable: bool) -> Column:
-    unit = choose_unit(measure.kind, values)
-    top = max(values)
-    texts = [share(value) if measure.kind == "share" else in_unit(value, unit) for value in values]
-    least = min(values)
-    differ = comparable and measure.better == "less" and least < top
-    return Column(
-        title=measure.title,
-        unit="" if measure.kind == "share" else symbol(unit.name),
-        cells=tuple(
-            Cell(text, value / top if top > 0 else 0.0, differ and value == least)
-            for text, value in zip(texts, values, strict=True)
-        ),
-    )
+def _compared(title: str, kind: Kind, values: Sequence[float], comparable: bool) -> ComparedMetric:
+    """One metric; the least is best, but of shares none is."""
+    unit, least, top = choose_unit(kind, values), min(values), max(values)
+    texts = [share(value) if kind == "share" else in_unit(value, unit) for value in values]
+    differ = comparable and kind != "share" and least < top
+    cells = [
+        Cell(text, value / top if top > 0 else 0.0, differ and value == least)
+        for text, value in zip(texts, values, strict=True)
+    ]
+    return ComparedMetric(title, "" if kind == "share" else symbol(unit.name), tuple(cells))
 
 
 def amount(value: float, kind: Kind) -> str:
     """A value with the unit that fits it."""
     unit = choose_unit(kind, [abs(value)])
-    return f"{number(value / unit.size)} {symbol(unit.name)}".rstrip()
+    return f"{in_unit(value, unit)} {symbol(unit.name)}".rstrip()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
@@ -27,19 +28,24 @@ class Judged:
     costs: Costs
     bounds: Bounds
     unverified: tuple[str, ...]
-    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat, and `status` where
-    it claims optimality on their strength."""
+    """Metrics whose claimed bound rests on an exhaustive search, which the checker cannot repeat.
+
+    `status` is among them where it claims optimality on their strength.
+    """
 
     @property
     def header(self) -> Header:
+        """The solution's header, whose claims have been checked."""
         return self.solution.header
 
     @property
     def hardware(self) -> Hardware:
+        """The chip."""
         return self.problem.hardware
 
     @property
     def clock_ns(self) -> float:
+        """The clock period of the chip."""
         return self.hardware.clock_ps / 1000
 
     @cached_property
@@ -49,30 +55,13 @@ class Judged:
 
     @cached_property
     def array_of_piece(self) -> Ints:
-        """Index into `array_numbers`; shape (pieces,)."""
+        """The array of each piece, as index into `array_numbers`; shape (pieces,)."""
         return np.searchsorted(self.array_numbers, self.solution.pieces.array)
 
     @cached_property
     def array_of_activation(self) -> Ints:
-        """Index into `array_numbers`; shape (activations,)."""
+        """The array of each activation, as index into `array_numbers`; shape (activations,)."""
         return np.searchsorted(self.array_numbers, self.solution.activations.array)
-
-    @cached_property
-    def activation_of_piece(self) -> Ints:
-        """Shape (pieces,)."""
-        return self.solution.activations.of_piece(len(self.solution.pieces))
-
-    @cached_property
-    def stage_of_piece(self) -> Ints:
-        """Shape (pieces,)."""
-        return np.asarray(self.problem.table.stage[self.solution.pieces.factor])
-
-    @cached_property
-    def stage_of_activation(self) -> Ints:
-        """Shape (activations,)."""
-        stage = np.zeros(len(self.solution.activations), dtype=np.int64)
-        stage[self.activation_of_piece] = self.stage_of_piece
-        return stage
 
 
 def judge(solution: Solution, name: str) -> Judged:
@@ -86,19 +75,9 @@ def judge(solution: Solution, name: str) -> Judged:
 
 def labels_of(judged: Sequence[Judged]) -> list[str]:
     """A short name for each, all different: the strategy, with model and chip where these differ, else the file."""
-    headers = [each.header for each in judged]
-    several_models = len({header.model_name for header in headers}) > 1
-    several_chips = len({each.hardware.name for each in judged}) > 1
-    labels = [
-        ", ".join(
-            [
-                *([each.header.model_name] if several_models else []),
-                *([each.hardware.name] if several_chips else []),
-                each.header.strategy,
-            ]
-        )
-        for each in judged
-    ]
+    names = [(each.header.model_name, each.hardware.name, each.header.strategy) for each in judged]
+    shown = [len(set(column)) > 1 for column in list(zip(*names, strict=True))[:2]] + [True]
+    labels = [", ".join(compress(each, shown)) for each in names]
     if len(set(labels)) < len(labels):
         labels = [each.name for each in judged]
     if len(set(labels)) < len(labels):

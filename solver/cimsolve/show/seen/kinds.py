@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,16 @@ from cimsolve.problem.problem import Problem
 KINDS_MAX = 9
 """More kinds than a colour-blind reader can tell apart share the last one."""
 OTHERS = "other steps"
+WORDS = {
+    "qkv": "Q, K, V",
+    "attention_output": "attention output",
+    "feed_forward_up": "feed-forward up",
+    "feed_forward_down": "feed-forward down",
+    "cross_kv": "cross K, V",
+    "cross_q": "cross Q",
+    "cross_output": "cross output",
+}
+"""Kinds of the shipped families in plain words."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +34,13 @@ class Kinds:
     of_stage: Ints
     second: Bools
 
-    def label(self, kind: int, second: bool, both: bool) -> str:
-        """A kind in words; `both`: the kind has stages of `R` and of `L` factors."""
-        return f"{self.names[kind]} {'L' if second else 'R'}" if both else self.names[kind]
+    def label(self, kind: int, second: bool) -> str:
+        """A kind in words, with its factors where it has stages of `R` and of `L`."""
+        return f"{self.names[kind]} {'L' if second else 'R'}" if self.has_both[kind] else self.names[kind]
 
-    @property
+    @cached_property
     def has_both(self) -> Bools:
-        """Kinds with stages of `L` factors; shape (kinds,)."""
+        """Whether each kind has stages of `L` factors; shape (kinds,)."""
         found = np.zeros(len(self.names), dtype=bool)
         found[self.of_stage[self.second]] = True
         return found
@@ -45,7 +56,7 @@ def find_kinds(problem: Problem) -> Kinds:
         name = stage.name if stored == {"dense"} else stage.name[: -len(".R")]
         of_stage.append(numbers.setdefault(kind_of_stage(name), len(numbers)))
         second.append("L" in stored)
-    names = [shown(name) for name in numbers]
+    names = [WORDS.get(name, name) for name in numbers]
     if len(names) > KINDS_MAX:
         names = [*names[: KINDS_MAX - 1], OTHERS]
     return Kinds(tuple(names), np.minimum(np.array(of_stage), len(names) - 1), np.array(second))
@@ -55,17 +66,3 @@ def kind_of_stage(name: str) -> str:
     """A stage's name without its layer: `layer3.qkv` -> `qkv`, `h.3.mlp` -> `h.*.mlp`."""
     kind = re.sub(r"^(layer|encoder|decoder)\d+\.", "", name).removeprefix("decoder.")
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", kind)
-
-
-def shown(name: str) -> str:
-    """A kind's name in plain words where it is one of the shipped families'."""
-    words = {
-        "qkv": "Q, K, V",
-        "attention_output": "attention output",
-        "feed_forward_up": "feed-forward up",
-        "feed_forward_down": "feed-forward down",
-        "cross_kv": "cross K, V",
-        "cross_q": "cross Q",
-        "cross_output": "cross output",
-    }
-    return words.get(name, name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Bools, Floats, Ints
+from cimsolve.columns import Bools, Floats, Ints, ceil_div
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.kinds import Kinds
 
@@ -28,7 +28,7 @@ class Slots:
     busy: Floats
     """Share of the slot in which a row's arrays fire; shape (rows, slots)."""
     converters: Floats
-    """The same, each firing weighted by the share of its array's converters that it keeps in use."""
+    """Share of the slot in which a row's converters are in use; shape (rows, slots)."""
     converters_in_all: Floats
     """Share of the converters of all arrays, members or not, in use; shape (slots,)."""
 
@@ -36,10 +36,10 @@ class Slots:
 def find_slots(judged: Judged, start: int, end: int, rows_max: int = ROWS_MAX, slots_max: int = SLOTS_MAX) -> Slots:
     """What the arrays do from cycle `start` to `end`, in at most `rows_max` x `slots_max` fields."""
     activations = judged.solution.activations
-    inside = np.flatnonzero((activations.start < end) & (activations.end > start))
+    inside = find_firings(judged, start, end)
     members, place = np.unique(judged.array_of_activation[inside], return_inverse=True)
-    per_row = -(-len(members) // rows_max)
-    rows = -(-len(members) // per_row)
+    per_row = ceil_div(len(members), rows_max)
+    rows = ceil_div(len(members), per_row)
     slots = min(slots_max, end - start)
     edges = np.linspace(start, end, slots + 1)
     row = place // per_row
@@ -56,8 +56,8 @@ def converter_use(judged: Judged) -> Floats:
 
     `columns` columns take `conversions` rounds of all `adc.per_array` converters, of which that share is needed.
     """
-    shapes = judged.costs.shapes
-    return np.asarray(shapes.columns / (shapes.conversions * judged.hardware.adc.per_array))
+    fired = judged.costs.fired
+    return np.asarray(fired.columns / (fired.conversions * judged.hardware.adc.per_array))
 
 
 def _time_in_slots(row: Ints, start: Ints, end: Ints, weight: Floats, edges: Floats, rows: int) -> Floats:
@@ -97,24 +97,7 @@ def one_layer(judged: Judged, kinds: Kinds) -> tuple[int, int, int] | None:
     return int(numbers[1]), int(stages.start[inside].min()), int(stages.end[inside].max())
 
 
-@dataclass(frozen=True)
-class Firings:
-    """Activations one by one, for a schedule small enough; shape (activations,)."""
-
-    array: Ints
-    """Index into the array numbers."""
-    start: Ints
-    end: Ints
-    stage: Ints
-
-
-def find_firings(judged: Judged, start: int, end: int) -> Firings:
-    """The activations that run at any time from cycle `start` to `end`."""
+def find_firings(judged: Judged, start: int, end: int) -> Ints:
+    """The activations that run at any time from cycle `start` to `end`, as indices."""
     activations = judged.solution.activations
-    inside = np.flatnonzero((activations.start < end) & (activations.end > start))
-    return Firings(
-        judged.array_of_activation[inside],
-        activations.start[inside],
-        activations.end[inside],
-        judged.stage_of_activation[inside],
-    )
+    return np.flatnonzero((activations.start < end) & (activations.end > start))

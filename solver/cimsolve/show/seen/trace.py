@@ -32,15 +32,16 @@ class Trace:
 
 
 def find_trace(judged: Judged, events_max: int) -> Trace:
-    """At most `events_max` events: activation by activation if these are few enough, else whole runs of a stage,
-    and if these are still too many, those of fewer arrays."""
+    """At most `events_max` events, as fine as these allow.
+
+    Activation by activation if these are few enough, else whole runs of a stage, and if these are still too many,
+    those of fewer arrays.
+    """
     activations = judged.solution.activations
-    array, stage = judged.array_of_activation, judged.stage_of_activation
-    order = np.lexsort((activations.start, array))
-    array, stage = array[order], stage[order]
+    order = np.lexsort((activations.start, judged.array_of_activation))
+    array, stage = judged.array_of_activation[order], judged.costs.fired.stage[order]
     start, end = activations.start[order], activations.end[order]
-    pieces = (activations.pieces_to - activations.pieces_from)[order]
-    bits = activations.adc_bits[order]
+    pieces, bits = (activations.pieces_to - activations.pieces_from)[order], activations.adc_bits[order]
     opens = np.ones(len(order), dtype=bool)
     if len(order) > events_max:
         opens[1:] = (array[1:] != array[:-1]) | (stage[1:] != stage[:-1]) | (start[1:] != end[:-1])

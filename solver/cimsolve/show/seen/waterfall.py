@@ -18,7 +18,6 @@ ARRAYS, DIGITAL, TRANSFER, LEAKAGE, WAIT = "arrays", "digital", "transfer", "lea
 BETWEEN = "between"
 """What a bar is spent on; `between` is everything between stages: partial sums, digital work, transfers, waiting."""
 
-_ENERGY_IN_ARRAYS = ("rows", "cells", "columns", "conversions", "shift_add", "macro")
 _WORDS = {
     "array": "arrays fire",
     "partial_sums": "partial sums",
@@ -52,10 +51,12 @@ class Waterfall:
 
     @property
     def lengths(self) -> Floats:
+        """The length of each bar; shape (rows,)."""
         return np.asarray(np.sum(list(self.parts.values()), axis=0), dtype=np.float64)
 
     @property
     def total(self) -> float:
+        """The metric: all bars together."""
         return float(self.lengths.sum())
 
 
@@ -68,14 +69,9 @@ def latency_by_component(judged: Judged) -> Waterfall:
 
 def energy_by_component(judged: Judged) -> Waterfall:
     """Picojoules of a token by component."""
-
-    def role(name: str) -> str:
-        if name in _ENERGY_IN_ARRAYS:
-            return ARRAYS
-        return name if name in (TRANSFER, LEAKAGE) else DIGITAL
-
+    role = {**dict.fromkeys(judged.costs.array_pj, ARRAYS), TRANSFER: TRANSFER, LEAKAGE: LEAKAGE}
     components = judged.costs.energy_components_pj
-    return _one_part_a_row([(name, role(name), value) for name, value in components.items() if value])
+    return _one_part_a_row([(name, role.get(name, DIGITAL), value) for name, value in components.items() if value])
 
 
 def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
@@ -93,9 +89,8 @@ def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
         in_arrays[stage] = min(added, int(stages.end[stage] - stages.start[stage]))
         between[stage] = added - in_arrays[stage]
         reach += added
-    tails = list(judged.costs.gaps.tails.values())
     rows = _by_kind(kinds, {ARRAYS: in_arrays * judged.clock_ns, BETWEEN: between * judged.clock_ns})
-    return _with_row(rows, "end of pass", BETWEEN, tails[-1].cycles * judged.clock_ns)
+    return _with_row(rows, "end of pass", BETWEEN, judged.costs.gaps.last_tail.cycles * judged.clock_ns)
 
 
 def energy_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
@@ -117,16 +112,12 @@ def _one_part_a_row(rows: list[tuple[str, str, float]]) -> Waterfall:
 
 def _by_kind(kinds: Kinds, of_stage: Mapping[str, Floats]) -> Waterfall:
     """Sums over the stages of each kind, `R` and `L` apart."""
-    both = kinds.has_both
     key = kinds.of_stage * 2 + kinds.second
     found, first, row = np.unique(key, return_index=True, return_inverse=True)
-    parts: dict[str, Floats] = {}
-    for role, values in of_stage.items():
-        parts[role] = np.asarray(np.bincount(row, weights=values, minlength=len(found)), dtype=np.float64)
-    labels = [kinds.label(int(k) // 2, bool(k % 2), bool(both[k // 2])) for k in found]
     order = np.argsort(first)  # as they run
-    table = Waterfall(tuple(labels[i] for i in order), {role: values[order] for role, values in parts.items()})
-    return _fold(table)
+    labels = [kinds.label(k // 2, bool(k % 2)) for k in found[order].tolist()]
+    parts = {role: np.asarray(np.bincount(row, values)[order], dtype=float) for role, values in of_stage.items()}
+    return _fold(Waterfall(tuple(labels), parts))
 
 
 def _fold(table: Waterfall) -> Waterfall:

@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from typing import Any
 
-from cimsolve.show.text.console import heading, indented, labelled, results, show, table
-from cimsolve.show.units import choose_unit, in_unit, number, plural
-from cimsolve.study.accuracy import Accuracy, AccuracyTable, Step
+from cimsolve.show.as_json import picked
+from cimsolve.show.text.console import heading, indented, labelled, print_table
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import Kind, number, plural
+from cimsolve.study.accuracy import Accuracy, AccuracyStep, AccuracyTable
 
 ACCURACY_FORMAT = "cimsolve-accuracy/1"
 
 
 def print_accuracy(found: AccuracyTable, verbosity: int) -> None:
     """The figures, step by step; unless quiet, what the steps are, what was tested, and what the mappings cost."""
-    console = results()
     where = f"{found.model} on {found.hardware}"
-    for number_of_table, (title, shown) in enumerate(figures_of(found)):
-        heading(console, f"{where}: {title}", first=number_of_table == 0)
+    for index, (title, shown) in enumerate(figures_of(found)):
+        heading(f"{where}: {title}", first=index == 0)
+        shown_of = [[shown(row.figures.get(step.name)) for step in found.steps] for row in found.rows]
         rows = [
-            [
-                str(row.storage),
-                f"{found.compression(row):.2f}",
-                *(shown(row.figures.get(step.name)) for step in found.steps),
-            ]
-            for row in found.rows
+            [str(row.storage), f"{found.compression(row):.2f}", *figures]
+            for row, figures in zip(found.rows, shown_of, strict=True)
         ]
-        _show_rows(["stored", "fewer\nweights", *map(column_title, found.steps)], rows)
+        print_table(["stored", "fewer\nweights", *map(column_title, found.steps)], rows, unbroken=True)
     if verbosity < 0:
         return
-    heading(console, "Steps, from left to right")
-    labelled(console, explained_steps(found))
-    heading(console, "Tested")
+    heading("Steps, from left to right")
+    labelled(explained_steps(found))
+    heading("Tested")
     for line in conditions(found):
-        indented(console, line)
+        indented(line)
     if found.rows:
-        heading(console, "Cost of the mappings, a token, with the converters that they claim")
-        latency = choose_unit("time", [row.metrics["latency_ns"] for row in found.rows])
-        energy = choose_unit("energy", [row.metrics["energy_pj"] for row in found.rows])
-        cells = [
-            [
-                str(row.storage),
-                str(row.metrics["arrays"]),
-                f"{row.metrics['adc_bits_max']:.0f}",
-                in_unit(row.metrics["latency_ns"], latency),
-                in_unit(row.metrics["energy_pj"], energy),
-            ]
-            for row in found.rows
-        ]
-        heads = ["stored", "arrays", "converter\nbits", f"latency\n{latency.name}", f"energy\n{energy.name}"]
-        _show_rows(heads, cells)
-
-
-def _show_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table whose first column is not broken between a method and its compression."""
-    made = table(heads, rows)
-    made.columns[0].min_width = max((len(row[0]) for row in rows), default=0)
-    show(results(), made)
+        heading("Cost of the mappings, a token, with the converters that they claim")
+        costs: dict[str, tuple[str, Kind]] = {
+            "arrays": ("arrays", "count"),
+            "adc_bits_max": ("converter\nbits", "count"),
+            "latency_ns": ("latency", "time"),
+            "energy_pj": ("energy", "energy"),
+        }
+        columns = [Column("stored"), *(Column(title, meaning=kind) for title, kind in costs.values())]
+        cells = [[str(row.storage), *(row.metrics[name] for name in costs)] for row in found.rows]
+        print_sheet(Sheet(columns, cells), unbroken=True)
 
 
 Shown = Callable[[Accuracy | None], str]
@@ -75,11 +60,12 @@ def figures_of(found: AccuracyTable) -> list[tuple[str, Shown]]:
 
 
 def cosine(of: Accuracy | None) -> str:
+    """A cosine as text, three digits after the point."""
     return "-" if of is None or of.cosine is None else f"{of.cosine:.3f}"
 
 
 def perplexity(of: Accuracy | None) -> str:
-    """Four digits, or a power of ten from 100,000 on."""
+    """A perplexity as text: four digits, or a power of ten from 100,000 on."""
     if of is None or of.perplexity is None:
         return "-"
     value = of.perplexity
@@ -87,10 +73,12 @@ def perplexity(of: Accuracy | None) -> str:
 
 
 def agreement(of: Accuracy | None) -> str:
+    """A share of tokens as text: in percent, one digit after the point."""
     return "-" if of is None or of.agreement is None else f"{100 * of.agreement:.1f}"
 
 
-def column_title(step: Step) -> str:
+def column_title(step: AccuracyStep) -> str:
+    """A step in short lines."""
     if step.kind in ("float", "lossless"):
         return step.kind
     kind = "calib." if step.kind == "calibrated" else step.kind
@@ -142,37 +130,27 @@ def errors(found: AccuracyTable) -> list[str]:
 
 def describe_accuracy(found: AccuracyTable, command: str, exit_code: int) -> dict[str, Any]:
     """The whole table as JSON; figures that are no numbers are null."""
-    rows: Sequence[dict[str, Any]] = [
+    rows = [
         {
             "method": row.storage.method,
             "compression_asked": row.storage.compression,
             "compression": found.compression(row),
-            "stored_weights": row.stored_weights,
-            "metrics": dict(row.metrics),
+            **picked(row, "stored_weights", "metrics", "processor_s"),
             "figures": {step.name: _present(row.figures[step.name], found) for step in found.steps},
-            "processor_s": row.processor_s,
         }
         for row in found.rows
     ]
+    sizes = ("linears", "weights", "vocabulary", "test_sequences", "test_tokens", "fitted_tokens", "calibration_tokens")
     return {
         "format": ACCURACY_FORMAT,
-        "model": found.model,
-        "hardware": found.hardware,
+        **picked(found, "model", "hardware", *sizes),
         "command": command,
         "exit_code": exit_code,
-        "linears": found.linears,
-        "weights": found.weights,
-        "vocabulary": found.vocabulary,
-        "test_sequences": found.test_sequences,
-        "test_tokens": found.test_tokens,
-        "fitted_tokens": found.fitted_tokens,
-        "calibration_tokens": found.calibration_tokens,
         "steps": [step.name for step in found.steps],
         "float_model": _present(found.float_model, found),
-        "rows": list(rows),
+        "rows": rows,
     }
 
 
 def _present(figures: Accuracy, found: AccuracyTable) -> dict[str, float | None]:
-    wanted = ("cosine", "error") if found.embeds else ("perplexity", "agreement", "error")
-    return {name: value for name, value in asdict(figures).items() if name in wanted}
+    return picked(figures, *(("cosine", "error") if found.embeds else ("perplexity", "agreement", "error")))

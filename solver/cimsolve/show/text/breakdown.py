@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-
-from rich.console import Console
+from typing import Any
 
 from cimsolve.problem.solution import Header
-from cimsolve.show.figures import ENERGY, INTERVAL, LATENCY, PREFILL, Figure, clock_ns
-from cimsolve.show.text.console import Cell, heading, indented, table
-from cimsolve.show.units import choose_unit, component, in_unit, number, share
-from cimsolve.study.outcome import Solved
+from cimsolve.show.figures import ENERGY, INTERVAL, LATENCY, PREFILL, CostFigure, clock_ns
+from cimsolve.show.text.console import heading, indented, print_table
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import choose_unit, component
+from cimsolve.study.ask import Solved
 
 RATES = ("decode", "prefill", "throughput")
 ENERGY_OF_RATE = {"prefill": "prefill_energy_pj", "throughput": "throughput_energy_pj"}
@@ -20,37 +20,32 @@ KINDS_SHOWN = 16
 TAIL = "end of the pass"
 
 
-def print_breakdown(console: Console, solved: Sequence[Solved]) -> None:
+def print_breakdown(solved: Sequence[Solved]) -> None:
     """Rates, what no mapping can change, and time and energy by component, kind of stage and phase."""
-    _print_rates(console, solved)
-    _print_fixed(console, solved)
+    _print_rates(solved)
+    _print_fixed(solved)
     cycles = [_in_words(_in_ns(one.header, one.header.breakdown.latency_cycles)) for one in solved]
-    _print_components(console, "Token latency by component", LATENCY, solved, cycles)
+    _print_components("Token latency by component", LATENCY, solved, cycles)
     energies = [_in_words(one.header.breakdown.energy_pj) for one in solved]
-    _print_components(console, "Energy of a token by component", ENERGY, solved, energies)
+    _print_components("Energy of a token by component", ENERGY, solved, energies)
     times = [_in_ns(one.header, _by_kind(one.header, "_cycles")) for one in solved]
-    _print_components(console, "Token latency by stage, the gap before it included", LATENCY, solved, times)
-    _print_components(
-        console, "Energy of a token by stage", ENERGY, solved, [_by_kind(one.header, "_pj") for one in solved]
-    )
-    _print_phases(console, solved)
+    _print_components("Token latency by stage, the gap before it included", LATENCY, solved, times)
+    _print_components("Energy of a token by stage", ENERGY, solved, [_by_kind(one.header, "_pj") for one in solved])
+    _print_phases(solved)
 
 
-def _print_rates(console: Console, solved: Sequence[Solved]) -> None:
+def _print_rates(solved: Sequence[Solved]) -> None:
     """One sequence decoding, one prefill, and as many sequences as it takes."""
-    heading(console, "Tokens a second and energy a token: decoding one sequence, prefill, many sequences at II")
+    heading("Tokens a second and energy a token: decoding one sequence, prefill, many sequences at II")
     energies = [[_energy_of(one.header, rate) for rate in RATES] for one in solved]
     unit = choose_unit("energy", [value for row in energies for value in row])
+    columns = [Column("strategy"), *(Column(f"{rate}\ntokens/s", meaning="count") for rate in RATES)]
+    columns += [Column(rate, meaning="energy", unit=unit) for rate in RATES]
     rows = [
-        [
-            one.strategy,
-            *(number(one.header.metrics[f"{rate}_tokens_per_s"]) for rate in RATES),
-            *(in_unit(value, unit) for value in row),
-        ]
+        [one.strategy, *(one.header.metrics[f"{rate}_tokens_per_s"] for rate in RATES), *row]
         for one, row in zip(solved, energies, strict=True)
     ]
-    columns = [f"{rate}\ntokens/s" for rate in RATES] + [f"{rate}\n{unit.name}" for rate in RATES]
-    console.print(table(["strategy", *columns], rows))
+    print_sheet(Sheet(columns, rows))
 
 
 def _energy_of(header: Header, rate: str) -> float:
@@ -58,22 +53,24 @@ def _energy_of(header: Header, rate: str) -> float:
     return pj / header.metrics["prefill_tokens"] if rate == "prefill" else pj
 
 
-def _print_fixed(console: Console, solved: Sequence[Solved]) -> None:
-    heading(console, "What no mapping can change, and its share of the figure")
-    columns, cells = ["strategy"], []
+def _print_fixed(solved: Sequence[Solved]) -> None:
+    heading("What no mapping can change, and its share of the figure")
+    columns = [Column("strategy")]
     for figure in FIXED:
-        name = f"fixed_{figure.metric.replace('latency_cycles', 'latency_ns')}"
-        values = [one.header.metrics[name] * (clock_ns(one.header) if name.endswith("cycles") else 1) for one in solved]
-        unit = choose_unit(figure.kind, values)
-        columns += [f"{figure.title}\n{unit.name}", "\nshare"]
-        cells.append([in_unit(value, unit) for value in values])
-        cells.append([share(value / figure.total(one.header)) for value, one in zip(values, solved, strict=True)])
-    rows = [[one.strategy, *row] for one, row in zip(solved, zip(*cells, strict=True), strict=True)]
-    console.print(table(columns, rows))
+        columns += [Column(figure.title, meaning=figure.kind), Column("\nshare", meaning="share")]
+    rows: list[list[Any]] = []
+    for one in solved:
+        header = one.header
+        row: list[Any] = [one.strategy]
+        for figure in FIXED:
+            name = f"fixed_{figure.metric.replace('latency_cycles', 'latency_ns')}"
+            value = header.metrics[name] * (clock_ns(header) if name.endswith("cycles") else 1)
+            row += [value, value / figure.total(header)]
+        rows.append(row)
+    print_sheet(Sheet(columns, rows))
     indented(
-        console,
         "Digital operations, transfers and partial sums of cuts that must be; for energy also the cells, and the "
-        "leakage of the least arrays by area over that time. A ratio of totals compares what is left.",
+        "leakage of the least arrays by area over that time. A ratio of totals compares what is left."
     )
 
 
@@ -103,37 +100,28 @@ def _by_kind(header: Header, ending: str) -> dict[str, float]:
 
 
 def _print_components(
-    console: Console,
-    title: str,
-    figure: Figure,
-    solved: Sequence[Solved],
-    components: Sequence[Mapping[str, float]],
+    title: str, figure: CostFigure, solved: Sequence[Solved], components: Sequence[Mapping[str, float]]
 ) -> None:
     totals = [figure.total(one.header) for one in solved]
     unit = choose_unit(figure.kind, totals)
-    heading(console, f"{title}, {unit.name}")
+    heading(f"{title}, {unit.name}")
     names = dict.fromkeys(name for values in components for name in values)
     if TAIL in names:  # last, also where strategies have stages of different names
         names[TAIL] = names.pop(TAIL)
+    pairs = list(zip(components, totals, strict=True))
     rows = [
-        [
-            name,
-            *(
-                component(values[name], total, unit) if values.get(name) else "-"
-                for values, total in zip(components, totals, strict=True)
-            ),
-        ]
+        [name, *(component(values[name], total, unit) if values.get(name) else "-" for values, total in pairs)]
         for name in names
     ]
     rows.append(["total", *(component(total, total, unit) for total in totals)])
-    console.print(table(["", *(one.strategy for one in solved)], rows, tight=True))
+    print_table(["", *(one.strategy for one in solved)], rows, tight=True)
 
 
-def _print_phases(console: Console, solved: Sequence[Solved]) -> None:
+def _print_phases(solved: Sequence[Solved]) -> None:
     """Per strategy, the phases whose tokens are held up by the same unit, added up."""
-    heading(console, "Prefill by what sets the pace of a phase: its first token, then all others at its II")
+    heading("Prefill by what sets the pace of a phase: its first token, then all others at its II")
     unit = choose_unit("time", [PREFILL.total(one.header) for one in solved])
-    rows: list[list[Cell]] = []
+    rows: list[list[Any]] = []
     for one in solved:
         phases, clock = one.header.breakdown.phases, clock_ns(one.header)
         units = {"arrays": "array_ii_cycles", "digital": "digital_cycles", "transfer": "transfer_cycles"}
@@ -141,19 +129,12 @@ def _print_phases(console: Console, solved: Sequence[Solved]) -> None:
         for binding, members in _by_pace(phases, units).items():
             fill = sum(phases["fill_cycles"][at] for at in members) * clock
             total = sum(phases["prefill_cycles"][at] for at in members) * clock
-            rows.append(
-                [
-                    name,
-                    binding,
-                    str(len(members)),
-                    in_unit(fill, unit),
-                    in_unit(total - fill, unit),
-                    component(total, PREFILL.total(one.header), unit),
-                ]
-            )
+            share_of_all = component(total, PREFILL.total(one.header), unit)
+            rows.append([name, binding, str(len(members)), fill, total - fill, share_of_all])
             name = ""
-    columns = ["strategy", "set by", "phases", f"first token\n{unit.name}", f"others\n{unit.name}", f"sum\n{unit.name}"]
-    console.print(table(columns, rows, text_columns=2))
+    columns = [Column("strategy"), Column("set by"), Column("phases", meaning="count")]
+    columns += [Column(title, meaning="time", unit=unit) for title in ("first token", "others", "sum")]
+    print_sheet(Sheet(columns, rows))
 
 
 def _by_pace(phases: Mapping[str, Sequence[int]], units: Mapping[str, str]) -> dict[str, list[int]]:

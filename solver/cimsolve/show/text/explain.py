@@ -1,4 +1,4 @@
-"""The report of `cimsolve explain`."""
+"""The report of `cimsolve explain`: why a mapping costs what it does, or which limits are short and what would do."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from cimsolve.show.figures import clock_ns
-from cimsolve.show.text.console import Cell, heading, indented, labelled, print_json, results, show, table
-from cimsolve.show.text.limits import EXPLAIN_FORMAT
-from cimsolve.show.text.question import stage_kind
-from cimsolve.show.units import Kind, Unit, change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
+from cimsolve.columns import ceil_div
+from cimsolve.problem.problem import Problem
+from cimsolve.show.as_json import picked
+from cimsolve.show.figures import FIGURES, clock_ns, subject
+from cimsolve.show.text.console import Cell, heading, indented, labelled, print_json, print_table
+from cimsolve.show.text.question import sums_by_kind
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import Kind, change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
 from cimsolve.study.explain.answer import Explanation
+from cimsolve.study.explain.limits import Relief, Short
 
+EXPLAIN_FORMAT = "cimsolve-explain/1"
+LIMITS: Mapping[str, tuple[str, Kind]] = {
+    "max_arrays": ("--max-arrays", "count"),
+    "max_latency_ns": ("--max-latency", "time"),
+    "max_energy_pj": ("--max-energy", "energy"),
+}
+TAIL = "tail"
+"""What the time after the last stage is called."""
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
-"""Of a link of the chain: the first three in arrays, the others before it."""
+"""Parts of a link of the chain: the first three in arrays, the others before it."""
 MEANT: Mapping[str, str] = {
     "read": "read pulses of the last array",
     "convert": "its conversions",
@@ -26,14 +37,6 @@ MEANT: Mapping[str, str] = {
     "transfer": "moving vectors",
     "wait": "units or arrays taken by others",
 }
-CHANGED: tuple[tuple[str, str, Kind], ...] = (
-    ("arrays", "arrays", "count"),
-    ("latency_ns", "token", "time"),
-    ("prefill_ns", "prefill", "time"),
-    ("ii_ns", "II", "time"),
-    ("energy_pj", "energy", "energy"),
-    ("area_mm2", "area", "area"),
-)
 
 
 def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: int) -> None:
@@ -41,16 +44,15 @@ def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: in
     if as_json:
         print_json(_describe(found))
         return
-    console = results()
     clock = clock_ns(found.header)
-    heading(console, f"{found.name}: checked, and explained", first=True)
+    heading(f"{found.name}: checked, and explained", first=True)
     if verbosity >= 0:
-        labelled(console, summary(found))
-    _print_latency(console, found, clock)
-    _print_chain(console, found, clock, verbosity, kinds)
-    _print_load(console, found, clock, kinds)
+        labelled(summary(found))
+    _print_latency(found, clock)
+    _print_chain(found, clock, verbosity, kinds)
+    _print_load(found, clock, kinds)
     if found.outcomes:
-        _print_changes(console, found)
+        _print_changes(found)
 
 
 def summary(found: Explanation) -> list[tuple[str, str]]:
@@ -61,7 +63,7 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
     first = max(parts, key=parts.__getitem__)
     arrays, bound = int(metrics["arrays"]), header.bounds["arrays"]
     cells = found.problem.rows * found.problem.weights_per_row
-    full = -(-found.problem.weight_cells // cells)
+    full = ceil_div(found.problem.weight_cells, cells)
     left = hardware.array.cols - hardware.columns_per_weight * found.problem.weights_per_row
     why = (
         f"proved the fewest ({bound.proof} bound)" if bound.gap == 0 else f"the bound is {bound.lower} ({bound.proof})"
@@ -90,8 +92,8 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
     ]
 
 
-def _print_latency(console: Console, found: Explanation, clock: float) -> None:
-    heading(console, "Token latency along the critical chain")
+def _print_latency(found: Explanation, clock: float) -> None:
+    heading("Token latency along the critical chain")
     parts, total = found.chain.components(), found.header.metrics["latency_cycles"]
     unit = choose_unit("time", [total * clock])
     rows = [
@@ -100,18 +102,17 @@ def _print_latency(console: Console, found: Explanation, clock: float) -> None:
         if cycles
     ]
     rows.append(["total", in_unit(total * clock, unit), "100%", "as the cost model says"])
-    show(console, table(["", unit.name, "share", "what it is"], rows, words_last=True))
+    print_table(["", unit.name, "share", "what it is"], rows, words_last=True)
 
 
-def _print_chain(console: Console, found: Explanation, clock: float, verbosity: int, kinds: int) -> None:
+def _print_chain(found: Explanation, clock: float, verbosity: int, kinds: int) -> None:
     links = _links(found)
     rows = links if verbosity > 0 else _by_kind(links)
-    heading(console, "The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
+    heading("The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
     shown = rows if verbosity > 0 else rows[:kinds]
-    times = [row["arrays"] for row in shown]
-    unit = choose_unit("time", [value * clock for value in times])
+    unit = choose_unit("time", [row["arrays"] * clock for row in shown])
     names = [part for part in PARTS if any(row[part] for row in shown)]
-    prefix = common_prefix([row["stage"] for row in shown if row["array"] is not None])
+    prefix = common_prefix([row["stage"] for row in shown if row["stage"] != TAIL])
     columns = [f"stages\n{prefix}", "arrays", "bound", *(part.replace("_", "\n") for part in names), "binds"]
     cells = [
         [
@@ -121,77 +122,59 @@ def _print_chain(console: Console, found: Explanation, clock: float, verbosity: 
         ]
         for row in shown
     ]
-    show(console, table(columns, cells, words_last=True))
+    print_table(columns, cells, words_last=True)
     summed = ", summed over the stages of a kind" if verbosity <= 0 else ""
     indented(
-        console,
         f"Times in {unit.name}{summed}; binds: the largest part of them. arrays: from a "
         "stage's first start to its last end, which is read, convert and idle of the array that ends last; bound: no "
-        "mapping on as many arrays does it faster, stage by stage; the others come before the stage.",
+        "mapping on as many arrays does it faster, stage by stage; the others come before the stage."
     )
     if len(rows) > len(shown):
-        indented(console, f"{len(rows) - len(shown)} kinds more: --kinds {len(rows)}")
+        indented(f"{len(rows) - len(shown)} kinds more: --kinds {len(rows)}")
 
 
-def _print_load(console: Console, found: Explanation, clock: float, kinds: int) -> None:
+def _print_load(found: Explanation, clock: float, kinds: int) -> None:
     load = found.load
-    heading(console, f"The busiest array: number {load.array}")
+    heading(f"The busiest array: number {load.array}")
     capacity = found.problem.rows * found.problem.weights_per_row
     indented(
-        console,
         f"Fires {quantity(load.busy_cycles * clock, 'time')} a token, "
         f"{number(load.busy_cycles / load.mean_busy_cycles)} times the mean; {plural(load.as_busy, 'array')} as busy "
-        f"to 1 %; {share(load.cells / capacity)} of its {capacity} weights in use.",
+        f"to 1 %; {share(load.cells / capacity)} of its {capacity} weights in use."
     )
     rows = _load_rows(found)
-    unit = choose_unit("time", [row["cycles"] * clock for row in rows[:kinds]])
-    cells = [
-        [
-            row["stage"],
-            in_unit(row["cycles"] * clock, unit),
-            share(row["cycles"] / load.busy_cycles),
-            *(number(row[key]) for key in ("activations", "pieces", "cells", "conversions")),
-        ]
+    counts = {"activa\ntions": "activations", "pieces": "pieces", "weights": "cells", "columns\nread": "conversions"}
+    columns = [Column("stages"), Column("fires", meaning="time"), Column("share", meaning="share")]
+    columns += [Column(title, meaning="count") for title in counts]
+    shown = [
+        [row["stage"], row["cycles"] * clock, row["cycles"] / load.busy_cycles, *(row[key] for key in counts.values())]
         for row in rows[:kinds]
     ]
-    show(
-        console,
-        table(["stages", f"fires\n{unit.name}", "share", "activa\ntions", "pieces", "weights", "columns\nread"], cells),
-    )
+    print_sheet(Sheet(columns, shown))
     if len(rows) > kinds:
-        indented(console, f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
+        indented(f"{len(rows) - kinds} kinds more: --kinds {len(rows)}")
 
 
-def _print_changes(console: Console, found: Explanation) -> None:
-    heading(console, "What if: solved again, checked, and set against the answer as it is")
+def _print_changes(found: Explanation) -> None:
+    heading("What if: solved again, checked, and set against the answer as it is")
     base = found.header.metrics
-    solved = [outcome.metrics for outcome in found.outcomes if outcome.metrics]
-    units: dict[str, Unit] = {
-        metric: choose_unit(kind, [values[metric] for values in (base, *solved)]) for metric, _, kind in CHANGED
-    }
-    rows: list[list[Cell]] = [["as it is", *(in_unit(base[metric], units[metric]) for metric, _, _ in CHANGED), ""]]
-    for outcome in found.outcomes:
-        if not outcome.metrics:
-            continue
-        values = [in_unit(outcome.metrics[metric], units[metric]) for metric, _, _ in CHANGED]
-        rows.append([outcome.name, *values, f"{outcome.seconds:.1f}"])
-        rows.append(["", *(change(base[metric], outcome.metrics[metric]) for metric, _, _ in CHANGED), ""])
-    columns = [f"{title}\n{units[metric].name}".rstrip() for metric, title, _ in CHANGED]
-    show(console, table(["what if", *columns, "s"], rows))
+    answered = [outcome for outcome in found.outcomes if outcome.metrics]
+    columns = [Column("what if"), *(Column(figure.head, meaning=figure.kind) for figure in FIGURES), Column("s")]
+    rows: list[list[Any]] = [["as it is", *(base[figure.key] for figure in FIGURES), ""]]
+    for outcome in answered:
+        pairs = [(base[figure.key], outcome.metrics[figure.key]) for figure in FIGURES]
+        rows.append([outcome.name, *(after for _, after in pairs), f"{outcome.seconds:.1f}"])
+        rows.append(["", *(change(before, after) for before, after in pairs), ""])
+    print_sheet(Sheet(columns, rows))
     for outcome in found.outcomes:
         if outcome.reason:
-            indented(console, f"{outcome.name}: {outcome.reason}")
-    names = [
-        f"{outcome.name}: {outcome.what}"
-        for outcome in found.outcomes
-        if outcome.metrics and outcome.what != outcome.name
-    ]
+            indented(f"{outcome.name}: {outcome.reason}")
+    names = [f"{outcome.name}: {outcome.what}" for outcome in answered if outcome.what != outcome.name]
     if names:
-        indented(console, "; ".join(names) + ".")
+        indented("; ".join(names) + ".")
     indented(
-        console,
         f"By {found.header.strategy}, objective {', then '.join(found.header.objective)}; more arrays are used for "
-        f"what comes after arrays in it. All in {sum(outcome.seconds for outcome in found.outcomes):.1f} s.",
+        f"what comes after arrays in it. All in {sum(outcome.seconds for outcome in found.outcomes):.1f} s."
     )
 
 
@@ -204,25 +187,14 @@ def _links(found: Explanation) -> list[dict[str, Any]]:
         rows.append({**row, "array": int(chain.array[index]), "arrays": row["read"] + row["convert"] + row["idle"]})
     tail = chain.tail
     if tail.cycles:
-        ends = {
-            "partial_sums": tail.partial_sum_cycles,
-            "digital": tail.digital_cycles,
-            "transfer": tail.transfer_cycles,
-        }
-        rows.append(
-            {**dict.fromkeys((*PARTS, "bound", "arrays"), 0), "stage": "tail", "count": 1, "array": None, **ends}
-        )
+        zeros = dict.fromkeys((*PARTS, "bound", "arrays"), 0)
+        rows.append({**zeros, "stage": TAIL, "count": 1, "array": None, **tail.parts_cycles})
     return rows
 
 
 def _by_kind(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    kinds: dict[str, dict[str, Any]] = {}
-    for link in links:
-        empty = {"array": link["array"], "count": 0}
-        row = kinds.setdefault(stage_kind(link["stage"]), {**empty, **dict.fromkeys((*PARTS, "bound", "arrays"), 0)})
-        for key in ("count", *PARTS, "bound", "arrays"):
-            row[key] += link[key]
-    rows = [{"stage": kind, **row} for kind, row in kinds.items()]
+    columns = {key: np.array([link[key] for link in links]) for key in (*PARTS, "bound", "arrays")}
+    rows = sums_by_kind([link["stage"] for link in links], columns)
     return sorted(rows, key=lambda row: -sum(row[part] for part in PARTS))
 
 
@@ -235,64 +207,99 @@ def _binds(row: Mapping[str, Any]) -> str:
 def _load_rows(found: Explanation) -> list[dict[str, Any]]:
     """What lies on the busiest array, by kind of stage, the longest first."""
     load, stages = found.load, found.problem.workload.stages
-    kinds = np.array([stage_kind(stages[number].name) for number in load.stage.tolist()])
-    columns = {
-        "cycles": load.cycles,
-        "activations": load.activations,
-        "pieces": load.pieces,
-        "cells": load.stage_cells,
-        "conversions": load.conversions,
-    }
-    rows = [
-        {
-            "stage": kind,
-            "stages": int((kinds == kind).sum()),
-            **{key: int(values[kinds == kind].sum()) for key, values in columns.items()},
-        }
-        for kind in dict.fromkeys(kinds.tolist())
-    ]
-    return sorted(rows, key=lambda row: -row["cycles"])
+    columns = picked(load, "cycles", "activations", "pieces")
+    columns |= {"cells": load.stage_cells, "conversions": load.conversions}
+    rows = sums_by_kind([stages[number].name for number in load.stage.tolist()], columns)
+    return sorted(({"stages": row.pop("count"), **row} for row in rows), key=lambda row: -row["cycles"])
 
 
 def _describe(found: Explanation) -> dict[str, Any]:
-    base = found.header.metrics
+    load, base = found.load, found.header.metrics
     return {
         "format": EXPLAIN_FORMAT,
         "feasible": True,
         "name": found.name,
-        "model": found.header.model_name,
-        "hardware": found.header.hw.get("name"),
-        "strategy": found.header.strategy,
-        "metrics": dict(base),
+        **subject(found.header),
+        "metrics": base,
         "latency_cycles": found.chain.components(),
         "chain": _links(found),
         "busiest_array": {
-            "array": found.load.array,
-            "busy_cycles": found.load.busy_cycles,
-            "mean_busy_cycles": found.load.mean_busy_cycles,
-            "as_busy": found.load.as_busy,
-            "weights": found.load.cells,
+            **picked(load, "array", "busy_cycles", "mean_busy_cycles", "as_busy"),
+            "weights": load.cells,
             "kinds": _load_rows(found),
         },
         "ii": {
-            "bound_by": found.load.interval_binds,
-            "arrays_cycles": found.load.busy_cycles,
-            "digital_cycles": found.load.digital_cycles,
-            "transfer_cycles": found.load.transfer_cycles,
+            "bound_by": load.interval_binds,
+            "arrays_cycles": load.busy_cycles,
+            **picked(load, "digital_cycles", "transfer_cycles"),
         },
         "binds": dict(zip(("arrays", "latency", "ii"), (text for _, text in summary(found)), strict=True)),
         "what_if": [
             {
-                "name": one.name,
-                "what": one.what,
-                "metrics": dict(one.metrics) or None,
-                "change": {name: one.metrics[name] / base[name] - 1 for name, _, _ in CHANGED if base[name]}
-                if one.metrics
-                else None,
-                "reason": one.reason,
+                **picked(one, "name", "what", "reason"),
+                "metrics": one.metrics or None,
+                "change": _changes(base, one.metrics) if one.metrics else None,
                 "runtime_s": round(one.seconds, 3),
             }
             for one in found.outcomes
         ],
         "exit_code": 0,
     }
+
+
+def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """The change of each figure, as a share of what it was."""
+    return {figure.key: after[figure.key] / before[figure.key] - 1 for figure in FIGURES if before[figure.key]}
+
+
+def print_short(found: Short, as_json: bool) -> None:
+    """What is short, and what would do."""
+    if as_json:
+        names = ("limit", "given", "least", "lower", "reason")
+        limits = [{**picked(one, *names), "metrics": one.header and one.header.metrics} for one in found.relief]
+        about = {"format": EXPLAIN_FORMAT, "feasible": False, "reason": found.reason, "limits": limits}
+        ended = {"runtime_s": round(found.seconds, 3), "exit_code": 1}
+        print_json({**about, "without_limits": found.together and found.together.metrics, **ended})
+        return
+    problem = found.problem
+    heading(f"{problem.model.name} on {problem.hardware.name} by {found.strategy}: no mapping found", first=True)
+    indented(found.reason)
+    heading("The least change of one limit, the others kept")
+    rows: list[list[Cell]] = []
+    for one in found.relief:
+        option, kind = LIMITS[one.limit]
+        values = (one.given, one.least, one.lower)
+        unit = choose_unit(kind, [value for value in values if value is not None])
+        shown = ["-" if value is None else in_unit(value, unit) for value in values]
+        more = "-" if one.least is None else change(one.given, one.least)
+        rows.append([option, unit.name, *shown, more, _say(problem, one)])
+    columns = ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"]
+    print_table(columns, rows, text_columns=2, words_last=True)
+    for one in found.relief:
+        if one.least is None:
+            indented(f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
+        elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
+            indented(f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
+    if found.together is not None:
+        metrics = found.together.metrics
+        indented(
+            f"Without any limit, on the fewest arrays found: {metrics['arrays']} arrays, "
+            f"{quantity(metrics['latency_ns'], 'time')} and {quantity(metrics['energy_pj'], 'energy')} a token."
+        )
+    indented(
+        "would do: an answer was found and checked; proved least: no mapping under the other limits goes below. "
+        f"Searched for {found.seconds:.1f} s."
+    )
+
+
+def _say(problem: Problem, one: Relief) -> str:
+    """The options that raise a limit far enough; the chip's own number of arrays is one of the spec."""
+    if one.least is None:
+        return "-"
+    option, kind = LIMITS[one.limit]
+    whole = kind == "count" or float(one.least).is_integer()
+    enough, count = str(int(one.least)) if whole else repr(float(one.least)), problem.hardware.array.count
+    words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
+    given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
+    words += [f"{option} {enough}"] if given is not None and given < one.least else []
+    return " ".join(words)

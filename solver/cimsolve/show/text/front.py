@@ -5,57 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from cimsolve.judge.check import CheckReport
 from cimsolve.problem.solution import Header
-from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL, Figure
-from cimsolve.show.text.console import Cell, bad, good, heading, indented, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled
-from cimsolve.show.units import Unit, choose_unit, in_unit, millions, number, plural, share
+from cimsolve.show.as_json import picked
+from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL
+from cimsolve.show.text.check import describe_verdict, print_violations, verdict
+from cimsolve.show.text.console import Cell, bad, heading, indented, print_table, same_again, verbatim
+from cimsolve.show.text.question import print_not_modelled, question_fields
+from cimsolve.show.units import choose_unit, in_unit, millions, number, plural, share
 from cimsolve.solve.front import FRONT_METRICS
+from cimsolve.study.ask import Asked
+from cimsolve.study.front import FrontFound, FrontRow, RuleRow
 
-COMPARED = ((ARRAYS, "arrays"), (LATENCY, "token"), (PREFILL, "prefill"), (INTERVAL, "II"), (ENERGY, "energy"))
+COMPARED = (ARRAYS, LATENCY, PREFILL, INTERVAL, ENERGY)
+FRONT_FORMAT = "cimsolve-front/1"
 PROVED = "*"
 CUT_NAME = re.compile(r"columns cut for ([a-z ]+), spread over \d+ arrays by ([a-z]+), ([a-z ]+) shelves")
 """How candidates that cut columns are called; other names are short enough."""
-VIOLATIONS_SHOWN = 3
 FILES_SHOWN = 4
-
-
-@dataclass(frozen=True)
-class FrontRow:
-    """A point of the front that has been checked; `label` is its number in tables and file names."""
-
-    label: str
-    found_by: str
-    header: Header
-    check: CheckReport
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class RuleRow:
-    """A rule's answer beside the front; without header and check there is none, and `reason` says why."""
-
-    strategy: str
-    reason: str
-    header: Header | None = None
-    check: CheckReport | None = None
-
-
-@dataclass(frozen=True)
-class FrontFound:
-    """The whole front; `time_limit_s` is set where it ended the search."""
-
-    points: Sequence[FrontRow]
-    rules: Sequence[RuleRow]
-    search_s: float
-    time_limit_s: float | None
 
 
 @dataclass(frozen=True)
@@ -79,8 +49,8 @@ def stand(header: Header, points: Sequence[FrontRow]) -> Standing:
     nearest = Standing(is_point=itself)
     for row in points:
         worse = [
-            (figure.total(row.header) / figure.total(header) - 1, title)
-            for (figure, title), theirs, own in zip(COMPARED, _key(row.header), mine, strict=True)
+            (figure.total(row.header) / figure.total(header) - 1, figure.head)
+            for figure, theirs, own in zip(COMPARED, _key(row.header), mine, strict=True)
             if theirs > own
         ]
         if not worse and row.label != itself:
@@ -92,48 +62,48 @@ def stand(header: Header, points: Sequence[FrontRow]) -> Standing:
 
 def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
     """The end of a run; with `verbosity` below 0 the tables and nothing else."""
-    console = results()
     tokens = asked.problem.model.tokens
-    heading(console, f"Front: one token, prefill of {tokens} tokens, II (1/II = throughput)", first=verbosity < 0)
-    console.print(_points_table(found.points))
+    heading(f"Front: one token, prefill of {tokens} tokens, II (1/II = throughput)", first=verbosity < 0)
+    columns, cells = _figures([row.header for row in found.points], mark=True)
+    points = [
+        [row.label, *values, verdict(row.check), found_by(row.found_by)]
+        for row, values in zip(found.points, cells, strict=True)
+    ]
+    print_table(["", *columns, "check", "found by"], points, words_last=True)
     indented(
-        console,
         f"{PROVED} proved: no mapping on as many arrays has less; beside arrays: none has fewer. The rest is the "
-        "least found that no other point beats in all five figures.",
+        "least found that no other point beats in all five figures."
     )
     indented(
-        console,
         "found by: what columns were cut for (balanced: latency first, then prefill), dealt to whole arrays or to "
-        "shelves, and the layout of the shelves; or the rule.",
+        "shelves, and the layout of the shelves; or the rule."
     )
     for row in found.points:
-        _print_violations(console, f"point {row.label}", row.check)
+        print_violations(row.check, f"point {row.label}")
     if found.time_limit_s is not None:
         indented(
-            console,
             f"caution: --time-limit stopped the search after {number(found.time_limit_s)} s; "
-            "points are missing, and two runs may differ",
+            "points are missing, and two runs may differ"
         )
     if found.rules:
-        heading(console, "The rules beside it")
-        console.print(_rules_table(found))
+        heading("The rules beside it")
+        _print_rules(found)
         indented(
-            console,
             "beaten: by the first point that is no worse in any of the five figures; where there is none, by the "
-            "nearest that is worse in one of them, which is named.",
+            "nearest that is worse in one of them, which is named."
         )
         weights = asked.problem.model.weight_count
         if weights != asked.problem.workload.weight_count:
-            indented(console, f"linear stores and multiplies the dense matrices, {millions(weights)} weights.")
+            indented(f"linear stores and multiplies the dense matrices, {millions(weights)} weights.")
     for rule in found.rules:
         if rule.reason:
-            indented(console, f"{rule.strategy}: infeasible: {rule.reason.removeprefix(f'{rule.strategy}: ')}")
+            indented(f"{rule.strategy}: infeasible: {rule.reason.removeprefix(f'{rule.strategy}: ')}")
         if rule.check is not None:
-            _print_violations(console, rule.strategy, rule.check)
+            print_violations(rule.check, rule.strategy)
     if verbosity < 0:
         return
-    print_not_modelled(console, asked.problem)
-    _print_files(console, asked, found)
+    print_not_modelled(asked.problem)
+    _print_files(asked, found)
 
 
 def found_by(name: str) -> str:
@@ -145,30 +115,19 @@ def found_by(name: str) -> str:
     return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}"
 
 
-def _points_table(points: Sequence[FrontRow]) -> Table:
-    headers = [row.header for row in points]
-    columns, cells = _figures(headers, mark=True)
-    rows: list[list[Cell]] = [
-        [row.label, *values, _verdict(row.check), found_by(row.found_by)]
-        for row, values in zip(points, cells, strict=True)
-    ]
-    return table(["", *columns, "check", "found by"], rows, words_last=True)
-
-
-def _rules_table(found: FrontFound) -> Table:
+def _print_rules(found: FrontFound) -> None:
     solved = [(row, row.header, row.check) for row in found.rules if row.header is not None and row.check is not None]
     columns, cells = _figures([header for _, header, _ in solved], mark=False)
-    by_rule: dict[str, list[Cell]] = {}
+    rows: dict[str, list[Cell]] = {
+        row.strategy: [row.strategy, *["-"] * (len(columns) + 1), bad("infeasible")] for row in found.rules
+    }
     for (row, header, check), values in zip(solved, cells, strict=True):
-        text = _describe(stand(header, found.points), found.points)
-        by_rule[row.strategy] = [row.strategy, *values, _verdict(check), text]
-    rows = [
-        by_rule.get(row.strategy, [row.strategy, *["-"] * (len(columns) + 1), bad("infeasible")]) for row in found.rules
-    ]
-    return table(["rule", *columns, "check", "beaten"], rows, words_last=True)
+        text = _in_words(stand(header, found.points), found.points)
+        rows[row.strategy] = [row.strategy, *values, verdict(check), text]
+    print_table(["rule", *columns, "check", "beaten"], list(rows.values()), words_last=True)
 
 
-def _describe(standing: Standing, points: Sequence[FrontRow]) -> str:
+def _in_words(standing: Standing, points: Sequence[FrontRow]) -> str:
     texts = [f"is point {standing.is_point}"] if standing.is_point else []
     if standing.beaten_by:
         arrays = next(int(ARRAYS.total(row.header)) for row in points if row.label == standing.beaten_by)
@@ -178,50 +137,68 @@ def _describe(standing: Standing, points: Sequence[FrontRow]) -> str:
 
 
 def _figures(headers: Sequence[Header], mark: bool) -> tuple[list[str], list[list[Cell]]]:
-    """Titles of the compared figures with the unit that fits all rows, and their cells, row by row."""
+    """Titles of the compared figures with the unit that fits all rows, and their cells, row by row.
+
+    With `mark` a place more in each, for a mark where value and bound meet, so that digits line up.
+    """
     columns: list[str] = []
     cells: list[list[Cell]] = []
-    for figure, title in COMPARED:
+    for figure in COMPARED:
         unit = choose_unit(figure.kind, [figure.total(header) for header in headers])
-        columns.append(f"{title}\n{unit.name}".rstrip())
-        cells.append(_column(figure, unit, headers, max(map(len, columns[-1].split("\n"))), mark))
+        columns.append(f"{figure.head}\n{unit.name}".rstrip())
+        column: list[Cell] = [in_unit(figure.total(header), unit) for header in headers]
+        if mark:  # Rich would strip blanks at the end of what it sets to the right
+            width = max([max(map(len, columns[-1].split("\n"))) - 1, *map(len, column)])
+            marks = [PROVED if figure.gap(header) == 0 else " " for header in headers]
+            column = [
+                Text(f"{value:>{width}}{mark}", justify="left") for value, mark in zip(column, marks, strict=True)
+            ]
+        cells.append(column)
     return columns, [list(row) for row in zip(*cells, strict=True)]
 
 
-def _column(figure: Figure, unit: Unit, headers: Sequence[Header], width: int, mark: bool) -> list[Cell]:
-    """The values; with `mark` one place more, for a mark where value and bound meet, so that digits line up."""
-    values = [in_unit(figure.total(header), unit) for header in headers]
-    if not mark:
-        return list(values)
-    width = max([width - 1, *map(len, values)])
-    # Rich would strip blanks at the end of what it sets to the right.
-    return [
-        Text(f"{value:>{width}}{PROVED if figure.gap(header) == 0 else ' '}", justify="left")
-        for value, header in zip(values, headers, strict=True)
-    ]
-
-
-def _verdict(check: CheckReport) -> Text:
-    return good("ok") if check.passed else bad("FAILED")
-
-
-def _print_violations(console: Console, what: str, check: CheckReport) -> None:
-    for violation in check.violations[:VIOLATIONS_SHOWN]:
-        indented(console, bad(f"{what} breaks {violation}"))
-
-
-def _print_files(console: Console, asked: Asked, found: FrontFound) -> None:
-    heading(console, "Written")
+def _print_files(asked: Asked, found: FrontFound) -> None:
+    heading("Written")
     paths = [str(path) for row in found.points for path in row.files]
     left_out = len(paths) - FILES_SHOWN
     for path in paths if left_out <= 1 else [*paths[: FILES_SHOWN - 1], f"... {left_out} more ...", paths[-1]]:
-        verbatim(console, path)
+        verbatim(path)
     for row in found.points:
         if not row.files:
-            indented(console, bad(f"point {row.label}: not written, as it fails its check"))
-    heading(console, "The same again")
-    verbatim(console, asked.command)
+            indented(bad(f"point {row.label}: not written, as it fails its check"))
+    same_again(asked.command)
 
 
 def _key(header: Header) -> tuple[float, ...]:
     return tuple(header.metrics[name] for name in FRONT_METRICS)
+
+
+def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str, Any]:
+    """The question, every point of the front, and how each rule stands to them."""
+    points = [
+        {
+            "point": row.label,
+            **picked(row, "found_by", "files"),
+            **picked(row.header, "metrics", "bounds"),
+            "proved": [name for name, entry in row.header.bounds.items() if entry.gap == 0],
+            "check": describe_verdict(row.check),
+        }
+        for row in found.points
+    ]
+    return {
+        "format": FRONT_FORMAT,
+        "question": question_fields(asked),
+        "points": points,
+        "rules": {row.strategy: _describe(row, found) for row in found.rules},
+        "runtime_s": found.search_s,
+        "stopped_by_time_limit": found.time_limit_s is not None,
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def _describe(row: RuleRow, found: FrontFound) -> dict[str, Any]:
+    if row.header is None or row.check is None:
+        return {"state": "infeasible", "reason": row.reason}
+    metrics, check = row.header.metrics, describe_verdict(row.check)
+    return {"state": "solved", "metrics": metrics, "check": check, **vars(stand(row.header, found.points))}

@@ -1,53 +1,63 @@
-"""The report of `cimsolve list`."""
+"""The reports of `cimsolve list`: what is shipped; and of `cimsolve report`: what was written where."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from cimsolve.chip.converters import CONVERTER_MODELS, OWN_TABLE
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.model.model import Model
 from cimsolve.problem.objective import EXAMPLE, OBJECTIVES
-from cimsolve.show.text.console import heading, indented, labelled, results, table
+from cimsolve.show.text.console import heading, indented, labelled, line, verbatim
 from cimsolve.show.text.question import describe_arrays, describe_converters
-from cimsolve.show.units import millions
-from cimsolve.solve import STRATEGIES
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import millions, number
+from cimsolve.solve.names import STRATEGY_LINES
 
-STRATEGY_LINES = {
-    "linear": "dense weights, tiles of the array's size, one a tile: the baseline",
-    "sparsemap": "one factor's blocks on the diagonal of its arrays, fired together: fast, many arrays",
-    "densemap": "arrays filled with rotated diagonals of one block shape: few arrays, slow",
-    "spread": "densest packing of whole blocks, each stage's blocks dealt over all arrays",
-    "optimal": "the solver: placement and schedule as one problem, with a proof or a gap",
-}
+FILES_SHOWN = 12
+"""Most files of a folder that are named one by one."""
 
 
 def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None:
     """Models, specs, strategies and objectives."""
-    console = results()
-    heading(console, "Models (--model)", first=True)
+    heading("Models (--model)", first=True)
     rows = [
-        [
-            model.name,
-            model.family,
-            str(len(model.linears)),
-            millions(model.weight_count),
-            str(len(model.tails)),
-            str(model.tokens),
-        ]
-        for model in models
+        [each.name, each.family, len(each.linears), millions(each.weight_count), len(each.tails), each.tokens]
+        for each in models
     ]
-    console.print(table(["name", "family", "linears", "weights", "passes", "tokens"], rows, text_columns=2))
-    heading(console, "Hardware specs (--hw)")
-    labelled(
-        console,
-        [(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware],
-    )
-    heading(console, "Converter models (--converter)")
-    labelled(
-        console, [(OWN_TABLE, "the spec's own"), *((name, each.origin) for name, each in CONVERTER_MODELS.items())]
-    )
-    heading(console, "Strategies (--strategy)")
-    labelled(console, [(name, STRATEGY_LINES.get(name, "")) for name in STRATEGIES])
-    heading(console, "Objectives (--objective)")
-    indented(console, f"{', '.join(OBJECTIVES)}; or weighted sums of multiples of their bounds, such as {EXAMPLE}")
+    titles = ("name", "family", "linears", "weights", "passes", "tokens")
+    print_sheet(Sheet([Column(title) for title in titles], rows), text_columns=2)
+    heading("Hardware specs (--hw)")
+    labelled([(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware])
+    heading("Converter models (--converter)")
+    labelled([(OWN_TABLE, "the spec's own"), *((name, each.origin) for name, each in CONVERTER_MODELS.items())])
+    heading("Strategies (--strategy)")
+    labelled(list(STRATEGY_LINES.items()))
+    heading("Objectives (--objective)")
+    indented(f"{', '.join(OBJECTIVES)}; or weighted sums of multiples of their bounds, such as {EXAMPLE}")
+
+
+def print_drawn(written: Sequence[Path], notes: Sequence[str]) -> None:
+    """The files with their sizes, many in one folder as their number; then what they leave out."""
+    line("written:")
+    folders: dict[Path, list[Path]] = {}
+    for path in written:
+        folders.setdefault(path.parent, []).append(path)
+    for folder, files in folders.items():
+        if len(files) > FILES_SHOWN:
+            verbatim(f"{folder}/: {len(files)} files ({size_in_words(sum(map(_size, files)))})")
+            continue
+        for path in files:
+            verbatim(f"{path} ({size_in_words(_size(path))})")
+    for note in notes:
+        indented(note)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def size_in_words(count: int) -> str:
+    """A number of bytes: 1.23 MB."""
+    return f"{number(count / 1e6)} MB" if count >= 1e6 else f"{number(round(count / 1e3))} kB"

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.status import Status
 
-from cimsolve.prove import relative_gap
-from cimsolve.show.figures import figure_of_metric
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
-from cimsolve.solve import Event
+from cimsolve.solve.effort import Event, Listener
 
 REFRESH_S = 0.1
 """Least time between two texts: a simulation reports thousands of steps a second."""
 
 
-class Progress:
+class Progress(Listener):
     """A line that is overwritten while work goes on; silent unless `shown` and stderr is a terminal."""
 
     def __init__(self, shown: bool, clock_ns: float = 1.0) -> None:
@@ -35,9 +32,7 @@ class Progress:
             self._status.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None
@@ -73,6 +68,9 @@ class Progress:
 
 def describe_value(event: Event, clock_ns: float) -> str:
     """What an event tells of a metric: the incumbent, the bound and the gap, where they are known."""
+    from cimsolve.prove import relative_gap
+    from cimsolve.show.figures import figure_of_metric
+
     if event.value is None:
         return ""
     figure = figure_of_metric(event.metric)

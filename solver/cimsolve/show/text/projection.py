@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cimsolve.show.text.console import heading, indented, results, table, verbatim
+from cimsolve.show.text.console import heading, indented, print_table, verbatim
 from cimsolve.show.text.question import kind_of
 from cimsolve.show.units import common_prefix, millions, number
 from cimsolve.weights.projection import OutputErrors, ProjectionRow
@@ -21,50 +21,63 @@ _TITLES = {
 }
 
 
+def _held_out(errors: OutputErrors | None) -> float | None:
+    return None if errors is None else errors.held_out
+
+
+ErrorOf = Callable[[ProjectionRow], float | None]
+_PLAIN: Mapping[str, ErrorOf] = {
+    "error": lambda row: row.relative_error,
+    "low-rank\nerror": lambda row: row.lowrank_error,
+}
+_MEASURED: Mapping[str, ErrorOf] = {
+    "weights": lambda row: row.relative_error,
+    "fitted": lambda row: None if row.outputs is None else row.outputs.calibration,
+    "held\nout": lambda row: _held_out(row.outputs),
+    "low-rank\nweights": lambda row: row.lowrank_error,
+    "\nheld out": lambda row: _held_out(row.lowrank_outputs),
+    "whitened\nheld out": lambda row: _held_out(row.lowrank_whitened),
+}
+"""Titles of the columns of mean errors; those of the second are there where outputs were measured."""
+
+
 def print_projection(name: str, method: str, rows: Sequence[ProjectionRow], verbosity: int) -> None:
     """Relative errors of each linear beside those of low-rank of equal size, then the means by kind."""
-    console = results()
     measured = any(row.outputs is not None for row in rows)
     if verbosity >= 0:
         prefix = common_prefix([row.linear for row in rows])
-        heading(console, f"{name}: {_TITLES[method]}; relative errors", first=True)
+        heading(f"{name}: {_TITLES[method]}; relative errors", first=True)
         title = f"linear\n{prefix}..." if prefix else "linear"
         columns = ["in x out", "k,l,T", "fewer\nweights", "error", "low-rank\nrank", "low-rank\nerror"]
         if measured:  # shapes and sizes give way to errors, or the table would not fit 80 characters
             columns = ["k,l,T", "weights", "held\nout", "rank", "lowrank\nweights", "\nheld out", "whitened\nheld out"]
         cells = [[row.linear.removeprefix(prefix), *_cells(row, measured)] for row in rows]
-        console.print(table([title, *columns], cells, tight=True))
+        print_table([title, *columns], cells, tight=True)
     kinds: dict[str, list[ProjectionRow]] = {}
     for row in rows:
         kinds.setdefault(kind_of(row.linear), []).append(row)
     groups = [*kinds.items(), ("all", list(rows))]
-    heading(console, f"{name}: relative errors by kind, plain means over linears", first=verbosity < 0)
-    means = [[kind, *_means(members, measured)] for kind, members in groups]
-    console.print(table(["kind", *_heads(measured)], means, tight=True))
-    heading(console, f"{name}: size by kind")
+    heading(f"{name}: relative errors by kind, plain means over linears", first=verbosity < 0)
+    errors = _MEASURED if measured else _PLAIN
+    means = [[kind, *(_mean(members, of) for of in errors.values())] for kind, members in groups]
+    print_table(["kind", *errors], means, tight=True)
+    heading(f"{name}: size by kind")
     sizes = [[kind, *_sizes(members)] for kind, members in groups]
     heads = ["linears", "weights\ndense", "weights\nstored", "fewer\nweights", "FLOPs\na token"]
-    console.print(table(["kind", *heads], sizes))
+    print_table(["kind", *heads], sizes)
     for line in _explained(rows, measured):
-        indented(console, line)
+        indented(line)
 
 
 def print_written(path: Path) -> None:
     """Where the factors are, and the command that uses them."""
-    console = results()
-    heading(console, "Written")
-    verbatim(console, str(path))
+    heading("Written")
+    verbatim(str(path))
 
 
 def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
-    lines = [
-        "Errors: ||W - M|| / ||W|| of the weights (Frobenius)"
-        + (
-            "; ||X(W - M)|| / ||XW|| of the outputs, on inputs that were fitted and on those held out."
-            if measured
-            else "."
-        )
-    ]
+    of_outputs = "; ||X(W - M)|| / ||XW|| of the outputs, on inputs that were fitted and on those held out."
+    lines = [f"Errors: ||W - M|| / ||W|| of the weights (Frobenius){of_outputs if measured else '.'}"]
     errors = [row.outputs.held_out if row.outputs else row.relative_error for row in rows]
     mean = sum(errors) / len(errors)
     if mean >= SURVIVES:
@@ -90,13 +103,6 @@ def _lowrank_is_better(row: ProjectionRow) -> bool:
     return row.lowrank_whitened.held_out < row.outputs.held_out
 
 
-def _heads(measured: bool) -> list[str]:
-    """Titles of the columns of mean errors."""
-    if not measured:
-        return ["error", "low-rank\nerror"]
-    return ["weights", "fitted", "held\nout", "low-rank\nweights", "\nheld out", "whitened\nheld out"]
-
-
 def _cells(row: ProjectionRow, measured: bool) -> list[str]:
     rank, lowrank = "-" if row.lowrank_rank is None else str(row.lowrank_rank), _shown(row.lowrank_error)
     error = _shown(row.relative_error)
@@ -107,37 +113,16 @@ def _cells(row: ProjectionRow, measured: bool) -> list[str]:
     return [str(row.structure), error, held_out[0], rank, lowrank, *held_out[1:]]
 
 
-def _means(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
-    """Means over those linears that have the figure."""
-
-    def mean(of: Callable[[ProjectionRow], float | None]) -> str:
-        found = [value for value in map(of, rows) if value is not None]
-        return _shown(sum(found) / len(found)) if found else "-"
-
-    if not measured:
-        return [mean(lambda row: row.relative_error), mean(lambda row: row.lowrank_error)]
-    return [
-        mean(lambda row: row.relative_error),
-        mean(lambda row: _fitted(row.outputs)),
-        mean(lambda row: _held_out(row.outputs)),
-        mean(lambda row: row.lowrank_error),
-        mean(lambda row: _held_out(row.lowrank_outputs)),
-        mean(lambda row: _held_out(row.lowrank_whitened)),
-    ]
+def _mean(rows: Sequence[ProjectionRow], of: ErrorOf) -> str:
+    """The mean over those linears that have the figure."""
+    found = [value for value in map(of, rows) if value is not None]
+    return _shown(sum(found) / len(found)) if found else "-"
 
 
 def _sizes(rows: Sequence[ProjectionRow]) -> list[str]:
     dense, stored = sum(row.n_in * row.n_out for row in rows), sum(row.stored_weights for row in rows)
     flops = sum(row.flops for row in rows)
     return [str(len(rows)), millions(dense), millions(stored), f"x{number(dense / stored)}", millions(flops)]
-
-
-def _fitted(errors: OutputErrors | None) -> float | None:
-    return None if errors is None else errors.calibration
-
-
-def _held_out(errors: OutputErrors | None) -> float | None:
-    return None if errors is None else errors.held_out
 
 
 def _shown(error: float | None) -> str:

@@ -4,112 +4,81 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from cimsolve.chip.hardware import Hardware
-from cimsolve.chip.size import left_behind
-from cimsolve.model.model import Linear
+from cimsolve.chip.array_kinds import MeasuredCore
+from cimsolve.chip.settings import left_behind
+from cimsolve.chip.spec import Hardware
+from cimsolve.columns import Floats, Ints
 from cimsolve.model.structure import Structure
-from cimsolve.problem.problem import Problem
-from cimsolve.show.text.console import heading, indented, labelled, table
-from cimsolve.show.units import Kind, millions, number, plural, quantity, share
+from cimsolve.show.text.console import heading, indented, labelled, print_table
+from cimsolve.show.units import millions, number, plural, quantity, share
+
+if TYPE_CHECKING:
+    from cimsolve.problem.problem import Problem
+    from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
-COSTED_KEYS = (
-    "adc",
-    "read_ns",
-    "energy_pj",
-    "transfer",
-    "digital",
-    "macro",
-    "array.area_um2",
-    "array.leakage_uw",
-)
+COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
-
-
 FRONT = "the front of arrays, token latency, prefill, II and energy"
-TIME: Kind = "time"
-ENERGY: Kind = "energy"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The question and how it was put; without an objective the whole front is sought."""
-
-    problem: Problem
-    strategies: Sequence[str]
-    objective: Sequence[str]
-    seed: int
-    changes: Sequence[str]
-    """Keys of the hardware spec changed by the user, as KEY=VALUE."""
-    simulated: str
-    """Which layers are simulated, on what weights."""
-    command: str
-    """The command that gives the same again."""
-
-
-def print_question(console: Console, asked: Asked, verbosity: int) -> None:
+def print_question(asked: Asked, verbosity: int) -> None:
     """Everything that is known before any strategy runs."""
     problem = asked.problem
-    heading(console, f"{problem.model.name} on {problem.hardware.name}", first=True)
-    labelled(console, describe_question(asked))
-    heading(console, "Linears by shape and structure")
-    console.print(_groups_table(problem))
+    heading(f"{problem.model.name} on {problem.hardware.name}", first=True)
+    labelled(describe_question(asked))
+    heading("Linears by shape and structure")
+    _print_groups(problem)
     if verbosity > 0:
-        heading(console, "Sources of the hardware figures")
+        heading("Sources of the hardware figures")
         rows = [[path, note.mark, note.origin] for path, note in sorted(problem.hardware.sources.items())]
-        console.print(table(["key", "mark", "from"], rows, text_columns=3))
+        print_table(["key", "mark", "from"], rows, text_columns=3)
 
 
 def describe_question(asked: Asked) -> list[tuple[str, str]]:
-    """Label and text, one line each."""
+    """The question in words: label and text, one line each."""
     problem = asked.problem
     model, workload = problem.model, problem.workload
     stored, dense = workload.weight_count, model.weight_count
     phases = len({stage.phase for stage in workload.stages})
-    limits = [f"at most {problem.array_limit} arrays"] if problem.array_limit is not None else []
-    for limit, kind in ((problem.max_latency_ns, TIME), (problem.max_energy_pj, ENERGY)):
-        limits += [f"a token at most {quantity(limit, kind)}"] if limit is not None else []
-    sought = f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT
-    how = [f"{sought}; may cut {problem.cut}", *limits]
-    how += [f"seed {asked.seed}"] if asked.objective else []
+    how = [f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT, f"may cut {problem.cut}"]
+    if problem.array_limit is not None:
+        how.append(f"at most {problem.array_limit} arrays")
+    if problem.terms.max_latency_ns is not None:
+        how.append(f"a token at most {quantity(problem.terms.max_latency_ns, 'time')}")
+    if problem.terms.max_energy_pj is not None:
+        how.append(f"a token at most {quantity(problem.terms.max_energy_pj, 'energy')}")
+    if asked.objective:
+        how.append(f"seed {asked.seed}")
+    held = left_behind(problem.hardware, [change.partition("=")[0] for change in asked.changes])
+    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
     return [
         ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
         (
             "stored",
-            f"{millions(stored)} weights, {share(stored / dense)} of dense "
-            f"(x{number(dense / stored)} fewer), "
+            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer), "
             f"and as many MACs a token; `linear` stores and multiplies all {millions(dense)}",
         ),
         (
             "workload",
-            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} "
-            f"and {plural(phases, 'phase')}; "
-            f"prefill and cached context {plural(model.tokens, 'token')}",
+            f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} and "
+            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}",
         ),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
-        *([("changed", _describe_changes(asked))] if asked.changes else []),
+        *([("changed", f"{', '.join(asked.changes)}{note}")] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
         ("search", "; ".join(how)),
         ("simulation", asked.simulated),
     ]
 
 
-def _describe_changes(asked: Asked) -> str:
-    """The keys changed, and what should have changed with them."""
-    held = left_behind(asked.problem.hardware, [change.partition("=")[0] for change in asked.changes])
-    note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
-    return f"{', '.join(asked.changes)}{note}"
-
-
 def describe_arrays(hardware: Hardware) -> str:
+    """The arrays of a chip in one line."""
     array, width = hardware.array, hardware.columns_per_weight
     count = "as many as needed" if array.count is None else f"{array.count} of them"
     rows = "" if array.rows_active_max is None else f", {array.rows_active_max} rows at once"
@@ -123,14 +92,15 @@ def describe_arrays(hardware: Hardware) -> str:
 
 
 def describe_converters(hardware: Hardware) -> str:
+    """The converters of a chip in one line, or its measured core."""
     adc = hardware.adc
     text = (
         f"{plural(adc.per_array, 'ADC')} an array, wiring {adc.wiring}, bits rule {adc.bits_rule}, "
         f"at most {adc.bits_max} bits{', more at a loss' if adc.lossy_allowed else ''}"
     )
-    if hardware.macro is not None:
-        macro = hardware.macro
-        return f"{text}; measured core: {number(macro.mvm_ns)} ns and {number(macro.mvm_pj)} pJ a product"
+    if isinstance(hardware.array_kind, MeasuredCore):
+        core = hardware.array_kind.measured
+        return f"{text}; measured core: {number(core.mvm_ns)} ns and {number(core.mvm_pj)} pJ a product"
     made = "" if adc.table_from is None else f", table made by {adc.table_from}{_extrapolations(hardware)}"
     return f"{text}, {'with' if adc.sample_hold else 'no'} sample and hold{made}"
 
@@ -169,23 +139,22 @@ def _except(hardware: Hardware, path: str) -> str:
     return f" (except {', '.join(inner)})" if inner else ""
 
 
-def _groups_table(problem: Problem) -> Table:
-    groups: dict[tuple[int, int, Structure], list[Linear]] = {}
+def _print_groups(problem: Problem) -> None:
+    """How many linears of each shape there are, and in what blocks they are stored."""
+    groups: dict[tuple[int, int, Structure], list[str]] = {}
     for linear in problem.model.linears:
         key = (linear.n_in, linear.n_out, problem.structures[linear.name])
-        groups.setdefault(key, []).append(linear)
+        groups.setdefault(key, []).append(linear.name)
     rows = []
     for (n_in, n_out, structure), members in list(groups.items())[:GROUPS_SHOWN]:
-        names = ", ".join(dict.fromkeys(kind_of(linear.name) for linear in members))
-        shapes = (
-            ["-", "-"]
-            if structure.is_dense
-            else [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
-        )
+        names = ", ".join(dict.fromkeys(map(kind_of, members)))
+        shapes = ["-", "-"]
+        if not structure.is_dense:
+            shapes = [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
         rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
     if len(groups) > GROUPS_SHOWN:
         rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])
-    return table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows, tight=True)
+    print_table(["linears", "count", "in x out", "k,l,T", "R blocks", "L blocks"], rows, tight=True)
 
 
 def kind_of(name: str) -> str:
@@ -199,9 +168,20 @@ def stage_kind(name: str) -> str:
     return f"{first.rstrip('0123456789')}*.{rest}" if dot and first[-1:].isdigit() else kind_of(name)
 
 
-def print_not_modelled(console: Console, problem: Problem) -> None:
+def sums_by_kind(names: Sequence[str], columns: Mapping[str, Ints | Floats]) -> list[dict[str, Any]]:
+    """Stages of these names by kind, in the order of their first: `stage`, their `count`, and each column's sum."""
+    kinds: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        kinds.setdefault(stage_kind(name), []).append(index)
+    return [
+        {"stage": kind, "count": len(members), **{key: each[members].sum().item() for key, each in columns.items()}}
+        for kind, members in kinds.items()
+    ]
+
+
+def print_not_modelled(problem: Problem) -> None:
     """What the figures leave out, a line each."""
-    heading(console, "Not modelled")
+    heading("Not modelled")
     for line in (
         "wire resistance, device noise and drift: cells and wires are ideal, only converters round",
         "programming: weights are written once; its time and energy are not counted",
@@ -210,10 +190,28 @@ def print_not_modelled(console: Console, problem: Problem) -> None:
         "attention, softmax, norms and activations: digital time and energy by the spec's `digital` section, "
         "not simulated",
     ):
-        indented(console, line)
+        indented(line)
     if problem.hardware.adc.bits_rule == "log2_rows":
         indented(
-            console,
             "bits rule log2_rows counts rows, not levels: sums may need more bits than it gives; "
-            "the simulation shows the error",
+            "the simulation shows the error"
         )
+
+
+def question_fields(asked: Asked) -> dict[str, Any]:
+    """The question as plain data."""
+    problem = asked.problem
+    hardware, model = problem.hardware, problem.model
+    return {
+        "hardware": hardware.name,
+        "changes": dict(change.split("=", 1) for change in asked.changes),
+        "converters": {"table_from": hardware.adc.table_from, "extrapolated_bits": hardware.extrapolated_lines},
+        "model": model.name,
+        "family": model.family,
+        "linears": len(model.linears),
+        "weights": model.weight_count,
+        "stored_weights": problem.workload.weight_count,
+        "not_mapped": model.unmapped,
+        "structure": problem.structures,
+        **problem.terms.model_dump(),
+    }

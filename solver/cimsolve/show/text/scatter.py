@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cimsolve.errors import InputError
+from cimsolve.files.whole import written_whole
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.sweep import Swept
-from cimsolve.show.units import choose_unit
+from cimsolve.show.units import choose_unit, titled
 
 ENDINGS = (".svg", ".png", ".pdf")
 
@@ -51,11 +51,8 @@ def draw_swept(swept: Swept, file: str) -> None:
         place.plot(
             *zip(*best, strict=True), line, marker="o", drawstyle="steps-post", color=colour, ms=4, lw=1, label=label
         )
-    titles = [
-        f"{figure.title}{f', {unit.name}' if unit.name else ''}" for figure, unit in zip(axes_of, units, strict=True)
-    ]
-    place.set_xlabel(titles[0])
-    place.set_ylabel(titles[1])
+    place.set_xlabel(titled(axes_of[0].title, units[0]))
+    place.set_ylabel(titled(axes_of[1].title, units[1]))
     place.grid(linewidth=0.3)
     if models:
         place.legend(frameon=False)
@@ -63,19 +60,14 @@ def draw_swept(swept: Swept, file: str) -> None:
 
 
 def _save(canvas: Any, file: Path) -> None:
-    """Whole or not at all."""
-    written = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        # No date and fixed names inside: the same figures give the same file.
-        meta = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower(), {})
-        import matplotlib
+    """Write the drawing, whole or not at all."""
+    import matplotlib
 
-        with matplotlib.rc_context({"svg.hashsalt": "cimsolve", "svg.fonttype": "none"}):
-            canvas.savefig(written, format=file.suffix[1:].lower(), metadata=meta, dpi=150)
-        written.replace(file)
-    except OSError as error:
-        written.unlink(missing_ok=True)
-        raise InputError(f"--plot {file}: cannot be written ({error.strerror}); choose another place") from None
+    # No date and fixed names inside: the same figures give the same file.
+    meta = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower(), {})
+    fixed = matplotlib.rc_context({"svg.hashsalt": "cimsolve", "svg.fonttype": "none"})
+    with written_whole(file, f"--plot {file}") as written, fixed:
+        canvas.savefig(written, format=file.suffix[1:].lower(), metadata=meta, dpi=150)
 
 
 def _matplotlib() -> None:

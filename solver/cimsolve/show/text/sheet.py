@@ -1,35 +1,39 @@
-"""A table of figures in four forms: on the terminal, as Markdown, as CSV and as JSON rows."""
+"""A table of figures in its forms: on the terminal, as Markdown, as CSV and as JSON rows."""
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rich.console import Console
+from rich.text import Text
 
-from cimsolve.show.text.console import Cell, show, table
-from cimsolve.show.units import Kind, choose_unit, in_unit, ratio, share
+from cimsolve.show.text.console import Cell, print_table
+from cimsolve.show.units import Kind, Unit, choose_unit, in_unit, ratio, share
 
-Format = Literal["table", "markdown", "csv", "json"]
 Meaning = Literal["text", "mark", "ratio", "gap"] | Kind
 EMPTY = "-"
 
 
 @dataclass(frozen=True)
 class Column:
-    """`title` for people, its lines broken by newlines; `key` for programs, with the unit of the raw values."""
+    """A column: `title` for people, its lines broken by newlines; `key` for programs, with the raw values' unit."""
 
     title: str
-    key: str
+    key: str = ""
     meaning: Meaning = "text"
+    unit: Unit | None = None
+    """The unit of an amount, as people read it; None: the one that fits the column."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of raw values, None where there is none: times in ns, energies in pJ, gaps and shares as fractions."""
+    """Rows of raw values, None where there is none: times in ns, energies in pJ, gaps and shares as fractions.
+
+    What is text already may stand in the place of any value.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
@@ -39,14 +43,10 @@ class Sheet:
         return [dict(zip((column.key for column in self.columns), row, strict=True)) for row in self.rows]
 
 
-def print_sheet(console: Console, sheet: Sheet, words_last: bool = False) -> None:
-    """On the terminal: texts to the left, one unit a column."""
-    titles, cells = _shown(sheet)
+def print_sheet(sheet: Sheet, **layout: Any) -> None:
+    """On the terminal: texts to the left, one unit a column; `layout` as of `print_table`."""
     texts = next((i for i, column in enumerate(sheet.columns) if column.meaning != "text"), len(sheet.columns))
-    found = table(titles, cells, text_columns=max(1, texts), words_last=words_last)
-    for column in found.columns[: -1 if words_last else None]:
-        column.no_wrap = True
-    show(console, found)
+    print_table(*_shown(sheet), **{"text_columns": max(1, texts), **layout})
 
 
 def markdown(sheet: Sheet) -> str:
@@ -54,7 +54,7 @@ def markdown(sheet: Sheet) -> str:
     titles, cells = _shown(sheet)
     heads = [title.replace("\n", " ") for title in titles]
     rows = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
-    widths = [max(len(line[i]) for line in (heads, *rows)) for i in range(len(heads))]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     left = [column.meaning in ("text", "mark") for column in sheet.columns]
 
     def line(row: Sequence[str]) -> str:
@@ -77,9 +77,10 @@ def print_text(text: str) -> None:
     sys.stdout.write(text)
 
 
-def join(first: Sheet, second: Sheet) -> Sheet:
-    """The columns of both, side by side."""
-    return Sheet([*first.columns, *second.columns], [[*a, *b] for a, b in zip(first.rows, second.rows, strict=True)])
+def join(*sheets: Sheet) -> Sheet:
+    """The columns of all, side by side."""
+    rows = [[value for row in parts for value in row] for parts in zip(*(each.rows for each in sheets), strict=True)]
+    return Sheet([column for each in sheets for column in each.columns], rows)
 
 
 def _shown(sheet: Sheet) -> tuple[list[str], list[list[Cell]]]:
@@ -88,15 +89,17 @@ def _shown(sheet: Sheet) -> tuple[list[str], list[list[Cell]]]:
     columns: list[list[Cell]] = []
     for index, column in enumerate(sheet.columns):
         values = [row[index] for row in sheet.rows]
-        unit = None
-        if column.meaning in ("count", "time", "energy", "area"):
-            unit = choose_unit(column.meaning, [value for value in values if value is not None])
-        titles.append(f"{column.title}\n{unit.name}".rstrip("\n") if unit else column.title)
+        unit = column.unit
+        if unit is None and column.meaning in ("count", "time", "energy", "area"):
+            unit = choose_unit(column.meaning, [value for value in values if isinstance(value, int | float)])
+        titles.append(f"{column.title}\n{unit.name}" if unit and unit.name else column.title)
         columns.append([_cell(value, column.meaning, unit) for value in values])
-    return titles, [list(row) for row in zip(*columns, strict=True)] if sheet.rows else []
+    return titles, [list(row) for row in zip(*columns, strict=True)]
 
 
-def _cell(value: Any, meaning: Meaning, unit: Any) -> str:
+def _cell(value: Any, meaning: Meaning, unit: Unit | None) -> Cell:
+    if isinstance(value, str | Text):
+        return value
     if value is None:
         return "" if meaning == "mark" else EMPTY
     if unit is not None:
@@ -105,6 +108,4 @@ def _cell(value: Any, meaning: Meaning, unit: Any) -> str:
         return ratio(value)
     if meaning in ("gap", "share"):
         return share(value)
-    if isinstance(value, Mapping | list | tuple):
-        return ",".join(map(str, value))
     return str(value)

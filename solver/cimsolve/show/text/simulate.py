@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
 from typing import Any
 
-from rich.text import Text
-
-from cimsolve.judge.simulate import Deviation, Noise, Study
+from cimsolve.judge.simulate import Noise, Study
 from cimsolve.judge.simulate.effects import TOGETHER
 from cimsolve.problem.solution import Header
-from cimsolve.show.text.console import heading, indented, results, table
+from cimsolve.show.as_json import picked
+from cimsolve.show.figures import subject, subject_text
+from cimsolve.show.text.console import heading, indented, line, print_table
 from cimsolve.show.units import plural
 
 SIMULATE_FORMAT = "cimsolve-simulation/1"
@@ -19,46 +18,42 @@ SIMULATE_FORMAT = "cimsolve-simulation/1"
 
 def print_study(name: str, header: Header, found: Study, verbosity: int, *, real_weights: bool) -> None:
     """One file: what is left of the signal, and what each effect alone takes of it."""
-    console = results()
-    what = f"{header.model_name} on {header.hw.get('name')} by {header.strategy}"
     overall = found.overall()
     verdict = "exact"
     if overall.mismatches:
         least = decibels(found.worst_stage().deviation.snr_db)
         verdict = f"signal to noise {decibels(found.median_db())} in the median stage, {least} in the worst, dB"
-    console.print(Text.assemble(f"{name}: ", (verdict, "bold"), f" ({what})"), soft_wrap=True)
+    line(f"{name}: ", (verdict, "bold"), f" ({subject_text(header)})")
     if verbosity < 0:
         return
-    weights = "real weights" if real_weights else "random weights"
-    layers = plural(len(found.layers), "layer")
     indented(
-        console,
-        f"{layers}, {plural(found.vectors, 'random input vector')}, {weights}, seed {found.seed}; "
-        f"{found.seconds:.1f} s by {' and '.join(found.kernels)}",
+        f"{plural(len(found.layers), 'layer')}, {plural(found.vectors, 'random input vector')}, "
+        f"{'real' if real_weights else 'random'} weights, seed {found.seed}; "
+        f"{found.seconds:.1f} s by {' and '.join(found.kernels)}"
     )
-    indented(console, converters(found))
-    indented(console, noise_words(found.noise))
+    indented(converters(found))
+    indented(noise_words(found.noise))
     rows = []
     for effect in found.stages:
         worst = found.worst_stage(effect)
         where = worst.name if worst.deviation.mismatches else "-"
         rows.append([effect, decibels(found.median_db(effect)), decibels(worst.deviation.snr_db), where])
-    heading(console, "Signal to noise of a stage's outputs, each effect alone, dB")
-    console.print(table(["effect", "median", "worst", "the worst stage"], rows, words_last=True))
-    indented(console, "Noise alone meets converters that neither round nor clip. Contributions need not add.")
+    heading("Signal to noise of a stage's outputs, each effect alone, dB")
+    print_table(["effect", "median", "worst", "the worst stage"], rows, words_last=True)
+    indented("Noise alone meets converters that neither round nor clip. Contributions need not add.")
     if verbosity > 0:
-        _print_stages(console, found)
+        _print_stages(found)
 
 
-def _print_stages(console: Any, found: Study) -> None:
-    heading(console, "Signal to noise by stage, dB")
+def _print_stages(found: Study) -> None:
+    heading("Signal to noise by stage, dB")
     effects = list(found.stages)
     rows = [
         [stage.name, *(decibels(found.stages[effect][index].deviation.snr_db) for effect in effects)]
         for index, stage in enumerate(found.stages[TOGETHER])
     ]
     titles = [effect.replace(" ", "\n").replace("_", "_\n") for effect in effects]
-    console.print(table(["stage", *titles], rows, tight=True))
+    print_table(["stage", *titles], rows, tight=True)
 
 
 def converters(found: Study) -> str:
@@ -75,48 +70,31 @@ def converters(found: Study) -> str:
 
 def noise_words(noise: Noise) -> str:
     """Every non-ideality that is on, by name."""
-    on = [f"{each.name}={getattr(noise, each.name):g}" for each in fields(noise) if _is_on(noise, each.name)]
+    ideal = vars(Noise())
+    on = [f"{name}={value:g}" for name, value in vars(noise).items() if value != ideal[name]]
     return f"noise: {', '.join(on) or 'none'}"
 
 
-def _is_on(noise: Noise, name: str) -> bool:
-    return bool(getattr(noise, name) != getattr(Noise(), name))
-
-
 def decibels(value: float) -> str:
+    """A ratio as text, one digit after the point; `exact` where there are no errors."""
     return "exact" if value == math.inf else f"{value:.1f}"
 
 
 def describe_study(header: Header, found: Study) -> dict[str, Any]:
-    """The same as plain data; where nothing is lost `snr_db` is null."""
+    """What a study of one file found, as plain data; where nothing is lost `snr_db` is null."""
+    names = ("outputs", "mismatches", "relative_error", "snr_db")
     return {
-        "model": header.model_name,
-        "hardware": header.hw.get("name"),
-        "strategy": header.strategy,
-        "layers": list(found.layers),
-        "vectors": found.vectors,
-        "seed": found.seed,
-        "noise": asdict(found.noise),
+        **subject(header),
+        **picked(found, "layers", "vectors", "seed", "noise", "lossless", "kernels"),
         **found.settings,
-        "lossless": found.lossless,
         "effects": {
             effect: {
                 "median_db": found.median_db(effect),
                 "worst_db": found.worst_stage(effect).deviation.snr_db,
                 "worst_stage": found.worst_stage(effect).name,
-                "stages": {stage.name: _figures(stage.deviation) for stage in stages},
+                "stages": {stage.name: picked(stage.deviation, *names) for stage in stages},
             }
             for effect, stages in found.stages.items()
         },
         "runtime_s": round(found.seconds, 3),
-        "kernels": list(found.kernels),
-    }
-
-
-def _figures(deviation: Deviation) -> dict[str, Any]:
-    return {
-        "outputs": deviation.outputs,
-        "mismatches": deviation.mismatches,
-        "relative_error": deviation.relative_error,
-        "snr_db": deviation.snr_db,
     }

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cimsolve.problem.objective import is_weighted, terms_of
-from cimsolve.problem.solution import Header
 from cimsolve.prove import objective_units, objective_values
-from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL, Figure, clock_ns
+from cimsolve.show.as_json import picked
+from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL
 from cimsolve.show.text.breakdown import print_breakdown
-from cimsolve.show.text.console import Cell, bad, good, heading, indented, results, table, verbatim
-from cimsolve.show.text.question import Asked, print_not_modelled, print_question
-from cimsolve.show.units import choose_unit, in_unit, number, quantity, ratio, share
-from cimsolve.solve import RULES
-from cimsolve.study.outcome import Outcome, Solved, solved_ones
+from cimsolve.show.text.check import describe_verdict, print_violations, verdict
+from cimsolve.show.text.console import Cell, bad, good, heading, indented, print_table, same_again, verbatim
+from cimsolve.show.text.question import print_not_modelled, question_fields
+from cimsolve.show.text.sheet import Column, Sheet, print_sheet
+from cimsolve.show.units import Kind, choose_unit, number, quantity, share
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
 
+RUN_FORMAT = "cimsolve-run/1"
 VIOLATIONS_SHOWN = 5
 SNR_LOW_DB = 20.0
 """Below this the converters' rounding is a tenth of the signal or more, which deserves a word."""
@@ -25,29 +26,28 @@ TIMED = (LATENCY, PREFILL, INTERVAL)
 BASELINE = "linear"
 
 
-def print_asked(asked: Asked, verbosity: int) -> None:
-    """What is about to be mapped."""
-    print_question(results(), asked, verbosity)
-
-
 def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None:
     """The end of a run; with `verbosity` below 0 the strategies' figures and nothing else."""
-    console = results()
     solved = solved_ones(outcomes)
     if solved:
-        _print_strategies(console, asked, outcomes, solved, first=verbosity < 0)
+        heading("Space and energy, one token", first=verbosity < 0)
+        _print_space(outcomes)
+        heading(f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
+        _print_time(solved)
+        heading("Verdicts")
+        _print_verdicts(solved)
     for outcome in outcomes:
-        _print_trouble(console, outcome)
-    _print_rounding(console, outcomes)
+        _print_trouble(outcome)
+    _print_rounding(outcomes)
     if verbosity < 0 or not solved:
         return
-    _print_bounds(console, solved, verbosity)
-    _print_sums(console, asked, solved)
-    _print_ratios(console, asked, solved)
+    _print_bounds(solved, verbosity)
+    _print_sums(asked, solved)
+    _print_ratios(asked, solved)
     if verbosity > 0:
-        print_breakdown(console, solved)
-    print_not_modelled(console, asked.problem)
-    _print_files(console, asked, solved)
+        print_breakdown(solved)
+    print_not_modelled(asked.problem)
+    _print_files(asked, solved)
 
 
 def summary_line(outcome: Outcome) -> str:
@@ -61,88 +61,56 @@ def summary_line(outcome: Outcome) -> str:
     )
 
 
-def _print_strategies(
-    console: Console, asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved], first: bool
-) -> None:
-    heading(console, "Space and energy, one token", first)
-    console.print(_space_table(outcomes, solved))
-    heading(console, f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
-    console.print(_time_table(solved))
-    heading(console, "Verdicts")
-    console.print(_verdict_table(solved))
-
-
-def _space_table(outcomes: Sequence[Outcome], solved: Sequence[Solved]) -> Table:
-    by_name = {one.strategy: one.header for one in solved}
-    energy = choose_unit("energy", [ENERGY.total(one.header) for one in solved])
-    in_arrays = choose_unit("energy", [ENERGY.in_arrays(one.header) for one in solved])
-    rows: list[list[Cell]] = []
-    for outcome in outcomes:
-        header = by_name.get(outcome.strategy)
-        if header is None:
-            rows.append([outcome.strategy, bad(outcome.state), *["-"] * 7])
-            continue
-        metrics = header.metrics
-        rows.append(
-            [
-                outcome.strategy,
-                number(ARRAYS.total(header)),
-                share(metrics["occupancy"]),
-                number(AREA.total(header)),
-                in_unit(ENERGY.total(header), energy),
-                in_unit(ENERGY.in_arrays(header), in_arrays),
-                number(metrics["adc_bits_max"]),
-                share(metrics["array_busy_share"]),
-                share(metrics["active_cell_share"]),
-            ]
-        )
-    columns = [
-        "strategy",
-        "arrays",
-        "cells\nused",
-        "area\nmm2",
-        f"energy\ntotal\n{energy.name}",
-        f"energy\narrays\n{in_arrays.name}",
-        "ADC\nbits",
-        "arrays\nbusy",
-        "cells\nactive",
+def _print_space(outcomes: Sequence[Outcome]) -> None:
+    shown: Mapping[str, tuple[str, Kind]] = {
+        ARRAYS.metric: ("arrays", "count"),
+        "occupancy": ("cells\nused", "share"),
+        AREA.metric: ("area", "area"),
+        ENERGY.metric: ("energy\ntotal", "energy"),
+        ENERGY.array_metric: ("energy\narrays", "energy"),
+        "adc_bits_max": ("ADC\nbits", "count"),
+        "array_busy_share": ("arrays\nbusy", "share"),
+        "active_cell_share": ("cells\nactive", "share"),
+    }
+    columns = [Column("strategy"), *(Column(title, meaning=kind) for title, kind in shown.values())]
+    rows = [
+        [one.strategy, *(one.header.metrics[name] for name in shown)]
+        if one.header
+        else [one.strategy, bad(one.state), *[None] * (len(shown) - 1)]
+        for one in outcomes
     ]
-    return table(columns, rows)
+    print_sheet(Sheet(columns, rows))
 
 
-def _time_table(solved: Sequence[Solved]) -> Table:
-    columns = ["strategy"]
-    cells: list[list[str]] = []
-    for figure, title in zip(TIMED, ("token", "prefill", "II"), strict=True):
+def _print_time(solved: Sequence[Solved]) -> None:
+    columns = [Column("strategy")]
+    for figure in TIMED:
         unit = choose_unit(figure.kind, [figure.in_arrays(one.header) for one in solved])
-        for part, value in (("total", figure.total), ("arrays", figure.in_arrays)):
-            columns.append(f"{title}\n{part}\n{unit.name}")
-            cells.append([in_unit(value(one.header), unit) for one in solved])
-    unit = choose_unit("time", [clock_ns(one.header) for one in solved])
-    rows = [[one.strategy, *values] for one, values in zip(solved, zip(*cells, strict=True), strict=True)]
-    return table(columns, rows)
+        columns += [Column(f"{figure.head}\n{part}", meaning=figure.kind, unit=unit) for part in ("total", "arrays")]
+    rows = [
+        [one.strategy, *(value(one.header) for figure in TIMED for value in (figure.total, figure.in_arrays))]
+        for one in solved
+    ]
+    print_sheet(Sheet(columns, rows))
 
 
-def _verdict_table(solved: Sequence[Solved]) -> Table:
+def _print_verdicts(solved: Sequence[Solved]) -> None:
     rows: list[list[Cell]] = []
     for one in solved:
-        header, simulation = one.header, one.outcome.simulation
-        lossy = int(header.metrics["lossy_activations"])
-        passed = one.check.passed
-        snr = "-" if simulation is None or simulation.exact else f"{simulation.snr_db:.1f}"
+        simulation, simulated = one.outcome.simulation, _simulation_cell(one.outcome)
         rows.append(
             [
                 one.strategy,
                 describe_status(one),
-                good("ok") if passed else bad("FAILED"),
-                _simulation_text(one.outcome),
-                snr,
-                bad("yes") if lossy else "no",
-                f"{header.runtime_s:.2f}",
+                verdict(one.check),
+                simulated if simulation is None else good(simulated) if simulation.passed else bad(simulated),
+                "-" if simulation is None or simulation.exact else f"{simulation.snr_db:.1f}",
+                bad("yes") if one.header.metrics["lossy_activations"] else "no",
+                f"{one.outcome.solve_s:.2f}",
             ]
         )
     columns = ["strategy", "status", "check", "simulation", "SNR\ndB", "over\nmax bits", "solve\ns"]
-    return table(columns, rows, text_columns=4)
+    print_table(columns, rows, text_columns=4)
 
 
 def describe_status(one: Solved) -> str:
@@ -162,28 +130,20 @@ def _simulation_cell(outcome: Outcome) -> str:
     return "exact" if simulation.exact else "ADC rounding only"
 
 
-def _simulation_text(outcome: Outcome) -> Cell:
-    text = _simulation_cell(outcome)
-    if outcome.simulation is None:
-        return text
-    return good(text) if outcome.simulation.passed else bad(text)
-
-
-def _print_trouble(console: Console, outcome: Outcome) -> None:
+def _print_trouble(outcome: Outcome) -> None:
     """Why a strategy has no answer, or what is wrong with the one it has."""
     if outcome.reason:
         reason = outcome.reason.removeprefix(f"{outcome.strategy}: ")
         state = outcome.not_simulated if outcome.state == "solved" else outcome.state
-        indented(console, f"{outcome.strategy}: {state}: {reason}")
+        indented(f"{outcome.strategy}: {state}: {reason}")
     if outcome.check is not None:
-        for violation in outcome.check.violations[:VIOLATIONS_SHOWN]:
-            indented(console, bad(f"{outcome.strategy} breaks {violation}"))
+        print_violations(outcome.check, outcome.strategy, VIOLATIONS_SHOWN)
     simulation = outcome.simulation
     if simulation is not None and not simulation.passed:
-        indented(console, bad(f"{outcome.strategy} computes wrong numbers: {simulation.first_mismatch}"))
+        indented(bad(f"{outcome.strategy} computes wrong numbers: {simulation.first_mismatch}"))
 
 
-def _print_rounding(console: Console, outcomes: Sequence[Outcome]) -> None:
+def _print_rounding(outcomes: Sequence[Outcome]) -> None:
     """A word where mapping and schedule are right and the converters still spoil the result."""
     low = [
         f"{outcome.strategy} {outcome.simulation.snr_db:.1f} dB"
@@ -192,36 +152,38 @@ def _print_rounding(console: Console, outcomes: Sequence[Outcome]) -> None:
     ]
     if low:
         indented(
-            console,
             "caution: mapping and schedule are right, but the converters have too few bits for these sums; "
-            f"signal to noise of {', '.join(low)}",
+            f"signal to noise of {', '.join(low)}"
         )
 
 
-def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) -> None:
-    heading(console, "Bounds: what no mapping can beat, and the gap above it")
-    units = [choose_unit(figure.kind, [figure.lower(one.header) for one in solved]) for figure in FIGURES]
-    columns = ["strategy", ""]
-    columns += [f"{figure.title}\n{unit.name}" for figure, unit in zip(FIGURES, units, strict=True)]
-    rows: list[list[Cell]] = []
+def _print_bounds(solved: Sequence[Solved], verbosity: int) -> None:
+    heading("Bounds: what no mapping can beat, and the gap above it")
+    columns = [Column("strategy"), Column("")]
+    for figure in FIGURES:
+        unit = choose_unit(figure.kind, [figure.lower(one.header) for one in solved])
+        title = figure.title if unit.name else f"{figure.title}\n"  # a count has no unit below its title
+        columns.append(Column(title, meaning=figure.kind, unit=unit))
+    rows: list[list[Any]] = []
     for one in solved:
-        header = one.header
-        values = [in_unit(f.total(header), unit) for f, unit in zip(FIGURES, units, strict=True)]
-        lowers = [in_unit(f.lower(header), unit) for f, unit in zip(FIGURES, units, strict=True)]
-        gaps: list[Cell] = [good("0%") if f.gap(header) == 0 else share(f.gap(header)) for f in FIGURES]
-        rows += [[one.strategy, "value", *values], ["", "bound", *lowers], ["", "gap", *gaps]]
-    console.print(table(columns, rows, text_columns=2))
+        gaps = [figure.gap(one.header) for figure in FIGURES]
+        rows += [
+            [one.strategy, "value", *(figure.total(one.header) for figure in FIGURES)],
+            ["", "bound", *(figure.lower(one.header) for figure in FIGURES)],
+            ["", "gap", *(share(gap) if gap else good("0%") for gap in gaps)],
+        ]
+    print_sheet(Sheet(columns, rows))
+    arrays_first = solved[0].header.objective[:1] == ["arrays"]
     indented(
-        console,
         "The bound on arrays holds for any mapping, those on times and energy for any mapping on "
-        f"{_bounded_on(solved[0].header)}; `linear` is bounded as stored, dense.",
+        f"{'the arrays that the strategy uses' if arrays_first else 'all arrays allowed'}; "
+        "`linear` is bounded as stored, dense."
     )
     for one in solved:
         if one.check.unverified:
             indented(
-                console,
                 f"{one.strategy}: the bounds on {', '.join(one.check.unverified)} rest on an exhaustive "
-                "search, which only another search can confirm.",
+                "search, which only another search can confirm."
             )
     if verbosity > 0:
         for figure in FIGURES:
@@ -229,74 +191,86 @@ def _print_bounds(console: Console, solved: Sequence[Solved], verbosity: int) ->
             for one in solved:
                 by_proof.setdefault(one.header.bounds[figure.metric].proof, []).append(one.strategy)
             proofs = "; ".join(f"{proof} ({', '.join(names)})" for proof, names in by_proof.items())
-            indented(console, f"{figure.title} by {proofs}")
+            indented(f"{figure.title} by {proofs}")
 
 
-def _print_sums(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
+def _print_sums(asked: Asked, solved: Sequence[Solved]) -> None:
     sums = [item for item in asked.objective if is_weighted(item)]
     if not sums:
         return
     units = objective_units(asked.problem, sums)
-    rows: list[list[Cell]] = []
-    for one in solved:
-        rows.append([one.strategy, *map(number, objective_values(one.header.metrics, sums, units))])
+    rows = [[one.strategy, *map(number, objective_values(one.header.metrics, sums, units))] for one in solved]
     least = [number(sum(term.weight for term in terms_of(item))) for item in sums]
-    heading(console, "Weighted sums of the objective, each metric in multiples of its bound on all arrays allowed")
-    console.print(table(["strategy", *sums], [*rows, ["no mapping below", *least]]))
+    heading("Weighted sums of the objective, each metric in multiples of its bound on all arrays allowed")
+    print_table(["strategy", *sums], [*rows, ["no mapping below", *least]])
 
 
-def _print_ratios(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
+def _print_ratios(asked: Asked, solved: Sequence[Solved]) -> None:
+    if len(solved) == 1:
+        return
     rules = [one for one in solved if one.strategy in RULES]
     baseline = next((one for one in solved if one.strategy == BASELINE), None)
     units = objective_units(asked.problem, asked.objective)
     best = min(rules, key=lambda one: objective_values(one.header.metrics, asked.objective, units), default=None)
-    if baseline is not None and len(solved) > 1:
-        heading(console, f"Times better than {BASELINE}: 2 means half of its figure")
-        console.print(_ratio_table(baseline, solved))
-    if best is not None and best is not baseline and len(solved) > 1:
-        heading(console, f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}")
-        console.print(_ratio_table(best, solved))
+    if baseline is not None:
+        heading(f"Times better than {BASELINE}: 2 means half of its figure")
+        _print_times_better(baseline, solved)
+    if best is not None and best is not baseline:
+        heading(f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}")
+        _print_times_better(best, solved)
 
 
-def _ratio_table(reference: Solved, solved: Sequence[Solved]) -> Table:
-    columns, parts = ["strategy"], _parts()
-    columns += [title for title, _ in parts]
-    rows = []
+def _print_times_better(reference: Solved, solved: Sequence[Solved]) -> None:
+    """Figures of the reference over those of each strategy, both in total and in the arrays alone."""
+    parts = [("arrays", ARRAYS.total)]
+    for figure in (*TIMED, ENERGY):
+        parts += [(f"{figure.head}\ntotal", figure.total), (f"{figure.head}\narrays", figure.in_arrays)]
+    parts.append(("area", AREA.total))
+    rows: list[list[Any]] = []
     for one in solved:
-        row = [one.strategy]
-        for _, value in parts:
-            mine = value(one)
-            row.append(ratio(value(reference) / mine) if mine else "-")
-        rows.append(row)
-    return table(columns, rows, tight=True)
+        pairs = [(value(reference.header), value(one.header)) for _, value in parts]
+        rows.append([one.strategy, *(theirs / mine if mine else None for theirs, mine in pairs)])
+    columns = [Column("strategy"), *(Column(title, meaning="ratio") for title, _ in parts)]
+    print_sheet(Sheet(columns, rows), tight=True)
 
 
-def _parts() -> list[tuple[str, Callable[[Solved], float]]]:
-    """The compared quantities: title, value; times both in total and in the arrays alone."""
-
-    def total(figure: Figure) -> Callable[[Solved], float]:
-        return lambda one: figure.total(one.header)
-
-    def in_arrays(figure: Figure) -> Callable[[Solved], float]:
-        return lambda one: figure.in_arrays(one.header)
-
-    parts = [("arrays", total(ARRAYS))]
-    for figure, title in ((LATENCY, "token"), (PREFILL, "prefill"), (INTERVAL, "II"), (ENERGY, "energy")):
-        parts += [(f"{title}\ntotal", total(figure)), (f"{title}\narrays", in_arrays(figure))]
-    return [*parts, ("area", total(AREA))]
-
-
-def _print_files(console: Console, asked: Asked, solved: Sequence[Solved]) -> None:
-    heading(console, "Written")
+def _print_files(asked: Asked, solved: Sequence[Solved]) -> None:
+    heading("Written")
     for one in solved:
         for path in one.outcome.files:
-            verbatim(console, str(path))
+            verbatim(str(path))
         if not one.outcome.files:
-            indented(console, bad(f"{one.strategy}: not written, as it fails its check"))
-    heading(console, "The same again")
-    verbatim(console, asked.command)
+            indented(bad(f"{one.strategy}: not written, as it fails its check"))
+    same_again(asked.command)
 
 
-def _bounded_on(header: Header) -> str:
-    """For which array counts the bounds on times and energy hold, by the first objective."""
-    return "the arrays that the strategy uses" if header.objective[:1] == ["arrays"] else "all arrays allowed"
+def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> dict[str, Any]:
+    """The question, and of each strategy its figures, bounds, verdicts and files."""
+    units = objective_units(asked.problem, asked.objective)
+    return {
+        "format": RUN_FORMAT,
+        "question": {**question_fields(asked), **picked(asked, "objective", "seed")},
+        "strategies": {outcome.strategy: _describe(outcome, asked, units) for outcome in outcomes},
+        "command": asked.command,
+        "exit_code": exit_code,
+    }
+
+
+def _describe(outcome: Outcome, asked: Asked, units: Mapping[str, float]) -> dict[str, Any]:
+    header, simulation = outcome.header, outcome.simulation
+    if header is None or outcome.check is None:
+        return picked(outcome, "state", "reason")
+    simulated: dict[str, Any] = {"passed": None, "reason": outcome.not_simulated}
+    if simulation is not None:
+        names = ("passed", "exact", "lossless_expected", "layers", "outputs", "mismatches")
+        simulated = picked(simulation, *names, "relative_error", "snr_db", "first_mismatch")
+    found = {
+        **picked(outcome, "state", "files"),
+        **picked(header, "status", "metrics", "bounds"),
+        "runtime_s": round(outcome.solve_s, 3),
+        "check": describe_verdict(outcome.check),
+        "simulation": simulated,
+    }
+    sums = [item for item in asked.objective if is_weighted(item)]
+    weighted = dict(zip(sums, objective_values(header.metrics, sums, units), strict=True))
+    return {**found, "weighted": weighted} if sums else found

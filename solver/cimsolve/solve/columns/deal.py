@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, order_by
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.time import least_phase_work_cycles, least_stage_cycles, least_work_cycles
 from cimsolve.solve.columns.exchange import RUNS_MAX, Exchange, Run
@@ -172,10 +172,9 @@ def _try(kinds: list[StripKind], durations: Durations, table: _Table, budget: In
 
 def _is_crowded(height: int, kinds: list[StripKind], durations: Durations, budget: Ints) -> bool:
     """Whether the kinds of one height have more pieces than there are arrays, though a single kind may not."""
-    able = durations.most_columns(height, budget)
-    widest = max(1, int(able.max()))
+    widest = max(1, int(durations.most_columns(height, int(budget.max()))))
     pieces = sum(kind.count * -(-kind.cols // widest) for kind in kinds if kind.height == height)
-    return pieces > int((able > 0).sum())
+    return pieces > int((budget >= durations.of_columns[height][1]).sum())
 
 
 def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, prefer: Ints) -> Share | None:
@@ -193,7 +192,7 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, p
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    array = candidates[np.lexsort((-room.total[candidates], prefer[candidates]))][: len(width)]
+    array = _first_to_fill(candidates, room, prefer)[: len(width)]
     strip = np.repeat(np.arange(kind.count), pieces)
     return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, room.take(array, width))
 
@@ -211,7 +210,7 @@ def _several_each(kind: StripKind, durations: Durations, table: _Table, budget: 
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = candidates[np.lexsort((-room.total[candidates], prefer[candidates]))][:fulls]
+    array = _first_to_fill(candidates, room, prefer)[:fulls]
     width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full
@@ -227,6 +226,12 @@ def _several_each(kind: StripKind, durations: Durations, table: _Table, budget: 
     runs = np.array(shared, dtype=np.int64).reshape(-1, 5).T
     whole = (strip, first, width, array, shelf)
     return Share(kind, *(np.concatenate(columns) for columns in zip(whole, runs, strict=True)))
+
+
+def _first_to_fill(candidates: Ints, room: Room, prefer: Ints) -> Ints:
+    """The candidates by least `prefer`, then by most room."""
+    total = room.total[candidates]
+    return np.asarray(candidates[order_by(prefer[candidates], total.max(initial=0) - total)])
 
 
 def _share_out(

@@ -49,8 +49,11 @@ class Exchange:
         depth: int,
         effort: int,
     ) -> None:
-        """`room` is used up, `shares` are not changed; `load[q]`, cycles of stage q on every array, `limit[q]`;
-        `depth`: how long a chain of moves may be; `effort`: how often a place for a run may be looked for."""
+        """Take `room`, which is used up, and `shares`, which are not changed.
+
+        `load[q]`: cycles of stage q on every array, at most `limit[q]`; `depth`: how long a chain of moves may be;
+        `effort`: how often a place for a run may be looked for.
+        """
         self.durations, self.left, self.limit = durations, room.left, limit
         self.depth, self.effort = depth, effort
         self.shares = list(shares)
@@ -149,7 +152,7 @@ class Exchange:
     def _cleared_target(
         self, array: int, stage: int, need: int, stay: tuple[int, ...], able: Ints, depth: int
     ) -> tuple[int, int, int] | None:
-        """The same where runs of other stages must move away in turn."""
+        """An array, its shelf, and how many columns of `stage` it takes once runs of other stages have moved away."""
         allowed = np.minimum(self._most_allowed(stage), need)
         allowed[array] = 0
         order = np.lexsort((able, -allowed))
@@ -174,10 +177,8 @@ class Exchange:
         load = self.load[kind.stage] = self.load[kind.stage].copy()
         load[array] += cycles_of[run.width - width] - cycles_of[run.width]
         load[to] += cycles_of[width]
-        both = [array, to]
-        self._most_allowed(kind.stage)[both] = self.durations.most_columns(
-            kind.height, self.limit[kind.stage] - load[both]
-        )
+        left = self.limit[kind.stage] - load[[array, to]]
+        self._most_allowed(kind.stage)[[array, to]] = self.durations.most_columns(kind.height, left)
         self._fill(array, shelf, -width)
         self._fill(to, to_shelf, width)
         run.width -= width

@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from cimsolve.columns import Ints, running_offsets
+from cimsolve.columns import Ints, order_by, running_offsets
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping, Pieces
+from cimsolve.problem.tables import Mapping, Parts, Pieces
 from cimsolve.solve.columns.room import Room, Share
-from cimsolve.solve.columns.strips import StripKind
 from cimsolve.solve.parts import fire_same_inputs_together
 
 PACK_TIME = 0.2
@@ -29,15 +28,13 @@ def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Ro
             continue
         array, shelf, width = (np.concatenate([getattr(s, name) for s in mine]) for name in ("array", "shelf", "width"))
         lane = array * free.left.shape[1] + shelf
-        order = np.argsort(lane, kind="stable")
+        order = order_by(lane)
         col = free.col[array, shelf]
         col[order] += running_offsets(lane[order], width[order])
         edges = np.cumsum([0, *(len(share.width) for share in mine)])
         for share, low, high in zip(mine, edges[:-1], edges[1:], strict=True):
             row = free.row[share.array, share.shelf]
-            pieces.append(
-                _pieces_of(share.kind, share.strip, share.first, share.width, share.array, row, col[low:high])
-            )
+            pieces.append(_pieces_of(share, row, col[low:high]))
     return _mapping(problem, pieces)
 
 
@@ -66,23 +63,15 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[
     array = np.concatenate([share.array for share in shares])
     run, part, shelf, col = _places(array, width, shelves, np.flatnonzero(shelves.height == height))
     pieces = []
-    order = np.argsort(owner[run], kind="stable")
+    order = order_by(owner[run])
     edges = np.searchsorted(owner[run][order], np.arange(len(shares) + 1))
     taken = running_offsets(run, part)
     for number, share in enumerate(shares):
         own = order[edges[number] : edges[number + 1]]
         at = index[run[own]]
-        pieces.append(
-            _pieces_of(
-                share.kind,
-                share.strip[at],
-                share.first[at] + taken[own],
-                part[own],
-                share.array[at],
-                shelves.row[shelf[own]],
-                col[own],
-            )
-        )
+        first = share.first[at] + taken[own]
+        cut = Share(share.kind, share.strip[at], first, part[own], share.array[at], shelf[own])
+        pieces.append(_pieces_of(cut, shelves.row[cut.shelf], col[own]))
     return pieces
 
 
@@ -95,7 +84,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
     split = run[1:][run[1:] == run[:-1]]
     whole: list[tuple[Ints, Ints, Ints, Ints]] = []
     repacked = np.zeros(int(array.max()) + 1, dtype=bool)
-    order = np.argsort(array, kind="stable")
+    order = order_by(array)
     by_array, shelf_array = array[order], shelves.array[mine]
     for number in np.unique(array[split]).tolist():
         low, high = np.searchsorted(by_array, (number, number + 1))
@@ -113,7 +102,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
     keep = ~repacked[array[run]]
     whole.append((run[keep], part[keep], shelf[keep], col[keep]))
     run, part, shelf, col = (np.concatenate(column) for column in zip(*whole, strict=True))
-    by_run = np.argsort(run, kind="stable")
+    by_run = order_by(run)
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
@@ -121,9 +110,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
 def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
     """A shelf for each run such that all fit, or None where there is none or it is hard to find."""
     # CP-SAT takes long to load, and most problems never need it.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     sizes = sorted(set(widths))
     model = cp_model.CpModel()
@@ -154,9 +141,9 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     left = np.zeros((arrays, most), dtype=np.int64)
     slot = np.arange(len(mine)) - first[shelves.array[mine]]
     left[shelves.array[mine], slot] = shelves.width[mine]
-    order = np.lexsort((-width, array))
+    order = order_by(array, width.max() - width)
     rank = running_offsets(array[order], np.ones(len(order), dtype=np.int64))
-    by_round = order[np.argsort(rank, kind="stable")]
+    by_round = order[order_by(rank)]
     edges = np.searchsorted(np.sort(rank), np.arange(int(rank.max()) + 2))
     full = np.iinfo(np.int64).max
     found: list[tuple[Ints, Ints, Ints, Ints]] = []
@@ -176,30 +163,20 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
             need = need - part
             run, need = run[need > 0], need[need > 0]
     run, part, shelf, col = (np.concatenate(column) for column in zip(*found, strict=True))
-    by_run = np.argsort(run, kind="stable")
+    by_run = order_by(run)
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
-def _pieces_of(kind: StripKind, strip: Ints, first: Ints, width: Ints, array: Ints, row: Ints, col: Ints) -> Pieces:
-    """A run of a strip may reach over several blocks that read the same input: one piece for each."""
-    parts: list[Pieces] = []
+def _pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
+    """The pieces of runs at these places: one for each of the blocks of the same input that a run reaches over."""
+    kind, first = share.kind, share.first
+    pieces: list[Pieces] = []
     for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
         low = np.maximum(first, begin)
-        high = np.minimum(first + width, end)
+        high = np.minimum(first + share.width, end)
         index = np.flatnonzero(high > low)
         low, high = low[index], high[index]
-        count = len(index)
-        parts.append(
-            Pieces(
-                factor=np.full(count, factor, dtype=np.int64),
-                block=kind.block0 + strip[index],
-                row0=np.full(count, kind.row0, dtype=np.int64),
-                rows=np.full(count, kind.height, dtype=np.int64),
-                col0=low - begin,
-                cols=high - low,
-                array=array[index],
-                array_row=row[index],
-                array_col=col[index] + low - first[index],
-            )
-        )
-    return Pieces.concatenate(parts)
+        owner, row0, rows = (np.full(len(index), same, dtype=np.int64) for same in (factor, kind.row0, kind.height))
+        parts = Parts(owner, kind.block0 + share.strip[index], row0, rows, low - begin, high - low)
+        pieces.append(parts.place(share.array[index], row[index], col[index] + low - first[index]))
+    return Pieces.concatenate(pieces)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.chip.wiring import busiest_of_run, weights_per_conversion
 from cimsolve.columns import Ints
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
@@ -29,18 +30,16 @@ class Room:
         array = shelves.array[mine]
         slot = np.arange(len(mine)) - np.searchsorted(array, array)
         left, row, col = (np.zeros((arrays, int(slot.max()) + 1), dtype=np.int64) for _ in range(3))
-        left[array, slot], row[array, slot], col[array, slot] = (
-            shelves.width[mine],
-            shelves.row[mine],
-            shelves.col[mine],
-        )
+        for table, values in ((left, shelves.width), (row, shelves.row), (col, shelves.col)):
+            table[array, slot] = values[mine]
         return Room(left, row, col)
 
     def copy(self) -> Room:
+        """A copy whose free columns can be used up without changing this one's."""
         return Room(self.left.copy(), self.row, self.col)
 
     def joined(self) -> Room:
-        """The same columns as if they were one shelf an array."""
+        """The columns of all shelves of an array as one shelf."""
         total = self.total[:, None]
         return Room(total, np.zeros_like(total), np.zeros_like(total))
 
@@ -62,21 +61,15 @@ class Room:
         return np.asarray(shelf)
 
 
-def columns_per_step(problem: Problem) -> int:
-    """Logical columns that all converters of an array read in one conversion, at least 1."""
-    return max(1, problem.hardware.adc.per_array // problem.hardware.columns_per_weight)
-
-
 class Durations:
     """Cycles of one piece by height and columns, as if it fired alone and lay as badly as can be."""
 
     def __init__(self, problem: Problem, heights: list[int]) -> None:
         hardware = problem.hardware
-        self.step = columns_per_step(problem)
+        self.step = weights_per_conversion(hardware)
         columns = np.arange(1, problem.weights_per_row + 1) * hardware.columns_per_weight
-        busiest = -(-columns // hardware.adc.per_array)
-        if hardware.adc.wiring == "adjacent":
-            busiest = np.minimum(columns, -(-hardware.array.cols // hardware.adc.per_array))
+        # Columns from the first of a converter on are the most that one converter can get of a run.
+        busiest = busiest_of_run(hardware, 0, columns)
         self.of_columns: dict[int, Ints] = {
             height: np.concatenate([[0], hardware.activation_cycles(height, busiest)]) for height in set(heights)
         }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout
-from cimsolve.pack.smooth import widen_shelves
+from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, widen_shelves
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
@@ -19,7 +19,7 @@ from cimsolve.solve.columns.deal import Goal, deal_strips
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
 from cimsolve.solve.columns.room import Room, most_columns_an_array, piece_widths
 from cimsolve.solve.columns.strips import StripKind
-from cimsolve.solve.search import Event
+from cimsolve.solve.effort import Event
 
 LAYOUTS = ("stepped", "few wide", "even")
 """How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
@@ -29,20 +29,16 @@ EFFORT = 40_000_000
 """Arrays looked at in each round for runs that make room; at most a thousandth as many places are looked for."""
 
 
+@dataclass
 class ColumnSpread:
     """One cut into strips and its packing, on so many arrays."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        stages: list[list[StripKind]],
-        packing: ColumnPacking,
-        arrays: int,
-        listen: Callable[[Event], None],
-    ) -> None:
-        self.problem, self.stages, self.packing, self.arrays = problem, stages, packing, arrays
-        self.listen = listen
-        self._shelves: dict[str, Shelves] = {}
+    problem: Problem
+    stages: list[list[StripKind]]
+    packing: ColumnPacking
+    arrays: int
+    listen: Callable[[Event], None]
+    _shelves: dict[str, Shelves] = field(default_factory=dict, init=False)
 
     def find(self, layout: str, by_shelf: bool, goal: Goal) -> Mapping:
         """Every stage dealt once, and no run moved again."""
@@ -55,8 +51,7 @@ class ColumnSpread:
         found: list[tuple[int, Mapping]] = []
         for _ in range(ROUNDS):
             mapping = self._deal(layout, by_shelf, goal, EFFORT // max(1000, self.arrays), urgency)
-            placed, activations = schedule(self.problem, mapping)
-            costs = evaluate(self.problem, placed.pieces, activations)
+            costs = evaluate(*schedule(self.problem, mapping))
             found.append((int(costs.metrics["latency_cycles"]), mapping))
             late = np.flatnonzero(costs.stages.end - costs.stages.start > least)
             if not len(late) or found[-1][0] > min(latency for latency, _ in found):
@@ -65,6 +60,7 @@ class ColumnSpread:
         return min(found, key=lambda each: each[0])[1]
 
     def shelves(self, layout: str) -> Shelves:
+        """The shelves of a layout, by its name."""
         if layout not in self._shelves:
             packing = self.packing
             widths = piece_widths(self.problem, self.stages, packing.heights, self.arrays)
@@ -76,16 +72,12 @@ class ColumnSpread:
         return self._shelves[layout]
 
     def _deal(self, layout: str, by_shelf: bool, goal: Goal, effort: int, urgency: MappingABC[int, int]) -> Mapping:
-        shelves = self.shelves(layout)
-
         def listen(done: int, total: int) -> None:
             self.listen(Event(f"{self.arrays} arrays: stages dealt {done}/{total}", "arrays", self.arrays))
 
+        shelves = self.shelves(layout)
         room = {height: Room.of(shelves, height, self.arrays) for height in np.unique(shelves.height).tolist()}
-        if by_shelf:
-            shares = deal_strips(self.problem, self.stages, room, self.arrays, goal, listen, effort, urgency)
-            return map_as_dealt(self.problem, shares, room)
         # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
-        joined = {height: here.joined() for height, here in room.items()}
-        shares = deal_strips(self.problem, self.stages, joined, self.arrays, goal, listen, effort, urgency)
-        return lay_out(self.problem, shares, shelves)
+        seen = room if by_shelf else {height: here.joined() for height, here in room.items()}
+        shares = deal_strips(self.problem, self.stages, seen, self.arrays, goal, listen, effort, urgency)
+        return map_as_dealt(self.problem, shares, room) if by_shelf else lay_out(self.problem, shares, shelves)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.pack.columns import ColumnPacking, pack_columns
-from cimsolve.pack.row_cuts import Cut, cuts_that_fill
+from cimsolve.pack.cutting_stock import Cut, cuts_that_fill
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.solve.parts import cut_sizes
@@ -17,11 +18,11 @@ from cimsolve.solve.parts import cut_sizes
 
 @dataclass(frozen=True)
 class StripKind:
-    """`count` strips of equal shape in one stage: strip i is row part `row0 ... row0 + height - 1` of block
-    `block0 + i` of every factor in `factors`, side by side; `edges` are the columns where those blocks begin, and the
-    last ends.
+    """`count` strips of equal shape in one stage, each of equal parts of blocks side by side.
 
-    All of a strip reads the same input elements, so any run of its columns may fire together.
+    Strip i is row part `row0 ... row0 + height - 1` of block `block0 + i` of every factor in `factors`; `edges` are
+    the columns where those blocks begin, and where the last ends. All of a strip reads the same input elements, so any
+    run of its columns may fire together.
     """
 
     stage: int
@@ -34,6 +35,7 @@ class StripKind:
 
     @property
     def cols(self) -> int:
+        """Logical columns of a strip."""
         return self.edges[-1]
 
 
@@ -48,12 +50,9 @@ def cut_into_strips(problem: Problem, even: bool) -> list[list[StripKind]]:
             alike.setdefault((factors[number].input, factors[number].block_rows), []).append(number)
         kinds: list[StripKind] = []
         for (_, block_rows), numbers in alike.items():
-            edges = np.cumsum([0, *(factors[number].block_cols for number in numbers)])
-            row0 = 0
-            for height in cut_sizes(block_rows, limit, even):
-                blocks = factors[numbers[0]].blocks
-                kinds.append(StripKind(stage, height, row0, blocks, tuple(numbers), tuple(int(edge) for edge in edges)))
-                row0 += height
+            edges = tuple(np.cumsum([0, *(factors[number].block_cols for number in numbers)]).tolist())
+            whole = StripKind(stage, block_rows, 0, factors[numbers[0]].blocks, tuple(numbers), edges)
+            kinds += _cut_to(whole, limit, even)
         stages.append(kinds)
     return stages
 
@@ -109,14 +108,10 @@ def cut_lower(problem: Problem, stages: list[list[StripKind]]) -> list[list[Stri
 
 
 def _lower(problem: Problem, kinds: list[StripKind]) -> list[StripKind]:
-    best, least = kinds, _one_conversion_cycles(problem, kinds)
     highest = max(kind.height for kind in kinds)
-    for halvings in range(1, highest.bit_length()):
-        cut = [part for kind in kinds for part in _cut_evenly(kind, -(-highest // 2**halvings))]
-        cycles = _one_conversion_cycles(problem, cut)
-        if cycles < least:
-            best, least = cut, cycles
-    return best
+    limits = [ceil_div(highest, 2**halvings) for halvings in range(1, highest.bit_length())]
+    ways = [kinds, *([part for kind in kinds for part in _cut_to(kind, limit, even=True)] for limit in limits)]
+    return min(ways, key=partial(_one_conversion_cycles, problem))
 
 
 def _one_conversion_cycles(problem: Problem, kinds: list[StripKind]) -> int:
@@ -128,8 +123,8 @@ def _one_conversion_cycles(problem: Problem, kinds: list[StripKind]) -> int:
     return fires + (int(hardware.cycles(hardware.digital_ps("add", added))) if added else 0)
 
 
-def _cut_evenly(kind: StripKind, limit: int) -> list[StripKind]:
-    sizes = cut_sizes(kind.height, limit, even=True)
+def _cut_to(kind: StripKind, limit: int, even: bool) -> list[StripKind]:
+    sizes = cut_sizes(kind.height, limit, even)
     return [replace(kind, height=size, row0=kind.row0 + sum(sizes[:number])) for number, size in enumerate(sizes)]
 
 
@@ -159,5 +154,5 @@ def question_of_strips(problem: Problem, stages: list[list[StripKind]]) -> Probl
     Dealing begins at those bounds; far below what is possible it comes to its answers in larger steps.
     """
     if problem.cut == "both" and stages in (cut_into_strips(problem, even) for even in (False, True)):
-        return replace(problem, cut="columns")
+        return problem.asking(cut="columns")
     return problem

@@ -18,7 +18,7 @@ Cells = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExactAnswer:
     """Where each item lies and which item's number its activation bears; shape (items,), grid units."""
 
     array: tuple[int, ...]
@@ -27,7 +27,7 @@ class Answer:
     leader: tuple[int, ...]
 
 
-def first_fit(instance: Instance) -> Answer:
+def first_fit(instance: Instance) -> ExactAnswer:
     """Every item at the first free place, tallest first, each in an activation of its own: always legal."""
     free: list[Cells] = []
     found: dict[int, tuple[int, int, int]] = {}
@@ -39,7 +39,7 @@ def first_fit(instance: Instance) -> Answer:
         free[array][row : row + item.height, col : col + item.width] = False
         found[i] = (array, row, col)
     array_of, row_of, col_of = zip(*(found[i] for i in range(len(instance.items))), strict=True)
-    return Answer(array_of, row_of, col_of, tuple(range(len(instance.items))))
+    return ExactAnswer(array_of, row_of, col_of, tuple(range(len(instance.items))))
 
 
 def _first_place(instance: Instance, free: list[Cells], item: Item) -> tuple[int, int, int]:
@@ -51,23 +51,23 @@ def _first_place(instance: Instance, free: list[Cells], item: Item) -> tuple[int
     return len(free), 0, 0
 
 
-def one_by_one(answer: Answer) -> Answer:
-    """The same placement, each item in an activation of its own: always legal."""
+def one_by_one(answer: ExactAnswer) -> ExactAnswer:
+    """The placement of `answer` with each item in an activation of its own: always legal."""
     return replace(answer, leader=tuple(range(len(answer.leader))))
 
 
-def count_arrays(answer: Answer) -> int:
+def count_arrays(answer: ExactAnswer) -> int:
+    """Number of arrays that hold an item."""
     return len(set(answer.array))
 
 
-def measure(instance: Instance, answer: Answer) -> tuple[int, int]:
+def measure(instance: Instance, answer: ExactAnswer) -> tuple[int, int]:
     """(arrays, token latency in cycles) by the schedule and the cost model."""
-    mapping, activations = schedule(instance.problem, mapping_of(instance, answer))
-    metrics = evaluate(instance.problem, mapping.pieces, activations).metrics
+    metrics = evaluate(*schedule(instance.problem, mapping_of(instance, answer))).metrics
     return int(metrics["arrays"]), int(metrics["latency_cycles"])
 
 
-def mapping_of(instance: Instance, answer: Answer) -> Mapping:
+def mapping_of(instance: Instance, answer: ExactAnswer) -> Mapping:
     """Pieces and what fires together; neighbours of a block in block and array become one piece.
 
     Items alike are first dealt to their places anew, so that more of them become neighbours.
@@ -101,7 +101,7 @@ def _continues(piece: list[int], at: list[int], place: list[int]) -> bool:
     return (at[:2], at[4], place) == ([factor, block], col0 + cols, [array, row, col + cols, leader])
 
 
-def answer_of(instance: Instance, mapping: Mapping) -> Answer | None:
+def answer_of(instance: Instance, mapping: Mapping) -> ExactAnswer | None:
     """`mapping` on the grid, or None where it cuts what the problem does not cut, or is no placement."""
     pieces = mapping.pieces
     at_column: dict[tuple[int, int, int], int] = {}
@@ -122,11 +122,11 @@ def answer_of(instance: Instance, mapping: Mapping) -> Answer | None:
         row = int(pieces.array_row[p])
         leader = first_of.setdefault(int(mapping.fires[p]), i)
         places.append((numbers[int(pieces.array[p])], row // instance.row_unit, col // instance.col_unit, leader))
-    answer = Answer(*zip(*places, strict=True))
+    answer = ExactAnswer(*zip(*places, strict=True))
     return answer if _is_placement(instance, answer) else None
 
 
-def _is_placement(instance: Instance, answer: Answer) -> bool:
+def _is_placement(instance: Instance, answer: ExactAnswer) -> bool:
     taken: dict[int, Cells] = {}
     for i, item in enumerate(instance.items):
         cells = taken.setdefault(answer.array[i], np.zeros((instance.rows, instance.cols), dtype=np.bool_))
@@ -140,8 +140,8 @@ def _is_placement(instance: Instance, answer: Answer) -> bool:
     return True
 
 
-def canonical(instance: Instance, answer: Answer) -> Answer:
-    """The same answer, renumbered until the model's symmetry rules hold.
+def canonical(instance: Instance, answer: ExactAnswer) -> ExactAnswer:
+    """`answer` renumbered until the model's symmetry rules hold.
 
     Each step makes the vector of keys (array, column, row) lexicographically smaller or leaves it: it ends.
     """
@@ -149,10 +149,7 @@ def canonical(instance: Instance, answer: Answer) -> Answer:
     by_input: dict[object, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
         by_input[item.input].append(i)
-    partners: dict[int, list[int]] = {}
-    for a, b in instance.alike_inputs:
-        partners[b] = [*partners.pop(a, [a]), b]
-    chains = [[by_input[items[first].input] for first in chain] for chain in partners.values()]
+    chains = [[by_input[items[first].input] for first in chain] for chain in _runs(instance.alike_inputs)]
     while True:
         before = answer
         order = {array: number for number, array in enumerate(dict.fromkeys(answer.array))}
@@ -172,7 +169,7 @@ def canonical(instance: Instance, answer: Answer) -> Answer:
 
 
 def _runs(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Chains of neighbours (i, i + 1)."""
+    """Chains of pairs that each begin where the one before ends."""
     runs: list[list[int]] = []
     for i, j in pairs:
         if runs and runs[-1][-1] == i:
@@ -182,13 +179,9 @@ def _runs(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return runs
 
 
-def _renumber(answer: Answer, source: list[int]) -> Answer:
+def _renumber(answer: ExactAnswer, source: list[int]) -> ExactAnswer:
     """Item i takes the place that item source[i] had."""
     first_of: dict[int, int] = {}
     leader = tuple(first_of.setdefault(answer.leader[j], i) for i, j in enumerate(source))
-    return Answer(
-        array=tuple(answer.array[j] for j in source),
-        row=tuple(answer.row[j] for j in source),
-        col=tuple(answer.col[j] for j in source),
-        leader=leader,
-    )
+    array, row, col = (tuple(column[j] for j in source) for column in (answer.array, answer.row, answer.col))
+    return ExactAnswer(array, row, col, leader)

@@ -1,4 +1,4 @@
-"""Constraints that follow from the rules of `exact_model`: they cut no mapping off and help the proof.
+"""Constraints that follow from the rules of `rules.py`: they cut no mapping off and help the proof.
 
 Without them the solver hardly proves anything: it does not see by itself that a stage's work must fit its
 time, or that a full array lets no two inputs fire together.
@@ -18,10 +18,9 @@ def columns_hold_their_rows(v: Variables) -> None:
     heights = [v.model.new_fixed_size_interval_var(v.row[i], item.height, f"y {i}") for i, item in v.items()]
     v.model.add_cumulative(widths, [item.height for _, item in v.items()], v.instance.rows)
     v.model.add_cumulative(heights, [item.width for _, item in v.items()], v.arrays * v.instance.cols)
+    cells = v.instance.rows * v.instance.cols
     for a in range(v.arrays):
-        v.model.add(
-            sum(item.height * item.width * v.on[i][a] for i, item in v.items()) <= v.instance.rows * v.instance.cols
-        )
+        v.model.add(sum(item.height * item.width * v.on[i][a] for i, item in v.items()) <= cells)
 
 
 def stages_hold_their_work(v: Variables) -> None:
@@ -47,11 +46,8 @@ def stages_hold_their_work(v: Variables) -> None:
             for h in heights
         }
         for leader, _ in members:
-            v.model.add(
-                scale * v.cycles[leader]
-                >= scale * base * v.leads[leader, leader]
-                + sum(share[item.height] * item.width * v.leads[leader, i] for i, item in members if i >= leader)
-            )
+            shares = sum(share[item.height] * item.width * fired for _, item, fired in v.led_by(leader))
+            v.model.add(scale * v.cycles[leader] >= scale * base * v.leads[leader, leader] + shares)
 
 
 def activations_fit_their_array(v: Variables) -> None:
@@ -102,10 +98,6 @@ def merging_needs_empty_cells(v: Variables) -> None:
         for a, empty in enumerate(free):
             v.model.add(empty >= need).only_enforce_if([*apart, v.on[i][a]])
     for leader, item in v.items():
-        strangers = [
-            other.width * v.leads[leader, j]
-            for j, other in v.items()
-            if (leader, j) in v.leads and not item.shares_input(other)
-        ]
+        strangers = [other.width * fired for _, other, fired in v.led_by(leader) if not item.shares_input(other)]
         if strangers:
             v.model.add(item.height * sum(strangers) <= most_free)

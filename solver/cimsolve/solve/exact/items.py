@@ -19,7 +19,8 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from cimsolve.price.gaps import find_gaps
+from cimsolve.chip.wiring import busiest_of_run, converter_of, fewest_conversions
+from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import Problem
 
 ITEMS_MAX = 64
@@ -57,11 +58,8 @@ class Item:
 
     def shares_input(self, other: Item) -> bool:
         """Whether some input element goes to both."""
-        return (
-            self.vector == other.vector
-            and self.first < other.first + other.height
-            and other.first < self.first + self.height
-        )
+        meet = self.first < other.first + other.height and other.first < self.first + self.height
+        return self.vector == other.vector and meet
 
 
 @dataclass(frozen=True)
@@ -114,15 +112,9 @@ class Instance:
         Both inputs belong to one stage, their items have equal shapes in order, and no other input shares an
         element with either: nothing but equal inputs ties items together.
         """
-        groups: list[list[int]] = [
-            list(members) for _, members in groupby(range(len(self.items)), key=lambda i: self.items[i].input)
-        ]
-        alone = [group for group in groups if self._is_alone(group)]
-        return tuple(
-            (a[0], b[0])
-            for a, b in pairwise(sorted(alone, key=self._profile))
-            if self._profile(a)[:2] == self._profile(b)[:2]
-        )
+        groups = (list(members) for _, members in groupby(range(len(self.items)), key=lambda i: self.items[i].input))
+        alone = sorted(filter(self._is_alone, groups), key=self._profile)
+        return tuple((a[0], b[0]) for a, b in pairwise(alone) if self._profile(a)[:2] == self._profile(b)[:2])
 
     def _is_alone(self, group: list[int]) -> bool:
         key = self.items[group[0]].input
@@ -138,7 +130,7 @@ class Instance:
     def conversions(self, columns: int) -> int:
         """v of `columns` grid columns where any converter reads any column."""
         hardware = self.problem.hardware
-        return -(-columns * self.col_unit * hardware.columns_per_weight // hardware.adc.per_array)
+        return fewest_conversions(hardware, columns * self.col_unit * hardware.columns_per_weight)
 
     @cached_property
     def converter_columns(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -146,33 +138,26 @@ class Instance:
         hardware = self.problem.hardware
         converters, width = hardware.adc.per_array, hardware.columns_per_weight
         physical = np.arange(self.cols * width)
-        if hardware.adc.wiring == "interleaved":
-            reader = physical % converters
-        else:
-            reader = physical // -(-hardware.array.cols // converters)
         table = np.zeros((converters, self.cols), dtype=np.int64)
-        np.add.at(table, (reader, physical // width), 1)
+        np.add.at(table, (converter_of(hardware, physical), physical // width), 1)
         return table
 
     @cached_property
     def most_conversions(self) -> int:
         """v of an activation that reads a whole array."""
-        if self.problem.hardware.adc.wiring == "any":
-            return self.conversions(self.cols)
-        return int(self.converter_columns.sum(axis=1).max())
+        hardware = self.problem.hardware
+        return int(busiest_of_run(hardware, 0, self.cols * self.col_unit * hardware.columns_per_weight))
 
     @cached_property
     def most_cycles(self) -> int:
         """No activation takes longer."""
-        heights = {item.height for item in self.items}
-        return max(self.cycles(height, self.most_conversions) for height in heights)
+        return max(self.cycles(height, self.most_conversions) for height in {item.height for item in self.items})
 
     @cached_property
     def gap_cycles(self) -> tuple[int, ...]:
         """The gap before each stage, and the tail after the last one: constants, as no row is cut."""
-        gaps = find_gaps(self.problem, np.zeros(self.stages, dtype=np.int64))
-        last = list(gaps.tails.values())[-1]
-        return (*(gap.cycles for gap in gaps.before), last.cycles)
+        gaps = least_gaps(self.problem)
+        return (*(gap.cycles for gap in gaps.before), gaps.last_tail.cycles)
 
     def cycles(self, height: int, conversions: int) -> int:
         """Duration of an activation whose tallest read column has `height` grid rows."""

@@ -135,12 +135,10 @@ def s6_rows_active(v: Variables) -> None:
     for leader, _ in v.items():
         driven = [v.model.new_bool_var(f"activation {leader} drives row {r}") for r in rows]
         v.model.add(sum(driven) <= limit)
-        for i, item in v.items():
-            if (leader, i) not in v.leads:
-                continue
+        for i, item, fired in v.led_by(leader):
             for r in rows:
                 for covered in range(r, min(r + item.height, len(rows))):
-                    v.model.add_bool_or([~v.leads[leader, i], ~starts[i][r], driven[covered]])
+                    v.model.add_bool_or([~fired, ~starts[i][r], driven[covered]])
 
 
 # Definitions
@@ -185,9 +183,8 @@ def activations_unite(v: Variables) -> None:
 def activations_read_and_stack(v: Variables) -> None:
     """Columns of an activation: the sum of its items' widths (S3 keeps them apart). n: its tallest item."""
     for leader, _ in v.items():
-        members = [(item, v.leads[leader, i]) for i, item in v.items() if (leader, i) in v.leads]
-        v.model.add(v.columns[leader] == sum(item.width * fired for item, fired in members))
-        v.model.add_max_equality(v.tallest[leader], [item.height * fired for item, fired in members])
+        v.model.add(v.columns[leader] == sum(item.width * fired for _, item, fired in v.led_by(leader)))
+        v.model.add_max_equality(v.tallest[leader], [item.height * fired for _, item, fired in v.led_by(leader)])
 
 
 def conversions_follow_wiring(v: Variables) -> None:
@@ -206,16 +203,12 @@ def conversions_follow_wiring(v: Variables) -> None:
     for leader, _ in v.items():
         reads = [v.model.new_bool_var(f"activation {leader} reads column {c}") for c in cols]
         v.model.add(sum(reads) <= v.columns[leader])
-        for i, item in v.items():
-            if (leader, i) not in v.leads:
-                continue
+        for i, item, fired in v.led_by(leader):
             for c in cols:
                 for read in range(c, min(c + item.width, len(cols))):
-                    v.model.add_bool_or([~v.leads[leader, i], ~starts[i][c], reads[read]])
-        v.model.add_max_equality(
-            v.conversions[leader],
-            [sum(int(n) * reads[c] for c, n in enumerate(row) if n) for row in instance.converter_columns],
-        )
+                    v.model.add_bool_or([~fired, ~starts[i][c], reads[read]])
+        loads = [sum(int(n) * reads[c] for c, n in enumerate(row) if n) for row in instance.converter_columns]
+        v.model.add_max_equality(v.conversions[leader], loads)
 
 
 def activations_take_time(v: Variables) -> None:
@@ -236,9 +229,8 @@ def activations_take_time(v: Variables) -> None:
 
 def end_follows_stages(v: Variables) -> None:
     """end = max over stages of start + cycles."""
-    v.model.add_max_equality(
-        v.end, [start + cycles for start, cycles in zip(v.stage_start, v.stage_cycles, strict=True)]
-    )
+    ends = [start + cycles for start, cycles in zip(v.stage_start, v.stage_cycles, strict=True)]
+    v.model.add_max_equality(v.end, ends)
 
 
 # Symmetry, see the module's docstring
@@ -269,7 +261,8 @@ def _key(v: Variables, i: int) -> cp_model.LinearExprT:
 
 PLACEMENT_RULES: tuple[Rule, ...] = (p1_cover, p2_inside, p3_apart, s6_array_count)
 
-SCHEDULE_RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule, ...] = (
+    *PLACEMENT_RULES,
     s1_once,
     s1_on_one_array,
     s2_same_input,
@@ -278,8 +271,6 @@ SCHEDULE_RULES: tuple[Rule, ...] = (
     s5_dataflow,
     s6_rows_active,
 )
-
-RULES = PLACEMENT_RULES + SCHEDULE_RULES
 
 SCHEDULE_DEFINITIONS: tuple[Rule, ...] = (
     items_meet_or_not,
@@ -294,11 +285,7 @@ SYMMETRY: tuple[Rule, ...] = (arrays_in_order, items_alike_in_order, inputs_alik
 
 
 def build_model(
-    instance: Instance,
-    arrays: int,
-    *,
-    placement_only: bool = False,
-    without: Collection[str] = (),
+    instance: Instance, arrays: int, *, placement_only: bool = False, without: Collection[str] = ()
 ) -> Variables:
     """The model of `instance` on at most `arrays` arrays.
 

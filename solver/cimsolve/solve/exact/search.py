@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
-
-from ortools.sat.python import cp_model
 
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.cp_sat import make_solver
+from cimsolve.solve.cp_sat import cp_model, make_solver
 from cimsolve.solve.exact.answers import (
-    Answer,
+    ExactAnswer,
     answer_of,
     canonical,
     count_arrays,
@@ -58,11 +56,6 @@ class ExactResult:
     deterministic_time: float
 
 
-def can_solve_exactly(problem: Problem) -> bool:
-    """Whether the problem is small and plain enough; `why_not_exact` gives the reason."""
-    return why_not_exact(problem) is None
-
-
 def solve_exact(
     problem: Problem,
     objective: tuple[str, ...] = ("arrays", "latency"),
@@ -77,7 +70,7 @@ def solve_exact(
     """Minimise `objective`, a list of `arrays` and `latency` (cycles of a token pass), the first first.
 
     `hint` may be any mapping of the problem, legal or not. With one worker equal seeds give equal answers.
-    Raises ValueError for a problem that `can_solve_exactly` refuses and for other objectives.
+    Raises ValueError for a problem that `why_not_exact` refuses and for other objectives.
     """
     reason = why_not_exact(problem)
     if reason is not None:
@@ -86,7 +79,7 @@ def solve_exact(
         raise ValueError(f"objective {objective}: expected an order of {' and '.join(METRICS)}")
     instance = build_instance(problem)
     limits = [limit for limit in (problem.array_limit, max_arrays) if limit is not None]
-    search = _Search(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
+    search = _ExactSearch(instance, min([len(instance.items), *limits]), deterministic_time, workers, seed, progress)
     if instance.least_arrays > search.limit:
         return search.nothing("infeasible")
     answers = [first_fit(instance)]
@@ -94,7 +87,7 @@ def solve_exact(
         answers.append(hinted)
     if (uncut := _uncut(problem)) is not None:
         # Whole blocks are far fewer items. Where cuts gain little, their best mapping is nearly the answer.
-        first = _Search(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
+        first = _ExactSearch(build_instance(uncut), search.limit, deterministic_time / 4, workers, seed, None)
         outcome = first.run(objective, [first_fit(first.instance)])
         search.spent = first.spent
         if outcome.mapping is not None and (whole := answer_of(instance, outcome.mapping)) is not None:
@@ -106,12 +99,12 @@ def _uncut(problem: Problem) -> Problem | None:
     """The problem without cuts, where there were some to make and none must be."""
     if problem.cut == "none" or int(problem.table.block_cols.max()) == 1:
         return None
-    uncut = replace(problem, cut="none")
+    uncut = problem.asking(cut="none")
     return uncut if why_not_exact(uncut) is None else None
 
 
 @dataclass
-class _Search:
+class _ExactSearch:
     """The search under one budget; `limit` is the most arrays that may still be used."""
 
     instance: Instance
@@ -124,7 +117,7 @@ class _Search:
     arrays_lower: int = 0
     latency_lower: int | None = None
 
-    def run(self, objective: tuple[str, ...], answers: list[Answer]) -> ExactResult:
+    def run(self, objective: tuple[str, ...], answers: list[ExactAnswer]) -> ExactResult:
         """Minimise the metrics one after the other, each under the values found for those before it."""
         self.arrays_lower = self.instance.least_arrays
         proven = True
@@ -133,7 +126,10 @@ class _Search:
             if metric == "arrays" and latency_limit is None:
                 outcome = self._fewest_arrays(answers)
             else:
-                outcome = self._solve(metric, answers, latency_limit)
+                variables = build_model(self.instance, self.limit)
+                if latency_limit is not None:
+                    variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
+                outcome = self._minimise(variables, metric, answers)
             if isinstance(outcome, str):
                 # Only the first metric: a later one has its answer to fall back on.
                 return self.nothing(outcome)
@@ -146,22 +142,16 @@ class _Search:
             else:
                 latency_limit, self.latency_lower = value, lower
         arrays, latency = measure(self.instance, best)
-        return ExactResult(
-            status="optimal" if proven else "feasible",
-            mapping=mapping_of(self.instance, best),
-            arrays=arrays,
-            arrays_lower=self.arrays_lower,
-            latency_cycles=latency,
-            latency_lower_cycles=self.latency_lower,
-            deterministic_time=self.spent,
-        )
+        status: Status = "optimal" if proven else "feasible"
+        mapping = mapping_of(self.instance, best)
+        return ExactResult(status, mapping, arrays, self.arrays_lower, latency, self.latency_lower, self.spent)
 
     def nothing(self, status: Status) -> ExactResult:
         """The result without a mapping."""
         lower = self.limit + 1 if status == "infeasible" else self.instance.least_arrays
         return ExactResult(status, None, None, lower, None, None, self.spent)
 
-    def _fewest_arrays(self, answers: list[Answer]) -> tuple[Answer, int] | Status:
+    def _fewest_arrays(self, answers: list[ExactAnswer]) -> tuple[ExactAnswer, int] | Status:
         """Every placement has a legal schedule, each item in its own activation: only placement is asked."""
         usable = [one_by_one(answer) for answer in answers if count_arrays(answer) <= self.limit]
         for answer in usable:
@@ -171,17 +161,13 @@ class _Search:
         variables = build_model(self.instance, arrays, placement_only=True)
         return self._minimise(variables, "arrays", usable)
 
-    def _solve(self, metric: str, answers: list[Answer], latency_limit: int | None) -> tuple[Answer, int] | Status:
-        variables = build_model(self.instance, self.limit)
-        if latency_limit is not None:
-            variables.model.add(variables.end <= latency_limit - self.instance.gap_cycles[-1])
-        return self._minimise(variables, metric, answers)
-
-    def _minimise(self, variables: Variables, metric: str, answers: list[Answer]) -> tuple[Answer, int] | Status:
+    def _minimise(
+        self, variables: Variables, metric: str, answers: list[ExactAnswer]
+    ) -> tuple[ExactAnswer, int] | Status:
         """The best answer, no worse than any of `answers` that the model allows, and a lower bound."""
         constant = self.instance.gap_cycles[-1] if metric == "latency" else 0
         variables.model.minimize(variables.end if metric == "latency" else variables.used)
-        found: list[tuple[int, int, Answer]] = []
+        found: list[tuple[int, int, ExactAnswer]] = []
         hints: list[tuple[int, int, list[int]]] = []
         for rank, answer in enumerate(answers):
             values = self._all_values(variables, answer)
@@ -192,7 +178,7 @@ class _Search:
         if hints:
             for index, value in enumerate(min(hints)[2]):
                 variables.model.add_hint(variables.model.get_int_var_from_proto_index(index), value)
-        solver = self._solver(max(self.budget - self.spent, 0.01))
+        solver = make_solver(max(self.budget - self.spent, 0.01), self.workers, self.seed)
         report = None if self.progress is None else _Report(metric, constant, self.progress)
         code = solver.solve(variables.model, report)
         self.spent += solver.deterministic_time
@@ -206,25 +192,19 @@ class _Search:
             return "unknown"
         return min(found)[2], constant + _whole(solver.best_objective_bound)
 
-    def _all_values(self, variables: Variables, answer: Answer) -> list[int] | None:
+    def _all_values(self, variables: Variables, answer: ExactAnswer) -> list[int] | None:
         """Values of all variables under `answer`, as hints must be whole; None where the model forbids it."""
         if count_arrays(answer) > variables.arrays:
             return None
         answer = canonical(self.instance, answer)
         trial = variables.model.clone()
         decided = [(fired, int(answer.leader[i] == leader)) for (leader, i), fired in variables.leads.items()]
-        decided += zip(variables.array, answer.array, strict=True)
-        decided += zip(variables.row, answer.row, strict=True)
-        decided += zip(variables.col, answer.col, strict=True)
+        places = ((variables.array, answer.array), (variables.row, answer.row), (variables.col, answer.col))
+        decided += [decision for columns in places for decision in zip(*columns, strict=True)]
         for variable, value in decided:
             trial.add(trial.get_int_var_from_proto_index(variable.index) == value)
-        solver = self._solver(COMPLETION_TIME)
-        if solver.solve(trial) != cp_model.OPTIMAL:
-            return None
-        return list(solver.response_proto.solution)
-
-    def _solver(self, deterministic_time: float) -> cp_model.CpSolver:
-        return make_solver(deterministic_time, self.workers, self.seed)
+        solver = make_solver(COMPLETION_TIME, self.workers, self.seed)
+        return list(solver.response_proto.solution) if solver.solve(trial) == cp_model.OPTIMAL else None
 
 
 class _Report(cp_model.CpSolverSolutionCallback):
@@ -244,13 +224,13 @@ def _whole(bound: float) -> int:
     return max(0, math.ceil(bound - 1e-6)) if math.isfinite(bound) else 0
 
 
-def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:
+def read_answer(v: Variables, solver: cp_model.CpSolver) -> ExactAnswer:
     """The solver's decisions.
 
     Raises AssertionError where the cost model measures anything else than the model claims: one has a bug.
     """
     leader = {i: lead for (lead, i), fired in v.leads.items() if solver.boolean_value(fired)}
-    answer = Answer(
+    answer = ExactAnswer(
         array=tuple(map(solver.value, v.array)),
         row=tuple(map(solver.value, v.row)),
         col=tuple(map(solver.value, v.col)),
@@ -258,16 +238,12 @@ def read_answer(v: Variables, solver: cp_model.CpSolver) -> Answer:
     )
     if not v.scheduled:
         return one_by_one(answer)
-    claimed = (solver.value(v.used), _claimed_latency(v, solver))
-    measured = measure(v.instance, answer)
-    assert claimed == measured, f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
-    return answer
-
-
-def _claimed_latency(v: Variables, solver: cp_model.CpSolver) -> int:
-    """Latency without the idle time that an unfinished search may leave in a stage."""
+    # An unfinished search may leave idle time in a stage, which does not count.
     busy = [
         max(sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s) for a in range(v.arrays))
         for s in range(v.instance.stages)
     ]
-    return sum(busy) + sum(v.instance.gap_cycles)
+    claimed = (solver.value(v.used), sum(busy) + sum(v.instance.gap_cycles))
+    measured = measure(v.instance, answer)
+    assert claimed == measured, f"the model claims (arrays, latency) = {claimed}, the cost model measures {measured}"
+    return answer

@@ -26,13 +26,13 @@ class Variables:
     array_limit: int
     """Most arrays that may be used (S6)."""
     array: list[cp_model.IntVar]
-    """[i]"""
+    """[i]: the array of item i."""
     on: list[list[cp_model.IntVar]]
     """[i][a]: item i lies on array a."""
     col: list[cp_model.IntVar]
     """[i]: first column in its array."""
     row: list[cp_model.IntVar]
-    """[i]"""
+    """[i]: first row in its array."""
     x: list[cp_model.IntVar]
     """[i]: first column over all arrays, array * L + col."""
     rows_meet: dict[Pair, cp_model.IntVar]
@@ -50,11 +50,11 @@ class Variables:
     conversions: list[cp_model.IntVar]
     """[l]: columns on the busiest converter, v."""
     cycles: list[cp_model.IntVar]
-    """[l]"""
+    """[l]: cycles of the activation."""
     cycles_on: list[list[cp_model.IntVar]]
     """[l][a]: the cycles if on array a, else 0."""
     stage_start: list[cp_model.IntVar]
-    """[s]"""
+    """[s]: cycle in which the stage may start."""
     stage_cycles: list[cp_model.IntVar]
     """[s]: time in which every array can fire its activations of the stage."""
     used: cp_model.IntVar
@@ -64,6 +64,10 @@ class Variables:
 
     def items(self) -> Iterator[tuple[int, Item]]:
         return enumerate(self.instance.items)
+
+    def led_by(self, leader: int) -> Iterator[tuple[int, Item, cp_model.IntVar]]:
+        """Items that may fire in the activation of `leader`, with their `leads`."""
+        return ((i, item, self.leads[leader, i]) for i, item in self.items() if (leader, i) in self.leads)
 
     def same_stage(self) -> Iterator[Pair]:
         """Pairs i < j that could fire together."""

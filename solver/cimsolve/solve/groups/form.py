@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.chip.wiring import fewest_conversions, weights_per_conversion
+from cimsolve.columns import Ints
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.columns.strips import StripKind
 from cimsolve.solve.parts import cut_sizes
@@ -82,7 +83,7 @@ class _Stage:
         self.rows = min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
         self.heights = np.unique([kind.height for kind in kinds])
         columns = np.arange(problem.weights_per_row + 1)
-        conversions = ceil_div(columns * problem.hardware.columns_per_weight, problem.hardware.adc.per_array)
+        conversions = fewest_conversions(problem.hardware, columns * problem.hardware.columns_per_weight)
         self.cycles: Ints = problem.hardware.activation_cycles(self.heights[:, None], conversions[None])
         """Time of an activation by its greatest height and its columns."""
         self.busy = np.zeros(arrays, dtype=np.int64)
@@ -118,15 +119,10 @@ class _Stage:
         """Where a band that begins at `start` may end, ascending."""
         strip, row = self.kinds[kind], self.problem.weights_per_row
         if self.cut:
-            hardware = self.problem.hardware
-            step = max(1, min(row, hardware.adc.per_array // hardware.columns_per_weight))
+            step = min(row, weights_per_conversion(self.problem.hardware))
             return np.union1d(np.arange(start + step, strip.cols, step), [strip.cols])
-        inner = np.concatenate(
-            [
-                edge + np.cumsum(cut_sizes(width, row))
-                for edge, width in zip(strip.edges, np.diff(strip.edges).tolist(), strict=False)
-            ]
-        )
+        blocks = zip(strip.edges, np.diff(strip.edges).tolist(), strict=False)
+        inner = np.concatenate([edge + np.cumsum(cut_sizes(width, row)) for edge, width in blocks])
         return inner[inner > start]
 
     def _fit(self, breaks: Ints, start: int, columns: Ints) -> Ints:

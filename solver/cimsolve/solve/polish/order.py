@@ -17,13 +17,12 @@ from math import isqrt
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import find_gaps, partial_sum_elements
-from cimsolve.price.schedule import find_firings
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 
 ALL_TIME = 10.0
-"""Of all windows."""
+"""Deterministic time of all windows together."""
 CONFLICTS_MAX = 20_000
 """Pairs of stages times machines in one window."""
 STAGES_MAX = 60
@@ -61,13 +60,12 @@ class _Shop:
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Shop:
-        firings = find_firings(problem, mapping)
-        array = firings.shapes.array
+        fired = Fired.of(problem, mapping.pieces, mapping.activation_of_piece())
         after = [each.after for each in problem.workload.stages]
-        busy = np.zeros((len(after), int(array.max()) + 1), dtype=np.int64)
-        np.add.at(busy, (firings.stage, array), firings.cycles)
+        busy = np.zeros((len(after), int(fired.array.max()) + 1), dtype=np.int64)
+        np.add.at(busy, (fired.stage, fired.array), fired.cycles)
         busy = np.unique(busy, axis=1)
-        gap = find_gaps(problem, partial_sum_elements(problem, mapping.pieces)).before_cycles.tolist()
+        gap = fired.gaps.before_cycles.tolist()
         tail = [0] * len(after)
         for number in reversed(range(len(after))):
             for before in after[number]:
@@ -100,15 +98,14 @@ class _Shop:
         return ended, free, shared
 
     def end(self, order: Sequence[int]) -> int:
+        """The cycle in which a token's pass ends if stages are served in this order."""
         return max(self.run(order)[0].values())
 
 
 def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, workers: int) -> tuple[list[int], float]:
     """`order` with its places `first ... last - 1` dealt out anew, and the deterministic time it took."""
     # CP-SAT takes long to load and most models are chains.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     ended, free, shared = shop.run(order[:first])
     horizon = shop.end(order)
@@ -150,6 +147,5 @@ def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, work
     solver = make_solver(WINDOW_TIME, workers, seed)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return order, solver.deterministic_time
-    place_of = {number: place for place, number in enumerate(window)}
-    inner = sorted(window, key=lambda number: (solver.value(rank[number]), place_of[number]))
+    inner = sorted(window, key=lambda number: solver.value(rank[number]))
     return [*order[:first], *inner, *order[last:]], solver.deterministic_time

@@ -20,7 +20,7 @@ PIECES_MAX = 60_000
 
 
 def fire_pairs_together(problem: Problem, mapping: Mapping) -> Mapping:
-    """The same placement with activations merged greedily, wherever the cells between them are empty."""
+    """The mapping with activations merged greedily, wherever the cells between them are empty; no piece moves."""
     pieces = mapping.pieces
     if len(pieces) > PIECES_MAX:
         return mapping

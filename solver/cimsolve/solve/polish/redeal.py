@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, sum_by
-from cimsolve.price.schedule import find_firings
+from cimsolve.columns import Ints
+from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.prove.time import least_stage_cycles
@@ -48,7 +48,7 @@ def deal_again(
     for _ in range(ROUNDS_MAX):
         if len(given_up) == FAILURES_MAX or is_over():
             break
-        late = units.stage_cycles() - least
+        late = units.busy().max(axis=1) - least
         late[given_up] = 0
         if not late.any():
             break
@@ -74,28 +74,26 @@ class _Units:
     array: Ints
     row: Ints
     col: Ints
-    """Where each was at first: the places."""
+    """With `array` and `row`, where each activation lay at first: the places."""
     place: Ints
-    """Whose place each has now."""
+    """The activation in whose first place each lies now."""
 
     @staticmethod
     def of(problem: Problem, mapping: Mapping) -> _Units:
-        pieces, firings = mapping.pieces, find_firings(problem, mapping)
-        fires, count = firings.of_piece, len(firings.cycles)
+        pieces, fires = mapping.pieces, mapping.activation_of_piece()
+        fired = Fired.of(problem, pieces, fires)
+        count = len(fired)
         row, col = np.full(count, problem.rows), np.full(count, problem.weights_per_row)
         np.minimum.at(row, fires, pieces.array_row)
         np.minimum.at(col, fires, pieces.array_col)
         shape = _shapes(problem, pieces, fires, row, col)
-        return _Units(firings.stage, shape, firings.cycles, firings.shapes.array, row, col, np.arange(count))
+        return _Units(fired.stage, shape, fired.cycles, fired.array, row, col, np.arange(count))
 
     def busy(self) -> Ints:
         """Cycles of each stage on each array; shape (stages, arrays)."""
         table = np.zeros((int(self.stage.max()) + 1, int(self.array.max()) + 1), dtype=np.int64)
         np.add.at(table, (self.stage, self.array[self.place]), self.cycles)
         return table
-
-    def stage_cycles(self) -> Ints:
-        return np.asarray(self.busy().max(axis=1))
 
     def mapping(self, before: Mapping) -> Mapping:
         """The pieces of `before`, whose activations these are, in their new places."""
@@ -146,14 +144,11 @@ def _neighbourhood(units: _Units, late: int, random: np.random.Generator) -> Int
 def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) -> _Units | None:
     """Better places for the activations of `stages`, or None where none are found."""
     # CP-SAT takes long to load and most problems never come here.
-    from ortools.sat.python import cp_model
-
-    from cimsolve.solve.cp_sat import make_solver
+    from cimsolve.solve.cp_sat import cp_model, make_solver
 
     mine = np.flatnonzero(np.isin(units.stage, stages))
     now = units.array[units.place[mine]]
-    key, cell = np.unique(np.stack([units.shape[mine], now]), axis=1, return_inverse=True)
-    places = sum_by(cell.reshape(-1), np.ones(len(mine), dtype=np.int64), key.shape[1])
+    key, places = np.unique(np.stack([units.shape[mine], now]), axis=1, return_counts=True)
     cycles_of = dict(zip(units.shape[mine].tolist(), units.cycles[mine].tolist(), strict=True))
     arrays_of: dict[int, list[tuple[int, int]]] = {}
     for (shape, array), count in zip(key.T.tolist(), places.tolist(), strict=True):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from cimsolve.columns import running_offsets
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping
-from cimsolve.solve.parts import Parts, cut_blocks, number_of
+from cimsolve.problem.tables import Mapping, Parts
+from cimsolve.solve.parts import cut_blocks, number_of
 
 
 def map_linear(problem: Problem) -> Mapping:
@@ -22,14 +25,6 @@ def _row_groups(tiles: Parts, limit: int) -> Parts:
     """The tiles cut along the rows into groups of at most `limit`, all but the last of a tile full."""
     groups = -(-tiles.rows // limit)
     source = np.repeat(np.arange(len(tiles)), groups)
-    first = np.cumsum(groups) - groups
-    index = np.arange(len(source)) - first[source]
+    above = limit * running_offsets(source, np.ones_like(source))
     cut = tiles.take(source)
-    return Parts(
-        cut.factor,
-        cut.block,
-        cut.row0 + index * limit,
-        np.minimum(limit, cut.rows - index * limit),
-        cut.col0,
-        cut.cols,
-    )
+    return replace(cut, row0=cut.row0 + above, rows=np.minimum(limit, cut.rows - above))

@@ -10,22 +10,25 @@ from functools import partial
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.chip.wiring import fewest_conversions
+from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping
-from cimsolve.solve.parts import Parts, fire_same_inputs_together, forced_parts
+from cimsolve.problem.tables import Mapping, Parts
+from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
 
 
 def map_spread(problem: Problem) -> Mapping:
     """Pack by block shape, then deal the stages' blocks one an array, to the arrays with most room first."""
-    return deal(problem, min(packings(problem), key=lambda packed: packed.packing.arrays))
+    return deal(problem, densest(packings(problem)))
 
 
 @dataclass(frozen=True)
 class PackedParts:
-    """Parts, rows and columns of every shape ((shapes, 2)), the shape of each part ((parts,)), and a packing of so
-    many of every shape."""
+    """Parts, and a packing of as many of every shape as there are.
+
+    `sizes`: rows and columns of every shape, shape (shapes, 2); `shape`: the shape of each part, shape (parts,).
+    """
 
     parts: Parts
     sizes: Ints
@@ -40,50 +43,42 @@ def packings(problem: Problem) -> list[PackedParts]:
     return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
 
 
+def densest(ways: list[PackedParts]) -> PackedParts:
+    """The packing on fewest arrays."""
+    return min(ways, key=lambda packed: packed.packing.arrays)
+
+
 def _pack(problem: Problem, parts: Parts) -> PackedParts:
-    sizes, shape, counts = np.unique(
-        np.stack([parts.rows, parts.cols], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    packing = pack_blocks(sizes[:, 0], sizes[:, 1], counts, problem.rows, problem.weights_per_row)
-    return PackedParts(parts, sizes, shape.reshape(-1), packing)
+    width = problem.weights_per_row + 1
+    sizes, shape, counts = np.unique(parts.rows * width + parts.cols, return_inverse=True, return_counts=True)
+    rows, cols = np.divmod(sizes, width)
+    packing = pack_blocks(rows, cols, counts, problem.rows, problem.weights_per_row)
+    return PackedParts(parts, np.stack([rows, cols], axis=1), shape, packing)
 
 
-@dataclass(frozen=True)
-class _Slots:
-    """Where parts may lie: `free[a, t]` slots of shape t on array a, the k-th at `row[p, t, k]`, `col[p, t, k]`
-    of the array's pattern p."""
-
-    pattern: Ints
-    free: Ints
-    row: Ints
-    col: Ints
-
-
-def _slots(packing: ArrayPacking, shapes: int) -> _Slots:
-    pattern = np.repeat(np.arange(len(packing.patterns)), packing.multiplicity)
-    most = max((int(np.bincount(p.type, minlength=shapes).max()) for p in packing.patterns), default=0)
-    row = np.zeros((len(packing.patterns), shapes, most), dtype=np.int64)
-    col = np.zeros_like(row)
-    count = np.zeros((len(packing.patterns), shapes), dtype=np.int64)
+def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
+    """Where parts may lie: `count[p, t]` slots of shape t, the k-th at `row[p, t, k]`, `col[p, t, k]` of pattern p."""
+    count = np.array([pattern.counts(shapes) for pattern in packing.patterns], dtype=np.int64).reshape(-1, shapes)
+    row, col = (np.zeros((*count.shape, int(count.max(initial=0))), dtype=np.int64) for _ in range(2))
     for number, layout in enumerate(packing.patterns):
         for shape in range(shapes):
             mine = np.flatnonzero(layout.type == shape)
-            count[number, shape] = len(mine)
             row[number, shape, : len(mine)] = layout.row[mine]
             col[number, shape, : len(mine)] = layout.col[mine]
-    return _Slots(pattern, count[pattern], row, col)
+    return count, row, col
 
 
 def deal(problem: Problem, packed: PackedParts) -> Mapping:
     """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
     parts, hardware = packed.parts, problem.hardware
-    slots = _slots(packed.packing, len(packed.sizes))
+    count, row, col = _slots(packed.packing, len(packed.sizes))
+    patterns = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
     # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
     columns = packed.sizes[:, 1] * hardware.columns_per_weight
-    cycles = hardware.activation_cycles(packed.sizes[:, 0], -(-columns // hardware.adc.per_array))
-    array, slot = deal_slots(slots.free, problem.table.stage[parts.factor], packed.shape, cycles)
-    pattern = slots.pattern[array]
-    pieces = parts.place(array, slots.row[pattern, packed.shape, slot], slots.col[pattern, packed.shape, slot])
+    cycles = hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(hardware, columns))
+    array, slot = deal_slots(count[patterns], problem.table.stage[parts.factor], packed.shape, cycles)
+    where = patterns[array], packed.shape, slot
+    pieces = parts.place(array, row[where], col[where])
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
 
 
@@ -97,7 +92,7 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
     free = free.copy()
     array = np.empty(len(stage), dtype=np.int64)
     slot = np.empty(len(stage), dtype=np.int64)
-    order = np.lexsort((shape, stage))
+    order = order_by(stage, shape)
     for members in np.split(order, np.flatnonzero(np.diff(stage[order])) + 1):
         busy = np.zeros(len(free), dtype=np.int64)
         groups = np.split(members, np.flatnonzero(np.diff(shape[members])) + 1)
@@ -105,7 +100,8 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
             own = int(shape[group[0]])
             while len(group):
                 open_arrays = np.flatnonzero(free[:, own])
-                best = open_arrays[np.lexsort((-free[open_arrays, own], busy[open_arrays]))][: len(group)]
+                room = free[open_arrays, own]
+                best = open_arrays[order_by(busy[open_arrays], room.max() - room)][: len(group)]
                 now, group = group[: len(best)], group[len(best) :]
                 array[now] = best
                 free[best, own] -= 1

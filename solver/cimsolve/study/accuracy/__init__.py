@@ -6,20 +6,18 @@
 Biases, norms, embeddings, attention and the language-model head are not mapped on arrays and stay float32.
 """
 
-from cimsolve.study.accuracy.answers import Accuracy, compare
+from cimsolve.study.accuracy.answers import Accuracy, AccuracyRow, AccuracyTable, compare
 from cimsolve.study.accuracy.measure import measure_accuracy, rows_measured
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import METHODS, AccuracyQuestion, Step
-from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable
+from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep
 
 __all__ = [
-    "METHODS",
     "Accuracy",
     "AccuracyQuestion",
     "AccuracyRow",
+    "AccuracyStep",
     "AccuracyTable",
     "ArrayProduct",
-    "Step",
     "compare",
     "measure_accuracy",
     "rows_measured",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,28 +21,32 @@ from typing import Any
 
 import numpy as np
 
-from cimsolve.api import FolderWeights, load_model, make_problem, map_model
-from cimsolve.chip.hardware import Hardware, load_hardware
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate import RealWeights
-from cimsolve.judge.simulate.bitplanes import Kernel, is_worth_loading, why_not_loaded
+from cimsolve.judge.simulate.bitplanes import is_worth_loading, why_not_loaded
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.prepare import demand_cells
+from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
 from cimsolve.problem.problem import Problem
-from cimsolve.study.accuracy.answers import Judge
+from cimsolve.problem.question import ask
+from cimsolve.study.accuracy.answers import AccuracyRow, AccuracyTable, Judge, KeptRow, with_figures
 from cimsolve.study.accuracy.product import ArrayProduct
-from cimsolve.study.accuracy.question import DENSE, AccuracyQuestion, Step, Storage
-from cimsolve.study.accuracy.table import AccuracyRow, AccuracyTable, KeptRows, digest_of, with_figures
-from cimsolve.weights.factor_file import FactorFile, FactorWriter
-from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Storage
+from cimsolve.study.names import DENSE
+from cimsolve.study.solving import solve_passing
+from cimsolve.study.sweep.point import Cache, digest_of
+from cimsolve.weights.factor_file import FactorFile, write_factors
+from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
-from cimsolve.weights.forward.base import Floats32
-from cimsolve.weights.inputs import Inputs, heard_in, read_sequences, split_sequences
+from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply, check_weight
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
+from cimsolve.weights.tensors import Floats32, OnDemand
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
@@ -76,7 +81,7 @@ def rows_measured(
 
     `fresh` measures again what `cache` has, and keeps that.
     """
-    run = _Run(asked, cache, listen or (lambda *_: None))
+    run = _AccuracyRun(asked, cache, listen or (lambda *_: None))
     steps = asked.steps()
     table = AccuracyTable(
         model=run.model.name,
@@ -102,7 +107,7 @@ def rows_measured(
         yield table
 
 
-class _Run:
+class _AccuracyRun:
     """One model, one text, one chip; a way of storing at a time."""
 
     def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen) -> None:
@@ -121,32 +126,33 @@ class _Run:
         self._cache = cache
         if cache is not None:
             _make_folder(cache)
-        self._kept = KeptRows(cache)
+        self._kept = Cache(cache, KeptRow, "accuracy-")
         self.exact = self.reference.run(self.test, self._counted(f"{self.model.name}: float model", self._finite))
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
         self.judge = Judge(self.reference, self.test, self.exact)
 
-    def row(self, storage: Storage, steps: Sequence[Step], fresh: bool, label: str) -> AccuracyRow:
+    def row(self, storage: Storage, steps: Sequence[AccuracyStep], fresh: bool, label: str) -> AccuracyRow:
         """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
         structures = self._structures[storage]
         digest = self._digest(storage, structures)
-        row = None if fresh else self._kept.read(digest, storage)
+        kept = None if fresh else self._kept.read(digest)
+        row = None if kept is None else kept.row(storage)
         missing = [step for step in steps if row is None or step.name not in row.figures]
         if row is not None and not missing:
             return row
         began = time.process_time()
         self._listen(f"{label}: mapping", 0, 1)
         strategy = "linear" if storage.method == DENSE else "spread"
-        problem = make_problem(self.model, self._asked.hardware, structure=structures)
-        solution = map_model(self.model, self._asked.hardware, strategy=strategy, structure=structures)
+        problem = Problem(ask(self.model, self._asked.hardware, structure=structures))
+        solution = solve_passing(problem, strategy)
         if row is None:
             stored = sum(structures[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
             metrics = {name: solution.header.metrics[name] for name in METRICS}
             row = AccuracyRow(storage, stored, metrics, {}, 0.0)
         with self._weights(storage, structures, digest, label) as weights:
             figures = {}
-            if Step("float") in missing:
+            if AccuracyStep("float") in missing:
                 figures["float"] = self.judge(
                     self.reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
                 )
@@ -157,15 +163,15 @@ class _Run:
                 for step, part in zip(by_arrays, np.split(hidden, len(by_arrays)), strict=True):
                     figures[step.name] = self.judge(part)
             row = with_figures(row, figures, time.process_time() - began)
-            self._kept.write(digest, row)
+            self._kept.write(KeptRow.of(digest, row))
         return row
 
-    def _arrays(self, problem: Problem, solution: Any, weights: RealWeights, steps: list[Step], label: str) -> Product:
+    def _arrays(
+        self, problem: Problem, solution: Any, weights: RealWeights, steps: list[AccuracyStep], label: str
+    ) -> Product:
         heard: dict[str, Floats] = {}
-        conversions = _conversions_of(problem, len(self.exact) * len(steps))
-        kernel: Kernel = "numpy"
-        if is_worth_loading(conversions) and why_not_loaded() is None:
-            kernel = "numba"  # the simulator counts those of a layer only
+        # The simulator counts conversions of a layer only.
+        worth = is_worth_loading(_conversions_of(problem, len(self.exact) * len(steps)))
         if any(step.kind == "calibrated" for step in steps):
             product = self._counted(f"{label}: inputs of the linears", self._multiplied(weights))
             self.reference.run(self.calibrating, listening(product, heard.__setitem__))
@@ -180,7 +186,7 @@ class _Run:
                 [step.converters() for step in steps],
                 weight_scale=self._asked.weight_scale,
                 input_scale=self._asked.input_scale,
-                kernel=kernel,
+                kernel="numba" if worth and why_not_loaded() is None else "numpy",
             ),
         )
 
@@ -196,24 +202,21 @@ class _Run:
             path = Path(folder) / f"factors-{digest}.safetensors"
             if not path.is_file():
                 self._fit(storage, structures, path, label)
-            yield _Factors(FactorFile(path))
+            stored = FactorFile(path)
+            yield OnDemand(list(stored.structures), lambda name: Monarch(*stored.factors[name]))
             path.unlink(missing_ok=True)
 
     def _fit(self, storage: Storage, structures: Mapping[str, Structure], path: Path, label: str) -> None:
         shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]
-        found = FactorWriter(
-            path, shapes, structures, model=self.model.name, method=storage.method, seed=str(self._asked.seed)
-        )
-        done = 0
-        with found as writer:
+        told = {"model": self.model.name, "method": storage.method, "seed": str(self._asked.seed)}
+        done = itertools.count(1)
+        with write_factors(path, shapes, structures, **told) as put:
 
-            def visit(name: str, inputs: Inputs | None) -> None:
-                nonlocal done
+            def visit(name: str, inputs: LinearInputs | None) -> None:
                 weight = self._weight(name)
                 factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)
-                writer.put(name, factors)
-                done += 1
-                self._listen(f"{label}: fitting", done, len(shapes))
+                put(name, factors)
+                self._listen(f"{label}: fitting", next(done), len(shapes))
 
             if storage.method == "plain":
                 for name, _, _ in shapes:
@@ -267,38 +270,20 @@ class _Run:
         check_weight(weight, self._source.find(self.reference.linears[name].tensor.name))
         return inputs @ weight
 
-    def _multiplied(self, weights: RealWeights) -> Product:
+    def _multiplied(self, weights: Mapping[str, Any]) -> Product:
         """The product by what is stored, in float32, without arrays."""
-        if not isinstance(weights, _Factors):
+        if isinstance(weights, FolderWeights):
             return self.reference.exact
         return lambda name, inputs: apply(weights[name], inputs).astype(np.float32)
 
     def _counted(self, label: str, product: Product) -> Product:
-        done = 0
+        done = itertools.count()
 
         def counted(name: str, inputs: Floats32) -> Floats32:
-            nonlocal done
-            self._listen(label, done, len(self.model.linears))
-            done += 1
+            self._listen(label, next(done), len(self.model.linears))
             return product(name, inputs)
 
         return counted
-
-
-class _Factors(Mapping[str, Monarch]):
-    """Linear -> its factors, read each time they are asked for."""
-
-    def __init__(self, file: FactorFile) -> None:
-        self._file = file
-
-    def __getitem__(self, name: str) -> Monarch:
-        return Monarch(*self._file.factors[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._file.structures)
-
-    def __len__(self) -> int:
-        return len(self._file.structures)
 
 
 def _conversions_of(problem: Problem, tokens: int) -> int:

@@ -16,7 +16,7 @@ from cimsolve.judge.simulate import ArraySimulator, RealWeights
 from cimsolve.model.workload import build_workload
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
-from cimsolve.weights.forward.base import Floats32
+from cimsolve.weights.tensors import Floats32
 
 
 class ArrayProduct:

@@ -10,20 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import near_name
+from cimsolve.files.text import demand_known
+from cimsolve.judge.names import CONVERTER_BITS_MAX, Range, Scale, WeightScale
 from cimsolve.judge.simulate.converters import full_scale
-from cimsolve.judge.simulate.quantise import Scale
-from cimsolve.judge.simulate.simulator import CONVERTER_BITS_MAX, Range, WeightScale
-from cimsolve.weights import projection
-
-DENSE = "dense"
-METHODS = (DENSE, *projection.METHODS)
-"""`dense` stores the weights as they are, each of the others as factors."""
-
-TEST_TOKENS_DEFAULT = 512
-CALIBRATION_TOKENS_DEFAULT = 64
+from cimsolve.study import names
+from cimsolve.study.names import ACCURACY_METHODS, DENSE
+from cimsolve.weights.names import SAMPLES_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Step:
+class AccuracyStep:
     """One run of the model: on the way from float weights to few-bit converters each loses something of its own.
 
     `float`: as stored, without arrays. `lossless`: weights and inputs quantised, converters that lose nothing. `full`
@@ -66,33 +60,30 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyQuestion:
-    """Raises InputError for methods that are none and numbers out of range."""
+    """What is measured of a model on a chip; raises InputError for unknown methods and numbers out of range."""
 
     folder: Path
     hardware: Hardware
-    methods: Sequence[str] = METHODS
-    compressions: Sequence[float] = (3.0, 7.0)
+    methods: Sequence[str] = ACCURACY_METHODS
+    compressions: Sequence[float] = names.COMPRESSIONS_DEFAULT
     """Times fewer weights than dense; each method but `dense` is run at each."""
-    blocks: tuple[int, int] = (4, 4)
+    blocks: tuple[int, int] = names.BLOCKS_DEFAULT
     """k and l of all factors; the rank T of each linear follows from the compression."""
-    bits: Sequence[int] = (8, 6, 5)
+    bits: Sequence[int] = names.BITS_DEFAULT
     text: Sequence[Path | str] = ("sample",)
-    samples: int = 4096
+    samples: int = SAMPLES_DEFAULT
     """Most tokens of the text."""
-    test_tokens: int = TEST_TOKENS_DEFAULT
+    test_tokens: int = names.TEST_TOKENS_DEFAULT
     """About the most of those held out that the model is tested on."""
-    calibration_tokens: int = CALIBRATION_TOKENS_DEFAULT
-    """How many of the others set the ranges of converters."""
+    calibration_tokens: int = names.CALIBRATION_TOKENS_DEFAULT
+    """How many tokens that are not tested set the ranges of converters."""
     weight_scale: WeightScale = "column"
     input_scale: Scale = "token"
     seed: int = 0
 
     def __post_init__(self) -> None:
         for method in self.methods:
-            if method not in METHODS:
-                near = near_name(method, METHODS)
-                hint = f"did you mean {near}? " if near else ""
-                raise InputError(f"method {method!r}: there is none of that name; {hint}known: {', '.join(METHODS)}")
+            demand_known("method", method, ACCURACY_METHODS)
         ranges: tuple[tuple[str, Sequence[int], int, float], ...] = (
             ("bits", self.bits, 1, CONVERTER_BITS_MAX),
             ("blocks", self.blocks, 1, math.inf),
@@ -110,7 +101,7 @@ class AccuracyQuestion:
             if not 1 <= times < math.inf:
                 raise InputError(f"compression = {times:g}: expected a number from 1, times fewer weights")
         if not self.methods:
-            raise InputError(f"methods: none given; expected some of {', '.join(METHODS)}")
+            raise InputError(f"methods: none given; expected some of {', '.join(ACCURACY_METHODS)}")
         if set(self.methods) != {DENSE} and not self.compressions:
             raise InputError("compressions: none given; expected a number from 1, times fewer weights")
 
@@ -121,11 +112,11 @@ class AccuracyQuestion:
         found += [Storage(method, compression) for compression in self.compressions for method in factored]
         return list(dict.fromkeys(found))
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[AccuracyStep]:
         """What is run of each, in order; the bits of the spec's own rule are among them where they lose something."""
         bits = [None, *self.bits] if loses_by_rule(self.hardware) else list(self.bits)
-        limited = [Step(kind, each) for kind in ("full", "calibrated") for each in bits]
-        return list(dict.fromkeys([Step("float"), Step("lossless"), *limited]))
+        limited = [AccuracyStep(kind, each) for kind in ("full", "calibrated") for each in bits]
+        return list(dict.fromkeys([AccuracyStep("float"), AccuracyStep("lossless"), *limited]))
 
 
 def loses_by_rule(hardware: Hardware) -> bool:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cimsolve.api import check_solution, read_solution
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
+from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
-from cimsolve.solve import STRATEGIES, Event
-from cimsolve.study.explain.chain import Chain, find_chain
-from cimsolve.study.explain.change import Outcome, what_if
-from cimsolve.study.explain.load import Load, find_load
+from cimsolve.problem.solution import Header, Solution, solution_of
+from cimsolve.solve.effort import Event, ignore
+from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.explain.chain import Chain, Load, find_chain, find_load
+from cimsolve.study.explain.change import ChangeOutcome, what_if
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Explanation:
     costs: Costs
     chain: Chain
     load: Load
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ChangeOutcome]
 
 
 def explain_solution(
@@ -37,18 +37,22 @@ def explain_solution(
     *,
     name: str | None = None,
     begin: Callable[[str], None] = lambda task: None,
-    listen: Callable[[Event], None] = lambda event: None,
+    listen: Callable[[Event], None] = ignore,
 ) -> Explanation:
-    """The critical chain, the busiest array, and what changes would buy: names of `explain.change.WHAT_IFS`, or
-    KEY=VALUE of the hardware spec, each solved again.
+    """The critical chain, the busiest array, and what each of some changes would buy, solved again.
 
-    `begin` is told what runs now and `listen` of each search. Raises InputError for a file that is none, a strategy
-    that cimsolve does not have and an unknown change, CheckError where the answer breaks a rule.
+    Changes are names of `study.names.WHAT_IFS`, or KEY=VALUE of the hardware spec. `begin` is told
+    what runs now and `listen` of each search.
+
+    Raises InputError for a file that holds no solution, a strategy that cimsolve does not have and an unknown change,
+    CheckError where the answer breaks a rule.
     """
-    solution = answer if isinstance(answer, Solution) else read_solution(answer)
+    solution = solution_of(answer)
     title = name or ("the solution" if isinstance(answer, Solution) else one_line(str(answer)))
     if solution.header.strategy not in STRATEGIES:
-        raise InputError(f"{title}: strategy {one_line(solution.header.strategy)!r} is none of cimsolve's own")
+        raise InputError(
+            f"{title}: strategy {one_line(solution.header.strategy)!r}: expected one of {', '.join(STRATEGIES)}"
+        )
     begin(f"checking {title}")
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"

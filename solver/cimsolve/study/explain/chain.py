@@ -1,4 +1,4 @@
-"""The critical chain: the stages and gaps, one after the other, whose times sum to the token latency."""
+"""Where the time of an answer goes: its critical chain, whose times sum to the token latency, and its busiest array."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.chip.hardware import Hardware
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, sum_by
 from cimsolve.price.cost import Costs
+from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -40,11 +40,7 @@ class Chain:
 
     def components(self) -> dict[str, int]:
         """Component -> cycles; sums to the latency."""
-        tail = {
-            "partial_sums": self.tail.partial_sum_cycles,
-            "digital": self.tail.digital_cycles,
-            "transfer": self.tail.transfer_cycles,
-        }
+        tail = self.tail.parts_cycles
         names = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
         return {name: int(getattr(self, name).sum()) + tail.get(name, 0) for name in names}
 
@@ -56,13 +52,10 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
     while workload.stages[members[-1]].after:
         members.append(max(workload.stages[members[-1]].after, key=lambda number: (int(stages.end[number]), -number)))
     members.reverse()
-    fires = activations.of_piece(len(solution.pieces))
-    stage = np.zeros(len(activations), dtype=np.int64)
-    stage[fires] = problem.table.stage[solution.pieces.factor]
-    reading = _reading_cycles(problem.hardware, costs)
+    stage, reading = costs.fired.stage, _reading_cycles(costs.fired)
     by_stage = np.argsort(stage, kind="stable")
     edges = np.searchsorted(stage[by_stage], np.arange(len(workload.stages) + 1))
-    columns: dict[str, list[int]] = {name: [] for name in ("wait", "read", "convert", "idle", "array")}
+    links = []
     ended = int(stages.start.min())
     for number in members:
         start, end = int(stages.start[number]), int(stages.end[number])
@@ -72,41 +65,95 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
         mine = own[activations.array[own] == last]
         busy = int((activations.end[mine] - activations.start[mine]).sum())
         read = int(reading[mine].sum())
-        for name, value in (
-            ("wait", start - ended - gap),
-            ("read", read),
-            ("convert", busy - read),
-            ("idle", end - start - busy),
-            ("array", last),
-        ):
-            columns[name].append(value)
+        links.append((start - ended - gap, read, busy - read, end - start - busy, last))
         ended = end
+    wait, read_cycles, convert, idle, array = np.array(links, dtype=np.int64).T
     at = np.array(members, dtype=np.int64)
-    before = costs.gaps.before
+    gaps = [costs.gaps.before[stage].parts_cycles for stage in members]
     bounds = np.array(least_stage_cycles(problem, int(costs.metrics["arrays"])), dtype=np.int64)
     # A stage that starts its pass has the tail of the pass before it in its gap, as the cost model has.
     return Chain(
-        stage=at,
-        partial_sums=np.array([before[stage].partial_sum_cycles for stage in members], dtype=np.int64),
-        digital=np.array([before[stage].digital_cycles for stage in members], dtype=np.int64),
-        transfer=np.array([before[stage].transfer_cycles for stage in members], dtype=np.int64),
+        at,
+        wait,
+        read=read_cycles,
+        convert=convert,
+        idle=idle,
+        array=array,
         bound=bounds[at],
-        tail=costs.gaps.tails[list(costs.gaps.tails)[-1]],
-        **{name: np.array(values, dtype=np.int64) for name, values in columns.items()},
+        tail=costs.gaps.last_tail,
+        **{name: np.array([gap[name] for gap in gaps], dtype=np.int64) for name in gaps[0]},
     )
 
 
-def _reading_cycles(hardware: Hardware, costs: Costs) -> Ints:
+def _reading_cycles(fired: Fired) -> Ints:
     """Cycles of each activation that pass in read pulses and not in conversions; shape (activations,).
 
     Of pulses and conversions that overlap (sample and hold) only the longer counts.
     """
-    shapes = costs.shapes
-    total_ps = hardware.activation_ps(shapes.stacked, shapes.conversions)
-    cycles = hardware.cycles(total_ps)
-    if hardware.macro is not None:
-        return cycles
-    phases, read_ps = hardware.input_phases, hardware.read_ps
-    converting = shapes.conversions * hardware.conversion_ps(hardware.adc_bits_used(shapes.stacked))
-    pulses = np.where(converting > read_ps, 1, phases) if hardware.adc.sample_hold else phases
-    return np.asarray(np.rint(cycles * (pulses * read_ps / total_ps)), dtype=np.int64)
+    reading, converting = fired.problem.hardware.activation_parts_ps(fired.stacked, fired.conversions)
+    return np.asarray(np.rint(fired.cycles * (reading / (reading + converting))), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Load:
+    """The busiest array of one token pass.
+
+    `stage` and the columns beside it, shape (stages on it,), say what it does in each stage: cycles it fires,
+    activations, pieces, logical cells they take, and conversions of one input phase.
+    """
+
+    array: int
+    busy_cycles: int
+    mean_busy_cycles: float
+    """Busy cycles of an array, averaged over all arrays."""
+    as_busy: int
+    """Arrays that are busy for at least 99 % of these cycles, itself among them."""
+    cells: int
+    """Logical cells occupied on the array."""
+    stage: Ints
+    cycles: Ints
+    activations: Ints
+    pieces: Ints
+    stage_cells: Ints
+    conversions: Ints
+    digital_cycles: int
+    """Cycles that the digital units work in a pass."""
+    transfer_cycles: int
+    """Cycles that the interconnect works in a pass."""
+
+    @property
+    def interval_binds(self) -> str:
+        """What a token keeps longest, and so bounds II: `arrays`, `digital units` or `transfer`."""
+        loads = {"arrays": self.busy_cycles, "digital units": self.digital_cycles, "transfer": self.transfer_cycles}
+        return max(loads, key=loads.__getitem__)
+
+
+def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
+    """The array with the most cycles of firing; of equals the one with the lowest number."""
+    pieces, activations = solution.pieces, solution.activations
+    arrays, index = np.unique(activations.array, return_inverse=True)
+    duration = activations.end - activations.start
+    busy = sum_by(index.reshape(-1), duration, len(arrays))
+    busiest = int(busy.argmax())
+    mine = np.flatnonzero(index.reshape(-1) == busiest)
+    own = np.flatnonzero(pieces.array == arrays[busiest])
+    stages, at = np.unique(costs.fired.stage[mine], return_inverse=True)
+    at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
+    cells = pieces.rows[own].astype(np.int64) * pieces.cols[own]
+    count = len(stages)
+    parts = costs.latency_components_cycles
+    return Load(
+        array=int(arrays[busiest]),
+        busy_cycles=int(busy[busiest]),
+        mean_busy_cycles=float(busy.mean()),
+        as_busy=int((busy >= 0.99 * busy[busiest]).sum()),
+        cells=int(cells.sum()),
+        stage=stages,
+        cycles=sum_by(at.reshape(-1), duration[mine], count),
+        activations=np.bincount(at.reshape(-1), minlength=count),
+        pieces=np.bincount(at_piece, minlength=count),
+        stage_cells=sum_by(at_piece, cells, count),
+        conversions=sum_by(at.reshape(-1), costs.fired.columns[mine], count),
+        digital_cycles=parts["partial_sums"] + parts["digital"],
+        transfer_cycles=parts["transfer"],
+    )

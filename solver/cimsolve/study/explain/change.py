@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from cimsolve.api import make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping as Placed
-from cimsolve.solve import RULES, Event
-from cimsolve.study.run import solve_and_check, whole_answers_only
-
-WHAT_IFS: Mapping[str, str] = {
-    "again": "the same, solved again",
-    "adc+1": "one more converter an array",
-    "array+1": "one more array",
-    "arrays+1%": "1 % more arrays",
-    "bit+1": "one more converter bit",
-    "bit-1": "one converter bit less",
-    "sample-hold": "sample and hold",
-    "digital-x2": "twice the digital units",
-    "transfer-x2": "twice the transfer rate",
-}
-"""Name -> what it means. `again` tells the change from what merely another search finds."""
+from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.names import WHAT_IFS
+from cimsolve.study.solving import solve_and_check, whole_answers_only
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What came of one change: the new answer's metrics, checked; or none, and `reason`."""
 
     name: str
@@ -40,41 +28,37 @@ class Outcome:
     seconds: float
 
 
-def what_if(
-    name: str, problem: Problem, solution: Solution, listen: Callable[[Event], None] = lambda event: None
-) -> Outcome:
+def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[Event], None] = ignore) -> ChangeOutcome:
     """Solve `problem` with one thing changed: a name of WHAT_IFS, or KEY=VALUE of the hardware spec.
 
     The search starts from `solution`, where the change leaves it legal, so that no change looks worse than doing
     nothing. Raises InputError for a key that does not exist.
     """
     began = time.monotonic()
-    what = WHAT_IFS.get(name, name)
+    header, metrics = solution.header, dict[str, int | float]()
     try:
-        changed, objective = _changed(name, problem, solution)
+        changed = _changed(name, problem, solution)
+        start = _start(problem, changed, solution) if header.strategy == "optimal" else None
+        effort = Effort(seed=header.seed, start=start, listen=whole_answers_only(listen))
+        answer, report = solve_and_check(changed, header.strategy, effort)
+        metrics = answer.header.metrics if report.passed else metrics
+        reason = "" if report.passed else f"fails its check: {report.violations[0]}"
     except _ImpossibleError as error:
-        return Outcome(name, what, {}, str(error), 0.0)
-    header = solution.header
-    start = _start(problem, changed, solution) if header.strategy == "optimal" else None
-    search = make_search(objective, seed=header.seed, start=start, listen=whole_answers_only(listen))
-    try:
-        answer, report = solve_and_check(changed, header.strategy, search)
+        reason = str(error)
     except InfeasibleError as error:
-        return Outcome(name, what, {}, f"infeasible: {error}", time.monotonic() - began)
-    metrics = answer.header.metrics if report.passed else {}
-    reason = "" if report.passed else f"fails its check: {report.violations[0]}"
-    return Outcome(name, what, metrics, reason, time.monotonic() - began)
+        reason = f"infeasible: {error}"
+    return ChangeOutcome(name, WHAT_IFS.get(name, name), metrics, reason, time.monotonic() - began)
 
 
 class _ImpossibleError(Exception):
     """The change makes no sense here; the text says why."""
 
 
-def _changed(name: str, problem: Problem, solution: Solution) -> tuple[Problem, Sequence[str]]:
-    """The changed question and what is sought in it."""
-    hardware, objective = problem.hardware, tuple(solution.header.objective)
+def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
+    """The changed problem."""
+    hardware = problem.hardware
     if name == "again":
-        return problem, objective
+        return problem
     if name in ("array+1", "arrays+1%"):
         return _more_arrays(name, problem, solution)
     named: dict[str, tuple[str, object]] = {
@@ -88,17 +72,17 @@ def _changed(name: str, problem: Problem, solution: Solution) -> tuple[Problem, 
     key, value = named[name] if name in named else _setting(name)
     if name == "sample-hold" and hardware.adc.sample_hold:
         raise _ImpossibleError("the converters have it")
-    if hardware.macro is not None and name in ("adc+1", "sample-hold"):
+    if hardware.array_kind.holds_converters and name in ("adc+1", "sample-hold"):
         raise _ImpossibleError("a measured core has its converters inside")
     try:
-        return replace(problem, hardware=with_settings(hardware, {key: str(value)})), objective
+        return problem.asking(hardware=with_settings(hardware, {key: str(value)}))
     except InputError as error:
         if name not in WHAT_IFS:
             raise
         raise _ImpossibleError(str(error).partition(": ")[2]) from None
 
 
-def _more_arrays(name: str, problem: Problem, solution: Solution) -> tuple[Problem, Sequence[str]]:
+def _more_arrays(name: str, problem: Problem, solution: Solution) -> Problem:
     """Room for more arrays, and an objective that makes use of them."""
     if solution.header.strategy in RULES:
         raise _ImpossibleError("the rule takes as many arrays as it needs; more change nothing")
@@ -109,8 +93,8 @@ def _more_arrays(name: str, problem: Problem, solution: Solution) -> tuple[Probl
     hardware = problem.hardware
     if hardware.array.count is not None:
         hardware = with_settings(hardware, {"array.count": str(max(hardware.array.count, used + more))})
-    objective = tuple(each for each in solution.header.objective if each != "arrays") or ("latency",)
-    return replace(problem, hardware=hardware, max_arrays=used + more), objective
+    objective = tuple(each for each in problem.objective if each != "arrays") or ("latency",)
+    return problem.asking(hardware=hardware, max_arrays=used + more, objective=objective)
 
 
 def _setting(text: str) -> tuple[str, str]:

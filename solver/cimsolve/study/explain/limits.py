@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from cimsolve.api import make_search
-from cimsolve.chip.hardware import with_settings
+from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_latency_cycles
-from cimsolve.solve import RULES, Event, Search
-from cimsolve.study.run import question_for, solve_and_check, whole_answers_only
+from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.strategies import RULES
+from cimsolve.study.solving import problem_for, solve_and_check, whole_answers_only
 
 METRIC_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency_ns", "max_energy_pj": "energy_pj"}
 OBJECTIVE_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency", "max_energy_pj": "energy"}
@@ -35,12 +36,24 @@ class Relief:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Short:
+    """A question without an answer; `together` is one without any limit, where raising one alone never helps."""
+
+    problem: Problem
+    strategy: str
+    reason: str
+    relief: Sequence[Relief]
+    together: Header | None
+    seconds: float
+
+
 def limits_of(problem: Problem) -> dict[str, float]:
     """The limits that are set, the chip's own count of arrays among them."""
     limits = {
         "max_arrays": problem.array_limit,
-        "max_latency_ns": problem.max_latency_ns,
-        "max_energy_pj": problem.max_energy_pj,
+        "max_latency_ns": problem.terms.max_latency_ns,
+        "max_energy_pj": problem.terms.max_energy_pj,
     }
     return {name: float(value) for name, value in limits.items() if value is not None}
 
@@ -48,65 +61,60 @@ def limits_of(problem: Problem) -> dict[str, float]:
 def without_limit(problem: Problem, name: str) -> Problem:
     """The question with one limit lifted."""
     if name != "max_arrays":
-        return replace(problem, **{name: None})  # type: ignore[arg-type]
+        return problem.asking(**{name: None})
     hardware = problem.hardware
     if hardware.array.count is not None:
         hardware = with_settings(hardware, {"array.count": "null"})
-    return replace(problem, hardware=hardware, max_arrays=None)
+    return problem.asking(hardware=hardware, max_arrays=None)
 
 
 def find_relief(
-    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = lambda event: None
+    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = ignore
 ) -> list[Relief]:
     """For each limit of an infeasible question the least value that would do, the others kept."""
     found = []
+    effort = Effort(seed=seed, listen=whole_answers_only(listen))
     for name, given in limits_of(problem).items():
         relaxed = without_limit(problem, name)
         objective = tuple(dict.fromkeys((OBJECTIVE_OF_LIMIT[name], "latency")))
-        header, reason = _try(relaxed, strategy, make_search(objective, seed=seed, listen=whole_answers_only(listen)))
+        header, reason = _try(relaxed.asking(objective=objective), strategy, effort)
         if header is None:
             found.append(Relief(name, given, None, None, None, reason))
             continue
         if name == "max_arrays" and strategy not in RULES and relaxed.has_cost_limits:
-            header = _fewest(relaxed, header, strategy, seed, listen)
-        found.append(
-            Relief(
-                name,
-                given,
-                float(header.metrics[METRIC_OF_LIMIT[name]]),
-                _lower(relaxed, strategy, name, header),
-                header,
-            )
-        )
+            header = _fewest(relaxed, header, strategy, effort)
+        least = float(header.metrics[METRIC_OF_LIMIT[name]])
+        found.append(Relief(name, given, least, _lower(relaxed, strategy, name, header), header))
     return found
 
 
 def relax_all(
-    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = lambda event: None
+    problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = ignore
 ) -> Header | None:
     """An answer without any of the limits, on the fewest arrays; None where there is none even so."""
     for name in METRIC_OF_LIMIT:
         problem = without_limit(problem, name)
-    return _try(problem, strategy, make_search(seed=seed, listen=whole_answers_only(listen)))[0]
+    problem = problem.asking(objective=DEFAULT_OBJECTIVE)
+    return _try(problem, strategy, Effort(seed=seed, listen=whole_answers_only(listen)))[0]
 
 
-def _try(problem: Problem, strategy: str, search: Search) -> tuple[Header | None, str]:
+def _try(problem: Problem, strategy: str, effort: Effort) -> tuple[Header | None, str]:
     """A checked answer's header, or why there is none."""
     try:
-        solution, report = solve_and_check(problem, strategy, search)
+        solution, report = solve_and_check(problem, strategy, effort)
     except InfeasibleError as error:
         return None, str(error)
     return (solution.header, "") if report.passed else (None, f"fails its check: {report.violations[0]}")
 
 
-def _fewest(relaxed: Problem, header: Header, strategy: str, seed: int, listen: Callable[[Event], None]) -> Header:
+def _fewest(relaxed: Problem, header: Header, strategy: str, effort: Effort) -> Header:
     """Fewer arrays that keep the cost limits, by bisection: each step is solved for what is limited."""
     wanted = [OBJECTIVE_OF_LIMIT[name] for name in limits_of(relaxed)]
-    search = make_search(tuple(dict.fromkeys((*wanted, "latency"))), seed=seed, listen=whole_answers_only(listen))
+    relaxed = relaxed.asking(objective=tuple(dict.fromkeys((*wanted, "latency"))))
     too_few = max(int(_lower(relaxed, strategy, "max_arrays", header) or 1) - 1, 0)
     while int(header.metrics["arrays"]) - too_few > 1:
         middle = (too_few + int(header.metrics["arrays"])) // 2
-        better, _ = _try(replace(relaxed, max_arrays=middle), strategy, search)
+        better, _ = _try(relaxed.asking(max_arrays=middle), strategy, effort)
         if better is None:
             too_few = middle
         else:
@@ -121,8 +129,8 @@ def _lower(relaxed: Problem, strategy: str, name: str, header: Header) -> float 
     if name == "max_energy_pj":
         return float(header.bounds["energy_pj"].lower)
     fewest, most = int(header.bounds["arrays"].lower), int(header.metrics["arrays"])
-    question = question_for(strategy, relaxed)
-    if question.max_latency_ns is None or _may_be_fast(question, fewest):
+    question = problem_for(strategy, relaxed)
+    if question.terms.max_latency_ns is None or _may_be_fast(question, fewest):
         return float(fewest)
     while most - fewest > 1:  # `fewest` are proved to be too few, `most` do
         middle = (fewest + most) // 2
@@ -132,5 +140,6 @@ def _lower(relaxed: Problem, strategy: str, name: str, header: Header) -> float 
 
 def _may_be_fast(problem: Problem, arrays: int) -> bool:
     """Whether the bound lets mappings on so many arrays keep the limit on latency; it falls with their number."""
-    assert problem.max_latency_ns is not None
-    return least_latency_cycles(problem, arrays) * problem.hardware.clock_ps / 1000 <= problem.max_latency_ns
+    most = problem.terms.max_latency_ns
+    assert most is not None
+    return least_latency_cycles(problem, arrays) * problem.hardware.clock_ps / 1000 <= most

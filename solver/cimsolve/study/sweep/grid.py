@@ -5,24 +5,30 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from cimsolve.api import load_model
-from cimsolve.chip.hardware import Hardware, demand_key, load_hardware, with_settings
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.settings import demand_key, with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import first_problem, key_paths, near_name, one_line, read_json, shown_value
+from cimsolve.files.json_file import first_problem, key_paths, read_json
 from cimsolve.files.kinds import STUDY, demand_kind
 from cimsolve.files.library import resolve_model
+from cimsolve.files.text import near_name, one_line, shown_value
+from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.solve import STRATEGIES
-from cimsolve.study.sweep.point import Point, point_of
+from cimsolve.problem.question import ask
+from cimsolve.problem.terms import Terms
+from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.sweep.point import Point
 
 FORMAT = "cimsolve-study/1"
 STUDY_BYTES_MAX = 2**24
@@ -35,20 +41,13 @@ Value = bool | int | float | str | list[Any] | dict[str, Any] | None
 Line = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Study(BaseModel):
-    """What is asked, as a study file says it; raises ValidationError where that is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+class SweepStudy(Terms):
+    """What is asked, as a study file says it, terms among it; raises ValidationError where that is unsound."""
 
     format: Literal["cimsolve-study/1"]
     hw: Line = "rram256"
     model: Line = "bert-large"
     structure: list[Line] = Field(default_factory=list)
-    tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    cut: Literal["none", "columns", "both"] = "columns"
-    max_arrays: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    max_latency_ns: Annotated[float, Field(gt=0)] | None = None
-    max_energy_pj: Annotated[float, Field(gt=0)] | None = None
     strategy: Line = "optimal"
     objective: Annotated[list[Line], Field(min_length=1)] = Field(default_factory=lambda: list(DEFAULT_OBJECTIVE))
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -59,7 +58,7 @@ class Study(BaseModel):
     """What differs between points -> its values; every combination is a point."""
 
 
-QUESTION_KEYS = tuple(key for key in Study.model_fields if key not in ("format", "set", "vary"))
+QUESTION_KEYS = tuple(key for key in SweepStudy.model_fields if key not in ("format", "set", "vary"))
 """What `vary` may name beside the keys of a hardware spec."""
 
 
@@ -68,27 +67,27 @@ class Row:
     """One combination: the value of each varied key, and its point, or why there is none."""
 
     values: Mapping[str, Value]
-    asked: Study
+    asked: SweepStudy
     """The study with these values in place and nothing varied."""
     point: Point | None
     reason: str = ""
 
 
-def read_study(path: Path | str) -> Study:
-    """Read a study file; raises InputError where it is none."""
+def read_study(path: Path | str) -> SweepStudy:
+    """The study of a file; raises InputError where it is unsound."""
     return parse_study(read_json(path, STUDY_BYTES_MAX), str(path))
 
 
-def parse_study(data: object, origin: str) -> Study:
+def parse_study(data: object, origin: str) -> SweepStudy:
     """Check parsed JSON; raises InputError with one line: `origin`, key, value, what was expected."""
     demand_kind(data, STUDY, origin)
     try:
-        return Study.model_validate(data)
+        return SweepStudy.model_validate(data)
     except ValidationError as error:
-        raise InputError(first_problem(error, origin, Study)) from None
+        raise InputError(first_problem(error, origin, SweepStudy)) from None
 
 
-def expand(study: Study) -> list[Row]:
+def expand(study: SweepStudy) -> list[Row]:
     """Every combination, the last varied key changing fastest.
 
     A combination that is no question, such as more converters than columns, is a row with the reason.
@@ -99,45 +98,40 @@ def expand(study: Study) -> list[Row]:
     if count > POINTS_MAX:
         raise InputError(f"vary: {count} points: expected at most {POINTS_MAX}; vary less")
     _demand_known(study)
-    loaded = _Loaded()
-    rows = [_row(study, values, loaded) for values in _combinations(study)]
+    load = cache(load_hardware), cache(load_model)
+    rows = [
+        _row(study, dict(zip(study.vary, values, strict=True)), *load)
+        for values in itertools.product(*study.vary.values())
+    ]
     if all(row.point is None for row in rows):
         raise InputError(rows[0].reason)
     return rows
 
 
-class _Loaded:
-    """Specs and models by what the user calls them, each read once."""
-
-    def __init__(self) -> None:
-        self._hardware: dict[str, Hardware] = {}
-        self._models: dict[tuple[str, int | None], Model] = {}
-
-    def hardware(self, name: str) -> Hardware:
-        if name not in self._hardware:
-            self._hardware[name] = load_hardware(name)
-        return self._hardware[name]
-
-    def model(self, name: str, tokens: int | None) -> Model:
-        if (name, tokens) not in self._models:
-            self._models[name, tokens] = load_model(name, tokens=tokens)
-        return self._models[name, tokens]
-
-
-def _combinations(study: Study) -> list[dict[str, Value]]:
-    return [dict(zip(study.vary, values, strict=True)) for values in itertools.product(*study.vary.values())]
-
-
-def _row(study: Study, values: Mapping[str, Value], loaded: _Loaded) -> Row:
+def _row(
+    study: SweepStudy,
+    values: Mapping[str, Value],
+    load_chip: Callable[[str], Hardware],
+    load: Callable[[str, int | None], Model],
+) -> Row:
     fields = study.model_dump(exclude={"vary"})
     for axis, value in values.items():
         for key in axis.split(JOINT):
             _place(fields, key, value)
-    asked = Study.model_validate(fields)
+    asked = SweepStudy.model_validate(fields)
+    settings = {key: setting_text(value) for key, value in asked.set.items()}
     try:
-        return Row(values, asked, _point(asked, loaded))
+        question = ask(
+            load(asked.model, asked.tokens),
+            with_settings(load_chip(asked.hw), settings),
+            structure=asked.structure,
+            objective=asked.objective,
+            **{name: getattr(asked, name) for name in Terms.model_fields},
+        ).to_json()
     except InputError as error:
         return Row(values, asked, None, str(error))
+    point = Point(question=question, strategy=asked.strategy, seed=asked.seed, time_limit_s=asked.time_limit_s)
+    return Row(values, asked, point)
 
 
 def _place(fields: dict[str, Any], key: str, value: Value) -> None:
@@ -152,25 +146,6 @@ def _place(fields: dict[str, Any], key: str, value: Value) -> None:
         fields["set"] = {**fields["set"], key: value}
 
 
-def _point(asked: Study, loaded: _Loaded) -> Point:
-    model = loaded.model(asked.model, asked.tokens)
-    hardware = with_settings(loaded.hardware(asked.hw), {key: setting_text(value) for key, value in asked.set.items()})
-    shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
-    return point_of(
-        hardware,
-        model,
-        StructurePolicy.parse(asked.structure).resolve(shapes),
-        cut=asked.cut,
-        max_arrays=asked.max_arrays,
-        max_latency_ns=asked.max_latency_ns,
-        max_energy_pj=asked.max_energy_pj,
-        strategy=asked.strategy,
-        objective=tuple(asked.objective),
-        seed=asked.seed,
-        time_limit_s=asked.time_limit_s,
-    )
-
-
 def setting_text(value: Value) -> str:
     """A value as `--set KEY=VALUE` writes it."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -179,7 +154,7 @@ def setting_text(value: Value) -> str:
 # What is wrong whatever it is combined with
 
 
-def _demand_known(study: Study) -> None:
+def _demand_known(study: SweepStudy) -> None:
     keys = [key for axis in study.vary for key in axis.split(JOINT)]
     twice = next((key for key in keys if keys.count(key) > 1 or key in study.set), None)
     if twice is not None:
@@ -192,34 +167,23 @@ def _demand_known(study: Study) -> None:
         if near and key not in key_paths(Hardware):
             raise InputError(f"vary {one_line(key)}: there is no such key; did you mean {near}?")
         for spec in specs:
-            _demand_key(spec, key)
+            try:
+                demand_key(spec, key)
+            except InputError as error:
+                raise InputError(f"vary {str(error).removeprefix('--set ')}") from None
     base = study.model_dump(exclude={"vary"})
     for axis, values in study.vary.items():
-        for key in axis.split(JOINT):
-            for value in values:
-                _demand_value(base, key, value)
+        for key, value in itertools.product(axis.split(JOINT), values):
+            fields = dict(base)
+            _place(fields, key, value)
+            _demand_names(parse_study(fields, f"vary {one_line(key)}"))
     _demand_names(study)
 
 
-def _demand_key(spec: Hardware, key: str) -> None:
-    try:
-        demand_key(spec, key)
-    except InputError as error:
-        raise InputError(f"vary {str(error).removeprefix('--set ')}") from None
-
-
-def _demand_value(base: Mapping[str, Any], key: str, value: Value) -> None:
-    fields = dict(base)
-    _place(fields, key, value)
-    asked = parse_study(fields, f"vary {one_line(key)}")
-    _demand_names(asked)
-
-
-def _demand_names(study: Study) -> None:
+def _demand_names(study: SweepStudy) -> None:
     """Strategies, objectives, cuts and forms of storage are told at once, not by every row."""
     if study.strategy not in STRATEGIES:
-        near = near_name(study.strategy, STRATEGIES)
-        hint = f"did you mean {near}? " if near else ""
+        hint = near_name(study.strategy, STRATEGIES, "did you mean {}? ")
         raise InputError(
             f"strategy {shown_value(study.strategy)}: there is none of that name; {hint}known: {', '.join(STRATEGIES)}"
         )

@@ -1,84 +1,72 @@
 """One point of a study: a resolved question and how it is answered, as plain data that any process can take.
 
-What a point gives depends on nothing else, so the digest of a point names its result.
+What a point gives depends on nothing else, so the digest of a point names its result, and the file that keeps it: a
+killed sweep has lost only what was being solved.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cimsolve.api import make_search
-from cimsolve.chip.hardware import Hardware, parse_hardware
-from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.model.families import parse_model
-from cimsolve.model.model import Model
-from cimsolve.model.structure import Structure
-from cimsolve.price.claims import library_versions
-from cimsolve.problem.problem import Cut, Problem, build_problem
+from cimsolve.errors import InfeasibleError, InputError, Shortage
+from cimsolve.files.json_file import read_json, write_json_atomically
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry
-from cimsolve.solve import DEFAULT_OBJECTIVE
-from cimsolve.study.run import solve_and_check, whole_answers_only
+from cimsolve.solve.effort import Effort
+from cimsolve.study.solving import library_versions, solve_and_check, whole_answers_only
 
 State = Literal["solved", "infeasible", "refused", "failed"]
 """Solved; no mapping under the limits; no question that makes sense; an answer that broke a rule, or no memory."""
+RECORD_BYTES_MAX = 2**26
+Kept = TypeVar("Kept", bound="KeptRecord")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """A question with nothing left open, and the way to answer it; all JSON."""
 
-    hw: Mapping[str, Any]
-    model_name: str
-    model: Mapping[str, Any]
-    tokens: int
-    structure: Mapping[str, str]
-    cut: str = "columns"
-    max_arrays: int | None = None
-    max_latency_ns: float | None = None
-    max_energy_pj: float | None = None
+    question: Mapping[str, Any]
+    """As `Question.to_json` gives it."""
     strategy: str = "optimal"
-    objective: tuple[str, ...] = DEFAULT_OBJECTIVE
     seed: int = 0
     time_limit_s: float | None = None
 
     def digest(self) -> str:
         """32 hexadecimal digits of all of the point and of the code and libraries that answer it."""
-        content = {"point": asdict(self), "code": code_fingerprint()}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def problem(self) -> Problem:
-        """The question. Raises InputError where its parts do not fit together."""
-        structures = {name: Structure.parse(text) for name, text in self.structure.items()}
-        return build_problem(
-            parse_hardware(self.hw, str(self.hw.get("name", "hw"))),
-            parse_model(dict(self.model), self.model_name, self.model_name, self.tokens),
-            structures,
-            cast(Cut, self.cut),
-            self.max_arrays,
-            self.max_latency_ns,
-            self.max_energy_pj,
-        )
+        return digest_of({"point": asdict(self)})
 
 
-class Record(BaseModel):
-    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
+class KeptRecord(BaseModel):
+    """A result, kept in a file under the digest of all that it depends on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["cimsolve-point/1"] = "cimsolve-point/1"
+    format: str
     digest: str
+
+
+class Record(KeptRecord):
+    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
+
+    format: Literal["cimsolve-point/1"] = "cimsolve-point/1"
     state: State
     reason: str = ""
+    shortage: Shortage | None = None
+    """What is infeasible for in numbers, where there are such."""
+    violations: list[str] = Field(default_factory=list)
+    """What the checker found; empty: passed."""
     status: str = ""
     """`optimal` or `feasible`."""
     hw: dict[str, Any]
@@ -89,20 +77,10 @@ class Record(BaseModel):
     metrics: dict[str, int | float] = Field(default_factory=dict)
     bounds: dict[str, BoundEntry] = Field(default_factory=dict)
     unverified: list[str] = Field(default_factory=list)
+    adc_bits: list[int] = Field(default_factory=list)
+    """Resolutions that its conversions run at."""
     runtime_s: float = 0.0
-    """Of solving and checking."""
-
-
-def point_of(hardware: Hardware, model: Model, structures: Mapping[str, Structure], **how: Any) -> Point:
-    """The point of loaded parts; `how` are the other fields of Point."""
-    return Point(
-        hw=hardware.to_json(),
-        model_name=model.name,
-        model=dict(model.config),
-        tokens=model.tokens,
-        structure={name: str(structure) for name, structure in structures.items()},
-        **how,
-    )
+    """Seconds of solving and checking."""
 
 
 def solve_point(point: Point, digest: str) -> Record:
@@ -115,17 +93,54 @@ def solve_point(point: Point, digest: str) -> Record:
         raise InputError("a worker runs another version of cimsolve or of its libraries; install the same everywhere")
     began = time.perf_counter()
     state, found = _answer(point)
+    asked = point.question
     return Record(
         digest=digest,
         state=state,
-        hw=dict(point.hw),
-        model_name=point.model_name,
-        tokens=point.tokens,
+        hw=dict(asked["hw"]),
+        model_name=asked["model_name"],
+        tokens=asked["options"]["tokens"],
         strategy=point.strategy,
-        objective=list(point.objective),
+        objective=list(asked["objective"]),
         runtime_s=round(time.perf_counter() - began, 3),
         **found,
     )
+
+
+class Cache(Generic[Kept]):
+    """A folder of records of one kind, each in a file named by its digest; `None` keeps nothing."""
+
+    def __init__(self, folder: Path | None, kind: type[Kept], prefix: str = "") -> None:
+        self._folder, self._kind, self._prefix = folder, kind, prefix
+
+    def read(self, digest: str) -> Kept | None:
+        """The record of this digest; None where there is none that can be read, so that it is made again."""
+        if self._folder is None or not (path := self._path(self._folder, digest)).is_file():
+            return None
+        try:
+            record = self._kind.model_validate(read_json(path, RECORD_BYTES_MAX))
+        except (InputError, ValidationError):
+            return None
+        return record if record.digest == digest else None
+
+    def write(self, record: Kept) -> None:
+        """Keep a record. Raises InputError where it cannot be written."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--cache {self._folder}: cannot be made a folder ({error.strerror})") from None
+        write_json_atomically(self._path(self._folder, record.digest), record.model_dump())
+
+    def _path(self, folder: Path, digest: str) -> Path:
+        return folder / f"{self._prefix}{digest}.json"
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """32 hexadecimal digits of plain data and of the code and libraries that make something of it."""
+    text = json.dumps({**content, "code": code_fingerprint()}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache
@@ -141,23 +156,23 @@ def code_fingerprint() -> str:
 
 def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     try:
-        problem = point.problem()
-        search = make_search(
-            point.objective, time_limit_s=point.time_limit_s, seed=point.seed, listen=whole_answers_only()
-        )
-        solution, report = solve_and_check(problem, point.strategy, search)
+        problem = Problem(question_from(point.question))
+        effort = Effort(point.time_limit_s or math.inf, point.seed, listen=whole_answers_only())
+        solution, report = solve_and_check(problem, point.strategy, effort)
     except InputError as error:
         return "refused", {"reason": str(error)}
     except InfeasibleError as error:
-        return "infeasible", {"reason": str(error)}
+        return "infeasible", {"reason": str(error), "shortage": error.shortage}
     except MemoryError:
         return "failed", {"reason": "out of memory"}
     if not report.passed:
-        return "failed", {"reason": f"breaks {report.violations[0]}"}
+        violations = list(map(str, report.violations))
+        return "failed", {"reason": f"breaks {violations[0]}", "violations": violations}
     header = solution.header
     return "solved", {
         "status": header.status,
         "metrics": dict(header.metrics),
         "bounds": dict(header.bounds),
         "unverified": list(report.unverified),
+        "adc_bits": np.unique(solution.activations.adc_bits).tolist(),
     }

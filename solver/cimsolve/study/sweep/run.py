@@ -1,16 +1,17 @@
-"""All points of a study: those kept from before, and the others solved and kept."""
+"""All points of a study: those kept from before, the others solved and kept, and which none of the others beats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cimsolve.study.sweep.cache import Cache
+import numpy as np
+
 from cimsolve.study.sweep.execute import cores, solve_points
-from cimsolve.study.sweep.grid import Row, Study, Value, expand, parse_study, read_study
-from cimsolve.study.sweep.point import Record
+from cimsolve.study.sweep.grid import Row, SweepStudy, Value, expand, parse_study, read_study
+from cimsolve.study.sweep.point import Cache, Point, Record
 
 
 @dataclass
@@ -20,6 +21,37 @@ class Progressed:
     records: dict[str, Record] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class SolvedRow:
+    """A row of the study with what came of it; `record` is None where there is no point, or not yet."""
+
+    row: Row
+    record: Record | None
+    kept: bool
+    command: str
+    """Gives the solution as a file."""
+
+    @property
+    def state(self) -> str:
+        """What became of the row: the state of its record, else `refused` or `not done`."""
+        if self.record is None:
+            return "refused" if self.row.point is None else "not done"
+        return self.record.state
+
+    @property
+    def reason(self) -> str:
+        return self.row.reason if self.record is None else self.record.reason
+
+    @property
+    def status(self) -> str:
+        """`optimal` or `feasible` of an answer, empty without one."""
+        return "" if self.record is None else self.record.status
+
+    @property
+    def has_figures(self) -> bool:
+        return self.record is not None and self.record.state == "solved"
 
 
 @dataclass(frozen=True)
@@ -38,7 +70,7 @@ class StudyPoint:
 
 
 def sweep_study(
-    study: Study | Mapping[str, Any] | Path | str,
+    study: SweepStudy | Mapping[str, Any] | Path | str,
     *,
     jobs: int = 1,
     cluster: str | None = None,
@@ -49,37 +81,39 @@ def sweep_study(
     `jobs` processes of this machine, or the workers of the Dask scheduler at `cluster`. Raises InputError for what
     is no study, FailedError where processes die; a point without an answer is a point with a reason.
     """
-    if not isinstance(study, Study):
+    if not isinstance(study, SweepStudy):
         study = parse_study(study, "the study") if isinstance(study, Mapping) else read_study(study)
     rows = expand(study)
-    done = solve_rows(rows, Cache(None if cache is None else Path(cache)), jobs, cluster)
+    done = solve_missing([row.point for row in rows if row.point is not None], cache, jobs, cluster)
     if done.interrupted:
         raise KeyboardInterrupt
     return [_study_point(row, done.records) for row in rows]
 
 
-def solve_rows(
-    rows: Sequence[Row],
-    cache: Cache,
+def solve_missing(
+    asked: Iterable[Point],
+    cache: Path | str | None,
     jobs: int | None = None,
     cluster: str | None = None,
     fresh: bool = False,
     listen: Callable[[int, int], None] = lambda done, total: None,
 ) -> Progressed:
-    """Solve the points of `rows`, each once, but for those kept in `cache`; every result is kept as it comes.
+    """Solve the points asked, each once, but for those kept in the folder `cache`; every result is kept as it comes.
 
     `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many.
     After Ctrl-C `interrupted` is set and what has been finished is there.
     """
-    points = {row.point.digest(): row.point for row in rows if row.point is not None}
-    known = {digest: None if fresh else cache.read(digest) for digest in points}
+    points = {point.digest(): point for point in asked}
+    kept = Cache(None if cache is None else Path(cache), Record)
+    known = {digest: None if fresh else kept.read(digest) for digest in points}
     records = {digest: record for digest, record in known.items() if record is not None}
     done = Progressed(records, frozenset(records))
     listen(len(records), len(points))
     try:
         left = {digest: point for digest, point in points.items() if digest not in records}
         for record in solve_points(left, jobs or cores(), cluster):
-            cache.write(record)
+            if record.state in ("solved", "infeasible"):  # a failure may not happen again
+                kept.write(record)
             records[record.digest] = record
             listen(len(records), len(points))
     except KeyboardInterrupt:
@@ -93,3 +127,19 @@ def _study_point(row: Row, records: Mapping[str, Record]) -> StudyPoint:
     record = records[row.point.digest()]
     bounds = {name: entry.lower for name, entry in record.bounds.items()}
     return StudyPoint(row.values, record.state, record.reason, record.metrics, bounds)
+
+
+def on_front(groups: Sequence[Hashable], values: Sequence[Sequence[float] | None]) -> list[bool]:
+    """Whether no other row of its group is as good as a row in everything and better in something; less is better.
+
+    `values` has for each row a tuple, all of one length, or None for a row without figures: it is not on the front
+    and beats nothing.
+    """
+    found = [False] * len(groups)
+    for group in dict.fromkeys(groups):
+        members = [row for row, other in enumerate(groups) if other == group and values[row] is not None]
+        figures = np.array([values[row] for row in members], dtype=np.float64)
+        for row, mine in zip(members, figures, strict=True):
+            beaten = (figures <= mine).all(axis=1) & (figures < mine).any(axis=1)
+            found[row] = not beaten.any()
+    return found

@@ -13,18 +13,15 @@ arrays and stay exact.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model
-from cimsolve.weights.forward.base import Floats32, Product, Reference
+from cimsolve.weights.forward.base import Product, Reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference
-from cimsolve.weights.tensors import Tensors
+from cimsolve.weights.tensors import Floats32, Tensors
 
-__all__ = ["FAMILIES", "Product", "Reference", "Source", "listening", "load_reference"]
-
-Source: TypeAlias = Tensors
+__all__ = ["FAMILIES", "Product", "Reference", "listening", "load_reference"]
 
 FAMILIES: dict[str, type[Reference]] = {
     "bert": BertReference,
@@ -34,7 +31,7 @@ FAMILIES: dict[str, type[Reference]] = {
 }
 
 
-def load_reference(model: Model, source: Source) -> Reference:
+def load_reference(model: Model, source: Tensors) -> Reference:
     """The forward pass of `model` on the tensors of `source`, which are read as they are needed.
 
     Raises InputError for a family without one, and for config keys that it does not know how to obey.

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.forward.functions import softmax
-from cimsolve.weights.tensors import Tensors
-
-Floats32: TypeAlias = npt.NDArray[np.float32]
+from cimsolve.weights.tensors import Floats32, Tensors
 
 Product: TypeAlias = Callable[[str, Floats32], Floats32]
 """(name of a linear, its inputs (tokens, n_in)) -> its outputs (tokens, n_out), without the bias.
@@ -53,11 +50,11 @@ class Reference(ABC):
                     f"{self.model.name}: a sequence has {len(ids)} tokens, the largest {max(ids, default=-1)}; "
                     f"expected 1 to {self.context} tokens, each from 0 to {self.vocabulary - 1}"
                 )
-        spans = _spans(sequences)
-        multiply = product or self.exact
+        ends = np.cumsum([len(ids) for ids in sequences]).tolist()
+        spans = [slice(end - len(ids), end) for ids, end in zip(sequences, ends, strict=True)]
         hidden = self._embed(sequences)
         for layer in range(self.layers):
-            hidden = self._layer(layer, hidden, spans, multiply)
+            hidden = self._layer(layer, hidden, spans, product or self.exact)
         return self._finish(hidden)
 
     def exact(self, name: str, inputs: Floats32) -> Floats32:
@@ -73,12 +70,9 @@ class Reference(ABC):
     def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
         """Hidden states after a layer."""
 
-    @abstractmethod
     def _finish(self, hidden: Floats32) -> Floats32:
-        """What follows the last layer."""
-
-    def _tensor(self, name: str) -> Floats32:
-        return self._source.tensor(name)
+        """What follows the last layer; nothing unless a family says so."""
+        return hidden
 
     def _linear(self, multiply: Product, name: str, inputs: Floats32) -> Floats32:
         """A linear with its bias, if the model stores one."""
@@ -89,7 +83,7 @@ class Reference(ABC):
             raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
         stored = f"{name}.bias"
         if any(each == stored or each.endswith("." + stored) for each in self._stored):
-            outputs = outputs + self._tensor(stored)
+            outputs = outputs + self._source.tensor(stored)
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
         return np.ascontiguousarray(outputs, dtype=np.float32)
 
@@ -119,13 +113,3 @@ def attend(
 def positions(spans: Sequence[slice]) -> Ints:
     """Position of each token in its sequence."""
     return np.concatenate([np.arange(span.stop - span.start, dtype=np.int64) for span in spans])
-
-
-def _spans(sequences: Sequence[Ints]) -> list[slice]:
-    def ranges() -> Iterator[slice]:
-        first = 0
-        for ids in sequences:
-            yield slice(first, first + len(ids))
-            first += len(ids)
-
-    return list(ranges())

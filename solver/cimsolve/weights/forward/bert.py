@@ -9,16 +9,16 @@ from pydantic import Field
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import shown_value
+from cimsolve.files.text import shown_value
 from cimsolve.model.families.bert import BERT_NAMES, BertConfig
-from cimsolve.model.families.common import Width, read_config
+from cimsolve.model.families.config import Width, read_config
 from cimsolve.model.model import Model
-from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
+from cimsolve.weights.forward.base import Product, Reference, attend, positions
 from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm
-from cimsolve.weights.tensors import Tensors
+from cimsolve.weights.tensors import Floats32, Tensors
 
 
-class _Config(BertConfig):
+class _BertReferenceConfig(BertConfig):
     vocab_size: Width
     hidden_act: str = "gelu"
     layer_norm_eps: float = Field(default=1e-12, gt=0)
@@ -30,7 +30,7 @@ class BertReference(Reference):
 
     def __init__(self, model: Model, source: Tensors) -> None:
         super().__init__(model, source)
-        read = read_config(_Config, model.config, model.name)
+        read = read_config(_BertReferenceConfig, model.config, model.name)
         for key, value, known in (
             ("hidden_act", read.hidden_act, tuple(ACTIVATIONS)),
             ("position_embedding_type", read.position_embedding_type, ("absolute",)),
@@ -64,9 +64,6 @@ class BertReference(Reference):
         inner = self._activation(self._linear(multiply, at + "intermediate.dense", hidden))
         return self._norm(at + "output", hidden + self._linear(multiply, at + "output.dense", inner))
 
-    def _finish(self, hidden: Floats32) -> Floats32:
-        return hidden
-
     def _norm(self, at: str, x: Floats32) -> Floats32:
-        scale, shift = (self._tensor(f"{at}.LayerNorm.{part}") for part in ("weight", "bias"))
+        scale, shift = (self._source.tensor(f"{at}.LayerNorm.{part}") for part in ("weight", "bias"))
         return layer_norm(x, scale, shift, self._eps)

@@ -3,56 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erf, expit
 
 from cimsolve.columns import Floats
+from cimsolve.weights.tensors import Floats32
 
-_Floats32: TypeAlias = npt.NDArray[np.float32]
 
-
-def layer_norm(x: _Floats32, scale: _Floats32, shift: _Floats32, eps: float) -> _Floats32:
+def layer_norm(x: Floats32, scale: Floats32, shift: Floats32, eps: float) -> Floats32:
     """`(x - mean) / sqrt(variance + eps) * scale + shift` over the last axis."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.mean(centred * centred, axis=-1, keepdims=True)
     return _single(centred / np.sqrt(variance + np.float32(eps)) * scale + shift)
 
 
-def rms_norm(x: _Floats32, scale: _Floats32, eps: float) -> _Floats32:
+def rms_norm(x: Floats32, scale: Floats32, eps: float) -> Floats32:
     """`x / sqrt(mean(x^2) + eps) * scale` over the last axis."""
     return _single(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(eps)) * scale)
 
 
-def softmax(x: _Floats32) -> _Floats32:
+def softmax(x: Floats32) -> Floats32:
     """Over the last axis."""
     raised = np.exp(x - x.max(axis=-1, keepdims=True))
     return _single(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def gelu(x: _Floats32) -> _Floats32:
+def gelu(x: Floats32) -> Floats32:
     """`x * Phi(x)` with the normal distribution's Phi, exactly."""
+    from scipy.special import erf  # slow to load, and most commands run no model
+
     return _single(x * (erf(x * np.float32(0.5**0.5)) + 1) * np.float32(0.5))
 
 
-def gelu_tanh(x: _Floats32) -> _Floats32:
+def gelu_tanh(x: Floats32) -> Floats32:
     """GELU by its approximation with tanh."""
     inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
     return _single(np.float32(0.5) * x * (1 + np.tanh(inner)))
 
 
-def silu(x: _Floats32) -> _Floats32:
+def silu(x: Floats32) -> Floats32:
     """`x / (1 + exp(-x))`."""
+    from scipy.special import expit
+
     return _single(x * expit(x))
 
 
-def relu(x: _Floats32) -> _Floats32:
+def relu(x: Floats32) -> Floats32:
     return np.maximum(x, np.float32(0))
 
 
-ACTIVATIONS: Mapping[str, Callable[[_Floats32], _Floats32]] = {
+ACTIVATIONS: Mapping[str, Callable[[Floats32], Floats32]] = {
     "gelu": gelu,
     "gelu_new": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,
@@ -63,7 +64,7 @@ ACTIVATIONS: Mapping[str, Callable[[_Floats32], _Floats32]] = {
 """By the name that a config calls them."""
 
 
-def rotate(x: _Floats32, position: npt.NDArray[np.int64], head_width: int, theta: float) -> _Floats32:
+def rotate(x: Floats32, position: npt.NDArray[np.int64], head_width: int, theta: float) -> Floats32:
     """Rotary positions: in each head of x (tokens, heads * d), pair (i, i + d/2) turns by position * theta^(-2i/d)."""
     half = head_width // 2
     angle = position[:, None] * theta ** (-np.arange(half) / half)
@@ -74,5 +75,5 @@ def rotate(x: _Floats32, position: npt.NDArray[np.int64], head_width: int, theta
     return _single(turned.reshape(x.shape))
 
 
-def _single(x: Floats) -> _Floats32:
+def _single(x: Floats) -> Floats32:
     return x.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen2 of the same form: rotary positions, grouped K and V, gated feed-forward, causal."""
+"""Llama, Mistral and Qwen2, of one form: rotary positions, grouped K and V, gated feed-forward, causal."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import Field
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import shown_value
-from cimsolve.model.families.common import Width, read_config
+from cimsolve.files.text import shown_value
+from cimsolve.model.families.config import Width, read_config
 from cimsolve.model.families.llama import LlamaConfig
 from cimsolve.model.model import Model
-from cimsolve.weights.forward.base import Floats32, Product, Reference, attend, positions
+from cimsolve.weights.forward.base import Product, Reference, attend, positions
 from cimsolve.weights.forward.functions import ACTIVATIONS, rms_norm, rotate
-from cimsolve.weights.tensors import Tensors
+from cimsolve.weights.tensors import Floats32, Tensors
 
 _LOGIT_ROWS = 1 << 13
 """Rows of the language-model head that are in memory at a time."""
 
 
-class _Config(LlamaConfig):
+class _LlamaReferenceConfig(LlamaConfig):
     vocab_size: Width
     hidden_act: str = "silu"
     rms_norm_eps: float = Field(default=1e-6, gt=0)
@@ -37,7 +37,7 @@ class LlamaReference(Reference):
 
     def __init__(self, model: Model, source: Tensors) -> None:
         super().__init__(model, source)
-        read = read_config(_Config, model.config, model.name)
+        read = read_config(_LlamaReferenceConfig, model.config, model.name)
         if read.hidden_act not in ACTIVATIONS:
             raise InputError(
                 f"{model.name}: hidden_act = {shown_value(read.hidden_act)}: expected one of {', '.join(ACTIVATIONS)}"
@@ -112,10 +112,10 @@ class LlamaReference(Reference):
         return self._norm("model.norm", hidden)
 
     def _norm(self, at: str, x: Floats32) -> Floats32:
-        return rms_norm(x, self._tensor(f"{at}.weight"), self._eps)
+        return rms_norm(x, self._source.tensor(f"{at}.weight"), self._eps)
 
 
-def _rotary_base(read: _Config, origin: str) -> float:
+def _rotary_base(read: _LlamaReferenceConfig, origin: str) -> float:
     """The base of the rotary angles. Raises InputError for angles that are scaled, which is not implemented."""
     parameters = {**(read.rope_scaling or {}), **(read.rope_parameters or {})}
     kind = parameters.get("rope_type", parameters.get("type", "default"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.json_file import one_line
+from cimsolve.files.text import one_line
 
 SAMPLE = Path(__file__).with_name("sample.txt")
 """A text that comes with cimsolve: short paragraphs on many subjects, written for it."""
@@ -20,8 +20,6 @@ SAMPLE = Path(__file__).with_name("sample.txt")
 TEXT_BYTES_MAX = 2**26
 PIECE_TOKENS = 256
 """Longer paragraphs are cut into sequences of this many tokens."""
-
-_EXTRA = "pip install 'cimsolve[text]'"
 
 
 class Tokenizer:
@@ -113,5 +111,5 @@ def _library() -> Any:
         return import_module("tokenizers")
     except ImportError:
         raise InputError(
-            f"reading a text needs the tokenizers library: {_EXTRA}, or give `project` --inputs FILE"
+            "reading a text needs the tokenizers library: pip install 'cimsolve[text]', or give `project` --inputs FILE"
         ) from None

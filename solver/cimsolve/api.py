@@ -1,0 +1,242 @@
+"""The Python API: what the command line does, in a few calls. `import cimsolve` offers it lazily."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
+from cimsolve.errors import CheckError, InputError
+from cimsolve.files.text import demand_known
+from cimsolve.judge import check, replay, simulate
+from cimsolve.judge.check import CheckReport, Verdict
+from cimsolve.judge.replay import Replay
+from cimsolve.judge.simulate import ArraySimulator, SimulationReport, Study
+from cimsolve.model.load import Structures, load_model
+from cimsolve.model.model import Model
+from cimsolve.problem import solution
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Question, ask
+from cimsolve.problem.solution import Solution, solution_of
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.plan import demand_exact
+from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.ask import Outcome, Run, write_checked
+from cimsolve.study.changes import VariantAnswers, answer_variants, find_variants
+from cimsolve.study.front import FrontRun, solution_of_point
+from cimsolve.study.solving import solve_passing, start_from
+from cimsolve.study.sweep.run import solve_missing
+
+__all__ = ["load_hardware", "load_model"]
+
+
+def make_problem(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    structure: Structures = "sqrt",
+    objective: Sequence[str] = DEFAULT_OBJECTIVE,
+    **terms: Any,
+) -> Problem:
+    """One mapping problem, checked: that of a Question, or of its parts with `terms`, which are fields of Terms.
+
+    `tokens` is for a model given by name or path; a loaded one has its own. Raises InputError where the parts are
+    wrong or do not fit together.
+    """
+    if isinstance(model, Question):
+        return Problem(model)
+    if hardware is None:
+        raise InputError("hardware: none is given; expected a shipped name, a JSON file or a loaded spec")
+    return Problem(ask(model, hardware, structure=structure, objective=objective, **terms))
+
+
+def map_model(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    strategy: str = "optimal",
+    effort: Effort | None = None,
+    **asked: Any,
+) -> Solution:
+    """Place and schedule a model; the solution carries metrics, bounds and status and has passed the checker.
+
+    `asked` are what `make_problem` takes and fields of Effort, unless `effort` is given; `start` may be a solution of
+    the same question or its file. Raises InputError for a question that is none, InfeasibleError where no mapping
+    obeys the limits, and CheckError where the answer breaks a rule, which is a bug in cimsolve.
+    """
+    demand_known("strategy", strategy, STRATEGIES)
+    problem, effort = _parts(model, hardware, effort, asked)
+    if strategy == "optimal":
+        demand_exact(problem, effort)
+    return solve_passing(problem, strategy, effort)
+
+
+def map_all(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    strategies: Sequence[str] = tuple(STRATEGIES),
+    effort: Effort | None = None,
+    out: Path | str | None = None,
+    **asked: Any,
+) -> list[Outcome]:
+    """What became of each strategy: mapped, checked, simulated on the first layer and, with `out`, written there.
+
+    `asked` and errors are as for `map_model`; a strategy without a mapping is an outcome with a reason.
+    """
+    for strategy in strategies:
+        demand_known("strategy", strategy, STRATEGIES)
+    problem, effort = _parts(model, hardware, effort, asked)
+
+    def keep(answer: Solution, report: CheckReport, strategy: str) -> tuple[Path, ...]:
+        name = f"{problem.model.name}--{problem.hardware.name}--{strategy}.json"
+        return () if out is None else write_checked(answer, report, Path(out), name)
+
+    run = Run(problem, effort, keep=keep)
+    found = list(run.outcomes(strategies))
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return found
+
+
+def map_front(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    effort: Effort | None = None,
+    **asked: Any,
+) -> list[Solution]:
+    """The mappings that none found beats in arrays, token latency, prefill, II and energy at once; by arrays.
+
+    Each has passed the checker; a gap of 0 in its bounds says that no mapping on as many arrays has less. `asked` and
+    errors are as for `map_model`.
+    """
+    problem, effort = _parts(model, hardware, effort, asked)
+    found = [solution_of_point(problem, point) for point in FrontRun(problem, effort).points()]
+    for answer in found:
+        check.check_solution(answer).demand_passed(lambda violation: f"optimal: {violation}; please report this bug")
+    return found
+
+
+def compare_converters(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    strategies: Sequence[str] = tuple(STRATEGIES),
+    seed: int = 0,
+    time_limit_s: float | None = None,
+    jobs: int = 1,
+    cache: Path | str | None = None,
+    **asked: Any,
+) -> list[VariantAnswers]:
+    """Every strategy on the chip as given, then with other converter models, wirings and sample-and-hold.
+
+    Each answer has passed the checker; with a `cache` none is solved twice, and `jobs` processes share the work.
+    `asked` are what `make_problem` takes. Raises as `map_model` does, but a strategy without a mapping has no metrics.
+    """
+    for strategy in strategies:
+        demand_known("strategy", strategy, STRATEGIES)
+    problem = make_problem(model, hardware, **asked)
+    solve = partial(solve_missing, cache=cache, jobs=jobs)
+    variants = find_variants(problem.hardware)
+    found, done = answer_variants(problem, variants, strategies, solve, seed=seed, time_limit_s=time_limit_s)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    for each in found:
+        for name, answer in each.answers.items():
+            if answer.state == "failed":
+                raise CheckError(f"{each.variant.name}, {name}: {answer.reason}; please report this bug")
+    return found
+
+
+def read_solution(path: Path | str) -> Solution:
+    """The solution of a file, whose claims are not checked; raises InputError for another file."""
+    return solution.read_solution(Path(path))
+
+
+def write_solution(answer: Solution, path: Path | str) -> list[Path]:
+    """Write a solution as JSON (large tables as .npz beside it); returns the files written."""
+    return solution.write_solution(answer, Path(path))
+
+
+def check_solution(answer: Solution | Path | str) -> CheckReport:
+    """Judge a solution or its file: every rule, every figure. Raises InputError for another file."""
+    return check.check_solution(solution_of(answer))
+
+
+def simulate_solution(answer: Solution | Path | str, **options: Any) -> SimulationReport:
+    """Run a solution's arrays on random vectors and compare with the integer products.
+
+    `options` are those of `cimsolve.judge.simulate.simulate`: `layers` (None: all), `vectors`, `seed`, `weights` and
+    `factors`, such as those of `read_factors(...)`.
+    """
+    solved = solution_of(answer)
+    return simulate.simulate(Problem(solved.question()), solved.pieces, solved.activations, **options)
+
+
+def study_solution(answer: Solution | Path | str, **options: Any) -> Study:
+    """Signal to noise of each stage with noise, effect by effect; `options` are those of `judge.simulate.study`.
+
+    Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
+    """
+    solved, verdict = _legal(answer)
+    return simulate.study(verdict.problem, solved.pieces, solved.activations, **options)
+
+
+def make_simulator(answer: Solution | Path | str, **options: Any) -> ArraySimulator:
+    """A solution's arrays, programmed, to run its linears on real inputs; `options` are those of `ArraySimulator`.
+
+    Raises CheckError for a solution that breaks a rule, InputError for options that do not fit.
+    """
+    solved, verdict = _legal(answer)
+    return ArraySimulator(verdict.problem, solved.pieces, solved.activations, **options)
+
+
+def replay_solution(answer: Solution | Path | str, **options: Any) -> Replay:
+    """Replay a solution by discrete events and compare with the equations: one token, a prefill, a stream.
+
+    `options` are those of `cimsolve.judge.replay.replay`: `tokens`, `stream`, `controller`, `gaps`. Raises CheckError
+    for a solution that fails its check, and InputError for a file that is none or numbers of tokens that are none.
+    """
+    solved, verdict = _legal(answer)
+    return replay.replay(solved.activations, verdict.costs, **options)
+
+
+def _legal(answer: Solution | Path | str) -> tuple[Solution, Verdict]:
+    """The solution and what the checker has recomputed of it. Raises CheckError where it breaks a rule."""
+    solved = solution_of(answer)
+    verdict = check.check_solution(solved).demand_passed(
+        lambda violation: f"the solution fails its check, {violation}; expected one that passes its check"
+    )
+    return solved, verdict
+
+
+def _parts(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None,
+    effort: Effort | None,
+    asked: dict[str, Any],
+) -> tuple[Problem, Effort]:
+    """The problem and the effort that keywords describe."""
+    known = {field.name for field in fields(Effort)}
+    how = {name: asked.pop(name) for name in list(asked) if name in known}
+    problem = make_problem(model, hardware, **asked)
+    if effort is not None:
+        if how:
+            raise InputError(f"{min(how)}: is given beside effort; expected it in one of the two")
+        return problem, effort
+    if how.get("time_limit_s", 0.0) is None:
+        how["time_limit_s"] = math.inf
+    if isinstance(how.get("start"), Solution | Path | str):
+        given = how["start"]
+        name = "the given solution" if isinstance(given, Solution) else str(given)
+        how["start"] = start_from(solution_of(given), problem, name)
+    if how.get("listen", 0) is None:
+        del how["listen"]
+    return problem, Effort(**how)

@@ -1,0 +1,116 @@
+"""Values of a spec that are allowed and look wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cimsolve.chip.spec import Hardware
+
+CELL_F2_MIN = 4.0
+"""No planar cell is smaller than a crossing of two lines at their pitch, 2 F x 2 F."""
+CELL_F2_MAX = 2000.0
+STEP_FJ_MIN, STEP_FJ_MAX = 0.1, 10_000.0
+CONVERSION_NS_MIN, CONVERSION_NS_MAX = 0.05, 10_000.0
+READ_NS_MIN, READ_NS_MAX = 0.1, 100_000.0
+LEFT_MAX = 0.2
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A value that is allowed and looks wrong: which key, and why."""
+
+    key: str
+    reason: str
+
+
+def find_doubts(hardware: Hardware) -> list[Doubt]:
+    """Everything that is allowed and looks wrong, in the order of the spec."""
+    found = list(_array_doubts(hardware))
+    if not hardware.array_kind.holds_converters:
+        found += [*_bits_doubts(hardware), *_converter_doubts(hardware), *_time_doubts(hardware)]
+    return [*found, *_source_doubts(hardware)]
+
+
+def _array_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    array = hardware.array
+    cell_f2 = array.area_um2 / (array.rows * array.cols) / (hardware.node_nm * 1e-3) ** 2
+    if cell_f2 < CELL_F2_MIN:
+        yield Doubt(
+            "array.area_um2",
+            f"{cell_f2:.2g} F^2 a cell at node_nm = {hardware.node_nm:g}: a crossing of two lines at their pitch "
+            "takes 4; is it in um2, and of the whole array?",
+        )
+    if cell_f2 > CELL_F2_MAX and not hardware.array_kind.holds_converters:
+        yield Doubt(
+            "array.area_um2",
+            f"{cell_f2:.3g} F^2 a cell at node_nm = {hardware.node_nm:g}: more than {CELL_F2_MAX:g}; are converters in "
+            "it? They are counted by adc.table",
+        )
+    left = array.cols - hardware.weights_per_row * hardware.columns_per_weight
+    if left > LEFT_MAX * array.cols:
+        yield Doubt(
+            "array.cols",
+            f"{left} of {array.cols} columns fit no weight of {hardware.columns_per_weight} columns and stay empty",
+        )
+    if array.leakage_uw == 0 and not hardware.array_kind.holds_converters:
+        yield Doubt("array.leakage_uw", "0: idle arrays cost nothing, so many arrays look as frugal as few")
+
+
+def _bits_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    adc, driven = hardware.adc, hardware.array.rows_active_max or hardware.array.rows
+    full = int(hardware.adc_bits_needed(driven))
+    if full > adc.bits_max:
+        how = "lose information" if adc.lossy_allowed else f"are cut to {hardware.rows_limit} rows"
+        yield Doubt("adc.bits_max", f"{adc.bits_max}: columns of {driven} rows need {full} bits; taller blocks {how}")
+    if full < adc.bits_max:
+        yield Doubt("adc.bits_max", f"{adc.bits_max}: no column of {driven} rows needs more than {full} bits")
+    if adc.bits_rule == "log2_rows":
+        exact = (driven * hardware.levels_per_row).bit_length()
+        if exact > full:
+            yield Doubt(
+                "adc.bits_rule",
+                f"log2_rows counts rows and not levels: {full} bits for {driven} rows, of which the sums need {exact} "
+                "to be exact; the simulation shows the error",
+            )
+
+
+def _converter_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    table = hardware.adc.table or ()
+    for index, entry in enumerate(table):
+        step = entry.pj * 1e3 / 2**entry.bits
+        if not STEP_FJ_MIN <= step <= STEP_FJ_MAX:
+            yield Doubt(
+                f"adc.table.{index}.pj",
+                f"{entry.pj:g} pJ for {entry.bits} bits is {step:.2g} fJ a level; {STEP_FJ_MIN:g} to {STEP_FJ_MAX:g} "
+                "is what converters are built with: is it in pJ a conversion?",
+            )
+        if not CONVERSION_NS_MIN <= entry.ns <= CONVERSION_NS_MAX:
+            yield Doubt(f"adc.table.{index}.ns", f"{entry.ns:g} ns a conversion: is it in ns?")
+    for name in ("ns", "pj", "um2"):
+        for index in range(1, len(table)):
+            before, after = getattr(table[index - 1], name), getattr(table[index], name)
+            if after < before:
+                yield Doubt(
+                    f"adc.table.{index}.{name}",
+                    f"{after:g} is less than the {before:g} of fewer bits: is the table in order?",
+                )
+
+
+def _time_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    read = hardware.read_ns or 0.0
+    if not READ_NS_MIN <= read <= READ_NS_MAX:
+        yield Doubt("read_ns", f"{read:g} ns a pulse: is it in ns?")
+    least = sum(hardware.activation_parts_ps(1, 1))
+    if hardware.clock_ps > least:
+        yield Doubt(
+            "clock_ns",
+            f"{hardware.clock_ns:g} ns is longer than the shortest activation, {float(least) / 1000:g} ns: every "
+            "activation is rounded up to whole periods, so times are those of the clock",
+        )
+
+
+def _source_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    assumed = [key for key, note in hardware.sources.items() if note.mark == "assumed"]
+    if len(assumed) == len(hardware.sources):
+        yield Doubt("sources", "all are assumed: nothing that follows from this spec is better than a guess")

@@ -1,0 +1,151 @@
+"""`cimsolve explain`: why an answer is as it is; of a question without one, what would do."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from typing import TYPE_CHECKING, Self
+
+from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
+from cimsolve.cli.question import QuestionOptions, objective_option, problem_of, seed_option, time_limit_option
+from cimsolve.cli.values import OneOf, near, whole
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
+from cimsolve.solve.names import STRATEGY_NAMES
+from cimsolve.study.names import WHAT_IFS
+
+if TYPE_CHECKING:
+    from cimsolve.problem.problem import Problem
+    from cimsolve.problem.solution import Solution
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.explain.limits import Short
+
+DEFAULT_WHAT_IFS = tuple(name for name in WHAT_IFS if name != "transfer-x2")
+
+
+def what_ifs(text: str) -> tuple[str, ...]:
+    """Names of changes, or KEY=VALUE, between commas."""
+    found = tuple(name.strip() for name in text.split(","))
+    for name in found:
+        if name not in (*WHAT_IFS, "none") and "=" not in name:
+            raise argparse.ArgumentTypeError(
+                f"{name!r}: there is no such change{near(name, tuple(WHAT_IFS))}; known: {', '.join(WHAT_IFS)}, "
+                "none, KEY=VALUE"
+            )
+    return found
+
+
+class Options(QuestionOptions):
+    """`cimsolve explain`: a solution `file`, or a question."""
+
+    usage = "cimsolve explain FILE [options] | cimsolve explain [options]"
+    about = (
+        "Say why an answer takes its time and its arrays: the critical chain of stages, the busiest array, what binds "
+        "each, and what a change would buy. Of a question without an answer, say which limits are short and what "
+        "would do."
+    )
+    epilog = """\
+names of --what-if:
+  again         the same question solved again: what a new search finds by itself
+  adc+1         one more converter an array
+  array+1       one more array; arrays+1%: a hundredth more
+  bit+1, bit-1  converters of one bit more, or less
+  sample-hold   conversions of a phase overlap the next phase's read
+  digital-x2    twice the digital units; transfer-x2: twice the transfer rate
+  KEY=VALUE     any key of the hardware spec; none: nothing
+
+Every change is solved again by the strategy of the answer, and checked. Without a FILE the question given by the
+options is solved first; where it has no answer, the least limits that would do are searched for.
+
+exit codes:
+  0    explained
+  1    the file fails its check, or the question has no answer under its limits (what would do is shown)
+  2    a wrong option or a file that cannot be used
+
+examples:
+  cimsolve explain results/bert-large--rram256--optimal.json
+  cimsolve explain results/bert-large--rram256--spread.json --what-if adc+1,read_ns=5 --what-if array.rows=128
+  cimsolve explain --hw paper256 --model bert-large --max-arrays 100
+  cimsolve explain --hw paper256 --model minilm-l6 --max-arrays 12 --max-latency 20us
+"""
+
+    file: str | None = option("FILE", "a solution, as written to results/", nargs="?", complete="file")
+    strategy: str = search_option("--strategy NAME", "default: {default}", OneOf(STRATEGY_NAMES), "optimal")
+    objective: tuple[str, ...] = objective_option()
+    seed: int = seed_option("default: {default}")
+    time_limit_s: float | None = time_limit_option("brake of the first search")
+    what_ifs: tuple[str, ...] = search_option(
+        "--what-if NAME[,NAME]",
+        "changes to solve again, listed below; repeatable (default: {default})",
+        what_ifs,
+        DEFAULT_WHAT_IFS,
+        repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
+        complete=tuple(WHAT_IFS),
+    )
+    kinds: int = output_option(
+        "--kinds N", "kinds of stages shown, the longest first (default: {default})", whole(1, 10_000), 10
+    )
+    """Most kinds of stages shown in a table."""
+    json: bool = json_switch("one JSON object on stdout, every stage in it")
+    verbosity: int = verbosity("only the tables", "every stage of the chain, not only kinds")
+
+    def settled(self, parser: Parser) -> Self:
+        if self.file is not None:
+            asked = ("question", "--strategy", "--objective", "--seed", "--time-limit")
+            parser.demand_absent(asked, f"{self.file} states its own question; leave one of them out")
+        return self
+
+
+def run(options: Options) -> int:
+    """Explain; returns the exit code.
+
+    Raises InputError where there is no question or the file is none, CheckError where it fails its check,
+    InfeasibleError for a question that has no answer although it has no limits.
+    """
+    from cimsolve.show.text.explain import print_explained, print_short
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.explain.answer import explain_solution
+    from cimsolve.study.explain.limits import Short
+
+    shown = not options.json and options.verbosity >= 0
+    with Progress(shown) as progress:
+        name, answer = options.file, None
+        if name is None:
+            name = f"{options.model} on {options.hardware} by {options.strategy}"
+            problem = problem_of(options, options.objective)
+            progress.begin(f"solving {name}")
+            answer = _solve(options, problem, progress)
+        if not isinstance(answer, Short):
+            given = options.file or answer
+            assert given is not None
+            explained = explain_solution(
+                given, options.what_ifs, name=name, begin=progress.begin, listen=progress.listen
+            )
+    if isinstance(answer, Short):
+        print_short(answer, options.json)
+        return EXIT_FAILED
+    print_explained(explained, options.json, options.verbosity, options.kinds)
+    return EXIT_DONE
+
+
+def _solve(options: Options, problem: Problem, progress: Progress) -> Solution | Short:
+    """The answer to the question, or what is short in it."""
+    from cimsolve.solve.effort import Effort
+    from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
+    from cimsolve.study.solving import problem_for, solve, whole_answers_only
+
+    effort = Effort(options.time_limit_s or math.inf, options.seed, listen=whole_answers_only(progress.listen))
+    try:
+        return solve(problem, options.strategy, effort)
+    except InfeasibleError as error:
+        if not limits_of(problem):
+            raise
+        reason = str(error)
+    began = time.monotonic()
+    progress.begin("searching for limits that would do")
+    relief = find_relief(problem, options.strategy, options.seed, progress.listen)
+    together = None
+    if all(one.least is None for one in relief):
+        together = relax_all(problem, options.strategy, options.seed, progress.listen)
+    question = problem_for(options.strategy, problem)
+    return Short(question, options.strategy, reason, relief, together, time.monotonic() - began)

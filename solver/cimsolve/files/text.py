@@ -1,0 +1,43 @@
+"""The words of messages: names and values on one line, and what a wrong name may have been meant for."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+
+from cimsolve.errors import InputError
+
+SHOWN_MAX = 60
+"""Most characters of a wrong value that an error repeats."""
+
+
+def one_line(text: str) -> str:
+    """`text` with line breaks and other unprintable characters escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def shown_value(value: object) -> str:
+    """`value` as short JSON on one line; objects and lists only by kind."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        return f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+
+
+def near_name(word: str, known: Iterable[str], words: str = "{}") -> str:
+    """`words` with the known name that looks most like `word` in their braces; empty where none looks like it."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return words.format(close[0]) if close else ""
+
+
+def demand_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise InputError for a `what` whose name is not known, with the nearest name and all of them."""
+    if name not in (names := tuple(known)):
+        near = near_name(name, names, "did you mean {}? ")
+        raise InputError(f"{what} {name!r}: there is none of that name; {near}known: {', '.join(names)}")

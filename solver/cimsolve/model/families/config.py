@@ -1,0 +1,52 @@
+"""A family's keys of a config.json, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import first_problem
+
+TOKENS_DEFAULT_MAX = 512
+TOKENS_MAX = 2**24
+
+Width = Annotated[int, Field(strict=True, ge=1, le=2**20)]
+Count = Annotated[int, Field(strict=True, ge=1, le=4096)]
+
+
+class Config(BaseModel):
+    """The keys of a config.json that a family needs; the many others of such files are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def read_config(kind: type[ConfigT], config: Mapping[str, Any], origin: str) -> ConfigT:
+    """Validate `config`; raises InputError with one line on the first key that is wrong."""
+    try:
+        return kind.model_validate(config)
+    except ValidationError as error:
+        raise InputError(first_problem(error, origin)) from None
+
+
+def check_heads(origin: str, width: int, heads: int, key: str, width_key: str = "hidden_size") -> int:
+    """Width of one attention head; raises InputError where the heads do not divide the width."""
+    if width % heads:
+        raise InputError(f"{origin}: {key}: {heads} does not divide {width_key} = {width}; expected a divisor of it")
+    return width // heads
+
+
+def context_tokens(origin: str, tokens: int | None, context: int) -> int:
+    """The number of tokens asked for, or the model's context up to 512."""
+    if tokens is None:
+        return min(context, TOKENS_DEFAULT_MAX)
+    if not 1 <= tokens <= TOKENS_MAX:
+        raise InputError(f"--tokens: {tokens}: expected a whole number from 1 to {TOKENS_MAX}")
+    if tokens > context:
+        raise InputError(f"--tokens: {tokens} is more than the model's context of {context} ({origin})")
+    return tokens

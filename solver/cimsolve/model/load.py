@@ -1,0 +1,37 @@
+"""A model by name or path, and how its linears are stored as a user says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from cimsolve.files.json_file import read_json
+from cimsolve.files.library import resolve_model
+from cimsolve.model.families import parse_model
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure, StructurePolicy
+
+CONFIG_BYTES_MAX = 16 * 2**20
+
+Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
+"""How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
+
+
+def load_model(path_or_name: Path | str, tokens: int | None = None) -> Model:
+    """A model by shipped name, `config.json`, or folder that holds one; raises InputError for anything else.
+
+    `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
+    """
+    path = resolve_model(str(path_or_name))
+    name = path.parent.name if path.name == "config.json" else path.stem
+    return parse_model(read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
+
+
+def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:
+    """Linear name -> how it is stored. Raises InputError for texts that cannot be read or do not fit."""
+    if isinstance(structure, Mapping):
+        return structure
+    texts = [structure] if isinstance(structure, str) else list(structure)
+    shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
+    return StructurePolicy.parse(texts).resolve(shapes)

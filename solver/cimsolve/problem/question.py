@@ -1,0 +1,150 @@
+"""What is asked: a chip, a model and how its linears are stored, the terms, and what is minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from cimsolve.chip.read import load_hardware, parse_hardware
+from cimsolve.chip.spec import Hardware
+from cimsolve.errors import InputError
+from cimsolve.files.text import one_line, shown_value
+from cimsolve.model.families import parse_model
+from cimsolve.model.load import Structures, load_model, resolve_structures
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
+from cimsolve.problem.terms import Terms
+
+
+class Difference(NamedTuple):
+    """Where two pieces of JSON first differ: the path of keys, and what stands there; ABSENT where nothing does."""
+
+    path: str
+    mine: object
+    theirs: object
+
+    def told(self, mine: str, theirs: str) -> str:
+        """The difference in words, with names for the two sides such as "in the file"."""
+        path = one_line(self.path)
+        if ABSENT in (self.mine, self.theirs):
+            return f"{path} is {'only' if self.theirs is ABSENT else 'not'} {mine}"
+        return f"{path} is {shown_value(self.mine)} {mine} and {shown_value(self.theirs)} {theirs}"
+
+
+ABSENT = object()
+"""What a side of a Difference has where the key is not there."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One mapping question, checked; `terms.tokens` is that of the model.
+
+    Raises InputError for a structure that names no linear of the model, a missing one, a `k` or `l` that does not
+    divide, and an objective that is none.
+    """
+
+    KEYS: ClassVar = ("hw", "model_name", "model", "structure", "objective", "options")
+    """What says a question in a solution file."""
+
+    hardware: Hardware
+    model: Model
+    structures: Mapping[str, Structure]
+    terms: Terms = field(default_factory=Terms)
+    objective: tuple[str, ...] = DEFAULT_OBJECTIVE
+    """First things first: names, and weighted sums of names."""
+
+    def __post_init__(self) -> None:
+        demand_objective(self.objective)
+        names = {linear.name for linear in self.model.linears}
+        for name in self.structures:
+            if name not in names:
+                raise InputError(f"structure: {name!r}: expected a linear of {self.model.name}, such as {min(names)!r}")
+        for linear in self.model.linears:
+            if linear.name not in self.structures:
+                raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
+            self.structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
+        tokens = self.model.tokens
+        if self.terms.tokens not in (None, tokens):
+            raise InputError(
+                f"tokens = {self.terms.tokens}: {self.model.name} is loaded for {tokens}; give load_model the number"
+            )
+        object.__setattr__(self, "terms", self.terms.model_copy(update={"tokens": tokens}))
+
+    def asking(self, **changes: Any) -> Question:
+        """A copy with some of its fields, or of its terms, changed."""
+        terms = {name: changes.pop(name) for name in list(changes) if name in Terms.model_fields}
+        terms |= {"tokens": None} if "model" in changes else {}
+        return replace(self, terms=self.terms.model_copy(update=terms), **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """KEYS -> JSON; `question_from` reads it back equal."""
+        structures = {name: str(structure) for name, structure in self.structures.items()}
+        model, terms = self.model, self.terms.model_dump()
+        values = (self.hardware.to_json(), model.name, dict(model.config), structures, list(self.objective), terms)
+        return dict(zip(self.KEYS, values, strict=True))
+
+    def differences(self, other: Question, apart: Sequence[str] = ()) -> Iterator[Difference]:
+        """The first difference of each part from that of `other`; `apart` are parts, or terms, that may differ."""
+        mine, theirs = self._parts(), other._parts()
+        for path in dict.fromkeys((*mine, *theirs)):
+            if path.removeprefix("options.") not in apart:
+                found = first_difference(mine.get(path, ABSENT), theirs.get(path, ABSENT), path)
+                if found is not None:
+                    yield found
+
+    def _parts(self) -> dict[str, Any]:
+        """The JSON of the question, sections of the chip and terms one by one, by their paths."""
+        parts = self.to_json()
+        return {
+            **{f"hw.{key}": value for key, value in parts.pop("hw").items()},
+            **{f"options.{key}": value for key, value in parts.pop("options").items()},
+            **parts,
+        }
+
+    def difference(self, other: Question, apart: Sequence[str] = ()) -> Difference | None:
+        """Where this question first differs from `other`; None where they ask the same."""
+        return next(self.differences(other, apart), None)
+
+
+def ask(
+    model: Model | Path | str,
+    hardware: Hardware | Path | str,
+    *,
+    structure: Structures = "sqrt",
+    objective: Sequence[str] = DEFAULT_OBJECTIVE,
+    **terms: Any,
+) -> Question:
+    """The question of these parts, each loaded where it is given by name or path; `terms` are fields of Terms.
+
+    Raises InputError where the parts are wrong or do not fit together.
+    """
+    agreed = Terms.of(terms)
+    asked = model if isinstance(model, Model) else load_model(model, agreed.tokens)
+    chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    return Question(chip, asked, dict(resolve_structures(asked, structure)), agreed, tuple(objective))
+
+
+def question_from(content: Mapping[str, Any]) -> Question:
+    """The question of Question.KEYS in a solution file. Raises InputError where it is unsound."""
+    terms = content["options"] if isinstance(content["options"], Terms) else Terms.of(content["options"], "options")
+    return Question(
+        parse_hardware(content["hw"], "hw"),
+        parse_model(dict(content["model"]), "model", content["model_name"], terms.tokens),
+        {name: Structure.parse(text) for name, text in content["structure"].items()},
+        terms,
+        tuple(content["objective"]),
+    )
+
+
+def first_difference(mine: Any, theirs: Any, path: str = "") -> Difference | None:
+    """Where two pieces of JSON first differ, in the order of keys that both have; None where they are equal."""
+    if not (isinstance(mine, dict) and isinstance(theirs, dict)):
+        return None if mine == theirs else Difference(path, mine, theirs)
+    for key in [*(key for key in theirs if key in mine), *mine, *theirs]:
+        found = first_difference(mine.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}.{key}".lstrip("."))
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,58 @@
+"""The terms of a question: how it is limited. The command line loads them, so they load at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import first_problem
+
+Cut = Literal["none", "columns", "both"]
+CUTS: tuple[Cut, ...] = get_args(Cut)
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Limit = Annotated[float, Field(gt=0)]
+
+
+class Terms(BaseModel):
+    """The terms of a question, by their names in files, in studies and in Python.
+
+    A new field is obeyed where it acts; files, studies, `difference`, options and file names follow from this list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    cut: Cut = Field(
+        "columns",
+        description="what `optimal` may cut beyond what it must: none, columns or both",
+        json_schema_extra={"metavar": "WHAT", "in_name": "cut-{}"},
+    )
+    max_arrays: Count | None = Field(
+        None, description="use no more arrays than this", json_schema_extra={"metavar": "N", "in_name": "max{}"}
+    )
+    tokens: Count | None = Field(
+        None,
+        description="context and prefill length (default: the model's, at most 512)",
+        json_schema_extra={"metavar": "N", "in_name": "tokens{}"},
+    )
+    max_latency_ns: Limit | None = Field(
+        None,
+        description="a token takes no longer than this; a number in ns, or 60us",
+        json_schema_extra={"metavar": "NS", "in_name": "latency{}ns"},
+    )
+    max_energy_pj: Limit | None = Field(
+        None,
+        description="a token takes no more energy than this; a number in pJ, or 12uJ",
+        json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
+    )
+
+    @classmethod
+    def of(cls, terms: Mapping[str, Any], origin: str = "the question") -> Self:
+        """The terms of these names and values. Raises InputError in the name of `origin` for others."""
+        try:
+            return cls.model_validate(terms)
+        except ValidationError as error:
+            raise InputError(first_problem(error, origin, cls)) from None

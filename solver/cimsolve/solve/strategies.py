@@ -1,0 +1,24 @@
+"""The strategies by name: four rules of the field, and the solver. All have one signature, `effort.Strategy`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as MappingABC
+
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.solve.effort import Answer, Strategy
+from cimsolve.solve.names import RULE_NAMES, STRATEGY_NAMES
+from cimsolve.solve.plan import map_optimal
+from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
+from cimsolve.solve.rules.linear import map_linear
+from cimsolve.solve.rules.spread import map_spread
+
+
+def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
+    return lambda problem, effort: Answer(function(problem))
+
+
+_RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread))
+STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal), strict=True))
+RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in RULE_NAMES}

@@ -1,0 +1,30 @@
+"""The names and defaults of studies, which the command line needs before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cimsolve.weights.names import METHODS
+
+WHAT_IFS: Mapping[str, str] = {
+    "again": "the same, solved again",
+    "adc+1": "one more converter an array",
+    "array+1": "one more array",
+    "arrays+1%": "1 % more arrays",
+    "bit+1": "one more converter bit",
+    "bit-1": "one converter bit less",
+    "sample-hold": "sample and hold",
+    "digital-x2": "twice the digital units",
+    "transfer-x2": "twice the transfer rate",
+}
+"""Name -> what it means. `again` tells the change from what merely another search finds."""
+
+DENSE = "dense"
+ACCURACY_METHODS = (DENSE, *METHODS)
+"""`dense` stores the weights as they are, each of the others as factors."""
+
+COMPRESSIONS_DEFAULT = (3.0, 7.0)
+BLOCKS_DEFAULT = (4, 4)
+BITS_DEFAULT = (8, 6, 5)
+TEST_TOKENS_DEFAULT = 512
+CALIBRATION_TOKENS_DEFAULT = 64

@@ -1,0 +1,185 @@
+"""From a problem to a checked solution: the one path that every strategy takes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as MappingABC
+from dataclasses import replace
+
+import numpy as np
+
+from cimsolve import __version__
+from cimsolve.errors import InfeasibleError, InputError, Shortage
+from cimsolve.judge.check import RULES, CheckReport, check_solution
+from cimsolve.model.structure import Structure
+from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
+from cimsolve.price.cost import evaluate
+from cimsolve.price.schedule import order_of_stages, schedule
+from cimsolve.problem.objective import names_of
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution
+from cimsolve.problem.tables import Mapping
+from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
+from cimsolve.solve.effort import Effort, Event, ignore
+from cimsolve.solve.incumbent import count_arrays
+from cimsolve.solve.strategies import STRATEGIES
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of cimsolve, Python and the libraries that results depend on."""
+    return {
+        "cimsolve": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("numpy", "scipy", "ortools")},
+    }
+
+
+def make_solution(
+    problem: Problem,
+    mapping: Mapping,
+    *,
+    strategy: str,
+    seed: int = 0,
+    proved: MappingABC[str, int] | None = None,
+) -> Solution:
+    """Schedule `mapping`, compute its metrics and bounds, and state the status that they support.
+
+    `proved` are lower bounds that a search has shown beyond the analytical ones, metric -> value. The status is
+    optimal where the gaps of all metrics of the objective are closed.
+    """
+    fired, activations = schedule(problem, mapping)
+    costs = evaluate(fired, activations)
+    bounds: dict[str, BoundEntry] = {}
+    for name, bound in find_bounds(problem, costs.metrics, problem.objective).lower.items():
+        value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
+        if proved is not None and proved.get(name, lower) > lower:
+            lower, shown_by = proved[name], "search"
+        gap = relative_gap(name, value, lower)
+        # Rounding may take a sum below its bound: never is a bound raised to the value.
+        bounds[name] = BoundEntry(value=value, lower=lower if gap else min(lower, value), gap=gap, proof=shown_by)
+    closed = all(bounds[BOUND_OF_OBJECTIVE[name]].gap == 0 for name in names_of(problem.objective))
+    header = Header(
+        format=FORMAT,
+        **problem.question.to_json(),
+        strategy=strategy,
+        seed=seed,
+        versions=library_versions(),
+        status="optimal" if closed else "feasible",
+        bounds=bounds,
+        stages=describe_stages(problem, costs.gaps),
+        factors=describe_factors(problem),
+        metrics=costs.metrics,
+        breakdown=describe_breakdown(costs),
+    )
+    return Solution(header, fired.pieces, activations)
+
+
+def problem_for(strategy: str, problem: Problem) -> Problem:
+    """The problem that a strategy answers: `linear` stores every matrix dense, the others as asked."""
+    if strategy != "linear":
+        return problem
+    # Tiles of the array's height, fired in row groups, can be more pieces than the fewest where the limit on
+    # rows does not divide that height.
+    cut = "both" if problem.rows % problem.rows_limit else problem.cut
+    return problem.asking(structures={name: Structure.dense() for name in problem.structures}, cut=cut)
+
+
+def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = None) -> Solution:
+    """Map `problem` by `strategy`; schedule, cost and bound the result.
+
+    Raises InfeasibleError where the mapping needs more arrays than allowed, KeyError for an unknown strategy.
+    """
+    effort = effort or Effort()
+    question = problem_for(strategy, problem)
+    answer = STRATEGIES[strategy](question, effort)
+    limit = question.array_limit
+    used = count_arrays(answer.mapping)
+    if limit is not None and used > limit:
+        raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
+    solution = make_solution(question, answer.mapping, strategy=strategy, seed=effort.seed, proved=answer.lower)
+    for metric, most in question.cost_limits.items():
+        value = solution.header.metrics[metric]
+        if value > most:
+            raise _too_much(strategy, Shortage(metric, most, value))
+    return solution
+
+
+def solve_and_check(
+    problem: Problem, strategy: str = "optimal", effort: Effort | None = None
+) -> tuple[Solution, CheckReport]:
+    """`solve`, then the independent checker on what came out."""
+    solution = solve(problem, strategy, effort)
+    return solution, check_solution(solution, problem_for(strategy, problem))
+
+
+def solve_passing(problem: Problem, strategy: str = "optimal", effort: Effort | None = None) -> Solution:
+    """`solve`; raises CheckError where the checker finds the answer wrong, which is a bug in cimsolve."""
+    solution, report = solve_and_check(problem, strategy, effort)
+    report.demand_passed(lambda violation: f"{strategy}: {violation}; please report this bug")
+    return solution
+
+
+def whole_answers_only(listen: Callable[[Event], None] = ignore) -> Callable[[Event], None]:
+    """A listener by which Ctrl-C ends a search, where half an answer would pass for a whole one."""
+
+    def tell(event: Event) -> None:
+        if event.phase == "interrupted":
+            raise KeyboardInterrupt
+        listen(event)
+
+    return tell
+
+
+def start_from(given: Solution, problem: Problem, name: str = "the given solution") -> Mapping:
+    """The mapping of a solution of the same question for a search to start from; limits, cuts, objective may differ.
+
+    Raises InputError where the question differs, where the solution fails its check, or where `problem` does not
+    allow its cuts or its number of arrays.
+    """
+    try:
+        theirs = given.question()
+    except InputError as error:
+        raise InputError(f"--start {name}: {error}") from None
+    apart = ("model_name", "objective", *(term for term in type(problem.terms).model_fields if term != "tokens"))
+    if difference := theirs.difference(problem.question, apart):
+        raise InputError(
+            f"--start {name}: {difference.told('there', 'in the question')}; expected a solution of the same question"
+        )
+    report = check_solution(given)
+    if report.passed and theirs.terms.cut != problem.cut:
+        options = given.header.options.model_copy(update={"cut": problem.cut})
+        recut = replace(given, header=given.header.model_copy(update={"options": options}))
+        report = check_solution(recut, rules=[rule for rule in RULES if not rule.on_claims])
+    if not report.passed:
+        raise InputError(f"--start {name}: fails its check, {report.violations[0]}; expected a solution that passes")
+    # Arrays are counted by their highest number: those that hold nothing must not have one.
+    used, array = np.unique(given.pieces.array, return_inverse=True)
+    if problem.array_limit is not None and len(used) > problem.array_limit:
+        raise InputError(
+            f"--start {name}: uses {len(used)} arrays, the limit is {problem.array_limit}; expected as few or fewer"
+        )
+    pieces = replace(given.pieces, array=array.reshape(-1).astype(np.int64))
+    order = order_of_stages(problem, given.pieces, given.activations)
+    return Mapping(pieces, given.activations.of_piece(len(given.pieces)), order)
+
+
+def joined_reasons(failures: Sequence[tuple[str, str, Shortage | None]]) -> str:
+    """Why no strategy has a mapping, in one line: (strategy, reason, shortage) each; what they share is said once."""
+    if len(failures) == 1:
+        return failures[0][1]
+    needs: dict[str, list[str]] = {}
+    others = []
+    for strategy, reason, short in failures:
+        if short is None:
+            others.append(f"{strategy}: {reason.removeprefix(f'{strategy}: ')}")
+            continue
+        each = needs.setdefault(short.told, [])
+        each.append(f"{strategy} {'' if each else 'needs '}{short.needed}")
+    return "; ".join([*(", ".join([told, *each]) for told, each in needs.items()), *others])
+
+
+def _too_much(strategy: str, short: Shortage, other_limits: bool = False) -> InfeasibleError:
+    allow = "allow as much, or more where other limits ask for it" if other_limits else "allow as much"
+    return InfeasibleError(f"{strategy}: {short.told}, this rule needs {short.needed}; {allow}", short)

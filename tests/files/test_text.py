@@ -1,0 +1,54 @@
+"""The words of messages: names and values on one line, and hints at what was meant."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from cimsolve.errors import InputError
+from cimsolve.files.text import SHOWN_MAX, demand_known, near_name, one_line, shown_value
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a b", "a b"), ("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("\udc80", "\\udc80"), ("é", "é"), ("", "")],
+)
+def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
+    assert one_line(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [({}, "an object"), ([1], "a list"), ((), "a list"), ("x\n", '"x\\n"'), (None, "null"), (b"x", "a bytes")],
+)
+def test_values_are_short_json(value: object, shown: str) -> None:
+    assert shown_value(value) == shown
+
+
+def test_long_values_are_cut() -> None:
+    shown = shown_value("x" * 100)
+    assert len(shown) == SHOWN_MAX
+    assert shown.endswith("...")
+
+
+def test_the_nearest_name_in_the_words_of_a_hint() -> None:
+    assert near_name("latncy", ["energy", "latency"]) == "latency"
+    assert near_name("latncy", ["energy", "latency"], "; did you mean {}?") == "; did you mean latency?"
+    assert near_name("beauty", ["energy", "latency"], "; did you mean {}?") == ""
+
+
+def test_an_unknown_name_is_told_with_all_that_are_known() -> None:
+    demand_known("method", "als", ("als", "plain"))
+    with pytest.raises(InputError) as near:
+        demand_known("method", "alz", ("als", "plain"))
+    assert str(near.value) == "method 'alz': there is none of that name; did you mean als? known: als, plain"
+    with pytest.raises(InputError) as far:
+        demand_known("method", "x", ("als", "plain"))
+    assert str(far.value) == "method 'x': there is none of that name; known: als, plain"
+
+
+def test_the_words_load_nothing_heavy() -> None:
+    program = "import cimsolve.files.text, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'pydantic')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

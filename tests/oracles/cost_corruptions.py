@@ -1,0 +1,298 @@
+"""Each equation of a price made wrong: where the package says it, and how it is changed there.
+
+`CORRUPTIONS` has (object, attribute) -> what is then wrong -> wrapper, which makes the wrong one of the right one. A
+function that moves changes its key here and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from cimsolve import columns
+from cimsolve.chip import wiring
+from cimsolve.chip.array_kinds import ModelledArray
+from cimsolve.chip.spec import Hardware
+from cimsolve.price import breakdown, cost, firings, gaps, schedule
+from cimsolve.price.firings import Fired
+from cimsolve.price.gaps import Gap, Gaps
+
+Wrapper = Callable[[Any], Any]
+
+
+def edited(old: str, new: str) -> Wrapper:
+    """A wrapper that gives the function, method or property with one place of its source written differently."""
+
+    def rewrite(real: Any) -> Any:
+        function = real.fget if isinstance(real, property) else inspect.unwrap(real)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(old) == 1, f"{function.__qualname__} has {old!r} {source.count(old)} times"
+        names = dict(vars(sys.modules[function.__module__]))
+        exec("from __future__ import annotations\n" + source.replace(old, new), names)
+        return names[function.__name__]
+
+    return rewrite
+
+
+WITH_SAMPLE_HOLD = "(self.phases * self.read_ps, 1), (self.read_ps, self.phases)"
+WITHOUT_SAMPLE_HOLD = "((self.phases * self.read_ps, self.phases),)"
+READ_UP_TO = "_columns_before(hardware, end[part]) - _columns_before(hardware, start[part])"
+
+
+def begin_at_0(way: str) -> Wrapper:
+    """A wrapper that counts the columns of several runs with wiring `way` as if each began at column 0."""
+    wrong = "_columns_before(hardware, end[part] - start[part])"
+    return edited(READ_UP_TO, f"{wrong} if hardware.adc.wiring == {way!r} else {READ_UP_TO}")
+
+
+CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
+    # What a chip says
+    (Hardware, "input_phases"): {
+        "phases are rounded down": edited("-(-self.input.bits // ", "(self.input.bits // "),
+    },
+    (Hardware, "columns_per_weight"): {
+        "a weight has one sign": edited("slices * (2 if", "slices * (1 if"),
+    },
+    (Hardware, "adc_bits_needed"): {
+        "lossless counts a row more": edited("rows * self.levels_per_row", "(rows + 1) * self.levels_per_row"),
+        "log2_rows is one short": edited("else rows - 1", "else rows // 2"),
+    },
+    (Hardware, "levels_per_row"): {
+        "a cell holds a level more": edited("(1 << self.cell.bits) - 1", "1 << self.cell.bits"),
+    },
+    (Hardware, "_from_table"): {
+        "a conversion takes the line above": edited(
+            'np.searchsorted(known, wanted, side="left")',
+            'np.minimum(np.searchsorted(known, wanted, side="right"), len(known) - 1)',
+        ),
+    },
+    (Hardware, "rows_limit"): {
+        "rows driven are not limited": edited(
+            "self.array.rows if self.array.rows_active_max is None else self.array.rows_active_max", "self.array.rows"
+        ),
+    },
+    # Time of an activation
+    (ModelledArray, "duration_lines"): {
+        "one phase reads": edited(WITHOUT_SAMPLE_HOLD, "((self.read_ps, self.phases),)"),
+        "one phase converts": edited(WITHOUT_SAMPLE_HOLD, "((self.phases * self.read_ps, 1),)"),
+        "a read is held to its phase": edited(WITH_SAMPLE_HOLD, "((self.read_ps, self.phases),)"),
+        "the last phase is hidden": edited(
+            WITH_SAMPLE_HOLD, "(self.phases * self.read_ps, 0), (self.read_ps, self.phases - 1)"
+        ),
+        "the first read is hidden": edited(WITH_SAMPLE_HOLD, "((self.phases - 1) * self.read_ps, 1), (0, self.phases)"),
+    },
+    (Hardware, "activation_parts_ps"): {
+        "v is left out": edited("np.asarray(conversions, dtype=np.int64) * self.conversion_ps", "self.conversion_ps"),
+        "the shorter of what overlaps counts": edited("durations.max(axis=0)", "durations.min(axis=0)"),
+    },
+    (Hardware, "cycles"): {
+        "cycles are rounded down": edited("-(-np.asarray(ps, dtype=np.int64) //", "(np.asarray(ps) //"),
+    },
+    (Hardware, "activation_cycles"): {
+        "an activation takes a cycle more": lambda real: lambda *a: real(*a) + 1,
+    },
+    (wiring, "fewest_conversions"): {
+        "v is rounded down": edited(
+            "-(-columns // hardware.adc.per_array)", "np.maximum(1, columns // hardware.adc.per_array)"
+        ),
+    },
+    (wiring, "busiest_of_run"): {
+        "v of one piece is rounded down": edited(
+            "fewest_conversions(hardware, count)", "np.maximum(1, count // hardware.adc.per_array)"
+        ),
+        "a run has one converter's share": edited("np.where(inner, share, ", "np.where(inner, 1, "),
+        "an adjacent run begins on a converter": edited("np.asarray(start)", "0 * np.asarray(start)"),
+    },
+    (wiring, "columns_per_converter"): {
+        "neighbours share too few": edited(
+            "-(-hardware.array.cols // hardware.adc.per_array)", "hardware.array.cols // hardware.adc.per_array"
+        ),
+    },
+    (wiring, "busiest_of_runs"): {
+        "v of pieces is rounded down": edited(
+            "fewest_conversions(hardware, sum_by(group, end - start, groups))",
+            "np.maximum(1, sum_by(group, end - start, groups) // converters)",
+        ),
+        "interleaving starts at 0": begin_at_0("interleaved"),
+        "adjacent runs begin on a converter": begin_at_0("adjacent"),
+    },
+    (wiring, "_columns_before"): {
+        "interleaving does not wrap": edited(
+            "ceil_div(below - converter, hardware.adc.per_array)", "np.clip(below - converter, 0, 1)"
+        ),
+        "a converter reads its neighbours' columns": edited("* share, 0, share)", "* share, 0, None)"),
+    },
+    (columns, "deepest_stack"): {
+        "n is the tallest piece": lambda real: lambda g, left, right, rows, n: columns.max_by(g, rows, n),
+    },
+    # Energy of an activation
+    (firings, "_shapes"): {
+        "rows are driven for each piece": edited("sum_by(row_group, row_end - row_start,", "sum_by(group, some.rows,"),
+        "columns are read for each piece": edited(
+            "columns[several] = sum_by(col_group, col_end - col_start,",
+            "columns[several] = sum_by(group, right - left,",
+        ),
+    },
+    (Fired, "of"): {
+        "cells count weights": edited("* pieces.cols * hardware.columns_per_weight", "* pieces.cols"),
+    },
+    (ModelledArray, "cell_pj"): {
+        "cells are driven once": edited("self.phases * ", ""),
+    },
+    (ModelledArray, "energy_pj"): {
+        "rows are driven once": edited('"rows": self.phases *', '"rows":'),
+        "columns are read once": edited('"columns": self.phases *', '"columns":'),
+        "conversions are made once": edited('"conversions": self.phases *', '"conversions":'),
+        "sums are shifted once": edited('"shift_add": self.phases *', '"shift_add":'),
+    },
+    (breakdown, "_array_energy"): {
+        "all convert at the most bits": edited(
+            "hardware.conversion_pj(each)", "hardware.conversion_pj(int(bits.max()))"
+        ),
+        "a macro is paid by the stage": edited(
+            "np.bincount(stage, minlength=rows)", "(np.bincount(stage, minlength=rows) > 0)"
+        ),
+    },
+    # Gaps
+    (Hardware, "digital_ps"): {
+        "an operation has no base time": edited("picoseconds(costs.base_ns) + rounds", "rounds"),
+        "an operation has one lane": edited("// self.digital.units", "// 1"),
+        "a round is not begun": edited("-(-np.asarray(elements, dtype=np.int64) //", "(np.asarray(elements) //"),
+    },
+    (Hardware, "digital_pj"): {
+        "an operation has no base energy": edited("costs.base_pj + ", ""),
+        "elements cost no energy": edited(" + np.asarray(elements, dtype=np.float64) * costs.per_element_pj", ""),
+    },
+    (Hardware, "transfer_ps"): {
+        "a transfer has no base time": edited("picoseconds(self.transfer.base_ns) + ", ""),
+        "a transfer takes no time for its bits": edited(" + picoseconds(streaming)", ""),
+    },
+    (Hardware, "transfer_pj"): {
+        "bits move at no energy": edited("* self.transfer.pj_per_bit", "* 0"),
+    },
+    (gaps, "_gap"): {
+        "an element moves as a bit": edited("elements * hardware.input.bits", "elements"),
+        "a transfer takes a cycle more": edited(
+            "hardware.cycles(hardware.transfer_ps(bits))", "hardware.cycles(hardware.transfer_ps(bits)) + 1"
+        ),
+        "only the last operation takes time": edited("digital_cycles +=", "digital_cycles ="),
+        "only the last of a name costs energy": edited("energy_pj.get(operation.name, 0.0) + pj", "pj"),
+        "partial sums take no time": edited("partial_sum_cycles = int(", "partial_sum_cycles = 0 * int("),
+        "partial sums cost no energy": edited('float(hardware.digital_pj("add", added))', "0.0"),
+    },
+    (Gap, "units_cycles"): {
+        "a gap knows no sums": edited("self.partial_sum_cycles + ", ""),
+    },
+    (Gap, "cycles"): {
+        "a gap knows no transfer": edited(" + self.transfer_cycles", ""),
+    },
+    (gaps, "find_gaps"): {
+        "a stage pays one stage's sums": edited("for earlier in stage.after", "for earlier in stage.after[:1]"),
+        "the tail has no sums": edited("for stage in workload.last_stages[name]", "for stage in ()"),
+        "a tail between passes is within": edited("not stage.after or workload.continues_pass(stage.id)", "True"),
+    },
+    (gaps, "partial_sum_elements"): {
+        "a block's first piece is added": edited("table.blocks * table.block_cols", "0 * table.blocks"),
+    },
+    (breakdown, "_gaps_of_rows"): {
+        "the passes' tail is paid by nobody": edited("if within or first[id(gap)] == stage", "if within"),
+    },
+    (Gaps, "own"): {
+        "tails hold no unit": edited(", *self.tails.values()]", "]"),
+    },
+    (Gaps, "last_tail"): {
+        "the first pass's tail ends the token": edited("[-1]", "[0]"),
+    },
+    (gaps, "gaps_of_phases"): {
+        "the tail is in the first phase": edited("found[max(", "found[min("),
+        "phases have no tails": edited(".append(tail)", ".copy()"),
+    },
+    (gaps, "shared_cycles"): {
+        "II knows no sums": edited("gap.units_cycles", "gap.digital_cycles"),
+    },
+    # The schedule
+    (schedule, "_start_cycles"): {
+        "gaps overlap": edited("max(ready, gap_free) + int", "ready + int"),
+        "a gap waits a cycle": edited("ready = gap_free", "ready = gap_free = gap_free + 1"),
+        "an array fires for two": edited("np.maximum(array_free[array[part]], ready)", "ready"),
+        "the next token waits for one stage": edited("max((int(ended[before])", "min((int(ended[before])"),
+    },
+    # Latency, II, prefill
+    (cost, "evaluate"): {
+        "no tail in the latency": edited(" + gaps.last_tail.cycles", ""),
+        "II adds the shared units": edited("*shared_cycles(gaps.own)", "sum(shared_cycles(gaps.own))"),
+        "II is that of arrays": edited("*shared_cycles(gaps.own)", "0"),
+        "throughput is that of arrays": edited("1e9 / (interval * clock_ns)", "1e9 / (int(busy.max()) * clock_ns)"),
+        "prefill's rate is of one token": edited("tokens * 1e9 / (prefill", "1e9 / (prefill"),
+        "arrays have a token more": edited("(tokens - 1) * phase.array_ii_cycles", "tokens * phase.array_ii_cycles"),
+        "one array leaks": edited("leakage_pj = arrays * hardware", "leakage_pj = hardware"),
+        "cycles leak, not ns": edited("leakage_uw * clock_ns * 1e-3", "leakage_uw * 1e-3"),
+        "arrays leak while they work": edited("np.sum(list(cycles.values()), axis=0)", 'cycles["array"]'),
+        "a prefill leaks for a token": edited("leakage_pj * prefill", "leakage_pj * latency"),
+        "a prefill leaks for each token": edited("dynamic = energy - _total(", "dynamic = energy - 0 * _total("),
+        "a prefill pays one token": edited("tokens * dynamic", "dynamic"),
+        "a stream leaks for a latency": edited("leakage_pj * interval", "leakage_pj * latency"),
+        "spare columns are not there": edited(
+            "hardware.array.rows * hardware.array.cols",
+            "hardware.array.rows * hardware.weights_per_row * hardware.columns_per_weight",
+        ),
+        "a phase converts for all": edited("hardware.input_phases * int(", "int("),
+        "bits that suffice are lossy": edited("(fired.stacked) > bits", "(fired.stacked) >= bits"),
+        "the busy share is of array time": edited("(arrays * latency)", "(arrays * array_latency)"),
+        "activations weigh alike": edited("fired.cells * lasts", "fired.cells * array_latency / len(fired)"),
+        "converters are the narrowest": edited("array_um2(bits.max())", "array_um2(bits.min())"),
+        "one array has an area": edited("arrays * float(hardware", "float(hardware"),
+    },
+    (cost, "stage_times"): {
+        "a stage ends with its last start": edited("activations.end", "activations.start"),
+    },
+    (cost, "_phases"): {
+        "a token more follows": edited("(problem.model.tokens - 1) * interval", "problem.model.tokens * interval"),
+        "the fill is an interval": edited("prefill_cycles=fill +", "prefill_cycles=interval +"),
+        "every token fills": edited("(problem.model.tokens - 1) * interval", "(problem.model.tokens - 1) * fill"),
+        "phases know no digital units": edited(
+            "max(busiest[index], digital, transfer)", "max(busiest[index], transfer)"
+        ),
+        "phases know no interconnect": edited("max(busiest[index], digital, transfer)", "max(busiest[index], digital)"),
+        "a phase fills from the start": edited("previous_end = end", "previous_end = previous_end"),
+        "a phase has no tail": edited(
+            "tail.cycles for tail in gaps.tails.values()", "0 for tail in gaps.tails.values()"
+        ),
+        "arrays fill as all else": edited("int(added_cover(stages.start[members], stages.end[members]).sum())", "fill"),
+    },
+    # Area
+    (Hardware, "array_um2"): {
+        "arrays have no converters": edited("self.adc.per_array * ", "0 * "),
+        "arrays have one converter": edited("self.adc.per_array * ", ""),
+    },
+    # What no mapping changes
+    (gaps, "least_partial_sum_elements"): {
+        "a forced cut has a part less": edited("(problem.row_parts - 1)", "np.maximum(0, problem.row_parts - 2)"),
+    },
+    (gaps, "fixed_metrics"): {
+        "cuts that are chosen are fixed": edited(
+            "gaps if (gaps.added == least_partial_sum_elements(problem)).all() else least_gaps(problem)", "gaps"
+        ),
+        "fixed cells are driven once": edited("array_kind.cell_pj", "array_kind.cell_pj / hardware.input_phases"),
+        "fixed cells are weights": edited("problem.weight_cells * hardware.columns_per_weight", "problem.weight_cells"),
+        "fixed leakage is of one array": edited("energy += arrays * hardware", "energy += hardware"),
+        "fixed leakage has no time": edited("leakage_uw * latency *", "leakage_uw *"),
+        "fixed time has no tails": edited("gap.cycles for gap in least.own", "gap.cycles for gap in least.before"),
+        "fixed II adds both units": edited("max(shared_cycles(least.own))", "sum(shared_cycles(least.own))"),
+        "a fixed token more follows": edited("(problem.model.tokens - 1)", "problem.model.tokens"),
+        "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
+    },
+    # The breakdown
+    (breakdown, "added_cover"): {
+        "idle time is array time": edited("np.maximum(start[order], before)", "before"),
+        "array time is told by number": edited('np.argsort(start, kind="stable")', "np.arange(len(start))"),
+        "array time is told twice": edited("np.maximum(start[order], before)", "start[order]"),
+    },
+    (breakdown, "split_latency"): {
+        "the tail is no row": edited("rows[-1].cycles)", "0)"),
+        "no stage waits": edited('"wait": added -', '"wait": 0 * added -'),
+    },
+}

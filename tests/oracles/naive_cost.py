@@ -1,0 +1,339 @@
+"""What a mapping costs, cell by cell and cycle by cycle: every metric and the whole breakdown of a solution.
+
+docs/formulation.md, sections "Gaps" and "Costs", in plain loops over sets of cells and of cycles. It reads a spec's
+JSON, a model's steps, the texts of its structures and the tables of a solution; of the tables' figures it believes
+only when activations start. Nothing of the package is imported, so that no error can be in both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oracles.naive_chip import Chip
+from oracles.naive_dataflow import Dataflow, Gap, Gaps
+
+Number = int | float
+ARRAY_PARTS = ("rows", "cells", "columns", "conversions", "shift_add")
+
+
+@dataclass
+class Piece:
+    factor: int
+    block: int
+    row0: int
+    rows: int
+    col0: int
+    cols: int
+    array: int
+    array_row: int
+    array_col: int
+
+
+@dataclass
+class Firing:
+    """One activation: what it drives and reads, and what follows from that."""
+
+    array: int
+    stage: int
+    start: int
+    rows: set[int]
+    columns: set[int]
+    cells: int
+    bits_needed: int
+    bits: int
+    cycles: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.cycles
+
+
+class NaiveCost:
+    """The figures of a mapping: `metrics`, `breakdown`, `firings` and `gaps`."""
+
+    def __init__(self, hw: dict[str, Any], model: Any, structure: Mapping[str, str], pieces: Any, acts: Any) -> None:
+        self.chip, self.flow, self.tokens = Chip(hw), Dataflow(model, structure), int(model.tokens)
+        self.pieces = [
+            Piece(*row) for row in zip(*(getattr(pieces, name).tolist() for name in Piece.__annotations__), strict=True)
+        ]
+        self.cell: set[tuple[int, int, int]] = set()
+        for piece in self.pieces:
+            for row in self.rows_of(piece):
+                for column in self.columns_of(piece):
+                    self.cell.add((piece.array, row, column))
+        self.firings = [
+            self.firing(int(acts.start[i]), acts.piece[acts.pieces_from[i] : acts.pieces_to[i]].tolist())
+            for i in range(len(acts.array))
+        ]
+        self.stages = range(len(self.flow.stages))
+        self.start = [min(each.start for each in self.firings if each.stage == stage) for stage in self.stages]
+        self.end = [max(each.end for each in self.firings if each.stage == stage) for stage in self.stages]
+        self.gaps = Gaps(self.chip, self.flow, self.partial_sums())
+        self.arrays = len({piece.array for piece in self.pieces})
+        self.clock_ns = self.chip.clock_ps / 1000
+        self.leak_pj = self.arrays * hw["array"]["leakage_uw"] * self.clock_ns / 1000
+        """Of a cycle: 1 uW for 1 ns is 1e-3 pJ."""
+        self.latency = max(self.end) - min(self.start) + self.gaps.tails[self.flow.passes[-1]].cycles
+        self.phases = self.find_phases()
+        self.cycles_of_rows = self.find_cycles()
+        self.array_pj, self.outside_pj = self.find_energy()
+        self.metrics = self.find_metrics()
+        self.breakdown = self.find_breakdown()
+
+    # Cells
+
+    def rows_of(self, piece: Piece) -> range:
+        return range(piece.array_row, piece.array_row + piece.rows)
+
+    def columns_of(self, piece: Piece) -> range:
+        width = self.chip.width
+        return range(piece.array_col * width, (piece.array_col + piece.cols) * width)
+
+    def firing(self, start: int, numbers: Sequence[int]) -> Firing:
+        fired = [self.pieces[number] for number in numbers]
+        array, stage = fired[0].array, self.flow.factors[fired[0].factor].stage
+        rows = {row for piece in fired for row in self.rows_of(piece)}
+        columns = {column for piece in fired for column in self.columns_of(piece)}
+        cells, n = 0, 0
+        for column in columns:
+            stacked = 0
+            for row in rows:
+                if (array, row, column) in self.cell:
+                    stacked += 1
+            cells, n = cells + stacked, max(n, stacked)
+        needed = self.chip.bits_needed(n)
+        bits = min(needed, self.chip.data["adc"]["bits_max"])
+        cycles = self.chip.duration(bits, self.chip.busiest(columns))
+        return Firing(array, stage, start, rows, columns, cells, needed, bits, cycles)
+
+    def partial_sums(self) -> list[int]:
+        """By stage, the pieces beyond the first that feed each output element."""
+        fed: dict[tuple[int, int, int], int] = defaultdict(int)
+        for piece in self.pieces:
+            for column in range(piece.col0, piece.col0 + piece.cols):
+                fed[piece.factor, piece.block, column] += 1
+        sums = [0] * len(self.flow.stages)
+        for (factor, _, _), pieces in fed.items():
+            sums[self.flow.factors[factor].stage] += pieces - 1
+        return sums
+
+    # Time
+
+    def earliest(self, order: Sequence[int]) -> tuple[list[int], list[int]]:
+        """First starts and last ends of the stages if served in this order, each as early as S4 to S6 let it."""
+        first, last = [0] * len(order), [0] * len(order)
+        array_free: dict[int, int] = defaultdict(int)
+        units_free = 0
+        for stage in order:
+            ready = max((last[read] for read in self.flow.stages[stage].reads), default=0)
+            if self.gaps.before[stage].cycles:
+                ready = units_free = max(ready, units_free) + self.gaps.before[stage].cycles
+            work: dict[int, int] = defaultdict(int)
+            for each in self.firings:
+                if each.stage == stage:
+                    work[each.array] += each.cycles
+            first[stage] = min(max(ready, array_free[array]) for array in work)
+            for array, cycles in work.items():
+                array_free[array] = max(ready, array_free[array]) + cycles
+                last[stage] = max(last[stage], array_free[array])
+        return first, last
+
+    def working(self, stages: Sequence[int]) -> int:
+        """Cycles in which any of these stages is between its first start and its last end."""
+        return len({cycle for stage in stages for cycle in range(self.start[stage], self.end[stage])})
+
+    def busiest(self, phase: int | None = None) -> int:
+        """Cycles that the busiest array works, in a phase or in all."""
+        busy: dict[int, int] = defaultdict(int)
+        for each in self.firings:
+            if phase in (None, self.flow.stages[each.stage].phase):
+                busy[each.array] += each.cycles
+        return max(busy.values())
+
+    def find_phases(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        reached = min(self.start)
+        for phase in sorted({stage.phase for stage in self.flow.stages}):
+            members = [number for number in self.stages if self.flow.stages[number].phase == phase]
+            end = max([reached, *(self.end[member] for member in members)])
+            for name, tail in self.gaps.tails.items():
+                if phase == max(stage.phase for stage in self.flow.stages if stage.of_pass == name):
+                    end += tail.cycles
+            digital = sum(gap.partial_sums + gap.digital for gap in self.gaps.of_phase(phase))
+            transfer = sum(gap.transfer for gap in self.gaps.of_phase(phase))
+            interval = max(self.busiest(phase), digital, transfer)
+            found["phase"].append(phase)
+            found["fill_cycles"].append(end - reached)
+            found["ii_cycles"].append(interval)
+            found["array_fill_cycles"].append(self.working(members))
+            found["array_ii_cycles"].append(self.busiest(phase))
+            found["digital_cycles"].append(digital)
+            found["transfer_cycles"].append(transfer)
+            found["prefill_cycles"].append(end - reached + (self.tokens - 1) * interval)
+            reached = end
+        return dict(found)
+
+    def find_cycles(self) -> dict[str, list[int]]:
+        """Component -> cycles by stage and, last, of the tail."""
+        rows = self.gaps.of_rows()
+        array = [0] * len(rows)
+        seen: set[int] = set()
+        for stage in sorted(self.stages, key=lambda number: self.start[number]):
+            new = set(range(self.start[stage], self.end[stage])) - seen
+            array[stage] = len(new)
+            seen |= new
+        wait, reached = [], min(self.start)
+        for stage in self.stages:
+            added = max(reached, self.end[stage]) - reached
+            wait.append(added - array[stage] - rows[stage].cycles)
+            reached += added
+        return {
+            "array": array,
+            "partial_sums": [gap.partial_sums for gap in rows],
+            "digital": [gap.digital for gap in rows],
+            "transfer": [gap.transfer for gap in rows],
+            "wait": [*wait, 0],
+        }
+
+    # Energy
+
+    def find_energy(self) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Component -> pJ by stage and, last, of the tail: in arrays, and outside of them."""
+        rows = self.gaps.of_rows()
+        inside: dict[str, list[float]] = {}
+        for each in self.firings:
+            for name, pj in self.activation_pj(each).items():
+                inside.setdefault(name, [0.0] * len(rows))[each.stage] += pj
+        outside: dict[str, list[float]] = {}
+        for number, gap in enumerate(rows):
+            for name, pj in gap.pj.items():
+                outside.setdefault(name, [0.0] * len(rows))[number] += pj
+        outside["leakage"] = [
+            self.leak_pj * sum(cycles[number] for cycles in self.cycles_of_rows.values()) for number in range(len(rows))
+        ]
+        return inside, outside
+
+    def activation_pj(self, firing: Firing) -> dict[str, float]:
+        if self.chip.data.get("macro"):
+            return {"macro": float(self.chip.data["macro"]["mvm_pj"])}
+        price, conversion = self.chip.data["energy_pj"], self.chip.line(firing.bits)["pj"]
+        found = dict.fromkeys(ARRAY_PARTS, 0.0)
+        for _ in range(self.chip.phases):
+            found["rows"] += len(firing.rows) * price["row"]
+            found["cells"] += firing.cells * price["cell"]
+            for _ in firing.columns:
+                found["columns"] += price["column"]
+                found["conversions"] += conversion
+                found["shift_add"] += price["shift_add"]
+        return found
+
+    # Figures
+
+    def fixed(self) -> dict[str, Number]:
+        """What no mapping changes: gaps with the fewest partial sums, cells, leakage of the least arrays meanwhile."""
+        gaps = Gaps(self.chip, self.flow, self.flow.fewest_sums(self.chip))
+        whole = gaps.of_phase()
+        latency, prefill = sum(gap.cycles for gap in whole), 0
+        for phase in self.phases["phase"]:
+            paid = gaps.of_phase(phase)
+            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * busier_unit(paid)
+        energy = sum(pj for gap in whole for pj in gap.pj.values())
+        weights, hw = self.flow.weights(), self.chip.data
+        if not hw.get("macro"):
+            energy += self.chip.phases * weights * self.chip.width * hw["energy_pj"]["cell"]
+        arrays = 0
+        while arrays * self.chip.rows * (self.chip.cols // self.chip.width) < weights:
+            arrays += 1
+        energy += arrays * hw["array"]["leakage_uw"] * latency * self.clock_ns / 1000
+        return {
+            "fixed_latency_ns": latency * self.clock_ns,
+            "fixed_prefill_ns": prefill * self.clock_ns,
+            "fixed_ii_cycles": busier_unit(whole),
+            "fixed_ii_ns": busier_unit(whole) * self.clock_ns,
+            "fixed_energy_pj": energy,
+        }
+
+    def area_mm2(self) -> float:
+        um2 = self.chip.data["array"]["area_um2"]
+        if not self.chip.data.get("macro"):
+            widest = self.chip.line(max(each.bits for each in self.firings))
+            um2 += self.chip.data["adc"]["per_array"] * widest["um2"]
+        return float(self.arrays * um2 / 1e6)
+
+    def find_metrics(self) -> dict[str, Number]:
+        ns, latency, tokens, phases = self.clock_ns, self.latency, self.tokens, self.phases
+        array_latency, array_ii = self.working(self.stages), self.busiest()
+        prefill = sum(phases["prefill_cycles"])
+        array_prefill = 0
+        for fill, interval in zip(phases["array_fill_cycles"], phases["array_ii_cycles"], strict=True):
+            array_prefill += fill + (tokens - 1) * interval
+        ii = max(array_ii, busier_unit(self.gaps.of_phase()))
+        array_pj = sum(sum(values) for values in self.array_pj.values())
+        every_token_pj = array_pj + sum(pj for gap in self.gaps.of_phase() for pj in gap.pj.values())
+        places = self.arrays * self.chip.rows * self.chip.cols
+        return {
+            "arrays": self.arrays,
+            "occupancy": len(self.cell) / places,
+            "latency_cycles": latency,
+            "latency_ns": latency * ns,
+            "array_latency_ns": array_latency * ns,
+            "prefill_tokens": tokens,
+            "prefill_ns": prefill * ns,
+            "array_prefill_ns": array_prefill * ns,
+            "ii_cycles": ii,
+            "ii_ns": ii * ns,
+            "array_ii_cycles": array_ii,
+            "array_ii_ns": array_ii * ns,
+            "decode_tokens_per_s": 1e9 / (latency * ns),
+            "prefill_tokens_per_s": 1e9 * tokens / (prefill * ns),
+            "throughput_tokens_per_s": 1e9 / (ii * ns),
+            "energy_pj": every_token_pj + self.leak_pj * latency,
+            "array_energy_pj": array_pj,
+            "prefill_energy_pj": tokens * every_token_pj + self.leak_pj * prefill,
+            "throughput_energy_pj": every_token_pj + self.leak_pj * ii,
+            **self.fixed(),
+            "area_mm2": self.area_mm2(),
+            "adc_conversions": sum(self.chip.phases * len(each.columns) for each in self.firings),
+            "adc_bits_max": max(each.bits for each in self.firings),
+            "lossy_activations": sum(each.bits_needed > self.chip.data["adc"]["bits_max"] for each in self.firings),
+            "array_busy_share": sum(each.cycles for each in self.firings) / (self.arrays * latency),
+            "active_cell_share": sum(each.cells * each.cycles for each in self.firings) / (places * array_latency),
+            "pieces": len(self.pieces),
+            "activations": len(self.firings),
+        }
+
+    def find_breakdown(self) -> dict[str, Any]:
+        """The figures again by component, stage and phase, under the keys of a solution file."""
+        gap_pj = {name: pj for name, pj in self.outside_pj.items() if name != "leakage"}
+        rows: dict[str, list[Number]] = {
+            **{f"{name}_cycles": list(cycles) for name, cycles in self.cycles_of_rows.items()},
+            "array_pj": summed(self.array_pj, len(self.stages) + 1),
+            "gap_pj": summed(gap_pj, len(self.stages) + 1),
+            "leakage_pj": list(self.outside_pj["leakage"]),
+        }
+        fired = [len([each for each in self.firings if each.stage == stage]) for stage in self.stages]
+        return {
+            "latency_cycles": {name: sum(cycles) for name, cycles in self.cycles_of_rows.items()},
+            "energy_pj": {name: sum(pj) for name, pj in {**self.array_pj, **self.outside_pj}.items()},
+            "stages": {
+                "start": self.start,
+                "end": self.end,
+                "activations": fired,
+                **{name: values[:-1] for name, values in rows.items()},
+            },
+            "tail": {name: values[-1] for name, values in rows.items()},
+            "phases": self.phases,
+        }
+
+
+def busier_unit(gaps: Sequence[Gap]) -> int:
+    """Cycles of the digital units or of the interconnect, whichever is busier."""
+    return max(sum(gap.partial_sums + gap.digital for gap in gaps), sum(gap.transfer for gap in gaps))
+
+
+def summed(parts: Mapping[str, Sequence[float]], rows: int) -> list[Number]:
+    """By row, the sum over all components."""
+    return [sum(values[row] for values in parts.values()) for row in range(rows)]
