@@ -142,8 +142,12 @@ def multiply(
     packing = Packing()
     if exact and cells.dtype == np.float32:
         packing = Packing.of(operand.low, operand.high, inputs.phases)
-    sums = cells @ inputs.packed(packing, cells.dtype)[:, elements]
-    sums = sums.reshape(*sums.shape[:2], len(operand.factors), -1, inputs.tokens)
+    driven = inputs.packed(packing, cells.dtype)[:, elements]
+    if inputs.tokens > 1:
+        sums = cells @ driven
+    else:  # all phases are one product, which is slim enough
+        sums = np.moveaxis(cells @ np.moveaxis(driven[..., 0], 0, -1), -1, 0)
+    sums = sums.reshape(len(sums), len(cells), len(operand.factors), -1, inputs.tokens)
     squares = None if read is None else inputs.squares[:, elements].sum(axis=2)
     gain, offset = (None if each is None else each[some] for each in (operand.gain, operand.offset))
     gathered: Numbers | None = None
