@@ -71,7 +71,7 @@ def count_bits(sums: Any, driven: Any, cells: Any, weight: Any) -> None:
 
 
 @njit
-def pack(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> None:
+def pack_digits(values: Any, first: Any, elements: Any, driven: Any, taken: Any) -> None:
     """The digits of one window's inputs: values (tokens, n) to words `driven` (dac_bits, words, phases, tokens)."""
     dac_bits, _, phases, _ = driven.shape
     count = min(driven.shape[3], len(values) - first)
@@ -169,7 +169,7 @@ def multiply_planes(
         count = min(some, tokens - first)
         for window in range(windows):
             if window == 0 or (elements[window] != elements[window - 1]).any():
-                pack(values, first, elements[window], driven, taken)
+                pack_digits(values, first, elements[window], driven, taken)
                 sum_inputs(total, lanes)
             for column in range(wide):
                 result[:] = 0

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cimsolve.columns import Bools, Ints, meets_intervals, merge_intervals
-from cimsolve.judge.simulate.firing import FiringOrder, ragged
+from cimsolve.judge.simulate.firing import FiringOrder, ragged, split_by
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -100,15 +100,6 @@ def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
 
 def _same_shape(pieces: Pieces, which: Ints) -> list[Ints]:
     return split_by(which, pieces.rows[which] * (int(pieces.cols.max(initial=0)) + 1) + pieces.cols[which])
-
-
-def split_by(items: Ints, key: Ints) -> list[Ints]:
-    """`items` in groups of equal `key`, in their order within a group."""
-    if len(items) == 0:
-        return []
-    order = np.argsort(key, kind="stable")
-    _, first = np.unique(key[order], return_index=True)
-    return np.split(items[order], first[1:])
 
 
 def sum_columns(

@@ -17,11 +17,10 @@ from cimsolve.judge.simulate.crossbar import (
     Crossbars,
     Float64s,
     first_writers,
-    split_by,
     sum_columns,
 )
 from cimsolve.judge.simulate.expected import ExpectedOutputs, shuffled
-from cimsolve.judge.simulate.firing import FINAL, NOTHING, FiringOrder, ragged
+from cimsolve.judge.simulate.firing import FINAL, NOTHING, FiringOrder, ragged, split_by
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces

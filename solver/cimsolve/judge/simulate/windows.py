@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Bools, Ints, deepest_stack, running_offsets
-from cimsolve.judge.simulate.crossbar import first_writers, split_by
-from cimsolve.judge.simulate.firing import FiringOrder, ragged
+from cimsolve.judge.simulate.crossbar import first_writers
+from cimsolve.judge.simulate.firing import FiringOrder, ragged, split_by
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
