@@ -33,7 +33,7 @@ from common import log, make_parser, markdown_table, provenance, write_report
 from cimsolve.api import load_hardware, make_problem
 from cimsolve.chip.settings import with_settings
 from cimsolve.chip.spec import Hardware
-from cimsolve.judge.simulate import ArraySimulator, Noise
+from cimsolve.judge.simulate import ArraySimulator
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
@@ -48,26 +48,19 @@ PHASES, SLICES, CELL_BITS = 8, 4, 2
 SUM_MAX = 2**10 - 1
 """Codes of a lossless converter: 256 rows of cells of at most 3."""
 
-# Peers, microseconds per product at batch 512 and 1: measured once, apart from these runs, one thread, float32,
+# Peers, microseconds per product at batch 512: measured once, apart from these runs, one thread, float32,
 # beside the numpy figure of the same session. CrossSim 3.2.0 and aihwkit 1.2.0 (its TorchInference tile).
 PEERS: dict[tuple[str, int, int], tuple[float, dict[str, float]]] = {
     ("subtracted", 256, 512): (54, {"CrossSim": 194}),
     ("subtracted", 1024, 512): (952, {"CrossSim": 1382}),
     ("converted", 256, 512): (132, {"CrossSim": 271}),
     ("converted", 1024, 512): (1752, {"CrossSim": 2291}),
-    ("subtracted", 256, 1): (825, {"CrossSim": 1445}),
-    ("subtracted", 1024, 1): (6006, {"CrossSim": 7828}),
     ("whole", 256, 512): (1.7, {"CrossSim": 3.1, "aihwkit": 3.8}),
     ("whole", 1024, 512): (28, {"CrossSim": 34, "aihwkit": 38}),
 }
 
-ANSWERS = (
-    ("rram256", "spread", Noise()),
-    ("rram256", "optimal", Noise()),
-    ("rram256", "spread", Noise(programming=0.02)),
-    ("paper256", "spread", Noise()),
-)
-"""Chip, strategy and noise of the whole model's runs."""
+CHIPS = ("rram256", "paper256")
+"""Chips of the whole model's runs."""
 
 AVX2 = {
     "OPENBLAS_CORETYPE": "Haswell",
@@ -81,8 +74,8 @@ KINDS = ("converted", "subtracted", "whole")
 LIMITS = (
     "What limits it now: with 1-bit phases, counting. A conversion of 256 rows of 2-bit cells takes 16 words, each "
     "ANDed, counted and added in 16 lanes at once: three vector instructions, and about one more for scaling, "
-    "clipping, shifting and adding. A difference of two cells has 3 bits and takes 24 words. `whole` is limited by "
-    "the matrix product that numpy makes too; its 64 pairs of bits would take longer."
+    "clipping, shifting and adding. A difference of two cells has 3 bits and takes 24 words. `whole` is left to the "
+    "numpy kernel, and limited by the matrix product that numpy makes too: its 64 pairs of bits would take longer."
 )
 
 Job = Callable[[], Any]
@@ -158,7 +151,7 @@ def conversions(kind: str, size: int) -> int:
 
 
 def measure(kind: str, size: int, batch: int, repetitions: int) -> dict[str, float]:
-    """Microseconds per product: `plain` numpy, the simulator's kernels `numba` and `numpy`, the `shortcut`."""
+    """Microseconds per product: `plain` numpy, the simulator's kernels `numba` and `numpy`."""
     random = np.random.default_rng([size, batch])
     top = 2 ** (BITS - 1) - 1
     weights = np.clip(np.rint(random.normal(size=(size, size)) * top / 4), -top, top).astype(np.int64)
@@ -167,14 +160,8 @@ def measure(kind: str, size: int, batch: int, repetitions: int) -> dict[str, flo
     exact = inputs @ weights
     jobs: dict[str, Job] = {"plain": plain_numpy(kind, weights, inputs)}
     outputs = []
-    for name, options in (
-        ("numba", {"kernel": "numba"}),
-        ("numpy", {"kernel": "numpy"}),
-        ("shortcut", {"kernel": "numpy", "shortcut": True}),
-    ):
-        if kind == "whole" and name == "shortcut":
-            continue
-        built = simulator(kind, weights.astype(np.float64), **options)
+    for name in ("numba", "numpy"):
+        built = simulator(kind, weights.astype(np.float64), kernel=name)
         jobs[name] = lambda built=built: built.integers(0, inputs)
         outputs.append(jobs[name]())
         assert built.lossy or (outputs[-1] == exact).all(), "the simulator and integers differ"
@@ -189,8 +176,7 @@ def rows_of(kinds: Sequence[str], sizes: Sequence[int], batches: Sequence[int], 
         for size in sizes:
             for batch in batches:
                 log(f"{kind} {size}x{size}, batch {batch}")
-                turns = repetitions if batch > 1 else 20 * repetitions
-                found = measure(kind, size, batch, turns)
+                found = measure(kind, size, batch, repetitions if batch > 100 else 20 * repetitions)
                 plain, peers = PEERS.get((kind, size, batch), (1.0, {}))
                 rows.append(
                     [
@@ -201,7 +187,6 @@ def rows_of(kinds: Sequence[str], sizes: Sequence[int], batches: Sequence[int], 
                         f"{1e3 * found['numba'] / conversions(kind, size):.3g}",
                         f"{found['plain'] / found['numba']:.2f}",
                         f"{found['plain'] / found['numpy']:.2f}",
-                        f"{found['plain'] / found['shortcut']:.3g}" if "shortcut" in found else "",
                         *(f"{plain / peers[peer]:.2f}" if peer in peers else "" for peer in ("CrossSim", "aihwkit")),
                     ]
                 )
@@ -220,14 +205,14 @@ def rows_of_avx2(sizes: Sequence[int], batches: Sequence[int], repetitions: int)
 def whole_model(tokens: int, repetitions: int) -> list[list[str]]:
     """MiniLM's factors one after the other, in CPU seconds, every phase, slice and conversion; outputs compared."""
     rows = []
-    for hardware, strategy, noise in ANSWERS:
-        log(f"minilm-l6 on {hardware} by {strategy}")
+    for hardware in CHIPS:
+        log(f"minilm-l6 on {hardware}")
         problem = make_problem("minilm-l6", hardware)
-        answer = solve(problem, strategy)
+        answer = solve(problem, "spread")
         built = {}
         for kernel in ("numpy", "numba"):
             began = time.process_time()
-            built[kernel] = ArraySimulator(problem, answer.pieces, answer.activations, kernel=kernel, noise=noise)
+            built[kernel] = ArraySimulator(problem, answer.pieces, answer.activations, kernel=kernel)
             prepared = time.process_time() - began
         random = np.random.default_rng(0)
         seconds = dict.fromkeys(built, 0.0)
@@ -245,10 +230,10 @@ def whole_model(tokens: int, repetitions: int) -> list[list[str]]:
             outputs += got.size
         count = answer.header.metrics["adc_conversions"] * tokens
         exact = "all" if not wrong else f"{100 * (1 - wrong / outputs):.1f} %"
-        what = " (lossy)" if built["numba"].lossy else " (noise)" if noise.of_cells else ""
+        what = " (lossy)" if built["numba"].lossy else ""
         rows.append(
             [
-                f"{hardware}, {strategy}" + (f", programming={noise.programming:g}" if noise.programming else ""),
+                hardware,
                 str(answer.header.metrics["arrays"]),
                 f"{count / 1e9:.2f}",
                 f"{prepared:.2f}",
@@ -315,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="default: %(default)s")
     parser.add_argument("--tokens", type=int, default=512, metavar="N", help="default: %(default)s")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024], metavar="N", help="default: 256 1024")
-    parser.add_argument("--batches", type=int, nargs="+", default=[512, 1], metavar="N", help="default: 512 1")
+    parser.add_argument("--batches", type=int, nargs="+", default=[512, 16], metavar="N", help="default: 512 16")
     parser.add_argument(
         "--weights", default="weights/minilm", metavar="FOLDER", help="real weights, if there (default: %(default)s)"
     )
@@ -326,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for row in rows_of(KINDS, *measured):
             print(*row, sep="\t")
         return 0
-    columns = ["product", "batch", "numpy, us", "cimsolve, us", "ns", "times", "numpy kernel", "shortcut"]
+    columns = ["product", "batch", "numpy, us", "cimsolve, us", "ns", "times", "numpy kernel"]
     write_report(
         options.out,
         "# The array simulator: speed",
@@ -338,15 +323,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "without converters. `cimsolve` is its compiled kernel, every sum of every phase and slice formed and "
         "converted, `ns` what one conversion takes with all that leads to it. `times` is numpy's time over cimsolve's, "
         "as in the columns that follow. `numpy kernel` is cimsolve's other one, which needs no numba: matrix products "
-        "of packed phases. Both give the same outputs, to the last bit. `shortcut` is the integer product that takes "
-        "the place of lossless conversions, proved equal.",
+        "of packed phases. Both give the same outputs, to the last bit.",
         markdown_table([*columns, "CrossSim", "aihwkit"], rows_of(KINDS, *measured)),
         "`CrossSim` (3.2.0) and `aihwkit` (1.2.0, TorchInference) are numpy's time over theirs as measured "
-        "once, before and apart from this run, in one thread and float32 (microseconds at batch 512 unless said: "
+        "once, before and apart from this run, in one thread and float32 (microseconds at batch 512: "
         + "; ".join(
-            f"{kind} {size}{'' if batch == 512 else ', batch 1'}: numpy {plain:g}, "
-            + ", ".join(f"{peer} {value:g}" for peer, value in peers.items())
-            for (kind, size, batch), (plain, peers) in PEERS.items()
+            f"{kind} {size}: numpy {plain:g}, " + ", ".join(f"{peer} {value:g}" for peer, value in peers.items())
+            for (kind, size, _), (plain, peers) in PEERS.items()
         )
         + "). They were not run here: CrossSim is not on PyPI, and aihwkit is there as source alone, which wants "
         "PyTorch and OpenBLAS to be compiled against.",
@@ -356,10 +339,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machines with AVX2 have no vector instruction that counts bits, and matrix products take twice as long.",
         markdown_table(columns, [row[: len(columns)] for row in rows_of_avx2(*measured)]),
         "## A whole model",
-        f"MiniLM (36 linears, default structure), {options.tokens} vectors through every factor as placed and fired; "
-        "outputs of both kernels compared with each other and with integer products.",
+        f"MiniLM (36 linears, default structure, by `spread`), {options.tokens} vectors through every factor as placed "
+        "and fired; outputs of both kernels compared with each other and with integer products.",
         markdown_table(
-            ["chip, strategy", "arrays", "10^9 conversions", "programmed, s", "numpy, s", "numba, s", "times", "exact"],
+            ["chip", "arrays", "10^9 conversions", "programmed, s", "numpy, s", "numba, s", "times", "exact"],
             whole_model(options.tokens, options.repetitions),
         ),
         real_weights(options.weights) if Path(options.weights).is_dir() else "",

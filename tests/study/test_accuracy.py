@@ -275,7 +275,7 @@ def test_minilm_on_arrays() -> None:
     sequences = read_sequences(["sample"], MINILM, source, reference.context, 4096)
     test = [ids for number, ids in enumerate(sequences) if number % 5 == 4][:7]
     exact = reference.run(test)
-    options: dict[str, Any] = {"weight_scale": "column", "input_scale": "token", "shortcut": True}
+    options: dict[str, Any] = {"weight_scale": "column", "input_scale": "token"}
     dense = compare(reference, test, exact, reference.run(test, arrays(reference, **options))).cosine
     assert dense is not None
     assert dense > 0.99

@@ -107,6 +107,6 @@ def simulate(
         lossless_expected=lossless,
         first_mismatch=describe_first_mismatch(operands, reference.outputs, ideal_outputs)
         or describe_first_mismatch(operands, reference.outputs, outputs),
-        weight_scales=operands.scales,
+        weight_scales={factor: float(scale[0]) for factor, scale in operands.scales.items()},
         seconds=time.perf_counter() - begun,
     )

@@ -79,7 +79,7 @@ class Converters:
 
 
 @dataclass(frozen=True)
-class Conversion:
+class WindowConverters:
     """What the converters of a group of windows do to a sum: code = sum / step, rounded, clipped to `low` ... `high`.
 
     Without `rounds`, the code is any real number; without `clips`, of any size.
@@ -98,36 +98,23 @@ class Conversion:
         return self.steps if self.rounds else np.ones_like(self.steps)
 
     def apply(
-        self,
-        sums: npt.NDArray[Any],
-        gain: npt.NDArray[Any] | None = None,
-        offset: npt.NDArray[Any] | None = None,
-        whole: bool = False,
+        self, sums: npt.NDArray[Any], gain: npt.NDArray[Any] | None, offset: npt.NDArray[Any] | None, whole: bool
     ) -> None:
-        """Turn `sums`, (windows, q * c, tokens), into multiples of `values`, in place.
+        """Turn `sums`, (windows, q, c, tokens), into multiples of `values`, in place.
 
-        `gain`, and `offset` in codes, have shape (windows, q * c, 1). With `whole`, sums are known to be codes
-        already, but for clipping.
+        `gain`, and `offset` in codes, have shape (windows, q, c, 1). `whole` says that sums are whole numbers: those
+        of step 1 are codes already, but for clipping.
         """
-        if whole:
-            if self.clips:
-                np.clip(sums, self.low, self.high, out=sums)
-            return
-        if gain is not None:
-            sums *= gain
-        by_column = sums.reshape(len(sums), len(self.steps), -1)
         # What is clipped is a code, or, where codes are not whole, the sum that it stands for.
-        unit = (self.steps / self.values).astype(sums.dtype)[:, None]
-        if (self.values != 1).any():
-            by_column *= (1 / self.values).astype(sums.dtype)[:, None]
-        if offset is not None:
-            by_column += (
-                offset.reshape(len(sums), len(self.steps), -1, 1).repeat(sums.shape[2], 3).reshape(by_column.shape)
-                * unit
-            )
-        if self.rounds:
-            np.rint(sums, out=sums)
-        if self.clips and (unit == unit[0]).all():
-            np.clip(sums, self.low * float(unit[0, 0]), self.high * float(unit[0, 0]), out=sums)
-        elif self.clips:
-            np.clip(by_column, self.low * unit, self.high * unit, out=by_column)
+        unit = (self.steps / self.values).astype(sums.dtype)[:, None, None]
+        if not (whole and (self.steps == 1).all()):
+            if gain is not None:
+                sums *= gain
+            if (self.values != 1).any():
+                sums *= (1 / self.values).astype(sums.dtype)[:, None, None]
+            if offset is not None:
+                sums += offset * unit
+            if self.rounds:
+                np.rint(sums, out=sums)
+        if self.clips:
+            np.clip(sums, self.low * unit, self.high * unit, out=sums)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cimsolve.columns import Bools, Ints
-from cimsolve.judge.simulate.firing import FiringOrder, ragged
+from cimsolve.columns import Bools, Ints, meets_intervals, merge_intervals
+from cimsolve.judge.simulate.firing import FiringOrder, ragged, split_by
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -81,16 +81,10 @@ def _meets_firings(problem: Problem, firings: FiringOrder, arrays: Ints, slot: I
     on = np.minimum(np.searchsorted(arrays, array), len(arrays) - 1)
     pairs = np.flatnonzero(arrays[on] == array)
     fired, on = firings.pieces.take(firings.piece[pairs]), on[pairs]
-    meets = np.ones(len(pieces), dtype=np.bool_)
-    for first, length, size in (("array_row", "rows", problem.rows), ("array_col", "cols", problem.weights_per_row)):
-        change = np.zeros((len(arrays), size + 1), dtype=np.int32)
-        np.add.at(change, (on, getattr(fired, first)), 1)
-        np.add.at(change, (on, getattr(fired, first) + getattr(fired, length)), -1)
-        used = np.zeros((len(arrays), size + 1), dtype=np.int32)
-        np.cumsum(change.cumsum(axis=1)[:, :-1] > 0, axis=1, out=used[:, 1:])
-        begin = getattr(pieces, first)
-        meets &= used[slot, begin + getattr(pieces, length)] > used[slot, begin]
-    return meets
+    driven = merge_intervals(on, fired.array_row, fired.array_row + fired.rows)
+    read = merge_intervals(on, fired.array_col, fired.array_col + fired.cols)
+    meets = meets_intervals(driven, slot, pieces.array_row, pieces.array_row + pieces.rows)
+    return meets & meets_intervals(read, slot, pieces.array_col, pieces.array_col + pieces.cols)
 
 
 def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
@@ -106,15 +100,6 @@ def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
 
 def _same_shape(pieces: Pieces, which: Ints) -> list[Ints]:
     return split_by(which, pieces.rows[which] * (int(pieces.cols.max(initial=0)) + 1) + pieces.cols[which])
-
-
-def split_by(items: Ints, key: Ints) -> list[Ints]:
-    """`items` in groups of equal `key`, in their order within a group."""
-    if len(items) == 0:
-        return []
-    order = np.argsort(key, kind="stable")
-    _, first = np.unique(key[order], return_index=True)
-    return np.split(items[order], first[1:])
 
 
 def sum_columns(

@@ -78,27 +78,19 @@ class Encoding:
         powers = np.ldexp(1.0, np.arange(self.slices) * self.cell_bits)
         return np.concatenate([powers, -powers]) if self.signed == "differential" else powers
 
-    def quantise(self, weights: Floats, name: str) -> tuple[Ints, float]:
-        """The nearest integers q and the scale with weights ~ q * scale; one scale for the whole factor.
+    def quantise(self, weights: Floats, name: str, by_column: bool) -> tuple[Ints, Floats]:
+        """The nearest integers q of blocks (blocks, rows, cols), and the scales with weights ~ q * scale.
 
-        Signed integers are symmetric, |q| <= 2^(bits-1) - 1 (1 for one bit); unsigned ones go to 2^bits - 1.
-        Raises InputError for weights that are not finite, and for negative ones in unsigned cells.
+        One scale for the whole factor, shape (1,), or `by_column`, shape (blocks * cols,). Signed integers are
+        symmetric, |q| <= 2^(bits-1) - 1 (1 for one bit); unsigned ones go to 2^bits - 1. Raises InputError for
+        weights that are not finite, and for negative ones in unsigned cells.
         """
-        whole, scales = self._quantise(weights, name, None)
-        return whole, float(scales.reshape(-1)[0])
-
-    def quantise_columns(self, weights: Floats, name: str) -> tuple[Ints, Floats]:
-        """The nearest integers of blocks (blocks, rows, cols), and a scale for each column, shape (blocks * cols,)."""
-        whole, scales = self._quantise(weights, name, 1)
-        return whole, scales.reshape(-1)
-
-    def _quantise(self, weights: Floats, name: str, axis: int | None) -> tuple[Ints, Floats]:
         if not np.isfinite(weights).all():
             raise InputError(f"weights of {name}: some are NaN or infinite")
         if self.signed == "none" and (weights < 0).any():
             raise InputError(f"weights of {name}: some are negative, and weight.signed = 'none' stores none such")
         top = (1 << self.bits) - 1 if self.signed == "none" else max(1, (1 << (self.bits - 1)) - 1)
         exact = weights.astype(np.float64)
-        scales = np.abs(exact).max(axis=axis, keepdims=True, initial=0.0) / top
+        scales = np.abs(exact).max(axis=1 if by_column else None, keepdims=True, initial=0.0) / top
         scales[scales == 0] = 1.0
-        return np.clip(np.rint(exact / scales).astype(np.int64), self.low, self.high), scales
+        return np.clip(np.rint(exact / scales).astype(np.int64), self.low, self.high), scales.reshape(-1)

@@ -150,6 +150,15 @@ def ragged(lengths: Ints) -> tuple[Ints, Ints]:
     return owner, np.arange(len(owner)) - first[owner]
 
 
+def split_by(items: Ints, key: Ints) -> list[Ints]:
+    """`items` in groups of equal `key`, in their order within a group."""
+    if len(items) == 0:
+        return []
+    order = np.argsort(key, kind="stable")
+    _, first = np.unique(key[order], return_index=True)
+    return np.split(items[order], first[1:])
+
+
 def _pairs(pieces: Pieces, activations: Activations) -> tuple[Ints, Ints]:
     """Activation and piece of every firing, sorted by activation."""
     first = np.clip(activations.pieces_from.astype(np.int64), 0, len(activations.piece))
@@ -224,8 +233,4 @@ def _levels(count: int, waits: list[tuple[Ints, Ints, Ints]]) -> Ints:
 
 def _members(values: Ints) -> dict[int, Ints]:
     """Where each value stands."""
-    if len(values) == 0:
-        return {}
-    order = np.argsort(values, kind="stable")
-    distinct, first = np.unique(values[order], return_index=True)
-    return dict(zip(distinct.tolist(), np.split(order, first[1:]), strict=True))
+    return {int(values[group[0]]): group for group in split_by(np.arange(len(values)), values)}

@@ -39,10 +39,8 @@ class Operands:
     """The weights of all simulated factors one after the other, flat."""
     store_first: Ints
     """Where each factor's weights begin in `store`, -1 for the others; shape (factors,)."""
-    scales: Mapping[int, float]
-    """Factor -> scale of its integers, for weights that were given."""
-    column_scales: Mapping[int, Floats]
-    """Factor -> scale of each of its columns, shape (blocks * block_cols,), where columns have their own."""
+    scales: Mapping[int, Floats]
+    """Factor -> scale of its integers, shape (1,), or of each column, for weights that were given."""
     vector_lengths: Mapping[int, int]
     input_bits: int
     vectors: int
@@ -101,18 +99,15 @@ def prepare_operands(
     ends = np.cumsum(np.where(simulated, sizes, 0))
     store = np.empty(int(ends[-1]), dtype=encoding.weight_dtype)
     store_first = np.where(simulated, ends - sizes, -1)
-    scales: dict[int, float] = {}
-    column_scales: dict[int, Floats] = {}
+    scales: dict[int, Floats] = {}
     real = _RealFactors(problem, given, factors or {})
     for factor in workload.factors:
         if not simulated[factor.id]:
             continue
         shape = (factor.blocks, factor.block_rows, factor.block_cols)
         target = store[store_first[factor.id] : ends[factor.id]].reshape(shape)
-        if factor in real and scale_columns:
-            target[...], column_scales[factor.id] = encoding.quantise_columns(real.of(factor), factor.linear)
-        elif factor in real:
-            target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear)
+        if factor in real:
+            target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear, scale_columns)
         else:
             random = np.random.default_rng([seed, _WEIGHTS, factor.id])
             target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
@@ -124,7 +119,6 @@ def prepare_operands(
         store=store,
         store_first=store_first,
         scales=scales,
-        column_scales=column_scales,
         vector_lengths=_vector_lengths(workload),
         input_bits=problem.hardware.input.bits,
         vectors=vectors,

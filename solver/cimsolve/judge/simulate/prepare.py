@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ CHUNK_CELLS = 1 << 25
 CELLS_MAX = 1 << 30
 """Most cells that are kept, in four bytes each."""
 
-
 CELL_BYTES, WEIGHT_BYTES = 8, 32
 """About the most memory that each cell and each weight takes, programmed and read back; measured, rounded up."""
 
@@ -49,22 +49,14 @@ def demand_cells(hardware: Hardware, weights: int, what: str) -> None:
 
 @dataclass(frozen=True)
 class PreparedGroup:
+    """Windows of one factor and what their cells hold."""
+
     windows: WindowGroup
     operand: Operand
-    distinct: bool
-    """No output element is named twice."""
-    elements_in_a_row: bool
-    """In every window the input elements count up by one; then they need not be gathered."""
-    outputs_in_a_row: bool
 
 
 def prepare_groups(
-    problem: Problem,
-    operands: Operands,
-    firings: FiringOrder,
-    noise: Noise,
-    seed: int,
-    pairs: Pairs,
+    problem: Problem, operands: Operands, firings: FiringOrder, noise: Noise, seed: int, pairs: Pairs
 ) -> dict[int, list[PreparedGroup]]:
     """The prepared groups of every simulated factor. Raises InputError where they have too many cells to be kept."""
     collected = collect_windows(problem, firings, noise.stuck_on > 0)
@@ -76,9 +68,8 @@ def prepare_groups(
             f"simulate: {wanted} cells of the layers asked for; expected {CELLS_MAX} or fewer, fewer layers"
         )
     cells = [np.zeros((len(g), per_weight, g.array.shape[1], g.elements.shape[1]), np.float32) for g in groups]
-    errors = [
-        tuple(np.zeros(each.shape[:3], np.float32) for _ in range(2 if noise.of_converters else 0)) for each in cells
-    ]
+    # Gain and offset of the converter that reads each column.
+    errors = [np.zeros((2, *each.shape[:3], 1), np.float32) if noise.of_converters else None for each in cells]
     arrays = np.unique(np.concatenate([group.array.reshape(-1) for group in groups])) if groups else np.zeros(0, int)
     step = max(1, CHUNK_CELLS // (problem.rows * problem.weights_per_row * per_weight))
     largest = (1 << problem.hardware.cell.bits) - 1
@@ -89,51 +80,39 @@ def prepare_groups(
             occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
             conductance = disturb(noise, seed, chunk, conductance, occupied, largest)
         by_weight = conductance.reshape(*conductance.shape[:2], -1, per_weight)
-        faults = converter_errors(noise, seed, chunk, problem.hardware.adc.per_array)
+        faults = np.stack(converter_errors(noise, seed, chunk, problem.hardware.adc.per_array))
         for group, into, error in zip(groups, cells, errors, strict=True):
             window, column = np.nonzero(np.isin(group.array, chunk))
             slot = np.searchsorted(chunk, group.array[window, column])
             row = group.row[window, column][:, None] + group.offset[window]
             col = group.col[window, column]
             into[window, :, column] = by_weight[slot[:, None], row, col[:, None]].swapaxes(1, 2)
-            if noise.of_converters:
+            if error is not None:
                 for place in range(per_weight):
                     converter = converter_of(problem.hardware, col * per_weight + place)
-                    for target, fault in zip(error, faults, strict=True):
-                        target[window, place, column] = fault[slot, converter]
+                    error[:, window, place, column, 0] = faults[:, slot, converter]
     found: dict[int, list[PreparedGroup]] = {made: [] for made in collected}
     for group, made, error in zip(groups, cells, errors, strict=True):
-        operand = _operand(problem, operands, made, noise, pairs)
-        if noise.of_converters:
-            gain, offset = (each[:, : len(operand.factors)].reshape(len(each), -1, 1) for each in error)
-            operand = replace(operand, gain=gain, offset=offset)
-        outputs = group.output.reshape(-1)
-        found[group.factor].append(
-            PreparedGroup(
-                windows=group,
-                operand=operand,
-                distinct=len(np.unique(outputs)) == len(outputs),
-                elements_in_a_row=bool((np.diff(group.elements, axis=1) == 1).all()),
-                outputs_in_a_row=bool((np.diff(group.output, axis=1) == 1).all()),
-            )
-        )
+        found[group.factor].append(PreparedGroup(group, _operand(problem, operands, made, error, noise, pairs)))
     return found
 
 
-def _operand(problem: Problem, operands: Operands, cells: Numbers, noise: Noise, pairs: Pairs) -> Operand:
+def _operand(
+    problem: Problem, operands: Operands, cells: Numbers, error: Numbers | None, noise: Noise, pairs: Pairs
+) -> Operand:
     """`cells` of shape (b, w, c, h) as they are multiplied."""
     hardware = problem.hardware
     factors = operands.encoding.column_factors()
     if pairs == "subtracted":
         slices = operands.encoding.slices
         cells, factors = cells[:, :slices] - cells[:, slices:], factors[:slices]
-    flat = cells.reshape(len(cells), -1, cells.shape[3])
     digit = (1 << hardware.input.dac_bits) - 1
-    negative = bool((flat < 0).any())
-    above, below = (np.maximum(flat, 0), np.maximum(-flat, 0)) if negative else (flat, np.zeros_like(flat[:, :1]))
-    high, low = (np.ceil(each.sum(axis=2).max(axis=1)).astype(np.int64) * digit for each in (above, below))
+    negative = bool((cells < 0).any())
+    high = math.ceil((np.maximum(cells, 0) if negative else cells).sum(axis=3).max()) * digit
+    low = math.ceil(np.maximum(-cells, 0).sum(axis=3).max()) * digit if negative else 0
     shifts = sum(1 << (phase * hardware.input.dac_bits) for phase in range(hardware.input_phases))
-    exact = not noise.of_cells
-    if exact and max(high.max(), low.max()) * shifts >= 1 << FLOAT32_BITS:
-        flat = flat.astype(np.float64)
-    return Operand(flat, factors, low, high, exact)
+    if not noise.of_cells and max(high, low) * shifts >= 1 << FLOAT32_BITS:
+        cells = cells.astype(np.float64)
+    gain, offset = (None, None) if error is None else error[:, :, : len(factors)]
+    flat = cells.reshape(len(cells), -1, cells.shape[3])
+    return Operand(flat, factors, low, high, not noise.of_cells, gain, offset)

@@ -20,23 +20,20 @@ from cimsolve.errors import InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range, Scale, WeightScale
 from cimsolve.judge.simulate.bitplanes import (
     BitPlanes,
-    convert_floats,
-    count_sums,
     demand_kernel,
     is_worth_loading,
     multiply_bits,
     suits,
     why_not_loaded,
 )
-from cimsolve.judge.simulate.converters import Conversion, Converters, full_scale
+from cimsolve.judge.simulate.converters import Converters, WindowConverters, full_scale
 from cimsolve.judge.simulate.expected import shuffled
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import READ_STREAM, Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.prepare import PreparedGroup, prepare_groups
-from cimsolve.judge.simulate.products import FEW_TOKENS, SUMS, TOKENS, Inputs, ReadNoise, Scratch, multiply, phase_sums
+from cimsolve.judge.simulate.products import DrivenPhases, ReadNoise, multiply
 from cimsolve.judge.simulate.quantise import quantise_inputs
-from cimsolve.judge.simulate.shortcut import multiply_integers, programmed_weights
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -44,6 +41,12 @@ from cimsolve.problem.tables import Activations, Pieces
 Float64s: TypeAlias = npt.NDArray[np.float64]
 
 RANGE_BINS = 4096
+
+TOKENS = 256
+"""Most tokens of one product; twice as many where inputs have a single phase."""
+
+SUMS = 1 << 16
+"""About as many sums of one phase are held at once; suits the cache."""
 
 
 class ArraySimulator:
@@ -72,8 +75,6 @@ class ArraySimulator:
         weight_scale: WeightScale = "tensor",
         rounds: bool = True,
         clips: bool = True,
-        packs: bool = True,
-        shortcut: bool = False,
         kernel: Kernel = "auto",
     ) -> None:
         """Programme the arrays that hold linears of `layers` (None: all).
@@ -88,14 +89,12 @@ class ArraySimulator:
         `calibrate` found. `input_scale`: one scale for a call's inputs, or one for each token.
         `weight_scale`: one for each factor, or for each of its columns; it is applied to the outputs.
 
-        `rounds` and `clips` off: converters without that loss. `packs` off: one product a phase. `shortcut`:
-        windows whose converters are proved to lose nothing are computed as one product of integers, without
-        phases, slices and conversions, which gives the same numbers.
+        `rounds` and `clips` off: converters without that loss.
 
-        `kernel`: "numba" is compiled and needs `cimsolve[fast]`. Where sums and codes are whole numbers it counts
-        bits; elsewhere (noise, converters that clip without rounding) numpy multiplies and it converts, and what is
-        in float64 or of few tokens is left to "numpy" whole. "auto" takes numba where it is installed and there is
-        enough to be converted to pay for loading it. All give the same numbers, to the last bit.
+        `kernel`: "numba" is compiled and needs `cimsolve[fast]`; it counts bits where sums and codes are whole
+        numbers, and leaves the rest (noise, converters that clip without rounding) to "numpy". "auto" takes numba
+        where it is installed and there is enough to be converted to pay for loading it. All give the same numbers,
+        to the last bit.
 
         Raises InputError for layers or linears the model lacks and weights or options that do not fit.
         """
@@ -106,9 +105,10 @@ class ArraySimulator:
             )
         demand_kernel(kernel)
         self.problem = problem
-        self.kernels: set[str] = set()  # those that have run
+        self.kernels: set[str] = set()
+        """Names of the kernels that have run."""
         self.noise = Noise() if noise is None else noise
-        self._pairs, self._input_scale, self._packs, self._seed = pairs, input_scale, packs, seed
+        self._pairs, self._input_scale, self._seed = pairs, input_scale, seed
         self.operands = operands or prepare_operands(
             problem, layers, 1, seed, weights or {}, factors, scale_columns=weight_scale == "column"
         )
@@ -116,15 +116,13 @@ class ArraySimulator:
         self._groups = prepare_groups(problem, self.operands, firings, self.noise, seed, pairs)
         simulated = [each for each in self.operands.workload.factors if self.operands.simulated[each.id]]
         self._factors = {(factor.linear, factor.kind): factor for factor in simulated}
-        self._shortcut, self._kernel = shortcut, kernel
+        self._kernel = kernel
         self._planes: dict[int, list[BitPlanes]] = {}
         self._conversions_done = 0
-        self._integers: dict[int, Floats | None] = {}
         self._column_sums = {each.id: self.operands.column_sums(each) for each in self._factors.values()}
         self._shares: dict[int, tuple[float, ...]] = {}
         self._observed: Ints | None = None
         self._read = np.random.default_rng([seed, READ_STREAM])
-        self._scratch = Scratch()
 
     def with_converters(
         self, *, adc_bits_max: int | None = None, adc_range: Range = "full", rounds: bool = True, clips: bool = True
@@ -144,7 +142,7 @@ class ArraySimulator:
             raise InputError(f"adc_bits_max = {adc_bits_max}: expected a whole number from 1 to {CONVERTER_BITS_MAX}")
         self._adc_bits_max = CONVERTER_BITS_MAX if adc_bits_max is None else adc_bits_max
         self._adc_range, self._rounds, self._clips = adc_range, rounds, clips
-        self._conversions: dict[tuple[int, int, tuple[float, ...]], Conversion] = {}
+        self._converters: dict[tuple[int, int, tuple[float, ...]], WindowConverters] = {}
         self._whole: dict[tuple[int, tuple[float, ...]], bool] = {}
 
     @property
@@ -222,8 +220,8 @@ class ArraySimulator:
         hardware = self.problem.hardware
         for groups in self._groups.values():
             for group in groups:
-                conversion = self._conversion(group.windows.factor, group)
-                if (conversion.steps != 1).any() or conversion.high < full_scale(hardware, group.windows.stacked):
+                converters = self._converters_of(group)
+                if (converters.steps != 1).any() or converters.high < full_scale(hardware, group.windows.stacked):
                     return True
         return False
 
@@ -235,16 +233,14 @@ class ArraySimulator:
         """
         made = self.operands.workload.factors[factor]
         _checked(made, values)
-        if self._shortcut and self._observed is None and (held := self._programmed(made)) is not None:
-            return multiply_integers(held, values, (1 << self.problem.hardware.input.bits) - 1)
         tokens = len(values)
         out = np.zeros((made.blocks * made.block_cols, tokens))
-        compiled = self._takes_numba(factor, tokens)
-        if compiled and self._is_whole(factor):
+        if self._takes_numba(factor, tokens) and self._is_whole(factor):
             self.kernels.add("numba")
             self._run_bits(factor, np.ascontiguousarray(values, dtype=np.int64), out)
         else:
-            self._run_products(factor, values, compiled, out)
+            self.kernels.add("numpy")
+            self._run_products(factor, values, out)
         if offset := self.operands.encoding.offset:
             # Every cell of a block holds the offset too, and each row meets every column of its block once.
             of_block = values.reshape(tokens, made.blocks, made.block_rows).sum(axis=2)
@@ -266,7 +262,7 @@ class ArraySimulator:
         hardware, key = self.problem.hardware, (factor, self.range_shares(factor))
         if key not in self._whole:
             self._whole[key] = not self.noise.read and all(
-                suits(group.operand, self._conversion(factor, group), hardware.input_phases, hardware.input.dac_bits)
+                suits(group.operand, self._converters_of(group), hardware.input_phases, hardware.input.dac_bits)
                 for group in self._groups.get(factor, [])
             )
         return self._whole[key]
@@ -278,91 +274,49 @@ class ArraySimulator:
         if factor not in self._planes:
             self._planes[factor] = [BitPlanes.of(group.operand.cells) for group in groups]
         for group, planes in zip(groups, self._planes[factor], strict=True):
+            operand, counts = group.operand, None
             if self._observed is not None:
-                sums, counts = count_sums(planes, group.operand, group.windows, values, *digits)
-                bins = self._bins(group, sums)
-                for column, count in zip(self._observed, counts, strict=True):
-                    np.add.at(column, bins, count)
-            else:
-                conversion = self._conversion(factor, group)
-                multiply_bits(planes, group.operand, group.windows, values, conversion, *digits, out)
+                counts = np.zeros((self._columns, operand.low + operand.high + 1), dtype=np.int64)
+            multiply_bits(planes, operand, group.windows, values, self._converters_of(group), *digits, out, counts)
+            if self._observed is not None and counts is not None:
+                bins = self._bins(group, np.arange(-operand.low, operand.high + 1, dtype=operand.cells.dtype))
+                for seen, count in zip(self._observed, counts, strict=True):
+                    np.add.at(seen, bins, count)
 
-    def _run_products(self, factor: int, values: Ints, compiled: bool, out: Float64s) -> None:
-        """Add a factor's products to `out` by matrix products, with conversions `compiled` or in numpy."""
+    def _run_products(self, factor: int, values: Ints, out: Float64s) -> None:
+        """Add what a factor's groups give to `out` (n_out, tokens), by matrix products."""
         hardware = self.problem.hardware
-        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
-        for first in range(0, len(values), most):
-            some = slice(first, first + most)
-            inputs = Inputs(values[some], hardware.input_phases, hardware.input.dac_bits)
-            for group in self._groups.get(factor, ()):
-                self._run(factor, group, inputs, compiled, out[:, some])
-
-    def _run(self, factor: int, group: PreparedGroup, inputs: Inputs, compiled: bool, out: Float64s) -> None:
-        windows, tokens = group.windows, inputs.values.shape[1]
-        conversion = self._conversion(factor, group)
         read = None
         if self.noise.read:
             cells = 2 if self._pairs == "subtracted" else 1
-            largest = (1 << self.problem.hardware.cell.bits) - 1
-            read = ReadNoise(self.noise.read * largest * cells**0.5, self._read)
-        step = max(1, SUMS // (group.operand.cells.shape[1] * tokens))
-        observe = None if self._observed is None else self._observer(group, self._observed)
-        compiled &= tokens >= FEW_TOKENS and group.operand.cells.dtype == np.float32 and observe is None
-        self.kernels.add("numba" if compiled else "numpy")
-        for first in range(0, len(windows), step):
-            some = slice(first, first + step)
-            if compiled:
-                part, elements = group.operand.part(some), windows.elements[some]
-                sums = phase_sums(part, elements, inputs, self._scratch, group.elements_in_a_row, read)
-                convert_floats(sums, part, windows.output[some], conversion, inputs.dac_bits, out)
-                continue
-            read_out = multiply(
-                group.operand.part(some),
-                windows.elements[some],
-                inputs,
-                conversion,
-                self._scratch,
-                in_a_row=group.elements_in_a_row,
-                packs=self._packs,
-                read=read,
-                observe=observe,
-            )
-            if group.outputs_in_a_row and tokens >= FEW_TOKENS:
-                for output, values in zip(windows.output[some, 0].tolist(), read_out, strict=True):
-                    out[output : output + len(values)] += values
-            elif group.distinct:
-                out[windows.output[some].reshape(-1)] += read_out.reshape(-1, tokens)
-            else:
-                for outputs, values in zip(windows.output[some], read_out, strict=True):
-                    out[outputs] += values
+            read = ReadNoise(self.noise.read * ((1 << hardware.cell.bits) - 1) * cells**0.5, self._read)
+        most = TOKENS if hardware.input_phases > 1 else 2 * TOKENS
+        for first in range(0, len(values), most):
+            part = slice(first, first + most)
+            inputs = DrivenPhases(values[part], hardware.input_phases, hardware.input.dac_bits)
+            for group in self._groups.get(factor, ()):
+                windows, converters = group.windows, self._converters_of(group)
+                observe = None if self._observed is None else self._observer(group, self._observed)
+                step = max(1, SUMS // (group.operand.cells.shape[1] * inputs.tokens))
+                for start in range(0, len(windows), step):
+                    some = slice(start, start + step)
+                    elements = windows.elements[some]
+                    made = multiply(group.operand, some, elements, inputs, converters, read=read, observe=observe)
+                    for outputs, numbers in zip(windows.output[some], made, strict=True):
+                        out[outputs, part] += numbers
 
-    def _programmed(self, factor: Factor) -> Floats | None:
-        """The factor's weights as its cells hold them, if conversion changes no sum that those can give."""
-        if self.noise != Noise():
-            return None
-        groups = self._groups.get(factor.id, [])
-        for group in groups:
-            conversion = self._conversion(factor.id, group)
-            reach = max(group.operand.high.max(), group.operand.low.max())
-            if (conversion.values != 1).any() or (self._clips and conversion.high * conversion.steps.min() < reach):
-                return None
-        if factor.id not in self._integers:
-            held = programmed_weights(self.problem, self.operands, factor, groups)
-            self._integers[factor.id] = held if (held == self.operands.weights(factor)).all() else None
-        return self._integers[factor.id]
-
-    def _conversion(self, factor: int, group: PreparedGroup) -> Conversion:
+    def _converters_of(self, group: PreparedGroup) -> WindowConverters:
         stacked, claimed = group.windows.stacked, group.windows.claimed_bits
-        shares = self.range_shares(factor)
-        found = self._conversions.get((stacked, claimed, shares))
+        shares = self.range_shares(group.windows.factor)
+        found = self._converters.get((stacked, claimed, shares))
         if found is None:
             rows, bits = np.array([stacked]), np.array([claimed])
             settings = [Converters.of(self.problem.hardware, rows, bits, self._adc_bits_max, share) for share in shares]
             high = float(settings[0].code_max[0])
             low = -high if self._pairs == "subtracted" else 0.0
             steps = np.concatenate([each.step for each in settings])
-            found = Conversion(steps, low, high, self._rounds, self._clips)
-            self._conversions[stacked, claimed, shares] = found
+            found = WindowConverters(steps, low, high, self._rounds, self._clips)
+            self._converters[stacked, claimed, shares] = found
         return found
 
     def _bins(self, group: PreparedGroup, sums: Floats) -> Ints:
@@ -374,8 +328,8 @@ class ArraySimulator:
         """Counts sums by their bins, in `counts`."""
 
         def observe(sums: Floats) -> None:
-            for place, column in enumerate(self._bins(group, sums).reshape(len(sums), len(counts), -1).swapaxes(0, 1)):
-                counts[place] += np.bincount(column.reshape(-1), minlength=RANGE_BINS + 1)
+            for count, bins in zip(counts, self._bins(group, sums).swapaxes(0, 1), strict=True):
+                count += np.bincount(bins.reshape(-1), minlength=RANGE_BINS + 1)
 
         return observe
 
@@ -386,7 +340,7 @@ class ArraySimulator:
         quantised = quantise_inputs(inputs, self.problem.hardware.input.bits, self._input_scale)
         sums = self.integers(factor.id, quantised.values)
         sums -= quantised.zero_point * self._column_sums[factor.id]
-        sums *= quantised.scale * self.operands.column_scales.get(factor.id, self.operands.scales.get(factor.id, 1.0))
+        sums *= quantised.scale * self.operands.scales.get(factor.id, 1.0)
         return sums
 
 

@@ -17,11 +17,10 @@ from cimsolve.judge.simulate.crossbar import (
     Crossbars,
     Float64s,
     first_writers,
-    split_by,
     sum_columns,
 )
 from cimsolve.judge.simulate.expected import ExpectedOutputs, shuffled
-from cimsolve.judge.simulate.firing import FINAL, NOTHING, FiringOrder, ragged
+from cimsolve.judge.simulate.firing import FINAL, NOTHING, FiringOrder, ragged, split_by
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -104,8 +103,7 @@ class TokenPass:
         made = self._operands.workload.factors[factor]
         if made.kind == "L":
             # The inputs carried a zero point: known offline, subtracted digitally.
-            columns = self._operands.weights(made).sum(axis=1, dtype=np.int64).reshape(-1)
-            read = read - self._reference.requantisers[made.linear].zero_point * columns
+            read = read - self._reference.requantisers[made.linear].zero_point * self._operands.column_sums(made)
         return np.asarray(np.rint(read), dtype=np.int64)
 
     def _gathered_by(self, factor: int, time: int) -> Float64s:

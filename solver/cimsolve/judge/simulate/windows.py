@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.columns import Bools, Ints, deepest_stack
-from cimsolve.judge.simulate.crossbar import first_writers, split_by
-from cimsolve.judge.simulate.firing import FiringOrder, ragged
+from cimsolve.columns import Bools, Ints, deepest_stack, running_offsets
+from cimsolve.judge.simulate.crossbar import first_writers
+from cimsolve.judge.simulate.firing import FiringOrder, ragged, split_by
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -117,16 +117,22 @@ def _of_whole_activations(problem: Problem, firings: FiringOrder, factor: int, p
         piece_of, within = ragged(pieces.cols)
         output = pieces.block * width + pieces.col0
         counts = first_writers(firings.activation[own], pieces.array_col, pieces.cols, output)
+        element = (output[piece_of] + within)[counts]
+        # Parts of one output that lie in different columns are added up: no window has an output twice.
+        order = np.argsort(element, kind="stable")
+        window = np.empty_like(element)
+        window[order] = running_offsets(element[order], np.ones_like(element))
         columns = _Columns(
-            window=np.zeros(int(counts.sum()), dtype=np.int64),
+            window=window,
             array=pieces.array[piece_of][counts],
-            row=np.zeros(int(counts.sum()), dtype=np.int64),
+            row=np.zeros_like(element),
             col=(pieces.array_col[piece_of] + within)[counts],
-            output=(output[piece_of] + within)[counts],
+            output=element,
         )
         setting = (int(firings.stacked[activation]), int(firings.claimed_bits[activation]))
-        one = np.zeros(1, dtype=np.int64)
-        yield from _split(problem, factor, setting, one, elements[None], rows[None], columns)
+        windows = np.arange(int(window.max()) + 1)
+        elements, rows = (np.broadcast_to(each, (len(windows), len(each))) for each in (elements, rows))
+        yield from _split(problem, factor, setting, windows, elements, rows, columns)
 
 
 def _driven_rows(problem: Problem, firings: FiringOrder, activation: int, factor: int) -> tuple[Ints, Ints]:

@@ -186,7 +186,6 @@ class _AccuracyRun:
                 [step.converters() for step in steps],
                 weight_scale=self._asked.weight_scale,
                 input_scale=self._asked.input_scale,
-                shortcut=True,
                 kernel="numba" if worth and why_not_loaded() is None else "numpy",
             ),
         )
