@@ -22,7 +22,7 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Fired, Activations]:
     Of what wants an array or the shared units the earlier stage goes first. Returns the mapping with its pieces sorted
     by activation, and the activations sorted by start and array, so that equal mappings give equal files.
     """
-    pieces = _number_arrays(mapping.pieces)
+    pieces = number_arrays(mapping.pieces)
     fired = Fired.of(problem, pieces, mapping.activation_of_piece())
     start = _start_cycles(fired, mapping.order)
     first_piece = np.full(len(fired), len(pieces), dtype=np.int64)
@@ -53,9 +53,12 @@ def order_of_stages(problem: Problem, pieces: Pieces, activations: Activations) 
     return np.argsort(start, kind="stable")
 
 
-def _number_arrays(pieces: Pieces) -> Pieces:
+def number_arrays(pieces: Pieces) -> Pieces:
     """The pieces with their arrays counted from 0, none left out."""
-    used = np.zeros(int(pieces.array.max()) + 1, dtype=bool)
+    count = int(pieces.array.max()) + 1
+    if count > len(pieces):  # numbers of a file may be far apart: no table of all up to the last
+        return replace(pieces, array=np.unique(pieces.array, return_inverse=True)[1].reshape(-1).astype(np.int64))
+    used = np.zeros(count, dtype=bool)
     used[pieces.array] = True
     return pieces if used.all() else replace(pieces, array=(np.cumsum(used) - 1)[pieces.array])
 

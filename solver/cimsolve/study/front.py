@@ -9,15 +9,13 @@ from pathlib import Path
 
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, check_solution
-from cimsolve.price.schedule import order_of_stages
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution
-from cimsolve.problem.tables import Mapping
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.ask import SearchRun, interrupts_held
-from cimsolve.study.solving import make_solution, solve, solve_and_check
+from cimsolve.study.solving import make_solution, mapping_of, solve, solve_and_check
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ class FrontRun(SearchRun):
             raise KeyboardInterrupt
         # The solver tries more than the front does; where it finds nothing either, it says what is short.
         answer = solve(self.problem, "optimal", self.effort)
-        fires = answer.activations.of_piece(len(answer.pieces))
-        order = order_of_stages(self.problem, answer.pieces, answer.activations)
-        return [FrontPoint("solver", Mapping(answer.pieces, fires, order), answer.header.metrics)]
+        return [FrontPoint("solver", mapping_of(answer, self.problem), answer.header.metrics)]
 
     def _rule(self, name: str) -> RuleRow:
         self.listener.begin(f"rule {name}")

@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import replace
 
-import numpy as np
-
 from cimsolve import __version__
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.judge.check import RULES, CheckReport, check_solution
 from cimsolve.model.structure import Structure
 from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
 from cimsolve.price.cost import evaluate
-from cimsolve.price.schedule import order_of_stages, schedule
+from cimsolve.price.schedule import number_arrays, order_of_stages, schedule
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution
@@ -154,15 +152,19 @@ def start_from(given: Solution, problem: Problem, name: str = "the given solutio
         report = check_solution(recut, rules=[rule for rule in RULES if not rule.on_claims])
     if not report.passed:
         raise InputError(f"--start {name}: fails its check, {report.violations[0]}; expected a solution that passes")
-    # Arrays are counted by their highest number: those that hold nothing must not have one.
-    used, array = np.unique(given.pieces.array, return_inverse=True)
-    if problem.array_limit is not None and len(used) > problem.array_limit:
+    found = mapping_of(given, problem)
+    used = count_arrays(found)
+    if problem.array_limit is not None and used > problem.array_limit:
         raise InputError(
-            f"--start {name}: uses {len(used)} arrays, the limit is {problem.array_limit}; expected as few or fewer"
+            f"--start {name}: uses {used} arrays, the limit is {problem.array_limit}; expected as few or fewer"
         )
-    pieces = replace(given.pieces, array=array.reshape(-1).astype(np.int64))
-    order = order_of_stages(problem, given.pieces, given.activations)
-    return Mapping(pieces, given.activations.of_piece(len(given.pieces)), order)
+    return found
+
+
+def mapping_of(answer: Solution, problem: Problem) -> Mapping:
+    """What a solution places and fires together, its arrays counted from 0; `problem` maps the same blocks."""
+    order = order_of_stages(problem, answer.pieces, answer.activations)
+    return Mapping(number_arrays(answer.pieces), answer.activations.of_piece(len(answer.pieces)), order)
 
 
 def joined_reasons(failures: Sequence[tuple[str, str, Shortage | None]]) -> str:

@@ -8,7 +8,7 @@ blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cimsolve.columns import Bools, Floats, Ints
 from cimsolve.files.text import one_line
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
+from cimsolve.price.schedule import number_arrays
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, solution_of
 from cimsolve.problem.tables import Pieces
@@ -125,7 +126,7 @@ def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:
     """What became of the pieces of the first solution in the second; both map the blocks of `problem`."""
-    first, second = (_numbered(solution.pieces) for solution in solutions)
+    first, second = (number_arrays(solution.pieces) for solution in solutions)
     at_first, at_second = _common(first, second)
     a, b = first.take(at_first), second.take(at_second)
     weights = a.rows.astype(np.int64) * a.cols
@@ -181,11 +182,6 @@ def match_arrays(first: Ints, second: Ints, worth: Ints, used: tuple[int, int]) 
             partner[one[index]] = other[index]
             taken[other[index]] = True
     return partner
-
-
-def _numbered(pieces: Pieces) -> Pieces:
-    """The pieces with their arrays counted from 0, none left out."""
-    return replace(pieces, array=np.unique(pieces.array, return_inverse=True)[1].reshape(-1).astype(np.int64))
 
 
 def _common(first: Pieces, second: Pieces) -> tuple[Ints, Ints]:
