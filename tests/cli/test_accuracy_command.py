@@ -18,7 +18,8 @@ from cimsolve.study.accuracy.measure import measure_accuracy
 from cimsolve.weights.forward import tokens
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli, Result, assert_refused
-from makers.tiny_models import BERT, LLAMA, add_tokenizer, model_folder
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import add_tokenizer, model_folder
 
 
 @pytest.fixture(autouse=True)

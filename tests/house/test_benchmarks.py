@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 from makers.folders import ROOT
-from makers.tiny_models import BERT, LLAMA, add_tokenizer, model_folder
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import add_tokenizer, model_folder
 
 BENCHMARKS = ROOT / "benchmarks"
 

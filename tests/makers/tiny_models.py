@@ -16,31 +16,6 @@ from cimsolve.model.model import Model
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward import Reference, load_reference
 
-BERT: dict[str, Any] = {
-    "model_type": "bert",
-    "vocab_size": 23,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 24,
-    "max_position_embeddings": 12,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-}
-LLAMA: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 29,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 32,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 100.0,
-    "tie_word_embeddings": True,
-}
-
 
 def tensors_of(config: dict[str, Any], model: Model, seed: int = 0) -> dict[str, npt.NDArray[np.float32]]:
     rng = np.random.default_rng(seed)

@@ -13,20 +13,7 @@ from dataclasses import dataclass
 from cimsolve.judge.check import rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
-from oracles.naive_chip import Chip
-
-
-@dataclass(frozen=True)
-class Piece:
-    factor: int
-    block: int
-    row0: int
-    rows: int
-    col0: int
-    cols: int
-    array: int
-    array_row: int
-    array_col: int
+from oracles.naive_chip import Chip, Piece
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,23 @@ imported here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A row of the table of pieces."""
+
+    factor: int
+    block: int
+    row0: int
+    rows: int
+    col0: int
+    cols: int
+    array: int
+    array_row: int
+    array_col: int
 
 
 class Chip:

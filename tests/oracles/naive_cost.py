@@ -12,24 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oracles.naive_chip import Chip
+from oracles.naive_chip import Chip, Piece
 from oracles.naive_dataflow import Dataflow, Gap, Gaps
 
 Number = int | float
 ARRAY_PARTS = ("rows", "cells", "columns", "conversions", "shift_add")
-
-
-@dataclass
-class Piece:
-    factor: int
-    block: int
-    row0: int
-    rows: int
-    col0: int
-    cols: int
-    array: int
-    array_row: int
-    array_col: int
 
 
 @dataclass

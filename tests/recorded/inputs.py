@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
+from makers.tiny_configs import BERT, LLAMA
+
 CHIPS = Path(__file__).parents[2] / "hwspecs"
 
 
@@ -32,30 +34,6 @@ GRAPH = linears(
     step("out", ("out.w", 8, 12), reads=["left", "right"], barrier=True, operations=[{"name": "add", "elements": 8}]),
     context=32,
 )
-BERT: dict[str, Any] = {
-    "model_type": "bert",
-    "vocab_size": 23,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 24,
-    "max_position_embeddings": 12,
-    "hidden_act": "gelu",
-    "layer_norm_eps": 1e-12,
-}
-LLAMA: dict[str, Any] = {
-    "model_type": "llama",
-    "vocab_size": 29,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 32,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 100.0,
-    "tie_word_embeddings": True,
-}
 MEDIUM = {**BERT, "hidden_size": 64, "num_hidden_layers": 3, "intermediate_size": 256, "max_position_embeddings": 64}
 GPT2 = {"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 16}
 BART = {

@@ -24,7 +24,8 @@ from cimsolve.weights.forward.llama import LlamaReference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences
 from cimsolve.weights.monarch import Monarch, project
 from makers.folders import WEIGHTS
-from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import model_folder, reference_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

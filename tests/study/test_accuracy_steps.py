@@ -30,7 +30,8 @@ from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli
 from makers.folders import WEIGHTS
 from makers.hardware_specs import SHIPPED
-from makers.tiny_models import BERT, LLAMA, add_tokenizer, model_folder
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import add_tokenizer, model_folder
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ from cimsolve.errors import InputError
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward.tokens import SAMPLE, read_paragraphs
 from cimsolve.weights.inputs import InputFile, LinearInputs, heard_in, read_sequences
-from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import model_folder, reference_of
 
 Floats = npt.NDArray[np.float32]
 

@@ -19,7 +19,8 @@ from cimsolve.weights.forward.tokens import byte_pair_tokenizer
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.inputs import read_sequences
 from makers.folders import WEIGHTS
-from makers.tiny_models import LLAMA, model_folder, reference_of
+from makers.tiny_configs import LLAMA
+from makers.tiny_models import model_folder, reference_of
 
 gguf = pytest.importorskip("gguf")
 

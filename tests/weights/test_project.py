@@ -22,7 +22,8 @@ from cimsolve.weights.monarch import Monarch, reconstruct
 from cimsolve.weights.project import project_model, read_factors
 from cimsolve.weights.projection import memory_needed, project_linear
 from makers.command_line import Cli, Result, assert_refused
-from makers.tiny_models import BERT, model_folder
+from makers.tiny_configs import BERT
+from makers.tiny_models import model_folder
 
 LAYER = "encoder.layer.0."
 STRATEGIES = ["--strategy", "linear,spread", "--simulate", "all"]

@@ -17,7 +17,8 @@ from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.functions import gelu, gelu_tanh, layer_norm, rms_norm, rotate, silu, softmax
 from cimsolve.weights.forward.llama import LlamaReference
 from makers.folders import WEIGHTS
-from makers.tiny_models import BERT, LLAMA, model_folder, reference_of
+from makers.tiny_configs import BERT, LLAMA
+from makers.tiny_models import model_folder, reference_of
 
 Floats = npt.NDArray[np.float32]
 
