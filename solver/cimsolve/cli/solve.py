@@ -137,12 +137,13 @@ def run(options: Options) -> int:
     from cimsolve.study.ask import Run, write_checked
     from cimsolve.study.solving import joined_reasons, start_from
     from cimsolve.weights.folder import weights_beside
-    from cimsolve.weights.project import read_factors
 
     beside = weights_beside(problem.model, options.model)
     weights: RealWeights | None = beside
     factors = None
     if options.weights is not None:
+        from cimsolve.weights.project import read_factors  # loads what projections need
+
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
         weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
