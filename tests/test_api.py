@@ -17,6 +17,7 @@ import cimsolve
 from cimsolve import api
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.model.structure import Structure
+from cimsolve.price.schedule import number_arrays
 from cimsolve.problem.question import first_difference
 from cimsolve.solve.effort import Event
 from cimsolve.study import solving
@@ -192,6 +193,20 @@ def test_limits_reach_the_question(tiny: Path) -> None:
         cimsolve.make_problem(tiny, "paper256", max_latency_ns=0)
 
 
+def test_a_changed_question_is_checked_like_a_new_one(tiny: Path) -> None:
+    question = cimsolve.make_problem(tiny, "paper256").question
+    assert question.asking(max_arrays=3, cut="none").terms.max_arrays == 3
+    for wrong in ({"cut": "colums"}, {"max_arrays": 0}, {"max_energy_pj": -1.0}):
+        with pytest.raises(cimsolve.InputError, match=f"the question: {next(iter(wrong))} = "):
+            question.asking(**wrong)
+
+
+def test_answers_stay_in_their_folder_whatever_the_chip_is_called(tiny: Path) -> None:
+    chip = cimsolve.load_hardware("paper256").model_copy(update={"name": "../../outside"})
+    (found,) = cimsolve.map_all(tiny, chip, strategies=["spread"], out=tiny / "kept")
+    assert [path.parent for path in found.files] == [tiny / "kept"]
+
+
 def test_a_start_is_a_solution_or_its_file(tiny: Path) -> None:
     rule = cimsolve.map_model(tiny, "paper256", strategy="spread", cut="none")
     best = cimsolve.map_model(tiny, "paper256", cut="none", start=rule)
@@ -213,6 +228,8 @@ def test_a_start_may_number_its_arrays_with_gaps(tiny: Path) -> None:
     )
     assert cimsolve.check_solution(apart).passed
     assert start_from(apart, problem).pieces.array.tolist() == rule.pieces.array.tolist()
+    far = replace(apart, pieces=replace(apart.pieces, array=apart.pieces.array * 2**28))
+    assert number_arrays(far.pieces).array.tolist() == rule.pieces.array.tolist()
 
 
 def test_exact_is_refused_where_it_is_out_of_reach(tiny: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 from cimsolve.chip.read import load_hardware
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import CheckError, InputError
-from cimsolve.files.text import demand_known
+from cimsolve.files.text import demand_known, plain_name
 from cimsolve.judge import check, replay, simulate
 from cimsolve.judge.check import CheckReport, Verdict
 from cimsolve.judge.replay import Replay
@@ -95,7 +94,7 @@ def map_all(
     problem, effort = _parts(model, hardware, effort, asked)
 
     def keep(answer: Solution, report: CheckReport, strategy: str) -> tuple[Path, ...]:
-        name = f"{problem.model.name}--{problem.hardware.name}--{strategy}.json"
+        name = f"{'--'.join(map(plain_name, (problem.model.name, problem.hardware.name, strategy)))}.json"
         return () if out is None else write_checked(answer, report, Path(out), name)
 
     run = Run(problem, effort, keep=keep)
@@ -224,19 +223,14 @@ def _parts(
     asked: dict[str, Any],
 ) -> tuple[Problem, Effort]:
     """The problem and the effort that keywords describe."""
-    known = {field.name for field in fields(Effort)}
-    how = {name: asked.pop(name) for name in list(asked) if name in known}
+    names = [field.name for field in fields(Effort) if field.name in asked]
+    how = {name: value for name in names if (value := asked.pop(name)) is not None}
     problem = make_problem(model, hardware, **asked)
     if effort is not None:
         if how:
             raise InputError(f"{min(how)}: is given beside effort; expected it in one of the two")
         return problem, effort
-    if how.get("time_limit_s", 0.0) is None:
-        how["time_limit_s"] = math.inf
-    if isinstance(how.get("start"), Solution | Path | str):
-        given = how["start"]
+    if isinstance(given := how.get("start"), Solution | Path | str):
         name = "the given solution" if isinstance(given, Solution) else str(given)
         how["start"] = start_from(solution_of(given), problem, name)
-    if how.get("listen", 0) is None:
-        del how["listen"]
     return problem, Effort(**how)

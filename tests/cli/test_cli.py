@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cimsolve.cli import question
 from cimsolve.errors import InputError
+from cimsolve.files.text import plain_name
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.objective import OBJECTIVES
@@ -195,7 +195,7 @@ def test_names_that_no_file_can_bear(cli: Cli, tmp_path: Path) -> None:
 
 def test_file_names_of_different_questions_differ() -> None:
     texts = ["*.query=dense", "?.query=dense", "x" * 100, "x" * 101, "a--b", "a-b", ""]
-    names = [question.plain_name(text) for text in texts]
+    names = [plain_name(text) for text in texts]
     assert len(set(names)) == len(names)
     assert all("/" not in name and "--" not in name and 0 < len(name) < 80 for name in names)
 

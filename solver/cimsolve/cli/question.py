@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
@@ -21,7 +19,7 @@ from cimsolve.cli.parser import (
 )
 from cimsolve.cli.values import Names, OneOf, objective, plain, quantity, seconds, setting, whole
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line
+from cimsolve.files.text import one_line, plain_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import Terms
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -39,15 +37,14 @@ DEFAULT_OUT = "results"
 SEED_MAX = 2**31 - 1
 UNITS: dict[str, tuple[Kind, str]] = {"_ns": ("time", "60us"), "_pj": ("energy", "12uJ")}
 """Ending of a term's name -> what it counts, and an example."""
+AMOUNTS = {name: quantity(*UNITS[end]) for name in Terms.model_fields for end in UNITS if name.endswith(end)}
+"""Terms that are amounts of something -> the reader of a number with or without its unit."""
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
 
-NAME_MAX = 60
-"""Most characters of a file name that one thing the user gave may take."""
 
-
-# CommandOptions that several commands have; each says what is its own.
+# Options that several commands have; each says what is its own.
 hardware_option = partial(
     option, "--hw SPEC", "shipped name or JSON file (default: {default})", default=DEFAULT_HARDWARE, complete="hardware"
 )
@@ -114,7 +111,7 @@ def term_option(name: str, term: FieldInfo) -> Any:
     about = term.json_schema_extra
     assert isinstance(about, dict)
     choices = get_args(term.annotation) if get_origin(term.annotation) is Literal else ()
-    read: Callable[[str], Any] = OneOf(choices) if choices else quantity(*UNITS[unit]) if unit else whole(1)
+    read = OneOf(choices) if choices else AMOUNTS.get(name, whole(1))
     spelled = f"--{name.removesuffix(unit).replace('_', '-')} {about['metavar']}"
     told = f"{term.description}{' (default: {default})' if choices else ''}"
     return question_option(spelled, told, read, term.default)
@@ -236,11 +233,3 @@ def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str],
     hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
     how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"
-
-
-def plain_name(text: str) -> str:
-    """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
-    kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
-    if text and kept == text:
-        return text
-    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cimsolve.cli import solve
 from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
 from cimsolve.cli.places import OutputPlace
-from cimsolve.cli.question import DEFAULT_OUT, TermsOptions
-from cimsolve.cli.values import OneOf, quantity, whole
+from cimsolve.cli.question import AMOUNTS, DEFAULT_OUT, TermsOptions
+from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
 from cimsolve.files.text import one_line
 from cimsolve.problem.terms import Terms
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 JOBS_MAX = 1024
 TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
-LIMITS = {"max_latency_ns": quantity("time", "60us"), "max_energy_pj": quantity("energy", "12uJ")}
-"""Keys whose values may have a unit, as those of --max-latency and --max-energy."""
 
 
 class TableOptions(TermsOptions):
@@ -95,9 +93,9 @@ def read_value(key: str, text: str) -> Value:
 
     if key in TEXT_KEYS:
         return text
-    if key in LIMITS and text != "null":
+    if key in AMOUNTS and text != "null":
         try:
-            limit = LIMITS[key](text)
+            limit = AMOUNTS[key](text)
         except argparse.ArgumentTypeError as error:
             raise InputError(f"--vary {key}: {one_line(str(error))}") from None
         return int(limit) if limit.is_integer() else limit

@@ -1,13 +1,17 @@
-"""The words of messages: names and values on one line, and what a wrong name may have been meant for."""
+"""The words of messages and files: names and values on one line, and what a wrong name may have been meant for."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from cimsolve.errors import InputError
 
+NAME_MAX = 60
+"""Most characters of a file name that one thing the user gave may take."""
 SHOWN_MAX = 60
 """Most characters of a wrong value that an error repeats."""
 
@@ -41,3 +45,11 @@ def demand_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (names := tuple(known)):
         near = near_name(name, names, "did you mean {}? ")
         raise InputError(f"{what} {name!r}: there is none of that name; {near}known: {', '.join(names)}")
+
+
+def plain_name(text: str) -> str:
+    """`text` as a part of a file name; what must be replaced or cut leaves a short hash, so names differ."""
+    kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
+    if text and kept == text:
+        return text
+    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"

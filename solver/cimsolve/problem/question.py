@@ -74,10 +74,10 @@ class Question:
         object.__setattr__(self, "terms", self.terms.model_copy(update={"tokens": tokens}))
 
     def asking(self, **changes: Any) -> Question:
-        """A copy with some of its fields, or of its terms, changed."""
+        """A copy with some of its fields, or of its terms, changed. Raises InputError where they are unsound."""
         terms = {name: changes.pop(name) for name in list(changes) if name in Terms.model_fields}
         terms |= {"tokens": None} if "model" in changes else {}
-        return replace(self, terms=self.terms.model_copy(update=terms), **changes)
+        return replace(self, terms=Terms.of(self.terms.model_dump() | terms), **changes)
 
     def to_json(self) -> dict[str, Any]:
         """KEYS -> JSON; `question_from` reads it back equal."""

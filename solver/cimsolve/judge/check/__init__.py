@@ -1,6 +1,6 @@
 """The rules again, with no solver: judges any solution and recomputes its figures.
 
-`hw`, `model`, `structure` and `options` of a solution are the question; all else is a claim. The checker
+`hw`, `model`, `structure`, `objective` and `options` of a solution are the question; all else is a claim. The checker
 rebuilds factors, stages and gaps from the question and tests every claim against them. The rules stand in
 docs/formulation.md.
 """
