@@ -13,7 +13,7 @@ makes it smaller, so it obeys each rule. Columns are never renumbered: the wirin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from ortools.sat.python import cp_model
 
@@ -27,6 +27,7 @@ from cimsolve.solve.exact.items import Instance
 from cimsolve.solve.exact.variables import Variables, make_variables
 
 Rule = Callable[[Variables], None]
+Literals = list[cp_model.IntVar]
 
 
 # Placement
@@ -126,19 +127,12 @@ def s6_rows_active(v: Variables) -> None:
     limit = v.instance.rows_active
     if limit is None:
         return
-    rows = range(v.instance.rows)
-    # Rules left out may let an item hang out of its array; it then drives the rows that are there.
-    starts = [[v.model.new_bool_var(f"item {i} starts at row {r}") for r in rows] for i, _ in v.items()]
-    for start, row in zip(starts, v.row, strict=True):
-        v.model.add_exactly_one(start)
-        v.model.add(sum(r * here for r, here in enumerate(start)) == row)
+    starts = _starts(v, v.row, v.instance.rows, "row")
     for leader, _ in v.items():
-        driven = [v.model.new_bool_var(f"activation {leader} drives row {r}") for r in rows]
+        driven = [v.model.new_bool_var(f"activation {leader} drives row {r}") for r in range(v.instance.rows)]
         v.model.add(sum(driven) <= limit)
         for i, item, fired in v.led_by(leader):
-            for r in rows:
-                for covered in range(r, min(r + item.height, len(rows))):
-                    v.model.add_bool_or([~fired, ~starts[i][r], driven[covered]])
+            _cover(v, fired, starts[i], item.height, driven)
 
 
 # Definitions
@@ -195,20 +189,33 @@ def conversions_follow_wiring(v: Variables) -> None:
         for columns, conversions in zip(v.columns, v.conversions, strict=True):
             v.model.add_element(columns, table, conversions)
         return
-    cols = range(instance.cols)
-    starts = [[v.model.new_bool_var(f"item {i} starts at column {c}") for c in cols] for i, _ in v.items()]
-    for start, col in zip(starts, v.col, strict=True):
-        v.model.add_exactly_one(start)
-        v.model.add(sum(c * here for c, here in enumerate(start)) == col)
+    starts = _starts(v, v.col, instance.cols, "column")
     for leader, _ in v.items():
-        reads = [v.model.new_bool_var(f"activation {leader} reads column {c}") for c in cols]
+        reads = [v.model.new_bool_var(f"activation {leader} reads column {c}") for c in range(instance.cols)]
         v.model.add(sum(reads) <= v.columns[leader])
         for i, item, fired in v.led_by(leader):
-            for c in cols:
-                for read in range(c, min(c + item.width, len(cols))):
-                    v.model.add_bool_or([~fired, ~starts[i][c], reads[read]])
+            _cover(v, fired, starts[i], item.width, reads)
         loads = [sum(int(n) * reads[c] for c, n in enumerate(row) if n) for row in instance.converter_columns]
         v.model.add_max_equality(v.conversions[leader], loads)
+
+
+def _starts(v: Variables, at: Sequence[cp_model.IntVar], count: int, what: str) -> list[Literals]:
+    """starts[i][p] <=> at_i = p, for p < count rows or columns."""
+    starts = [[v.model.new_bool_var(f"item {i} starts at {what} {p}") for p in range(count)] for i, _ in v.items()]
+    for start, place in zip(starts, at, strict=True):
+        v.model.add_exactly_one(start)
+        v.model.add(sum(p * here for p, here in enumerate(start)) == place)
+    return starts
+
+
+def _cover(v: Variables, fired: cp_model.IntVar, start: Literals, size: int, covered: Literals) -> None:
+    """fired and start[p] => covered[p] ... covered[p + size - 1].
+
+    Rules left out may let an item hang out of its array; it then covers what is there.
+    """
+    for p, here in enumerate(start):
+        for each in covered[p : p + size]:
+            v.model.add_bool_or([~fired, ~here, each])
 
 
 def activations_take_time(v: Variables) -> None:
