@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from cimsolve.chip.read import parse_hardware
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
-from cimsolve.judge.simulate import SimulationReport, simulate
+from cimsolve.judge.simulate import ArraySimulator, SimulationReport, simulate
 from cimsolve.model.families import parse_model
 from cimsolve.model.structure import Structure
 from cimsolve.price.schedule import schedule
@@ -27,6 +28,46 @@ Places = Sequence[int] | Ints
 def small_hardware(rows: int = 32, cols: int = 128, **changes: Any) -> Hardware:
     changes = {"adc__per_array": 4, "input__bits": 6, "weight__bits": 4, **changes}
     return parse_hardware(spec("rram256", array__rows=rows, array__cols=cols, **changes), "test")
+
+
+def drawn_hardware(
+    draw: st.DrawFn, rows_max: int = 24, cell_bits_max: int = 4, dac_bits_max: int = 3, **changes: Any
+) -> Hardware:
+    """Any encoding, cell and phase width, on arrays of at most `rows_max` rows."""
+    weight_bits, input_bits = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    return small_hardware(
+        rows=draw(st.integers(2, rows_max)),
+        cols=draw(st.integers(16, 200)),
+        weight__bits=weight_bits,
+        weight__signed=draw(st.sampled_from(["differential", "offset", "none"])),
+        cell__bits=draw(st.integers(1, min(cell_bits_max, weight_bits))),
+        input__bits=input_bits,
+        input__dac_bits=draw(st.integers(1, min(dac_bits_max, input_bits))),
+        **changes,
+    )
+
+
+def drawn_shape(draw: st.DrawFn, k: int, rows: int, blocks_max: int, cols_max: int) -> tuple[int, int, str]:
+    """A linear that reads k blocks of `rows` inputs: dense, or of two factors."""
+    blocks, cols = draw(st.integers(1, blocks_max)), draw(st.integers(1, cols_max))
+    rank = draw(st.integers(0, min(rows, cols)))
+    return k * rows, blocks * cols, f"{k},{blocks},{rank}" if rank else "dense"
+
+
+def drawn_pieces(draw: st.DrawFn, problem: Problem, rows_max: int = 12) -> Pieces:
+    """Pieces of at most `rows_max` rows, one an array or on shelves."""
+    pieces = tiles(problem, draw(st.integers(1, rows_max)), draw(st.integers(1, 8)))
+    return shelves(problem, pieces) if draw(st.booleans()) else pieces
+
+
+def drawn_converters(draw: st.DrawFn, hardware: Hardware) -> dict[str, Any]:
+    """Options of the simulator: a seed, the reading of a pair, converters of fewer bits."""
+    options: dict[str, Any] = {"seed": draw(st.integers(0, 9))}
+    if hardware.weight.signed == "differential":
+        options["pairs"] = draw(st.sampled_from(["converted", "subtracted"]))
+    if draw(st.booleans()):
+        options["adc_bits_max"] = draw(st.integers(1, 6))
+    return options
 
 
 def small_problem(steps: Sequence[Sequence[tuple[int, int, str]]], hardware: Hardware | None = None) -> Problem:
@@ -79,6 +120,10 @@ def scheduled(problem: Problem, pieces: Pieces, fires: Places | None = None) -> 
     chosen = np.arange(len(pieces)) if fires is None else np.asarray(fires)
     mapping, activations = schedule(problem, Placement(pieces, chosen))
     return mapping.pieces, activations
+
+
+def build(problem: Problem, pieces: Pieces, fires: Places | None = None, **options: Any) -> ArraySimulator:
+    return ArraySimulator(problem, *scheduled(problem, pieces, fires), **options)
 
 
 def run(problem: Problem, pieces: Pieces, fires: Places | None = None, **options: Any) -> SimulationReport:

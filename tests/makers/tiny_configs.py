@@ -1,4 +1,4 @@
-"""Configs of models with a width of 16, as Hugging Face writes them."""
+"""Configs of small models, as Hugging Face writes them: of a width of 16, and of 4 for figures by hand."""
 
 from __future__ import annotations
 
@@ -27,4 +27,15 @@ LLAMA: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 100.0,
     "tie_word_embeddings": True,
+}
+NARROW_BART: dict[str, Any] = {
+    "model_type": "bart",
+    "d_model": 4,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 8,
+    "decoder_ffn_dim": 8,
+    "max_position_embeddings": 6,
 }

@@ -16,6 +16,7 @@ from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.strategies import RULES
 from makers.builders import NOTHING, OPERATIONS, STILL, ask, chip, linears, pieces_of, step
+from makers.tiny_configs import NARROW_BART
 
 BERT: dict[str, Any] = {
     "model_type": "bert",
@@ -33,17 +34,6 @@ LLAMA: dict[str, Any] = {
     "num_key_value_heads": 2,
     "intermediate_size": 12,
     "max_position_embeddings": 5,
-}
-BART: dict[str, Any] = {
-    "model_type": "bart",
-    "d_model": 4,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 8,
-    "decoder_ffn_dim": 8,
-    "max_position_embeddings": 6,
 }
 
 PRICED = {
@@ -139,7 +129,7 @@ def test_blocks_of_two_heights_may_read_one_vector() -> None:
 
 
 def test_a_tiny_encoder_decoder_by_hand() -> None:
-    workload = ask(BART, "dense").workload
+    workload = ask(NARROW_BART, "dense").workload
     passes = [stage.pass_name for stage in workload.stages]
     source, target = passes.count("source"), passes.count("target")
     assert passes == ["source"] * source + ["target"] * target
@@ -229,7 +219,7 @@ def test_forced_row_cuts_make_the_fewest_partial_sums() -> None:
 
 
 def test_a_later_pass_pays_the_tail_of_the_earlier_one_once() -> None:
-    problem = ask(BART, "dense", chip(**PRICED))
+    problem = ask(NARROW_BART, "dense", chip(**PRICED))
     stages = problem.workload.stages
     costs = cost(problem)
     first = next(stage.id for stage in stages if stage.pass_name == "target")
@@ -260,7 +250,7 @@ def test_gaps_of_parallel_stages_queue() -> None:
 QUESTIONS = {
     "bert": lambda: ask(BERT, "2,2,1", chip(**PRICED)),
     "llama": lambda: ask(LLAMA, "dense", chip(array__rows_active_max=5, **PRICED)),
-    "bart": lambda: ask(BART, "2,2,1", chip(clock_ns=1.7, **PRICED)),
+    "bart": lambda: ask(NARROW_BART, "2,2,1", chip(clock_ns=1.7, **PRICED)),
     "side by side": lambda: ask(
         linears(step("a", (9, 3)), step("b", (4, 4), reads=[]), step("c", (3, 5), reads=["a", "b"])),
         "dense",

@@ -41,20 +41,10 @@ from makers.builders import (
 )
 from makers.folders import ROOT
 from makers.hardware_specs import SHIPPED
+from makers.tiny_configs import NARROW_BART
 from oracles import naive_replay
 
 MODELS = ["minilm-l6", "smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b", "llama-3-70b"]
-BART: dict[str, Any] = {
-    "model_type": "bart",
-    "d_model": 4,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 8,
-    "decoder_ffn_dim": 8,
-    "max_position_embeddings": 6,
-}
 PRICED = {
     "digital__ops__activation": {"base_ns": 2, "per_element_ns": 1, "base_pj": 1, "per_element_pj": 0.25},
     "digital__ops__add": {"base_ns": 1, "per_element_ns": 3, "base_pj": 0.5, "per_element_pj": 0.125},
@@ -195,7 +185,7 @@ def test_times_are_those_of_an_event_for_every_activation(seed: int) -> None:
 def test_two_passes_are_replayed_alike() -> None:
     draw = random.Random(1)
     for rule in ("sparsemap", "densemap", "spread"):
-        problem = ask(BART, "2,2,1", chip(**PRICED))
+        problem = ask(NARROW_BART, "2,2,1", chip(**PRICED))
         mapping = RULES[rule](problem, Effort()).mapping
         solution = make_solution(problem.asking(objective=("arrays",)), mapping, strategy=rule)
         for _ in range(4):

@@ -19,11 +19,19 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 from cimsolve.study.solving import solve
 from makers.hardware_specs import SHIPPED
-from makers.small_arrays import CHAIN, scheduled, shelves, small_hardware, small_problem, tiles
-
-
-def build(problem: Problem, pieces: Pieces, **options: Any) -> ArraySimulator:
-    return ArraySimulator(problem, *scheduled(problem, pieces), **options)
+from makers.small_arrays import (
+    CHAIN,
+    build,
+    drawn_converters,
+    drawn_hardware,
+    drawn_pieces,
+    drawn_shape,
+    scheduled,
+    shelves,
+    small_hardware,
+    small_problem,
+    tiles,
+)
 
 
 def both(problem: Problem, pieces: Pieces, **options: Any) -> tuple[ArraySimulator, ArraySimulator]:
@@ -50,34 +58,15 @@ def assert_same(plain: ArraySimulator, fast: ArraySimulator, tokens: int, seed: 
 def test_kernels_agree(data: st.DataObject) -> None:
     """All encodings, cell and phase widths, converters and readings of a pair; blocks that share rows or do not."""
     draw = data.draw
-    signed = draw(st.sampled_from(["differential", "offset", "none"]))
-    weight_bits, input_bits = draw(st.integers(1, 8)), draw(st.integers(1, 8))
-    hardware = small_hardware(
-        rows=draw(st.integers(2, 150)),
-        cols=draw(st.integers(16, 200)),
-        weight__bits=weight_bits,
-        weight__signed=signed,
-        cell__bits=draw(st.integers(1, min(4, weight_bits))),
-        input__bits=input_bits,
-        input__dac_bits=draw(st.integers(1, min(3, input_bits))),
-        adc__bits_rule=draw(st.sampled_from(["lossless", "log2_rows"])),
-    )
-    k, rows, blocks, cols = (draw(st.integers(1, n)) for n in (3, 140, 3, 5))
-    rank = draw(st.integers(0, min(rows, cols)))
-    problem = small_problem([[(k * rows, blocks * cols, f"{k},{blocks},{rank}" if rank else "dense")]], hardware)
-    pieces = tiles(problem, draw(st.integers(1, 150)), draw(st.integers(1, 8)))
-    if draw(st.booleans()):
-        pieces = shelves(problem, pieces)
-    options: dict[str, Any] = {
-        "seed": draw(st.integers(0, 9)),
+    hardware = drawn_hardware(draw, rows_max=150, adc__bits_rule=draw(st.sampled_from(["lossless", "log2_rows"])))
+    k, rows = draw(st.integers(1, 3)), draw(st.integers(1, 140))
+    problem = small_problem([[drawn_shape(draw, k, rows, 3, 5)]], hardware)
+    pieces = drawn_pieces(draw, problem, rows_max=150)
+    options = drawn_converters(draw, hardware) | {
         "adc_range": draw(st.sampled_from(["full", "calibrated"])),
         "rounds": draw(st.sampled_from([True, True, True, False])),
         "clips": draw(st.sampled_from([True, True, True, False])),
     }
-    if signed == "differential":
-        options["pairs"] = draw(st.sampled_from(["converted", "subtracted"]))
-    if draw(st.booleans()):
-        options["adc_bits_max"] = draw(st.integers(1, 6))
     plain, fast = both(problem, pieces, **options)
     assert_same(plain, fast, draw(st.sampled_from([1, 40])))
     assert fast.kernels == {"numba"} or not options["rounds"]

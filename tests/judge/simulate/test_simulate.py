@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from makers.small_arrays import CHAIN, placed, run, shelves, small_hardware, small_problem, tiles
+from makers.small_arrays import (
+    CHAIN,
+    drawn_hardware,
+    drawn_pieces,
+    drawn_shape,
+    placed,
+    run,
+    shelves,
+    small_hardware,
+    small_problem,
+    tiles,
+)
 
 
 @pytest.mark.parametrize("signed", ["differential", "offset", "none"])
@@ -144,30 +155,13 @@ def test_progress_counts_activations() -> None:
 @given(st.data())
 def test_random_shapes_are_exact(data: st.DataObject) -> None:
     draw = data.draw
-    signed = draw(st.sampled_from(["differential", "offset", "none"]))
-    weight_bits = draw(st.integers(1, 8))
-    hardware = small_hardware(
-        rows=draw(st.integers(2, 24)),
-        cols=draw(st.integers(16, 200)),
-        weight__bits=weight_bits,
-        weight__signed=signed,
-        cell__bits=draw(st.integers(1, min(3, weight_bits))),
-        input__bits=(input_bits := draw(st.integers(1, 8))),
-        input__dac_bits=draw(st.integers(1, min(2, input_bits))),
-    )
+    hardware = drawn_hardware(draw, cell_bits_max=3, dac_bits_max=2)
     steps = []
     for _ in range(draw(st.integers(1, 3))):
-        linears = []
         k, rows = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-        for _ in range(draw(st.integers(1, 3))):
-            blocks, cols = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-            rank = draw(st.integers(0, min(rows, cols)))
-            linears.append((k * rows, blocks * cols, f"{k},{blocks},{rank}" if rank else "dense"))
-        steps.append(linears)
+        steps.append([drawn_shape(draw, k, rows, 4, 6) for _ in range(draw(st.integers(1, 3)))])
     problem = small_problem(steps, hardware)
-    pieces = tiles(problem, draw(st.integers(1, 12)), draw(st.integers(1, 8)))
-    if draw(st.booleans()):
-        pieces = shelves(problem, pieces)
+    pieces = drawn_pieces(draw, problem)
     report = run(problem, pieces, seed=draw(st.integers(0, 99)), vectors=draw(st.integers(1, 2)))
     assert report.lossless_expected
     assert report.exact, report.first_mismatch
