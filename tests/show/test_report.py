@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +15,8 @@ from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.judge.simulate import simulate
 from cimsolve.show import units
 from cimsolve.show.figures import ENERGY, FIGURES, LATENCY, figure_of_metric
-from cimsolve.show.text import breakdown, console, progress, question, solve
-from cimsolve.show.text.progress import Progress, describe_value
+from cimsolve.show.text import breakdown, question, solve
 from cimsolve.show.text.projection import common_prefix
-from cimsolve.solve.effort import Event
 from cimsolve.study.ask import Asked, Outcome, solved_ones
 from cimsolve.study.solving import problem_for, solve_and_check
 
@@ -65,18 +61,20 @@ def asked(problem: api.Problem) -> Asked:
     )
 
 
-def printed(
-    capsys: pytest.CaptureFixture[str],
-    asked: Asked,
-    outcomes: list[Outcome],
-    verbosity: int = 0,
-) -> str:
-    if verbosity >= 0:
-        question.print_question(asked, verbosity)
-    solve.print_run(asked, outcomes, verbosity)
-    out, err = capsys.readouterr()
-    assert err == ""
-    return out
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, asked: Asked) -> Callable[..., str]:
+    """What a run prints about outcomes, on a terminal so wide."""
+
+    def call(outcomes: list[Outcome], verbosity: int = 0, width: int = 120) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        if verbosity >= 0:
+            question.print_question(asked, verbosity)
+        solve.print_run(asked, outcomes, verbosity)
+        out, err = capsys.readouterr()
+        assert err == ""
+        return out
+
+    return call
 
 
 # The report of a run
@@ -85,15 +83,9 @@ def printed(
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])
 def test_the_report_fits_the_terminal(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
-    width: int,
-    verbosity: int,
+    printed: Callable[..., str], outcomes: list[Outcome], width: int, verbosity: int
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    out = printed(capsys, asked, outcomes, verbosity)
+    out = printed(outcomes, verbosity, width=width)
     assert max(len(line) for line in out.splitlines()) <= width
     for name in STRATEGIES[:-1]:
         assert any(line.startswith(name) for line in out.splitlines())  # no table folds its first column
@@ -101,14 +93,8 @@ def test_the_report_fits_the_terminal(
     assert "\u2026" not in out  # nothing is cut off
 
 
-def test_the_report_says_what_an_architect_asks(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    out = printed(capsys, asked, outcomes)
+def test_the_report_says_what_an_architect_asks(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
+    out = printed(outcomes, width=200)
     for part in (
         "36 linears",
         "embeddings; attention scores and values",
@@ -133,24 +119,16 @@ def test_the_report_says_what_an_architect_asks(
         assert part in out, part
 
 
-def test_quiet_prints_the_strategies_only(
-    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
-) -> None:
-    out = printed(capsys, asked, outcomes, verbosity=-1)
+def test_quiet_prints_the_strategies_only(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
+    out = printed(outcomes, verbosity=-1)
     assert out.startswith("Space and energy")
     assert "Verdicts" in out
     for part in ("Bounds", "Times better", "Not modelled", "Written"):
         assert part not in out
 
 
-def test_verbose_adds_components_and_proofs(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
-) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    out = printed(capsys, asked, outcomes, verbosity=1)
+def test_verbose_adds_components_and_proofs(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
+    out = printed(outcomes, verbosity=1)
     for part in (
         "Token latency by component",
         "conversions",
@@ -166,14 +144,8 @@ def section(out: str, title: str) -> list[list[str]]:
     return [line.split() for line in lines[1:]]
 
 
-def test_verbose_shows_what_no_mapping_can_change(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
-) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    out = printed(capsys, asked, outcomes, verbosity=1)
+def test_verbose_shows_what_no_mapping_can_change(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
+    out = printed(outcomes, verbosity=1)
     rows = {row[0]: row[1:] for row in section(out, "What no mapping can change") if row}
     for outcome in outcomes:
         assert outcome.header is not None
@@ -185,16 +157,12 @@ def test_verbose_shows_what_no_mapping_can_change(
 
 
 def test_verbose_shows_rates_stages_and_the_pace_of_phases(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
+    printed: Callable[..., str], outcomes: list[Outcome]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
     spread = outcomes[-1]
     assert spread.header is not None
     metrics = spread.header.metrics
-    out = printed(capsys, asked, [spread], verbosity=1)
+    out = printed([spread], verbosity=1)
     (rates,) = [row for row in section(out, "Tokens a second") if row[0] == "spread"]
     assert rates[1:4] == [units.number(metrics[f"{rate}_tokens_per_s"]) for rate in ("decode", "prefill", "throughput")]
     stages = section(out, "Token latency by stage")
@@ -218,62 +186,52 @@ def test_few_kinds_of_stages_are_shown_and_the_rest_is_summed(
 
 
 def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    asked: Asked,
-    outcomes: list[Outcome],
+    printed: Callable[..., str], outcomes: list[Outcome]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    out = printed(capsys, asked, outcomes)
+    out = printed(outcomes)
     assert all(outcome.header is not None and outcome.header.status == "feasible" for outcome in outcomes)
     assert "optimal" not in out
     spread = outcomes[-1]
     assert spread.header is not None
     assert spread.check is not None
     proved = dataclasses.replace(spread, header=spread.header.model_copy(update={"status": "optimal"}))
-    assert "optimal in arrays, latency " in printed(capsys, asked, [proved])
+    assert "optimal in arrays, latency " in printed([proved])
     searched = dataclasses.replace(proved, check=dataclasses.replace(spread.check, unverified=("arrays",)))
-    out = printed(capsys, asked, [searched])
+    out = printed([searched])
     assert "optimal in arrays, latency (by search)" in out
     assert "rest on an exhaustive search" in out
     objection = Violation("bounds", "status: more is claimed than holds")
     failed = dataclasses.replace(proved, check=CheckReport((objection,)))
-    assert "optimal in" not in printed(capsys, asked, [failed])
+    assert "optimal in" not in printed([failed])
 
 
-def test_rounding_that_spoils_the_result_is_pointed_out(
-    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
-) -> None:
+def test_rounding_that_spoils_the_result_is_pointed_out(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
     spread = outcomes[-1]
     simulation = spread.simulation
     assert simulation is not None
     loud = dataclasses.replace(
         simulation, overall=dataclasses.replace(simulation.overall, error_energy=1.0, signal_energy=2.0)
     )
-    out = printed(capsys, asked, [dataclasses.replace(spread, simulation=loud)])
+    out = printed([dataclasses.replace(spread, simulation=loud)])
     assert "caution" in out
     assert "3.0 dB" in out
     clean = dataclasses.replace(
         simulation, overall=dataclasses.replace(simulation.overall, error_energy=1.0, signal_energy=1e9)
     )
-    assert "caution" not in printed(capsys, asked, [dataclasses.replace(spread, simulation=clean)])
+    assert "caution" not in printed([dataclasses.replace(spread, simulation=clean)])
 
 
-def test_lossy_converters_are_flagged(
-    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
-) -> None:
+def test_lossy_converters_are_flagged(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
     spread = outcomes[-1]
     assert spread.header is not None
     lossy = spread.header.model_copy(update={"metrics": {**spread.header.metrics, "lossy_activations": 3}})
-    rows = printed(capsys, asked, [dataclasses.replace(spread, header=lossy)], -1).splitlines()
+    rows = printed([dataclasses.replace(spread, header=lossy)], -1).splitlines()
     verdict = rows[rows.index("Verdicts") :]
     assert any(row.startswith("spread") and " yes " in row for row in verdict)
 
 
-def test_a_run_of_one_strategy_compares_with_nothing(
-    capsys: pytest.CaptureFixture[str], asked: Asked, outcomes: list[Outcome]
-) -> None:
-    assert "Times better" not in printed(capsys, asked, outcomes[:1])
+def test_a_run_of_one_strategy_compares_with_nothing(printed: Callable[..., str], outcomes: list[Outcome]) -> None:
+    assert "Times better" not in printed(outcomes[:1])
 
 
 def test_summary_lines(outcomes: list[Outcome]) -> None:
@@ -327,49 +285,6 @@ def test_common_prefixes_are_whole_parts() -> None:
     assert common_prefix(["x", "y"]) == ""
 
 
-# Progress
-
-
-def test_progress_remembers_values_and_shows_the_gap() -> None:
-    event = Event("dealing", "latency_cycles", 75_020, 62_000)
-    assert describe_value(event, 1.0) == "token latency 75.02 us (bound 62 us, gap 21.0%)"
-    assert describe_value(event._replace(metric="latency"), 2.0).startswith("token latency 150.0 us")
-    assert describe_value(Event("x", "arrays", 11), 1.0) == "arrays 11"
-    assert describe_value(Event("x", "nodes", 7, 7), 1.0) == "nodes 7 (bound 7, gap 0%)"
-    assert describe_value(Event("x"), 1.0) == ""
-
-
-def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress(True) as silent:
-        silent.begin("task")
-        silent.listen(Event("phase", "arrays", 3))
-        silent.count(1, 2)
-        silent.finish("done")
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(progress, "REFRESH_S", 0.0)
-    with Progress(True) as live:
-        assert live._status is not None
-        live.begin("[1/1] spread: mapping")
-        live.listen(Event("packing", "arrays", 11, 11))
-        live.listen(Event("dealing"))
-        assert live._status.status == "[1/1] spread: mapping: dealing, arrays 11 (bound 11, gap 0%)"
-        live.begin("[1/1] spread: simulating")
-        live.count(3, 4)
-        assert live._status.status == "[1/1] spread: simulating: 3 of 4"
-        live.finish("spread: 11 arrays")
-    assert "spread: 11 arrays" in terminal.getvalue()
-
-
 # Figures and machine-readable results
 
 
@@ -392,25 +307,6 @@ def test_machine_readable_run(asked: Asked, outcomes: list[Outcome]) -> None:
     assert found["strategies"]["optimal"] == {"state": "infeasible", "reason": "arrays are short"}
     assert found["strategies"]["spread"]["metrics"]["arrays"] == 11
     assert len(solved_ones([*outcomes, lost])) == len(outcomes)
-
-
-def test_numbers_that_json_lacks_become_null(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_json({"a": math.inf, "b": [math.nan, 1, "x"], "c": {"d": -math.inf}})
-    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1, "x"], "c": {"d": None}}
-
-
-def test_markup_in_names_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    console.heading("[bold]x[/bold] :smile:", first=True)
-    console.print_table(["a"], [["[red]y"]])
-    console.labelled([("[i]", "[/i]")])
-    out = capsys.readouterr().out
-    for part in ("[bold]x[/bold] :smile:", "[red]y", "[i]", "[/i]"):
-        assert part in out
-
-
-def test_a_broken_pipe_is_raised_not_swallowed() -> None:
-    with pytest.raises(BrokenPipeError):
-        console.results().on_broken_pipe()
 
 
 def test_check_shows_the_first_violations(
