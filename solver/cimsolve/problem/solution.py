@@ -30,6 +30,8 @@ HEADER_BYTES_MAX = 2**28
 TABLES = ("pieces", "activations")
 
 Status = Literal["optimal", "feasible"]
+StoppedBy = Literal["interrupt", "time limit"]
+"""What ended a search before its end."""
 Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=4096)]
@@ -116,6 +118,7 @@ class Header(_Part):
     factors: list[FactorEntry]
     metrics: dict[str, Integer | Number]
     breakdown: Breakdown
+    stopped_by: StoppedBy | None = None
     tables: TablesEntry | None = None
 
 
@@ -152,7 +155,8 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
     """
     if path.suffix == ".npz":
         raise InputError(f"{path}: .npz is the tables' own ending; choose another, such as .json")
-    header = solution.header.model_dump(by_alias=True, exclude={"tables"})
+    ended = {"stopped_by"} if solution.header.stopped_by is None else set()
+    header = solution.header.model_dump(by_alias=True, exclude={"tables", *ended})
     tables: dict[str, dict[str, Ints]] = {name: vars(getattr(solution, name)) for name in TABLES}
     if len(solution.pieces) < INLINE_PIECES_MAX:
         for name, table in tables.items():

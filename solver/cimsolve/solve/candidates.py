@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cimsolve.model.structure import Structure
 from cimsolve.pack.even_out import even_out
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
@@ -22,10 +23,15 @@ from cimsolve.solve.columns.strips import cut_into_strips, question_of_strips, w
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
+from cimsolve.solve.rules.linear import map_linear
 from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
 
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Array counts to try where more than the least may help, as multiples of it."""
+
+
+RULES = 4
+"""So many of the candidates are rules of the field."""
 
 
 class Candidate(NamedTuple):
@@ -40,9 +46,12 @@ class Candidate(NamedTuple):
 
 
 def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
-    """What to try: first what is quick, so that an early end has an answer, then the most promising."""
+    """What to try: first the RULES, which are quick, so that an early end has an answer, then the most promising."""
     packed_ways = packings(problem)
     yield Candidate("whole blocks spread", partial(deal, problem, densest(packed_ways)))
+    yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
+    yield Candidate("dense diagonals", partial(map_densemap, problem))
+    yield Candidate("tiles, one an array", partial(_tiles, problem))
     least: list[int] = []
     for packed in packed_ways:
         least.append(packed.packing.arrays)
@@ -68,8 +77,12 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
         if most_inputs > arrays:
             name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
             yield Candidate(name, GroupSpread(problem, strips, arrays, cut).find, arrays)
-    yield Candidate("dense diagonals", partial(map_densemap, problem))
-    yield Candidate("sparse diagonals", partial(map_sparsemap, problem))
+
+
+def _tiles(problem: Problem) -> Mapping | None:
+    """The rule `linear`, where it answers this question: all is dense, and its row groups are allowed cuts."""
+    dense = all(structure == Structure.dense() for structure in problem.structures.values())
+    return map_linear(problem) if dense and (problem.cut == "both" or problem.rows % problem.rows_limit == 0) else None
 
 
 def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
 
 
@@ -66,11 +67,12 @@ class Effort:
 
 @dataclass(frozen=True)
 class Answer:
-    """A mapping; `lower` holds bounds proved by exhaustive search, metric -> value; `interrupted` by the user."""
+    """A mapping; `lower` holds bounds proved by exhaustive search, metric -> value."""
 
     mapping: Mapping
     lower: MappingABC[str, int] = field(default_factory=dict)
-    interrupted: bool = False
+    stopped_by: StoppedBy | None = None
+    """What ended the search before its end."""
 
 
 Strategy = Callable[[Problem, Effort], Answer]

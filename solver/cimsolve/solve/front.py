@@ -6,7 +6,6 @@ proved in a metric where no mapping on as many arrays can have less of it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from cimsolve.prove import find_bounds
 from cimsolve.solve.candidates import Candidate, candidates, grown_counts
 from cimsolve.solve.columns.spread import LAYOUTS
 from cimsolve.solve.columns.strips import ways_to_strips
+from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.incumbent import count_arrays, measure
 from cimsolve.solve.polish.pair import fire_pairs_together
@@ -41,19 +41,19 @@ def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
 
     Stops at `effort.time_limit_s` or an interrupt with what it has; empty where the limits leave nothing.
     """
-    began = time.monotonic()
     points: list[FrontPoint] = []
     try:
-        for candidate in _all(problem, effort):
-            effort.listen(Event(candidate.name))
-            found = candidate.find()
-            if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
-                mapping = fire_pairs_together(problem, found)
-                metrics = measure(problem, mapping)
-                if problem.excess(metrics) == 0:
-                    points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
-            if time.monotonic() - began > effort.time_limit_s:
-                break
+        with ends_within(effort.time_limit_s), stopped_in_time():
+            for candidate in _all(problem, effort):
+                effort.listen(Event(candidate.name))
+                found = candidate.find()
+                if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
+                    mapping = fire_pairs_together(problem, found)
+                    metrics = measure(problem, mapping)
+                    if problem.excess(metrics) == 0:
+                        points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
+    except TimeIsUp:
+        effort.listen(Event("time limit"))
     except KeyboardInterrupt:
         effort.listen(Event("interrupted"))
     proved = [replace(point, proved=_proved(problem, point.metrics)) for point in points]

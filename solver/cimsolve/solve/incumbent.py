@@ -15,7 +15,7 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import BOUND_OF_OBJECTIVE, Bound, find_bounds, objective_units, objective_values, relative_gap
 from cimsolve.solve.effort import Effort, Event
 
-TIE_BREAKERS = ("latency", "prefill", "energy")
+TIE_BREAKERS = ("latency", "prefill", "energy", "throughput", "arrays", "area")
 """What the user did not ask for breaks ties, in this order."""
 
 Score = tuple[float, ...]

@@ -9,9 +9,12 @@ STRATEGY_LINES: Mapping[str, str] = {
     "sparsemap": "one factor's blocks on the diagonal of its arrays, fired together: fast, many arrays",
     "densemap": "arrays filled with rotated diagonals of one block shape: few arrays, slow",
     "spread": "densest packing of whole blocks, each stage's blocks dealt over all arrays",
+    "dense-optimal": "the solver on the dense weights: the best that the same chip does without factors",
     "optimal": "the solver: placement and schedule as one problem, with a proof or a gap",
 }
-"""Name -> what it does, in a line; all but `optimal` are rules."""
+"""Name -> what it does, in a line; those with `optimal` in their name search, the others are rules."""
 
 STRATEGY_NAMES = tuple(STRATEGY_LINES)
-RULE_NAMES = STRATEGY_NAMES[:-1]
+DENSE, DENSE_RULE = "dense-optimal", "linear"
+"""Strategies that store every matrix dense, whatever structure is asked for."""
+RULE_NAMES = tuple(name for name in STRATEGY_NAMES if name not in (DENSE, "optimal"))

@@ -5,22 +5,29 @@ Every candidate is judged by the cost model and by the objective, in lexicograph
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve.candidates import candidates
+from cimsolve.solve.candidates import RULES, Candidate, candidates
+from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
+
+if TYPE_CHECKING:
+    from cimsolve.solve.exact.search import ExactResult
 
 REFINED = 6
 """So many of the best candidates are tried again with more effort."""
@@ -31,59 +38,129 @@ EXACT_TIME = 20.0
 def map_optimal(problem: Problem, effort: Effort) -> Answer:
     """The best mapping found for `problem.objective`, starting from `effort.start` if there is one.
 
-    Raises InfeasibleError where all that was found is over a limit. An interrupt by the user returns the best so
-    far, if there is one.
+    No rule's is better: all are tried first, whatever the limit of time. Raises InfeasibleError where all that was
+    found is over a limit. An interrupt by the user returns the best so far, if there is one.
     """
     demand_exact(problem, effort)
-    best = Incumbent(problem, effort)
-    began = time.monotonic()
-    lower: dict[str, int] = {}
-    refinable: dict[Score, tuple[str, Callable[[], Mapping]]] = {}
-
-    def is_over() -> bool:
-        return best.is_proved() or time.monotonic() - began > effort.time_limit_s
-
+    search = _Search(problem, effort, Incumbent(problem, effort), candidates(problem, effort))
+    best = search.best
+    stopped_by: StoppedBy | None = None
     try:
-        if effort.start is not None:
-            best.offer("given start", effort.start)
-        for candidate in candidates(problem, effort):
-            if best.beats(candidate.arrays):
-                continue
-            effort.listen(Event(candidate.name))
-            mapping = candidate.find()
-            score = None if mapping is None else best.offer(candidate.name, mapping)
-            if score is not None and candidate.refine is not None:
-                # Of those that came out alike one will do.
-                refinable.setdefault(score, (candidate.name, candidate.refine))
-            if is_over():
-                break
-        for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
-            if is_over():
-                break
-            effort.listen(Event(f"{name}, refined"))
-            best.offer(f"{name}, refined", refine())
-        if best.mapping is not None and not best.is_proved():
-            best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
-        if best.mapping is not None and "latency" in names_of(problem.objective) and not is_over():
-            effort.listen(Event("activations in each other's places"))
-            exchanged = deal_again(problem, best.mapping, effort.seed, effort.workers, is_over)
-            best.offer("activations in each other's places", exchanged)
-        if best.mapping is not None and not best.is_proved() and not problem.workload.is_chain:
-            effort.listen(Event("order of the stages"))
-            ordered = order_stages(problem, best.mapping, effort.seed, effort.workers)
-            best.offer("stages in another order", ordered)
-        if effort.exact or not best.is_proved():
-            lower = _search_exactly(problem, effort, best)
+        with ends_within(effort.time_limit_s):
+            search.rules()
+            with stopped_in_time():
+                search.run()
+    except TimeIsUp:
+        stopped_by = "time limit"
     except KeyboardInterrupt:
         if best.mapping is None:
             raise
         effort.listen(Event("interrupted"))
-        return Answer(best.mapping, lower, interrupted=True)
+        stopped_by = "interrupt"
     if best.mapping is None:
-        raise _too_few_arrays(problem, best.fewest)
-    if best.is_over_limits:
+        raise _too_few_arrays(problem, best.fewest, search.least_arrays)
+    if best.is_over_limits and stopped_by != "interrupt":
         raise _over_limits(problem, best)
-    return Answer(best.mapping, lower)
+    return Answer(best.mapping, search.lower, stopped_by)
+
+
+@dataclass
+class _Search:
+    """The steps of the solver; each offers what it finds to `best`."""
+
+    problem: Problem
+    effort: Effort
+    best: Incumbent
+    tries: Iterator[Candidate]
+    lower: dict[str, int] = field(default_factory=dict)
+    """Bounds that the exact model proved for `best`, metric -> value."""
+    least_arrays: int = 0
+    """No mapping does with fewer, by the exact model; 0 where that did not say."""
+
+    def rules(self) -> None:
+        """The given start, and the rules of the field."""
+        if self.effort.start is not None:
+            self.best.offer("given start", self.effort.start)
+        for candidate in islice(self.tries, RULES):
+            self._try(candidate)
+
+    def run(self) -> None:
+        """All else, until every metric of the objective is at its bound."""
+        best, problem, effort = self.best, self.problem, self.effort
+        if not best.is_proved():
+            self._candidates()
+        if best.mapping is None or best.is_over_limits:
+            self._any_mapping()
+        if best.mapping is None:
+            return
+        if not best.is_proved():
+            best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
+        if "latency" in names_of(problem.objective) and not best.is_proved():
+            effort.listen(Event("activations in each other's places"))
+            exchanged = deal_again(problem, best.mapping, effort.seed, effort.workers, best.is_proved)
+            best.offer("activations in each other's places", exchanged)
+        if not best.is_proved() and not problem.workload.is_chain:
+            effort.listen(Event("order of the stages"))
+            ordered = order_stages(problem, best.mapping, effort.seed, effort.workers)
+            best.offer("stages in another order", ordered)
+        if (effort.exact or not best.is_proved()) and why_out_of_reach(problem) is None:
+            self._exact()
+
+    def _candidates(self) -> None:
+        refinable: dict[Score, tuple[str, Callable[[], Mapping]]] = {}
+        for candidate in self.tries:
+            score = self._try(candidate)
+            if score is not None and candidate.refine is not None:
+                # Of those that came out alike one will do.
+                refinable.setdefault(score, (candidate.name, candidate.refine))
+            if self.best.is_proved():
+                return
+        for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
+            self.effort.listen(Event(f"{name}, refined"))
+            self.best.offer(f"{name}, refined", refine())
+            if self.best.is_proved():
+                return
+
+    def _try(self, candidate: Candidate) -> Score | None:
+        if self.best.beats(candidate.arrays):
+            return None
+        self.effort.listen(Event(candidate.name))
+        mapping = candidate.find()
+        return None if mapping is None else self.best.offer(candidate.name, mapping)
+
+    def _any_mapping(self) -> None:
+        """Where nothing found keeps the limits: what the exact model says, if the problem is small enough for it."""
+        if why_not_exact(self.problem) is not None:
+            return
+        if self.best.mapping is None:
+            found = self._solve_exactly(("arrays",))
+            self.least_arrays = found.arrays_lower
+        if self.best.is_over_limits and "latency_ns" in self.problem.cost_limits:
+            self._solve_exactly(("latency",))
+
+    def _exact(self) -> None:
+        """Improve and prove by the monolithic model."""
+        result = self._solve_exactly(self.problem.objective)
+        self.lower = {"arrays": result.arrays_lower} if self.problem.objective[0] == "arrays" else {}
+        if result.latency_lower_cycles is not None and result.arrays == self.best.metrics.get("arrays"):
+            self.lower["latency_cycles"] = result.latency_lower_cycles
+
+    def _solve_exactly(self, objective: tuple[str, ...]) -> ExactResult:
+        # CP-SAT takes long to load and most problems are too large for it.
+        from cimsolve.solve.exact.search import solve_exact
+
+        result = solve_exact(
+            self.problem,
+            objective,
+            hint=self.best.mapping,
+            deterministic_time=EXACT_TIME,
+            workers=self.effort.workers,
+            seed=self.effort.seed,
+            progress=lambda metric, value, lower: self.effort.listen(Event("exact search", metric, value, lower)),
+        )
+        if result.mapping is not None:
+            self.best.offer("exact search", result.mapping)
+        return result
 
 
 def demand_exact(problem: Problem, effort: Effort) -> None:
@@ -100,32 +177,9 @@ def why_out_of_reach(problem: Problem) -> str | None:
     return "its objectives are arrays and latency, one after the other, without other limits"
 
 
-def _search_exactly(problem: Problem, effort: Effort, best: Incumbent) -> dict[str, int]:
-    """Improve and prove by the monolithic model where the problem is small; gives the bounds proved."""
-    # CP-SAT takes long to load and most problems are too large for it.
-    from cimsolve.solve.exact.search import solve_exact
-
-    if why_out_of_reach(problem) is not None:
-        return {}
-    result = solve_exact(
-        problem,
-        problem.objective,
-        hint=best.mapping,
-        deterministic_time=EXACT_TIME,
-        workers=effort.workers,
-        seed=effort.seed,
-        progress=lambda metric, value, lower: effort.listen(Event("exact search", metric, value, lower)),
-    )
-    if result.mapping is not None:
-        best.offer("exact search", result.mapping)
-    lower = {"arrays": result.arrays_lower} if problem.objective[0] == "arrays" else {}
-    if result.latency_lower_cycles is not None and result.arrays == best.metrics.get("arrays"):
-        lower["latency_cycles"] = result.latency_lower_cycles
-    return lower
-
-
-def _too_few_arrays(problem: Problem, fewest: int | None) -> InfeasibleError:
-    needed, proof = least_arrays(problem, fewest or 0)
+def _too_few_arrays(problem: Problem, fewest: int | None, searched: int) -> InfeasibleError:
+    """`searched`: no mapping does with fewer, by exhaustive search; 0 where there was none."""
+    needed, proof = max(least_arrays(problem, fewest or 0), (searched, "search"))
     more = ", more where other limits ask for it" if problem.has_cost_limits else ""
     proved = f"no mapping does with fewer than {needed} ({proof} bound)"
     return InfeasibleError(

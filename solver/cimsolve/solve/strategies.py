@@ -1,4 +1,4 @@
-"""The strategies by name: four rules of the field, and the solver. All have one signature, `effort.Strategy`."""
+"""The strategies by name: rules of the field, and the solver. All have one signature, `effort.Strategy`."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
 
 
 _RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread))
-STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal), strict=True))
+STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal, map_optimal), strict=True))
 RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in RULE_NAMES}

@@ -19,6 +19,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution, write_solution
 from cimsolve.prove import objective_units
 from cimsolve.solve.effort import Effort, Event, Listener
+from cimsolve.solve.names import DENSE
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.solving import problem_for, solve
@@ -131,6 +132,8 @@ class Run(SearchRun):
 
     def outcomes(self, strategies: Sequence[str] = tuple(STRATEGIES)) -> Iterator[Outcome]:
         """What became of each strategy, in the order asked for."""
+        if "optimal" in strategies and problem_for(DENSE, self.problem).question == self.problem.question:
+            strategies = [name for name in strategies if name != DENSE]  # which is the same question again
         for number, name in enumerate(strategies, 1):
             if self.interrupted:
                 yield Outcome(name, "skipped", "the run was interrupted before it")

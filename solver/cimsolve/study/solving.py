@@ -17,11 +17,12 @@ from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import number_arrays, order_of_stages, schedule
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution
+from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution, StoppedBy
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.incumbent import count_arrays
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import STRATEGIES
 
 
@@ -41,6 +42,7 @@ def make_solution(
     strategy: str,
     seed: int = 0,
     proved: MappingABC[str, int] | None = None,
+    stopped_by: StoppedBy | None = None,
 ) -> Solution:
     """Schedule `mapping`, compute its metrics and bounds, and state the status that they support.
 
@@ -70,18 +72,24 @@ def make_solution(
         factors=describe_factors(problem),
         metrics=costs.metrics,
         breakdown=describe_breakdown(costs),
+        stopped_by=stopped_by,
     )
     return Solution(header, fired.pieces, activations)
 
 
 def problem_for(strategy: str, problem: Problem) -> Problem:
-    """The problem that a strategy answers: `linear` stores every matrix dense, the others as asked."""
-    if strategy != "linear":
+    """The problem that a strategy answers: dense matrices for those that know no others, else as asked."""
+    if strategy not in (DENSE, DENSE_RULE):
         return problem
     # Tiles of the array's height, fired in row groups, can be more pieces than the fewest where the limit on
     # rows does not divide that height.
-    cut = "both" if problem.rows % problem.rows_limit else problem.cut
-    return problem.asking(structures={name: Structure.dense() for name in problem.structures}, cut=cut)
+    cut = "both" if strategy == DENSE_RULE and problem.rows % problem.rows_limit else problem.cut
+    return problem.asking(structures=dict.fromkeys(problem.structures, Structure.dense()), cut=cut)
+
+
+def effort_for(strategy: str, effort: Effort) -> Effort:
+    """The effort of a strategy: a start and the exact model are those of `optimal`, which answers what was asked."""
+    return effort if strategy == "optimal" else replace(effort, start=None, exact=False)
 
 
 def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = None) -> Solution:
@@ -91,12 +99,19 @@ def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = N
     """
     effort = effort or Effort()
     question = problem_for(strategy, problem)
-    answer = STRATEGIES[strategy](question, effort)
+    answer = STRATEGIES[strategy](question, effort_for(strategy, effort))
     limit = question.array_limit
     used = count_arrays(answer.mapping)
     if limit is not None and used > limit:
         raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
-    solution = make_solution(question, answer.mapping, strategy=strategy, seed=effort.seed, proved=answer.lower)
+    solution = make_solution(
+        question,
+        answer.mapping,
+        strategy=strategy,
+        seed=effort.seed,
+        proved=answer.lower,
+        stopped_by=answer.stopped_by,
+    )
     for metric, most in question.cost_limits.items():
         value = solution.header.metrics[metric]
         if value > most:

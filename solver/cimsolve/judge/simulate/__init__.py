@@ -108,5 +108,6 @@ def simulate(
         first_mismatch=describe_first_mismatch(operands, reference.outputs, ideal_outputs)
         or describe_first_mismatch(operands, reference.outputs, outputs),
         weight_scales={factor: float(scale[0]) for factor, scale in operands.scales.items()},
+        weight_error=operands.weight_error,
         seconds=time.perf_counter() - begun,
     )

@@ -74,6 +74,8 @@ class SimulationReport:
     """The first one that mapping and schedule, not rounding, must answer for; if none, the first at all."""
     weight_scales: Mapping[int, float]
     """Factor -> real weight per integer, for weights that were given."""
+    weight_error: float | None
+    """Relative Frobenius error of the factors against the dense weights, where these were given and are factored."""
     seconds: float
 
     @property

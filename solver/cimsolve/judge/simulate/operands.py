@@ -14,7 +14,7 @@ from cimsolve.errors import InputError
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.model.workload import Factor, Workload, build_workload
 from cimsolve.problem.problem import Problem
-from cimsolve.weights.monarch import Monarch, project
+from cimsolve.weights.monarch import Monarch, project, relative_error
 
 RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
 RealFactors: TypeAlias = Mapping[str, tuple[Floats, Floats]]
@@ -45,6 +45,8 @@ class Operands:
     input_bits: int
     vectors: int
     seed: int
+    weight_error: float | None
+    """Relative Frobenius error of the factors against the dense weights, where these were given."""
 
     @cached_property
     def made_by(self) -> Mapping[int, Factor]:
@@ -123,6 +125,7 @@ def prepare_operands(
         input_bits=problem.hardware.input.bits,
         vectors=vectors,
         seed=seed,
+        weight_error=real.weight_error,
     )
 
 
@@ -137,6 +140,7 @@ class _RealFactors:
         self._problem = problem
         self._given, self._factors = given, factors
         self._kept: tuple[str, Monarch | Floats] | None = None
+        self._lost, self._whole = 0.0, 0.0
 
     def __contains__(self, factor: Factor) -> bool:
         """Whether there are real numbers for it; raises InputError for factors of what is stored dense."""
@@ -154,8 +158,8 @@ class _RealFactors:
                 weights = Monarch(*self._factors[factor.linear])
             else:
                 weights = self._given[factor.linear]
-            if factor.kind != "dense" and not isinstance(weights, Monarch):
-                weights = project(weights, self._problem.structures[factor.linear], factor.linear)
+            if factor.kind != "dense":
+                weights = self._projected(factor.linear, weights)
             self._kept = (factor.linear, weights)
         kept = self._kept[1]
         parts = {"R": kept.R, "L": kept.L} if isinstance(kept, Monarch) else {"dense": kept[None]}
@@ -167,6 +171,22 @@ class _RealFactors:
                 f"weights of {factor.linear}: {factor.kind} blocks have shape {shape}; expected {expected}"
             )
         return blocks
+
+    def _projected(self, linear: str, weights: Monarch | Floats) -> Monarch:
+        """The factors of a linear; where its dense weights are known too, their error is added up."""
+        dense = self._given.get(linear)
+        if not isinstance(weights, Monarch):
+            weights = project(weights, self._problem.structures[linear], linear)
+        if isinstance(dense, np.ndarray) and dense.any():
+            size = float(np.linalg.norm(dense)) ** 2
+            self._lost += size * relative_error(dense, weights, linear) ** 2
+            self._whole += size
+        return weights
+
+    @property
+    def weight_error(self) -> float | None:
+        """Relative Frobenius error of all factors so far against the dense weights; None where these are not known."""
+        return (self._lost / self._whole) ** 0.5 if self._whole else None
 
 
 def _vector_lengths(workload: Workload) -> dict[int, int]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
+SHORT = ("model", "stored", "hardware", "changed", "search")
+"""Lines of the question that are shown to all; the others, and its tables, to experts."""
 COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
 FRONT = "the front of arrays, token latency, prefill, II and energy"
@@ -29,10 +31,10 @@ def print_question(asked: Asked, verbosity: int) -> None:
     """Everything that is known before any strategy runs."""
     problem = asked.problem
     heading(f"{problem.model.name} on {problem.hardware.name}", first=True)
-    labelled(describe_question(asked))
-    heading("Linears by shape and structure")
-    _print_groups(problem)
+    labelled([(label, text) for label, text in describe_question(asked) if verbosity > 0 or label in SHORT])
     if verbosity > 0:
+        heading("Linears by shape and structure")
+        _print_groups(problem)
         heading("Sources of the hardware figures")
         rows = [[path, note.mark, note.origin] for path, note in sorted(problem.hardware.sources.items())]
         print_table(["key", "mark", "from"], rows, text_columns=3)

@@ -2,52 +2,64 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cimsolve.problem.objective import is_weighted, terms_of
+from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.prove import objective_units, objective_values
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL
+from cimsolve.show.text.answer import describe_answer, print_answer
 from cimsolve.show.text.breakdown import print_breakdown
 from cimsolve.show.text.check import describe_verdict, print_violations, verdict
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, print_table, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import Kind, choose_unit, number, quantity, share
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
+from cimsolve.study.conclusion import conclude
 
 RUN_FORMAT = "cimsolve-run/1"
 VIOLATIONS_SHOWN = 5
 SNR_LOW_DB = 20.0
 """Below this the converters' rounding is a tenth of the signal or more, which deserves a word."""
 TIMED = (LATENCY, PREFILL, INTERVAL)
-BASELINE = "linear"
 
 
 def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None:
-    """The end of a run; with `verbosity` below 0 the strategies' figures and nothing else."""
+    """The end of a run, the answer in words last; with `verbosity` below 0 that alone, above 0 what experts read."""
     solved = solved_ones(outcomes)
-    if solved:
-        heading("Space and energy, one token", first=verbosity < 0)
-        _print_space(outcomes)
-        heading(f"Time: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
-        _print_time(solved)
-        heading("Verdicts")
-        _print_verdicts(solved)
+    if solved and verbosity >= 0:
+        heading(f"One token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
+        _print_figures(asked, outcomes)
+        indented(_verdicts(solved))
     for outcome in outcomes:
-        _print_trouble(outcome)
-    _print_rounding(outcomes)
-    if verbosity < 0 or not solved:
-        return
-    _print_bounds(solved, verbosity)
-    _print_sums(asked, solved)
+        _print_trouble(outcome, verbosity)
+    if verbosity >= 0:
+        _print_rounding(outcomes)
+    if solved and verbosity > 0:
+        _print_details(asked, outcomes, solved)
+    if verbosity >= 0:
+        _print_sums(asked, solved)
+        _print_files(asked, solved, verbosity)
+    print_answer(asked, conclude(asked, outcomes), first=verbosity < 0)
+
+
+def _print_details(asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved]) -> None:
+    heading("Space and energy, one token")
+    _print_space(outcomes)
+    heading("Time, in total and in the arrays alone")
+    _print_time(solved)
+    heading("Verdicts")
+    _print_verdicts(solved)
+    _print_bounds(solved)
     _print_ratios(asked, solved)
-    if verbosity > 0:
-        print_breakdown(solved)
+    print_breakdown(solved)
     print_not_modelled(asked.problem)
-    _print_files(asked, solved)
 
 
 def summary_line(outcome: Outcome) -> str:
@@ -59,6 +71,31 @@ def summary_line(outcome: Outcome) -> str:
         f"token latency {quantity(LATENCY.total(outcome.header), LATENCY.kind)}, "
         f"check {'ok' if outcome.check.passed else 'FAILED'}, simulation {_simulation_cell(outcome)}"
     )
+
+
+def _print_figures(asked: Asked, outcomes: Sequence[Outcome]) -> None:
+    """What each strategy's answer costs, and how far it is from what no mapping can beat in the objective."""
+    columns = [Column("strategy"), *(Column(figure.head, meaning=figure.kind) for figure in FIGURES)]
+    wanted = [figure for figure in FIGURES if figure.objective in names_of(asked.objective)]
+    columns += [Column(f"gap in\n{figure.head}", meaning="share") for figure in wanted]
+    rows: list[list[Any]] = []
+    for one in outcomes:
+        if one.header is None:
+            rows.append([one.strategy, bad(one.state), *[None] * (len(columns) - 2)])
+            continue
+        header = one.header
+        gaps = [good("proved") if figure.gap(header) == 0 else share(figure.gap(header)) for figure in wanted]
+        rows.append([one.strategy, *(figure.total(header) for figure in FIGURES), *gaps])
+    print_sheet(Sheet(columns, rows), tight=len(wanted) > 1)
+
+
+def _verdicts(solved: Sequence[Solved]) -> str:
+    """What checker and simulation say of all answers, in a sentence."""
+    failed = sum(not one.check.passed for one in solved)
+    text = "All passed the checker" if not failed else f"{failed} of {len(solved)} FAILED the checker"
+    simulated = Counter(_simulation_cell(one.outcome) for one in solved)
+    cells = ", ".join(cell if len(simulated) == 1 else f"{cell} ({count})" for cell, count in simulated.items())
+    return f"{text}; simulation: {cells}. Bounds, breakdown, sources and what is not modelled: -v."
 
 
 def _print_space(outcomes: Sequence[Outcome]) -> None:
@@ -130,12 +167,17 @@ def _simulation_cell(outcome: Outcome) -> str:
     return "exact" if simulation.exact else "ADC rounding only"
 
 
-def _print_trouble(outcome: Outcome) -> None:
-    """Why a strategy has no answer, or what is wrong with the one it has."""
-    if outcome.reason:
+def _print_trouble(outcome: Outcome, verbosity: int) -> None:
+    """Why a strategy has no answer, and what is wrong with the one it has; with `verbosity` below 0 only the latter."""
+    if outcome.reason and verbosity >= 0:
         reason = outcome.reason.removeprefix(f"{outcome.strategy}: ")
         state = outcome.not_simulated if outcome.state == "solved" else outcome.state
         indented(f"{outcome.strategy}: {state}: {reason}")
+    if outcome.header is not None and outcome.header.stopped_by is not None:
+        indented(
+            f"caution: {outcome.strategy} was stopped by the {outcome.header.stopped_by.replace('interrupt', 'user')}; "
+            "with more time it may find better, and two runs may differ"
+        )
     if outcome.check is not None:
         print_violations(outcome.check, outcome.strategy, VIOLATIONS_SHOWN)
     simulation = outcome.simulation
@@ -157,7 +199,7 @@ def _print_rounding(outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _print_bounds(solved: Sequence[Solved], verbosity: int) -> None:
+def _print_bounds(solved: Sequence[Solved]) -> None:
     heading("Bounds: what no mapping can beat, and the gap above it")
     columns = [Column("strategy"), Column("")]
     for figure in FIGURES:
@@ -185,13 +227,12 @@ def _print_bounds(solved: Sequence[Solved], verbosity: int) -> None:
                 f"{one.strategy}: the bounds on {', '.join(one.check.unverified)} rest on an exhaustive "
                 "search, which only another search can confirm."
             )
-    if verbosity > 0:
-        for figure in FIGURES:
-            by_proof: dict[str, list[str]] = {}
-            for one in solved:
-                by_proof.setdefault(one.header.bounds[figure.metric].proof, []).append(one.strategy)
-            proofs = "; ".join(f"{proof} ({', '.join(names)})" for proof, names in by_proof.items())
-            indented(f"{figure.title} by {proofs}")
+    for figure in FIGURES:
+        by_proof: dict[str, list[str]] = {}
+        for one in solved:
+            by_proof.setdefault(one.header.bounds[figure.metric].proof, []).append(one.strategy)
+        proofs = "; ".join(f"{proof} ({', '.join(names)})" for proof, names in by_proof.items())
+        indented(f"{figure.title} by {proofs}")
 
 
 def _print_sums(asked: Asked, solved: Sequence[Solved]) -> None:
@@ -206,18 +247,20 @@ def _print_sums(asked: Asked, solved: Sequence[Solved]) -> None:
 
 
 def _print_ratios(asked: Asked, solved: Sequence[Solved]) -> None:
+    """Every answer beside each of the references: the baseline, the best on dense weights, and the best rule."""
     if len(solved) == 1:
         return
-    rules = [one for one in solved if one.strategy in RULES]
-    baseline = next((one for one in solved if one.strategy == BASELINE), None)
     units = objective_units(asked.problem, asked.objective)
+    rules = [one for one in solved if one.strategy in RULES]
     best = min(rules, key=lambda one: objective_values(one.header.metrics, asked.objective, units), default=None)
-    if baseline is not None:
-        heading(f"Times better than {BASELINE}: 2 means half of its figure")
-        _print_times_better(baseline, solved)
-    if best is not None and best is not baseline:
-        heading(f"Times better than {best.strategy}, the best rule in {', then '.join(asked.objective)}")
-        _print_times_better(best, solved)
+    known = {one.strategy: one for one in solved}
+    titles = {DENSE_RULE: "", DENSE: ", the solver on dense weights"}
+    if best is not None:
+        titles.setdefault(best.strategy, f", the best rule in {', then '.join(asked.objective)}")
+    for name, title in titles.items():
+        if name in known:
+            heading(f"Times better than {name}{title}: 2 means half of its figure")
+            _print_times_better(known[name], solved)
 
 
 def _print_times_better(reference: Solved, solved: Sequence[Solved]) -> None:
@@ -234,11 +277,15 @@ def _print_times_better(reference: Solved, solved: Sequence[Solved]) -> None:
     print_sheet(Sheet(columns, rows), tight=True)
 
 
-def _print_files(asked: Asked, solved: Sequence[Solved]) -> None:
+def _print_files(asked: Asked, solved: Sequence[Solved], verbosity: int) -> None:
+    paths = [str(path) for one in solved for path in one.outcome.files]
     heading("Written")
+    if verbosity > 0 or len(paths) == 1:
+        for path in paths:
+            verbatim(path)
+    elif paths:
+        verbatim(f"{os.path.commonprefix(paths)}*, {len(paths)} files")
     for one in solved:
-        for path in one.outcome.files:
-            verbatim(str(path))
         if not one.outcome.files:
             indented(bad(f"{one.strategy}: not written, as it fails its check"))
     same_again(asked.command)
@@ -251,6 +298,7 @@ def describe_run(asked: Asked, outcomes: Sequence[Outcome], exit_code: int) -> d
         "format": RUN_FORMAT,
         "question": {**question_fields(asked), **picked(asked, "objective", "seed")},
         "strategies": {outcome.strategy: _describe(outcome, asked, units) for outcome in outcomes},
+        "answer": describe_answer(asked, conclude(asked, outcomes)),
         "command": asked.command,
         "exit_code": exit_code,
     }
@@ -263,10 +311,10 @@ def _describe(outcome: Outcome, asked: Asked, units: Mapping[str, float]) -> dic
     simulated: dict[str, Any] = {"passed": None, "reason": outcome.not_simulated}
     if simulation is not None:
         names = ("passed", "exact", "lossless_expected", "layers", "outputs", "mismatches")
-        simulated = picked(simulation, *names, "relative_error", "snr_db", "first_mismatch")
+        simulated = picked(simulation, *names, "relative_error", "snr_db", "weight_error", "first_mismatch")
     found = {
         **picked(outcome, "state", "files"),
-        **picked(header, "status", "metrics", "bounds"),
+        **picked(header, "status", "stopped_by", "metrics", "bounds"),
         "runtime_s": round(outcome.solve_s, 3),
         "check": describe_verdict(outcome.check),
         "simulation": simulated,
