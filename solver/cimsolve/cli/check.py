@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cimsolve.cli.each_file import Found, each_file
-from cimsolve.cli.parser import CommandOptions, json_switch, solution_files, verbosity
+from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 
 if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
@@ -27,6 +27,7 @@ examples:
   cimsolve check results/*.json --json
 """
 
+    prove: bool = option("--prove", "search again where a bound rests on an exhaustive search")
     files: tuple[str, ...] = solution_files()
     json: bool = json_switch(group="")
     verbosity: int = verbosity("one line a file", "every violation, and the proofs of the bounds", group="")
@@ -38,9 +39,14 @@ def run(options: Options) -> int:
     from cimsolve.problem.solution import read_solution
     from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
 
+    if options.prove:
+        from cimsolve.study.searching import search_again  # the only part of checking that loads the solver
+
     def judge(name: str, progress: Progress) -> Found:
         solution = read_solution(Path(name))
         report = check_solution(solution)
+        if options.prove:
+            report = search_again(solution, report, progress.listen)
         header, metrics = solution.header, None if report.costs is None else report.costs.metrics
         return Found(
             not report.passed,

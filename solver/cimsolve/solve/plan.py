@@ -17,6 +17,7 @@ from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.search import why_not_searched
 from cimsolve.solve.candidates import RULES, Candidate, candidates
 from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
@@ -172,9 +173,7 @@ def demand_exact(problem: Problem, effort: Effort) -> None:
 
 def why_out_of_reach(problem: Problem) -> str | None:
     """Why the monolithic model cannot answer this question, or None."""
-    if set(problem.objective) <= {"arrays", "latency"} and not problem.has_cost_limits:
-        return why_not_exact(problem)
-    return "its objectives are arrays and latency, one after the other, without other limits"
+    return why_not_searched(problem) or why_not_exact(problem)
 
 
 def _too_few_arrays(problem: Problem, fewest: int | None, searched: int) -> InfeasibleError:

@@ -20,6 +20,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution, StoppedBy
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
+from cimsolve.prove.search import SEARCH
 from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.incumbent import count_arrays
 from cimsolve.solve.names import DENSE, DENSE_RULE
@@ -55,7 +56,7 @@ def make_solution(
     for name, bound in find_bounds(problem, costs.metrics, problem.objective).lower.items():
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
         if proved is not None and proved.get(name, lower) > lower:
-            lower, shown_by = proved[name], "search"
+            lower, shown_by = proved[name], SEARCH
         gap = relative_gap(name, value, lower)
         # Rounding may take a sum below its bound: never is a bound raised to the value.
         bounds[name] = BoundEntry(value=value, lower=lower if gap else min(lower, value), gap=gap, proof=shown_by)

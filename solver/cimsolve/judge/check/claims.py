@@ -10,11 +10,10 @@ from cimsolve.price.claims import describe_breakdown, describe_factors, describe
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.solution import BoundEntry, FactorEntry, StageEntry
 from cimsolve.prove import BOUND_OF_OBJECTIVE, ROUNDED, relative_gap
+from cimsolve.prove.search import SEARCH, SEARCHED_METRICS, why_not_searched
 
 RELATIVE_TOLERANCE = 1e-9
 """Sums of floats differ by this much between machines, which add in different orders."""
-SEARCH = "search"
-"""The proof of a bound that only an exhaustive search shows."""
 
 
 def factors_are_those_of_the_model(case: Case) -> Iterator[str]:
@@ -103,7 +102,11 @@ def bounds_are_those_that_hold(case: Case) -> Iterator[str]:
         entry = claimed[name]
         if not _same_figure(name, entry.value, metrics[name]):
             yield f"bounds.{name}.value: {entry.value!r} is claimed; the tables give {metrics[name]!r}"
-        if not _rests_on_search(entry, bound.value):
+        if _rests_on_search(entry, bound.value):
+            reason = why_not_searched(case.problem) if name in SEARCHED_METRICS else "no search bounds this metric"
+            if reason is not None:
+                yield f"bounds.{name}.proof: a search is claimed, which there cannot have been: {reason}"
+        else:
             if not _same_figure(name, entry.lower, bound.value):
                 yield f"bounds.{name}.lower: {entry.lower!r} is claimed; the bound is {bound.value!r}"
             if entry.proof != bound.proof:

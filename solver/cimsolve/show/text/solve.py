@@ -284,7 +284,8 @@ def _print_files(asked: Asked, solved: Sequence[Solved], verbosity: int) -> None
         for path in paths:
             verbatim(path)
     elif paths:
-        verbatim(f"{os.path.commonprefix(paths)}*, {len(paths)} files")
+        start = os.path.commonprefix(paths)  # noqa: RUF071 the start of their names is meant
+        verbatim(f"{start}*, {len(paths)} files")
     for one in solved:
         if not one.outcome.files:
             indented(bad(f"{one.strategy}: not written, as it fails its check"))

@@ -22,9 +22,7 @@ import numpy as np
 from cimsolve.chip.wiring import busiest_of_run, converter_of, fewest_conversions
 from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import Problem
-
-ITEMS_MAX = 64
-"""Most items; pairs of them times items are constraints (S3)."""
+from cimsolve.prove.search import count_items, why_not_modelled
 
 CELLS_MAX = 4096
 """Most items x grid rows, or items x grid columns, where a rule needs a Boolean for each."""
@@ -166,18 +164,9 @@ class Instance:
 
 def why_not_exact(problem: Problem) -> str | None:
     """The reason why `problem` is out of the exact solver's reach, or None."""
-    table = problem.table
-    if problem.cut == "both":
-        return "rows may be cut"
-    if problem.must_cut_rows:
-        return "blocks must be cut along their rows"
-    if problem.cut == "none" and bool((table.block_cols > problem.weights_per_row).any()):
-        return "blocks must be cut along their columns, and cut is none"
-    if any(stage.after != ((stage.id - 1,) if stage.id else ()) for stage in problem.workload.stages):
-        return "stages do not follow each other one by one"
-    items = int((table.blocks * (table.block_cols if problem.cut == "columns" else 1)).sum())
-    if items > ITEMS_MAX:
-        return f"{items} items are more than {ITEMS_MAX}"
+    if (reason := why_not_modelled(problem)) is not None:
+        return reason
+    items = count_items(problem)
     instance = build_instance(problem)
     if instance.rows_active is not None and items * instance.rows > CELLS_MAX:
         return f"{items} items x {instance.rows} rows to count driven rows in are more than {CELLS_MAX}"
