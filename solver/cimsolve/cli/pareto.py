@@ -57,6 +57,7 @@ def run(options: Options) -> int:
         changes=options.changes,
         simulated="none: every point is checked",
         command=options.command(),
+        time_limit_s=options.time_limit_s,
     )
     if not options.json and options.verbosity >= 0:
         print_question(asked, options.verbosity)

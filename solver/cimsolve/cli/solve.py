@@ -205,6 +205,7 @@ def describe_asked(options: Options, problem: Problem, real_weights: bool) -> As
         changes=options.changes,
         simulated=layers if options.simulate == "none" else f"{layers} of each answer, {weights} and inputs",
         command=options.command(),
+        time_limit_s=options.time_limit_s,
     )
 
 

@@ -89,6 +89,8 @@ class Asked:
     """Which layers are simulated, on what weights."""
     command: str
     """The command that repeats this answer."""
+    time_limit_s: float | None = None
+    """The limit of time of each search; None where there is none."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]

@@ -55,6 +55,8 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         how.append(f"a token at most {quantity(problem.terms.max_energy_pj, 'energy')}")
     if asked.objective:
         how.append(f"seed {asked.seed}")
+    if asked.time_limit_s is not None:
+        how.append(f"time limit {number(asked.time_limit_s)} s")
     held = left_behind(problem.hardware, [change.partition("=")[0] for change in asked.changes])
     note = f"; {', '.join(held)} stay those of the spec's own size of array" if held else ""
     return [
@@ -216,4 +218,5 @@ def question_fields(asked: Asked) -> dict[str, Any]:
         "not_mapped": model.unmapped,
         "structure": problem.structures,
         **problem.terms.model_dump(),
+        "time_limit_s": asked.time_limit_s,
     }
