@@ -100,7 +100,8 @@ def dear_rows() -> Problem:
 def test_more_weight_on_energy_never_takes_more_energy() -> None:
     """Of the same candidates: as the weight moves from latency to energy, the least sum moves along their hull."""
     problem = dear_rows()
-    tried = [each.find() for each in candidates(problem.asking(objective=("latency", "energy")), Effort())]
+    found = [each.find() for each in candidates(problem.asking(objective=("latency", "energy")), Effort())]
+    tried = [mapping for mapping in found if mapping is not None]
     chosen = []
     for weight in (1, 30, 60, 99):
         best = Incumbent(problem.asking(objective=(f"latency:{(100 - weight) / 100}+energy:{weight / 100}",)), Effort())

@@ -66,7 +66,7 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
                 for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
                     dealt = "by shelf" if by_shelf else "by array"
                     name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
-                    find = partial(spread.find, layout, by_shelf, goal)
+                    find = partial(_find, spread, layout, by_shelf, goal)
                     refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                     yield Candidate(name, find, arrays, layout, refine)
     strips = cut_into_strips(problem, even=False)
@@ -83,6 +83,11 @@ def _tiles(problem: Problem) -> Mapping | None:
     """The rule `linear`, where it answers this question: all is dense, and its row groups are allowed cuts."""
     dense = all(structure == Structure.dense() for structure in problem.structures.values())
     return map_linear(problem) if dense and (problem.cut == "both" or problem.rows % problem.rows_limit == 0) else None
+
+
+def _find(spread: ColumnSpread, layout: str, by_shelf: bool, goal: Goal) -> Mapping | None:
+    """What dealing comes to, or None where that is what an earlier layout came to."""
+    return None if spread.repeats(layout) else spread.find(layout, by_shelf, goal)
 
 
 def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:

@@ -9,6 +9,7 @@ lies on the wrong arrays, earlier stages make room (`exchange`).
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -140,10 +141,16 @@ def _deal_stage(
 ) -> tuple[_Table, int]:
     """The table with the shares of one stage, at the least time at which dealing succeeds, and that time."""
     cycles, tries = least_cycles, 0
+    needed: Counter[int] = Counter()
+    for kind in kinds:
+        needed[kind.height] += kind.count * kind.cols
     while True:
-        trial = table.copy(kinds)
-        trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
         try:
+            # Where no run may move, most times are refused without dealing.
+            if table.effort.left <= 0:
+                _demand_room(needed, durations, table.room, cycles - spent)
+            trial = table.copy(kinds)
+            trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
             _try(kinds, durations, trial, cycles - spent, prefer)
         except StageIsFull:
             tries += 1
@@ -151,6 +158,14 @@ def _deal_stage(
             cycles += max(1, cycles // (100 if tries <= 20 else 30 if tries <= 40 else 10))
         else:
             return trial, cycles
+
+
+def _demand_room(needed: Mapping[int, int], durations: Durations, room: Mapping[int, Room], budget: Ints) -> None:
+    """Raise StageIsFull where the free columns that arrays could convert in time are too few for any dealing."""
+    for height, columns in needed.items():
+        most = durations.most_columns_of_runs(height, budget, room[height].widest)
+        if int(np.minimum(most, room[height].total).sum()) < columns:
+            raise StageIsFull
 
 
 def _try(kinds: list[StripKind], durations: Durations, table: _Table, budget: Ints, prefer: Ints) -> None:

@@ -73,10 +73,23 @@ class Durations:
         self.of_columns: dict[int, Ints] = {
             height: np.concatenate([[0], hardware.activation_cycles(height, busiest)]) for height in set(heights)
         }
+        widths = np.arange(problem.weights_per_row + 1)
+        self._best_rate = {
+            height: np.maximum.accumulate(widths / np.maximum(cycles, 1)) for height, cycles in self.of_columns.items()
+        }
+        """Most columns a cycle of pieces up to each width."""
 
     def most_columns(self, height: int, cycles: Ints | int) -> Ints:
         """Most columns that one firing reads in so many cycles; elementwise."""
         return np.maximum(np.searchsorted(self.of_columns[height], cycles, side="right") - 1, 0)
+
+    def most_columns_of_runs(self, height: int, cycles: Ints, widest: Ints) -> Ints:
+        """No fewer columns than any number of firings read in so many cycles, `widest` each at most; elementwise."""
+        alone = np.minimum(self.most_columns(height, cycles), widest)
+        # Of several firings each leaves time for another.
+        each = np.minimum(self.most_columns(height, cycles - self.of_columns[height][1]), widest)
+        shared = (cycles * self._best_rate[height][each] * (1 + 1e-12)).astype(np.int64)
+        return np.maximum(alone, shared)
 
 
 def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:

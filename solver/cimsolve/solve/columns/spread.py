@@ -17,7 +17,7 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove.time import least_stage_cycles
 from cimsolve.solve.columns.deal import Goal, deal_strips
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
-from cimsolve.solve.columns.room import Room, most_columns_an_array, piece_widths
+from cimsolve.solve.columns.room import Room, Share, most_columns_an_array, piece_widths
 from cimsolve.solve.columns.strips import StripKind
 from cimsolve.solve.effort import Event
 
@@ -39,6 +39,14 @@ class ColumnSpread:
     arrays: int
     listen: Callable[[Event], None]
     _shelves: dict[str, Shelves] = field(default_factory=dict, init=False)
+    _last: tuple[object, list[Share]] = field(default=(None, []), init=False)
+    """The deal before: where arrays have one shelf a height, dealing by shelf is dealing by array."""
+
+    def repeats(self, layout: str) -> bool:
+        """Whether an earlier one of LAYOUTS has the same shelves."""
+        mine = vars(self.shelves(layout))
+        before = [vars(self.shelves(earlier)) for earlier in LAYOUTS[: LAYOUTS.index(layout)]]
+        return any(all(np.array_equal(mine[name], other[name]) for name in mine) for other in before)
 
     def find(self, layout: str, by_shelf: bool, goal: Goal) -> Mapping:
         """Every stage dealt once, and no run moved again."""
@@ -79,5 +87,10 @@ class ColumnSpread:
         room = {height: Room.of(shelves, height, self.arrays) for height in np.unique(shelves.height).tolist()}
         # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
         seen = room if by_shelf else {height: here.joined() for height, here in room.items()}
-        shares = deal_strips(self.problem, self.stages, seen, self.arrays, goal, listen, effort, urgency)
+        widths = [(height, here.left.shape, here.left.tobytes()) for height, here in seen.items()]
+        asked = (goal, effort, sorted(urgency.items()), widths)
+        if asked != self._last[0]:
+            shares = deal_strips(self.problem, self.stages, seen, self.arrays, goal, listen, effort, urgency)
+            self._last = asked, shares
+        shares = self._last[1]
         return map_as_dealt(self.problem, shares, room) if by_shelf else lay_out(self.problem, shares, shelves)
