@@ -22,6 +22,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import Terms
+from cimsolve.show.units import Kind, flag_of, kind_of_amount
 from cimsolve.solve.names import STRATEGY_NAMES
 
 if TYPE_CHECKING:
@@ -29,16 +30,22 @@ if TYPE_CHECKING:
 
     from cimsolve.model.load import Structures
     from cimsolve.problem.problem import Problem
-    from cimsolve.show.units import Kind
 
 DEFAULT_HARDWARE = "rram256"
 DEFAULT_MODEL = "bert-large"
 DEFAULT_OUT = "results"
 SEED_MAX = 2**31 - 1
-UNITS: dict[str, tuple[Kind, str]] = {"_ns": ("time", "60us"), "_pj": ("energy", "12uJ")}
-"""Ending of a term's name -> what it counts, and an example."""
-AMOUNTS = {name: quantity(*UNITS[end]) for name in Terms.model_fields for end in UNITS if name.endswith(end)}
+EXAMPLES: dict[Kind, str] = {"time": "60us", "energy": "12uJ"}
+AMOUNTS = {
+    name: quantity(kind, EXAMPLES[kind]) for name in Terms.model_fields if (kind := kind_of_amount(name)) in EXAMPLES
+}
 """Terms that are amounts of something -> the reader of a number with or without its unit."""
+CHOICES = {
+    name: get_args(term.annotation)
+    for name, term in Terms.model_fields.items()
+    if get_origin(term.annotation) is Literal
+}
+"""Terms that are one of some words -> the words."""
 
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
@@ -106,15 +113,12 @@ class SubjectOptions(CommandOptions):
 
 
 def term_option(name: str, term: FieldInfo) -> Any:
-    """The option of a field of Terms: its flag is the name without the unit."""
-    unit = next((end for end in UNITS if name.endswith(end)), "")
+    """The option of a field of Terms."""
     about = term.json_schema_extra
     assert isinstance(about, dict)
-    choices = get_args(term.annotation) if get_origin(term.annotation) is Literal else ()
-    read = OneOf(choices) if choices else AMOUNTS.get(name, whole(1))
-    spelled = f"--{name.removesuffix(unit).replace('_', '-')} {about['metavar']}"
-    told = f"{term.description}{' (default: {default})' if choices else ''}"
-    return question_option(spelled, told, read, term.default)
+    read = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
+    told = f"{term.description}{' (default: {default})' if name in CHOICES else ''}"
+    return question_option(f"{flag_of(name)} {about['metavar']}", told, read, term.default)
 
 
 class StorageOptions(CommandOptions):

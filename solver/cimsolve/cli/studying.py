@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cimsolve.cli import solve
 from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
 from cimsolve.cli.places import OutputPlace
-from cimsolve.cli.question import AMOUNTS, DEFAULT_OUT, TermsOptions
+from cimsolve.cli.question import AMOUNTS, CHOICES, DEFAULT_OUT, TermsOptions
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
 from cimsolve.files.text import one_line
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cimsolve.study.sweep.run import Progressed, SolvedRow
 
 JOBS_MAX = 1024
-TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "cut")
+TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", *CHOICES)
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
 
 

@@ -88,8 +88,8 @@ class Problem:
     @property
     def cost_limits(self) -> dict[str, float]:
         """Metric -> the most that the user allows."""
-        limits = {"latency_ns": self.terms.max_latency_ns, "energy_pj": self.terms.max_energy_pj}
-        return {metric: limit for metric, limit in limits.items() if limit is not None}
+        limits = {name.removeprefix("max_"): limit for name, limit in self.terms if name.startswith("max_")}
+        return {metric: limit for metric, limit in limits.items() if metric != "arrays" and limit is not None}
 
     @property
     def has_cost_limits(self) -> bool:

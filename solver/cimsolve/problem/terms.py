@@ -21,6 +21,7 @@ class Terms(BaseModel):
     """The terms of a question, by their names in files, in studies and in Python.
 
     A new field is obeyed where it acts; files, studies, `difference`, options and file names follow from this list.
+    What a metric may be at most is `max_` and the name of the metric.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

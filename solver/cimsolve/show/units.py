@@ -25,6 +25,19 @@ UNITS: Mapping[Kind, tuple[Unit, ...]] = {
     "area": (Unit("mm2", 1.0),),
     "share": (Unit("%", 0.01),),
 }
+ENDINGS: Mapping[str, Kind] = {"_ns": "time", "_pj": "energy", "_mm2": "area"}
+"""Ending of the name of a metric or term -> what it counts, in the first unit of that kind."""
+
+
+def kind_of_amount(name: str) -> Kind:
+    """What a metric or a term of this name counts."""
+    return next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), "count")
+
+
+def flag_of(term: str) -> str:
+    """The option of a term of the question: its name without the unit."""
+    unit = next((ending for ending in ENDINGS if term.endswith(ending)), "")
+    return f"--{term.removesuffix(unit).replace('_', '-')}"
 
 
 def choose_unit(kind: Kind, values: Iterable[float]) -> Unit:

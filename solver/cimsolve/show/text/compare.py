@@ -13,14 +13,13 @@ from cimsolve.show.text.console import heading, indented, labelled, print_json, 
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
 from cimsolve.show.text.sweep import STATE_COLUMNS, describe_row, figure_columns, figure_values
-from cimsolve.show.units import Kind, change, choose_unit, in_unit, number, plural, ratio, share, titled
+from cimsolve.show.units import change, choose_unit, in_unit, kind_of_amount, number, plural, ratio, share, titled
 from cimsolve.study.sweep.run import SolvedRow
 from cimsolve.study.two import Comparison, Moves, StageTimes
 
 COMPARE_FORMAT = "cimsolve-compare/1"
 TWO_FORMAT = "cimsolve-compare-two/1"
 STAGE_KEYS = ("arrays_first_ns", "arrays_second_ns", "gap_first_ns", "gap_second_ns")
-KINDS: dict[str, Kind] = {"_ns": "time", "_pj": "energy", "_mm2": "area"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _print_two(found: Comparison, files: Sequence[str], verbosity: int, stages: 
     heading("What it bought")
     rows = []
     for name, (first, second) in found.metrics.items():
-        unit = choose_unit(_kind(name), [first, second])
+        unit = choose_unit(kind_of_amount(name), [first, second])
         cells = [share(each) if name == "occupancy" else in_unit(each, unit) for each in (first, second)]
         better = f"x{ratio(second / first)}" if first and second else "-"
         rows.append([titled(_title(name), unit), *cells, better, change(first, second)])
@@ -193,10 +192,6 @@ def _stage_records(stages: StageTimes) -> list[dict[str, Any]]:
         {"stage": name, **dict(zip(STAGE_KEYS, row, strict=True))}
         for name, row in zip(stages.names, columns, strict=True)
     ]
-
-
-def _kind(name: str) -> Kind:
-    return next((kind for ending, kind in KINDS.items() if name.endswith(ending)), "count")
 
 
 def _title(name: str) -> str:

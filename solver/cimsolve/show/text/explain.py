@@ -14,16 +14,22 @@ from cimsolve.show.figures import FIGURES, clock_ns, subject
 from cimsolve.show.text.console import Cell, heading, indented, labelled, print_json, print_table
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
-from cimsolve.show.units import Kind, change, choose_unit, common_prefix, in_unit, number, plural, quantity, share
+from cimsolve.show.units import (
+    change,
+    choose_unit,
+    common_prefix,
+    flag_of,
+    in_unit,
+    kind_of_amount,
+    number,
+    plural,
+    quantity,
+    share,
+)
 from cimsolve.study.explain.answer import Explanation
 from cimsolve.study.explain.limits import Relief, Short
 
 EXPLAIN_FORMAT = "cimsolve-explain/1"
-LIMITS: Mapping[str, tuple[str, Kind]] = {
-    "max_arrays": ("--max-arrays", "count"),
-    "max_latency_ns": ("--max-latency", "time"),
-    "max_energy_pj": ("--max-energy", "energy"),
-}
 TAIL = "tail"
 """What the time after the last stage is called."""
 PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
@@ -267,19 +273,18 @@ def print_short(found: Short, as_json: bool) -> None:
     heading("The least change of one limit, the others kept")
     rows: list[list[Cell]] = []
     for one in found.relief:
-        option, kind = LIMITS[one.limit]
         values = (one.given, one.least, one.lower)
-        unit = choose_unit(kind, [value for value in values if value is not None])
+        unit = choose_unit(kind_of_amount(one.limit), [value for value in values if value is not None])
         shown = ["-" if value is None else in_unit(value, unit) for value in values]
         more = "-" if one.least is None else change(one.given, one.least)
-        rows.append([option, unit.name, *shown, more, _say(problem, one)])
+        rows.append([flag_of(one.limit), unit.name, *shown, more, _say(problem, one)])
     columns = ["limit", "", "given", "would\ndo", "proved\nleast", "change", "say"]
     print_table(columns, rows, text_columns=2, words_last=True)
     for one in found.relief:
         if one.least is None:
-            indented(f"{LIMITS[one.limit][0]}: raising it alone does not help: {one.reason}")
+            indented(f"{flag_of(one.limit)}: raising it alone does not help: {one.reason}")
         elif one.lower is not None and one.least <= one.lower * (1 + 1e-12):
-            indented(f"{LIMITS[one.limit][0]}: proved: no mapping under the other limits does with less")
+            indented(f"{flag_of(one.limit)}: proved: no mapping under the other limits does with less")
     if found.together is not None:
         metrics = found.together.metrics
         indented(
@@ -296,10 +301,9 @@ def _say(problem: Problem, one: Relief) -> str:
     """The options that raise a limit far enough; the chip's own number of arrays is one of the spec."""
     if one.least is None:
         return "-"
-    option, kind = LIMITS[one.limit]
-    whole = kind == "count" or float(one.least).is_integer()
+    whole = kind_of_amount(one.limit) == "count" or float(one.least).is_integer()
     enough, count = str(int(one.least)) if whole else repr(float(one.least)), problem.hardware.array.count
     words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
     given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
-    words += [f"{option} {enough}"] if given is not None and given < one.least else []
+    words += [f"{flag_of(one.limit)} {enough}"] if given is not None and given < one.least else []
     return " ".join(words)

@@ -13,7 +13,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.model.structure import Structure
 from cimsolve.show.text.console import heading, indented, labelled, print_table
-from cimsolve.show.units import millions, number, plural, quantity, share
+from cimsolve.show.units import kind_of_amount, millions, number, plural, quantity, share
 
 if TYPE_CHECKING:
     from cimsolve.problem.problem import Problem
@@ -49,10 +49,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
     how = [f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT, f"may cut {problem.cut}"]
     if problem.array_limit is not None:
         how.append(f"at most {problem.array_limit} arrays")
-    if problem.terms.max_latency_ns is not None:
-        how.append(f"a token at most {quantity(problem.terms.max_latency_ns, 'time')}")
-    if problem.terms.max_energy_pj is not None:
-        how.append(f"a token at most {quantity(problem.terms.max_energy_pj, 'energy')}")
+    how += [f"a token at most {quantity(limit, kind_of_amount(name))}" for name, limit in problem.cost_limits.items()]
     if asked.objective:
         how.append(f"seed {asked.seed}")
     if asked.time_limit_s is not None:

@@ -15,7 +15,6 @@ from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import problem_for, solve_and_check, whole_answers_only
 
-METRIC_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency_ns", "max_energy_pj": "energy_pj"}
 OBJECTIVE_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency", "max_energy_pj": "energy"}
 
 
@@ -50,12 +49,8 @@ class Short:
 
 def limits_of(problem: Problem) -> dict[str, float]:
     """The limits that are set, the chip's own count of arrays among them."""
-    limits = {
-        "max_arrays": problem.array_limit,
-        "max_latency_ns": problem.terms.max_latency_ns,
-        "max_energy_pj": problem.terms.max_energy_pj,
-    }
-    return {name: float(value) for name, value in limits.items() if value is not None}
+    limits = {"arrays": problem.array_limit, **problem.cost_limits}
+    return {f"max_{metric}": float(limit) for metric, limit in limits.items() if limit is not None}
 
 
 def without_limit(problem: Problem, name: str) -> Problem:
@@ -83,7 +78,7 @@ def find_relief(
             continue
         if name == "max_arrays" and strategy not in RULES and relaxed.has_cost_limits:
             header = _fewest(relaxed, header, strategy, effort)
-        least = float(header.metrics[METRIC_OF_LIMIT[name]])
+        least = float(header.metrics[name.removeprefix("max_")])
         found.append(Relief(name, given, least, _lower(relaxed, strategy, name, header), header))
     return found
 
@@ -92,7 +87,7 @@ def relax_all(
     problem: Problem, strategy: str, seed: int = 0, listen: Callable[[Event], None] = ignore
 ) -> Header | None:
     """An answer without any of the limits, on the fewest arrays; None where there is none even so."""
-    for name in METRIC_OF_LIMIT:
+    for name in limits_of(problem):
         problem = without_limit(problem, name)
     problem = problem.asking(objective=DEFAULT_OBJECTIVE)
     return _try(problem, strategy, Effort(seed=seed, listen=whole_answers_only(listen)))[0]
