@@ -39,7 +39,7 @@ def outcomes_of(structure: str, strategies: tuple[str, ...], max_arrays: int | N
 def concluded(
     structure: str = "4,4,1", strategies: tuple[str, ...] = ALL, max_arrays: int | None = None
 ) -> tuple[Asked, Conclusion]:
-    _, outcomes = outcomes_of(structure, strategies, max_arrays)
+    problem, outcomes = outcomes_of(structure, strategies, max_arrays)
     asked = Asked(problem, strategies, problem.objective, 0, (), "none", "cimsolve")
     return asked, conclude(asked, outcomes)
 
