@@ -107,7 +107,7 @@ def test_a_cut_matrix_saves_an_array() -> None:
     assert (free.metrics["arrays"], free.bounds["arrays"].lower) == (2, 2)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_free_row_cuts_are_legal_and_never_take_more_arrays(seed: int) -> None:
     random = Random(seed)
     sides = [(random.randint(2, 8), random.randint(8, 40)) for _ in range(random.randint(1, 4))]
@@ -147,7 +147,7 @@ def test_the_question_of_strips_has_no_freer_cuts_than_they() -> None:
     assert question_of_strips(columns, whole) is columns
 
 
-def test_llama_fills_its_arrays_to_the_last_cell() -> None:
+def test_cut_rows_save_llama_32_arrays() -> None:
     """157.3 M weights on arrays of 65 536: 2400, 32 fewer than with columns cut alone.
 
     Columns of 224 rows leave 32, and there are half as many strips of 32 rows as such columns; 64 rows are 2 * 32.
@@ -156,7 +156,11 @@ def test_llama_fills_its_arrays_to_the_last_cell() -> None:
     problem = make_problem("llama-3-8b", "paper256", cut="both")
     assert least_arrays(problem, 2400) == (2400, "area")
     assert problem.weight_cells == 2400 * 256 * 256
-    assert filled_arrays(problem) == 2400
+
+
+@pytest.mark.slow
+def test_llama_fills_its_arrays_to_the_last_cell() -> None:
+    assert filled_arrays(make_problem("llama-3-8b", "paper256", cut="both")) == 2400
 
 
 def test_many_heights_fill_too() -> None:

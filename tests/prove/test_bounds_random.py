@@ -35,7 +35,7 @@ def assert_above_bounds(problem: Problem, metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_no_bound_lies_above_the_proved_optimum(seed: int) -> None:
-    compare_with_exact(Random(seed), count=3, weights=10)
+    compare_with_exact(Random(seed), count=2, weights=10)
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def compare_with_exact(draw: Random, count: int, weights: int) -> None:
 def test_bounds_often_meet_the_proved_optimum() -> None:
     """A bound of 0 would pass every test above."""
     draw, count, met = Random(5), 0, 0
-    while count < 16:
+    while count < 12:
         problem = random_question(draw, row_cuts=False)
         if why_not_exact(problem) is not None or problem.weight_cells > 9:
             continue
@@ -78,7 +78,7 @@ def test_bounds_often_meet_the_proved_optimum() -> None:
             least_arrays(problem, 10**9)[0] == result.arrays
             and least_latency_cycles(problem, result.arrays) == result.latency_cycles
         )
-    assert met >= 10
+    assert met >= 8
 
 
 # Against rules and random mappings
@@ -87,7 +87,7 @@ def test_bounds_often_meet_the_proved_optimum() -> None:
 @pytest.mark.parametrize("row_cuts", [False, True, None])
 @pytest.mark.parametrize("seed", range(6))
 def test_no_bound_lies_above_any_legal_mapping(seed: int, row_cuts: bool | None) -> None:
-    compare_with_random(Random(100 + seed), row_cuts, questions=3, mappings=60)
+    compare_with_random(Random(100 + seed), row_cuts, questions=2, mappings=40)
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def compare_with_random(draw: Random, row_cuts: bool | None, questions: int, map
 
 def test_random_mappings_are_legal() -> None:
     draw = Random(3)
-    for row_cuts in (False, True, None) * 15:
+    for row_cuts in (False, True, None) * 8:
         problem = random_question(draw, row_cuts)
         mapping = random_mapping(problem, draw, least_arrays(problem, 10**9)[0] + 1)
         if mapping is not None:

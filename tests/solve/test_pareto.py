@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -22,24 +24,30 @@ from cimsolve.solve.strategies import RULES
 from cimsolve.study import front as study_front
 from cimsolve.study.front import FrontRow, FrontRun
 from makers.command_line import Cli, Result
+from makers.tiny_runs import written
 
-TINY = {
-    "model_type": "linears",
-    "context": 16,
-    "steps": [
-        {"name": "a", "linears": [{"name": n, "n_in": 16, "n_out": 16} for n in ("a.query", "a.key")]},
-        {"name": "b", "linears": [{"name": "b.out", "n_in": 16, "n_out": 64}]},
-    ],
-}
 RUN = ["pareto", "--model", "tiny.json", "--hw", "paper256", "--set", "array.rows=16", "--set", "array.cols=32"]
 STEM = "tiny--paper256-array.rows16-array.cols32--pareto"
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-    Path("tiny.json").write_text(json.dumps(TINY))
+def _in_an_empty_folder(tiny_folder: None) -> None:
+    """Every test has a folder of its own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _searched_once() -> Iterator[None]:
+    """Commands that ask the same share the front that is found."""
+    known: dict[str, list[FrontPoint]] = {}
+
+    def search(problem: Problem, effort: Effort) -> list[FrontPoint]:
+        question = repr((problem.question, effort.time_limit_s))
+        if question not in known:
+            known[question] = find_front(problem, effort)
+        return known[question]
+
+    with mock.patch.object(study_front, "find_front", search):
+        yield
 
 
 def front(result: Result) -> dict[str, Any]:
@@ -49,10 +57,6 @@ def front(result: Result) -> dict[str, Any]:
 
 def key(metrics: dict[str, Any]) -> tuple[float, ...]:
     return tuple(metrics[name] for name in FRONT_METRICS)
-
-
-def written() -> list[str]:
-    return sorted(path.name for path in Path("results").glob("*")) if Path("results").exists() else []
 
 
 def test_every_point_is_checked_and_written(cli: Cli) -> None:
@@ -90,7 +94,8 @@ def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
     assert list(found["rules"]) == list(RULES)
 
 
-def test_the_front_repeats(cli: Cli) -> None:
+def test_the_front_repeats(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_front, "find_front", find_front)  # both search
     first = front(cli(*RUN, "--json"))
     words = shlex.split(first["command"])
     again = front(cli(*words[1:], "--out", "again", "--json"))
@@ -160,7 +165,7 @@ def test_limits_hold_for_every_point_and_stand_in_the_names(cli: Cli) -> None:
     [("--max-arrays", "arrays are short"), ("--max-latency", "latency_ns is short"), ("--max-energy", "energy_pj is")],
 )
 def test_limits_that_leave_nothing_are_one_line(cli: Cli, limit: str, part: str) -> None:
-    result = cli(*RUN, "-q", limit, "1")
+    result = cli(*RUN, "--cut", "none", "-q", limit, "1")
     assert (result.code, result.out, written()) == (1, "", [])
     assert result.err.startswith("cimsolve: error: ")
     assert result.err.count("\n") == 1
@@ -224,7 +229,7 @@ def test_the_api_gives_the_same_points(cli: Cli) -> None:
     assert [key(dict(one.header.metrics)) for one in found] == [key(point["metrics"]) for point in points]
     assert all(cimsolve.check_solution(one).passed for one in found)
     with pytest.raises(InfeasibleError, match="energy_pj is short"):
-        cimsolve.map_front("tiny.json", "paper256", max_energy_pj=1)
+        cimsolve.map_front("tiny.json", "paper256", cut="none", max_energy_pj=1)
 
 
 def test_standings() -> None:
