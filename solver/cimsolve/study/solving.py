@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import replace
+from functools import cache
 
 from cimsolve import __version__
 from cimsolve.errors import InfeasibleError, InputError, Shortage
@@ -27,12 +28,17 @@ from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import STRATEGIES
 
 
+@cache  # each look parses the metadata of the library anew
+def _version(library: str) -> str:
+    return importlib.metadata.version(library)
+
+
 def library_versions() -> dict[str, str]:
     """Versions of cimsolve, Python and the libraries that results depend on."""
     return {
         "cimsolve": __version__,
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("numpy", "scipy", "ortools")},
+        **{name: _version(name) for name in ("numpy", "scipy", "ortools")},
     }
 
 
