@@ -78,7 +78,9 @@ def test_a_rule_over_a_limit_is_a_row(cli: Cli) -> None:
 
 @pytest.mark.parametrize(("limit", "metric"), [("--max-latency", "latency_ns"), ("--max-energy", "energy_pj")])
 def test_a_limit_that_nothing_keeps_names_what_is_short_and_what_would_do(cli: Cli, limit: str, metric: str) -> None:
-    refused(cli(*TINY_RUN, *NARROW, *OPTIMAL, "-q", limit, "1"), 1, f"{metric} is short: the limit is 1 ", " would do; ")
+    refused(
+        cli(*TINY_RUN, *NARROW, *OPTIMAL, "-q", limit, "1"), 1, f"{metric} is short: the limit is 1 ", " would do; "
+    )
 
 
 def test_exact_solves_small_problems(cli: Cli) -> None:

@@ -145,9 +145,27 @@ def alike(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-@given(data=st.data(), which=st.integers(0, 1), times=st.integers(1, 3))
-@settings(fuzz, max_examples=500)
+mutations = given(data=st.data(), which=st.integers(0, 1), times=st.integers(1, 3))
+
+
+@mutations
+@settings(fuzz, max_examples=200)
 def test_no_mutation_of_a_file_is_believed(
+    files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int, times: int
+) -> None:
+    no_mutation_is_believed(files, place, data, which, times)
+
+
+@pytest.mark.slow
+@mutations
+@settings(fuzz, max_examples=2000)
+def test_none_of_many_mutations_of_a_file_is_believed(
+    files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int, times: int
+) -> None:
+    no_mutation_is_believed(files, place, data, which, times)
+
+
+def no_mutation_is_believed(
     files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int, times: int
 ) -> None:
     content = copy.deepcopy(files[which])
