@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 
@@ -19,6 +20,16 @@ from makers.tiny_runs import TINY
 
 ON_REQUEST = ("slow", "weights", "cluster", "browser")
 """Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""
+
+
+def pytest_sessionstart() -> None:
+    """What is imported and collected stays: the garbage collector need not look through it again and again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

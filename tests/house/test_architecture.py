@@ -62,12 +62,17 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(module: str) -> tuple[frozenset[str], frozenset[str]]:
     """Modules of cimsolve, and top-level packages of others, that a module imports."""
     path = ROOT / Path(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     own, foreign = set(), set()
-    for package, name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for package, name in imported(tree_of(path)):
         top, _, rest = package.partition(".")
         if top != "cimsolve":
             foreign.add(top)
@@ -190,7 +195,7 @@ def test_only_show_prints(path: Path) -> None:
     # `__main__` sets up the streams and says the one line of an error before anything else is loaded.
     if room_of(name_of(path)) in {"show", "__main__"}:
         return
-    assert not list(written_to(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not list(written_to(tree_of(path)))
 
 
 @pytest.mark.parametrize("path", sources(), ids=name_of)
@@ -200,10 +205,7 @@ def test_files_stay_short(path: Path) -> None:
 
 def test_classes_have_names_of_their_own() -> None:
     named = Counter(
-        node.name
-        for path in sources()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
+        node.name for path in sources() for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in named.items() if count > 1} <= SHARED_CLASS_NAMES
 

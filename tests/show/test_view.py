@@ -16,7 +16,7 @@ from cimsolve.show.seen.comparison import bound_rows, compare, status_of
 from cimsolve.show.seen.judged import Judged, judge, labels_of
 from cimsolve.show.seen.kinds import KINDS_MAX, OTHERS, find_kinds, kind_of_stage
 from cimsolve.show.seen.occupancy import arrays_that_fit, find_arrays, find_pieces, representatives, typical_array
-from cimsolve.show.seen.slots import _time_in_slots, converter_use, find_firings, find_slots, one_layer, whole_pass
+from cimsolve.show.seen.slots import converter_use, find_firings, find_slots, one_layer, time_in_slots, whole_pass
 from cimsolve.show.seen.trace import find_trace, gap_starts, lanes_of_stages
 from cimsolve.show.seen.waterfall import (
     ROWS_MAX,
@@ -104,7 +104,7 @@ def test_converters_left_idle_are_seen() -> None:
 def test_time_in_slots_is_that_of_a_count_cycle_by_cycle(intervals: list[tuple[int, int, int]], slots: int) -> None:
     row, start, length = (np.array(column) for column in zip(*intervals, strict=True))
     edges = np.linspace(5, 56, slots + 1)
-    found = _time_in_slots(row, start, start + length, np.ones(len(row)), edges, 3)
+    found = time_in_slots(row, start, start + length, np.ones(len(row)), edges, 3)
     expected = np.zeros((3, slots))
     for r, s, n in intervals:
         expected[r] += np.maximum(0, np.minimum(edges[1:], s + n) - np.maximum(edges[:-1], s))

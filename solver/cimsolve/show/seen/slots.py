@@ -45,8 +45,8 @@ def find_slots(judged: Judged, start: int, end: int, rows_max: int = ROWS_MAX, s
     row = place // per_row
     room = np.outer(np.minimum(per_row, len(members) - per_row * np.arange(rows)), np.diff(edges))
     times = (activations.start[inside], activations.end[inside])
-    busy = _time_in_slots(row, *times, np.ones(len(inside)), edges, rows)
-    used = _time_in_slots(row, *times, converter_use(judged)[inside], edges, rows)
+    busy = time_in_slots(row, *times, np.ones(len(inside)), edges, rows)
+    used = time_in_slots(row, *times, converter_use(judged)[inside], edges, rows)
     in_all = used.sum(axis=0) / (len(judged.array_numbers) * np.diff(edges))
     return Slots(edges, members, per_row, busy / room, used / room, in_all)
 
@@ -60,7 +60,7 @@ def converter_use(judged: Judged) -> Floats:
     return np.asarray(fired.columns / (fired.conversions * judged.hardware.adc.per_array))
 
 
-def _time_in_slots(row: Ints, start: Ints, end: Ints, weight: Floats, edges: Floats, rows: int) -> Floats:
+def time_in_slots(row: Ints, start: Ints, end: Ints, weight: Floats, edges: Floats, rows: int) -> Floats:
     """Weighted time of intervals in each slot, summed by row; shape (rows, slots).
 
     The time before an edge e is the sum of max(0, e - start) - max(0, e - end) over all intervals: of each sort,
