@@ -45,9 +45,10 @@ def test_ctrl_c_keeps_what_is_finished_and_skips_the_rest(cli: Cli, monkeypatch:
         "sparsemap": "solved",
         "densemap": "interrupted",
         "spread": "skipped",
+        "dense-optimal": "skipped",
         "optimal": "skipped",
     }
-    assert result.err == "cimsolve: interrupted; without an answer: densemap, spread, optimal\n"
+    assert result.err == "cimsolve: interrupted; without an answer: densemap, spread, dense-optimal, optimal\n"
     assert written() == ["tiny--paper256--linear.json", "tiny--paper256--sparsemap.json"]
 
 
@@ -63,13 +64,14 @@ def test_an_interrupted_search_still_gives_its_best(cli: Cli, monkeypatch: pytes
     def stop_early(problem: Problem, search: Effort) -> Answer:
         search.listen(Event("interrupted"))
         answer = RULES["spread"](problem, search)
-        return dataclasses.replace(answer, interrupted=True)
+        return dataclasses.replace(answer, stopped_by="interrupt")
 
     answer_with(monkeypatch, "optimal", stop_early)
     result = cli(*TINY_RUN, "--strategy", "optimal,spread", "--json")
     found = json.loads(result.out)["strategies"]
     assert result.code == 130
     assert (found["optimal"]["state"], found["spread"]["state"]) == ("solved", "skipped")
+    assert found["optimal"]["stopped_by"] == "interrupt"
     assert found["optimal"]["check"]["passed"] is True
     assert written() == ["tiny--paper256--optimal.json"]
 

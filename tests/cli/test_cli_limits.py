@@ -25,7 +25,10 @@ pytestmark = pytest.mark.usefixtures("tiny_folder")
 # Limits, the exact model, a start
 
 
-SHORT = r"error: {}, linear needs [0-9]+{}, sparsemap [0-9]+{}, densemap [0-9]+{}, spread [0-9]+{}; optimal: "
+SHORT = (
+    r"error: {}, linear needs [0-9]+{}, sparsemap [0-9]+{}, densemap [0-9]+{}, spread [0-9]+{}; "
+    "dense-optimal: .*; optimal: "
+)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,10 @@ def test_strategies_may_be_short_of_different_things(cli: Cli) -> None:
     assert arrays["spread"] < arrays["linear"]
     error = cli(*TINY_RUN, *NARROW, "--max-arrays", str(arrays["spread"]), "--max-latency", "1", "-q").err
     assert f"arrays are short: the limit is {arrays['spread']}, linear needs {arrays['linear']}" in error
-    assert re.search(r"latency_ns is short: the limit is 1 ns, .*spread (needs )?[0-9]+ ns; optimal: latency_ns", error)
+    assert re.search(
+        r"latency_ns is short: the limit is 1 ns, .*spread (needs )?[0-9]+ ns; dense-optimal: .*; optimal: latency_ns",
+        error,
+    )
 
 
 def test_what_would_do_under_one_limit_is_not_said_to_do_under_all(cli: Cli) -> None:
@@ -115,7 +121,7 @@ def test_a_run_may_start_from_a_file_of_an_interrupted_one(cli: Cli, monkeypatch
 
         def stop_early(problem: Problem, search: Effort) -> Answer:
             search.listen(Event("interrupted"))
-            return dataclasses.replace(RULES["densemap"](problem, search), interrupted=True)
+            return dataclasses.replace(RULES["densemap"](problem, search), stopped_by="interrupt")
 
         answer_with(patch, "optimal", stop_early)
         assert cli(*TINY_RUN, *OPTIMAL).code == 130

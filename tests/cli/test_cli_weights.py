@@ -30,7 +30,7 @@ def folder() -> str:
 
 
 def test_a_folder_with_weights_is_simulated_on_them(cli: Cli, folder: str) -> None:
-    result = cli("--model", folder, "--hw", "rram256", "--simulate", "all")
+    result = cli("--model", folder, "--hw", "rram256", "--simulate", "all", "-v")
     assert result.code == 0
     assert "the folder's weights" in result.out
     assert result.out.count("exact") >= len(STRATEGIES)

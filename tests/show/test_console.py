@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
+def test_long_work_tells_of_itself_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "FIRST_LINE_S", 0.01)
+    monkeypatch.setattr(progress, "LINES_S", 0.01)
+    for shown in (True, False):
+        with Progress(shown) as running:
+            running.begin("[1/1] spread: mapping")
+            running.listen(Event("packing", "arrays", 11))
+            time.sleep(0.2)
+        said = capsys.readouterr()
+        assert said.out == ""
+        lines = said.err.splitlines()
+        assert len(lines) > 2 if shown else not lines
+        assert all(line.startswith("cimsolve: [1/1] spread: mapping") and line.endswith(" s)") for line in lines)
+
+
 def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -67,9 +85,9 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         live.begin("[1/1] spread: mapping")
         live.listen(Event("packing", "arrays", 11, 11))
         live.listen(Event("dealing"))
-        assert live._status.status == "[1/1] spread: mapping: dealing, arrays 11 (bound 11, gap 0%)"
+        assert live._status.status == "[1/1] spread: mapping: dealing, arrays 11 (bound 11, gap 0%) (0 s)"
         live.begin("[1/1] spread: simulating")
         live.count(3, 4)
-        assert live._status.status == "[1/1] spread: simulating: 3 of 4"
+        assert live._status.status == "[1/1] spread: simulating: 3 of 4 (0 s)"
         live.finish("spread: 11 arrays")
     assert "spread: 11 arrays" in terminal.getvalue()

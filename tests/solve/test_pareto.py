@@ -91,7 +91,7 @@ def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
             assert bound["lower"] <= bound["value"]
             assert (name in point["proved"]) == (bound["gap"] == 0)
     assert "arrays" in found["points"][0]["proved"]
-    assert list(found["rules"]) == list(RULES)
+    assert list(found["rules"]) == [*RULES, "dense-optimal"]
 
 
 def test_the_front_repeats(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.show.text.answer import answer_sentences
 from cimsolve.solve.effort import Effort
 from cimsolve.study.ask import Asked, Outcome, Run
-from cimsolve.study.conclusion import Comparison, Conclusion, Need, conclude
+from cimsolve.study.conclusion import Against, Conclusion, Need, conclude
 from makers.builders import ask, chip, linears, step
 from makers.command_line import Cli
 from makers.tiny_problems import tiny_problem
@@ -98,7 +98,7 @@ def test_nothing_found_is_said_to_be_nothing() -> None:
     ("ratio", "better", "worse"), [(0.5, True, False), (2.0, False, True), (0.995, False, False), (1.005, False, False)]
 )
 def test_less_than_a_percent_is_no_difference(ratio: float, better: bool, worse: bool) -> None:
-    found = Comparison("spread", {"latency": ratio})
+    found = Against("spread", {"latency": ratio})
     assert (bool(found.better()), bool(found.worse())) == (better, worse)
 
 
@@ -121,7 +121,7 @@ def test_the_words_say_what_does_not_fit() -> None:
 
 
 def test_what_got_worse_names_the_objective_that_asks_for_it() -> None:
-    against = [Comparison("spread", {"latency": 0.5, "throughput": 4.0, "energy": 1.002})]
+    against = [Against("spread", {"latency": 0.5, "throughput": 4.0, "energy": 1.002})]
     text = sentences("4,4,1", ALL, None, against=against)
     assert "2 times less token latency" in text
     assert "but 4 times the II" in text
