@@ -12,10 +12,11 @@ from cimsolve.cli.parser import Option, execution_option, output_option, verbosi
 from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.question import AMOUNTS, DEFAULT_OUT, TermsOptions
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InputError
 from cimsolve.files.text import one_line
 from cimsolve.problem.terms import Terms
 from cimsolve.show.names import TABLE_FORMS
+from cimsolve.study.interrupts import interrupted_exit_code
 
 if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import Row, SweepStudy, Value
@@ -139,7 +140,7 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
 def exit_code(done: Progressed, states: Collection[str]) -> int:
     """What the command exits with, having found these states of rows: an answer must be there, and none be wrong."""
     if done.interrupted:
-        return EXIT_INTERRUPTED
+        return interrupted_exit_code()
     return EXIT_FAILED if "failed" in states or "solved" not in states else EXIT_DONE
 
 
