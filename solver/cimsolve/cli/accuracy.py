@@ -192,7 +192,7 @@ def run(options: Options) -> int:
             progress.begin(f"{what}: {done} of {total}")
 
         try:
-            for table in rows_measured(question, Path(options.cache), options.fresh, listen):
+            for table in rows_measured(question, Path(options.cache), options.fresh, listen, say):
                 found = described(table, code)
         except KeyboardInterrupt:
             if table is None:

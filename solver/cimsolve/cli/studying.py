@@ -125,6 +125,7 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
 
     Raises InputError before any work where the cluster's library is missing.
     """
+    from cimsolve.show.text.console import say
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.sweep.execute import load_distributed
     from cimsolve.study.sweep.run import solve_missing
@@ -134,7 +135,7 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
     with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("points solved")
         how = (options.cache_folder, options.jobs, options.cluster, options.fresh)
-        return solve_missing(points, *how, progress.count)
+        return solve_missing(points, *how, progress.count, say)
 
 
 def exit_code(done: Progressed, states: Collection[str]) -> int:

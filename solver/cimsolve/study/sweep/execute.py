@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing import resource_tracker
 from typing import Any
@@ -29,7 +29,9 @@ WATCH_S = 0.5
 """How often a process looks whether its parent is there, where the system does not end it."""
 
 
-def solve_points(points: Mapping[str, Point], jobs: int = 1, cluster: str | None = None) -> Iterator[Record]:
+def solve_points(
+    points: Mapping[str, Point], jobs: int = 1, cluster: str | None = None
+) -> Generator[Record, None, None]:
     """Records of `points`, digest -> point, as they are finished.
 
     On `jobs` processes of this machine, each with one thread of BLAS and one of the solver; or, with the address of
