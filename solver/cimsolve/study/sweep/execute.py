@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import itertools
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -105,7 +107,7 @@ def _on_cluster(points: Mapping[str, Point], address: str) -> Iterator[Record]:
             f"--cluster {shown_value(address)}: no Dask scheduler answers there ({one_line(reason)}); start one with "
             "`dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
         ) from None
-    with client:
+    with _unlogged("distributed"), client:
         # Named by content: two clients that ask the same share the work. A lost worker's points go to another.
         tasks = [
             client.submit(solve_point, point, digest, key=f"cimsolve-{digest}") for digest, point in points.items()
@@ -116,8 +118,27 @@ def _on_cluster(points: Mapping[str, Point], address: str) -> Iterator[Record]:
                 task.release()
         except distributed.KilledWorker as error:
             raise FailedError(f"a point ended every worker that took it, perhaps for want of memory: {error}") from None
+        except CancelledError:
+            raise FailedError(
+                f"--cluster {shown_value(address)}: the scheduler is gone; what is finished is kept: "
+                "start one again, and run the same command"
+            ) from None
         finally:
             client.cancel(tasks)
+
+
+@contextlib.contextmanager
+def _unlogged(library: str) -> Iterator[None]:
+    """Within, the library's loggers say nothing: what it would say is raised too."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.split(".")[0] == library]
+    heard = [logger for logger in loggers if not logger.disabled]
+    for logger in heard:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in heard:
+            logger.disabled = False
 
 
 def _demand_scheduler(distributed: Any, address: str) -> None:
