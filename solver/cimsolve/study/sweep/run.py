@@ -22,7 +22,7 @@ class Progressed:
     """Records by digest, as far as they are there; `kept` had been there before."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
+    kept: set[str] = field(default_factory=set)
     interrupted: bool = False
 
 
@@ -105,8 +105,8 @@ def solve_missing(
     """Solve the points asked, each once, but for those kept in the folder `cache`; every result is kept as it comes.
 
     `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many,
-    `tell` of kept answers that do not pass the checker, which are solved again.
-    After Ctrl-C `interrupted` is set and what has been finished is there.
+    `tell` of kept answers that do not pass the checker, which are solved again. After Ctrl-C `interrupted` is set and
+    what has been finished is there.
     """
     points = {point.digest(): point for point in asked}
     folder = None if cache is None else Path(cache)
@@ -122,8 +122,10 @@ def solve_missing(
                 records[digest] = answer
             elif infeasible := without.read(digest):
                 records[digest] = infeasible.record(point)
+            else:
+                continue
+            done.kept.add(digest)
             listen(len(records), len(points))
-        done.kept = frozenset(records)
         left = {digest: point for digest, point in points.items() if digest not in records}
         with closing(solve_points(left, jobs or cores(), cluster)) as found:
             for record in found:
