@@ -6,6 +6,7 @@ Nothing heavy is imported before the arguments are known to be sound: help and u
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import signal
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             _complain("interrupted")
             code = interrupted_exit_code()
+        if argv is None:
+            _forget_interrupt()
     if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a late Ctrl-C finds the interpreter ending: no traceback of that
     return code
@@ -70,6 +73,16 @@ def _exit_code(argv: Sequence[str]) -> int:
         return run_command(argv)
     except SystemExit as stop:  # argparse has printed the help or the version
         return int(stop.code or 0)
+
+
+def _forget_interrupt() -> None:
+    """Let the interpreter exit with the code that it is given.
+
+    Where KeyboardInterrupt has passed through code that an extension module runs, as while it is loaded, CPython ends
+    itself by SIGINT in place of that, until it runs some other code for C.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.pythonapi.PyRun_SimpleString(b"")
 
 
 def _complain(text: str) -> None:
