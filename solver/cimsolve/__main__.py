@@ -6,13 +6,15 @@ Nothing heavy is imported before the arguments are known to be sound: help and u
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from cimsolve.cli import run_command
-from cimsolve.errors import EXIT_FAILED, EXIT_INTERRUPTED, CimsolveError
+from cimsolve.errors import EXIT_FAILED, CimsolveError
+from cimsolve.study.interrupts import interrupted_exit_code, signals_heard
 
 STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
 """What writing to a full device, a lost terminal or a closed descriptor raises."""
@@ -27,8 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names may hold characters that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    with signals_heard():
+        try:
+            code = _run(sys.argv[1:] if argv is None else argv)
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            code = interrupted_exit_code()
+        if argv is None:
+            _forget_interrupt()
+    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a late Ctrl-C finds the interpreter ending: no traceback of that
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    """The exit code of a command, whose errors are told. Raises KeyboardInterrupt alone."""
     try:
-        code = _run(sys.argv[1:] if argv is None else argv)
+        code = _exit_code(argv)
         if sys.stdout is not None:  # a closed one has no object
             sys.stdout.flush()
     except BrokenPipeError:
@@ -40,9 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         _complain(f"error: the output cannot be written ({error.strerror}); solution files are as `check` finds them")
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return EXIT_INTERRUPTED
     except CimsolveError as error:
         _complain(f"error: {error}")
         return error.exit_code
@@ -52,11 +66,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(argv: Sequence[str]) -> int:
+def _exit_code(argv: Sequence[str]) -> int:
+    from cimsolve.cli import run_command  # Ctrl-C is heard by now
+
     try:
         return run_command(argv)
     except SystemExit as stop:  # argparse has printed the help or the version
         return int(stop.code or 0)
+
+
+def _forget_interrupt() -> None:
+    """Let the interpreter exit with the code that it is given.
+
+    Where KeyboardInterrupt has passed through code that an extension module runs, as while it is loaded, CPython ends
+    itself by SIGINT in place of that, until it runs some other code for C.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.pythonapi.PyRun_SimpleString(b"")
 
 
 def _complain(text: str) -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE, EXIT_INTERRUPTED = 0, 1, 2, 130
-"""What the command line exits with: as asked, a negative answer, something that cannot be used, Ctrl-C."""
+EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE = 0, 1, 2
+"""What the command line exits with: as asked, a negative answer, something that cannot be used."""
 
 
 class CimsolveError(Exception):

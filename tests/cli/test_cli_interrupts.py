@@ -1,8 +1,9 @@
-"""Ctrl-C: what is finished is kept, the rest is skipped, nothing is half written."""
+"""Ctrl-C, SIGTERM, SIGHUP: what is finished is kept, the rest is skipped, nothing is half written."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -84,15 +85,21 @@ def test_ctrl_c_before_anything_is_one_line(cli: Cli, monkeypatch: pytest.Monkey
     assert cli(*TINY_RUN) == Result(130, "", "cimsolve: interrupted\n")
 
 
-def test_ctrl_c_while_checking_waits_for_check_and_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_checking_waits_for_check_and_file(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
     def slow(*arguments: Any) -> CheckReport:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         return check_solution(*arguments)
+
+    before = signal.getsignal(number)
 
     monkeypatch.setattr(study_ask, "check_solution", slow)
     result = cli(*TINY_RUN, "--strategy", "spread,linear", "--json")
     found = json.loads(result.out)["strategies"]
-    assert result.code == 130
+    assert result.code == json.loads(result.out)["exit_code"] == code
+    assert signal.getsignal(number) is before
     assert found["spread"]["check"]["passed"] is True
     assert found["spread"]["simulation"] == {"passed": None, "reason": "interrupted"}
     assert found["linear"]["state"] == "skipped"
@@ -121,3 +128,27 @@ def test_ctrl_c_while_simulating_keeps_the_file(cli: Cli, monkeypatch: pytest.Mo
     result = cli(*TINY_RUN, *ONE)
     assert result.code == 130
     assert written() == ["tiny--paper256--spread.json"]
+
+
+def test_a_signal_that_is_ignored_stays_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def under_nohup(*arguments: Any) -> CheckReport:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return check_solution(*arguments)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(study_ask, "check_solution", under_nohup)
+    assert cli(*TINY_RUN, *ONE).code == 0
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_sigterm_while_the_line_of_an_error_is_written_is_no_traceback(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            if "error" in text:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().write(text)
+
+    monkeypatch.setattr("sys.stderr", Slow())
+    assert cli("check", "nowhere.json").code == 143

@@ -18,7 +18,7 @@ CONTENTS = {
     "spec.json": spec("paper256"),
     "model.json": linears(step("a", (16, 16))),
     "study.json": {"format": "cimsolve-study/1", "vary": {"seed": [1, 2]}},
-    "kept.json": {"format": "cimsolve-point/1", "digest": "0"},
+    "kept.json": {"format": "cimsolve-infeasible/1", "digest": "0"},
     "sweep.json": {"format": "cimsolve-sweep/1", "points": []},
     "trace.json": {"traceEvents": []},
 }
@@ -27,7 +27,7 @@ KINDS = {
     "spec.json": "a hardware spec",
     "model.json": "a model config",
     "study.json": "a study",
-    "kept.json": "a result that `cimsolve sweep` keeps",
+    "kept.json": "what `cimsolve sweep` keeps of a question without an answer",
     "sweep.json": "what `cimsolve ... --json` prints",
     "trace.json": "a trace of a schedule",
 }

@@ -225,6 +225,9 @@ def test_unwritable_place_is_refused(tmp_path: Path) -> None:
         write_json_atomically(tmp_path, {})
     with pytest.raises(InputError, match="cannot be written"):
         write_json_atomically(tmp_path / "none" / "out.json", {})
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="links lead in a circle"):
+        write_json_atomically(tmp_path / "loop", {})
 
 
 def test_link_is_followed_and_device_survives(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,35 @@ def test_a_device_is_written_as_it_is() -> None:
     with written_whole(Path(os.devnull), "null") as written:
         written.write_text("new")
     assert not Path(os.devnull).is_file()
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with written_whole(path, "file") as written:
+        name = written
+    name.write_text("much more that was left")
+    with written_whole(path, "file") as written:
+        written.write_text("new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_two_that_write_the_same_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def write(text: str) -> None:
+        with written_whole(path, "file") as written:
+            written.write_text(text)
+
+    other = threading.Thread(target=write, args=("second",))
+    with written_whole(path, "file") as written:
+        written.write_text("fir")
+        other.start()
+        other.join(0.05)
+        assert other.is_alive()
+        with written.open("a") as stream:
+            stream.write("st")
+        assert not path.exists()
+    other.join()
+    assert path.read_text() == "second"
+    assert os.listdir(tmp_path) == ["file"]

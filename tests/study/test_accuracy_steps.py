@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -284,15 +286,47 @@ def test_other_weights_are_another_row() -> None:
     assert first.rows[0].figures != second.rows[0].figures
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", '{"format": "cimsolve-accuracy-row/1", "digest": "0"}'])
-def test_a_damaged_row_is_measured_again(damage: str) -> None:
+DAMAGES: dict[str, Callable[[str], str]] = {
+    "cut short": lambda text: text[:-3],
+    "no row": lambda text: '{"format": "cimsolve-accuracy-row/1", "digest": "0"}',
+    "a metric less": lambda text: text.replace('"latency_ns"', '"latency"'),
+    "another figure": lambda text: re.sub(r'"cosine": [0-9.]+', '"cosine": 1.0', text),
+    "another type": lambda text: re.sub(r'"cosine": [0-9.]+', '"cosine": "1"', text),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_row_is_told_and_measured_again(damage: str) -> None:
     asked = question(methods=("dense",))
     *_, first = rows_measured(asked, Path("cache"))
     (path,) = Path("cache").iterdir()
-    path.write_text(damage)
-    *_, second = rows_measured(asked, Path("cache"))
+    path.write_text(DAMAGES[damage](path.read_text()))
+    told: list[str] = []
+    *_, second = rows_measured(asked, Path("cache"), tell=told.append)
     assert second.rows[0].figures == first.rows[0].figures
-    assert json.loads(path.read_text())["digest"] in path.name
+    assert second.rows[0].metrics == first.rows[0].metrics
+    assert len(told) == 1
+    assert path.name in told[0]
+    *_, third = rows_measured(asked, Path("cache"), tell=told.append)
+    assert (third.rows, len(told)) == (second.rows, 1)
+
+
+def test_kept_factors_that_are_damaged_are_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    asked = question(methods=("plain",))
+    with monkeypatch.context() as patch:
+        patch.setattr(measure, "ArrayProduct", stop)
+        with pytest.raises(KeyboardInterrupt):
+            list(rows_measured(asked, Path("cache")))
+    (path,) = Path("cache").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    told: list[str] = []
+    *_, table = rows_measured(asked, Path("cache"), tell=told.append)
+    assert [path.name in line for line in told] == [True]
+    *_, whole = rows_measured(asked)
+    assert table.rows[0].figures == whole.rows[0].figures
 
 
 def test_answers_that_are_no_numbers_are_none(monkeypatch: pytest.MonkeyPatch) -> None:

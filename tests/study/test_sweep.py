@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 import shlex
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from cimsolve.study.sweep import execute
 from cimsolve.study.sweep.grid import expand, parse_study
 from cimsolve.study.sweep.point import Point, Record, solve_point
 from cimsolve.study.sweep.run import on_front
-from makers.command_line import Cli
+from makers.command_line import Cli, Result
 from makers.tiny_runs import TINY
 from makers.tiny_sweeps import ADCS, GRID, RUN, points, study
 
@@ -58,11 +61,14 @@ def test_every_combination_is_a_row_with_the_figures_of_a_run_of_its_own(cli: Cl
 
 
 def test_a_second_run_solves_only_what_is_new(cli: Cli, solved: list[Point]) -> None:
+    def figures(result: Result) -> list[dict[str, str]]:
+        return [{**row, "runtime_s": ""} for row in csv.DictReader(io.StringIO(result.out))]
+
     first = cli(*RUN, *ADCS, "--format", "csv")
     assert len(solved) == 2
     again = cli(*RUN, *ADCS, "--format", "csv")
     assert len(solved) == 2
-    assert again.out == first.out
+    assert figures(again) == figures(first)
     cli(*RUN, "--vary", "adc.per_array=4,8,2")
     assert [point.question["hw"]["adc"]["per_array"] for point in solved] == [2, 4, 8]
     cli(*RUN, *ADCS, "--fresh")
@@ -99,15 +105,71 @@ def test_what_decides_a_result_is_in_its_digest() -> None:
     assert len(digests | {base.digest()}) == len(changes) + 1
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"format": "cimsolve-point/1"'])
-def test_a_damaged_result_is_solved_again(cli: Cli, solved: list[Point], damage: str) -> None:
+def changed(**changes: Any) -> Callable[[Path], object]:
+    """What writes other values into the objects of a JSON file."""
+
+    def change(file: Path) -> None:
+        content = json.loads(file.read_text())
+        for key, value in changes.items():
+            content[key] = {**content[key], **value} if isinstance(value, dict) else value
+        file.write_text(json.dumps(content))
+
+    return change
+
+
+def looped(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def in_the_way(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def put(file: Path) -> None:
+        file.unlink()
+        make(file)
+
+    return put
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda file: file.write_text(""),
+    "no solution": lambda file: file.write_text("{}"),
+    "cut short": lambda file: file.write_text(file.read_text()[:-40]),
+    "better figures": changed(metrics={"energy_pj": -5, "latency_ns": -5}),
+    "other seed": changed(seed=7),
+    "other strategy": changed(strategy="linear"),
+    "other type": changed(metrics={"energy_pj": "5"}),
+    "missing": changed(metrics={}, bounds={"latency": {}}),
+    "loop": looped,
+    "folder": in_the_way(Path.mkdir),
+    "pipe": in_the_way(os.mkfifo),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_result_is_told_and_solved_again(cli: Cli, solved: list[Point], damage: str) -> None:
     first = points(cli(*RUN, *ADCS, "--json"))
-    for file in Path("results/cache").glob("*.json"):
-        file.write_text(damage)
-    again = points(cli(*RUN, *ADCS, "--json"))
-    assert [row["metrics"] for row in again] == [row["metrics"] for row in first]
-    assert not any(row["kept"] for row in again)
+    files = list(Path("results/cache").glob("*.json"))
+    for file in files:
+        DAMAGES[damage](file)
+    result = cli(*RUN, *ADCS, "--json")
+    assert result.code == 0
+    assert [row["metrics"] for row in points(result)] == [row["metrics"] for row in first]
+    assert not any(row["kept"] for row in points(result))
     assert len(solved) == 4
+    told = [line for line in result.err.splitlines() if "done again" in line]
+    assert sorted(name.name for name in files) == sorted(re.findall(r"\w+\.json", "".join(told)))
+    if damage not in ("folder", "pipe"):  # nothing of the user's is removed
+        assert cli(*RUN, *ADCS, "--json").err == ""
+        assert len(solved) == 4
+
+
+def test_a_changed_reason_is_told_and_solved_again(cli: Cli, solved: list[Point]) -> None:
+    words = [*RUN, "--vary", "max_latency_ns=1,null"]
+    cli(*words)
+    (file,) = Path("results/cache").glob("infeasible-*.json")
+    changed(reason="there is none")(file)
+    assert file.name in cli(*words).err
+    assert len(solved) == 3
 
 
 def test_a_result_under_a_wrong_name_is_solved_again(cli: Cli, solved: list[Point]) -> None:

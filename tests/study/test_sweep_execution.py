@@ -20,7 +20,7 @@ from cimsolve.errors import InputError
 from cimsolve.study.sweep import execute
 from cimsolve.study.sweep.grid import expand
 from cimsolve.study.sweep.point import Point, Record, solve_point
-from makers.command_line import Cli, Result
+from makers.command_line import Cli, Result, assert_refused
 from makers.tiny_sweeps import ADCS, GRID, RUN, points, study
 
 pytestmark = pytest.mark.usefixtures("tiny_folder")
@@ -145,9 +145,13 @@ def test_a_cluster_loses_nothing_with_a_worker(cluster: tuple[str, list[subproce
     }
 
 
-@pytest.mark.cluster
-def test_no_scheduler_is_one_line(cli: Cli) -> None:
+@pytest.mark.parametrize("address", ["tls://127.0.0.1:8786", "somewhere", "tcp://127.0.0.1", "inproc://x", ""])
+def test_no_scheduler_is_one_line(cli: Cli, address: str) -> None:
     pytest.importorskip("distributed")
-    result = cli(*RUN, *ADCS, "--cluster", "tcp://127.0.0.1:1")
-    assert result.code == 2
-    assert "no Dask scheduler answers there" in result.err
+    assert_refused(cli(*RUN, *ADCS, "--cluster", address), 2, f'--cluster "{address}": no Dask scheduler answers')
+
+
+@pytest.mark.cluster
+def test_a_port_where_nothing_listens_is_one_line(cli: Cli) -> None:
+    pytest.importorskip("distributed")
+    assert_refused(cli(*RUN, *ADCS, "--cluster", "tcp://127.0.0.1:1"), 2, "no Dask scheduler answers there")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
 from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
 from cimsolve.cli.values import Names, OneOf, each_key_once, number, setting, several, whole
-from cimsolve.errors import EXIT_DONE, EXIT_INTERRUPTED, InputError
+from cimsolve.errors import EXIT_DONE, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Scale, WeightScale
 from cimsolve.study import names
+from cimsolve.study.interrupts import interrupted_exit_code
 from cimsolve.study.names import ACCURACY_METHODS
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
@@ -60,7 +61,7 @@ methods:
 exit codes:
   0    done, however much is lost
   2    a wrong option, weights or text that cannot be used
-  130  interrupted; finished rows are kept
+  130  interrupted (by SIGTERM: 143); finished rows are kept
 
 examples:
   cimsolve accuracy --weights weights/minilm
@@ -191,19 +192,19 @@ def run(options: Options) -> int:
             progress.begin(f"{what}: {done} of {total}")
 
         try:
-            for table in rows_measured(question, Path(options.cache), options.fresh, listen):
+            for table in rows_measured(question, Path(options.cache), options.fresh, listen, say):
                 found = described(table, code)
         except KeyboardInterrupt:
             if table is None:
                 raise
-            code = EXIT_INTERRUPTED
+            code = interrupted_exit_code()
             found = described(table, code)
     assert table is not None
     if options.json:
         print_json(found)
     else:
         print_accuracy(table, options.verbosity)
-    if code == EXIT_INTERRUPTED:
+    if code != EXIT_DONE:
         rows = f"{len(table.rows)} of {len(question.storages())} rows"
         say(f"interrupted; {rows} are kept in {options.cache}: the same command goes on from there")
     return code

@@ -56,7 +56,7 @@ exit codes:
   0    done, and every answer passed the checker
   1    an answer failed its check, or no question has an answer
   2    a wrong option or a file that cannot be used
-  130  interrupted; what is finished is kept, and the same command goes on from there
+  130  interrupted (by SIGTERM: 143); what is finished is kept, and the same command goes on from there
 
 examples:
   cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cimsolve.cli.parser import json_switch, verbosity
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED
 from cimsolve.solve.names import RULE_NAMES
+from cimsolve.study.interrupts import interrupted_exit_code
 
 
 class Options(QuestionOptions):
@@ -72,7 +73,7 @@ def run(options: Options) -> int:
     )
     with progress:
         found = run.found()
-    code = EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED if found.broken else EXIT_DONE
+    code = interrupted_exit_code() if run.interrupted else EXIT_FAILED if found.broken else EXIT_DONE
     if options.json:
         print_json(describe_front(asked, found, code))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
@@ -79,11 +80,13 @@ def _nearest(path: Path) -> Path:
 
 def _try_to_write(folder: Path, shown: str) -> None:
     """Make a file and take it away: rights alone do not tell, as in /proc or for root."""
-    trial = folder / f".cimsolve.{os.getpid()}.tmp"
+    trial = folder / ".cimsolve.tmp"
+    with contextlib.suppress(OSError):
+        trial.unlink()  # a killed process has left it
     try:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        return  # another thread is trying the same
+        return  # another one is trying the same
     except OSError as error:
         reason = f"no file can be made in {folder} ({error.strerror})"
         raise InputError(f"{shown}: {reason}; choose another place") from None

@@ -23,8 +23,9 @@ from cimsolve.cli.question import (
     time_limit_option,
 )
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.study.interrupts import interrupted_exit_code
 
 if TYPE_CHECKING:
     from cimsolve.judge.simulate import RealWeights
@@ -67,7 +68,7 @@ exit codes:
   1    an answer failed its check or simulation, or no mapping was found under the limits by `optimal`, or by
        any strategy (a rule that finds none is reported and does not fail the run while others succeed)
   2    a wrong option or a file that cannot be used
-  130  interrupted; what was found until then is checked and written
+  130  interrupted (by SIGTERM: 143); what was found until then is checked and written
 
 examples:
   cimsolve --hw rram256.json
@@ -169,7 +170,7 @@ def run(options: Options) -> int:
             outcomes.append(outcome)
             if outcome.state != "skipped":
                 progress.finish(summary_line(outcome))
-    code = EXIT_INTERRUPTED if run.interrupted else _exit_code(outcomes)
+    code = interrupted_exit_code() if run.interrupted else _exit_code(outcomes)
     hopeless = all(outcome.state == "infeasible" for outcome in outcomes)
     if options.json:
         print_json(describe_run(asked, outcomes, code))

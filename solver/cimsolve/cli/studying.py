@@ -12,10 +12,11 @@ from cimsolve.cli.parser import Option, execution_option, output_option, verbosi
 from cimsolve.cli.places import OutputPlace
 from cimsolve.cli.question import AMOUNTS, CHOICES, DEFAULT_OUT, TermsOptions
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InputError
 from cimsolve.files.text import one_line
 from cimsolve.problem.terms import Terms
 from cimsolve.show.names import TABLE_FORMS
+from cimsolve.study.interrupts import interrupted_exit_code
 
 if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import Row, SweepStudy, Value
@@ -124,6 +125,7 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
 
     Raises InputError before any work where the cluster's library is missing.
     """
+    from cimsolve.show.text.console import say
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.sweep.execute import load_distributed
     from cimsolve.study.sweep.run import solve_missing
@@ -133,13 +135,13 @@ def solve_all(points: Iterable[Point], options: TableOptions) -> Progressed:
     with Progress(options.format == "table" and options.verbosity >= 0) as progress:
         progress.begin("points solved")
         how = (options.cache_folder, options.jobs, options.cluster, options.fresh)
-        return solve_missing(points, *how, progress.count)
+        return solve_missing(points, *how, progress.count, say)
 
 
 def exit_code(done: Progressed, states: Collection[str]) -> int:
     """What the command exits with, having found these states of rows: an answer must be there, and none be wrong."""
     if done.interrupted:
-        return EXIT_INTERRUPTED
+        return interrupted_exit_code()
     return EXIT_FAILED if "failed" in states or "solved" not in states else EXIT_DONE
 
 

@@ -37,7 +37,7 @@ exit codes:
   0    every point is solved, infeasible or refused with a reason, and all answers passed the checker
   1    an answer failed its check, or no point is solved
   2    a wrong option, key or file
-  130  interrupted; what is finished is kept, and the same command goes on from there
+  130  interrupted (by SIGTERM: 143); what is finished is kept, and the same command goes on from there
 
 examples:
   cimsolve sweep --vary adc.per_array=4,8,16,32 --vary array.rows+array.cols=128,256,512

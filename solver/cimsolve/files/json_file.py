@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from cimsolve.errors import InputError
 from cimsolve.files.text import SHOWN_MAX, near_name, one_line, shown_value
-from cimsolve.files.whole import written_whole
+from cimsolve.files.whole import link_target, written_whole
 
 
 class _BadValue(ValueError):
@@ -76,15 +76,12 @@ def write_text_atomically(path: Path | str, parts: Iterable[str]) -> None:
 
     Raises InputError where the place cannot be written.
     """
-    target = Path(path).resolve()  # a link stays a link: what it points to is replaced
     shown = one_line(str(path))
+    target = link_target(Path(path), shown)
     if target.is_dir():
         raise InputError(f"{shown}: is a folder; expected the name of a file to write, add one")
     with written_whole(target, shown) as written, written.open("w", encoding="utf-8") as stream:
         stream.writelines(parts)
-        stream.flush()
-        if written != target:
-            os.fsync(stream.fileno())
 
 
 def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | None = None) -> str:

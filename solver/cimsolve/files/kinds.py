@@ -10,7 +10,7 @@ KINDS = {
     "cimsolve-solution": SOLUTION,
     "cimsolve-hw": SPEC,
     "cimsolve-study": STUDY,
-    "cimsolve-point": "a result that `cimsolve sweep` keeps",
+    "cimsolve-infeasible": "what `cimsolve sweep` keeps of a question without an answer",
 }
 """What `format` says before its version -> the kind; other formats of cimsolve are of what it prints."""
 

@@ -34,12 +34,19 @@ def write_columns(path: Path, columns: Mapping[str, Ints]) -> str:
     Raises InputError where the place cannot be written.
     """
     with written_whole(path, str(path), "choose another place by --out") as written:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with written.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **{name: _narrow(values) for name, values in columns.items()})
         with written.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return digest
+
+
+def name_of_columns(columns: Mapping[str, Ints]) -> str:
+    """12 hexadecimal digits of what the columns hold, for the name of their file."""
+    digest = hashlib.sha256()
+    for name, values in columns.items():
+        digest.update(f"{name} {len(values)} ".encode() + np.ascontiguousarray(values, dtype="<i8").data)
+    return digest.hexdigest()[:12]
 
 
 def read_columns(path: Path, sha256: str) -> dict[str, Ints]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +15,69 @@ from cimsolve.errors import InputError
 def written_whole(path: Path, shown: str, advice: str = "choose another place") -> Iterator[Path]:
     """Where to write what `path` is to hold: readers see the old file or, once the block has ended, the new one.
 
-    A device such as /dev/stdout is written to as it is. Raises InputError, of what is `shown` and with this advice,
-    where the place cannot be written.
+    It is on the disk before it is seen. Who else writes the same waits, and what a killed process has left is written
+    over. A device such as /dev/stdout is written to as it is. Raises InputError, of what is `shown` and with this
+    advice, where the place cannot be written.
     """
     device = os.path.exists(path) and not os.path.isfile(path)  # a rename would put a plain file in its place
-    written = path if device else path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield written
-        if not device:
+        if device:
+            yield path
+            return
+        written = path.with_name(f".{path.name}.tmp")
+        claim = _claim(written)
+        try:
+            yield written
+            os.fsync(claim)
             written.replace(path)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(claim)
     except OSError as error:
         raise InputError(f"{shown}: cannot be written ({error.strerror or error}); {advice}") from None
+
+
+def _claim(path: Path) -> int:
+    """A descriptor of the file at `path`, made where there is none, for which others wait until it is closed."""
+    while True:
+        claim = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        _lock(claim)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(claim), os.stat(path)):
+                return claim
+        os.close(claim)  # another one has put it in its place meanwhile
+
+
+@contextlib.contextmanager
+def folder_locked(folder: Path, shown: str) -> Iterator[None]:
+    """Within, who else asks for the lock of this folder waits; a killed process holds none.
+
+    Raises InputError, of what is `shown`, where there is no such folder.
+    """
+    try:
+        claim = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be written ({error.strerror}); choose another place") from None
+    try:
+        _lock(claim)
+        yield
     finally:
-        if not device:
-            with contextlib.suppress(OSError):
-                written.unlink()
+        os.close(claim)
+
+
+def link_target(path: Path, shown: str) -> Path:
+    """What to write for `path`: a link stays a link, and what it points to is replaced.
+
+    Raises InputError, of what is `shown`, for links that lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise InputError(f"{shown}: cannot be written (its links lead in a circle); remove it") from None
+
+
+def _lock(claim: int) -> None:
+    with contextlib.suppress(OSError):  # some file systems have no locks
+        fcntl.flock(claim, fcntl.LOCK_EX)

@@ -2,11 +2,15 @@
 
 A JSON header carries the question (hardware, model, structure) and the claims about the answer; the tables
 `pieces` and `activations` stand inline while they are small, else in an `.npz` file beside it, bound by its
-hash.
+hash. Two files cannot be replaced at once, so a table's name follows from what it holds: it is written beside the old
+one, the header that names it takes the place of the old header in one step, and then the old table goes. Whatever ends
+this on its way leaves the old answer or the new one, whole, and at most a table that no header names, which the next
+answer of that name removes.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +24,7 @@ from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
 from cimsolve.files.text import shown_value
+from cimsolve.files.whole import folder_locked
 from cimsolve.problem.question import Question, question_from
 from cimsolve.problem.tables import Activations, Pieces
 from cimsolve.problem.terms import Terms
@@ -158,16 +163,29 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
     ended = {"stopped_by"} if solution.header.stopped_by is None else set()
     header = solution.header.model_dump(by_alias=True, exclude={"tables", *ended})
     tables: dict[str, dict[str, Ints]] = {name: vars(getattr(solution, name)) for name in TABLES}
-    if len(solution.pieces) < INLINE_PIECES_MAX:
-        for name, table in tables.items():
-            header[name] = {column: values.tolist() for column, values in table.items()}
-        json_file.write_json_atomically(path, header)
-        return [path]
-    beside = path.with_suffix(".npz")
-    columns = {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
-    header["tables"] = {"file": beside.name, "sha256": table_file.write_columns(beside, columns)}
-    json_file.write_json_atomically(path, header)
-    return [path, beside]
+    with folder_locked(path.parent, str(path)):
+        if len(solution.pieces) < INLINE_PIECES_MAX:
+            for name, table in tables.items():
+                header[name] = {column: values.tolist() for column, values in table.items()}
+            json_file.write_json_atomically(path, header)
+            written = [path]
+        else:
+            columns = {f"{name}.{column}": values for name, table in tables.items() for column, values in table.items()}
+            beside = path.with_name(f"{path.stem}.{table_file.name_of_columns(columns)}.npz")
+            is_new = not beside.exists()
+            header["tables"] = {"file": beside.name, "sha256": table_file.write_columns(beside, columns)}
+            try:
+                json_file.write_json_atomically(path, header)
+            except BaseException:
+                if is_new:
+                    beside.unlink(missing_ok=True)
+                raise
+            written = [path, beside]
+        ours = f"{glob.escape(path.stem)}.{'[0-9a-f]' * 12}.npz"
+        for other in (*path.parent.glob(ours), *path.parent.glob(f".{ours}.tmp")):
+            if other not in written:
+                other.unlink(missing_ok=True)
+    return written
 
 
 def read_solution(path: Path) -> Solution:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Literal
 
 from cimsolve.errors import InfeasibleError, InputError, Shortage
@@ -22,6 +18,7 @@ from cimsolve.solve.effort import Effort, Event, Listener
 from cimsolve.solve.names import DENSE
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.interrupts import interrupts_held
 from cimsolve.study.solving import problem_for, solve
 
 State = Literal["solved", "infeasible", "interrupted", "skipped"]
@@ -216,27 +213,3 @@ def write_checked(solution: Solution, report: CheckReport, folder: Path, name: s
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be made a folder ({error.strerror})") from None
     return tuple(write_solution(solution, folder / name))
-
-
-@contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Within, the first Ctrl-C waits for the end; a second one is raised at once."""
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield  # signals reach the main thread only; where they are ignored they stay so
-        return
-    held = False
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
-            raise KeyboardInterrupt
-        held = True
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        raise KeyboardInterrupt

@@ -15,7 +15,8 @@ from cimsolve.problem.solution import Header, Solution
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.names import DENSE
 from cimsolve.solve.strategies import RULES
-from cimsolve.study.ask import SearchRun, interrupts_held
+from cimsolve.study.ask import SearchRun
+from cimsolve.study.interrupts import interrupts_held
 from cimsolve.study.solving import make_solution, mapping_of, solve, solve_and_check
 
 

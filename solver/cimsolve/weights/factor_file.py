@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,8 +154,11 @@ def write_factors(
     text += b" " * (-len(text) % 8)
     first = 8 + len(text)
     left = set(offsets)
-    with written_whole(target, shown) as written:
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be written ({error.strerror}); choose another place") from None
+    with written_whole(target, shown) as written:
         free = shutil.disk_usage(target.parent).free
         if free < first + end:
             raise InputError(
@@ -176,8 +178,6 @@ def write_factors(
             yield put
             if left:
                 raise ValueError(f"{shown}: {listed(sorted(left))} were not put")
-            stream.flush()
-            os.fsync(stream.fileno())
 
 
 def tensor_names(linear: str, structure: Structure) -> tuple[str, ...]:

@@ -222,7 +222,7 @@ def test_no_broken_byte_of_the_tables_ends_in_a_traceback(
         data = buffer.getvalue()
     # The hash is made to fit, so that what lies behind it is tried.
     header["tables"]["sha256"] = hashlib.sha256(data).hexdigest()
-    path.with_suffix(".npz").write_bytes(data)
+    path.with_name(header["tables"]["file"]).write_bytes(data)
     path.write_text(json.dumps(header))
     verdict = judge(path)
     if verdict is not None and verdict[1].passed:
@@ -234,8 +234,8 @@ def npz(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dict[str
     path = tmp_path_factory.mktemp("npz") / "answer.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solution_module, "INLINE_PIECES_MAX", 1)
-        write_solution(solve(question(chip()), "spread"), path)
-    return path, path.with_suffix(".npz").read_bytes(), json.loads(path.read_text())
+        _, tables = write_solution(solve(question(chip()), "spread"), path)
+    return path, tables.read_bytes(), json.loads(path.read_text())
 
 
 def random_columns(random: np.random.Generator, pieces: int, activations: int) -> dict[str, dict[str, list[int]]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.study.accuracy.question import AccuracyStep, Storage
-from cimsolve.study.sweep.point import KeptRecord
+from cimsolve.study.sweep.kept import KeptRecord
 from cimsolve.weights.forward import Reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.llama import LlamaReference

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +40,8 @@ from cimsolve.study.accuracy.product import ArrayProduct
 from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Storage
 from cimsolve.study.names import DENSE
 from cimsolve.study.solving import solve_passing
-from cimsolve.study.sweep.point import Cache, digest_of
+from cimsolve.study.sweep.kept import Records, Tell, tell_nobody
+from cimsolve.study.sweep.point import digest_of
 from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
@@ -75,13 +77,18 @@ def measure_accuracy(
 
 
 def rows_measured(
-    asked: AccuracyQuestion, cache: Path | None = None, fresh: bool = False, listen: Listen | None = None
+    asked: AccuracyQuestion,
+    cache: Path | None = None,
+    fresh: bool = False,
+    listen: Listen | None = None,
+    tell: Tell = tell_nobody,
 ) -> Iterator[AccuracyTable]:
     """The table as it grows, without rows at first. Raises as `measure_accuracy` does.
 
-    `fresh` measures again what `cache` has, and keeps that.
+    `fresh` measures again what `cache` has, and keeps that. `tell` is told of kept rows that do not hold, which are
+    measured again.
     """
-    run = _AccuracyRun(asked, cache, listen or (lambda *_: None))
+    run = _AccuracyRun(asked, cache, listen or (lambda *_: None), tell)
     steps = asked.steps()
     table = AccuracyTable(
         model=run.model.name,
@@ -110,8 +117,8 @@ def rows_measured(
 class _AccuracyRun:
     """One model, one text, one chip; a way of storing at a time."""
 
-    def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen) -> None:
-        self._asked, self._listen = asked, listen
+    def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen, tell: Tell) -> None:
+        self._asked, self._listen, self._tell = asked, listen, tell
         self._source = open_weights(asked.folder)
         self.model = load_model(asked.folder)
         self.reference = load_reference(self.model, self._source)
@@ -126,7 +133,7 @@ class _AccuracyRun:
         self._cache = cache
         if cache is not None:
             _make_folder(cache)
-        self._kept = Cache(cache, KeptRow, "accuracy-")
+        self._kept = Records(cache, KeptRow, tell, "accuracy-")
         self.exact = self.reference.run(self.test, self._counted(f"{self.model.name}: float model", self._finite))
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
@@ -136,20 +143,18 @@ class _AccuracyRun:
         """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
         structures = self._structures[storage]
         digest = self._digest(storage, structures)
-        kept = None if fresh else self._kept.read(digest)
-        row = None if kept is None else kept.row(storage)
-        missing = [step for step in steps if row is None or step.name not in row.figures]
-        if row is not None and not missing:
-            return row
         began = time.process_time()
         self._listen(f"{label}: mapping", 0, 1)
         strategy = "linear" if storage.method == DENSE else "spread"
         problem = Problem(ask(self.model, self._asked.hardware, structure=structures))
         solution = solve_passing(problem, strategy)
-        if row is None:
-            stored = sum(structures[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
-            metrics = {name: solution.header.metrics[name] for name in METRICS}
-            row = AccuracyRow(storage, stored, metrics, {}, 0.0)
+        stored = sum(structures[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
+        row = AccuracyRow(storage, stored, {name: solution.header.metrics[name] for name in METRICS}, {}, 0.0)
+        if not fresh and (kept := self._kept.read(digest)):
+            row = replace(row, figures=kept.figures, processor_s=kept.processor_s)
+        missing = [step for step in steps if step.name not in row.figures]
+        if not missing:
+            return row
         with self._weights(storage, structures, digest, label) as weights:
             figures = {}
             if AccuracyStep("float") in missing:
@@ -200,11 +205,29 @@ class _AccuracyRun:
             return
         with TemporaryDirectory() if self._cache is None else contextlib.nullcontext(self._cache) as folder:
             path = Path(folder) / f"factors-{digest}.safetensors"
-            if not path.is_file():
+            stored = self._stored(path, structures)
+            if stored is None:
                 self._fit(storage, structures, path, label)
-            stored = FactorFile(path)
+                stored = FactorFile(path)
             yield OnDemand(list(stored.structures), lambda name: Monarch(*stored.factors[name]))
             path.unlink(missing_ok=True)
+
+    def _stored(self, path: Path, structures: Mapping[str, Structure]) -> FactorFile | None:
+        """The factors that an interrupted run has left; None where there are none that can be used."""
+        if not os.path.lexists(path):
+            return None
+        try:
+            if not path.is_file():
+                raise InputError(f"{path}: is no file")
+            stored = FactorFile(path)
+            if stored.structures != structures:
+                raise InputError(f"{path}: holds factors of other structures")
+            return stored
+        except InputError as error:
+            self._tell(f"kept factors do not hold and are fitted again ({error})")
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            return None
 
     def _fit(self, storage: Storage, structures: Mapping[str, Structure], path: Path, label: str) -> None:
         shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]

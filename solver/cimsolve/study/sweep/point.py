@@ -1,7 +1,6 @@
 """One point of a study: a resolved question and how it is answered, as plain data that any process can take.
 
-What a point gives depends on nothing else, so the digest of a point names its result, and the file that keeps it: a
-killed sweep has lost only what was being solved.
+What a point gives depends on nothing else, so the digest of a point names its result.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InfeasibleError, InputError, Shortage
-from cimsolve.files.json_file import read_json, write_json_atomically
+from cimsolve.files.text import one_line
+from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import question_from
-from cimsolve.problem.solution import BoundEntry
+from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.solve.effort import Effort
-from cimsolve.study.solving import library_versions, solve_and_check, whole_answers_only
+from cimsolve.study.solving import library_versions, problem_for, solve_and_check, whole_answers_only
+from cimsolve.study.sweep.kept import KeptRecord
 
 State = Literal["solved", "infeasible", "refused", "failed"]
 """Solved; no mapping under the limits; no question that makes sense; an answer that broke a rule, or no memory."""
-RECORD_BYTES_MAX = 2**26
-Kept = TypeVar("Kept", bound="KeptRecord")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +47,25 @@ class Point:
         return digest_of({"point": asdict(self)})
 
 
-class KeptRecord(BaseModel):
-    """A result, kept in a file under the digest of all that it depends on."""
+class Infeasible(KeptRecord):
+    """Why a point has no answer, as that is kept."""
+
+    format: Literal["cimsolve-infeasible/1"] = "cimsolve-infeasible/1"
+    reason: str
+    shortage: Shortage | None
+
+    def record(self, point: Point) -> Record:
+        """The record of the point without an answer."""
+        found = {"reason": one_line(self.reason), "shortage": self.shortage}
+        return _record(point, self.digest, time.perf_counter(), "infeasible", found)
+
+
+class Record(BaseModel):
+    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: str
     digest: str
-
-
-class Record(KeptRecord):
-    """What came of a point. Figures are there where `state` is `solved`, else `reason`."""
-
-    format: Literal["cimsolve-point/1"] = "cimsolve-point/1"
     state: State
     reason: str = ""
     shortage: Shortage | None = None
@@ -80,7 +85,9 @@ class Record(KeptRecord):
     adc_bits: list[int] = Field(default_factory=list)
     """Resolutions that its conversions run at."""
     runtime_s: float = 0.0
-    """Seconds of solving and checking."""
+    """Seconds of solving and checking; of checking alone for an answer that was kept."""
+    solution: Any = None
+    """The answer itself, until it is kept."""
 
 
 def solve_point(point: Point, digest: str) -> Record:
@@ -92,49 +99,7 @@ def solve_point(point: Point, digest: str) -> Record:
     if point.digest() != digest:
         raise InputError("a worker runs another version of cimsolve or of its libraries; install the same everywhere")
     began = time.perf_counter()
-    state, found = _answer(point)
-    asked = point.question
-    return Record(
-        digest=digest,
-        state=state,
-        hw=dict(asked["hw"]),
-        model_name=asked["model_name"],
-        tokens=asked["options"]["tokens"],
-        strategy=point.strategy,
-        objective=list(asked["objective"]),
-        runtime_s=round(time.perf_counter() - began, 3),
-        **found,
-    )
-
-
-class Cache(Generic[Kept]):
-    """A folder of records of one kind, each in a file named by its digest; `None` keeps nothing."""
-
-    def __init__(self, folder: Path | None, kind: type[Kept], prefix: str = "") -> None:
-        self._folder, self._kind, self._prefix = folder, kind, prefix
-
-    def read(self, digest: str) -> Kept | None:
-        """The record of this digest; None where there is none that can be read, so that it is made again."""
-        if self._folder is None or not (path := self._path(self._folder, digest)).is_file():
-            return None
-        try:
-            record = self._kind.model_validate(read_json(path, RECORD_BYTES_MAX))
-        except (InputError, ValidationError):
-            return None
-        return record if record.digest == digest else None
-
-    def write(self, record: Kept) -> None:
-        """Keep a record. Raises InputError where it cannot be written."""
-        if self._folder is None:
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--cache {self._folder}: cannot be made a folder ({error.strerror})") from None
-        write_json_atomically(self._path(self._folder, record.digest), record.model_dump())
-
-    def _path(self, folder: Path, digest: str) -> Path:
-        return folder / f"{self._prefix}{digest}.json"
+    return _record(point, digest, began, *_answer(point))
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
@@ -154,6 +119,18 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def judged_record(point: Point, digest: str, answer: Solution, origin: str) -> Record:
+    """The record of an answer that was found before. Raises InputError where it is none to this point that passes."""
+    began = time.perf_counter()
+    if (answer.header.strategy, answer.header.seed) != (point.strategy, point.seed):
+        raise InputError(f"{origin}: it is the answer of another strategy or seed")
+    problem = problem_for(point.strategy, Problem(question_from(point.question)))
+    report = check_solution(answer, problem)
+    if not report.passed:
+        raise InputError(f"{origin}: {report.violations[0]}")
+    return _record(point, digest, began, "solved", _figures(answer, report))
+
+
 def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     try:
         problem = Problem(question_from(point.question))
@@ -168,11 +145,31 @@ def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     if not report.passed:
         violations = list(map(str, report.violations))
         return "failed", {"reason": f"breaks {violations[0]}", "violations": violations}
+    return "solved", {**_figures(solution, report), "solution": solution}
+
+
+def _figures(solution: Solution, report: CheckReport) -> dict[str, Any]:
+    """What a record has of an answer that passed."""
     header = solution.header
-    return "solved", {
+    return {
         "status": header.status,
         "metrics": dict(header.metrics),
         "bounds": dict(header.bounds),
         "unverified": list(report.unverified),
         "adc_bits": np.unique(solution.activations.adc_bits).tolist(),
     }
+
+
+def _record(point: Point, digest: str, began: float, state: State, found: dict[str, Any]) -> Record:
+    asked = point.question
+    return Record(
+        digest=digest,
+        state=state,
+        hw=dict(asked["hw"]),
+        model_name=asked["model_name"],
+        tokens=asked["options"]["tokens"],
+        strategy=point.strategy,
+        objective=list(asked["objective"]),
+        runtime_s=round(time.perf_counter() - began, 3),
+        **found,
+    )

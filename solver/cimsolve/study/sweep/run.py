@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 
 from cimsolve.study.sweep.execute import cores, solve_points
 from cimsolve.study.sweep.grid import Row, SweepStudy, Value, expand, parse_study, read_study
-from cimsolve.study.sweep.point import Cache, Point, Record
+from cimsolve.study.sweep.kept import Answers, Records, Tell, tell_nobody
+from cimsolve.study.sweep.point import Infeasible, Point, Record, judged_record
 
 
 @dataclass
@@ -19,7 +22,7 @@ class Progressed:
     """Records by digest, as far as they are there; `kept` had been there before."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
+    kept: set[str] = field(default_factory=set)
     interrupted: bool = False
 
 
@@ -97,25 +100,41 @@ def solve_missing(
     cluster: str | None = None,
     fresh: bool = False,
     listen: Callable[[int, int], None] = lambda done, total: None,
+    tell: Tell = tell_nobody,
 ) -> Progressed:
     """Solve the points asked, each once, but for those kept in the folder `cache`; every result is kept as it comes.
 
-    `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many.
-    After Ctrl-C `interrupted` is set and what has been finished is there.
+    `jobs` None: all cores. `fresh`: solve also what is kept. `listen` is told how many points are done, of how many,
+    `tell` of kept answers that do not pass the checker, which are solved again. After Ctrl-C `interrupted` is set and
+    what has been finished is there.
     """
     points = {point.digest(): point for point in asked}
-    kept = Cache(None if cache is None else Path(cache), Record)
-    known = {digest: None if fresh else kept.read(digest) for digest in points}
-    records = {digest: record for digest, record in known.items() if record is not None}
-    done = Progressed(records, frozenset(records))
-    listen(len(records), len(points))
+    folder = None if cache is None else Path(cache)
+    answers, without = Answers(folder, tell), Records(folder, Infeasible, tell, "infeasible-")
+    done = Progressed()
+    records = done.records
+    listen(0, len(points))
     try:
-        left = {digest: point for digest, point in points.items() if digest not in records}
-        for record in solve_points(left, jobs or cores(), cluster):
-            if record.state in ("solved", "infeasible"):  # a failure may not happen again
-                kept.write(record)
-            records[record.digest] = record
+        for digest, point in points.items():
+            if fresh:
+                break
+            if answer := answers.read(digest, partial(judged_record, point, digest)):
+                records[digest] = answer
+            elif infeasible := without.read(digest):
+                records[digest] = infeasible.record(point)
+            else:
+                continue
+            done.kept.add(digest)
             listen(len(records), len(points))
+        left = {digest: point for digest, point in points.items() if digest not in records}
+        with closing(solve_points(left, jobs or cores(), cluster)) as found:
+            for record in found:
+                if record.state == "solved":
+                    answers.write(record.digest, record.solution)
+                elif record.state == "infeasible":  # a failure may not happen again
+                    without.write(Infeasible(digest=record.digest, reason=record.reason, shortage=record.shortage))
+                records[record.digest] = record.model_copy(update={"solution": None})
+                listen(len(records), len(points))
     except KeyboardInterrupt:
         done.interrupted = True
     return done
