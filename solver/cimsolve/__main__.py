@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from cimsolve.cli import run_command
 from cimsolve.errors import EXIT_FAILED, EXIT_INTERRUPTED, CimsolveError
+from cimsolve.files.text import one_line
 
 STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
 """What writing to a full device, a lost terminal or a closed descriptor raises."""
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return EXIT_INTERRUPTED
     except CimsolveError as error:
-        _complain(f"error: {error}")
+        _complain(f"error: {one_line(str(error))}")
         return error.exit_code
     except MemoryError:
         _complain("error: out of memory; try a smaller model, one strategy or --simulate none")

@@ -23,6 +23,7 @@ from cimsolve.solve.effort import Answer, Effort
 from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import ask as study_ask
 from makers.command_line import Cli
+from makers.tiny_configs import LLAMA
 from makers.tiny_runs import ONE, TINY, TINY_RUN, answer_with, hardware_file, header, written
 
 pytestmark = pytest.mark.usefixtures("tiny_folder")
@@ -114,6 +115,29 @@ def test_options_reach_the_question_and_the_file_name(
     if isinstance(value, dict):
         found = {name: found[name] for name in value}
     assert found == value
+
+
+def test_keys_of_a_config_that_are_not_known_are_named(cli: Cli) -> None:
+    Path("odd.json").write_text(json.dumps({**TINY, "sparkle": 3}))
+    argv = ["--hw", "paper256", "--model", "odd.json", "--strategy", "spread", "--simulate", "none"]
+    for quiet in ([], ["-q"]):
+        told = cli(*argv, *quiet)
+        assert told.code == 0
+        assert "sparkle" in told.err
+        assert told.err.count("\n") == 1
+    assert json.loads(cli(*argv, "--json").out)["question"]["unknown_keys"] == ["sparkle"]
+    swept = cli("compare", "--hw", "paper256", "--model", "odd.json", "--strategy", "spread", "--jobs", "1")
+    assert "sparkle" in swept.err
+
+
+def test_windows_are_told(cli: Cli) -> None:
+    narrow = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 1024, "sliding_window": 64}
+    Path("narrow.json").write_text(json.dumps(narrow))
+    argv = ["--hw", "paper256", "--model", "narrow.json", "--strategy", "spread", "--simulate", "none"]
+    told = " ".join(cli(*argv).out.split())
+    assert "attention reads 64 in 2 of 2 layers (sliding_window)" in told
+    assert json.loads(cli(*argv, "--json").out)["question"]["windows"] == [64, 64]
+    assert "sliding_window" not in cli(*argv, "--tokens", "64").out
 
 
 def test_per_linear_structures(cli: Cli) -> None:

@@ -23,7 +23,7 @@ from cimsolve.cli.question import (
     time_limit_option,
 )
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InfeasibleError, InputError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 
 if TYPE_CHECKING:
@@ -170,13 +170,14 @@ def run(options: Options) -> int:
             if outcome.state != "skipped":
                 progress.finish(summary_line(outcome))
     code = EXIT_INTERRUPTED if run.interrupted else _exit_code(outcomes)
-    hopeless = all(outcome.state == "infeasible" for outcome in outcomes)
+    hopeless = {outcome.state for outcome in outcomes} <= {"infeasible", "refused"}
     if options.json:
         print_json(describe_run(asked, outcomes, code))
     elif not hopeless:
         print_run(asked, outcomes, options.verbosity)
     if hopeless:
-        raise InfeasibleError(joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes]))
+        reasons = joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes])
+        raise InputError(reasons) if outcomes[0].state == "refused" else InfeasibleError(reasons)
     if run.interrupted:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")

@@ -12,13 +12,24 @@ from cimsolve.errors import InputError
 
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
+NAME_SHOWN_MAX = 200
+"""Most characters of a name that a message repeats."""
 SHOWN_MAX = 60
 """Most characters of a wrong value that an error repeats."""
 
 
 def one_line(text: str) -> str:
-    """`text` with line breaks and other unprintable characters escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    """`text` with everything escaped that is no visible sign: line breaks, controls, signs that turn the direction."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def shown_name(text: str) -> str:
+    """A name, path or key from a file or a user on one line; the middle of a long one is left out."""
+    text = one_line(text)
+    kept = (NAME_SHOWN_MAX - 3) // 2
+    return text if len(text) <= NAME_SHOWN_MAX else f"{text[:kept]}...{text[-kept:]}"
 
 
 def shown_value(value: object) -> str:

@@ -6,6 +6,7 @@ import time
 
 from rich.status import Status
 
+from cimsolve.files.text import one_line
 from cimsolve.show.text.console import messages
 from cimsolve.show.units import number, quantity, share
 from cimsolve.solve.effort import Event, Listener
@@ -56,14 +57,14 @@ class Progress(Listener):
     def finish(self, line: str) -> None:
         """A line that stays."""
         if self._status is not None:
-            self._console.print(line)
+            self._console.print(one_line(line))
 
     def _show(self, text: str, always: bool = False) -> None:
         now = time.monotonic()
         if self._status is None or (now - self._told < REFRESH_S and not always):
             return
         self._told = now
-        self._status.update(f"{self._task}{': ' if text else ''}{text}")
+        self._status.update(one_line(f"{self._task}{': ' if text else ''}{text}"))
 
 
 def describe_value(event: Event, clock_ns: float) -> str:
