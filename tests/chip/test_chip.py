@@ -73,6 +73,9 @@ def test_a_chip_whose_energies_are_nothing_has_no_efficiency(cli: Cli, tmp_path:
     assert "- TOPS/W" in told.out
     found = json.loads(cli("hw", "check", str(tmp_path / "free.json"), "--json").out)
     assert [each["tops_per_w"] for each in found["files"].values()] == [None]
+    (tmp_path / "m.json").write_text(json.dumps(linears(step("a", (8, 8)))))
+    run = ["--hw", str(tmp_path / "free.json"), "--model", str(tmp_path / "m.json"), "--strategy", "spread"]
+    assert cli(*run, "-v", "--out", str(tmp_path / "out")).code == 0
 
 
 def test_few_rows_at_once_take_several_firings() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -266,6 +267,23 @@ def test_list_shows_everything_shipped(cli: Cli) -> None:
 
 
 # As a process
+
+
+@pytest.mark.parametrize("argv", [["list"], ["completion", "bash"], [*TINY_RUN, *ONE, "--json"]])
+def test_a_closed_stdout_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli(*argv).code == 0
+    sys.stdout.close()
+
+
+def test_too_few_open_files_are_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "a/file")
+
+    monkeypatch.setattr(study_ask, "solve", fail)
+    told = cli(*TINY_RUN, *ONE, "-q")
+    assert told.code == 1
+    assert told.err == "cimsolve: error: no more files can be opened; allow more (ulimit -n) or use fewer --jobs\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

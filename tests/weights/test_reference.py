@@ -153,7 +153,9 @@ def test_embeddings_are_means_of_length_one(tmp_path: Path) -> None:
         (LLAMA, {"quantization_config": {"quant_method": "bitnet"}}, "quantization_config"),
         (LLAMA, {"attention_bias": True}, r"q_proj.bias is not stored, but attention_bias = true asks for one"),
         (LLAMA, {"mlp_bias": True}, r"gate_proj.bias is not stored, but mlp_bias = true asks for one"),
+        (LLAMA, {"is_causal": False}, "is_causal = false"),
         (BERT, {"is_decoder": True}, "is_decoder = true"),
+        (BERT, {"is_causal": True}, "is_causal = true"),
     ],
 )
 def test_configs_that_cannot_be_obeyed(

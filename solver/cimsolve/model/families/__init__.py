@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
-from cimsolve.files.text import NAME_SHOWN_MAX, shown_name, shown_value
+from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
 from cimsolve.model.families.config import Config
 from cimsolve.model.model import Model
@@ -53,7 +53,7 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     if asked not in FAMILIES:
         # A family of a name that only looks alike is another model.
         near = [f" (did you mean {family!r}?)" for family in FAMILIES if _plain(family) == _plain(asked)]
-        raise InputError(f"{origin}: model_type: {shown_value(asked)}{''.join(near)}: {known}")
+        raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
     family = FAMILIES[asked]
     read = frozenset(family.config.model_fields)
     family.config.keys.demand_known(config, read, origin)

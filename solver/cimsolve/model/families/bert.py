@@ -18,7 +18,7 @@ class BertConfig(Config):
     intermediate_size: Width
     max_position_embeddings: Context
     keys: ClassVar = Keys(
-        forward={"is_decoder": OFF},
+        forward={"is_decoder": OFF, "is_causal": OFF},
         idle=frozenset({"hidden_act", "layer_norm_eps", "relative_attention_num_buckets", "tie_word_embeddings"}),
     )
 
