@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cimsolve.cli import run_command
 from cimsolve.errors import EXIT_FAILED, EXIT_INTERRUPTED, CimsolveError
-from cimsolve.files.text import one_line
+from cimsolve.files.text import message_line
 
 STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
 """What writing to a full device, a lost terminal or a closed descriptor raises."""
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return EXIT_INTERRUPTED
     except CimsolveError as error:
-        _complain(f"error: {one_line(str(error))}")
+        _complain(f"error: {message_line(str(error))}")
         return error.exit_code
     except MemoryError:
         _complain("error: out of memory; try a smaller model, one strategy or --simulate none")

@@ -8,7 +8,16 @@ import sys
 import pytest
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import NAME_SHOWN_MAX, SHOWN_MAX, demand_known, near_name, one_line, shown_name, shown_value
+from cimsolve.files.text import (
+    NAME_SHOWN_MAX,
+    SHOWN_MAX,
+    demand_known,
+    message_line,
+    near_name,
+    one_line,
+    shown_name,
+    shown_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,14 @@ def test_long_names_keep_both_ends() -> None:
     assert shown.startswith("/a/x")
     assert shown.endswith("/config.json\\n")
     assert shown_name("x" * NAME_SHOWN_MAX) == "x" * NAME_SHOWN_MAX
+
+
+def test_messages_are_one_line_of_names_that_end() -> None:
+    told = message_line(f"a.json: no tensor {'x' * 999}\n; it holds \x1b[31m{'y' * 999}, z")
+    assert told.isprintable()
+    assert max(map(len, told.split())) <= NAME_SHOWN_MAX
+    assert told.startswith("a.json: no tensor xxx")
+    assert told.endswith("yyy, z")
 
 
 def test_the_nearest_name_in_the_words_of_a_hint() -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import near_name, one_line
+from cimsolve.files.text import near_name, shown_name
 
 
 def resolve_hardware(text: str) -> Path:
@@ -68,7 +68,7 @@ def _shipped_or_error(kind: str, text: str, what: str) -> Path:
     name = text.removesuffix(".json")
     if name in names:
         return _folder(kind) / f"{name}.json"
-    shown = one_line(text) if text else "(empty)"
+    shown = shown_name(text) if text else "(empty)"
     if text and _is_folder(Path(text)):
         missing = " without a config.json" if kind == "models" else ""
         raise InputError(f"{shown}: is a folder{missing}; expected a {what}, give a file or one of: {', '.join(names)}")

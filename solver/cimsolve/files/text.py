@@ -32,6 +32,11 @@ def shown_name(text: str) -> str:
     return text if len(text) <= NAME_SHOWN_MAX else f"{text[:kept]}...{text[-kept:]}"
 
 
+def message_line(text: str) -> str:
+    """A message as it is told: on one line, and of long names in it, wherever they came from, both ends."""
+    return re.sub(rf"\S{{{NAME_SHOWN_MAX + 1},}}", lambda name: shown_name(name[0]), one_line(text))
+
+
 def shown_value(value: object) -> str:
     """`value` as short JSON on one line; objects and lists only by kind."""
     if isinstance(value, Mapping):

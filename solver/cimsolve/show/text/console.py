@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cimsolve.files.text import one_line
+from cimsolve.files.text import message_line, one_line
 from cimsolve.show.as_json import as_json
 
 Cell = str | Text
@@ -60,7 +60,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def say(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"cimsolve: {one_line(text)}\n")
+    sys.stderr.write(f"cimsolve: {message_line(text)}\n")
 
 
 def line(*parts: Cell | tuple[str, str]) -> None:
