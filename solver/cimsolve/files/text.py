@@ -50,9 +50,12 @@ def shown_value(value: object) -> str:
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 
-def near_name(word: str, known: Iterable[str], words: str = "{}") -> str:
-    """`words` with the known name that looks most like `word` in their braces; empty where none looks like it."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def near_name(word: str, known: Iterable[str], words: str = "{}", least: float = 0.6) -> str:
+    """`words` with the known name that looks most like `word` in their braces; empty where none looks like it.
+
+    `least`: how alike two names must look, 1 where they are the same.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=least)
     return words.format(close[0]) if close else ""
 
 
