@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import shown_value
+from cimsolve.files.text import shown_name, shown_value
 
 Values = tuple[object, ...]
+"""At which a key is taken; the last is what a message asks for."""
 
 
 def named(text: str) -> frozenset[str]:
@@ -22,7 +23,7 @@ def named(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-OFF: Values = (None, False, 0, [], {})
+OFF: Values = (None, 0, [], {}, False)
 ONE: Values = (None, 1)
 ABSENT: Values = (None,)
 
@@ -139,10 +140,9 @@ def _demand(
 ) -> None:
     for path, key, value in _pairs(config):
         if key in values and key not in apart and value not in values[key]:
-            expected = shown_value(values[key][-1] if values[key][0] is None and len(values[key]) == 2 else None)
             raise InputError(
-                f"{origin}: {path} = {shown_value(value)}: this is not implemented for model_type "
-                f"{config['model_type']}; expected {expected} or no such key; {advice}"
+                f"{origin}: {shown_name(path)} = {shown_value(value)}: this is not implemented for model_type "
+                f"{config['model_type']}; expected {shown_value(values[key][-1])} or no such key; {advice}"
             )
 
 
