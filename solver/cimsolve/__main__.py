@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from cimsolve.errors import EXIT_FAILED, CimsolveError
+from cimsolve.files.text import message_line
 from cimsolve.study.interrupts import interrupted_exit_code, signals_heard
 
 STDOUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
@@ -26,8 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; arguments default to those of the process."""
     # Threads of OpenBLAS spin: on the small products here they only cost time. Read when numpy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # names may hold characters that the terminal cannot show
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # a closed one has no object: nobody reads what is written
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open to the end
+        elif hasattr(stream, "reconfigure"):  # names may hold characters that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     with signals_heard():
         try:
@@ -46,19 +50,21 @@ def _run(argv: Sequence[str]) -> int:
     """The exit code of a command, whose errors are told. Raises KeyboardInterrupt alone."""
     try:
         code = _exit_code(argv)
-        if sys.stdout is not None:  # a closed one has no object
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         return EXIT_BROKEN_PIPE
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            _complain("error: no more files can be opened; allow more (ulimit -n) or use fewer --jobs")
+            return EXIT_FAILED
         if error.filename is not None or error.errno not in STDOUT_ERRORS:
             raise
         _drop_output()
         _complain(f"error: the output cannot be written ({error.strerror}); solution files are as `check` finds them")
         return EXIT_FAILED
     except CimsolveError as error:
-        _complain(f"error: {error}")
+        _complain(f"error: {message_line(str(error))}")
         return error.exit_code
     except MemoryError:
         _complain("error: out of memory; try a smaller model, one strategy or --simulate none")

@@ -63,6 +63,21 @@ def test_figures_by_hand() -> None:
     assert figures.bits_by_rows == ((8, 3, 3),)
 
 
+def test_a_chip_whose_energies_are_nothing_has_no_efficiency(cli: Cli, tmp_path: Path) -> None:
+    free = dict.fromkeys(("row", "cell", "column", "shift_add"), 0)
+    table = [{**line, "pj": 0} for line in chip()["adc"]["table"]]
+    data = chip(energy_pj=free, adc__table=table, array__leakage_uw=0, transfer__pj_per_bit=0)
+    (tmp_path / "free.json").write_text(json.dumps(data))
+    told = cli("hw", "check", str(tmp_path / "free.json"))
+    assert told.code == 0
+    assert "- TOPS/W" in told.out
+    found = json.loads(cli("hw", "check", str(tmp_path / "free.json"), "--json").out)
+    assert [each["tops_per_w"] for each in found["files"].values()] == [None]
+    (tmp_path / "m.json").write_text(json.dumps(linears(step("a", (8, 8)))))
+    run = ["--hw", str(tmp_path / "free.json"), "--model", str(tmp_path / "m.json"), "--strategy", "spread"]
+    assert cli(*run, "-v", "--out", str(tmp_path / "out")).code == 0
+
+
 def test_few_rows_at_once_take_several_firings() -> None:
     figures = array_figures(parse_hardware(chip(array__rows_active_max=3), "hw"))
     # 3 + 3 + 2 rows: 2 * (3 + 4 * 2) = 22 ns at 2 bits twice, and at 1 bit 2 * (3 + 4 * 1) = 14.

@@ -60,6 +60,8 @@ BAD_VALUES = [
     ("format", "cimsolve-hw/2", "format = \"cimsolve-hw/2\": expected 'cimsolve-hw/1'"),
     ("name", "", 'name = "": expected some text'),
     ("name", "a\nb", 'name = "a\\nb": expected text on one line'),
+    ("name", "a\x9bb", 'name: "a\\u009bb": expected visible signs on one line'),
+    ("technology", "a\u202eb", 'technology: "a\\u202eb": expected visible signs on one line'),
     ("array", [1], "array = a list: expected an object"),
     ("macro", {"mvm_ns": 1, "mvm_pj": 1}, "read_ns = 10.0: expected none, as macro"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -23,6 +24,7 @@ from cimsolve.solve.effort import Answer, Effort
 from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import ask as study_ask
 from makers.command_line import Cli
+from makers.tiny_configs import LLAMA
 from makers.tiny_runs import ONE, TINY, TINY_RUN, answer_with, hardware_file, header, written
 
 pytestmark = pytest.mark.usefixtures("tiny_folder")
@@ -113,6 +115,29 @@ def test_options_reach_the_question_and_the_file_name(
     if isinstance(value, dict):
         found = {name: found[name] for name in value}
     assert found == value
+
+
+def test_keys_of_a_config_that_are_not_known_are_named(cli: Cli) -> None:
+    Path("odd.json").write_text(json.dumps({**TINY, "sparkle": 3}))
+    argv = ["--hw", "paper256", "--model", "odd.json", "--strategy", "spread", "--simulate", "none"]
+    for quiet in ([], ["-q"]):
+        told = cli(*argv, *quiet)
+        assert told.code == 0
+        assert "sparkle" in told.err
+        assert told.err.count("\n") == 1
+    assert json.loads(cli(*argv, "--json").out)["question"]["unknown_keys"] == ["sparkle"]
+    swept = cli("compare", "--hw", "paper256", "--model", "odd.json", "--strategy", "spread", "--jobs", "1")
+    assert "sparkle" in swept.err
+
+
+def test_windows_are_told(cli: Cli) -> None:
+    narrow = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 1024, "sliding_window": 64}
+    Path("narrow.json").write_text(json.dumps(narrow))
+    argv = ["--hw", "paper256", "--model", "narrow.json", "--strategy", "spread", "--simulate", "none"]
+    told = " ".join(cli(*argv).out.split())
+    assert "attention reads 64 in 2 of 2 layers (sliding_window)" in told
+    assert json.loads(cli(*argv, "--json").out)["question"]["windows"] == [64, 64]
+    assert "sliding_window" not in cli(*argv, "--tokens", "64").out
 
 
 def test_per_linear_structures(cli: Cli) -> None:
@@ -241,6 +266,23 @@ def test_list_shows_everything_shipped(cli: Cli) -> None:
 
 
 # As a process
+
+
+@pytest.mark.parametrize("argv", [["list"], ["completion", "bash"], [*TINY_RUN, *ONE, "--json"]])
+def test_a_closed_stdout_is_no_error(cli: Cli, monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli(*argv).code == 0
+    sys.stdout.close()
+
+
+def test_too_few_open_files_are_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "a/file")
+
+    monkeypatch.setattr(study_ask, "solve", fail)
+    told = cli(*TINY_RUN, *ONE, "-q")
+    assert told.code == 1
+    assert told.err == "cimsolve: error: no more files can be opened; allow more (ulimit -n) or use fewer --jobs\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

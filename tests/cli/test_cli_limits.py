@@ -243,3 +243,26 @@ def test_json_of_a_model_that_does_not_fit(cli: Cli) -> None:
     assert result.code == 1
     assert json.loads(result.out)["exit_code"] == 1
     assert result.err.count("\n") == 1
+
+
+def huge(n_in: int, n_out: int) -> None:
+    linears = [{"name": "a.w", "n_in": n_in, "n_out": n_out}]
+    config = {"model_type": "linears", "context": 16, "steps": [{"name": "a", "linears": linears}]}
+    Path("huge.json").write_text(json.dumps(config))
+
+
+def test_more_pieces_than_can_be_handled_are_one_line(cli: Cli) -> None:
+    huge(2**20, 2**20 - 1)
+    for how in (["--strategy", "linear"], ["--structure", "dense"]):
+        told = cli("--hw", "paper256", "--model", "huge.json", "-q", *how)
+        refused(told, 2, "a.w makes 16777216 pieces")
+        assert told.err.count("a.w") == 1
+
+
+def test_what_is_too_large_for_one_strategy_is_a_row_while_others_succeed(cli: Cli) -> None:
+    huge(2**20, 2**20)
+    argv = ["--hw", "paper256", "--model", "huge.json", "--structure", "lowrank:1", "--simulate", "none"]
+    found = json.loads(cli(*argv, "--strategy", "linear,spread", "--json").out)
+    assert found["strategies"]["linear"]["state"] == "refused"
+    assert found["strategies"]["spread"]["state"] == "solved"
+    assert found["exit_code"] == 0

@@ -105,6 +105,12 @@ def test_unknown_hardware_is_refused_with_the_list(text: str, message: str, tmp_
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("other", ["llama-2-70b", "llama-3.1-8b", "bert-base", "gpt2-large", "bart-base", "opt-350m"])
+def test_a_model_of_another_size_or_kind_is_not_suggested(other: str) -> None:
+    with pytest.raises(InputError, match="there is no such model; give a file or one of"):
+        resolve_model(other)
+
+
 def test_unknown_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="there is no such model; did you mean bert-large"):

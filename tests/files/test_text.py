@@ -8,12 +8,29 @@ import sys
 import pytest
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import SHOWN_MAX, demand_known, near_name, one_line, shown_value
+from cimsolve.files.text import (
+    NAME_SHOWN_MAX,
+    SHOWN_MAX,
+    demand_known,
+    message_line,
+    near_name,
+    one_line,
+    shown_name,
+    shown_value,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("a b", "a b"), ("a\nb", "a\\nb"), ("\x1b[31m", "\\x1b[31m"), ("\udc80", "\\udc80"), ("é", "é"), ("", "")],
+    [
+        ("a b", "a b"),
+        ("a\nb", "a\\nb"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("\udc80", "\\udc80"),
+        ("é", "é"),
+        ("", ""),
+        ("é\x9b\u202e\u2028\u200b", "é\\x9b\\u202e\\u2028\\u200b"),
+    ],
 )
 def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
     assert one_line(text) == shown
@@ -21,7 +38,15 @@ def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [({}, "an object"), ([1], "a list"), ((), "a list"), ("x\n", '"x\\n"'), (None, "null"), (b"x", "a bytes")],
+    [
+        ({}, "an object"),
+        ([1], "a list"),
+        ((), "a list"),
+        ("x\n", '"x\\n"'),
+        (None, "null"),
+        (b"x", "a bytes"),
+        ("\x7f", '"\\u007f"'),
+    ],
 )
 def test_values_are_short_json(value: object, shown: str) -> None:
     assert shown_value(value) == shown
@@ -31,6 +56,22 @@ def test_long_values_are_cut() -> None:
     shown = shown_value("x" * 100)
     assert len(shown) == SHOWN_MAX
     assert shown.endswith("...")
+
+
+def test_long_names_keep_both_ends() -> None:
+    shown = shown_name("/a/" + "x" * 4000 + "/config.json\n")
+    assert len(shown) <= NAME_SHOWN_MAX
+    assert shown.startswith("/a/x")
+    assert shown.endswith("/config.json\\n")
+    assert shown_name("x" * NAME_SHOWN_MAX) == "x" * NAME_SHOWN_MAX
+
+
+def test_messages_are_one_line_of_names_that_end() -> None:
+    told = message_line(f"a.json: no tensor {'x' * 999}\n; it holds \x1b[31m{'y' * 999}, z")
+    assert told.isprintable()
+    assert max(map(len, told.split())) <= NAME_SHOWN_MAX
+    assert told.startswith("a.json: no tensor xxx")
+    assert told.endswith("yyy, z")
 
 
 def test_the_nearest_name_in_the_words_of_a_hint() -> None:

@@ -19,14 +19,20 @@ from makers.model_configs import DELETE, config_of, parse, refusal, shipped
 # Bad configs
 
 
-@pytest.mark.parametrize(
-    ("written", "near"), [("bertt", "bert"), ("lama", "llama"), ("gpt-2", "gpt2"), ("Bart", "bart")]
-)
-def test_unknown_architectures_are_named_with_the_nearest(written: str, near: str) -> None:
+@pytest.mark.parametrize(("written", "near"), [("gpt-2", "gpt2"), ("Bart", "bart"), ("QWEN_2", "qwen2")])
+def test_architectures_written_otherwise_are_named_as_they_are_written(written: str, near: str) -> None:
     message = refusal(config_of("bert-large", model_type=written))
     assert repr(written) in message
     assert f"did you mean {near!r}?" in message
     assert all(family in message for family in FAMILIES)
+
+
+@pytest.mark.parametrize("other", ["mixtral", "qwen2_moe", "qwen3", "bertt", "lama", "mbart", "gptj"])
+def test_other_architectures_are_never_taken_for_known_ones(other: str) -> None:
+    message = refusal(config_of("llama-3-8b", model_type=other))
+    assert repr(other) in message
+    assert "did you mean" not in message
+    assert '"model_type": "linears"' in message
 
 
 def test_an_architecture_like_no_other_is_refused_without_a_guess() -> None:

@@ -7,15 +7,20 @@ elements and the transfer of 4 elements. The chip: 8 x 8 arrays, one column a we
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
+from cimsolve.api import map_model
+from cimsolve.chip.read import parse_hardware
 from cimsolve.judge.check import check_solution
+from cimsolve.model.families import parse_model
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.problem.tables import Pieces
 from cimsolve.problem.terms import Cut
 from makers.builders import NOTHING, answer, ask, chip, fired_of, linears, macro_chip, pieces_of, step
+from makers.tiny_configs import LLAMA
 
 PRICED = {
     "digital__ops__activation": {"base_ns": 2, "per_element_ns": 1, "base_pj": 1, "per_element_pj": 0.25},
@@ -246,3 +251,18 @@ def test_a_weight_of_several_columns() -> None:
     assert found.metrics["adc_conversions"] == 2 * (16 + 8)
     assert found.metrics["occupancy"] == 4 * 24 / (2 * 8 * 16)
     assert found.energy_components_pj["cells"] == 2 * 4 * 24 * 0.25
+
+
+@pytest.mark.parametrize(("window", "keys"), [(None, 24), (3, 3), (24, 24), (99, 24)])
+def test_attention_costs_the_keys_of_its_window(window: int | None, keys: int) -> None:
+    """Two layers of 4 heads of 4: 2 * 16 products and 4 exponentials a key, 0.5 ns and 3 pJ each on 4 units."""
+    priced = {"base_ns": 2, "per_element_ns": 0.5, "base_pj": 1, "per_element_pj": 3}
+    hardware = parse_hardware(chip(digital__ops__attention_mac=priced, digital__ops__softmax=priced), "hw")
+    narrow = parse_model({**LLAMA, "model_type": "mistral", "sliding_window": window}, "model", "tiny", 24)
+    solution = map_model(narrow, hardware, strategy="spread", structure="dense", cut="both")
+    costs = check_solution(solution).costs
+    assert costs is not None
+    assert costs.energy_components_pj["attention_mac"] == pytest.approx(2 * (1 + 3 * 2 * 16 * keys))
+    assert costs.energy_components_pj["softmax"] == pytest.approx(2 * (1 + 3 * 4 * keys))
+    assert costs.latency_components_cycles["digital"] == 2 * (math.ceil(2 + 8 * keys * 0.5) + math.ceil(2 + keys * 0.5))
+    assert costs.metrics["fixed_energy_pj"] > 2 * 3 * 36 * keys

@@ -11,6 +11,7 @@ import pytest
 
 from cimsolve.show.text import console, progress
 from cimsolve.show.text.progress import Progress, describe_value
+from cimsolve.show.text.sheet import Column, Sheet, markdown, print_csv, print_text
 from cimsolve.solve.effort import Event
 
 
@@ -26,6 +27,38 @@ def test_markup_in_names_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for part in ("[bold]x[/bold] :smile:", "[red]y", "[i]", "[/i]"):
         assert part in out
+
+
+def test_controls_in_names_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[31mx\x9b\u202e\x07"
+    console.heading(evil, first=True)
+    console.print_table([""], [[evil], [console.bad(evil)]])
+    console.labelled([(evil, evil)])
+    console.indented(console.good(evil))
+    console.verbatim(evil)
+    console.say(evil)
+    console.print_json({evil: evil})
+    sheet = Sheet([Column("a", "a")], [[evil]])
+    print_csv(sheet)
+    print_text(markdown(sheet))
+    said = "".join(capsys.readouterr())
+    assert said.count("x1b[31mx") == 10
+    assert [each for each in said if not each.isprintable() and each != "\n"] == []
+
+
+@pytest.mark.parametrize("none", ["0", "00"])
+def test_a_terminal_without_columns_is_one_that_does_not_say(
+    none: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        console.print_table(["a", "b"], [["x" * 30, "1"]])
+        console.indented("word " * 40)
+        return capsys.readouterr().out
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    usual = shown()
+    monkeypatch.setenv("COLUMNS", none)
+    assert shown() == usual
 
 
 def test_a_broken_pipe_is_raised_not_swallowed() -> None:

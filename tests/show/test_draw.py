@@ -30,9 +30,9 @@ from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
 from cimsolve.show.seen.occupancy import find_arrays, find_pieces
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
-from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
+from makers.drawn_solutions import ROWS, TINY, minilm_spread, tiny_solution
 
-EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;\u2028"
+EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;"
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_equal_solutions_give_equal_pages(solution: Solution) -> None:
 def test_names_stay_names() -> None:
     config = linears(step(EVIL, (4, 4)), step("b", (4, 4)))
     found = answer(ask(config), pieces_of(*ROWS))
-    found = with_header(found, model_name=EVIL.replace("\u2028", ""), strategy="<b>bold</b>")
+    found = with_header(found, model_name=EVIL, strategy="<b>bold</b>")
     judged = judge(found, f"results/{EVIL}.json")
     page = Page(render_page([judged]))
     assert [tag for tag, _ in page.elements if tag in ("img", "b")] == []
@@ -276,6 +276,16 @@ def test_every_chart_is_written_in_every_format(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 1000 for path in written)
     for path in written[::2]:
         ET.parse(path)
+
+
+def test_a_chip_without_energies_has_no_charts_of_them() -> None:
+    free = dict.fromkeys(("row", "cell", "column", "shift_add"), 0)
+    table = [{**line, "pj": 0} for line in chip()["adc"]["table"]]
+    hardware = chip(energy_pj=free, adc__table=table, array__leakage_uw=0, transfer__pj_per_bit=0)
+    judged = judge(answer(ask(TINY, hardware=hardware), pieces_of(*ROWS)), "free.json")
+    charts = [chart.name for chart in cost_charts(judged, find_kinds(judged.problem))]
+    assert charts == ["bounds", "latency-components", "latency-stages"]
+    assert "Where the energy goes" not in render_page([judged])
 
 
 def test_several_solutions_have_a_chart_together(solution: Solution, tmp_path: Path) -> None:

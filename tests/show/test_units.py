@@ -70,5 +70,6 @@ def test_components_and_counts() -> None:
     assert units.component(1e6, 2e6, unit) == "1.00  50%"
     assert units.component(1e3, 2e6, unit) == "0.001  <1%"
     assert units.component(0, 2e6, unit) == "0.000   0%"
+    assert units.component(0, 0, unit) == "-"
     assert [units.millions(value) for value in (1536, 25_000, 301_989_888)] == ["1536", "25 k", "302 M"]
     assert [units.plural(value, "phase") for value in (1, 2)] == ["1 phase", "2 phases"]

@@ -140,9 +140,22 @@ def test_embeddings_are_means_of_length_one(tmp_path: Path) -> None:
         (BERT, {"hidden_act": "mish"}, 'hidden_act = "mish": expected one of gelu'),
         (BERT, {"position_embedding_type": "relative_key"}, "position_embedding_type"),
         (LLAMA, {"hidden_act": "mish"}, "expected one of gelu"),
-        (LLAMA, {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 'type "llama3": expected default'),
-        (LLAMA, {"rope_parameters": {"rope_type": "yarn"}}, 'type "yarn": expected default'),
+        (
+            LLAMA,
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            'rope_scaling.rope_type = "llama3".*expected default',
+        ),
+        (LLAMA, {"rope_parameters": {"rope_type": "yarn"}}, 'rope_parameters.rope_type = "yarn".*expected default'),
         (LLAMA, {"rope_parameters": {"rope_theta": "x"}}, 'rope_theta = "x": expected a number'),
+        (LLAMA, {"rope_parameters": {"full_attention": {"rope_type": "default"}}}, "rope_parameters.full_attention"),
+        (LLAMA, {"rope_scaling": {"type": "linear"}, "rope_parameters": {"rope_type": "default"}}, '"linear"'),
+        (LLAMA, {"rope_interleaved": True}, "rope_interleaved = true"),
+        (LLAMA, {"quantization_config": {"quant_method": "bitnet"}}, "quantization_config"),
+        (LLAMA, {"attention_bias": True}, r"q_proj.bias is not stored, but attention_bias = true asks for one"),
+        (LLAMA, {"mlp_bias": True}, r"gate_proj.bias is not stored, but mlp_bias = true asks for one"),
+        (LLAMA, {"is_causal": False}, "is_causal = false"),
+        (BERT, {"is_decoder": True}, "is_decoder = true"),
+        (BERT, {"is_causal": True}, "is_causal = true"),
     ],
 )
 def test_configs_that_cannot_be_obeyed(
@@ -150,6 +163,22 @@ def test_configs_that_cannot_be_obeyed(
 ) -> None:
     with pytest.raises(InputError, match=message):
         reference_of(model_folder(tmp_path, {**config, **changes}))
+
+
+def test_a_window_hides_the_keys_before_it(tmp_path: Path) -> None:
+    """Through two layers of window 3, token 4 hears the first one and those after it do not."""
+    ids = np.array([3, 1, 4, 1, 5, 9, 2])
+    other = np.array([8, 1, 4, 1, 5, 9, 2])
+    whole, narrow, wide = (
+        reference_of(model_folder(tmp_path / name, {**LLAMA, "model_type": "mistral", "sliding_window": window}))
+        for name, window in (("whole", None), ("narrow", 3), ("wide", 7))
+    )
+    assert narrow.layers == 2
+    change = np.abs(narrow.run([ids]) - narrow.run([other])).max(axis=1)
+    assert (change[:5] > 0).all()
+    assert (change[5:] == 0).all()
+    np.testing.assert_array_equal(wide.run([ids]), whole.run([ids]))
+    np.testing.assert_allclose(narrow.run([ids])[:3], whole.run([ids])[:3], atol=1e-6)
 
 
 def test_families_without_a_forward_pass(tmp_path: Path) -> None:

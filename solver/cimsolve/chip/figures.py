@@ -47,9 +47,10 @@ class ArrayFigures:
         return self.operations / self.product_ns * 1e-3
 
     @property
-    def tops_per_w(self) -> float:
-        """Tera-operations per joule of the array alone, leakage included."""
-        return self.operations / (self.product_pj + self.leakage_pj)
+    def tops_per_w(self) -> float | None:
+        """Tera-operations per joule of the array alone, leakage included; None where a product costs nothing."""
+        spent_pj = self.product_pj + self.leakage_pj
+        return self.operations / spent_pj if spent_pj else None
 
     @property
     def tops_per_mm2(self) -> float:

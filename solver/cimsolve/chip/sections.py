@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from cimsolve.files.lines import Visible
+
 ROWS_MAX = 65536
 """Most rows or columns of an array. Two 16-bit factors more still fit int64 in the lossless rule."""
 
@@ -168,7 +170,7 @@ class MacroSection(Section):
 class SourceNote(Section):
     """Where a figure comes from."""
 
-    origin: str = Field(
+    origin: Annotated[str, Visible] = Field(
         alias="from",
         min_length=1,
         max_length=1000,

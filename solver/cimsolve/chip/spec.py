@@ -7,7 +7,7 @@ cycles come out of `cycles`. Equations: docs/formulation.md, section "Costs"; ke
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from cimsolve.chip.sections import (
     picoseconds,
 )
 from cimsolve.columns import Floats, Ints
+from cimsolve.files.lines import Visible
 
 OPERATIONS: tuple[str, ...] = tuple(OperationsSection.model_fields)
 """Names of the digital operations that every spec prices."""
@@ -46,8 +47,12 @@ class Hardware(Section):
     """A hardware spec, checked when built; `parse_hardware` and `load_hardware` raise InputError instead."""
 
     format: Literal["cimsolve-hw/1"] = Field(description="Name and version of this format.")
-    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Name in reports.")
-    technology: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="Memory kind.")
+    name: Annotated[str, Visible] = Field(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Name in reports."
+    )
+    technology: Annotated[str, Visible] = Field(
+        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="Memory kind."
+    )
     node_nm: float = Field(gt=0, le=1e5, description="Technology node, nm; documentation only.")
     clock_ns: Time = Field(description="Clock period, ns; an activation is rounded up to whole periods.")
     array: ArraySection

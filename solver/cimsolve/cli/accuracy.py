@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
-from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option
+from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option, tell_unknown_keys
 from cimsolve.cli.values import Names, OneOf, each_key_once, number, setting, several, whole
 from cimsolve.errors import EXIT_DONE, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Scale, WeightScale
@@ -214,6 +214,7 @@ def question_of(options: Options) -> AccuracyQuestion:
     """What is measured; raises InputError where there is no such folder or the chip is unsound."""
     from cimsolve.chip.read import load_hardware
     from cimsolve.chip.settings import with_settings
+    from cimsolve.model.load import load_model
 
     folder = Path(options.weights)
     if not folder.is_dir():
@@ -222,6 +223,7 @@ def question_of(options: Options) -> AccuracyQuestion:
             "shipped models have no weights"
         )
     hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
+    tell_unknown_keys(load_model(folder))
     from cimsolve.study.accuracy.question import AccuracyQuestion
 
     named = {field.name for field in fields(AccuracyQuestion)} - {"folder", "hardware"}

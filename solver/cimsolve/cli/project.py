@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, option, verbosity
-from cimsolve.cli.question import seed_option
+from cimsolve.cli.question import seed_option, tell_unknown_keys
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, InputError
 from cimsolve.weights.names import CALIBRATED, METHODS, SAMPLES_DEFAULT
@@ -90,6 +90,7 @@ def run(options: Options) -> int:
     Raises InputError for a folder without a config or weights that fit it, for inputs that do not fit, and for a
     place that cannot be written.
     """
+    from cimsolve.model.load import load_model
     from cimsolve.show.text.progress import Progress
     from cimsolve.show.text.projection import print_projection, print_written
     from cimsolve.weights.project import project_model
@@ -100,6 +101,7 @@ def run(options: Options) -> int:
             f"--model {options.model}: expected a folder with a config.json and *.safetensors; "
             "shipped models have no weights"
         )
+    tell_unknown_keys(load_model(folder))
     with Progress(options.verbosity >= 0) as progress:
         progress.begin(f"projecting {folder.name}")
         rows = project_model(

@@ -19,7 +19,7 @@ from cimsolve.cli.parser import (
 )
 from cimsolve.cli.values import Names, OneOf, objective, plain, quantity, seconds, setting, whole
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line, plain_name
+from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from cimsolve.model.load import Structures
+    from cimsolve.model.model import Model
     from cimsolve.problem.problem import Problem
 
 DEFAULT_HARDWARE = "rram256"
 DEFAULT_MODEL = "bert-large"
 DEFAULT_OUT = "results"
 SEED_MAX = 2**31 - 1
+KEYS_TOLD = 12
 EXAMPLES: dict[Kind, str] = {"time": "60us", "energy": "12uJ"}
 AMOUNTS = {
     name: quantity(kind, EXAMPLES[kind]) for name in Terms.model_fields if (kind := kind_of_amount(name)) in EXAMPLES
@@ -211,6 +213,7 @@ def problem_of(
     from cimsolve.model.load import load_model
 
     model = load_model(options.model, options.tokens)
+    tell_unknown_keys(model)
     # Only now: a model that is none is refused before numpy loads.
     from cimsolve.chip.read import load_hardware
     from cimsolve.chip.settings import with_settings
@@ -224,6 +227,17 @@ def problem_of(
         structures = stored_structures(model, weights, options.structures)
     chip = with_settings(load_hardware(options.hardware), dict(options.settings))
     return Problem(ask(model, chip, structure=structures, objective=objective, **options.terms))
+
+
+def tell_unknown_keys(model: Model) -> None:
+    """One line on stderr, where the model's config has keys of which nothing is known."""
+    if model.unknown_keys:
+        from cimsolve.show.text.console import say
+
+        keys = [shown_name(key) for key in model.unknown_keys[:KEYS_TOLD]]
+        if len(model.unknown_keys) > KEYS_TOLD:
+            keys.append(f"{len(model.unknown_keys) - KEYS_TOLD} more")
+        say(f"note: {model.name}: nothing is known of these keys of its config, and none is obeyed: {', '.join(keys)}")
 
 
 def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:

@@ -23,7 +23,7 @@ from cimsolve.cli.question import (
     time_limit_option,
 )
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.study.interrupts import interrupted_exit_code
 
@@ -171,13 +171,14 @@ def run(options: Options) -> int:
             if outcome.state != "skipped":
                 progress.finish(summary_line(outcome))
     code = interrupted_exit_code() if run.interrupted else _exit_code(outcomes)
-    hopeless = all(outcome.state == "infeasible" for outcome in outcomes)
+    hopeless = {outcome.state for outcome in outcomes} <= {"infeasible", "refused"}
     if options.json:
         print_json(describe_run(asked, outcomes, code))
     elif not hopeless:
         print_run(asked, outcomes, options.verbosity)
     if hopeless:
-        raise InfeasibleError(joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes]))
+        reasons = joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes])
+        raise InputError(reasons) if outcomes[0].state == "refused" else InfeasibleError(reasons)
     if run.interrupted:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")

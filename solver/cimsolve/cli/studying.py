@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cimsolve.cli import solve
 from cimsolve.cli.parser import Option, execution_option, output_option, verbosity
 from cimsolve.cli.places import OutputPlace
-from cimsolve.cli.question import AMOUNTS, CHOICES, DEFAULT_OUT, TermsOptions
+from cimsolve.cli.question import AMOUNTS, CHOICES, DEFAULT_OUT, TermsOptions, tell_unknown_keys
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InputError
 from cimsolve.files.text import one_line
@@ -108,10 +108,13 @@ def read_value(key: str, text: str) -> Value:
 
 def solve_study(study: SweepStudy, options: TableOptions) -> tuple[list[SolvedRow], Progressed]:
     """Every combination of a study with what came of it. Raises as `expand` and `solve_all` do."""
+    from cimsolve.model.load import load_model
     from cimsolve.study.sweep.grid import expand
     from cimsolve.study.sweep.run import SolvedRow
 
     rows = expand(study)
+    for name in dict.fromkeys(row.asked.model for row in rows if row.point is not None):
+        tell_unknown_keys(load_model(name))
     done = solve_all([row.point for row in rows if row.point is not None], options)
     digests = ["" if row.point is None else row.point.digest() for row in rows]
     return [

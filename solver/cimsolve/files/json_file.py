@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import SHOWN_MAX, near_name, one_line, shown_value
+from cimsolve.files.text import SHOWN_MAX, near_name, one_line, shown_name, shown_value
 from cimsolve.files.whole import link_target, written_whole
 
 
@@ -29,7 +29,7 @@ def read_json(path: Path | str, max_bytes: int) -> object:
     Raises InputError where the file is missing, a folder, unreadable, empty, too large, not JSON, cut short,
     too deeply nested, or holds duplicate keys or numbers that are not finite.
     """
-    shown = one_line(str(path))
+    shown = shown_name(str(path))
     data = _read_bytes(Path(path), shown, max_bytes)
     try:
         text = data.decode("utf-8-sig")
@@ -76,7 +76,7 @@ def write_text_atomically(path: Path | str, parts: Iterable[str]) -> None:
 
     Raises InputError where the place cannot be written.
     """
-    shown = one_line(str(path))
+    shown = shown_name(str(path))
     target = link_target(Path(path), shown)
     if target.is_dir():
         raise InputError(f"{shown}: is a folder; expected the name of a file to write, add one")
@@ -93,8 +93,8 @@ def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | 
     problems = error.errors(include_url=False)
     problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
-    origin = one_line(origin)
-    key = one_line(".".join(str(part) for part in problem["loc"]))
+    origin = shown_name(origin)
+    key = shown_name(".".join(str(part) for part in problem["loc"]))
     if kind == "value_error":  # a rule of our own: it names its keys and values itself
         return f"{origin}: {key}{': ' if key else ''}{one_line(str(context['error']))}"
     if kind == "missing":

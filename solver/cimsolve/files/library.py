@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import re
 from pathlib import Path
 
 from cimsolve.errors import InputError
-from cimsolve.files.text import near_name, one_line
+from cimsolve.files.text import near_name, shown_name
 
 
 def resolve_hardware(text: str) -> Path:
@@ -68,9 +69,14 @@ def _shipped_or_error(kind: str, text: str, what: str) -> Path:
     name = text.removesuffix(".json")
     if name in names:
         return _folder(kind) / f"{name}.json"
-    shown = one_line(text) if text else "(empty)"
+    shown = shown_name(text) if text else "(empty)"
     if text and _is_folder(Path(text)):
         missing = " without a config.json" if kind == "models" else ""
         raise InputError(f"{shown}: is a folder{missing}; expected a {what}, give a file or one of: {', '.join(names)}")
-    hint = near_name(Path(name).name.lower(), names, "did you mean {}? ")
+    word = Path(name).name.lower()
+    if kind == "models":  # a model of another size or family is no slip of the pen
+        alike = [each for each in names if re.findall("[0-9]+", each) == re.findall("[0-9]+", word)]
+        hint = near_name(word, alike, "did you mean {}? ", least=0.85)
+    else:
+        hint = near_name(word, names, "did you mean {}? ")
     raise InputError(f"{shown}: there is no such {what}; {hint}give a file or one of: {', '.join(names)}")

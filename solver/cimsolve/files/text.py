@@ -12,13 +12,29 @@ from cimsolve.errors import InputError
 
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
+NAME_SHOWN_MAX = 200
+"""Most characters of a name that a message repeats."""
 SHOWN_MAX = 60
 """Most characters of a wrong value that an error repeats."""
 
 
 def one_line(text: str) -> str:
-    """`text` with line breaks and other unprintable characters escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    """`text` with everything escaped that is no visible sign: line breaks, controls, signs that turn the direction."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def shown_name(text: str) -> str:
+    """A name, path or key from a file or a user on one line; the middle of a long one is left out."""
+    text = one_line(text)
+    kept = (NAME_SHOWN_MAX - 3) // 2
+    return text if len(text) <= NAME_SHOWN_MAX else f"{text[:kept]}...{text[-kept:]}"
+
+
+def message_line(text: str) -> str:
+    """A message as it is told: on one line, and of long names in it, wherever they came from, both ends."""
+    return re.sub(rf"\S{{{NAME_SHOWN_MAX + 1},}}", lambda name: shown_name(name[0]), one_line(text))
 
 
 def shown_value(value: object) -> str:
@@ -34,9 +50,12 @@ def shown_value(value: object) -> str:
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 
-def near_name(word: str, known: Iterable[str], words: str = "{}") -> str:
-    """`words` with the known name that looks most like `word` in their braces; empty where none looks like it."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def near_name(word: str, known: Iterable[str], words: str = "{}", least: float = 0.6) -> str:
+    """`words` with the known name that looks most like `word` in their braces; empty where none looks like it.
+
+    `least`: how alike two names must look, 1 where they are the same.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=least)
     return words.format(close[0]) if close else ""
 
 

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from cimsolve.errors import InputError
 from cimsolve.files.json_file import read_json
+from cimsolve.files.kinds import kind_of_weights
 from cimsolve.files.library import resolve_model
+from cimsolve.files.text import shown_name
 from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure, StructurePolicy
 
 CONFIG_BYTES_MAX = 16 * 2**20
+WEIGHTS_ADVICE = (
+    "expected its config.json, or the folder that holds config.json with the weights as *.safetensors or *.gguf beside "
+    "it; a model without one is listed matrix by matrix as model_type linears"
+)
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
 """How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
@@ -24,8 +31,15 @@ def load_model(path_or_name: Path | str, tokens: int | None = None) -> Model:
     `tokens` is the context and the length of a prefill; by default the model's context, at most 512.
     """
     path = resolve_model(str(path_or_name))
-    name = path.parent.name if path.name == "config.json" else path.stem
-    return parse_model(read_json(path, CONFIG_BYTES_MAX), str(path), name, tokens)
+    if kind := kind_of_weights(path):
+        raise InputError(f"{shown_name(str(path))}: this is {kind}, no model config; {WEIGHTS_ADVICE}")
+    name = _folder_name(path.parent) if path.name == "config.json" else path.stem
+    return parse_model(read_json(path, CONFIG_BYTES_MAX), shown_name(str(path)), name, tokens)
+
+
+def _folder_name(folder: Path) -> str:
+    """The folder's own name, also where it was given as the place that the user is in."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
 def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Structure]:

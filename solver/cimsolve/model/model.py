@@ -87,6 +87,10 @@ class Model:
     steps: tuple[Step, ...]
     tails: Mapping[str, Tail]
     unmapped: tuple[str, ...]
+    windows: tuple[int | None, ...] = ()
+    """Most tokens that attention of each layer reads; None: all `tokens`. Empty where the family has no windows."""
+    unknown_keys: tuple[str, ...] = ()
+    """Keys of the config of which nothing is known, so that they are not obeyed."""
 
     @property
     def linears(self) -> tuple[Linear, ...]:

@@ -137,6 +137,11 @@ class Problem:
         return bool((self.row_parts > 1).any())
 
     @cached_property
+    def least_pieces(self) -> Ints:
+        """Fewest pieces that each factor must be cut into, to fit an array and the rows at once; shape (factors,)."""
+        return self.table.blocks * self.row_parts * ceil_div(self.table.block_cols, self.weights_per_row)
+
+    @cached_property
     def weight_cells(self) -> int:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count

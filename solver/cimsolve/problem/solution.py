@@ -23,6 +23,7 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files import json_file, table_file
 from cimsolve.files.kinds import SOLUTION, demand_kind
+from cimsolve.files.lines import Line, Visible
 from cimsolve.files.text import shown_value
 from cimsolve.files.whole import folder_locked
 from cimsolve.problem.question import Question, question_from
@@ -39,9 +40,7 @@ StoppedBy = Literal["interrupt", "time limit"]
 """What ended a search before its end."""
 Integer = Annotated[int, Field(strict=True, ge=-(2**62), le=2**62)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Text = Annotated[str, Field(max_length=4096)]
-Line = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""What reports repeat as it is."""
+Text = Annotated[str, Field(max_length=4096), Visible]
 
 
 class _Part(BaseModel):

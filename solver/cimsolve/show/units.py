@@ -105,7 +105,9 @@ def ratio(value: float) -> str:
 
 
 def component(value: float, whole: float, unit: Unit) -> str:
-    """A component of a total: three digits, at most three decimals, and its share in whole percent."""
+    """A component of a total: three digits, at most three decimals, and its share in whole percent; - of nothing."""
+    if not whole:
+        return "-"
     shown = value / unit.size
     decimals = 3 if abs(shown) < 1 else max(0, 2 - math.floor(math.log10(abs(shown))))
     percent = 100 * value / whole

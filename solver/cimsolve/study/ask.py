@@ -21,7 +21,7 @@ from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.interrupts import interrupts_held
 from cimsolve.study.solving import problem_for, solve
 
-State = Literal["solved", "infeasible", "interrupted", "skipped"]
+State = Literal["solved", "infeasible", "refused", "interrupted", "skipped"]
 Simulated = Literal["layer", "all", "none"]
 
 
@@ -146,6 +146,8 @@ class Run(SearchRun):
             solution = solve(self.problem, name, self.effort)
         except InfeasibleError as error:
             return Outcome(name, "infeasible", str(error), error.shortage)
+        except InputError as error:
+            return Outcome(name, "refused", str(error))
         except KeyboardInterrupt:
             self.interrupted = True
             return Outcome(name, "interrupted", "stopped before it had an answer")

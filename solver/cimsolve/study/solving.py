@@ -27,6 +27,9 @@ from cimsolve.solve.incumbent import count_arrays
 from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import STRATEGIES
 
+PIECES_MAX = 2**23
+"""Most pieces of a mapping: about half a minute and 3 GiB."""
+
 
 @cache  # each look parses the metadata of the library anew
 def _version(library: str) -> str:
@@ -102,10 +105,12 @@ def effort_for(strategy: str, effort: Effort) -> Effort:
 def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = None) -> Solution:
     """Map `problem` by `strategy`; schedule, cost and bound the result.
 
-    Raises InfeasibleError where the mapping needs more arrays than allowed, KeyError for an unknown strategy.
+    Raises InfeasibleError where the mapping needs more arrays than allowed, InputError where it would have more pieces
+    than can be handled, KeyError for an unknown strategy.
     """
     effort = effort or Effort()
     question = problem_for(strategy, problem)
+    _demand_countable(question, strategy)
     answer = STRATEGIES[strategy](question, effort_for(strategy, effort))
     limit = question.array_limit
     used = count_arrays(answer.mapping)
@@ -194,14 +199,27 @@ def joined_reasons(failures: Sequence[tuple[str, str, Shortage | None]]) -> str:
     if len(failures) == 1:
         return failures[0][1]
     needs: dict[str, list[str]] = {}
-    others = []
+    others: dict[str, list[str]] = {}
     for strategy, reason, short in failures:
         if short is None:
-            others.append(f"{strategy}: {reason.removeprefix(f'{strategy}: ')}")
+            others.setdefault(reason.removeprefix(f"{strategy}: "), []).append(strategy)
             continue
         each = needs.setdefault(short.told, [])
         each.append(f"{strategy} {'' if each else 'needs '}{short.needed}")
-    return "; ".join([*(", ".join([told, *each]) for told, each in needs.items()), *others])
+    told_others = [f"{', '.join(names)}: {reason}" for reason, names in others.items()]
+    return "; ".join([*(", ".join([told, *each]) for told, each in needs.items()), *told_others])
+
+
+def _demand_countable(problem: Problem, strategy: str) -> None:
+    """Raise InputError where even the fewest pieces are too many."""
+    pieces = problem.least_pieces
+    if pieces.sum() > PIECES_MAX:
+        largest = problem.workload.factors[int(pieces.argmax())]
+        raise InputError(
+            f"{strategy}: {largest.linear} makes {pieces.max()} pieces of an array's size at most, all linears make "
+            f"{pieces.sum()}; expected at most {PIECES_MAX}; take larger arrays, store less by --structure, or leave "
+            "this strategy out"
+        )
 
 
 def _too_much(strategy: str, short: Shortage, other_limits: bool = False) -> InfeasibleError:

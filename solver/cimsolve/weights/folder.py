@@ -17,6 +17,7 @@ import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, listed, read_header
@@ -157,7 +158,17 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
     folder = Path(path_or_name)
     if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
+    demand_plain_weights(model, folder)
     return FolderWeights(open_weights(folder), model)
+
+
+def demand_plain_weights(model: Model, folder: Path) -> None:
+    """Raise InputError where the config says that the weights are quantised: the numbers stored are not the weights."""
+    if quantised := model.config.get("quantization_config"):
+        raise InputError(
+            f"{folder}: quantization_config = {shown_value(quantised)}: weights that are quantised are not read; "
+            "give the config.json alone, or the weights as they were before"
+        )
 
 
 class FolderWeights(OnDemand[Floats]):

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
-from cimsolve.files.text import near_name
+from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
+from cimsolve.model.families.config import Config
 from cimsolve.model.model import Model
 
-Family = Callable[[Mapping[str, Any], str, str, int | None], Model]
+
+class Family(NamedTuple):
+    """How models of a family are built, and the keys that are read for it."""
+
+    build: Callable[[Mapping[str, Any], str, str, int | None], Model]
+    config: type[Config]
+
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": bert.build,
-    "mpnet": bert.build,
-    "gpt2": gpt2.build,
-    "bart": bart.build,
-    "llama": llama.build,
-    "mistral": llama.build,
-    "qwen2": llama.build,
-    "linears": linears.build,
+    "bert": Family(bert.build, bert.BertConfig),
+    "mpnet": Family(bert.build, bert.BertConfig),
+    "gpt2": Family(gpt2.build, gpt2.Gpt2Config),
+    "bart": Family(bart.build, bart.BartConfig),
+    **{name: Family(llama.build, config) for name, config in llama.FORMS.items()},
+    "linears": Family(linears.build, linears.LinearsConfig),
 }
+LIST_THEM = (
+    'any other model is listed matrix by matrix: {"model_type": "linears", "steps": [{"name": "up", "linears": '
+    '[{"name": "up.w", "n_in": 64, "n_out": 256}]}, ...]} (docs/file-formats.md)'
+)
 
 
 def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
@@ -30,10 +41,25 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     demand_kind(config, MODEL, origin)
     if not isinstance(config, dict):
         raise InputError(f"{origin}: expected a JSON object with the model's config, got {type(config).__name__}")
-    family = config.get("model_type")
-    if not isinstance(family, str):
-        raise InputError(f"{origin}: model_type: missing or not a string; expected one of {', '.join(FAMILIES)}")
-    if family not in FAMILIES:
-        near = near_name(family, FAMILIES, " (did you mean '{}'?)")
-        raise InputError(f"{origin}: model_type: {family!r}{near}: expected one of {', '.join(FAMILIES)}")
-    return FAMILIES[family](config, origin, name, tokens)
+    if not name or not name.isprintable() or len(name) > NAME_SHOWN_MAX:
+        raise InputError(
+            f"{origin}: the model's name is '{shown_name(name)}'; expected 1 to {NAME_SHOWN_MAX} visible signs on one "
+            "line; a model is called by its file or folder, rename that"
+        )
+    asked = config.get("model_type")
+    known = f"expected one of {', '.join(FAMILIES)}; {LIST_THEM}"
+    if not isinstance(asked, str):
+        raise InputError(f"{origin}: model_type: missing or not a string; {known}")
+    if asked not in FAMILIES:
+        # A family of a name that only looks alike is another model.
+        near = [f" (did you mean {family!r}?)" for family in FAMILIES if _plain(family) == _plain(asked)]
+        raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
+    family = FAMILIES[asked]
+    read = frozenset(family.config.model_fields)
+    family.config.keys.demand_known(config, read, origin)
+    model = family.build(config, origin, name, tokens)
+    return replace(model, unknown_keys=family.config.keys.unknown(config, read))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

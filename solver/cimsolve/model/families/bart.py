@@ -7,9 +7,10 @@ decoder layer; the target pass runs the decoder on one target token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.keys import OFF, Keys, named
 from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, normalise_sum, torch_linear
 from cimsolve.model.model import Linear, Model, Operation, Tail
 
@@ -22,7 +23,14 @@ class BartConfig(Config):
     decoder_attention_heads: Count
     encoder_ffn_dim: Width
     decoder_ffn_dim: Width
-    max_position_embeddings: Width
+    max_position_embeddings: Context
+    keys: ClassVar = Keys(
+        values={"is_encoder_decoder": (None, True), "is_decoder": OFF},
+        idle=named(
+            "activation_function add_bias_logits extra_pos_embeddings normalize_embedding num_hidden_layers "
+            "scale_embedding static_position_embeddings tie_word_embeddings"
+        ),
+    )
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.keys import OFF, Keys
 from cimsolve.model.families.recorder import TransformerLayer, attention, stacked, torch_linear
 from cimsolve.model.model import Model, Operation
 
@@ -15,7 +16,11 @@ class BertConfig(Config):
     num_hidden_layers: Count
     num_attention_heads: Count
     intermediate_size: Width
-    max_position_embeddings: Width
+    max_position_embeddings: Context
+    keys: ClassVar = Keys(
+        forward={"is_decoder": OFF, "is_causal": OFF},
+        idle=frozenset({"hidden_act", "layer_norm_eps", "relative_attention_num_buckets", "tie_word_embeddings"}),
+    )
 
 
 BERT_NAMES = {

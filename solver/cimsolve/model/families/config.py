@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem
+from cimsolve.model.families.keys import Keys
 
 TOKENS_DEFAULT_MAX = 512
 TOKENS_MAX = 2**24
 
 Width = Annotated[int, Field(strict=True, ge=1, le=2**20)]
 Count = Annotated[int, Field(strict=True, ge=1, le=4096)]
+Context = Annotated[int, Field(strict=True, ge=1, le=2**30)]
 
 
 class Config(BaseModel):
-    """The keys of a config.json that a family needs; the many others of such files are ignored."""
+    """The keys of a config.json that a family reads; `keys` says what becomes of the many others."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    keys: ClassVar[Keys] = Keys()
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from cimsolve.model.families.config import Config, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
+from cimsolve.model.families.keys import Keys, named
 from cimsolve.model.families.recorder import TransformerLayer, attention, stacked
 from cimsolve.model.model import Linear, Model, Operation, TensorRef
 
@@ -14,8 +15,14 @@ class Gpt2Config(Config):
     n_embd: Width
     n_layer: Count
     n_head: Count
-    n_positions: Width
+    n_positions: Context
     n_inner: Width | None = None
+    keys: ClassVar = Keys(
+        idle=named(
+            "activation_function is_decoder layer_norm_epsilon n_ctx scale_attn_by_inverse_layer_idx "
+            "scale_attn_weights tie_word_embeddings"
+        )
+    )
 
 
 def _conv1d(name: str, n_in: int, n_out: int) -> Linear:

@@ -16,11 +16,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InputError
-from cimsolve.model.families.config import Config, Width, context_tokens, read_config
+from cimsolve.files.lines import Name
+from cimsolve.model.families.config import Config, Context, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, torch_linear
 from cimsolve.model.model import Model, Operation, Tail
-
-Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class _Entry(BaseModel):
@@ -47,7 +46,7 @@ class StepEntry(_Entry):
 
 
 class LinearsConfig(Config):
-    context: Width = 512
+    context: Context = 512
     steps: Annotated[list[StepEntry], Field(min_length=1, max_length=100_000)]
 
 

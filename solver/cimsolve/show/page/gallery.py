@@ -66,8 +66,9 @@ def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
             ("components", f"{of.capitalize()} by component", by_component),
             ("stages", f"{of.capitalize()} by stage, all layers", by_stage),
         ):
-            draw = partial(draw_waterfall, table, kind, of)
-            charts.append(Chart(f"{what}-{name}", title, total_in_words(table, kind), draw))
+            if table.total:  # on a chip without energies nothing is spent
+                draw = partial(draw_waterfall, table, kind, of)
+                charts.append(Chart(f"{what}-{name}", title, total_in_words(table, kind), draw))
     return charts
 
 

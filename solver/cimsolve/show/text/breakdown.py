@@ -65,7 +65,8 @@ def _print_fixed(solved: Sequence[Solved]) -> None:
         for figure in FIXED:
             name = f"fixed_{figure.metric.replace('latency_cycles', 'latency_ns')}"
             value = header.metrics[name] * (clock_ns(header) if name.endswith("cycles") else 1)
-            row += [value, value / figure.total(header)]
+            total = figure.total(header)
+            row += [value, value / total if total else None]
         rows.append(row)
     print_sheet(Sheet(columns, rows))
     indented(

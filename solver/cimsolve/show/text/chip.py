@@ -69,6 +69,7 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
     firings = "" if figures.firings == 1 else f", in {figures.firings} firings of at most {hardware.rows_limit} rows"
     shares = f", {share(figures.read_ns / figures.product_ns)} of it read pulses" if figures.read_ns else ""
     energy = f"{quantity(figures.product_pj, 'energy')}, and {quantity(figures.leakage_pj, 'energy')} leakage"
+    efficiency = "-" if figures.tops_per_w is None else number(figures.tops_per_w)
     labelled(
         [
             ("time", f"{quantity(figures.product_ns, 'time')}{firings}{shares}"),
@@ -76,7 +77,7 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
             ("area", f"{number(figures.area_um2)} um2 with {plural(hardware.adc.per_array, 'converter')}"),
             (
                 "operations",
-                f"{number(figures.tops)} TOPS, {number(figures.tops_per_w)} TOPS/W, {number(figures.tops_per_mm2)} "
+                f"{number(figures.tops)} TOPS, {efficiency} TOPS/W, {number(figures.tops_per_mm2)} "
                 f"TOPS/mm2 at {bits}; array alone, two operations a weight",
             ),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cimsolve.files.text import message_line, one_line
 from cimsolve.show.as_json import as_json
 
 Cell = str | Text
@@ -23,10 +25,16 @@ class _Console(Console):
     """A console that shows text as it is: model names may hold what rich would take for markup."""
 
     def __init__(self, file: IO[str]) -> None:
-        super().__init__(file=file, markup=False, highlight=False, emoji=False)
+        super().__init__(file=file, markup=False, highlight=False, emoji=False, _environ=_environment())
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def _environment() -> dict[str, str]:
+    """The environment without sizes of a terminal that has none: programs and terminals say 0 where they know none."""
+    sizes = ("COLUMNS", "LINES")
+    return {name: value for name, value in os.environ.items() if name not in sizes or value.strip("0")}
 
 
 def results() -> Console:
@@ -52,19 +60,19 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def say(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"cimsolve: {text}\n")
+    sys.stderr.write(f"cimsolve: {message_line(text)}\n")
 
 
 def line(*parts: Cell | tuple[str, str]) -> None:
     """One line on stdout, however long, of texts, some with a style."""
-    results().print(Text.assemble(*parts), soft_wrap=True)
+    results().print(Text.assemble(*(_escaped(each) for each in parts)), soft_wrap=True)
 
 
 def heading(text: str, first: bool = False) -> None:
     """A line in bold, after an empty one unless it is the `first` of all."""
     if not first:
         results().print()
-    results().print(Text(text, style="bold"))
+    results().print(Text(one_line(text), style="bold"))
 
 
 def indented(text: Cell) -> None:
@@ -123,11 +131,24 @@ def print_table(
             vertical="top",
         )
     for row in rows:
-        found.add_row(*row)
+        found.add_row(*map(escaped, row))
     console = results()
     needed = found.__rich_measure__(console, console.options.update(max_width=TABLE_WIDTH_MAX)).minimum
     console.width = max(console.width, needed)
     console.print(found, crop=False)
+
+
+def escaped(cell: Cell) -> Cell:
+    """A cell without controls, but for the ends of its lines; texts from files and options come through here."""
+    plain = str(cell)
+    safe = "\n".join(map(one_line, plain.split("\n")))
+    if safe == plain:
+        return cell
+    return Text(safe, style=cell.style) if isinstance(cell, Text) else safe
+
+
+def _escaped(part: Cell | tuple[str, str]) -> Cell | tuple[str, str]:
+    return (one_line(part[0]), part[1]) if isinstance(part, tuple) else escaped(part)
 
 
 def good(text: str) -> Text:

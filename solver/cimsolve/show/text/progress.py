@@ -8,6 +8,7 @@ import time
 
 from rich.status import Status
 
+from cimsolve.files.text import one_line
 from cimsolve.show.text.console import messages, say
 from cimsolve.show.units import number, quantity, share
 from cimsolve.solve.effort import Event, Listener
@@ -80,7 +81,7 @@ class Progress(Listener):
     def finish(self, line: str) -> None:
         """A line that stays."""
         if self._status is not None:
-            self._console.print(line)
+            self._console.print(one_line(line))
 
     def _show(self, text: str, always: bool = False) -> None:
         self._text = f"{self._task}{': ' if text else ''}{text}"
@@ -88,7 +89,8 @@ class Progress(Listener):
         if self._status is None or (now - self._told < REFRESH_S and not always):
             return
         self._told = now
-        self._status.update(textwrap.shorten(self._text_with_time(), self._console.width - MARGIN, placeholder=" ..."))
+        text = textwrap.shorten(self._text_with_time(), self._console.width - MARGIN, placeholder=" ...")
+        self._status.update(one_line(text))
 
 
 def describe_value(event: Event, clock_ns: float) -> str:

@@ -11,6 +11,7 @@ from cimsolve.chip.array_kinds import MeasuredCore
 from cimsolve.chip.settings import left_behind
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
+from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import kind_of_amount, millions, number, plural, quantity, share
@@ -66,7 +67,8 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         (
             "workload",
             f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} and "
-            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}",
+            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}"
+            f"{_windows(model)}",
         ),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
@@ -76,6 +78,14 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("search", "; ".join(how)),
         ("simulation", asked.simulated),
     ]
+
+
+def _windows(model: Model) -> str:
+    """In how many layers attention reads fewer tokens than there are, and how few."""
+    narrow = [window for window in model.windows if window is not None and window < model.tokens]
+    if not narrow:
+        return ""
+    return f", of which attention reads {min(narrow)} in {len(narrow)} of {len(model.windows)} layers (sliding_window)"
 
 
 def describe_arrays(hardware: Hardware) -> str:
@@ -213,6 +223,8 @@ def question_fields(asked: Asked) -> dict[str, Any]:
         "weights": model.weight_count,
         "stored_weights": problem.workload.weight_count,
         "not_mapped": model.unmapped,
+        **({"windows": model.windows} if any(model.windows) else {}),
+        **({"unknown_keys": model.unknown_keys} if model.unknown_keys else {}),
         "structure": problem.structures,
         **problem.terms.model_dump(),
         "time_limit_s": asked.time_limit_s,

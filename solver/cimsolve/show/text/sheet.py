@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from rich.text import Text
 
+from cimsolve.files.text import one_line
 from cimsolve.show.text.console import Cell, print_table
 from cimsolve.show.units import Kind, Unit, choose_unit, in_unit, ratio, share
 
@@ -53,7 +54,7 @@ def markdown(sheet: Sheet) -> str:
     """A Markdown table, ending in a newline."""
     titles, cells = _shown(sheet)
     heads = [title.replace("\n", " ") for title in titles]
-    rows = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
+    rows = [[one_line(str(cell).replace("|", "\\|").replace("\n", " ")) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     left = [column.meaning in ("text", "mark") for column in sheet.columns]
 
@@ -69,7 +70,10 @@ def print_csv(sheet: Sheet) -> None:
     """On stdout, raw values under their keys; nothing where there is none."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([column.key for column in sheet.columns])
-    writer.writerows([["" if value is None else value for value in row] for row in sheet.rows])
+    for row in sheet.rows:
+        writer.writerow(
+            ["" if value is None else one_line(value) if isinstance(value, str) else value for value in row]
+        )
 
 
 def print_text(text: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cimsolve.errors import InputError
+from cimsolve.model.families import FAMILIES as BUILT
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Product, Reference
 from cimsolve.weights.forward.bert import BertReference
@@ -41,6 +42,7 @@ def load_reference(model: Model, source: Tensors) -> Reference:
             f"{model.name}: there is no reference forward pass for {model.family}, only for {', '.join(FAMILIES)}; "
             "give `project` the inputs of its linears as a file instead"
         )
+    BUILT[model.family].config.keys.demand_computed(model.config, model.name)
     return FAMILIES[model.family](model, source)
 
 

@@ -62,6 +62,11 @@ class Reference(ABC):
         linear = self.linears[name]
         return inputs @ linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
 
+    def _has_bias(self, name: str) -> bool:
+        """Whether the file has a bias of the linear."""
+        stored = f"{name}.bias"
+        return any(each == stored or each.endswith("." + stored) for each in self._stored)
+
     @abstractmethod
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
         """Hidden states before the first layer."""
@@ -81,19 +86,26 @@ class Reference(ABC):
         expected = (len(inputs), self.linears[name].n_out)
         if outputs.shape != expected:
             raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
-        stored = f"{name}.bias"
-        if any(each == stored or each.endswith("." + stored) for each in self._stored):
-            outputs = outputs + self._source.tensor(stored)
+        if self._has_bias(name):
+            outputs = outputs + self._source.tensor(f"{name}.bias")
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
         return np.ascontiguousarray(outputs, dtype=np.float32)
 
 
 def attend(
-    query: Floats32, key: Floats32, value: Floats32, spans: Sequence[slice], head_width: int, *, causal: bool
+    query: Floats32,
+    key: Floats32,
+    value: Floats32,
+    spans: Sequence[slice],
+    head_width: int,
+    *,
+    causal: bool,
+    window: int | None = None,
 ) -> Floats32:
     """Attention within each sequence: query (tokens, heads * d), key and value (tokens, groups * d).
 
-    Head h reads group `h // (heads / groups)`. Scores are scaled by 1 / sqrt(d).
+    Head h reads group `h // (heads / groups)`. Scores are scaled by 1 / sqrt(d). Of what a token attends
+    to, its own key is the last of `window` ones.
     """
     out = np.empty_like(query)
     for span in spans:
@@ -105,6 +117,8 @@ def attend(
         if causal:
             later = np.triu(np.ones(scores.shape[1:], dtype=np.bool_), 1)
             scores[:, later] = -np.inf
+        if window is not None:
+            scores[:, np.tril(np.ones(scores.shape[1:], dtype=np.bool_), -window)] = -np.inf
         mixed = softmax(scores) @ v
         out[span] = mixed.transpose(1, 0, 2).reshape(mixed.shape[1], -1)
     return out

@@ -12,7 +12,7 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
 from cimsolve.model.families.config import Width, read_config
-from cimsolve.model.families.llama import LlamaConfig
+from cimsolve.model.families.llama import LlamaConfig, attention_windows
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Product, Reference, attend, positions
 from cimsolve.weights.forward.functions import ACTIVATIONS, rms_norm, rotate
@@ -30,6 +30,8 @@ class _LlamaReferenceConfig(LlamaConfig):
     rope_scaling: Mapping[str, Any] | None = None
     rope_parameters: Mapping[str, Any] | None = None
     tie_word_embeddings: bool = False
+    attention_bias: bool | None = False
+    mlp_bias: bool | None = False
 
 
 class LlamaReference(Reference):
@@ -42,12 +44,29 @@ class LlamaReference(Reference):
             raise InputError(
                 f"{model.name}: hidden_act = {shown_value(read.hidden_act)}: expected one of {', '.join(ACTIVATIONS)}"
             )
-        self._theta = _rotary_base(read, model.name)
+        self._theta, self._windows = _rotary_base(read, model.name), attention_windows(model.config, model.name)
+        self._demand_biases(read)
         self._activation, self._eps = ACTIVATIONS[read.hidden_act], read.rms_norm_eps
         self.layers, self.width, self.vocabulary = read.num_hidden_layers, read.hidden_size, read.vocab_size
         self.context = read.max_position_embeddings
         self._head_width = read.head_dim or read.hidden_size // read.num_attention_heads
         self._head = "model.embed_tokens.weight" if read.tie_word_embeddings else "lm_head.weight"
+
+    def _demand_biases(self, read: _LlamaReferenceConfig) -> None:
+        """Raise InputError where a bias is stored that the config rules out, or is not that it asks for."""
+        keys = {"llama": ("attention_bias", "mlp_bias")}.get(self.model.family)
+        for name in self.linears:
+            if keys is not None:
+                key = keys[".mlp." in name]
+                asked, said = bool(getattr(read, key)), f"{key} = {shown_value(getattr(read, key))}"
+            else:  # of their own Qwen2 has biases of Q, K and V, and Mistral none
+                free = self.model.family == "qwen2" and name.rpartition(".")[2] != "o_proj" and ".mlp." not in name
+                asked, said = free and self._has_bias(name), f"model_type {self.model.family}"
+            if asked != self._has_bias(name):
+                raise InputError(
+                    f"{self.model.name}: {name}.bias is {'not ' if asked else ''}stored, but {said} asks for "
+                    f"{'one' if asked else 'none'}; correct the config or the weights"
+                )
 
     def loss(self, hidden: Floats32, sequences: Sequence[Ints]) -> float:
         """Mean of -ln p(next token) over all tokens that have a next one; its exp is the perplexity.
@@ -101,7 +120,7 @@ class LlamaReference(Reference):
         q, k, v = (self._linear(multiply, f"{at}self_attn.{key}_proj", normed) for key in "qkv")
         place = positions(spans)
         q, k = (rotate(each, place, self._head_width, self._theta) for each in (q, k))
-        mixed = attend(q, k, v, spans, self._head_width, causal=True)
+        mixed = attend(q, k, v, spans, self._head_width, causal=True, window=self._windows[layer])
         hidden = hidden + self._linear(multiply, at + "self_attn.o_proj", mixed)
         normed = self._norm(at + "post_attention_layernorm", hidden)
         gate = self._activation(self._linear(multiply, at + "mlp.gate_proj", normed))
@@ -117,11 +136,22 @@ class LlamaReference(Reference):
 
 def _rotary_base(read: _LlamaReferenceConfig, origin: str) -> float:
     """The base of the rotary angles. Raises InputError for angles that are scaled, which is not implemented."""
-    parameters = {**(read.rope_scaling or {}), **(read.rope_parameters or {})}
-    kind = parameters.get("rope_type", parameters.get("type", "default"))
-    if kind != "default":
-        raise InputError(f"{origin}: rotary positions of type {shown_value(kind)}: expected default; no other is known")
-    base = parameters.get("rope_theta", read.rope_theta)
+    base: object = read.rope_theta
+    for key, scaling in (("rope_scaling", read.rope_scaling), ("rope_parameters", read.rope_parameters)):
+        for name, value in (scaling or {}).items():
+            if name == "rope_theta":
+                base = value
+            elif name in ("rope_type", "type"):
+                if value != "default":
+                    raise InputError(
+                        f"{origin}: {key}.{name} = {shown_value(value)}: rotary positions of this type are not known; "
+                        "expected default"
+                    )
+            elif name != "partial_rotary_factor":  # the family has seen to it
+                raise InputError(
+                    f"{origin}: {key}.{name} = {shown_value(value)}: rotary positions with it are not known; expected "
+                    "rope_type default and rope_theta alone"
+                )
     if not isinstance(base, int | float) or not base > 0:
         raise InputError(f"{origin}: rope_theta = {shown_value(base)}: expected a number above 0")
     return float(base)
