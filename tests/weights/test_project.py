@@ -209,8 +209,8 @@ def test_weights_that_are_no_numbers_leave_no_file(cli: Cli, bad: float) -> None
     weight[3, 3] = bad
     change_tensors(output__dense=weight)
     words = ["project", "--model", "tiny", "--out", "f.safetensors"]
-    refused(cli(*words), f"{LAYER}output.dense.weight: 1 of 384 weights are NaN or infinite")
-    refused(cli(*words, "--inputs", inputs_file(), "--method", "als"), "1 of 384 weights are NaN or infinite")
+    refused(cli(*words), f"{LAYER}output.dense.weight: 1 of 384 numbers are NaN or infinite, first in row 3")
+    refused(cli(*words, "--inputs", inputs_file(), "--method", "als"), "1 of 384 numbers are NaN or infinite")
     assert not Path("f.safetensors").exists()
 
 
