@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
@@ -23,7 +22,7 @@ from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_to
 from cimsolve.weights.gguf import GgufFile
 from cimsolve.weights.monarch import demand_finite
 from cimsolve.weights.npz import NpzFile
-from cimsolve.weights.tensors import Tensors, find_name, read_header
+from cimsolve.weights.tensors import Floats32, Tensors, find_name, read_header
 
 GROUPS = 50
 """Runs of samples into which the inputs of a file are cut."""
@@ -64,14 +63,19 @@ Calibration: TypeAlias = Callable[[Visit], None]
 
 
 def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
-    """The inputs of all linears while `reference` runs over `sequences` as published."""
+    """The inputs of all linears while `reference` runs over `sequences` as published.
+
+    Raises InputError for texts that are too short, and, as it is called, for inputs that are beyond float32.
+    """
     group = np.repeat(np.arange(len(sequences)), [len(ids) for ids in sequences])
     _demand_enough(len(group), len(sequences), "the text", "tokens in sequences")
 
     def run(visit: Visit) -> None:
-        reference.run(
-            sequences, listening(reference.exact, lambda name, inputs: visit(name, LinearInputs.split(inputs, group)))
-        )
+        def hear(name: str, inputs: Floats32) -> None:
+            demand_finite(inputs, f"{reference.model.name}: what {name} reads", "numbers")
+            visit(name, LinearInputs.split(inputs, group))
+
+        reference.run(sequences, listening(reference.exact, hear))
 
     return run
 
@@ -137,7 +141,7 @@ class InputFile:
 
         return run
 
-    def _read(self, stored: str) -> npt.NDArray[np.float32]:
+    def _read(self, stored: str) -> Floats32:
         if isinstance(self._source, Tensors):
             return self._source.tensor(stored)
         found = self._source.read(stored)
