@@ -18,6 +18,7 @@ from cimsolve.weights.forward import Reference, listening, load_reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.functions import gelu, gelu_tanh, layer_norm, rms_norm, rotate, silu, softmax
 from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.inputs import heard_in
 from makers.folders import WEIGHTS
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import model_folder, reference_of
@@ -231,6 +232,14 @@ def test_older_names_of_norms(tmp_path: Path) -> None:
         renamed[f"bert.{stem}{old[f'LayerNorm.{end}']}" if stem else name] = tensor
     save_file(renamed, file)
     np.testing.assert_array_equal(reference_of(folder).run(SEQUENCES), today)
+
+
+def test_what_overflows_is_told_where_it_is_heard(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, LLAMA)
+    change_tensor(folder, "model.layers.0.mlp.up_proj.weight", np.full((24, 16), 3e38, dtype=np.float32))
+    sequences = [np.arange(1, 7)] * 10
+    with pytest.raises(InputError, match=r"what model\.layers\.0\.mlp\.down_proj reads: .* NaN or infinite"):
+        heard_in(reference_of(folder), sequences)(lambda name, inputs: None)
 
 
 @pytest.mark.parametrize("change", [{"hidden_size": 28}, {"head_dim": 3}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -215,7 +216,7 @@ def question_of(options: Options) -> AccuracyQuestion:
     from cimsolve.chip.settings import with_settings
 
     folder = Path(options.weights)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(
             f"--weights {options.weights}: expected a folder with a config.json and *.safetensors or a GGUF file; "
             "shipped models have no weights"

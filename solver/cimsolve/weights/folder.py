@@ -8,6 +8,7 @@ Which tensor holds a linear is the model family's knowledge, written down as a `
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,16 @@ from cimsolve.files.json_file import read_json
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
-from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, demand_names, listed, read_header
+from cimsolve.weights.tensors import (
+    Entry,
+    Floats32,
+    OnDemand,
+    Tensors,
+    demand_names,
+    demand_regular,
+    listed,
+    read_header,
+)
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _INDEX_BYTES_MAX = 2**26
@@ -59,7 +69,7 @@ def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
     other names than Hugging Face's own do not come before a GGUF file: they may be factors.
     """
     place = Path(folder)
-    if not any((place / name).exists() for name in (_SINGLE, _INDEX)):
+    if not any(os.path.exists(place / name) for name in (_SINGLE, _INDEX)):
         found = find_gguf(place)
         if found is not None:
             opened = GgufFile(found)
@@ -98,17 +108,18 @@ def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[
 
 def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
     """The safetensors files of `folder`, and which file each tensor is in where an index says so."""
-    if not folder.is_dir():
-        what = "is a file; name the folder it lies in" if folder.exists() else "there is no such folder"
+    if not os.path.isdir(folder):
+        what = "is a file; name the folder it lies in" if os.path.exists(folder) else "there is no such folder"
         raise InputError(f"{folder}: {what}")
     single = folder / _SINGLE
-    if single.exists():
+    if os.path.exists(single):
         return [single], None
     index = folder / _INDEX
-    if index.exists():
+    if os.path.exists(index):
+        demand_regular(index)
         owner = _read_index(index)
         files = [folder / name for name in sorted(set(owner.values()))]
-        missing = [file.name for file in files if not file.is_file()]
+        missing = [file.name for file in files if not os.path.isfile(file)]
         if missing:
             raise InputError(f"{folder}: {listed(missing)} named by {index.name} is missing")
         return files, owner
@@ -136,7 +147,7 @@ def _check_all_shards(file: Path) -> None:
         return
     stem, width, count = match[1], len(match[2]), int(match[3])
     names = (f"{stem}-{number:0{width}}-of-{match[3]}.safetensors" for number in range(1, count + 1))
-    missing = next((name for name in names if not (file.parent / name).is_file()), None)
+    missing = next((name for name in names if not os.path.isfile(file.parent / name)), None)
     if missing is not None:
         raise InputError(f"{file.parent}: shard {missing} is missing beside {file.name}")
 
@@ -163,7 +174,7 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
     Raises InputError where they are damaged or do not fit the config; only headers are read.
     """
     folder = Path(path_or_name)
-    if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
+    if not (os.path.isdir(folder) and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
     return FolderWeights(open_weights(folder, model), model)
 

@@ -19,7 +19,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model
 from cimsolve.weights.gguf_header import GgufTensor, read_gguf_header
-from cimsolve.weights.tensors import Floats32, Tensors, demand_names, told
+from cimsolve.weights.tensors import Floats32, Tensors, demand_names, demand_regular, told
 
 _BLOCK = {
     "attn_norm": "input_layernorm",
@@ -49,8 +49,7 @@ class GgufFile(Tensors):
             self._library = import_module("gguf")
         except ImportError:
             raise InputError(f"{path}: GGUF needs the gguf library: pip install 'cimsolve[gguf]'") from None
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is no regular file; expected a GGUF file, copy it to one")
+        demand_regular(path)
         try:
             self._metadata, found = read_gguf_header(path, self._block_of)
         except (OSError, ValueError, LookupError, MemoryError) as error:

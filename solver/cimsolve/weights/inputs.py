@@ -6,6 +6,7 @@ every five groups one says when to stop fitting and one is held out of it all; e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, c
         tokenizer = load_tokenizer(folder, context)
     paragraphs: list[str] = []
     for text in texts:
-        shipped = str(text) == "sample" and not Path(text).exists()
+        shipped = str(text) == "sample" and not os.path.exists(text)
         paragraphs += read_paragraphs(SAMPLE if shipped else Path(text))
     return tokenizer.sequences(paragraphs, most)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from cimsolve.errors import InputError
-from cimsolve.weights.tensors import demand_names, told
+from cimsolve.weights.tensors import demand_names, demand_regular, told
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What `np.savez` and `np.savez_compressed` write."""
@@ -47,8 +47,7 @@ class NpzFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._members: dict[str, _Member] = {}
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is no regular file; expected a .npz file, copy it to one")
+        demand_regular(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +167,12 @@ def find_name(name: str, stored: Iterable[str], path: Path) -> str:
     raise InputError(f"{path}: no tensor {name}; {hint}")
 
 
+def demand_regular(file: Path) -> None:
+    """Raise InputError for a pipe or a device, which would be waited for."""
+    if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
+        raise InputError(f"{file}: is no regular file; expected one, copy it there")
+
+
 def demand_names(names: Iterable[str], where: str) -> None:
     """Raise InputError for a name of a file that cannot be shown: empty, very long, with control characters."""
     for name in names:
@@ -188,8 +195,7 @@ def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     damaged or cut short.
     """
     try:
-        if file.exists() and not file.is_file() and not file.is_dir():  # a pipe would be waited for
-            raise InputError(f"{file}: is no regular file; expected safetensors, copy it to one")
+        demand_regular(file)
         size = file.stat().st_size
         with file.open("rb") as stream:
             first = stream.read(len(_LFS_POINTER))

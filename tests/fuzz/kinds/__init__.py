@@ -1,10 +1,12 @@
-"""The kinds of input, by name. To add one: a `Kind` in a file here, and that file's `KINDS` in the table below."""
+"""The kinds of input, by name: those of every file here, which has a table `KINDS` of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 
 from fuzz.kind import Kind
-from fuzz.kinds import answers, specs, studies, weights
 
-KINDS: Mapping[str, Kind] = {**weights.KINDS, **specs.KINDS, **answers.KINDS, **studies.KINDS}
+KINDS: dict[str, Kind] = {}
+for _module in iter_modules(__path__):
+    KINDS |= import_module(f"{__name__}.{_module.name}").KINDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -59,7 +60,7 @@ class Tokenizer:
 def load_tokenizer(folder: Path, context: int) -> Tokenizer:
     """The tokenizer of a model folder: its tokenizer.json. Raises InputError where there is none, or no library."""
     file = folder / "tokenizer.json"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(
             f"{folder}: no tokenizer.json in it, which reading a text needs; add it, or give `project` --inputs FILE"
         )
