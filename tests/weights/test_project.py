@@ -197,7 +197,7 @@ def test_unknown_methods_and_options(cli: Cli) -> None:
     refused(cli("project", "--model", "tiny", "--out", "f.npz"), "expected a name that ends in .safetensors")
 
 
-@pytest.mark.parametrize("option", ["--model", "--inputs", "--text"])
+@pytest.mark.parametrize("option", ["--model", "--inputs"])
 def test_names_that_no_file_can_have(cli: Cli, option: str) -> None:
     words = {"--model": "tiny", option: "x" * 5000 + (".npz" if option == "--inputs" else "")}
     refused(cli("project", *(word for pair in words.items() for word in pair)), "xxx")
