@@ -20,6 +20,7 @@ from cimsolve.weights.tensors import demand_names, demand_regular, told
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What `np.savez` and `np.savez_compressed` write."""
+_MEMBERS_MAX = 1 << 16
 _UNSOUND = (
     ValueError,
     EOFError,
@@ -51,6 +52,8 @@ class NpzFile:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
+                if len(members) > _MEMBERS_MAX:
+                    raise InputError(f"{path}: holds {len(members)} arrays; expected at most {_MEMBERS_MAX}")
                 demand_names([member.filename for member in members], str(path))
                 for member in members:
                     name = member.filename.removesuffix(".npy")

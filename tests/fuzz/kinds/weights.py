@@ -158,6 +158,7 @@ def _damage_inputs(rng: Random, folder: Path) -> None:
 def _factors(folder: Path) -> None:
     make_bert(folder)
     run("project", "--model", "m", "--out", "f.safetensors")
+    run("--model", "m", "--hw", "paper256", "--strategy", "spread", "--out", "s")
 
 
 def _damage_factors(rng: Random, folder: Path) -> None:
@@ -178,6 +179,7 @@ def _damage_json(name: str) -> Callable[[Random, Path], None]:
     return lambda rng, folder: damage_json(rng, folder / "m" / f"{name}.json")
 
 
+_GIVEN, _ANSWER = ("--weights", "f.safetensors"), "s/m--paper256--spread.json"
 _FITTED = [(*_PROJECT, "--inputs", "i.npz", "--method", how) for how in ("als", "whitened")]
 
 KINDS = {
@@ -186,7 +188,7 @@ KINDS = {
     "shards": Kind(_shards, _damage_shards, [_PROJECT, _MAP]),
     "gguf": Kind(_gguf, _damage_gguf, [_PROJECT, _MAP, _TEXT]),
     "inputs": Kind(_inputs, _damage_inputs, _FITTED),
-    "factors": Kind(_factors, _damage_factors, [(*_MAP, "--weights", "f.safetensors")]),
+    "factors": Kind(_factors, _damage_factors, [(*_MAP, *_GIVEN), ("simulate", _ANSWER, *_GIVEN, "-q")]),
     "tokenizer": Kind(make_bert, _damage_json("tokenizer"), [_TEXT]),
     "config": Kind(make_bert, _damage_json("config"), [_PROJECT, _MAP, _TEXT, ACCURACY]),
     "config-llama": Kind(_llama, _damage_json("config"), [_TEXT, ACCURACY]),
