@@ -42,6 +42,12 @@ def test_tensors_are_those_of_the_model(tmp_path: Path, folder: Path) -> None:
     np.testing.assert_array_equal(found.rows(embedding, rows), expected.rows(embedding, rows))
 
 
+def test_tensors_lie_as_the_file_says(tmp_path: Path, folder: Path) -> None:
+    found = GgufFile(write_gguf(tmp_path / "m.gguf", folder, add_custom_alignment=1024))
+    for name, tensor in ((name, WeightFolder(folder).tensor(name)) for name in found.names()):
+        np.testing.assert_array_equal(found.tensor(name), tensor)
+
+
 def test_the_model_runs_the_same(tmp_path: Path, folder: Path) -> None:
     model = load_model(folder / "config.json")
     found = load_reference(model, GgufFile(write_gguf(tmp_path / "m.gguf", folder)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from fuzz.damage import damage_bytes, damage_json, damage_value, json_text
+from fuzz.damage import HOSTILE, damage_bytes, damage_json, damage_value, json_text
 from fuzz.kind import Kind, run
 from makers.gguf_files import CONFIG, write_gguf
 from makers.tiny_configs import BERT, LLAMA
@@ -102,16 +102,40 @@ def _damage_shards(rng: Random, folder: Path) -> None:
         damage_safetensors(rng, folder / "m" / f"model-0000{rng.choice([1, 2])}-of-00002.safetensors")
 
 
+_LETTERS = [chr(number) for number in range(97, 97 + 26)] + ["Ġ", "th", "the"]
+_VOCABULARY = {
+    "add_tokenizer_model": "gpt2",
+    "add_tokenizer_pre": "smollm",
+    "add_token_list": _LETTERS,
+    "add_token_merges": ["t h", "th e"],
+}
+
+
 def _gguf(folder: Path) -> None:
-    model_folder(folder / "m", CONFIG)
-    tokens = [chr(number) for number in range(97, 97 + 26)] + ["Ġ", "th", "the"]
-    extra = {"add_tokenizer_model": "gpt2", "add_tokenizer_pre": "smollm", "add_token_list": tokens}
-    write_gguf(folder / "m" / "m.gguf", folder / "m", **extra, add_token_merges=["t h", "th e"])
-    (folder / "m" / _SAFE).unlink()
+    model_folder(folder / "source", CONFIG)
+    (folder / "m").mkdir()
+    (folder / "m" / "config.json").write_text(json.dumps(CONFIG))
+    write_gguf(folder / "m" / "m.gguf", folder / "source", **_VOCABULARY)
 
 
 def _damage_gguf(rng: Random, folder: Path) -> None:
+    """Bytes, most of them before the numbers; or a file that says other things."""
     path = folder / "m" / "m.gguf"
+    if rng.random() < 0.3:
+        texts = [each for each in HOSTILE if isinstance(each, str)]
+        said: dict[str, Any] = {
+            "kind": rng.choice(["F32", "F16", "Q8_0", "Q4_1", "BF16"]),
+            "endian": rng.choice(["LITTLE", "LITTLE", "BIG"]),
+            "groups": rng.choice([2, 2, None, 0, 1, 4, 3, 2**31]),
+            "architecture": rng.choice(["llama", "llama", *texts]),
+            "add_token_list": rng.choice([_LETTERS, _LETTERS[:3], _LETTERS * 2, texts]),
+            "add_token_merges": rng.choice([["t h"], ["t h e"], ["x y z"], [""], texts]),
+            "add_custom_alignment": rng.choice([32, 64, 128]),
+            "add_tokenizer_pre": rng.choice(["smollm", "default", *texts]),
+        }
+        changed = dict(rng.sample(sorted(said.items()), rng.choice([1, 2])))
+        write_gguf(path, folder / "source", **{**_VOCABULARY, **changed})
+        return
     data = path.read_bytes()
     heads = data.index(b"token_embd") + _HEADS
     for _ in range(rng.choice([1, 1, 2])):
