@@ -17,6 +17,7 @@ from cimsolve.api import make_problem, map_model
 from cimsolve.chip.read import load_hardware
 from cimsolve.chip.settings import with_settings
 from cimsolve.chip.spec import Hardware
+from cimsolve.errors import InputError
 from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import Accuracy, ArrayProduct, compare, measure
@@ -45,6 +46,19 @@ def _in_a_folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 # Figures
+
+
+@pytest.mark.parametrize("config", [BERT, LLAMA], ids=["bert", "llama"])
+def test_answers_that_are_no_numbers_have_no_figure(config: dict[str, Any]) -> None:
+    """Least of all 100 % agreement; those of the float model are refused."""
+    model_folder(Path("tiny"), config)
+    reference = load_reference(load_model("tiny"), open_weights("tiny"))
+    sequences = [np.array([1, 2, 3])]
+    exact = reference.run(sequences)
+    for bad in (np.nan, np.inf):
+        assert compare(reference, sequences, exact, np.full_like(exact, bad)) == Accuracy()
+        with pytest.raises(InputError, match="tiny: the float model's own"):
+            compare(reference, sequences, np.full_like(exact, bad), exact)
 
 
 @pytest.mark.parametrize("config", [BERT, LLAMA], ids=["bert", "llama"])

@@ -194,7 +194,7 @@ def test_inputs_that_are_no_numbers(tmp_path: Path, suffix: str) -> None:
     content = arrays(tmp_path)
     content["model.layers.0.mlp.down_proj"][3, 3] = np.nan
     file = InputFile(written(tmp_path, suffix, content))
-    with pytest.raises(InputError, match=r"1 of 2400 numbers of model\.layers\.0\.mlp\.down_proj are NaN"):
+    with pytest.raises(InputError, match=r"down_proj: 1 of 2400 numbers are NaN or infinite, first in row 3"):
         file.calibration(linears(tmp_path))(lambda name, inputs: None)
 
 
@@ -212,6 +212,71 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         archive.writestr("x.npy", b"not an array")
     with pytest.raises(InputError, match=r"is no sound \.npz file"):
         InputFile(path)
+
+
+def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    return b"\x93NUMPY" + version + len(header).to_bytes(2 if version[0] == 1 else 4, "little") + header.encode() + data
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (npy("{" * 100), "its header cannot be read"),
+        (npy("(" * 5000), "its header cannot be read"),
+        (npy("{'a': 1}"), "its header cannot be read"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, -2), }", bytes(16)), "are announced"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 16), }", bytes(64)), "64 bytes follow"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), }"), "are announced, 0 bytes follow"),
+        (npy("{'descr': '<i4', 'fortran_order': False, 'shape': (1,), }", bytes(4)), "holds int32; expected floating"),
+        (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", bytes(4)), "expected floating"),
+        (npy("{}", version=b"\x09\x00"), "is no sound"),
+        (b"\x93NUM", "is no sound"),
+        (b"", "is no sound"),
+    ],
+)
+def test_members_that_are_no_arrays_of_floats(tmp_path: Path, member: bytes, message: str) -> None:
+    path = tmp_path / "i.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", member)
+    with pytest.raises(InputError, match=message) as refused:
+        InputFile(path)
+    assert str(path) in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
+    path = tmp_path / "i.npz"
+    array = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", bytes(4))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("x.npy", array)
+    with pytest.raises(InputError, match="compressed in an unusual way"):
+        InputFile(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", array)
+        archive.writestr("x", array)
+    with pytest.raises(InputError, match="x stands twice"):
+        InputFile(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\x1b[31m.npy", array)
+    with pytest.raises(InputError, match=r'the name "\\u001b'):
+        InputFile(path)
+
+
+def test_arrays_by_columns_compressed_and_of_old_headers(tmp_path: Path) -> None:
+    """What numpy reads is read, and to the same numbers."""
+    content = arrays(tmp_path)
+    path = tmp_path / "i.npz"
+    np.savez_compressed(path, **{name: np.asfortranarray(each.astype(">f8")) for name, each in content.items()})
+    name = linears(tmp_path)[0].name
+    old = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (100L, 16L), }", content[name].tobytes())
+    for _ in range(2):
+        heard: dict[str, LinearInputs] = {}
+        InputFile(path).calibration(linears(tmp_path))(heard.__setitem__)
+        for each, inputs in heard.items():
+            np.testing.assert_array_equal(inputs.held_out[:2], content[each][8:10])
+        np.savez(path, **{each: array for each, array in content.items() if each != name})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(f"{name}.npy", old)
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

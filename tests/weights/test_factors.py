@@ -145,6 +145,25 @@ def test_files_that_are_not_what_they_say(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("metadata", ["null", "{}"])
+def test_files_without_metadata(tmp_path: Path, metadata: str) -> None:
+    path = tmp_path / "f.safetensors"
+    text = f'{{"__metadata__": {metadata}}}'.encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(InputError, match=r"f\.safetensors: holds no factors of cimsolve"):
+        FactorFile(path)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "\x9b31m", "a\u202eb", "a\nb", "\ud800", "", "x" * 10_000])
+def test_names_that_cannot_be_shown(tmp_path: Path, name: str) -> None:
+    structure = json.dumps({"x": "2,2,1", name: "dense"})
+    save_file(TENSORS, tmp_path / "f.safetensors", {**GOOD, "structure": structure})
+    with pytest.raises(InputError, match=r"structure in its metadata: the name .* expected 1 to") as refused:
+        FactorFile(tmp_path / "f.safetensors")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
+
+
 def test_files_that_are_cut_short_or_missing(tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
     save_file(TENSORS, path, GOOD)
@@ -162,7 +181,7 @@ def test_factors_that_are_no_numbers(tmp_path: Path, bad: float) -> None:
     tensors = {name: value.copy() for name, value in TENSORS.items()}
     tensors["x.L"][0, 0, 0] = bad
     save_file(tensors, tmp_path / "f.safetensors", GOOD)
-    with pytest.raises(InputError, match=r"1 of 16 numbers of x\.L are NaN or infinite"):
+    with pytest.raises(InputError, match=r"tensor x\.L: 1 of 16 numbers are NaN or infinite"):
         FactorFile(tmp_path / "f.safetensors").factors["x"]
 
 

@@ -9,10 +9,13 @@ import numpy.typing as npt
 import pytest
 from scipy.optimize import minimize
 
+from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
 from cimsolve.weights import fitting
 from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
+from cimsolve.weights.inputs import LinearInputs
 from cimsolve.weights.monarch import Monarch, project, reconstruct
+from cimsolve.weights.projection import project_linear
 
 Floats = npt.NDArray[np.float64]
 
@@ -157,6 +160,14 @@ def test_inputs_and_weights_that_are_nothing() -> None:
     zero = fit_alternating(np.zeros_like(weight), structure, inputs, others).factors
     assert not reconstruct(zero).any()
     assert output_error(np.zeros_like(weight), zero, others) == 0
+
+
+@pytest.mark.parametrize(("weights", "read"), [(1.0, 1e38), (1e38, 1e10)])
+def test_products_beyond_float32_are_refused(weights: float, read: float) -> None:
+    weight = np.full((8, 8), weights, dtype=np.float32)
+    inputs = LinearInputs(*(np.full((25, 8), read, dtype=np.float32),) * 3)
+    with pytest.raises(InputError, match=r"a: weights up to .* too large to be fitted in float32"):
+        project_linear("a", weight, Structure.monarch(2, 2), method="als", inputs=inputs)
 
 
 def test_float32_comes_back_as_float32() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from cimsolve.errors import InputError
@@ -19,71 +17,13 @@ from cimsolve.weights.forward.tokens import byte_pair_tokenizer
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.inputs import read_sequences
 from makers.folders import WEIGHTS
-from makers.tiny_configs import LLAMA
+from makers.gguf_files import CONFIG, write_gguf
 from makers.tiny_models import model_folder, reference_of
 
-gguf = pytest.importorskip("gguf")
+pytest.importorskip("gguf")
 
 SMOLLM2 = WEIGHTS / "smollm2"
 SEQUENCES = [np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3, 5, 8])]
-CONFIG = {**LLAMA, "hidden_size": 32, "intermediate_size": 64}
-"""Widths that blocks of 32 weights divide."""
-
-NAMES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-
-
-def gguf_name(name: str) -> str:
-    stem = name.removesuffix(".weight")
-    plain = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
-    if stem in plain:
-        return f"{plain[stem]}.weight"
-    layer, _, part = stem.removeprefix("model.layers.").partition(".")
-    return f"blk.{layer}.{NAMES[part]}.weight"
-
-
-def pairs_together(weight: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
-    """llama.cpp's order of the rows of Q and K, as its converter writes it, row by row."""
-    out = np.empty_like(weight)
-    width = len(weight) // heads
-    for head in range(heads):
-        for i in range(width // 2):
-            out[head * width + 2 * i] = weight[head * width + i]
-            out[head * width + 2 * i + 1] = weight[head * width + width // 2 + i]
-    return out
-
-
-def write_gguf(path: Path, folder: Path, kind: str = "F32", architecture: str = "llama", **extra: Any) -> Path:
-    source = WeightFolder(folder)
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_head_count(CONFIG["num_attention_heads"])
-    writer.add_head_count_kv(CONFIG["num_key_value_heads"])
-    for key, value in extra.items():
-        getattr(writer, key)(value)
-    for name in source.names():
-        tensor = source.tensor(name)
-        for part, heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
-            if part in name:
-                tensor = pairs_together(tensor, CONFIG[heads])
-        if tensor.ndim == 1 or kind == "F32":
-            writer.add_tensor(gguf_name(name), tensor)
-        else:
-            quantised = getattr(gguf.GGMLQuantizationType, kind)
-            writer.add_tensor(gguf_name(name), gguf.quants.quantize(tensor, quantised), raw_dtype=quantised)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @pytest.fixture
@@ -100,6 +40,12 @@ def test_tensors_are_those_of_the_model(tmp_path: Path, folder: Path) -> None:
     rows = np.array([5, 0, 5])
     embedding = "model.embed_tokens.weight"
     np.testing.assert_array_equal(found.rows(embedding, rows), expected.rows(embedding, rows))
+
+
+def test_tensors_lie_as_the_file_says(tmp_path: Path, folder: Path) -> None:
+    found = GgufFile(write_gguf(tmp_path / "m.gguf", folder, add_custom_alignment=1024))
+    for name, tensor in ((name, WeightFolder(folder).tensor(name)) for name in found.names()):
+        np.testing.assert_array_equal(found.tensor(name), tensor)
 
 
 def test_the_model_runs_the_same(tmp_path: Path, folder: Path) -> None:
@@ -155,8 +101,82 @@ def test_damaged_files(tmp_path: Path, folder: Path) -> None:
         GgufFile(tmp_path / "nowhere.gguf")
 
 
+def test_files_of_big_endian_machines(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(InputError, match="it is big-endian; expected little-endian"):
+        GgufFile(write_gguf(tmp_path / "m.gguf", folder, endian="BIG"))
+
+
+def test_as_many_groups_as_heads_need_not_be_said(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "model", {**CONFIG, "num_key_value_heads": 4})
+    found = GgufFile(write_gguf(tmp_path / "m.gguf", folder, groups=None))
+    said = GgufFile(write_gguf(tmp_path / "n.gguf", folder, groups=4))
+    for name in said.names():
+        np.testing.assert_array_equal(found.tensor(name), said.tensor(name))
+
+
+def test_heads_are_those_of_the_config(tmp_path: Path, folder: Path) -> None:
+    """Rows of heads are put in order by them: other heads would give other weights."""
+    path = write_gguf(tmp_path / "m.gguf", folder, groups=4)
+    with pytest.raises(InputError, match=r"has 4 heads, 4 of keys; the config of model says 4, 2"):
+        GgufFile(path).demand_heads(load_model(folder))
+    with pytest.raises(InputError, match=r"k_proj\.weight has 16 rows for 16 heads; .* even width"):
+        GgufFile(write_gguf(tmp_path / "n.gguf", folder, groups=16))
+
+
+def numbers(kind: str, *values: int) -> bytes:
+    return np.array(values, dtype=kind).tobytes()
+
+
+def text(words: str) -> bytes:
+    return numbers("<u8", len(words)) + words.encode()
+
+
+ARRAY, STRING = numbers("<u4", 9), numbers("<u4", 8)
+TENSOR = text("a.weight") + numbers("<u4", 1) + numbers("<u8", 4) + numbers("<u4", 0) + numbers("<u8", 0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "tensors", "rest"),
+    [
+        (2**63, 0, b""),
+        (0, 2**63, b""),
+        (1, 0, text("a") + ARRAY + numbers("<u4", 4) + numbers("<u8", 2**63)),
+        (1, 0, text("a") + ARRAY + STRING + numbers("<u8", 2**40)),
+        (1, 0, text("a") + ARRAY + (numbers("<u4", 9) + numbers("<u8", 1)) * 2000),
+        (1, 0, text("a") + STRING + numbers("<u8", 2**64 - 1)),
+        (1, 0, text("a") + numbers("<u4", 99)),
+        (1, 0, text("a") + STRING + numbers("<u8", 1) + b"\xff"),
+        (1, 0, text("general.alignment") + numbers("<u4", 4, 0)),
+        (1, 0, text("general.alignment") + STRING + text("x")),
+        (2, 0, (text("a") + STRING + text("x")) * 2),
+        (0, 1, text("a") + numbers("<u4", 2**31)),
+        (0, 1, text("a") + numbers("<u4", 2) + numbers("<u8", 2**62, 2**62) + numbers("<u4", 0) + numbers("<u8", 0)),
+        (0, 1, text("a") + numbers("<u4", 1) + numbers("<u8", 3) + numbers("<u4", 8) + numbers("<u8", 0)),
+        (0, 1, text("a") + numbers("<u4", 1) + numbers("<u8", 3) + numbers("<u4", 999) + numbers("<u8", 0)),
+        (0, 1, TENSOR),
+        (0, 2, TENSOR * 2 + bytes(64)),
+    ],
+)
+def test_headers_that_promise_what_is_not_there(tmp_path: Path, keys: int, tensors: int, rest: bytes) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"GGUF" + numbers("<u4", 3) + numbers("<u8", tensors, keys) + rest)
+    with pytest.raises(InputError, match="is no sound GGUF file") as refused:
+        GgufFile(path)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("value", [STRING + text("4"), numbers("<u4", 4, 0), numbers("<u4", 6, 0), None])
+def test_heads_that_are_no_number(tmp_path: Path, value: bytes | None) -> None:
+    path = tmp_path / "m.gguf"
+    heads = b"" if value is None else text("llama.attention.head_count") + value
+    rest = text("general.architecture") + STRING + text("llama") + heads
+    path.write_bytes(b"GGUF" + numbers("<u4", 3) + numbers("<u8", 0, 1 + (value is not None)) + rest)
+    with pytest.raises(InputError, match=r"llama\.attention\.head_count: .*; expected a whole number from 1"):
+        GgufFile(path)
+
+
 def test_other_architectures_are_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(InputError, match="its architecture is qwen2; expected llama"):
+    with pytest.raises(InputError, match='its architecture is "qwen2"; expected llama'):
         GgufFile(write_gguf(tmp_path / "m.gguf", folder, architecture="qwen2"))
 
 
@@ -174,12 +194,15 @@ def test_the_vocabulary_in_the_file(tmp_path: Path, folder: Path) -> None:
     extra = {"add_tokenizer_model": "gpt2", "add_tokenizer_pre": "smollm", "add_token_list": tokens}
     path = write_gguf(tmp_path / "m.gguf", folder, **extra, add_token_merges=["a b"])
     source = GgufFile(path)
-    text = tmp_path / "t.txt"
-    text.write_text("ab b12\n\naab")
-    found = [ids.tolist() for ids in read_sequences([text], tmp_path, source, 32, 100)]
+    words = tmp_path / "t.txt"
+    words.write_text("ab b12\n\naab")
+    found = [ids.tolist() for ids in read_sequences([words], tmp_path, source, 32, 100)]
     assert found == [[5, 4, 1, 2, 3], [0, 5]]
     for change in ({"model": "llama"}, {"pre": "other"}):
         with pytest.raises(InputError, match="expected gpt2 with default, gpt-2 or smollm"):
+            byte_pair_tokenizer({**source.vocabulary(), **change}, 32, path)
+    for change in ({"tokens": 3}, {"tokens": [["a"]]}, {"merges": ["a b c"]}, {"merges": ["x y"]}):
+        with pytest.raises(InputError, match="tokens and merges of its tokenizer cannot be read"):
             byte_pair_tokenizer({**source.vocabulary(), **change}, 32, path)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from cimsolve.errors import InputError
 from cimsolve.model.load import load_model
@@ -16,11 +18,19 @@ from cimsolve.weights.forward import Reference, listening, load_reference
 from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.functions import gelu, gelu_tanh, layer_norm, rms_norm, rotate, silu, softmax
 from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.inputs import heard_in
 from makers.folders import WEIGHTS
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import model_folder, reference_of
 
 Floats = npt.NDArray[np.float32]
+
+
+def change_tensor(folder: Path, name: str, tensor: Floats | None) -> None:
+    file = folder / "model.safetensors"
+    tensors = {key: value for key, value in load_file(file).items() if key != name}
+    save_file(tensors if tensor is None else {**tensors, name: tensor}, file)
+
 
 SEQUENCES = [np.array([3, 1, 4, 1, 5]), np.array([9, 2, 6, 5, 3, 5, 8])]
 MINILM = WEIGHTS / "minilm"
@@ -179,6 +189,91 @@ def test_a_window_hides_the_keys_before_it(tmp_path: Path) -> None:
     assert (change[5:] == 0).all()
     np.testing.assert_array_equal(wide.run([ids]), whole.run([ids]))
     np.testing.assert_allclose(narrow.run([ids])[:3], whole.run([ids])[:3], atol=1e-6)
+
+
+SIDES = [
+    (BERT, "embeddings.word_embeddings.weight", (22, 16), "(23, 16)"),
+    (BERT, "embeddings.position_embeddings.weight", (6, 16), "(12, 16)"),
+    (BERT, "embeddings.token_type_embeddings.weight", (1, 16), "(2, 16)"),
+    (BERT, "encoder.layer.1.output.LayerNorm.bias", (1,), "(16,)"),
+    (BERT, "encoder.layer.0.intermediate.dense.bias", (1,), "(24,)"),
+    (LLAMA, "model.embed_tokens.weight", (29,), "(29, 16)"),
+    (LLAMA, "model.norm.weight", (1,), "(16,)"),
+    (LLAMA, "model.layers.1.input_layernorm.weight", (12,), "(16,)"),
+    ({**LLAMA, "tie_word_embeddings": False}, "lm_head.weight", (20, 16), "(29, 16)"),
+]
+
+
+@pytest.mark.parametrize(("config", "name", "shape", "asked"), SIDES, ids=[name for _, name, *_ in SIDES])
+def test_side_tensors_have_the_shapes_of_the_config(
+    tmp_path: Path, config: dict[str, Any], name: str, shape: tuple[int, ...], asked: str
+) -> None:
+    """Said before anything runs; one element would be stretched."""
+    folder = model_folder(tmp_path, config)
+    change_tensor(folder, name, np.ones(shape, dtype=np.float32))
+    with pytest.raises(InputError) as refused:
+        reference_of(folder)
+    for part in (str(folder / "model.safetensors"), f"tensor {name}", f"has shape {shape}", f"asks for {asked}"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(("config", "name"), [(each[0], each[1]) for each in SIDES if "lm_head" not in each[1]])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_side_tensors_hold_numbers(tmp_path: Path, config: dict[str, Any], name: str, bad: float) -> None:
+    """Also in rows that no text reads."""
+    folder = model_folder(tmp_path, config)
+    tensor = load_file(folder / "model.safetensors").get(name, np.ones(8, dtype=np.float32))
+    tensor[-1] = bad
+    change_tensor(folder, name, tensor)
+    with pytest.raises(
+        InputError, match=f"tensor {re.escape(name)}: .* NaN or infinite, first in row {len(tensor) - 1}"
+    ):
+        reference_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (BERT, "encoder.layer.1.attention.self.query.bias"),
+        (LLAMA, "model.layers.1.post_attention_layernorm.weight"),
+        ({**LLAMA, "tie_word_embeddings": False}, "lm_head.weight"),
+        ({**LLAMA, "model_type": "qwen2"}, "model.layers.0.self_attn.q_proj.bias"),
+    ],
+)
+def test_side_tensors_that_the_family_has_may_not_be_left_out(
+    tmp_path: Path, config: dict[str, Any], name: str
+) -> None:
+    folder = model_folder(tmp_path, config)
+    change_tensor(folder, name, None)
+    with pytest.raises(InputError, match=f"no tensor {re.escape(name)}"):
+        reference_of(folder)
+
+
+def test_older_names_of_norms(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, BERT)
+    today = reference_of(folder).run(SEQUENCES)
+    file = folder / "model.safetensors"
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    renamed = {}
+    for name, tensor in load_file(file).items():
+        stem, _, end = name.rpartition("LayerNorm.")
+        renamed[f"bert.{stem}{old[f'LayerNorm.{end}']}" if stem else name] = tensor
+    save_file(renamed, file)
+    np.testing.assert_array_equal(reference_of(folder).run(SEQUENCES), today)
+
+
+def test_what_overflows_is_told_where_it_is_heard(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, LLAMA)
+    change_tensor(folder, "model.layers.0.mlp.up_proj.weight", np.full((24, 16), 3e38, dtype=np.float32))
+    sequences = [np.arange(1, 7)] * 10
+    with pytest.raises(InputError, match=r"what model\.layers\.0\.mlp\.down_proj reads: .* NaN or infinite"):
+        heard_in(reference_of(folder), sequences)(lambda name, inputs: None)
+
+
+@pytest.mark.parametrize("change", [{"hidden_size": 28}, {"head_dim": 3}])
+def test_rotary_positions_need_heads_of_even_width(tmp_path: Path, change: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"the head width . is odd: expected an even one"):
+        model_folder(tmp_path, {**LLAMA, **change})
 
 
 def test_families_without_a_forward_pass(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -217,7 +218,7 @@ def question_of(options: Options) -> AccuracyQuestion:
     from cimsolve.model.load import load_model
 
     folder = Path(options.weights)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(
             f"--weights {options.weights}: expected a folder with a config.json and *.safetensors or a GGUF file; "
             "shipped models have no weights"

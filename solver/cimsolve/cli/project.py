@@ -96,7 +96,7 @@ def run(options: Options) -> int:
     from cimsolve.weights.project import project_model
 
     folder = Path(options.model)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(
             f"--model {options.model}: expected a folder with a config.json and *.safetensors; "
             "shipped models have no weights"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -182,12 +183,12 @@ def _real_numbers(problem: Problem, path: str | None) -> tuple[RealWeights | Non
 
     if path is None:
         return None, None
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         weights = weights_beside(problem.model, path)
         if weights is None:
             raise InputError(f"--weights {path}: expected a folder with *.safetensors or a file of factors")
         return weights, None
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise InputError(f"--weights {path}: there is nothing of that name; expected a folder or a file of factors")
     stored = read_factors(path, problem.model)
     for name, structure in problem.structures.items():

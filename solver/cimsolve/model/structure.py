@@ -66,7 +66,7 @@ class Structure:
             return cls.dense()
         match = _MONARCH.fullmatch(text)
         if match is None:
-            raise InputError(f"structure {text!r}: expected dense or k,l,T (three whole numbers from 1)")
+            raise InputError(f"structure {text[:60]!r}: expected dense or k,l,T (three whole numbers from 1)")
         return cls.monarch(*map(int, match.groups()))
 
     def __str__(self) -> str:

@@ -23,8 +23,8 @@ from cimsolve.files.json_file import parse_json_text
 from cimsolve.files.text import one_line
 from cimsolve.files.whole import written_whole
 from cimsolve.model.structure import Structure
-from cimsolve.weights.monarch import Monarch, demand_finite, reconstruct
-from cimsolve.weights.tensors import OnDemand, Tensors, listed, read_header
+from cimsolve.weights.monarch import Monarch, reconstruct
+from cimsolve.weights.tensors import OnDemand, Tensors, demand_names, listed, read_header
 
 FORMAT = "cimsolve-factors/1"
 
@@ -44,7 +44,8 @@ class FactorFile:
         entries, metadata = read_header(self.path)
         if metadata.get("format") != FORMAT:
             raise InputError(
-                f"{self.path}: its metadata have no format = {FORMAT}; expected a file that `cimsolve project` wrote"
+                f"{self.path}: holds no factors of cimsolve: its metadata have no format = {FORMAT}; "
+                "expected a file that `cimsolve project` wrote"
             )
         self._tensors = Tensors(self.path, entries)
         self.metadata: Mapping[str, str] = metadata
@@ -91,17 +92,12 @@ class FactorFile:
                 raise InputError(f"{self.path}: {name} is {have}; expected {n_in} x {n_out} as in {model}")
 
     def _pair(self, name: str) -> tuple[Floats, Floats]:
-        return self._finite(f"{name}.R"), self._finite(f"{name}.L")
+        return self._tensors.tensor(f"{name}.R"), self._tensors.tensor(f"{name}.L")
 
     def _dense(self, name: str) -> Floats:
         if self.structures[name].is_dense:
-            return self._finite(f"{name}.dense")
+            return self._tensors.tensor(f"{name}.dense")
         return reconstruct(Monarch(*self._pair(name)))
-
-    def _finite(self, tensor: str) -> Floats:
-        found = self._tensors.tensor(tensor)
-        demand_finite(found, str(self.path), f"numbers of {tensor}")
-        return found
 
     def _read_structures(self, text: str) -> dict[str, Structure]:
         try:
@@ -112,6 +108,7 @@ class FactorFile:
             raise InputError(
                 f"{self.path}: structure in its metadata: expected a JSON object of linears; write it again"
             )
+        demand_names(found, f"{self.path}: structure in its metadata")
         try:
             return {name: Structure.parse(each) for name, each in found.items()}
         except InputError as error:

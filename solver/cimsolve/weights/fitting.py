@@ -27,10 +27,12 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from cimsolve.columns import Floats
+from cimsolve.errors import InputError
 from cimsolve.model.structure import Structure
 from cimsolve.weights.eigenvectors import Floats64, best_product
 from cimsolve.weights.monarch import Monarch, from_slices, reconstruct
 
+OUTPUT_MAX = 1e12
 RIDGE = 0.05
 SWEEPS_MAX = 12
 PATIENCE = 2
@@ -49,6 +51,16 @@ class Alternation:
     factors: Monarch
     sweep: int
     stop_errors: tuple[float, ...]
+
+
+def demand_in_range(weight: Floats, inputs: Floats, where: str) -> None:
+    """Raise InputError, naming `where`, for outputs so large that the sum of their squares may be beyond float32."""
+    weights, read = (float(np.abs(each).max(initial=0.0)) for each in (weight, inputs))
+    if max(read, read * weights * len(weight)) > OUTPUT_MAX:
+        raise InputError(
+            f"{where}: weights up to {weights:.3g} times inputs up to {read:.3g} are too large to be fitted in "
+            f"float32; expected outputs up to {OUTPUT_MAX:.0e}, scale them down"
+        )
 
 
 def output_error(weight: Floats, factors: Monarch, inputs: Floats) -> float:

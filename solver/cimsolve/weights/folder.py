@@ -8,7 +8,7 @@ Which tensor holds a linear is the model family's knowledge, written down as a `
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +17,23 @@ import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
+from cimsolve.files.json_file import read_json
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
-from cimsolve.weights.tensors import Entry, Floats32, OnDemand, Tensors, listed, read_header
+from cimsolve.weights.tensors import (
+    Entry,
+    Floats32,
+    OnDemand,
+    Tensors,
+    demand_names,
+    demand_regular,
+    listed,
+    read_header,
+)
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_INDEX_BYTES_MAX = 2**26
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
 
@@ -51,23 +62,28 @@ class WeightFolder(Tensors):
         super().__init__(folder, entries)
 
 
-def open_weights(folder: Path | str) -> Tensors:
-    """The tensors of a model folder: its safetensors, or its GGUF file. Raises InputError where it has neither.
+def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
+    """The tensors of a model folder: its safetensors, or its GGUF file.
 
-    Safetensors of other names than Hugging Face's own do not come before a GGUF file: they may be factors.
+    Raises InputError where it has neither, and where a GGUF file has other attention heads than `model`. Safetensors of
+    other names than Hugging Face's own do not come before a GGUF file: they may be factors.
     """
     place = Path(folder)
-    if not any((place / name).exists() for name in (_SINGLE, _INDEX)):
+    if not any(os.path.exists(place / name) for name in (_SINGLE, _INDEX)):
         found = find_gguf(place)
         if found is not None:
-            return GgufFile(found)
+            opened = GgufFile(found)
+            if model is not None:
+                opened.demand_heads(model)
+            return opened
     return WeightFolder(place)
 
 
 def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
     """W of shape (n_in, n_out), contiguous, with y = x W.
 
-    Raises InputError for a tensor that is missing or whose shape is not what the model's config asks for.
+    Raises InputError for a tensor that is missing, whose shape is not what the model's config asks for, or that holds
+    NaN or infinity.
     """
     stored, rows = _stored_as(folder, ref, n_in, n_out)
     tensor = folder.tensor(stored)
@@ -80,29 +96,30 @@ def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[
     stored = folder.find(ref.name)
     axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
     if len(shape) != 2:
-        raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, a linear's weight is {axes}")
+        raise InputError(f"{folder.where(stored)} has shape {shape}, a linear's weight is {axes}")
     have_out, have_in = shape if ref.layout == "out_in" else shape[::-1]
     stop = have_out if ref.stop is None else ref.stop
     if have_in != n_in or not 0 <= ref.start <= stop <= have_out or stop - ref.start != n_out:
         need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
         need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
-        raise InputError(f"{folder.path}: tensor {stored} has shape {shape}, the model needs {need} as {axes}")
+        raise InputError(f"{folder.where(stored)} has shape {shape}, the model needs {need} as {axes}")
     return stored, slice(ref.start, stop)
 
 
 def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:
     """The safetensors files of `folder`, and which file each tensor is in where an index says so."""
-    if not folder.is_dir():
-        what = "is a file; name the folder it lies in" if folder.exists() else "there is no such folder"
+    if not os.path.isdir(folder):
+        what = "is a file; name the folder it lies in" if os.path.exists(folder) else "there is no such folder"
         raise InputError(f"{folder}: {what}")
     single = folder / _SINGLE
-    if single.exists():
+    if os.path.exists(single):
         return [single], None
     index = folder / _INDEX
-    if index.exists():
+    if os.path.exists(index):
+        demand_regular(index)
         owner = _read_index(index)
         files = [folder / name for name in sorted(set(owner.values()))]
-        missing = [file.name for file in files if not file.is_file()]
+        missing = [file.name for file in files if not os.path.isfile(file)]
         if missing:
             raise InputError(f"{folder}: {listed(missing)} named by {index.name} is missing")
         return files, owner
@@ -130,23 +147,24 @@ def _check_all_shards(file: Path) -> None:
         return
     stem, width, count = match[1], len(match[2]), int(match[3])
     names = (f"{stem}-{number:0{width}}-of-{match[3]}.safetensors" for number in range(1, count + 1))
-    missing = next((name for name in names if not (file.parent / name).is_file()), None)
+    missing = next((name for name in names if not os.path.isfile(file.parent / name)), None)
     if missing is not None:
         raise InputError(f"{file.parent}: shard {missing} is missing beside {file.name}")
 
 
 def _read_index(index: Path) -> dict[str, str]:
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{index}: is not JSON that can be read: {error}") from error
+    content = read_json(index, _INDEX_BYTES_MAX)
     owner = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(owner, dict) or not owner:
-        raise InputError(f"{index}: has no weight_map of tensor names to files")
+        raise InputError(f"{index}: has no weight_map of tensor names to files; fetch it anew")
+    demand_names(owner, str(index))
     for name, file in owner.items():
         # A downloaded index must not reach for files elsewhere.
-        if not isinstance(file, str) or not file.endswith(".safetensors") or re.search(r"[/\\\0]", file):
-            raise InputError(f"{index}: weight_map puts {name} in {file!r}, which is no safetensors file beside it")
+        if not isinstance(file, str) or not re.fullmatch(r"[^/\\]{1,200}\.safetensors", file) or not file.isprintable():
+            raise InputError(
+                f"{index}: weight_map puts {name} in {shown_value(file)}, which is no safetensors file beside it; "
+                "fetch it anew"
+            )
     return owner
 
 
@@ -156,10 +174,10 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
     Raises InputError where they are damaged or do not fit the config; only headers are read.
     """
     folder = Path(path_or_name)
-    if not (folder.is_dir() and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
+    if not (os.path.isdir(folder) and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
     demand_plain_weights(model, folder)
-    return FolderWeights(open_weights(folder), model)
+    return FolderWeights(open_weights(folder, model), model)
 
 
 def demand_plain_weights(model: Model, folder: Path) -> None:

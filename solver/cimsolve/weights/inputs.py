@@ -6,15 +6,13 @@ every five groups one says when to stop fitting and one is held out of it all; e
 
 from __future__ import annotations
 
-import zipfile
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-from numpy.lib import format as npy
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
@@ -24,7 +22,8 @@ from cimsolve.weights.forward import Reference, listening
 from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_tokenizer, read_paragraphs
 from cimsolve.weights.gguf import GgufFile
 from cimsolve.weights.monarch import demand_finite
-from cimsolve.weights.tensors import Tensors, find_name, read_header
+from cimsolve.weights.npz import NpzFile
+from cimsolve.weights.tensors import Floats32, Tensors, find_name, read_header
 
 GROUPS = 50
 """Runs of samples into which the inputs of a file are cut."""
@@ -65,14 +64,19 @@ Calibration: TypeAlias = Callable[[Visit], None]
 
 
 def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
-    """The inputs of all linears while `reference` runs over `sequences` as published."""
+    """The inputs of all linears while `reference` runs over `sequences` as published.
+
+    Raises InputError for texts that are too short, and, as it is called, for inputs that are beyond float32.
+    """
     group = np.repeat(np.arange(len(sequences)), [len(ids) for ids in sequences])
     _demand_enough(len(group), len(sequences), "the text", "tokens in sequences")
 
     def run(visit: Visit) -> None:
-        reference.run(
-            sequences, listening(reference.exact, lambda name, inputs: visit(name, LinearInputs.split(inputs, group)))
-        )
+        def hear(name: str, inputs: Floats32) -> None:
+            demand_finite(inputs, f"{reference.model.name}: what {name} reads", "numbers")
+            visit(name, LinearInputs.split(inputs, group))
+
+        reference.run(sequences, listening(reference.exact, hear))
 
     return run
 
@@ -88,7 +92,7 @@ def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, c
         tokenizer = load_tokenizer(folder, context)
     paragraphs: list[str] = []
     for text in texts:
-        shipped = str(text) == "sample" and not Path(text).exists()
+        shipped = str(text) == "sample" and not os.path.exists(text)
         paragraphs += read_paragraphs(SAMPLE if shipped else Path(text))
     return tokenizer.sequences(paragraphs, most)
 
@@ -101,13 +105,14 @@ class InputFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._tensors: Tensors | None = None
+        self._source: NpzFile | Tensors
         if path.suffix == ".npz":
-            self._read_members()
+            self._source = NpzFile(path)
+            self._shapes = self._source.shapes
         elif path.suffix == ".safetensors":
-            self._tensors = Tensors(path, read_header(path)[0])
-            self._shapes = {name: self._tensors.shape(name) for name in self._tensors.names()}
+            entries = read_header(path)[0]
+            self._source = Tensors(path, entries)
+            self._shapes = {name: entry.shape for name, entry in entries.items()}
         else:
             raise InputError(f"{one_line(str(path))}: expected a .npz or a .safetensors file with an array a linear")
 
@@ -137,31 +142,11 @@ class InputFile:
 
         return run
 
-    def _read_members(self) -> None:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                for member in archive.namelist():
-                    with archive.open(member) as stream:
-                        old = npy.read_magic(stream) == (1, 0)
-                        shape, _, dtype = (npy.read_array_header_1_0 if old else npy.read_array_header_2_0)(stream)
-                    if dtype.kind != "f":
-                        raise InputError(f"{self.path}: {member} holds {dtype}; expected floating-point inputs")
-                    self._shapes[member.removesuffix(".npy")] = shape
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be read ({error.strerror or error}); check the path") from None
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
-            raise InputError(f"{self.path}: is no sound .npz file: {one_line(str(error))}") from None
-
-    def _read(self, stored: str) -> npt.NDArray[np.float32]:
-        if self._tensors is not None:
-            found = self._tensors.tensor(stored)
-        else:
-            try:
-                with np.load(self.path, allow_pickle=False) as archive, np.errstate(over="ignore"):
-                    found = archive[stored].astype(np.float32)
-            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-                raise InputError(f"{self.path}: {stored} cannot be read: {one_line(str(error))}") from None
-        demand_finite(found, str(self.path), f"numbers of {stored}")
+    def _read(self, stored: str) -> Floats32:
+        if isinstance(self._source, Tensors):
+            return self._source.tensor(stored)
+        found = self._source.read(stored)
+        demand_finite(found, f"{self.path}: {stored}", "numbers")
         return found
 
 

@@ -177,11 +177,19 @@ def check_weight(weight: Floats, name: str) -> tuple[int, int]:
     return weight.shape[0], weight.shape[1]
 
 
-def demand_finite(numbers: Floats, where: str, what: str) -> None:
-    """Raise InputError unless all `numbers` are finite."""
-    bad = numbers.size - int(np.count_nonzero(np.isfinite(numbers)))
+def demand_finite(numbers: Floats, where: str, what: str, rows: Ints | None = None) -> None:
+    """Raise InputError, with the first row in question, unless all `numbers` are finite.
+
+    `rows`: the numbers of the rows that these are; by default all, from 0 on.
+    """
+    finite = np.isfinite(numbers)
+    bad = numbers.size - int(np.count_nonzero(finite))
     if bad:
-        raise InputError(f"{where}: {bad} of {numbers.size} {what} are NaN or infinite")
+        first = int(np.argmin(finite.reshape(len(numbers), -1).all(axis=1)))
+        row = first if rows is None else int(rows[first])
+        raise InputError(
+            f"{where}: {bad} of {numbers.size} {what} are NaN or infinite, first in row {row}; write or fetch them anew"
+        )
 
 
 def _checked(weight: Floats, structure: Structure, name: str) -> tuple[int, int]:

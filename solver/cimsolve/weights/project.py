@@ -40,7 +40,7 @@ def project_model(
         raise InputError(f"method {method!r}: there is none of that name; known: {', '.join(METHODS)}")
     model, place = load_model(folder), Path(folder)
     demand_plain_weights(model, place)
-    source = open_weights(place)
+    source = open_weights(place, model)
     structures = resolve_structures(model, structure)
     calibration: Calibration | None = None
     most = 0

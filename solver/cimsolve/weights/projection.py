@@ -13,7 +13,7 @@ from cimsolve.files.memory import demand_memory
 from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
 from cimsolve.weights.factor_file import Stored
-from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
+from cimsolve.weights.fitting import demand_in_range, fit_alternating, fit_whitened, output_error
 from cimsolve.weights.inputs import LinearInputs
 from cimsolve.weights.monarch import Monarch, check_weight, lowrank_of_equal_size, project, relative_error
 from cimsolve.weights.names import CALIBRATED
@@ -75,7 +75,8 @@ def project_linear(
 
     With `lowrank` the structure says how many parameters there are, and low-rank of that many is kept.
 
-    Raises InputError for NaN or infinite weights and for a structure that does not fit; ValueError for a method that
+    Raises InputError for NaN or infinite weights, outputs too large to be fitted and a structure that does not fit;
+    ValueError for a method that
     needs inputs without them.
     """
     where = tensor or name
@@ -85,6 +86,9 @@ def project_linear(
         stored = structure.stored_weights(n_in, n_out)
         return ProjectionRow(name, n_in, n_out, structure, stored, 0.0, None, None, nothing), weight
     structure.validate(n_in, n_out, name)
+    if inputs is not None:
+        demand_in_range(weight, inputs.calibration, where)
+        demand_in_range(weight, inputs.held_out, where)
     rank = lowrank_of_equal_size(n_in, n_out, structure)
     baseline = Structure.monarch(1, 1, rank)
     lowrank = project(weight, baseline, where)
@@ -127,6 +131,7 @@ def fit_factors(
     if inputs is None or method == "plain":
         return project(weight, structure, tensor), None
     check_weight(weight, tensor)
+    demand_in_range(weight, inputs.calibration, tensor)
     if method == "als":
         alternation = fit_alternating(weight, structure, inputs.fit, inputs.stop, seed)
         return alternation.factors, alternation.sweep

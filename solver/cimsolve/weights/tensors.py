@@ -1,13 +1,14 @@
 """Tensors of safetensors files, read one at a time, never by pickle.
 
-Only headers are read when a file is opened. Any source of tensors offers `Tensors`' methods: `gguf_file` does so too.
+Only headers are read when a file is opened. Any source of tensors offers `Tensors`' methods: `GgufFile` does so too.
+Names come from files: those that would not show as one line are refused where a file is opened.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from safetensors import SafetensorError, safe_open
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
+from cimsolve.files.json_file import parse_json_text
+from cimsolve.files.text import one_line, shown_value
+from cimsolve.weights.monarch import demand_finite
 
 Floats32: TypeAlias = npt.NDArray[np.float32]
 
@@ -27,6 +31,11 @@ T = TypeVar("T")
 # safetensors' name of a type -> how its bytes are read; bfloat16, which numpy lacks, as its 16 raw bits.
 _READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _LFS_POINTER = b"version https://git-lfs"
+_HEADER_BYTES_MAX = 2**25
+_NAME_MAX = 512
+_TOLD_MAX = 200
+_NEAR_AMONG = 4096
+"""Names among which near ones are looked for: more would take long."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,15 @@ class Tensors:
         """
         return find_name(name, self.names(), self.path)
 
+    def holds(self, name: str) -> bool:
+        """Whether a stored name is `name` or ends in `.name`."""
+        return any(each == name or each.endswith("." + name) for each in self.names())
+
     def tensor(self, name: str) -> Floats32:
-        """One tensor as float32, read now. Raises InputError for a name not found or not of floating type."""
+        """One tensor as float32, read now.
+
+        Raises InputError for a name not found, a type that is not floating, and for NaN or infinity in it.
+        """
         stored = self.find(name)
         entry = self._entries[stored]
         kind, count = self._kind(stored, entry), math.prod(entry.shape)
@@ -73,12 +89,12 @@ class Tensors:
             raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
         if len(raw) != count:
             raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
-        return _as_float32(entry, raw).reshape(entry.shape)
+        return self._demand_finite(stored, _as_float32(entry, raw).reshape(entry.shape))
 
     def rows(self, name: str, index: Ints) -> Floats32:
-        """Those rows of a matrix as float32, (rows, cols), read alone: an embedding need not fit in memory.
+        """Those rows of a tensor as float32, read alone: an embedding need not fit in memory.
 
-        `index` must lie within the matrix. Raises as `tensor` does.
+        `index` must lie within it. Raises as `tensor` does.
         """
         stored = self.find(name)
         entry = self._entries[stored]
@@ -87,7 +103,24 @@ class Tensors:
             table = np.memmap(entry.file, dtype=kind, mode="r", offset=entry.begin, shape=entry.shape)
         except (OSError, ValueError) as error:
             raise InputError(f"{entry.file}: tensor {stored} cannot be read: {error}") from error
-        return _as_float32(entry, np.asarray(table[index]))
+        return self._demand_finite(stored, _as_float32(entry, np.asarray(table[index])), index)
+
+    def where(self, name: str) -> str:
+        """The file and the stored name of a tensor, for errors. Raises as `find` does."""
+        stored = self.find(name)
+        return f"{self._entries[stored].file}: tensor {stored}"
+
+    def demand_shape(self, name: str, shape: tuple[int, ...], model: str) -> None:
+        """Raise InputError unless the tensor is there, in the shape that the config of `model` asks for."""
+        if self.shape(name) != shape:
+            raise InputError(
+                f"{self.where(name)} has shape {self.shape(name)}; the config of {model} asks for {shape}; "
+                "use the config and the weights of one model"
+            )
+
+    def _demand_finite(self, stored: str, found: Floats32, rows: Ints | None = None) -> Floats32:
+        demand_finite(found, self.where(stored), "numbers", rows)
+        return found
 
     @staticmethod
     def _kind(stored: str, entry: Entry) -> str:
@@ -129,9 +162,30 @@ def find_name(name: str, stored: Iterable[str], path: Path) -> str:
         return ends[0]
     if ends:
         raise InputError(f"{path}: tensor {name} is ambiguous: {listed(ends)}")
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name, names[:_NEAR_AMONG], n=3, cutoff=0.4)
     hint = f"near names: {', '.join(near)}" if near else f"it holds {listed(names) or 'no tensors'}"
     raise InputError(f"{path}: no tensor {name}; {hint}")
+
+
+def demand_regular(file: Path) -> None:
+    """Raise InputError for a pipe or a device, which would be waited for."""
+    if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
+        raise InputError(f"{file}: is no regular file; expected one, copy it there")
+
+
+def demand_names(names: Iterable[str], where: str) -> None:
+    """Raise InputError for a name of a file that cannot be shown: empty, very long, with control characters."""
+    for name in names:
+        if not 0 < len(name) <= _NAME_MAX or not name.isprintable():
+            raise InputError(
+                f"{where}: the name {shown_value(name)}: expected 1 to {_NAME_MAX} printable characters; "
+                "check that it is the right file"
+            )
+
+
+def told(error: object) -> str:
+    """What a library says of a file, short and on one line."""
+    return one_line(str(error))[:_TOLD_MAX]
 
 
 def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -141,6 +195,7 @@ def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     damaged or cut short.
     """
     try:
+        demand_regular(file)
         size = file.stat().st_size
         with file.open("rb") as stream:
             first = stream.read(len(_LFS_POINTER))
@@ -149,10 +204,13 @@ def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
             length = int.from_bytes(first[:8], "little")
             if len(first) < 8 or 8 + length > size:
                 raise InputError(f"{file}: is cut short or no safetensors file: {size} bytes do not hold its header")
+            if length > _HEADER_BYTES_MAX:
+                raise InputError(f"{file}: its header has {length} bytes; expected at most {_HEADER_BYTES_MAX}")
             stream.seek(8)
             text = stream.read(length)
-        header = json.loads(text)
-        metadata = header.pop("__metadata__", {})
+        header: Any = parse_json_text(text.decode())
+        metadata = header.pop("__metadata__", None) or {}
+        demand_names(header, str(file))
         ends = [entry["data_offsets"][1] for entry in header.values()]
         promised = 8 + length + max(ends, default=0)
         if promised > size:
@@ -162,7 +220,7 @@ def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise InputError(f"{file}: is no sound safetensors file: {error}") from error
+        raise InputError(f"{file}: is no sound safetensors file: {told(error)}") from error
     entries = {
         name: Entry(file, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
         for name, entry in header.items()
@@ -181,5 +239,5 @@ def _as_float32(entry: Entry, raw: npt.NDArray[Any]) -> Floats32:
     if entry.dtype == "BF16":
         # A bfloat16 is the upper half of the float32 of the same value.
         return (raw.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which `monarch` refuses
+    with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
         return raw.astype(np.float32, copy=False)

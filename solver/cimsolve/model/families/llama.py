@@ -115,6 +115,11 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             "expected a divisor of it"
         )
     head_width = read.head_dim or check_heads(origin, width, heads, "num_attention_heads")
+    if head_width % 2:
+        raise InputError(
+            f"{origin}: the head width {head_width} is odd: expected an even one, as rotary positions turn pairs; "
+            "correct head_dim, or hidden_size and num_attention_heads"
+        )
     n = context_tokens(origin, tokens, read.max_position_embeddings)
     windows = attention_windows(config, origin)
     q_width, kv_width = heads * head_width, groups * head_width

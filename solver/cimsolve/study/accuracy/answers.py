@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
+from cimsolve.errors import InputError
 from cimsolve.study.accuracy.question import AccuracyStep, Storage
 from cimsolve.study.sweep.kept import KeptRecord
 from cimsolve.weights.forward import Reference
@@ -41,22 +42,33 @@ class Judge:
     def __init__(self, reference: Reference, sequences: Sequence[Ints], exact: Floats32) -> None:
         """`exact`: hidden states (tokens, width) by the float product.
 
-        Raises InputError for a language model and sequences of single tokens.
+        Raises InputError for a language model and sequences of single tokens, and for answers that are no numbers.
         """
         self._reference, self._sequences = reference, sequences
         if isinstance(reference, BertReference):
             self._embeddings = reference.embed(exact, sequences).astype(np.float64)
+            sound = np.isfinite(self._embeddings).all()
         else:
             assert isinstance(reference, LlamaReference)
             self._losses, self._next_tokens = reference.predictions(exact, sequences)
+            sound = np.isfinite(self._losses).all()
+        if not sound:
+            what = "embeddings" if isinstance(reference, BertReference) else "logits"
+            raise InputError(
+                f"{reference.model.name}: the float model's own {what} are zero, NaN or infinite; check its weights"
+            )
 
     def __call__(self, hidden: Floats32) -> Accuracy:
+        if not np.isfinite(hidden).all():
+            return Accuracy()  # the first of next tokens that are all NaN would agree by chance
         if isinstance(self._reference, BertReference):
             found = self._reference.embed(hidden, self._sequences).astype(np.float64)
             cosines = np.einsum("sd,sd->s", found, self._embeddings)
             return Accuracy(cosine=float(cosines.mean()), error=standard_error(cosines))
         assert isinstance(self._reference, LlamaReference)
         losses, next_tokens = self._reference.predictions(hidden, self._sequences)
+        if not np.isfinite(losses).all():
+            return Accuracy()
         with np.errstate(over="ignore"):  # infinite is what it is then
             perplexity = float(np.exp(losses.mean()))
         same = next_tokens == self._next_tokens

@@ -46,7 +46,7 @@ from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
-from cimsolve.weights.monarch import Monarch, apply, check_weight
+from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
 from cimsolve.weights.tensors import Floats32, OnDemand
 
@@ -119,8 +119,8 @@ class _AccuracyRun:
 
     def __init__(self, asked: AccuracyQuestion, cache: Path | None, listen: Listen, tell: Tell) -> None:
         self._asked, self._listen, self._tell = asked, listen, tell
-        self._source = open_weights(asked.folder)
         self.model = load_model(asked.folder)
+        self._source = open_weights(asked.folder, self.model)
         self.reference = load_reference(self.model, self._source)
         self._sequences = read_sequences(asked.text, asked.folder, self._source, self.reference.context, asked.samples)
         self._hear = heard_in(self.reference, self._sequences)
@@ -134,7 +134,9 @@ class _AccuracyRun:
         if cache is not None:
             _make_folder(cache)
         self._kept = Records(cache, KeptRow, tell, "accuracy-")
-        self.exact = self.reference.run(self.test, self._counted(f"{self.model.name}: float model", self._finite))
+        self.exact = self.reference.run(
+            self.test, self._counted(f"{self.model.name}: float model", self.reference.exact)
+        )
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
         self.judge = Judge(self.reference, self.test, self.exact)
@@ -286,12 +288,6 @@ class _AccuracyRun:
     def _weight(self, name: str) -> Floats32:
         linear = self.reference.linears[name]
         return linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
-
-    def _finite(self, name: str, inputs: Floats32) -> Floats32:
-        """The exact product, of weights that are numbers. Raises InputError where some are not."""
-        weight = self._weight(name)
-        check_weight(weight, self._source.find(self.reference.linears[name].tensor.name))
-        return inputs @ weight
 
     def _multiplied(self, weights: Mapping[str, Any]) -> Product:
         """The product by what is stored, in float32, without arrays."""

@@ -33,9 +33,10 @@ FAMILIES: dict[str, type[Reference]] = {
 
 
 def load_reference(model: Model, source: Tensors) -> Reference:
-    """The forward pass of `model` on the tensors of `source`, which are read as they are needed.
+    """The forward pass of `model` on the tensors of `source`; linears are read as they are needed.
 
-    Raises InputError for a family without one, and for config keys that it does not know how to obey.
+    Raises InputError for a family without one, for config keys that it does not know how to obey, and for embeddings,
+    heads, norms and biases that are missing, not of the config's shapes, or not finite.
     """
     if model.family not in FAMILIES:
         raise InputError(

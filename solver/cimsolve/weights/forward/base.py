@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +21,9 @@ Product: TypeAlias = Callable[[str, Floats32], Floats32]
 Tokens are those of all sequences, one after the other. The inputs may not be changed.
 """
 
+_CHECKED_ROWS = 1 << 13
+"""Rows of an embedding that are in memory at a time while it is looked at."""
+
 
 class Reference(ABC):
     """A model's forward pass. `linears` are those of the cost model, by the same names."""
@@ -35,8 +38,23 @@ class Reference(ABC):
     def __init__(self, model: Model, source: Tensors) -> None:
         self.model, self._source = model, source
         self.linears = {linear.name: linear for linear in model.linears}
-        self._stored = frozenset(source.names())
+        self._biased: frozenset[str] = frozenset()
 
+    def _demand_sound(self, shapes: dict[str, tuple[int, ...]], biased: Collection[str]) -> None:
+        """Raise InputError unless these tensors, and biases, have the config's shapes and hold finite numbers.
+
+        The `biased` linears must have a bias; of others each that is stored counts. All is looked at before anything
+        runs, which may take hours; a tensor of one element would be stretched then.
+        """
+        self._biased = frozenset(name for name in self.linears if name in biased or self._has_bias(name))
+        biases = {f"{name}.bias": (self.linears[name].n_out,) for name in self.linears if name in self._biased}
+        for tensor, shape in (shapes | biases).items():
+            self._source.demand_shape(tensor, shape, self.model.name)
+        for tensor, (rows, *_) in (shapes | biases).items():
+            for first in range(0, rows, _CHECKED_ROWS):
+                self._source.rows(tensor, np.arange(first, min(first + _CHECKED_ROWS, rows), dtype=np.int64))
+
+    @np.errstate(over="ignore", invalid="ignore")  # who asks judges what is not finite in the end
     def run(self, sequences: Sequence[Ints], product: Product | None = None) -> Floats32:
         """Hidden states after the last layer, (tokens of all sequences, width).
 
@@ -63,9 +81,8 @@ class Reference(ABC):
         return inputs @ linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
 
     def _has_bias(self, name: str) -> bool:
-        """Whether the file has a bias of the linear."""
-        stored = f"{name}.bias"
-        return any(each == stored or each.endswith("." + stored) for each in self._stored)
+        """Whether a bias of the linear is stored."""
+        return self._source.holds(f"{name}.bias")
 
     @abstractmethod
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
@@ -86,7 +103,7 @@ class Reference(ABC):
         expected = (len(inputs), self.linears[name].n_out)
         if outputs.shape != expected:
             raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
-        if self._has_bias(name):
+        if name in self._biased:
             outputs = outputs + self._source.tensor(f"{name}.bias")
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
         return np.ascontiguousarray(outputs, dtype=np.float32)

@@ -20,6 +20,7 @@ from cimsolve.weights.tensors import Floats32, Tensors
 
 class _BertReferenceConfig(BertConfig):
     vocab_size: Width
+    type_vocab_size: Width = 2
     hidden_act: str = "gelu"
     layer_norm_eps: float = Field(default=1e-12, gt=0)
     position_embedding_type: str = "absolute"
@@ -41,7 +42,16 @@ class BertReference(Reference):
         self.layers, self.width, self.vocabulary = read.num_hidden_layers, read.hidden_size, read.vocab_size
         self.context = read.max_position_embeddings
         self._head_width = read.hidden_size // read.num_attention_heads
+        rows = {"word": self.vocabulary, "position": self.context, "token_type": read.type_vocab_size}
+        shapes = {f"embeddings.{name}_embeddings.weight": (count, self.width) for name, count in rows.items()}
+        places = ["embeddings"]
+        for at in (f"encoder.layer.{layer}" for layer in range(self.layers)):
+            places += [f"{at}.attention.output", f"{at}.output"]
+        self._norms = {at: self._norm_at(at) for at in places}
+        norms = {name: (self.width,) for names in self._norms.values() for name in names}
+        self._demand_sound({**shapes, **norms}, self.linears)
 
+    @np.errstate(over="ignore", invalid="ignore")  # zero has no direction: NaN
     def embed(self, hidden: Floats32, sequences: Sequence[Ints]) -> Floats32:
         """One vector of length 1 a sequence, (sequences, width): the mean over its tokens, as MiniLM is used."""
         ends = np.cumsum([len(ids) for ids in sequences])
@@ -64,6 +74,12 @@ class BertReference(Reference):
         inner = self._activation(self._linear(multiply, at + "intermediate.dense", hidden))
         return self._norm(at + "output", hidden + self._linear(multiply, at + "output.dense", inner))
 
+    def _norm_at(self, at: str) -> tuple[str, str]:
+        """The names of a norm's scale and shift; older checkpoints call them gamma and beta."""
+        old = self._source.holds(f"{at}.LayerNorm.gamma")
+        scale, shift = ("gamma", "beta") if old else ("weight", "bias")
+        return f"{at}.LayerNorm.{scale}", f"{at}.LayerNorm.{shift}"
+
     def _norm(self, at: str, x: Floats32) -> Floats32:
-        scale, shift = (self._source.tensor(f"{at}.LayerNorm.{part}") for part in ("weight", "bias"))
+        scale, shift = (self._source.tensor(name) for name in self._norms[at])
         return layer_norm(x, scale, shift, self._eps)

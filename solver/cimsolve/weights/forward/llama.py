@@ -51,6 +51,11 @@ class LlamaReference(Reference):
         self.context = read.max_position_embeddings
         self._head_width = read.head_dim or read.hidden_size // read.num_attention_heads
         self._head = "model.embed_tokens.weight" if read.tie_word_embeddings else "lm_head.weight"
+        norms = ["model.norm"]
+        for at in (f"model.layers.{layer}" for layer in range(self.layers)):
+            norms += [f"{at}.input_layernorm", f"{at}.post_attention_layernorm"]
+        tables = dict.fromkeys(("model.embed_tokens.weight", self._head), (self.vocabulary, self.width))
+        self._demand_sound({**tables, **{f"{at}.weight": (self.width,) for at in norms}}, _biased(model))
 
     def _demand_biases(self, read: _LlamaReferenceConfig) -> None:
         """Raise InputError where a bias is stored that the config rules out, or is not that it asks for."""
@@ -89,8 +94,9 @@ class LlamaReference(Reference):
         losses, best = self._read_logits(hidden, np.roll(np.concatenate(sequences), -1))
         return losses[has_next], best
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _read_logits(self, hidden: Floats32, target: Ints) -> tuple[Floats, Ints]:
-        """-ln p(target) and the most probable token, after each token."""
+        """-ln p(target) and the most probable token, after each token; NaN where logits are beyond float32."""
         top = np.full(len(hidden), -np.inf)
         best = np.zeros(len(hidden), dtype=np.int64)
         total, wanted = np.zeros(len(hidden)), np.zeros(len(hidden))
@@ -132,6 +138,12 @@ class LlamaReference(Reference):
 
     def _norm(self, at: str, x: Floats32) -> Floats32:
         return rms_norm(x, self._source.tensor(f"{at}.weight"), self._eps)
+
+
+def _biased(model: Model) -> list[str]:
+    """The linears that have a bias by the family: Q, K and V of Qwen2."""
+    parts = ("q_proj", "k_proj", "v_proj") if model.family == "qwen2" else ()
+    return [linear.name for linear in model.linears if linear.name.endswith(parts)]
 
 
 def _rotary_base(read: _LlamaReferenceConfig, origin: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,7 +13,8 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line
+from cimsolve.files.text import one_line, shown_value
+from cimsolve.weights.tensors import told
 
 SAMPLE = Path(__file__).with_name("sample.txt")
 """A text that comes with cimsolve: short paragraphs on many subjects, written for it."""
@@ -25,18 +27,26 @@ PIECE_TOKENS = 256
 class Tokenizer:
     """Cuts paragraphs into sequences of token numbers, with the special tokens that the model was trained on."""
 
-    def __init__(self, encoder: Any, piece: int) -> None:
-        """`encoder` is a `tokenizers.Tokenizer`; `piece` the most tokens of a sequence."""
-        self._encoder = encoder
+    def __init__(self, encoder: Any, piece: int, origin: Path) -> None:
+        """`encoder` is a `tokenizers.Tokenizer` read from `origin`; `piece` the most tokens of a sequence."""
+        self._encoder, self._origin = encoder, origin
         encoder.no_padding()
         encoder.enable_truncation(max_length=piece)
 
     def sequences(self, paragraphs: list[str], most: int) -> list[Ints]:
-        """Sequences of `paragraphs` until `most` tokens are reached; the last one may be cut."""
+        """Sequences of `paragraphs` until `most` tokens are reached; the last one may be cut.
+
+        Raises InputError where the tokenizer has no number for a part of the text.
+        """
         found: list[Ints] = []
         left = most
         for paragraph in paragraphs:
-            encoding = self._encoder.encode(paragraph)
+            try:
+                encoding = self._encoder.encode(paragraph)
+            except Exception as error:  # the library raises nothing narrower
+                raise InputError(
+                    f"{self._origin}: its tokenizer cannot cut the text: {told(error)}; check it"
+                ) from None
             for part in (encoding, *encoding.overflowing):
                 ids = np.array(part.ids[:left], dtype=np.int64)
                 left -= len(ids)
@@ -50,16 +60,15 @@ class Tokenizer:
 def load_tokenizer(folder: Path, context: int) -> Tokenizer:
     """The tokenizer of a model folder: its tokenizer.json. Raises InputError where there is none, or no library."""
     file = folder / "tokenizer.json"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(
             f"{folder}: no tokenizer.json in it, which reading a text needs; add it, or give `project` --inputs FILE"
         )
     library = _library()
     try:
-        encoder = library.Tokenizer.from_file(str(file))
+        return Tokenizer(library.Tokenizer.from_file(str(file)), min(context, PIECE_TOKENS), file)
     except Exception as error:  # the library raises nothing narrower
-        raise InputError(f"{file}: is no tokenizer that can be read: {one_line(str(error))}") from None
-    return Tokenizer(encoder, min(context, PIECE_TOKENS))
+        raise InputError(f"{file}: is no tokenizer that can be read: {told(error)}; fetch it anew") from None
 
 
 def byte_pair_tokenizer(vocabulary: Mapping[str, Any], context: int, origin: Path) -> Tokenizer:
@@ -71,18 +80,23 @@ def byte_pair_tokenizer(vocabulary: Mapping[str, Any], context: int, origin: Pat
     kind, split = vocabulary.get("model"), vocabulary.get("pre", "default")
     if kind != "gpt2" or split not in ("default", "gpt-2", "smollm"):
         raise InputError(
-            f"{origin}: its tokenizer is {kind}, {split}; expected gpt2 with default, gpt-2 or smollm; "
-            "give `project` the inputs as a file instead"
+            f"{origin}: its tokenizer is {shown_value(kind)}, {shown_value(split)}; "
+            "expected gpt2 with default, gpt-2 or smollm; give `project` the inputs as a file instead"
         )
-    tokens, merges = list(vocabulary["tokens"]), [tuple(each.split(" ")) for each in vocabulary["merges"]]
-    encoder = library.Tokenizer(
-        library.models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges)
-    )
+    try:
+        tokens, merges = list(vocabulary["tokens"]), [tuple(each.split(" ")) for each in vocabulary["merges"]]
+        encoder = library.Tokenizer(
+            library.models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=merges)
+        )
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(
+            f"{origin}: tokens and merges of its tokenizer cannot be read: {told(error)}; fetch it anew"
+        ) from None
     letters = library.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     digits = [library.pre_tokenizers.Digits(individual_digits=True)] if split == "smollm" else []
     encoder.pre_tokenizer = library.pre_tokenizers.Sequence([*digits, letters])
     encoder.decoder = library.decoders.ByteLevel()
-    return Tokenizer(encoder, min(context, PIECE_TOKENS))
+    return Tokenizer(encoder, min(context, PIECE_TOKENS), origin)
 
 
 def read_paragraphs(path: Path) -> list[str]:
