@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
-from cimsolve.cli.studying import TableOptions, exit_code, read_value, solve_study, study_of, tell_interrupted
+from cimsolve.cli.studying import (
+    TableOptions,
+    exit_code,
+    plot_option,
+    read_value,
+    solve_study,
+    study_of,
+    tell_interrupted,
+)
 from cimsolve.cli.values import Names, axis, axis_text
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -74,10 +82,8 @@ examples:
         ("latency", "area", "energy"),
     )
     """Objectives in which points of the front are not beaten."""
-    plot: str | None = output_option(
-        "--plot FILE",
-        "draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]",
-        writes="file",
+    plot: str | None = plot_option(
+        help="draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]"
     )
 
     def command(self, without: Collection[str] = ()) -> str:
