@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from cimsolve.cli.parser import json_switch, verbosity
+from cimsolve.cli.drawing import SizeOptions, plot_option
+from cimsolve.cli.parser import Parser, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
+from cimsolve.cli.studying import format_option
+from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import RULE_NAMES
 
 
-class Options(QuestionOptions):
+class Options(SizeOptions, QuestionOptions):
     usage = "cimsolve pareto [options]"
     about = (
         "Find the mappings that none found beats in arrays, token latency, prefill, II and energy at once; check and "
@@ -24,14 +29,33 @@ examples:
   cimsolve pareto --hw paper256
   cimsolve pareto --hw rram256 --model minilm-l6 --adcs 16 --max-arrays 400
   cimsolve pareto --model gpt2-medium --max-latency 60us --time-limit 120 --json
+  cimsolve pareto --model minilm-l6 --plot front.pdf --width 3.5in
 """
 
     time_limit_s: float = time_limit_option(
         "brake of the search; where it strikes, two runs may differ (default: {default})", default=600.0
     )
     out: str = answers_option()
-    json: bool = json_switch()
-    verbosity: int = verbosity("only the tables")
+    format: str = format_option()
+    plot: str | None = plot_option(
+        help="draw the points, joined in the figures of --axes, and the rules beside them, as .svg, .png or .pdf; "
+        "needs cimsolve[plot]"
+    )
+    axes: tuple[str, ...] = output_option(
+        "--axes NAME,NAME",
+        f"the two figures of --plot, of {', '.join(OBJECTIVES)} (default: {{default}})",
+        Names("figure", OBJECTIVES),
+        ("arrays", "latency"),
+    )
+    verbosity: int = verbosity("only the tables", "what each point was found by")
+
+    def settled(self, parser: Parser) -> Self:
+        self.demand_drawing(parser, self.plot, "--plot FILE")
+        if self.plot is None:
+            parser.demand_absent(["--axes"], "is of a drawing; expected --plot FILE with it")
+        if len(self.axes) != 2:
+            parser.error(f"--axes {','.join(self.axes)}: expected two names, such as arrays,energy")
+        return self
 
 
 def run(options: Options) -> int:
@@ -41,14 +65,17 @@ def run(options: Options) -> int:
     """
     problem = problem_of(options)
 
-    from cimsolve.show.text.console import print_json, say
-    from cimsolve.show.text.front import describe_front, print_front
+    from cimsolve.show.text.console import say
+    from cimsolve.show.text.front import print_front
     from cimsolve.show.text.progress import Progress
     from cimsolve.show.text.question import print_question
+    from cimsolve.show.text.scatter import demand_drawable, draw, drawing_of_front
     from cimsolve.solve.effort import Effort
     from cimsolve.study.ask import Asked, write_checked
     from cimsolve.study.front import FrontRun
 
+    if options.plot is not None:
+        demand_drawable(options.plot)
     asked = Asked(
         problem=problem,
         strategies=RULE_NAMES,
@@ -58,7 +85,7 @@ def run(options: Options) -> int:
         simulated="none: every point is checked",
         command=options.command(),
     )
-    if not options.json and options.verbosity >= 0:
+    if options.format == "table" and options.verbosity >= 0:
         print_question(asked, options.verbosity)
     progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
     run = FrontRun(
@@ -72,10 +99,9 @@ def run(options: Options) -> int:
     with progress:
         found = run.found()
     code = EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED if found.broken else EXIT_DONE
-    if options.json:
-        print_json(describe_front(asked, found, code))
-    else:
-        print_front(asked, found, options.verbosity)
+    if options.plot is not None:
+        draw(drawing_of_front(found, options.axes), options.plot, options.width_in, options.dpi)
+    print_front(asked, found, options.plot, options.format, options.verbosity, code)
     if run.interrupted:
         say("interrupted; the front may lack points")
     return code

@@ -38,7 +38,6 @@ format_option = partial(
     again=False,
     short=(Option("--json", "short for --format json", const="json"),),
 )
-plot_option = partial(output_option, "--plot FILE", writes="file")
 
 
 class TableOptions(TermsOptions):
