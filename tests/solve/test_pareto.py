@@ -207,7 +207,7 @@ def test_the_staircase_has_the_points_that_none_beats_in_its_two_figures() -> No
         ("--plot a.bmp", "--plot a.bmp: expected a name that ends in one of .svg, .png, .pdf"),
         ("--width 3in", "--width: is of drawings; expected --plot FILE with it"),
         ("--plot a.svg --width 3", "--width: '3': expected a width in in, cm or mm"),
-        ("--plot a.svg --width 1in", "from 2.5in to 20in"),
+        ("--plot a.svg --width 1in", "from 3in to 20in"),
         ("--plot a.svg --dpi 5", "expected a whole number from 50 to 1200"),
     ],
 )

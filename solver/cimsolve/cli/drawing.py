@@ -10,7 +10,7 @@ from cimsolve.cli.parser import CommandOptions, Parser, output_option
 from cimsolve.cli.values import plain, whole
 
 INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
-WIDTH_MIN_IN, WIDTH_MAX_IN = 2.5, 20.0
+WIDTH_MIN_IN, WIDTH_MAX_IN = 3.0, 20.0
 DPI_MIN, DPI_MAX = 50, 1200
 
 plot_option = partial(output_option, "--plot FILE", writes="file")
