@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from cimsolve.cli.drawing import SizeOptions, plot_option
+from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
 from cimsolve.cli.studying import format_option
@@ -63,14 +65,17 @@ def run(options: Options) -> int:
 
     Raises InputError where the question is none, InfeasibleError where the limits leave no mapping.
     """
-    problem = problem_of(options)
+    from cimsolve.solve.effort import Effort
+
+    command, effort = options.command(), Effort(options.time_limit_s)
+    settled = settle_limits(options, problem_of, lambda: effort, options.verbosity >= 0)
+    options, problem = settled.options, settled.problem
 
     from cimsolve.show.text.console import say
     from cimsolve.show.text.front import print_front
     from cimsolve.show.text.progress import Progress
     from cimsolve.show.text.question import print_question
     from cimsolve.show.text.scatter import demand_drawable, draw, drawing_of_front
-    from cimsolve.solve.effort import Effort
     from cimsolve.study.ask import Asked, write_checked
     from cimsolve.study.front import FrontRun
 
@@ -83,14 +88,15 @@ def run(options: Options) -> int:
         seed=0,
         changes=options.changes,
         simulated="none: every point is checked",
-        command=options.command(),
+        command=command,
+        limits=settled.told,
     )
     if options.format == "table" and options.verbosity >= 0:
         print_question(asked, options.verbosity)
     progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
     run = FrontRun(
         problem,
-        Effort(options.time_limit_s),
+        replace(effort, start=settled.start),
         lambda answer, report, label: write_checked(
             answer, report, Path(options.out), file_name(options, problem, ["pareto", label])
         ),

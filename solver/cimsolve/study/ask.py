@@ -89,6 +89,8 @@ class Asked:
     """Which layers are simulated, on what weights."""
     command: str
     """The command that repeats this answer."""
+    limits: Sequence[str] = ()
+    """What is told of limits that were given as a share above the least."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]
