@@ -217,7 +217,7 @@ def test_quantities_may_have_a_unit(text: str, pj: float) -> None:
     [
         "--adcs 4 --converter sar --set array.rows=64 --structure dense --structure '*.q=sqrt' --tokens 9 --cut both",
         "--strategy spread,optimal --exact --start a.json --objective latency:0.7+energy:0.3 --workers 2 --out there",
-        "pareto --hw paper256 --max-arrays 3 --max-latency 60us --max-energy 12.5uJ --time-limit 12",
+        "pareto --hw paper256 --max-arrays +7.5% --max-latency 60us --max-energy 12.5uJ --time-limit 12",
         "compare --hw rram256 --hw paper256 --model a,b --reference spread --seed 4 --jobs 2 --cache kept",
         "sensitivity --strategy linear,spread --time-limit 0.5",
         "sweep --vary 'structure=32,32,1;sqrt' --vary 'structure+cut=4,4,1;' --front latency,energy --plot p.svg",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 import cimsolve
 from cimsolve.problem.solution import Solution
@@ -342,3 +343,24 @@ def test_too_many_shapes_become_an_image(solution: Solution, monkeypatch: pytest
     assert inline_svg(whole, "").count("<image") == 1  # the strip of two stages
     arrays = array_charts(judged, kinds, find_arrays(judged))[1]
     assert inline_svg(arrays, "").count("<image") == 1  # the array with two pieces, not the one with one
+
+
+@pytest.mark.parametrize("width", [3.0, 8.0])
+def test_charts_are_as_wide_as_asked_for_and_keep_their_letters(minilm: Judged, width: float) -> None:
+    kinds, labels = find_kinds(minilm.problem), ["spread", "the same"]
+    charts = [*comparison_charts([minilm, minilm], labels), *cost_charts(minilm, kinds)]
+    charts += [*schedule_charts(minilm, kinds), *array_charts(minilm, kinds, find_arrays(minilm))]
+    for chart in charts:
+        natural, drawn = chart.draw(LIGHT), chart.draw(LIGHT, width)
+        assert drawn.get_figwidth() == width
+        sizes = [{text.get_fontsize() for text in figure.findobj(Text)} for figure in (natural, drawn)]
+        assert min(sizes[1]) >= min(sizes[0])
+
+
+def test_a_chart_for_a_column_has_its_dots(minilm: Judged, tmp_path: Path) -> None:
+    chart = cost_charts(minilm, find_kinds(minilm.problem))[0]
+    write_chart(chart, tmp_path / "a.png", "minilm", 3.5, 300)
+    header = (tmp_path / "a.png").read_bytes()[16:24]
+    assert int.from_bytes(header[:4], "big") == 1050  # 3.5 in of 300 dots
+    write_chart(chart, tmp_path / "a.svg", "minilm", 3.5)
+    assert 'width="252pt"' in (tmp_path / "a.svg").read_text()  # 3.5 in of 72 points

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,11 +22,14 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.front import found_by, stand
+from cimsolve.show.text.scatter import drawing_of_front
+from cimsolve.show.text.sheet import rounded
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.front import FRONT_METRICS, FrontPoint, find_front
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import RULES
 from cimsolve.study import front as study_front
-from cimsolve.study.front import FrontRow, FrontRun
+from cimsolve.study.front import FrontFound, FrontRow, FrontRun
 from makers.command_line import Cli, Result
 from makers.tiny_runs import written
 
@@ -91,7 +98,7 @@ def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
             assert bound["lower"] <= bound["value"]
             assert (name in point["proved"]) == (bound["gap"] == 0)
     assert "arrays" in found["points"][0]["proved"]
-    assert list(found["rules"]) == [*RULES, "dense-optimal"]
+    assert list(found["rules"]) == [*RULES, DENSE]
 
 
 def test_the_front_repeats(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +120,7 @@ def test_no_rule_beats_a_point(cli: Cli) -> None:
     for name, rule in found["rules"].items():
         mine = key(rule["metrics"])
         assert rule["check"]["passed"] is True
-        if name not in ("linear", "dense-optimal"):  # they store other matrices
+        if name not in (DENSE_RULE, DENSE):  # which store other matrices
             assert rule["is_point"] is not None or rule["beaten_by"] is not None
         if rule["is_point"]:
             assert keys[rule["is_point"]] == mine
@@ -128,7 +135,8 @@ def test_the_tables_fit_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, 
     out = cli(*RUN, "-q").out
     assert max(len(line) for line in out.splitlines()) <= width
     assert "\u2026" not in out
-    for part in ("token", "prefill", "II", "energy", "found by", "* proved: no mapping on as many arrays has less"):
+    assert not [line for line in out.splitlines() if line.startswith(" " * 40)]  # no cell goes on below itself
+    for part in ("token", "prefill", "II", "energy", "* proved: no mapping on as many arrays has less"):
         assert part in out
     for name in RULES:
         assert any(line.startswith(f"{name} ") for line in out.splitlines())
@@ -142,6 +150,76 @@ def test_marks_stand_where_bound_and_value_meet(cli: Cli) -> None:
         assert line.count("*") == len(
             {"arrays", "latency_cycles", "prefill_ns", "ii_cycles", "energy_pj"} & {*point["proved"]}
         )
+
+
+def test_forms_agree(cli: Cli) -> None:
+    found = front(cli(*RUN, "--json"))
+    rows = list(csv.DictReader(io.StringIO(cli(*RUN, "--format", "csv").out)))
+    named = {point["point"]: point for point in found["points"]} | found["rules"]
+    assert [row["mapping"] for row in rows] == list(named)
+    for row in rows:
+        metrics = named[row["mapping"]]["metrics"]
+        assert (row["state"], row["passed"], int(row["arrays"])) == ("solved", "true", metrics["arrays"])
+        assert float(row["energy_pj"]) == rounded(metrics["energy_pj"])
+        assert (row["on_front"] == "*") == (row["mapping"] not in found["rules"] or bool(metrics_of(found, metrics)))
+    for form, parts in {"markdown": ["| 01 |", "| spread "], "latex": ["  01 & ", "  spread & "]}.items():
+        out = cli(*RUN, "--format", form).out
+        assert all(part in out for part in parts)
+
+
+def metrics_of(found: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    """The points that have these metrics."""
+    return [point["point"] for point in found["points"] if key(point["metrics"]) == key(metrics)]
+
+
+def test_what_found_a_point_is_for_experts(cli: Cli) -> None:
+    assert "found by" not in cli(*RUN).out
+    assert "found by" in cli(*RUN, "-v").out
+
+
+def test_the_front_is_drawn_as_a_staircase(cli: Cli) -> None:
+    said = cli(*RUN, "--plot", "front.svg", "--width", "3.5in")
+    assert said.code == 0
+    again = said.out.partition("The same again")[2]
+    assert "--plot front.svg" in again
+    assert "--width 3.5in" in again
+    drawn = Path("front.svg").read_text()
+    assert all(f">{name}<" in drawn for name in ("arrays", "front", "spread", "dense-optimal"))
+    assert re.search(r'<svg [^>]*width="252pt"', drawn)
+    first = front(cli(*RUN, "--plot", "again.svg", "--width", "88.9mm", "--json"))
+    assert first["plot"] == "again.svg"
+    assert Path("again.svg").read_text() == drawn
+
+
+def test_the_staircase_has_the_points_that_none_beats_in_its_two_figures() -> None:
+    def row(label: str, arrays: int, latency: int, prefill: int) -> Any:
+        metrics = {"arrays": arrays, "latency_cycles": latency, "prefill_ns": prefill, "energy_pj": 1.0}
+        return SimpleNamespace(label=label, header=SimpleNamespace(metrics=metrics, hw={"clock_ns": 1.0}))
+
+    points: Any = [row("1", 1, 9, 1), row("2", 2, 9, 0), row("3", 2, 5, 9), row("4", 3, 7, 0), row("5", 4, 4, 9)]
+    found = FrontFound(points, [], 0.0, None)
+    (group,) = drawing_of_front(found, ("arrays", "latency")).groups
+    assert (group.front, group.others) == ([(1, 9), (2, 5), (4, 4)], [(2, 9), (3, 7)])
+    (group,) = drawing_of_front(found, ("latency", "prefill")).groups
+    assert group.front == [(4, 9), (7, 0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("--axes arrays,energy", "--axes: is of a drawing; expected --plot FILE with it"),
+        ("--plot a.svg --axes arrays", "--axes arrays: expected two names"),
+        ("--plot a.bmp", "--plot a.bmp: expected a name that ends in one of .svg, .png, .pdf"),
+        ("--width 3in", "--width: is of drawings; expected --plot FILE with it"),
+        ("--plot a.svg --width 3", "--width: '3': expected a width in in, cm or mm"),
+        ("--plot a.svg --width 1in", "from 3in to 20in"),
+        ("--plot a.svg --dpi 5", "expected a whole number from 50 to 1200"),
+    ],
+)
+def test_drawings_that_make_no_sense_are_refused(cli: Cli, words: str, part: str) -> None:
+    said = cli(*RUN, *words.split())
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert part in said.err
 
 
 def test_limits_hold_for_every_point_and_stand_in_the_names(cli: Cli) -> None:

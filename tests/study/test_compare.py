@@ -17,6 +17,7 @@ import pytest
 import cimsolve
 from cimsolve.cli import parse_command
 from cimsolve.problem.solution import read_solution, write_solution
+from cimsolve.show.text.sheet import rounded
 from cimsolve.study.two import find_moves, match_arrays
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from makers.command_line import Cli, Result
@@ -95,12 +96,14 @@ def test_forms_agree(cli: Cli) -> None:
     words = [*GRID, "--strategy", "linear,spread"]
     rows = rows_of(cli(*words, "--json"))
     table = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").out)))
-    assert [float(row["gap_energy_pj"]) for row in table] == [row["bounds"]["energy_pj"]["gap"] for row in rows]
-    assert [float(row["ii_ns"]) for row in table] == [row["metrics"]["ii_ns"] for row in rows]
+    gaps = [row["bounds"]["energy_pj"]["gap"] for row in rows]
+    assert [float(row["gap_energy_pj"]) for row in table] == [rounded(gap) for gap in gaps]
+    assert [float(row["ii_ns"]) for row in table] == [rounded(row["metrics"]["ii_ns"]) for row in rows]
     for key in ("model", "hardware", "strategy", "state", "status"):
         assert [row[key] for row in table] == [row[key] for row in rows]
     text = cli(*words, "--format", "markdown").out
     assert text.count("| tiny.json | paper256 | spread") == 3
+    assert cli(*words, "--format", "latex").out.count("tiny.json & paper256 & spread") == 3
     shown = cli(*words).out
     for title in ("Figures", "Times better than linear", "Gaps above the bounds", "The same again"):
         assert title in shown
@@ -219,6 +222,10 @@ def test_two_files(cli: Cli, two_files: tuple[str, str]) -> None:
         assert title in shown
     assert "latency_ns," in cli("compare", *two_files, "--format", "csv").out
     assert cli("compare", *two_files, "--format", "markdown").out.startswith("| metric")
+    assert (
+        f"% cimsolve compare {' '.join(two_files)} --format latex\n"
+        in cli("compare", *two_files, "--format", "latex").out
+    )
 
 
 def test_from_python(two_files: tuple[str, str]) -> None:

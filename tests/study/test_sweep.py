@@ -299,10 +299,11 @@ def test_a_study_file_says_the_same_as_options(cli: Cli) -> None:
 def test_forms_of_the_table_agree(cli: Cli) -> None:
     rows = points(cli(*RUN, *ADCS, "--json"))
     table = list(csv.DictReader(io.StringIO(cli(*RUN, *ADCS, "--format", "csv").out)))
-    assert [float(row["latency_ns"]) for row in table] == [row["metrics"]["latency_ns"] for row in rows]
+    exact = [row["metrics"]["latency_ns"] for row in rows]
+    assert [float(row["latency_ns"]) for row in table] == pytest.approx(exact, rel=5e-4)
     assert [row["digest"] for row in table] == [row["digest"] for row in rows]
     lines = cli(*RUN, *ADCS, "--format", "markdown").out.splitlines()
-    assert lines[0].startswith("| adc. per_array | arrays | token us |")
+    assert lines[0].startswith("| adc.per_array | arrays | token us |")
     assert len(lines) == 2 + len(rows)
     assert len({line.count("|") for line in lines}) == 1
     shown = cli(*RUN, *ADCS).out

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from cimsolve.cli.parser import CommandOptions
 from cimsolve.cli.places import demand_writable
+from cimsolve.errors import InfeasibleError
 
 COMMANDS = {
     "pareto": ("[options]", "the front of arrays against latency, prefill, II and energy"),
@@ -25,6 +26,8 @@ COMMANDS = {
     "completion": ("bash|zsh|fish", "a script by which the shell completes words"),
 }
 """First word -> (its arguments, what it does), for the help. Without one of them the command is `solve`."""
+EXPLAINED = ("solve", "pareto", "sensitivity")
+"""Commands of one question, of which `explain` says why it has no answer."""
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -36,7 +39,12 @@ def run_command(argv: Sequence[str]) -> int:
     name, options = parse_command(argv)
     demand_writable(options.places)
     run: Callable[[CommandOptions], int] = import_module(f"cimsolve.cli.{name}").run
-    return run(options)
+    try:
+        return run(options)
+    except InfeasibleError as error:
+        if name not in EXPLAINED:
+            raise
+        raise InfeasibleError(f"{error}; `cimsolve explain` with the same question says what would do") from None
 
 
 def parse_command(argv: Sequence[str]) -> tuple[str, CommandOptions]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, listed, output_option, question_option, solution_files
@@ -64,7 +65,7 @@ examples:
   cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
 """
 
-    files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*")
+    files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*", again=None)
     objective: tuple[str, ...] = objective_option()
     seed: int = seed_option("default: {default}")
     time_limit_s: float | None = time_limit_option("brake of each search")
@@ -80,6 +81,9 @@ examples:
     @property
     def places(self) -> tuple[OutputPlace, ...]:
         return () if self.files else super().places
+
+    def command(self, without: Collection[str] = ()) -> str:
+        return super().command((*without, "question", "search") if self.files else without)
 
     def settled(self, parser: Parser) -> Self:
         if len(self.files) not in (0, 2):
@@ -107,7 +111,7 @@ def run(options: Options) -> int:
         with Progress(options.format == "table" and options.verbosity >= 0) as progress:
             progress.begin("checking both")
             found = compare_solutions(*options.files)
-        print_two(found, options.files, options.format, options.verbosity, options.stages)
+        print_two(found, options.files, options.command(), options.format, options.verbosity, options.stages)
         return EXIT_DONE
     study = study_of(
         options,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, problem_of, seed_option, time_limit_option
 from cimsolve.cli.values import OneOf, near, whole
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from cimsolve.problem.problem import Problem
     from cimsolve.problem.solution import Solution
     from cimsolve.show.text.progress import Progress
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.explain.limits import Short
 
 DEFAULT_WHAT_IFS = tuple(name for name in WHAT_IFS if name != "transfer-x2")
@@ -104,6 +107,7 @@ def run(options: Options) -> int:
     """
     from cimsolve.show.text.explain import print_explained, print_short
     from cimsolve.show.text.progress import Progress
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.explain.limits import Short
 
@@ -112,9 +116,12 @@ def run(options: Options) -> int:
         name, answer = options.file, None
         if name is None:
             name = f"{options.model} on {options.hardware} by {options.strategy}"
-            problem = problem_of(options, options.objective)
+            progress.begin(f"reading {name}")
+            effort = Effort(options.time_limit_s or math.inf, options.seed)
+            settled = settle_limits(options, lambda these: problem_of(these, these.objective), lambda: effort, False)
+            name += "".join(f"; {told}" for told in settled.told)
             progress.begin(f"solving {name}")
-            answer = _solve(options, problem, progress)
+            answer = _solve(options, settled.problem, replace(effort, start=settled.start), progress)
         if not isinstance(answer, Short):
             given = options.file or answer
             assert given is not None
@@ -128,15 +135,13 @@ def run(options: Options) -> int:
     return EXIT_DONE
 
 
-def _solve(options: Options, problem: Problem, progress: Progress) -> Solution | Short:
+def _solve(options: Options, problem: Problem, effort: Effort, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
-    from cimsolve.solve.effort import Effort
     from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
     from cimsolve.study.solving import problem_for, solve, whole_answers_only
 
-    effort = Effort(options.time_limit_s or math.inf, options.seed, listen=whole_answers_only(progress.listen))
     try:
-        return solve(problem, options.strategy, effort)
+        return solve(problem, options.strategy, replace(effort, listen=whole_answers_only(progress.listen)))
     except InfeasibleError as error:
         if not limits_of(problem):
             raise

@@ -17,7 +17,7 @@ from cimsolve.cli.parser import (
     question_option,
     search_option,
 )
-from cimsolve.cli.values import Names, OneOf, objective, plain, quantity, seconds, setting, whole
+from cimsolve.cli.values import Above, Names, OneOf, above_or, objective, plain, quantity, seconds, setting, whole
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
@@ -49,6 +49,8 @@ CHOICES = {
 }
 """Terms that are one of some words -> the words."""
 
+LIMITS = tuple(name for name in Terms.model_fields if name.startswith("max_"))
+"""Terms that may be a share above the least."""
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 """What changed keys are called in file names."""
 
@@ -118,7 +120,8 @@ def term_option(name: str, term: FieldInfo) -> Any:
     """The option of a field of Terms."""
     about = term.json_schema_extra
     assert isinstance(about, dict)
-    read = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
+    read: Callable[[str], object] = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
+    read = above_or(read) if name in LIMITS else read
     told = f"{term.description}{' (default: {default})' if name in CHOICES else ''}"
     return question_option(f"{flag_of(name)} {about['metavar']}", told, read, term.default)
 
@@ -168,8 +171,19 @@ class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
 
     @property
     def terms(self) -> dict[str, Any]:
-        """The terms by name, with their defaults."""
+        """The terms by name, with their defaults. Raises InputError for a share above the least, which is none yet."""
+        for name, above in self.shares.items():
+            raise InputError(
+                f"{flag_of(name)} {above}: a share above the least is of one question, by cimsolve, pareto or explain; "
+                "expected an amount, such as the limit that one of them states"
+            )
         return {name: getattr(self, name) for name in Terms.model_fields}
+
+    @property
+    def shares(self) -> dict[str, Above]:
+        """The limits that are given as a share above the least."""
+        given = {name: getattr(self, name) for name in LIMITS}
+        return {name: value for name, value in given.items() if isinstance(value, Above)}
 
     @property
     def changes(self) -> list[str]:

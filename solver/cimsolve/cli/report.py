@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from cimsolve.cli.parser import CommandOptions, Parser, option, solution_files, verbosity
+from cimsolve.cli.drawing import SizeOptions
+from cimsolve.cli.parser import Parser, option, solution_files, verbosity
 from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE
 from cimsolve.show.names import FIGURE_FORMATS
@@ -15,7 +16,7 @@ from cimsolve.show.names import FIGURE_FORMATS
 DEFAULT_PAGE = "report.html"
 
 
-class Options(CommandOptions):
+class Options(SizeOptions):
     """`cimsolve report`: solutions as people look at them; None for what is not to be written."""
 
     about = (
@@ -27,6 +28,7 @@ class Options(CommandOptions):
 examples:
   cimsolve report results/*.json
   cimsolve report results/bert-large--rram256--optimal.json --figures pictures --trace schedule.json
+  cimsolve report results/*.json --figures pictures --format pdf,png --width 3.5in --dpi 300
 """
 
     files: tuple[str, ...] = solution_files()
@@ -51,6 +53,7 @@ examples:
         page = DEFAULT_PAGE if (self.out, self.figures, self.trace) == (None, None, None) else self.out
         if self.figures is None:
             parser.demand_absent(["--format"], "is of the charts; expected --figures FOLDER with it")
+        self.demand_drawing(parser, self.figures, "--figures FOLDER")
         read = {os.path.realpath(name) for name in self.files}
         for flag, path in (("--out", page), ("--trace", self.trace)):
             if path and os.path.realpath(path) in read:
@@ -79,7 +82,7 @@ def run(options: Options) -> int:
             write_report(judged, options.out)
             written.append(Path(options.out))
         if options.figures:
-            written += write_figures(judged, options.figures, options.formats)
+            written += write_figures(judged, options.figures, options.formats, options.width_in, options.dpi)
         if options.trace:
             notes += write_trace(judged, options.trace)
             written.append(Path(options.trace))

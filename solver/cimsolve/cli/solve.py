@@ -6,11 +6,13 @@ import argparse
 import math
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cimsolve import __version__
 from cimsolve.cli import COMMANDS, listed_commands
+from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, output_option, search_option, verbosity
 from cimsolve.cli.question import (
     QuestionOptions,
@@ -30,6 +32,7 @@ from cimsolve.study.interrupts import interrupted_exit_code
 if TYPE_CHECKING:
     from cimsolve.judge.simulate import RealWeights
     from cimsolve.problem.problem import Problem
+    from cimsolve.solve.effort import Effort
     from cimsolve.study.ask import Asked, Outcome, Simulated
 
 SIMULATED = {"layer": "the first layer", "all": "all layers", "none": "none"}
@@ -61,7 +64,9 @@ class Options(QuestionOptions):
     epilog = f"""\
 {listed_commands({"": ("[options]", "map a model and compare strategies: the options above")} | COMMANDS)}
 limits:
-  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ
+  --max-latency and --max-energy take a number in ns and pJ, or one with a unit: 60us, 1.5ms, 12uJ, 0.5mJ; or, as
+  --max-arrays does, a share above the least, such as +20%: the least of it that `optimal` finds for this question,
+  searched for first (arrays, then latency, then energy, each under the limits before it); +0% is the least itself
 
 exit codes:
   0    done, and every answer passed the checker and the simulation
@@ -73,6 +78,7 @@ exit codes:
 examples:
   cimsolve --hw rram256.json
   cimsolve --hw paper256 --model llama-3-8b --strategy spread,optimal --adcs 4
+  cimsolve --model minilm-l6 --hw paper256 --max-arrays 100 --max-latency +20% --objective energy
   cimsolve --model weights/minilm --structure dense --structure '*.query=lowrank:32' --set array.rows=128
 """
     commands = tuple(COMMANDS)
@@ -127,14 +133,15 @@ def run(options: Options) -> int:
 
     Raises InputError where the question is none, InfeasibleError where no strategy finds a mapping.
     """
-    problem = problem_of(options, options.objective, options.weights)
+    command, shown = options.command(), options.verbosity >= 0
+    settled = settle_limits(options, _problem, lambda: _effort(options), shown)
+    options, problem, start = settled.options, settled.problem, settled.start
 
     from cimsolve.problem.solution import solution_of
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.progress import Progress
     from cimsolve.show.text.question import print_question
     from cimsolve.show.text.solve import describe_run, print_run, summary_line
-    from cimsolve.solve.effort import Effort
     from cimsolve.study.ask import Run, write_checked
     from cimsolve.study.solving import joined_reasons, start_from
     from cimsolve.weights.folder import weights_beside
@@ -148,11 +155,12 @@ def run(options: Options) -> int:
         stored = read_factors(options.weights, problem.model)
         # `linear` stores the dense matrices; without the model's own they are the products of the factors.
         weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
-    start = None if options.start is None else start_from(solution_of(options.start), problem, options.start)
-    progress = Progress(options.verbosity >= 0, problem.hardware.clock_ps / 1000)
+    if options.start is not None:
+        start = start_from(solution_of(options.start), problem, options.start)
+    progress = Progress(shown, problem.hardware.clock_ps / 1000)
     run = Run(
         problem,
-        Effort(options.time_limit_s or math.inf, options.seed, options.workers, options.exact, start),
+        replace(_effort(options), exact=options.exact, start=start),
         lambda answer, report, name: write_checked(
             answer, report, Path(options.out), answer_name(options, problem, name)
         ),
@@ -161,8 +169,8 @@ def run(options: Options) -> int:
         weights=weights,
         factors=factors,
     )
-    asked = describe_asked(options, problem, weights is not None)
-    if not options.json and options.verbosity >= 0:
+    asked = replace(describe_asked(options, problem, weights is not None), command=command, limits=settled.told)
+    if not options.json and shown:
         print_question(asked, options.verbosity)
     outcomes = []
     with progress:
@@ -183,6 +191,17 @@ def run(options: Options) -> int:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
     return code
+
+
+def _problem(options: Options) -> Problem:
+    return problem_of(options, options.objective, options.weights)
+
+
+def _effort(options: Options) -> Effort:
+    """How hard any search of this command is, the exact model and a given start apart."""
+    from cimsolve.solve.effort import Effort
+
+    return Effort(options.time_limit_s or math.inf, options.seed, options.workers)
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -1,10 +1,11 @@
-"""What compare, sensitivity and sweep share: their options, and that the points of a study are solved once and kept."""
+"""What commands with tables share: their forms; those that solve many points: that each is solved once and kept."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli import solve
@@ -28,6 +29,18 @@ TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", *CHOICES)
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
 
 
+format_option = partial(
+    output_option,
+    "--format FORM",
+    "table, markdown, csv, latex (booktabs) or json, on stdout; csv has ns, pJ and mm2 with four digits, json with "
+    "all (default: {default})",
+    OneOf(TABLE_FORMS),
+    "table",
+    again=False,
+    short=(Option("--json", "short for --format json", const="json"),),
+)
+
+
 class TableOptions(TermsOptions):
     """Questions that are solved in many points; None for the default."""
 
@@ -44,14 +57,7 @@ class TableOptions(TermsOptions):
         complete="folder",
     )
     fresh: bool = execution_option("--fresh", "solve all again; the results replace those kept", again=False)
-    format: str = output_option(
-        "--format FORM",
-        "table, markdown, csv or json, on stdout; csv and json have raw values in ns, pJ and mm2 (default: {default})",
-        OneOf(TABLE_FORMS),
-        "table",
-        again=False,
-        short=(Option("--json", "short for --format json", const="json"),),
-    )
+    format: str = format_option()
     out: str = output_option(
         "--out FOLDER", "where results are kept (default: {default}/)", default=DEFAULT_OUT, complete="folder"
     )

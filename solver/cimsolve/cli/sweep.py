@@ -6,9 +6,17 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 
+from cimsolve.cli.drawing import SizeOptions, plot_option
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
-from cimsolve.cli.studying import TableOptions, exit_code, read_value, solve_study, study_of, tell_interrupted
+from cimsolve.cli.studying import (
+    TableOptions,
+    exit_code,
+    read_value,
+    solve_study,
+    study_of,
+    tell_interrupted,
+)
 from cimsolve.cli.values import Names, axis, axis_text
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from cimsolve.study.sweep.grid import SweepStudy, Value
 
 
-class Options(TableOptions, QuestionOptions):
+class Options(SizeOptions, TableOptions, QuestionOptions):
     """`cimsolve sweep`: a grid of questions. With a `study` file the question is in it and not here."""
 
     usage = "cimsolve sweep [STUDY.json | --vary KEY=V1,V2,... ...] [options]"
@@ -74,16 +82,17 @@ examples:
         ("latency", "area", "energy"),
     )
     """Objectives in which points of the front are not beaten."""
-    plot: str | None = output_option(
-        "--plot FILE",
-        "draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]",
-        writes="file",
+    plot: str | None = plot_option(
+        help="draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]"
     )
 
     def command(self, without: Collection[str] = ()) -> str:
         return super().command(without if self.study is None else (*without, "question"))
 
     def settled(self, parser: Parser) -> Self:
+        self.demand_drawing(parser, self.plot, "--plot FILE")
+        if self.plot is not None and len(self.front) < 2:
+            parser.error(f"--plot {self.plot}: needs two names in --front, for the two axes; add one")
         keys = [key for key, _ in self.vary]
         if self.study is not None:
             parser.demand_absent(("question", "grid"), f"{self.study} states the whole question; change it there")
@@ -102,12 +111,12 @@ def run(options: Options) -> int:
 
     Raises InputError where the study is none, FailedError where processes die.
     """
-    from cimsolve.show.text.scatter import demand_drawable, draw_swept
+    from cimsolve.show.text.scatter import demand_drawable, draw, drawing_of_study
     from cimsolve.show.text.sweep import Swept, print_swept
     from cimsolve.study.sweep.grid import read_study
 
     if options.plot is not None:
-        demand_drawable(options.plot, options.front)
+        demand_drawable(options.plot)
     study = read_study(options.study) if options.study is not None else _study(options)
     began = time.monotonic()
     solved, done = solve_study(study, options)
@@ -121,7 +130,7 @@ def run(options: Options) -> int:
     )
     code = exit_code(done, [one.state for one in solved])
     if swept.plot is not None:
-        draw_swept(swept, swept.plot)
+        draw(drawing_of_study(swept), swept.plot, options.width_in, options.dpi)
     print_swept(swept, options.format, options.verbosity, code)
     tell_interrupted(done, options)
     return code

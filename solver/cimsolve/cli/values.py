@@ -51,6 +51,31 @@ def quantity(kind: Kind, example: str) -> Callable[[str], float]:
     return read
 
 
+@dataclass(frozen=True)
+class Above:
+    """A limit that lies a share above the least that is found, such as +20%."""
+
+    share: Decimal
+
+    def __str__(self) -> str:
+        return f"+{(100 * self.share).normalize():f}%"
+
+
+def above_or(read: Callable[[str], T]) -> Callable[[str], T | Above]:
+    """What `read` takes, or a share above the least."""
+
+    def read_either(text: str) -> T | Above:
+        found = re.fullmatch(r"\+([0-9]{1,4}(?:\.[0-9]{1,4})?)%", text.strip(), re.ASCII)
+        if found:
+            return Above(Decimal(found[1]) / 100)
+        try:
+            return read(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}, or a share above the least, such as +20%") from None
+
+    return read_either
+
+
 def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
     """A number that `fits`; what is none is tried as NaN."""
 

@@ -32,7 +32,9 @@ class Terms(BaseModel):
         json_schema_extra={"metavar": "WHAT", "in_name": "cut-{}"},
     )
     max_arrays: Count | None = Field(
-        None, description="use no more arrays than this", json_schema_extra={"metavar": "N", "in_name": "max{}"}
+        None,
+        description="use no more arrays than this, or +10%",
+        json_schema_extra={"metavar": "N", "in_name": "max{}"},
     )
     tokens: Count | None = Field(
         None,
@@ -41,12 +43,12 @@ class Terms(BaseModel):
     )
     max_latency_ns: Limit | None = Field(
         None,
-        description="a token takes no longer than this; a number in ns, or 60us",
+        description="a token takes no longer than this; a number in ns, or 60us, or +20%",
         json_schema_extra={"metavar": "NS", "in_name": "latency{}ns"},
     )
     max_energy_pj: Limit | None = Field(
         None,
-        description="a token takes no more energy than this; a number in pJ, or 12uJ",
+        description="a token takes no more energy than this; a number in pJ, or 12uJ, or +20%",
         json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
     )
 

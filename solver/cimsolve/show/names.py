@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-TABLE_FORMS = ("table", "markdown", "csv", "json")
+TABLE_FORMS = ("table", "markdown", "csv", "latex", "json")
 FIGURE_FORMATS = ("svg", "png", "pdf")
 """Kinds of files that charts are written as."""

@@ -26,6 +26,7 @@ from cimsolve.solve.incumbent import Incumbent, Score
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
+from cimsolve.solve.smaller import smaller_structure
 
 if TYPE_CHECKING:
     from cimsolve.solve.exact.search import ExactResult
@@ -181,9 +182,11 @@ def _too_few_arrays(problem: Problem, fewest: int | None, searched: int) -> Infe
     needed, proof = max(least_arrays(problem, fewest or 0), (searched, "search"))
     more = ", more where other limits ask for it" if problem.has_cost_limits else ""
     proved = f"no mapping does with fewer than {needed} ({proof} bound)"
+    structure = smaller_structure(problem)
+    fewer = f", such as --structure {structure} by optimal" if structure else ""
     return InfeasibleError(
         f"arrays are short: {problem.model.name} on {problem.hardware.name} is limited to {problem.array_limit}; "
-        f"{proved}, the fewest found are {fewest}: allow {fewest}{more}, or store fewer weights"
+        f"{proved}, the fewest found are {fewest}: allow {fewest}{more}, or store fewer weights{fewer}"
     )
 
 

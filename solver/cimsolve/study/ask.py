@@ -88,6 +88,8 @@ class Asked:
     """The command that repeats this answer."""
     time_limit_s: float | None = None
     """The limit of time of each search; None where there is none."""
+    limits: Sequence[str] = ()
+    """What is told of limits that were given as a share above the least."""
 
 
 Keep = Callable[[Solution, CheckReport, str], tuple[Path, ...]]

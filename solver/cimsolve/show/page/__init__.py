@@ -34,10 +34,15 @@ def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
 
 
 def write_figures(
-    solutions: Sequence[Given] | Given, folder: Path | str, formats: Sequence[str] = ("svg", "png")
+    solutions: Sequence[Given] | Given,
+    folder: Path | str,
+    formats: Sequence[str] = ("svg", "png"),
+    width_in: float | None = None,
+    dpi: int | None = None,
 ) -> list[Path]:
     """Write every chart of these solutions into a folder, `<solution>--<chart>.<format>`; returns the files.
 
+    Each is `width_in` inches wide with its letters as large as ever, and has `dpi` dots an inch, where these are given.
     Raises as `write_report`, and InputError for a format that is none of `FIGURE_FORMATS`.
     """
     demand_plotting()
@@ -46,7 +51,7 @@ def write_figures(
     for name in formats:
         if name not in FIGURE_FORMATS:
             raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FIGURE_FORMATS)}")
-    return draw_files(judged_ones(solutions), Path(folder), formats)
+    return draw_files(judged_ones(solutions), Path(folder), formats, width_in, dpi)
 
 
 def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max: int = EVENTS_MAX) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import matplotlib
 from matplotlib.artist import Artist
@@ -25,8 +26,16 @@ SHAPES_MAX = 2000
 """More shapes than this in one drawing become an image: nobody could tell them apart."""
 PIXELS_A_POINT = 1.5
 """Most pixels a point of a chart on a page: its 9.5 points are then as large as the page's text."""
+LETTER_EM, HANDLE = 0.58, 0.4
+"""The width of a mean letter, in its size; that of the sign in a legend with the space around it, in inches."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """No dates: the same solutions give the same files."""
+
+
+class Draw(Protocol):
+    """From colours by role to a figure, so wide in inches or as wide as it is by itself."""
+
+    def __call__(self, colours: Colours, width: float | None = None) -> Figure: ...
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,7 @@ class Chart:
     name: str
     title: str
     alt: str
-    draw: Callable[[Colours], Figure]
-    """From colours by role to a figure."""
+    draw: Draw
     tips: Mapping[str, str] = field(default_factory=dict)
     """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
 
@@ -58,9 +66,19 @@ def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
     return list(grid[:count])
 
 
+def letters_in(width: float, points: float = 9.0) -> int:
+    """How many letters of a mean text of this size are so wide, in inches."""
+    return int(width * 72 / (LETTER_EM * points))
+
+
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, colours: Colours, **style: Any) -> None:
-    """A legend under all that is drawn, in at most so many columns."""
-    style |= {"ncols": min(columns, len(handles)), "frameon": False, "labelcolor": colours["ink"]}
+    """A legend under all that is drawn, in at most so many columns, fewer where those would be too wide."""
+    width = float(figure.get_figwidth())
+    for handle in handles:
+        handle.set_label(textwrap.fill(str(handle.get_label()), max(20, letters_in(width - HANDLE, 8.5))))
+    widest = max(len(each) for handle in handles for each in str(handle.get_label()).split("\n"))
+    fitting = max(1, letters_in(width, 8.5) // (widest + letters_in(HANDLE, 8.5)))
+    style |= {"ncols": min(columns, len(handles), fitting), "frameon": False, "labelcolor": colours["ink"]}
     figure.legend(handles=list(handles), loc="outside lower center", **style)
 
 
@@ -83,16 +101,19 @@ def shortened(text: str, most: int = 44) -> str:
     return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
 
 
-def write_chart(chart: Chart, path: Path, of: str) -> None:
+def write_chart(chart: Chart, path: Path, of: str, width: float | None = None, dpi: int | None = None) -> None:
     """Write a chart in the format of its suffix, whole or not at all; `of` says of what it is, beside its title.
 
+    So wide in inches, and with so many dots an inch, where these are given: letters stay as large.
     Raises InputError where the place cannot be written.
     """
     kind = path.suffix[1:]
     with written_whole(path, str(path), "choose another place by --figures") as written, _settings("path", chart.name):
-        figure = chart.draw(LIGHT)
-        figure.suptitle(f"{chart.title} ({shortened(of)})", fontsize=11, color=LIGHT["ink"])
-        figure.savefig(written, format=kind, dpi=DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
+        figure = chart.draw(LIGHT, width)
+        title = f"{chart.title} ({shortened(of)})"
+        title = title if width is None else textwrap.fill(title, letters_in(width, 11))
+        figure.suptitle(title, fontsize=11, color=LIGHT["ink"])
+        figure.savefig(written, format=kind, dpi=dpi or DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
 
 
 def inline_svg(chart: Chart, salt: str) -> str:

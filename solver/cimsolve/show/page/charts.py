@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from cimsolve.columns import ceil_div
-from cimsolve.show.page.canvas import dress, legend_below, new_figure, panels, shortened
+from cimsolve.show.page.canvas import dress, legend_below, letters_in, new_figure, panels, shortened
 from cimsolve.show.page.palette import Colours
 from cimsolve.show.seen.comparison import BoundRow, amount, symbol
 from cimsolve.show.seen.waterfall import Waterfall
@@ -33,9 +34,10 @@ WIDTH = 7.2
 ROW = 0.27
 
 
-def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> Figure:
+def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours, width: float | None = None) -> Figure:
     """Bars that follow on each other down to the total."""
-    figure = new_figure(WIDTH, 1.1 + ROW * (len(table.labels) + 1))
+    width = width or WIDTH
+    figure = new_figure(width, 1.1 + ROW * (len(table.labels) + 1))
     axes = figure.subplots()
     dress(axes, colours)
     unit = choose_unit(kind, [table.total])
@@ -53,19 +55,24 @@ def draw_waterfall(table: Waterfall, kind: Kind, of: str, colours: Colours) -> F
         share = f" ({in_percent(length / total)})" if total else ""
         _write_beside(axes, f"{number(length)}{share}", (max(left, left + length), row), 4, colours)
     _write_beside(axes, number(total), (total, count), 4, colours)
-    axes.set_yticks(range(count + 1), [*map(shortened, table.labels), "total"])
+    most = min(44, letters_in(0.4 * width))
+    axes.set_yticks(range(count + 1), [*(shortened(label, most) for label in table.labels), "total"])
     axes.set_ylim(count + 0.6, -0.6)
-    axes.set_xlim(min(0.0, float(begin.min())), max(total, float(np.max(begin + lengths))) * 1.22)
+    room = 1.22 if width >= WIDTH else 1.0 + 3.0 / width
+    axes.set_xlim(min(0.0, float(begin.min())), max(total, float(np.max(begin + lengths))) * room)
+    if width < WIDTH:
+        axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.set_xlabel(f"{of}, {symbol(unit.name)}")
     handles = [Patch(color=colours[role], label=ROLES[role]) for role in table.parts]
     if len(handles) > 1:
-        _legend_above(axes, handles, colours)
+        _add_legend(axes, handles, colours)
     return figure
 
 
-def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
+def draw_bounds(rows: Sequence[BoundRow], colours: Colours, width: float | None = None) -> Figure:
     """Each value as a multiple of its bound."""
-    figure = new_figure(WIDTH, 1.25 + 0.34 * len(rows))
+    narrow = (width or WIDTH) < WIDTH  # what is said of a bar stands above it
+    figure = new_figure(width or WIDTH, 1.25 + (0.55 if narrow else 0.34) * len(rows))
     axes = figure.subplots()
     dress(axes, colours)
     ratios = np.array([row.value / row.lower if row.lower > 0 else np.nan for row in rows])
@@ -73,33 +80,37 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
     widest = float(np.nanmax(ratios, initial=1.0))
     logarithmic = widest > 4
     left = 0.9 if logarithmic else 0.0
-    axes.barh(places, ratios - left, left=left, height=0.6, color=colours["arrays"], linewidth=0)
+    axes.barh(places, ratios - left, left=left, height=0.4 if narrow else 0.6, color=colours["arrays"], linewidth=0)
     axes.axvline(1.0, color=colours["bound"], linewidth=2)
     for place, row, ratio in zip(places.tolist(), rows, ratios.tolist(), strict=True):
         unit = f" {row.unit}" if row.unit else ""
-        text = f"{row.value_text}{unit}: "
+        text = "" if narrow else f"{row.value_text}{unit}: "
         text += "proved, none has less" if row.proved else f"bound {row.lower_text}{unit}, gap {row.gap_text}"
         edge = ratio if np.isfinite(ratio) else left
-        _write_beside(axes, text, (max(edge, 1.0), place), 6, colours)
-    axes.set_yticks(places.tolist(), [row.title for row in rows])
+        _write_beside(axes, text, (left, place - 0.36) if narrow else (max(edge, 1.0), place), 6, colours)
+    titles = [f"{textwrap.fill(row.title, 18)}\n{row.value_text} {row.unit}" if narrow else row.title for row in rows]
+    axes.set_yticks(places.tolist(), titles)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if logarithmic:
         axes.set_xscale("log")
-        axes.set_xlim(left, widest**2.1)
+        axes.set_xlim(left, widest ** (1.2 if narrow else 2.1))
         _plain_numbers(axes)
     else:
-        axes.set_xlim(0, widest * 1.95)
-    axes.set_xlabel(f"value as a multiple of its bound{', logarithmic' if logarithmic else ''}")
-    _legend_above(axes, _value_and_bound(colours, "bound: what no mapping can beat", linewidth=2), colours)
+        axes.set_xlim(0, widest * (1.1 if narrow else 1.95))
+    said = f"value as a multiple of its bound{', logarithmic' if logarithmic else ''}"
+    axes.set_xlabel(textwrap.fill(said, 32) if narrow else said)
+    _add_legend(axes, _value_and_bound(colours, "bound: what no mapping can beat", linewidth=2), colours)
     return figure
 
 
-def draw_comparison(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]], colours: Colours) -> Figure:
+def draw_comparison(
+    labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]], colours: Colours, width: float | None = None
+) -> Figure:
     """One panel a metric: a bar a solution, its bound a mark; `bounds[solution][metric]`."""
-    count = len(bounds[0])
-    columns = 3 if count > 2 else count
+    count, width = len(bounds[0]), width or 10.4
+    columns = max(1, min(3, count, int(width / 3.4)))
     lines = ceil_div(count, columns)
-    figure = new_figure(10.4, lines * (0.95 + 0.26 * len(labels)) + 0.3)
+    figure = new_figure(width, lines * (0.95 + 0.26 * len(labels)) + 0.3)
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr, call-arg]
     places = np.arange(len(labels))
     mark: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 12, "markeredgewidth": 2.4}
@@ -154,7 +165,12 @@ def _plain_numbers(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _legend_above(axes: Axes, handles: Sequence[Artist], colours: Colours) -> None:
+def _add_legend(axes: Axes, handles: Sequence[Artist], colours: Colours) -> None:
+    """A legend in one line above the axes, or below a figure that is too narrow for it."""
+    figure = axes.get_figure(root=True)
+    if figure is not None and figure.get_figwidth() < WIDTH:
+        legend_below(figure, handles, len(handles), colours, fontsize=8.5, handlelength=1.4)
+        return
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderpad": 0, "borderaxespad": 0.3}
     style: dict[str, Any] = {"frameon": False, "labelcolor": colours["ink"], "fontsize": 8.5, "handlelength": 1.4}
     axes.legend(handles=list(handles), ncols=len(handles), **place, **style)

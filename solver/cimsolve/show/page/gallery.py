@@ -114,8 +114,10 @@ def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]
     ]
 
 
-def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Draw and write every chart. Raises InputError where the folder cannot be made or written to."""
+def draw_files(
+    judged: Sequence[Judged], folder: Path, formats: Sequence[str], width: float | None = None, dpi: int | None = None
+) -> list[Path]:
+    """Draw and write every chart, as `write_chart` does. Raises InputError where it cannot write to the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -127,7 +129,7 @@ def draw_files(judged: Sequence[Judged], folder: Path, formats: Sequence[str]) -
         for chart in charts:
             for kind in formats:
                 path = folder / f"{stem}{chart.name}.{kind}"
-                write_chart(chart, path, of)
+                write_chart(chart, path, of, width, dpi)
                 written.append(path)
 
     write(comparison_charts(judged, labels), "", title_of(judged))

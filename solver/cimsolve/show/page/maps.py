@@ -24,6 +24,9 @@ from cimsolve.show.seen.slots import Slots
 from cimsolve.show.units import choose_unit, plural, share
 
 SCALE = "cividis"
+MAP_WIDTH = 10.4
+"""Inches of what is drawn over all arrays."""
+PANEL_WIDTH_MIN = 1.7
 SMALL: Mapping[str, Any] = {"fontsize": 8, "handlelength": 1.2}
 """How a legend of kinds is set."""
 
@@ -47,12 +50,20 @@ def kind_handles(kinds: Kinds) -> list[Patch]:
     return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
 
 
-def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayTable, colours: Colours) -> Figure:
+def draw_arrays(
+    judged: Judged,
+    pieces: ArrayPieces,
+    kinds: Kinds,
+    table: ArrayTable,
+    colours: Colours,
+    width: float | None = None,
+) -> Figure:
     """Some arrays side by side, each piece in the colour of its stage; rows from the top."""
     count = len(pieces.arrays)
-    columns = min(4, count)
+    columns = _panels_a_line(min(4, count), width)
     lines = ceil_div(count, columns)
-    figure = new_figure(max(4.6, 2.9 * columns), 3.05 * lines + 0.75)
+    width = width or max(4.6, 2.9 * columns)
+    figure = new_figure(width, _panel_height(width / columns, 3.05, 2) * lines + 0.75)
     cells = judged.hardware.array.rows * judged.hardware.array.cols
     sizes = np.bincount(table.layout)
     for index, axes in enumerate(panels(figure, count, columns)):
@@ -70,12 +81,18 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
 
 
 def draw_one_of_each(
-    judged: Sequence[Judged], labels: Sequence[str], arrays: Sequence[int], kinds: Sequence[Kinds], colours: Colours
+    judged: Sequence[Judged],
+    labels: Sequence[str],
+    arrays: Sequence[int],
+    kinds: Sequence[Kinds],
+    colours: Colours,
+    width: float | None = None,
 ) -> Figure:
     """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
-    columns = min(5, len(judged))
+    columns = _panels_a_line(min(5, len(judged)), width)
     lines = ceil_div(len(judged), columns)
-    figure = new_figure(max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
+    width = width or max(5.0, 2.5 * columns)
+    figure = new_figure(width, _panel_height(width / columns, 3.1, 3) * lines + 0.55)
     for index, (each, axes) in enumerate(zip(judged, panels(figure, len(judged), columns), strict=True)):
         pieces = find_pieces(each, np.array([arrays[index]]))
         draw_one_array(axes, each, pieces, 0, kinds[index], colours)
@@ -89,6 +106,16 @@ def draw_one_of_each(
     most = max(kinds, key=lambda each: len(legend_of(each)))
     legend_below(figure, kind_handles(most), 4 if columns > 2 else 2, colours, **SMALL)
     return figure
+
+
+def _panels_a_line(most: int, width: float | None) -> int:
+    """How many arrays stand side by side, at most so many; their titles need some room."""
+    return most if width is None else max(1, min(most, int(width / PANEL_WIDTH_MIN)))
+
+
+def _panel_height(width: float, most: float, lines: int) -> float:
+    """The height of a panel of this width with so many lines of title: arrays are square where they can be."""
+    return min(most, width + 0.2 + 0.2 * lines)
 
 
 def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
@@ -148,20 +175,22 @@ def _draw_scale(
     return found
 
 
-def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
+def draw_map(judged: Judged, table: ArrayTable, colours: Colours, width: float | None = None) -> Figure:
     """A field an array, in order of number, line by line: how full, and how long it fires."""
     count = len(table)
     columns = int(np.ceil(np.sqrt(count * 1.5)))
     lines = ceil_div(count, columns)
-    height = min(7.0, max(1.6, 4.4 * lines / columns))
-    figure = new_figure(10.4, height + 1.0)
+    side_by_side = (width or MAP_WIDTH) > MAP_WIDTH / 2
+    field_width = (width or MAP_WIDTH) / (2 if side_by_side else 1)
+    height = min(7.0, max(1.6, 4.4 * lines / columns * min(1.0, field_width / 5)))
+    figure = new_figure(width or MAP_WIDTH, (height + 1.0) * (1 if side_by_side else 2))
     cells = judged.hardware.array.rows * judged.hardware.array.cols
     latency = int(judged.costs.metrics["latency_cycles"])
     measures = (
         ("cells occupied, % of the array", 100 * table.cells / cells),
         ("time it fires, % of a token's latency", 100 * table.busy_cycles / latency),
     )
-    for axes, (title, values) in zip(figure.subplots(1, 2), measures, strict=True):
+    for axes, (title, values) in zip(figure.subplots(*((1, 2) if side_by_side else (2, 1))), measures, strict=True):
         dress(axes, colours, grid=None)
         field = np.full(lines * columns, np.nan)
         field[:count] = values
@@ -174,11 +203,18 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours) -> Figure:
     return figure
 
 
-def draw_slots(judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None, colours: Colours) -> Figure:
+def draw_slots(
+    judged: Judged,
+    slots: Slots,
+    kinds: Kinds,
+    firings: Ints | None,
+    colours: Colours,
+    width: float | None = None,
+) -> Figure:
     """Stages above, arrays below, the converters in use between; one firing a bar where there are few enough."""
     count = len(slots.members) if firings is not None else len(slots.busy)
     height = min(4.2, max(1.1, 0.2 * count))
-    figure = new_figure(10.4, height + 2.7)
+    figure = new_figure(width or MAP_WIDTH, height + 2.7)
     strip, line, field = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": [0.3, 1.0, height]})
     unit = choose_unit("time", [slots.edges[-1] * judged.clock_ns])
     scale = judged.clock_ns / unit.size

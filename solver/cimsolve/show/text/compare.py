@@ -11,7 +11,7 @@ import numpy as np
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table, same_again
 from cimsolve.show.text.question import sums_by_kind
-from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
+from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet
 from cimsolve.show.text.sweep import STATE_COLUMNS, describe_row, figure_columns, figure_values
 from cimsolve.show.units import change, choose_unit, in_unit, kind_of_amount, number, plural, ratio, share, titled
 from cimsolve.study.sweep.run import SolvedRow
@@ -51,8 +51,8 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
         f"Times better than {compared.reference}: 2 means half of its figure": ratios,
         "Gaps above the bounds": gaps,
     }
-    if form == "markdown":
-        print_text("\n".join(f"**{title}**\n\n{markdown(join(names, part))}" for title, part in parts.items()))
+    if form in DOCUMENTS:
+        print_document(form, {title: join(names, part) for title, part in parts.items()}, compared.command)
         return
     for index, (title, part) in enumerate(parts.items()):
         heading(title, first=index == 0)
@@ -69,10 +69,10 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
         same_again(compared.command)
 
 
-def print_two(found: Comparison, files: Sequence[str], form: str, verbosity: int, stages: int) -> None:
-    """Two solutions in the form asked for."""
+def print_two(found: Comparison, files: Sequence[str], command: str, form: str, verbosity: int, stages: int) -> None:
+    """Two solutions in the form asked for; `command` sets them side by side again."""
     metrics = Sheet(
-        [Column(name, name) for name in ("metric", "first", "second", "ratio")],
+        [Column("metric", "metric"), *(Column(name, name, "ratio") for name in ("first", "second", "ratio"))],
         [[name, first, second, second / first if first else None] for name, (first, second) in found.metrics.items()],
     )
     if form == "json":
@@ -89,12 +89,12 @@ def print_two(found: Comparison, files: Sequence[str], form: str, verbosity: int
         )
     elif form == "csv":
         print_csv(metrics)
-    elif form == "markdown":
+    elif form in DOCUMENTS:
         shown = [
             [name, *map(number, values[:2]), None if values[2] is None else f"x{ratio(values[2])}"]
             for name, *values in metrics.rows
         ]
-        print_text(markdown(Sheet(metrics.columns, shown)))
+        print_document(form, {"": Sheet(metrics.columns, shown)}, command)
     else:
         _print_two(found, files, verbosity, stages)
 

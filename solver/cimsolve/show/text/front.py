@@ -13,10 +13,12 @@ from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, INTERVAL, LATENCY, PREFILL
 from cimsolve.show.text.check import describe_verdict, print_violations, verdict
-from cimsolve.show.text.console import Cell, bad, heading, indented, print_table, same_again, verbatim
+from cimsolve.show.text.console import Cell, bad, heading, indented, print_json, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
-from cimsolve.show.units import choose_unit, in_unit, millions, number, plural, share
+from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet
+from cimsolve.show.units import choose_unit, in_unit, millions, number, share
 from cimsolve.solve.front import FRONT_METRICS
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.study.ask import Asked
 from cimsolve.study.front import FrontFound, FrontRow, RuleRow
 
@@ -60,24 +62,42 @@ def stand(header: Header, points: Sequence[FrontRow]) -> Standing:
     return nearest
 
 
-def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
-    """The end of a run; with `verbosity` below 0 the tables and nothing else."""
-    tokens = asked.problem.model.tokens
-    heading(f"Front: one token, prefill of {tokens} tokens, II (1/II = throughput)", first=verbosity < 0)
-    columns, cells = _figures([row.header for row in found.points], mark=True)
-    points = [
-        [row.label, *values, verdict(row.check), found_by(row.found_by)]
-        for row, values in zip(found.points, cells, strict=True)
-    ]
-    print_table(["", *columns, "check", "found by"], points, words_last=True)
+def print_front(asked: Asked, found: FrontFound, plot: str | None, form: str, verbosity: int, exit_code: int) -> None:
+    """The end of a run in the form asked for; with `verbosity` below 0 the tables and nothing else.
+
+    `plot` is the file in which it is drawn.
+    """
+    if form == "json":
+        print_json(_describe_front(asked, found, plot, exit_code))
+    elif form == "csv":
+        print_csv(_full_sheet(found))
+    elif form in DOCUMENTS:
+        parts = {_title(asked): _points_sheet(found, named=True)}
+        rules = {"The rules beside it": _rules_sheet(found)} if found.rules else {}
+        print_document(form, parts | rules, asked.command)
+    else:
+        _print_tables(asked, found, verbosity)
+        if verbosity >= 0:
+            print_not_modelled(asked.problem)
+            _print_files(asked, found, plot)
+
+
+def _title(asked: Asked) -> str:
+    return f"Front: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)"
+
+
+def _print_tables(asked: Asked, found: FrontFound, verbosity: int) -> None:
+    heading(_title(asked), first=verbosity < 0)
+    print_sheet(_points_sheet(found, named=verbosity > 0), words_last=verbosity > 0)
     indented(
         f"{PROVED} proved: no mapping on as many arrays has less; beside arrays: none has fewer. The rest is the "
         "least found that no other point beats in all five figures."
     )
-    indented(
-        "found by: what columns were cut for (balanced: latency first, then prefill), dealt to whole arrays or to "
-        "shelves, and the layout of the shelves; or the rule."
-    )
+    if verbosity > 0:
+        indented(
+            "found by: what columns were cut for (balanced: latency first, then prefill), dealt to whole arrays or to "
+            "shelves, and the layout of the shelves; or the rule."
+        )
     for row in found.points:
         print_violations(row.check, f"point {row.label}")
     if found.time_limit_s is not None:
@@ -87,23 +107,19 @@ def print_front(asked: Asked, found: FrontFound, verbosity: int) -> None:
         )
     if found.rules:
         heading("The rules beside it")
-        _print_rules(found)
+        print_sheet(_rules_sheet(found), words_last=True, tight=True)
         indented(
             "beaten: by the first point that is no worse in any of the five figures; where there is none, by the "
             "nearest that is worse in one of them, which is named."
         )
         weights = asked.problem.model.weight_count
         if weights != asked.problem.workload.weight_count:
-            indented(f"linear stores and multiplies the dense matrices, {millions(weights)} weights.")
+            indented(f"{DENSE_RULE} and {DENSE} store and multiply the dense matrices, {millions(weights)} weights.")
     for rule in found.rules:
         if rule.reason:
             indented(f"{rule.strategy}: infeasible: {rule.reason.removeprefix(f'{rule.strategy}: ')}")
         if rule.check is not None:
             print_violations(rule.check, rule.strategy)
-    if verbosity < 0:
-        return
-    print_not_modelled(asked.problem)
-    _print_files(asked, found)
 
 
 def found_by(name: str) -> str:
@@ -115,49 +131,86 @@ def found_by(name: str) -> str:
     return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}"
 
 
-def _print_rules(found: FrontFound) -> None:
-    solved = [(row, row.header, row.check) for row in found.rules if row.header is not None and row.check is not None]
-    columns, cells = _figures([header for _, header, _ in solved], mark=False)
-    rows: dict[str, list[Cell]] = {
-        row.strategy: [row.strategy, *["-"] * (len(columns) + 1), bad("infeasible")] for row in found.rules
-    }
-    for (row, header, check), values in zip(solved, cells, strict=True):
-        text = _in_words(stand(header, found.points), found.points)
-        rows[row.strategy] = [row.strategy, *values, verdict(check), text]
-    print_table(["rule", *columns, "check", "beaten"], list(rows.values()), words_last=True)
+def _points_sheet(found: FrontFound, named: bool) -> Sheet:
+    """A row a point; `named`: with what found it."""
+    figures = _figures([row.header for row in found.points], mark=True)
+    points = Sheet([Column("", "point")], [[row.label] for row in found.points])
+    more = [[verdict(row.check), found_by(row.found_by)] for row in found.points]
+    checks = Sheet([Column("check"), Column("found by")], more)
+    if not named:
+        checks = Sheet(checks.columns[:1], [row[:1] for row in more])
+    return join(points, figures, checks)
 
 
-def _in_words(standing: Standing, points: Sequence[FrontRow]) -> str:
-    texts = [f"is point {standing.is_point}"] if standing.is_point else []
-    if standing.beaten_by:
-        arrays = next(int(ARRAYS.total(row.header)) for row in points if row.label == standing.beaten_by)
-        where = f"by {standing.beaten_by} on {plural(arrays, 'array')}"
-        texts.append(f"{where} but for {standing.but_for}, +{share(standing.excess)}" if standing.but_for else where)
-    return "; ".join(texts) or "by none"
+def _rules_sheet(found: FrontFound) -> Sheet:
+    """A row a rule, those without an answer too."""
+    figures = _figures([row.header for row in found.rules], mark=False)
+    names = Sheet([Column("rule", "rule")], [[row.strategy] for row in found.rules])
+    more: list[list[Any]] = [
+        [verdict(row.check), _in_words(stand(row.header, found.points))]
+        if row.header is not None and row.check is not None
+        else [None, bad("infeasible")]
+        for row in found.rules
+    ]
+    return join(names, figures, Sheet([Column("check"), Column("beaten")], more))
 
 
-def _figures(headers: Sequence[Header], mark: bool) -> tuple[list[str], list[list[Cell]]]:
-    """Titles of the compared figures with the unit that fits all rows, and their cells, row by row.
+def _full_sheet(found: FrontFound) -> Sheet:
+    """A row a point and a rule, for programs."""
+    columns = [
+        *(Column(key, key) for key in ("mapping", "state", "on_front")),
+        *(Column(figure.head, figure.key, figure.kind) for figure in COMPARED),
+        *(Column(figure.head, f"gap_{figure.key}", "gap") for figure in COMPARED),
+        *(Column(key, key) for key in ("passed", "found_by", "beaten_by", "reason")),
+    ]
+    answers = [(row.label, row.header, row.check, row.found_by, "") for row in found.points]
+    rules = [(row.strategy, row.header, row.check, row.strategy, row.reason) for row in found.rules]
+    rows: list[list[Any]] = []
+    for name, header, check, by, reason in [*answers, *rules]:
+        if header is None or check is None:
+            rows.append([name, "infeasible", None, *[None] * (2 * len(COMPARED)), None, by, None, reason])
+            continue
+        where = stand(header, found.points)
+        figures = [header.metrics["arrays"], *(figure.total(header) for figure in COMPARED[1:])]
+        gaps = [figure.gap(header) for figure in COMPARED]
+        mark, beaten = "*" if where.is_point else None, None if where.but_for else where.beaten_by
+        rows.append([name, "solved", mark, *figures, *gaps, str(check.passed).lower(), by, beaten, None])
+    return Sheet(columns, rows)
+
+
+def _in_words(standing: Standing) -> str:
+    if standing.is_point:
+        return f"is {standing.is_point}"
+    if standing.beaten_by is None:
+        return "by none"
+    but = f", but {standing.but_for} +{share(standing.excess)}" if standing.but_for else ""
+    return f"by {standing.beaten_by}{but}"
+
+
+def _figures(headers: Sequence[Header | None], mark: bool) -> Sheet:
+    """The compared figures in the unit that fits all rows, as text.
 
     With `mark` a place more in each, for a mark where value and bound meet, so that digits line up.
     """
-    columns: list[str] = []
-    cells: list[list[Cell]] = []
+    columns: list[Column] = []
+    cells: list[list[Cell | None]] = []
     for figure in COMPARED:
-        unit = choose_unit(figure.kind, [figure.total(header) for header in headers])
-        columns.append(f"{figure.head}\n{unit.name}".rstrip())
-        column: list[Cell] = [in_unit(figure.total(header), unit) for header in headers]
+        unit = choose_unit(figure.kind, [figure.total(header) for header in headers if header is not None])
+        columns.append(Column(figure.head, figure.key, figure.kind, unit))
+        column: list[Cell | None] = [
+            None if header is None else in_unit(figure.total(header), unit) for header in headers
+        ]
         if mark:  # Rich would strip blanks at the end of what it sets to the right
-            width = max([max(map(len, columns[-1].split("\n"))) - 1, *map(len, column)])
-            marks = [PROVED if figure.gap(header) == 0 else " " for header in headers]
+            width = max([len(figure.head) - 1, *(len(value or "") for value in column)])
+            marks = [PROVED if header and figure.gap(header) == 0 else " " for header in headers]
             column = [
                 Text(f"{value:>{width}}{mark}", justify="left") for value, mark in zip(column, marks, strict=True)
             ]
         cells.append(column)
-    return columns, [list(row) for row in zip(*cells, strict=True)]
+    return Sheet(columns, list(zip(*cells, strict=True)))
 
 
-def _print_files(asked: Asked, found: FrontFound) -> None:
+def _print_files(asked: Asked, found: FrontFound, plot: str | None) -> None:
     heading("Written")
     paths = [str(path) for row in found.points for path in row.files]
     left_out = len(paths) - FILES_SHOWN
@@ -166,6 +219,8 @@ def _print_files(asked: Asked, found: FrontFound) -> None:
     for row in found.points:
         if not row.files:
             indented(bad(f"point {row.label}: not written, as it fails its check"))
+    if plot is not None:
+        indented(f"drawn: {plot}")
     same_again(asked.command)
 
 
@@ -173,7 +228,7 @@ def _key(header: Header) -> tuple[float, ...]:
     return tuple(header.metrics[name] for name in FRONT_METRICS)
 
 
-def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str, Any]:
+def _describe_front(asked: Asked, found: FrontFound, plot: str | None, exit_code: int) -> dict[str, Any]:
     """The question, every point of the front, and how each rule stands to them."""
     points = [
         {
@@ -192,6 +247,7 @@ def describe_front(asked: Asked, found: FrontFound, exit_code: int) -> dict[str,
         "rules": {row.strategy: _describe(row, found) for row in found.rules},
         "runtime_s": found.search_s,
         "stopped_by_time_limit": found.time_limit_s is not None,
+        "plot": plot,
         "command": asked.command,
         "exit_code": exit_code,
     }

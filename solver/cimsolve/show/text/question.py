@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
-SHORT = ("model", "stored", "hardware", "changed", "search")
+SHORT = ("model", "stored", "hardware", "changed", "search", "limits")
 """Lines of the question that are shown to all; the others, and its tables, to experts."""
 COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
@@ -76,6 +76,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         *([("changed", f"{', '.join(asked.changes)}{note}")] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
         ("search", "; ".join(how)),
+        *([("limits", "; ".join(asked.limits))] if asked.limits else []),
         ("simulation", asked.simulated),
     ]
 
@@ -228,4 +229,5 @@ def question_fields(asked: Asked) -> dict[str, Any]:
         "structure": problem.structures,
         **problem.terms.model_dump(),
         "time_limit_s": asked.time_limit_s,
+        **({"limits": asked.limits} if asked.limits else {}),
     }

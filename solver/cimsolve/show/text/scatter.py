@@ -1,65 +1,150 @@
-"""The points of a study as a drawing, by matplotlib, which is optional."""
+"""Points by two figures as a drawing, by matplotlib, which is optional: of a study, and of a front."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from cimsolve.columns import ceil_div
 from cimsolve.errors import InputError
 from cimsolve.files.whole import written_whole
-from cimsolve.show.figures import FIGURES
+from cimsolve.problem.solution import Header
+from cimsolve.show.figures import FIGURES, CostFigure
 from cimsolve.show.text.sweep import Swept
 from cimsolve.show.units import choose_unit, titled
+from cimsolve.study.front import FrontFound
 
 ENDINGS = (".svg", ".png", ".pdf")
+WIDTH_IN, HEIGHT_A_WIDTH = 6.4, 4.4 / 6.4
+DPI = 150
+LEGEND_HANDLE_IN, LEGEND_LETTER_IN, LEGEND_LINE_IN = 0.45, 0.055, 0.16
+"""What entries of a legend below a drawing take, at 8 points."""
+MARKERS = "s^vDPX*<>"
+WIDE = 20
+"""Axes over more than so many times are logarithmic in drawings of fronts: rules stand far from it."""
+
+Point = tuple[float, float]
 
 
-def demand_drawable(file: str, front: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Group:
+    """Points of one colour: those on the front, filled and called `label`, and the others, hollow."""
+
+    label: str
+    front: Sequence[Point]
+    others: Sequence[Point]
+    joined: bool
+    """Whether the front is a staircase."""
+    others_label: str | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Groups of points and single ones by name, by two figures in the units that `units` starts from."""
+
+    axes: tuple[CostFigure, CostFigure]
+    groups: Sequence[Group]
+    marks: Mapping[str, Point] = field(default_factory=dict)
+    may_be_logarithmic: bool = False
+
+
+def demand_drawable(file: str) -> None:
     """Raise InputError, before any work, where `file` could not be drawn."""
     if Path(file).suffix.lower() not in ENDINGS:
         raise InputError(f"--plot {file}: expected a name that ends in one of {', '.join(ENDINGS)}")
-    if len(front) < 2:
-        raise InputError(f"--plot {file}: needs two names in --front, for the two axes; add one")
     _matplotlib()
 
 
-def draw_swept(swept: Swept, file: str) -> None:
-    """Points by the first two objectives of the front, those on the front filled; a colour a model.
+def drawing_of_study(swept: Swept) -> Drawing:
+    """Points by the first two objectives of the front; a group a model."""
+    axes = _axes(swept.front)
+    models: dict[str, tuple[list[Point], list[Point]]] = {}
+    for one, mark in zip(swept.rows, swept.marks(), strict=True):
+        if one.record and one.has_figures:
+            front, others = models.setdefault(one.record.model_name, ([], []))
+            (front if mark else others).append((axes[0].total(one.record), axes[1].total(one.record)))
+    # In two figures the front is a staircase; in more its points stand alone.
+    label, joined = f"front in {', '.join(swept.front)}", len(swept.front) == 2
+    return Drawing(axes, [Group(f"{model}: {label}", *points, joined) for model, points in models.items()])
+
+
+def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
+    """Points of a front by two objectives, the staircase of those that none beats in these two, and the rules."""
+    axes = _axes(names)
+
+    def place(header: Header) -> Point:
+        return axes[0].total(header), axes[1].total(header)
+
+    points = sorted(place(row.header) for row in found.points)
+    best = list(accumulate((y for _, y in points), min))
+    steps = [i for i in range(len(points)) if i == 0 or best[i] < best[i - 1]]
+    others = [point for i, point in enumerate(points) if i not in steps]
+    group = Group("front", [points[i] for i in steps], others, joined=True, others_label="better in other figures")
+    marks = {rule.strategy: place(rule.header) for rule in found.rules if rule.header is not None}
+    return Drawing(axes, [group], marks, may_be_logarithmic=True)
+
+
+def draw(drawing: Drawing, file: str, width_in: float | None = None, dpi: int | None = None) -> None:
+    """Draw into a file, so wide where that is given; its height follows, its letters stay as large.
 
     Raises InputError where the file cannot be written.
     """
     _matplotlib()
     from matplotlib.figure import Figure as Canvas
 
-    axes_of = [next(figure for figure in FIGURES if figure.objective == name) for name in swept.front[:2]]
-    solved = [(one, mark) for one, mark in zip(swept.rows, swept.marks(), strict=True) if one.has_figures]
-    values = [[figure.total(one.record) for one, _ in solved if one.record] for figure in axes_of]
-    units = [choose_unit(figure.kind, each) for figure, each in zip(axes_of, values, strict=True)]
-    canvas = Canvas(figsize=(6.4, 4.4), layout="constrained")
+    everywhere = [*drawing.marks.values(), *(each for one in drawing.groups for each in (*one.front, *one.others))]
+    units = [choose_unit(figure.kind, [point[i] for point in everywhere]) for i, figure in enumerate(drawing.axes)]
+
+    def columns(points: Sequence[Point]) -> list[list[float]]:
+        return [[point[i] / unit.size for point in points] for i, unit in enumerate(units)]
+
+    width = width_in or WIDTH_IN
+    canvas = Canvas(figsize=(width, width * HEIGHT_A_WIDTH), layout="constrained")
     place = canvas.subplots()
-    models = dict.fromkeys(one.record.model_name for one, _ in solved if one.record)
-    for index, model in enumerate(models):
-        colour = f"C{index}"
-        mine = [i for i, (one, _) in enumerate(solved) if one.record and one.record.model_name == model]
-        x, y = ([values[axis][i] / units[axis].size for i in mine] for axis in (0, 1))
-        best = sorted((x[n], y[n]) for n, i in enumerate(mine) if solved[i][1])
-        place.scatter(x, y, s=18, facecolors="none", edgecolors=colour)
-        # In two figures the front is a staircase; in more its points stand alone.
-        line = "-" if len(swept.front) == 2 else ""
-        label = f"{model}: front in {', '.join(swept.front)}"
+    for index, group in enumerate(drawing.groups):
+        colour, line = f"C{index}", "-" if group.joined else "none"
+        x, y = columns(sorted(group.front))
         place.plot(
-            *zip(*best, strict=True), line, marker="o", drawstyle="steps-post", color=colour, ms=4, lw=1, label=label
+            x, y, marker="o", ms=4, color=colour, label=group.label, linestyle=line, drawstyle="steps-post", lw=1
         )
-    place.set_xlabel(titled(axes_of[0].title, units[0]))
-    place.set_ylabel(titled(axes_of[1].title, units[1]))
+        x, y = columns([*group.front, *group.others])
+        place.scatter(x, y, s=18, facecolors="none", edgecolors=colour, label=group.others and group.others_label)
+    for index, (name, point) in enumerate(drawing.marks.items(), len(drawing.groups)):
+        x, y = columns([point])
+        place.plot(x, y, linestyle="none", marker=MARKERS[index % len(MARKERS)], color=f"C{index}", ms=6, label=name)
+    place.set_xlabel(titled(drawing.axes[0].title, units[0]))
+    place.set_ylabel(titled(drawing.axes[1].title, units[1]))
+    if drawing.may_be_logarithmic:
+        for axis, set_scale in enumerate((place.set_xscale, place.set_yscale)):
+            values = [point[axis] for point in everywhere]
+            if min(values) > 0 and max(values) > WIDE * min(values):
+                set_scale("log")
     place.grid(linewidth=0.3)
-    if models:
+    if everywhere:
+        _add_legend(canvas, place, width)
+    _save(canvas, Path(file), dpi or DPI)
+
+
+def _add_legend(canvas: Any, place: Any, width: float) -> None:
+    """Among the points, or below a drawing that is too narrow for that, which grows by it."""
+    if width >= WIDTH_IN:
         place.legend(frameon=False)
-    _save(canvas, Path(file))
+        return
+    handles, labels = place.get_legend_handles_labels()
+    columns = max(1, int(width / (LEGEND_HANDLE_IN + LEGEND_LETTER_IN * max(map(len, labels)))))
+    canvas.set_figheight(width * HEIGHT_A_WIDTH + LEGEND_LINE_IN * ceil_div(len(labels), columns))
+    canvas.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8, ncols=columns)
 
 
-def _save(canvas: Any, file: Path) -> None:
+def _axes(names: Sequence[str]) -> tuple[CostFigure, CostFigure]:
+    first, second = (next(figure for figure in FIGURES if figure.objective == name) for name in names[:2])
+    return first, second
+
+
+def _save(canvas: Any, file: Path, dpi: int) -> None:
     """Write the drawing, whole or not at all."""
     import matplotlib
 
@@ -67,7 +152,7 @@ def _save(canvas: Any, file: Path) -> None:
     meta = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower(), {})
     fixed = matplotlib.rc_context({"svg.hashsalt": "cimsolve", "svg.fonttype": "none"})
     with written_whole(file, f"--plot {file}") as written, fixed:
-        canvas.savefig(written, format=file.suffix[1:].lower(), metadata=meta, dpi=150)
+        canvas.savefig(written, format=file.suffix[1:].lower(), metadata=meta, dpi=dpi)
 
 
 def _matplotlib() -> None:

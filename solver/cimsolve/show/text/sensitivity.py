@@ -11,7 +11,7 @@ from rich.text import Text
 from cimsolve.show.as_json import picked
 from cimsolve.show.text.console import bad, heading, indented, labelled, print_json, same_again
 from cimsolve.show.text.question import print_not_modelled, question_fields
-from cimsolve.show.text.sheet import Column, Sheet, markdown, print_csv, print_sheet, print_text
+from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, print_csv, print_document, print_sheet
 from cimsolve.show.units import Kind
 from cimsolve.study.ask import Asked
 from cimsolve.study.changes import VariantAnswers, VariantComparison, compare
@@ -51,9 +51,8 @@ def print_compared(asked: Asked, compared: Compared, form: str, verbosity: int, 
         print_json(_describe(asked, compared, exit_code))
     elif form == "csv":
         print_csv(_full_sheet(compared))
-    elif form == "markdown":
-        parts = [f"**{title}**\n\n{markdown(_ratios(compared, metric))}" for metric, title in titles.items()]
-        print_text("\n".join(parts))
+    elif form in DOCUMENTS:
+        print_document(form, {title: _ratios(compared, metric) for metric, title in titles.items()}, asked.command)
     else:
         for metric, title in titles.items():
             heading(title, first=verbosity < 0 and metric == metrics[0])

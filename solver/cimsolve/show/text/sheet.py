@@ -1,10 +1,12 @@
-"""A table of figures in its forms: on the terminal, as Markdown, as CSV and as JSON rows."""
+"""A table of figures in its forms: on the terminal, as Markdown, as LaTeX, as CSV and as JSON rows."""
 
 from __future__ import annotations
 
 import csv
+import math
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +18,23 @@ from cimsolve.show.units import Kind, Unit, choose_unit, in_unit, ratio, share
 
 Meaning = Literal["text", "mark", "ratio", "gap"] | Kind
 EMPTY = "-"
+DOCUMENTS = ("markdown", "latex")
+"""Forms that stand in a document, as `print_document` writes them."""
+CSV_DIGITS = 4
+"""Significant digits of figures in CSV; whole numbers and texts are whole."""
+LATEX_SIGNS = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # Behind the end of a row these two would be its arguments.
+    "[": "{[}",
+    "*": "{*}",
+}
+LATEX_UNITS = {"us": r"$\mu$s", "uJ": r"$\mu$J", "mm2": "mm$^2$"}
 
 
 @dataclass(frozen=True)
@@ -47,13 +66,17 @@ class Sheet:
 def print_sheet(sheet: Sheet, **layout: Any) -> None:
     """On the terminal: texts to the left, one unit a column; `layout` as of `print_table`."""
     texts = next((i for i, column in enumerate(sheet.columns) if column.meaning != "text"), len(sheet.columns))
-    print_table(*_shown(sheet), **{"text_columns": max(1, texts), **layout})
+    units, cells = _shown(sheet)
+    titles = [
+        f"{column.title}\n{unit}" if unit else column.title for column, unit in zip(sheet.columns, units, strict=True)
+    ]
+    print_table(titles, cells, **{"text_columns": max(1, texts), **layout})
 
 
 def markdown(sheet: Sheet) -> str:
     """A Markdown table, ending in a newline."""
-    titles, cells = _shown(sheet)
-    heads = [title.replace("\n", " ") for title in titles]
+    units, cells = _shown(sheet)
+    heads = [f"{title} {unit}".strip() for title, unit in zip(_titles(sheet), units, strict=True)]
     rows = [[one_line(str(cell).replace("|", "\\|").replace("\n", " ")) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     left = [column.meaning in ("text", "mark") for column in sheet.columns]
@@ -66,19 +89,58 @@ def markdown(sheet: Sheet) -> str:
     return "\n".join([line(heads), line(rule), *map(line, rows)]) + "\n"
 
 
+def latex(sheet: Sheet) -> str:
+    """A LaTeX table by the package booktabs, ending in a newline."""
+    units, cells = _shown(sheet)
+    left = [column.meaning in ("text", "mark") for column in sheet.columns]
+    heads = [
+        f"{_latex_text(title)} ({LATEX_UNITS.get(unit, unit)})" if unit else _latex_text(title)
+        for title, unit in zip(_titles(sheet), units, strict=True)
+    ]
+    rows = [
+        [_latex_text(str(cell)) if text else _latex_number(str(cell)) for cell, text in zip(row, left, strict=True)]
+        for row in cells
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        return f"  {' & '.join(row)} \\\\"
+
+    begin = rf"\begin{{tabular}}{{{''.join('l' if text else 'r' for text in left)}}}"
+    lines = [begin, r"  \toprule", line(heads), r"  \midrule", *map(line, rows), r"  \bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
 def print_csv(sheet: Sheet) -> None:
-    """On stdout, raw values under their keys; nothing where there is none."""
+    """On stdout, values under their keys, in the unit of the key and rounded; nothing where there is none."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([column.key for column in sheet.columns])
     for row in sheet.rows:
-        writer.writerow(
-            ["" if value is None else one_line(value) if isinstance(value, str) else value for value in row]
-        )
+        values = ["" if value is None else rounded(value) for value in row]
+        writer.writerow([one_line(value) if isinstance(value, str) else value for value in values])
 
 
 def print_text(text: str) -> None:
     """On stdout as it is."""
     sys.stdout.write(text)
+
+
+def rounded(value: Any) -> Any:
+    """A figure with four significant digits, whole where it then is; what is no float as it is."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    near = float(f"{value:.{CSV_DIGITS}g}")
+    return int(near) if near.is_integer() else near
+
+
+def print_document(form: str, parts: Mapping[str, Sheet], command: str) -> None:
+    """On stdout as Markdown or LaTeX: tables below their titles, which may be empty; `command` makes them again."""
+    if form == "latex":
+        made = [f"% {each}" for each in f"{command} --format latex".splitlines()]
+        print_text("\n".join([r"% needs \usepackage{booktabs}; made by:", *made, ""]))
+        tables = [f"% {title}\n{latex(part)}" if title else latex(part) for title, part in parts.items()]
+    else:
+        tables = [f"**{title}**\n\n{markdown(part)}" if title else markdown(part) for title, part in parts.items()]
+    print_text("\n".join(tables))
 
 
 def join(*sheets: Sheet) -> Sheet:
@@ -87,18 +149,34 @@ def join(*sheets: Sheet) -> Sheet:
     return Sheet([column for each in sheets for column in each.columns], rows)
 
 
+def _titles(sheet: Sheet) -> list[str]:
+    """Each title in one line: words that were broken behind a sign are whole again."""
+    return [re.sub(r"(?<=[.+])\n", "", column.title).replace("\n", " ").strip() for column in sheet.columns]
+
+
 def _shown(sheet: Sheet) -> tuple[list[str], list[list[Cell]]]:
-    """Titles with units, and cells as people read them."""
-    titles: list[str] = []
+    """The unit of each column, empty where it has none, and cells as people read them."""
+    units: list[str] = []
     columns: list[list[Cell]] = []
     for index, column in enumerate(sheet.columns):
         values = [row[index] for row in sheet.rows]
         unit = column.unit
         if unit is None and column.meaning in ("count", "time", "energy", "area"):
             unit = choose_unit(column.meaning, [value for value in values if isinstance(value, int | float)])
-        titles.append(f"{column.title}\n{unit.name}" if unit and unit.name else column.title)
+        units.append(unit.name if unit else "")
         columns.append([_cell(value, column.meaning, unit) for value in values])
-    return titles, [list(row) for row in zip(*columns, strict=True)]
+    return units, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _latex_text(text: str) -> str:
+    text = "".join(LATEX_SIGNS.get(sign, sign) for sign in text.replace("\n", " "))
+    return text.replace("--", "-{}-")  # two hyphens would become a dash
+
+
+def _latex_number(text: str) -> str:
+    """A minus sign for a hyphen, and room for the mark that others in the column have."""
+    sign, room = "$-$" if text.startswith("-") and text != EMPTY else "", r"\phantom{*}" if text.endswith(" ") else ""
+    return sign + _latex_text(text.removeprefix("-").strip() if sign else text.strip()) + room
 
 
 def _cell(value: Any, meaning: Meaning, unit: Unit | None) -> Cell:

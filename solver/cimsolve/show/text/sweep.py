@@ -12,7 +12,7 @@ from cimsolve.chip.settings import left_behind
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, subject
 from cimsolve.show.text.console import bad, heading, indented, print_json, same_again
-from cimsolve.show.text.sheet import Column, Sheet, join, markdown, print_csv, print_sheet, print_text
+from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet
 from cimsolve.show.units import plural
 from cimsolve.study.sweep.grid import Value
 from cimsolve.study.sweep.point import Record
@@ -53,8 +53,8 @@ def print_swept(swept: Swept, form: str, verbosity: int, exit_code: int) -> None
         print_json(_describe(swept, exit_code))
     elif form == "csv":
         print_csv(_full_sheet(swept))
-    elif form == "markdown":
-        print_text(markdown(_sheet(swept)))
+    elif form in DOCUMENTS:
+        print_document(form, {"": _sheet(swept)}, swept.command)
     else:
         _print_table(swept, verbosity)
 
