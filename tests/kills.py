@@ -175,7 +175,7 @@ def kill(folder: Path, name: str, number: signal.Signals, after_s: float) -> str
     elif number == signal.SIGKILL:
         assert code == -signal.SIGKILL, (code, complaint)
         ended = "killed"
-    elif code == -number:  # its work was done, and the interpreter ending
+    elif code == -number and not complaint:  # its work was done, and the interpreter ending
         ended = "ended late"
     else:
         assert code == 128 + number, (code, complaint)
