@@ -188,7 +188,10 @@ STUDIES = {
         f"compare --hw rram256,paper256 --model tiny.json,graph.json {RULES} --reference spread --jobs 1"
     ),
     "compare-forms": searched(
-        *(f"compare {DOT} --strategy spread,optimal --jobs 1 --format {form}" for form in ("csv", "markdown", "json"))
+        *(
+            f"compare {DOT} --strategy spread,optimal --jobs 1 --format {form}"
+            for form in ("csv", "markdown", "latex", "json")
+        )
     ),
     "sensitivity": ask(
         f"sensitivity {TINY} {RULES} --jobs 1", f"sensitivity {DOT} --strategy spread,sparsemap --jobs 1 -v"
@@ -202,7 +205,7 @@ STUDIES = {
         *(
             f"sweep {TINY} --strategy spread,linear --vary 'structure=sqrt;2,2,1' --vary max_latency_ns=null,2us "
             f"--jobs 1 --front latency,arrays --format {form}"
-            for form in ("csv", "markdown", "json")
+            for form in ("csv", "markdown", "latex", "json")
         )
     ),
     "sweep-study": ask(

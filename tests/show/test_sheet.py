@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from cimsolve.show.text.sheet import Column, Sheet, latex, print_csv, print_document, rounded
+from cimsolve.show.text.sheet import Column, Sheet, latex, print_csv, print_document, print_sheet, rounded, said_once
 
 SHEET = Sheet(
     [
@@ -82,3 +82,22 @@ def test_what_is_counted_stays_whole() -> None:
         0.001235,
     )
     assert rounded(math.inf) == math.inf
+
+
+def test_columns_in_which_all_rows_are_alike_are_said_once() -> None:
+    columns = [Column("model"), Column("spec"), Column("strategy")]
+    sheet, said = said_once(Sheet(columns, [["m", "a", "spread"], ["m", "b", "spread"]]))
+    assert ([column.title for column in sheet.columns], said) == (["spec", "strategy"], "model m")
+    assert sheet.rows == [["a", "spread"], ["b", "spread"]]
+    assert said_once(Sheet(columns, [["m", "a", "spread"]])) == (Sheet(columns, [["m", "a", "spread"]]), "")
+
+
+def test_a_table_that_does_not_fit_is_set_tight(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for width, gap in ((6, "  "), (7, " ")):
+        print_sheet(Sheet([Column("x" * width)] * 10, [["y" * width] * 10]), unbroken=True)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].rstrip() == gap.join(["x" * width] * 10)
+        assert max(map(len, lines)) <= 80

@@ -111,3 +111,12 @@ def test_what_is_no_share_is_refused(cli: Cli, words: str, part: str) -> None:
     said = cli(*argv)
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert part in said.err
+
+
+@pytest.mark.parametrize("words", [["--strategy", "spread"], OPTIMAL, ["pareto"]])
+def test_a_question_without_an_answer_ends_with_what_to_do(cli: Cli, words: list[str]) -> None:
+    argv = ["pareto", *RUN] if words == ["pareto"] else [*RUN, *words]
+    said = cli(*argv, "-q", "--max-latency", "1")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.endswith("`cimsolve explain` with the same question says what would do\n")
+    assert "cimsolve explain" not in cli("explain", *RUN, "--max-latency", "1").err

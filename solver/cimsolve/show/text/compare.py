@@ -11,7 +11,7 @@ import numpy as np
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table, same_again
 from cimsolve.show.text.question import sums_by_kind
-from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet
+from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet, said_once
 from cimsolve.show.text.sweep import STATE_COLUMNS, describe_row, figure_columns, figure_values
 from cimsolve.show.units import change, choose_unit, in_unit, kind_of_amount, number, plural, ratio, share, titled
 from cimsolve.study.sweep.run import SolvedRow
@@ -54,8 +54,11 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
     if form in DOCUMENTS:
         print_document(form, {title: join(names, part) for title, part in parts.items()}, compared.command)
         return
+    names, alike = said_once(names)
     for index, (title, part) in enumerate(parts.items()):
         heading(title, first=index == 0)
+        if alike and index == 0:
+            indented(f"all rows: {alike}")
         print_sheet(join(names, part), unbroken=True)
     for one in compared.rows:
         if one.reason:

@@ -113,10 +113,26 @@ def print_table(
 ) -> None:
     """A plain table: the first `text_columns` columns to the left, numbers to the right.
 
-    `words_last`: the last column is text too, and takes what width is left. `tight` leaves one space between columns,
-    for tables that would not fit 80 characters with two. `unbroken` texts keep to one line. Where a table does not
-    fit, lines get longer than the console rather than numbers shorter.
+    `words_last`: the last column is text too, and takes what width is left. `tight` leaves one space between columns
+    rather than two, as do tables that would not fit otherwise. `unbroken` texts keep to one line. Where a table does
+    not fit, lines get longer than the console rather than numbers shorter.
     """
+    console = results()
+    found = _table(columns, rows, text_columns, tight, words_last, unbroken)
+    if not tight and _least_width(found, console) > console.width:
+        found = _table(columns, rows, text_columns, True, words_last, unbroken)
+    console.width = max(console.width, _least_width(found, console))
+    console.print(found, crop=False)
+
+
+def _table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    text_columns: int,
+    tight: bool,
+    words_last: bool,
+    unbroken: bool,
+) -> Table:
     padding = (0, 0) if tight else (0, 1, 0, 0)
     found = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False)
     for index, title in enumerate(columns):
@@ -132,10 +148,11 @@ def print_table(
         )
     for row in rows:
         found.add_row(*map(escaped, row))
-    console = results()
-    needed = found.__rich_measure__(console, console.options.update(max_width=TABLE_WIDTH_MAX)).minimum
-    console.width = max(console.width, needed)
-    console.print(found, crop=False)
+    return found
+
+
+def _least_width(table: Table, console: Console) -> int:
+    return table.__rich_measure__(console, console.options.update(max_width=TABLE_WIDTH_MAX)).minimum
 
 
 def escaped(cell: Cell) -> Cell:

@@ -30,7 +30,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class PointSet:
+class Series:
     """Points of one colour: those on the front, filled and called `label`, and the others, hollow."""
 
     label: str
@@ -46,7 +46,7 @@ class Drawing:
     """Groups of points and single ones by name, by two figures in the units that `units` starts from."""
 
     axes: tuple[CostFigure, CostFigure]
-    groups: Sequence[PointSet]
+    groups: Sequence[Series]
     marks: Mapping[str, Point] = field(default_factory=dict)
     may_be_logarithmic: bool = False
 
@@ -68,7 +68,7 @@ def drawing_of_study(swept: Swept) -> Drawing:
             (front if mark else others).append((axes[0].total(one.record), axes[1].total(one.record)))
     # In two figures the front is a staircase; in more its points stand alone.
     label, joined = f"front in {', '.join(swept.front)}", len(swept.front) == 2
-    return Drawing(axes, [PointSet(f"{model}: {label}", *points, joined) for model, points in models.items()])
+    return Drawing(axes, [Series(f"{model}: {label}", *points, joined) for model, points in models.items()])
 
 
 def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
@@ -82,7 +82,7 @@ def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
     best = list(accumulate((y for _, y in points), min))
     steps = [i for i in range(len(points)) if i == 0 or best[i] < best[i - 1]]
     others = [point for i, point in enumerate(points) if i not in steps]
-    group = PointSet("front", [points[i] for i in steps], others, joined=True, others_label="better in other figures")
+    group = Series("front", [points[i] for i in steps], others, joined=True, others_label="better in other figures")
     marks = {rule.strategy: place(rule.header) for rule in found.rules if rule.header is not None}
     return Drawing(axes, [group], marks, may_be_logarithmic=True)
 

@@ -149,6 +149,14 @@ def join(*sheets: Sheet) -> Sheet:
     return Sheet([column for each in sheets for column in each.columns], rows)
 
 
+def said_once(sheet: Sheet) -> tuple[Sheet, str]:
+    """The sheet without the columns in which all of several rows are alike, and what they say, but for the last."""
+    alike = [len(sheet.rows) > 1 and len({row[i] for row in sheet.rows}) == 1 for i in range(len(sheet.columns) - 1)]
+    kept = [i for i in range(len(sheet.columns)) if not (i < len(alike) and alike[i])]
+    said = [f"{column.title} {sheet.rows[0][i]}" for i, column in enumerate(sheet.columns) if i not in kept]
+    return Sheet([sheet.columns[i] for i in kept], [[row[i] for i in kept] for row in sheet.rows]), ", ".join(said)
+
+
 def _titles(sheet: Sheet) -> list[str]:
     """Each title in one line: words that were broken behind a sign are whole again."""
     return [re.sub(r"(?<=[.+])\n", "", column.title).replace("\n", " ").strip() for column in sheet.columns]
