@@ -100,7 +100,7 @@ def record(question: Question, folder: Path) -> str:
     given = contents(folder)
     digits = FEW_DIGITS if "arithmetic" in question.rests_on else DIGITS
     blocks = []
-    with quiet_surroundings(folder):
+    with quiet_surroundings(folder), mock.patch("cimsolve.show.text.progress.FIRST_LINE_S", 3600.0):
         for line in question.lines:
             blocks.append(f"$ cimsolve {line}\n" if not line.startswith("edit ") else f"$ {line}\n")
             words = shlex.split(line)

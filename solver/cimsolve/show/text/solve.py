@@ -39,8 +39,7 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
         indented(_verdicts(solved))
     for outcome in outcomes:
         _print_trouble(outcome, verbosity)
-    if verbosity >= 0:
-        _print_rounding(outcomes)
+    _print_rounding(outcomes)
     if solved and verbosity > 0:
         _print_details(asked, outcomes, solved)
     if verbosity >= 0:
