@@ -13,7 +13,7 @@ import cimsolve
 from cimsolve.errors import CheckError
 from cimsolve.problem.solution import Solution
 from cimsolve.show.seen.comparison import bound_rows, compare, status_of
-from cimsolve.show.seen.judged import Judged, judge, labels_of
+from cimsolve.show.seen.judged import Judged, judge, labels_of, title_of
 from cimsolve.show.seen.kinds import KINDS_MAX, OTHERS, find_kinds, kind_of_stage
 from cimsolve.show.seen.occupancy import arrays_that_fit, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.slots import _time_in_slots, converter_use, find_firings, find_slots, one_layer, whole_pass
@@ -365,6 +365,24 @@ def test_side_by_side_the_least_is_marked(tiny: Judged) -> None:
     assert [cell.share for cell in columns["arrays"].cells] == [1.0, 0.5]
     assert [cell.best for cell in columns["token latency"].cells] == [True, False]
     assert not any(cell.best for cell in columns["cells used"].cells)  # fuller is not better in itself
+
+
+def test_all_that_are_least_are_marked_and_none_where_all_are(tiny: Judged) -> None:
+    whole = judge(answer(ask(TWO), pieces_of(ROWS[0], (1, 0, 0, 4, 0, 4, 0, 4, 4))), "whole")
+    columns = {column.title: column for column in compare([whole, tiny, whole])}
+    assert [cell.best for cell in columns["arrays"].cells] == [True, False, True]
+    assert [cell.best for cell in columns["converter bits"].cells] == [False, False, False]
+
+
+def test_the_bar_of_a_share_is_that_share(tiny: Judged) -> None:
+    (used,) = [column for column in compare([tiny]) if column.title == "cells used"]
+    assert used.cells[0].share == tiny.costs.metrics["occupancy"] < 1
+
+
+def test_names_are_printable(solution: Solution) -> None:
+    named = with_header(solution, model_name="left\u202eright\x07", strategy="hid\u200bden é")
+    assert labels_of([judge(named, "a")]) == ["hid\\u200bden é"]
+    assert title_of([judge(named, "a")]) == "left\\u202eright\\x07 on rram256"
 
 
 def test_different_questions_have_no_best(tiny: Judged) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,11 +32,11 @@ _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"Creat
 
 @dataclass(frozen=True)
 class Chart:
-    """How to draw one chart; `alt` says in words what it shows, its title apart."""
+    """How to draw one chart; `says` is its key sentence: what it shows in words, its title apart."""
 
     name: str
     title: str
-    alt: str
+    says: str
     draw: Callable[[Colours], Figure]
     """From colours by role to a figure."""
     tips: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +114,7 @@ def inline_svg(chart: Chart, salt: str) -> str:
         svg,
         count=1,
     )
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}: {escape(chart.alt)}" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}" ', 1)
     svg = re.sub(r'<g id="([^"]+)"([^>]*)>', lambda found: _group(found[1], found[2], chart.tips), svg)
     return with_properties(svg)
 
@@ -125,8 +126,12 @@ def _group(name: str, others: str, tips: Mapping[str, str]) -> str:
 
 @contextmanager
 def _settings(fonts: Literal["path", "none"], name: str) -> Iterator[None]:
-    """matplotlib's own defaults, whatever the user's are; text is shown as it is: a dollar sign begins no formula."""
-    with matplotlib.rc_context():
+    """matplotlib's own defaults, whatever the user's are; text is shown as it is: a dollar sign begins no formula.
+
+    A page has the fonts of its reader: that matplotlib's own lack a letter is no news.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,10 @@ from cimsolve.show.units import choose_unit, plural, share
 SCALE = "cividis"
 SMALL: Mapping[str, Any] = {"fontsize": 8, "handlelength": 1.2}
 """How a legend of kinds is set."""
+LEGEND_MAX = 32
+"""Most characters of an entry."""
+IDLE: Mapping[str, Any] = {"hatch": "/////", "linewidth": 0}
+"""How time is drawn in which an array does nothing, so that it is no value of a scale."""
 
 
 def stage_colours(kinds: Kinds) -> list[str]:
@@ -42,9 +47,16 @@ def legend_of(kinds: Kinds) -> list[tuple[str, str]]:
     ]
 
 
-def kind_handles(kinds: Kinds) -> list[Patch]:
-    """A legend's entries, one a kind."""
-    return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
+def kind_handles(kinds: Kinds, first: str = "R") -> list[Patch]:
+    """A legend's entries, one a kind; `first`: what stages of `R` factors are called."""
+    return [
+        Patch(color=colour, label=shortened(re.sub(" R$", f" {first}", label), LEGEND_MAX))
+        for label, colour in legend_of(kinds)
+    ]
+
+
+def _empty_handle(colours: Colours) -> Patch:
+    return Patch(facecolor=colours["empty"], edgecolor=colours["faint"], linewidth=0.5, label="empty cells")
 
 
 def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayTable, colours: Colours) -> Figure:
@@ -65,7 +77,8 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
             fontsize=9,
             color=colours["ink"],
         )
-    legend_below(figure, kind_handles(kinds), 4 if columns > 2 else 2, colours, **SMALL)
+    handles = [*kind_handles(kinds), _empty_handle(colours)]
+    legend_below(figure, handles, 4 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -73,8 +86,8 @@ def draw_one_of_each(
     judged: Sequence[Judged], labels: Sequence[str], arrays: Sequence[int], kinds: Sequence[Kinds], colours: Colours
 ) -> Figure:
     """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
-    columns = min(5, len(judged))
-    lines = ceil_div(len(judged), columns)
+    lines = ceil_div(len(judged), 5)
+    columns = ceil_div(len(judged), lines)
     figure = new_figure(max(5.0, 2.5 * columns), 3.1 * lines + 0.55)
     for index, (each, axes) in enumerate(zip(judged, panels(figure, len(judged), columns), strict=True)):
         pieces = find_pieces(each, np.array([arrays[index]]))
@@ -87,7 +100,9 @@ def draw_one_of_each(
             color=colours["ink"],
         )
     most = max(kinds, key=lambda each: len(legend_of(each)))
-    legend_below(figure, kind_handles(most), 4 if columns > 2 else 2, colours, **SMALL)
+    dense = any(len(legend_of(each)) < len(legend_of(most)) for each in kinds)
+    handles = kind_handles(most, "R or dense" if dense else "R")
+    legend_below(figure, [*handles, _empty_handle(colours)], 4 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -194,7 +209,7 @@ def draw_slots(judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None,
         _draw_field(figure, field, slots, edges, colours)
     else:
         _draw_firings(field, judged, firings, slots, kinds, scale, colours)
-    ticks = np.unique(np.linspace(0, len(slots.members) - 1, min(len(slots.members), 8)).astype(int))
+    ticks = np.arange(0, len(slots.members), ceil_div(len(slots.members), 12))
     numbers = judged.array_numbers[slots.members[ticks]].tolist()
     field.set_yticks((ticks + 0.5).tolist(), [str(number) for number in numbers])
     field.set_ylim(len(slots.members), 0)
@@ -204,7 +219,9 @@ def draw_slots(judged: Judged, slots: Slots, kinds: Kinds, firings: Ints | None,
     field.set_ylabel("array" + "".join(f", {text}" for text in (some, each) if text))
     field.set_xlim(float(edges[0]), float(edges[-1]))
     field.set_xlabel(f"time in a token's pass, {symbol(unit.name)}")
-    legend_below(figure, kind_handles(kinds), 5, colours, **SMALL)
+    field.patch.set(facecolor=colours["paper"], edgecolor=colours["grid"], **IDLE)
+    idle = Patch(facecolor=colours["paper"], edgecolor=colours["grid"], label="idle: does not fire", **IDLE)
+    legend_below(figure, [*kind_handles(kinds), idle], 5, colours, **SMALL)
     return figure
 
 
@@ -238,12 +255,11 @@ def stage_group(stage: int) -> str:
 
 
 def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours: Colours) -> None:
-    shares = np.where(slots.converters > 0, 100 * slots.converters, np.nan)
+    shares = np.where(slots.busy > 0, 100 * slots.converters, np.nan)
     top = float(np.nanmax(shares, initial=0.0)) or 1.0
     extent = (float(edges[0]), float(edges[-1]), len(slots.members), 0)
     bar = _draw_scale(figure, axes, shares, top, extent, colours, pad=0.01, aspect=24)
     bar.set_label("converters in use, %", fontsize=8.5, color=colours["ink"])
-    axes.set_facecolor(colours["empty"])
 
 
 def _draw_firings(

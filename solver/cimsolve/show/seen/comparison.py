@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ TITLES = {INTERVAL: "interval between tokens (II)", ENERGY: "energy of a token"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One value: as text, as a share of the largest in its column, and whether no other is better."""
+    """One value: as text, as a share of the largest in its column or of 1, and whether no other reads better."""
 
     text: str
     share: float
@@ -62,6 +63,11 @@ class BoundRow:
 def symbol(unit: str) -> str:
     """The unit as it is written where Unicode can be relied on."""
     return SYMBOLS.get(unit, unit)
+
+
+def symbols_in(text: str) -> str:
+    """A text in which the units behind numbers are written as by `symbol`."""
+    return re.sub(rf"(?<=\d )({'|'.join(SYMBOLS)})\b", lambda unit: symbol(unit[0]), text)
 
 
 def value_of(judged: Judged, figure: CostFigure) -> float:
@@ -140,12 +146,13 @@ def _same_question(one: Judged, other: Judged) -> bool:
 
 
 def _compared(title: str, kind: Kind, values: Sequence[float], comparable: bool) -> ComparedMetric:
-    """One metric; the least is best, but of shares none is."""
-    unit, least, top = choose_unit(kind, values), min(values), max(values)
+    """One metric; the least is best, with all that read the same, but of shares none is."""
+    unit, top = choose_unit(kind, values), 1.0 if kind == "share" else max(values)
     texts = [share(value) if kind == "share" else in_unit(value, unit) for value in values]
-    differ = comparable and kind != "share" and least < top
+    least = texts[values.index(min(values))]
+    differ = comparable and kind != "share" and len(set(texts)) > 1
     cells = [
-        Cell(text, value / top if top > 0 else 0.0, differ and value == least)
+        Cell(text, value / top if top > 0 else 0.0, differ and text == least)
         for text, value in zip(texts, values, strict=True)
     ]
     return ComparedMetric(title, "" if kind == "share" else symbol(unit.name), tuple(cells))

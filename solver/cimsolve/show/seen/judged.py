@@ -14,8 +14,8 @@ from cimsolve.columns import Ints
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
-from cimsolve.prove import Bounds
+from cimsolve.problem.solution import BoundEntry, Header, Solution
+from cimsolve.prove import Bounds, relative_gap
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,16 @@ class Judged:
     def header(self) -> Header:
         """The solution's header, whose claims have been checked."""
         return self.solution.header
+
+    @cached_property
+    def shown_header(self) -> Header:
+        """The header with no bound beyond what the checker recomputed."""
+        bounds = dict(self.header.bounds)
+        for name in bounds.keys() & set(self.unverified):
+            value, bound = bounds[name].value, self.bounds.lower[name]
+            gap = relative_gap(name, value, bound.value)
+            bounds[name] = BoundEntry(value=value, lower=bound.value, gap=gap, proof=bound.proof)
+        return self.header.model_copy(update={"bounds": bounds})
 
     @property
     def hardware(self) -> Hardware:
@@ -77,9 +87,9 @@ def labels_of(judged: Sequence[Judged]) -> list[str]:
     """A short name for each, all different: the strategy, with model and chip where these differ, else the file."""
     names = [(each.header.model_name, each.hardware.name, each.header.strategy) for each in judged]
     shown = [len(set(column)) > 1 for column in list(zip(*names, strict=True))[:2]] + [True]
-    labels = [", ".join(compress(each, shown)) for each in names]
+    labels = [printable(", ".join(compress(each, shown))) for each in names]
     if len(set(labels)) < len(labels):
-        labels = [each.name for each in judged]
+        labels = [printable(each.name) for each in judged]
     if len(set(labels)) < len(labels):
         labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
     return labels
@@ -89,4 +99,11 @@ def title_of(judged: Sequence[Judged]) -> str:
     """Which models on which chips."""
     models = list(dict.fromkeys(each.header.model_name for each in judged))
     chips = list(dict.fromkeys(each.hardware.name for each in judged))
-    return f"{', '.join(models)} on {', '.join(chips)}"
+    return printable(f"{', '.join(models)} on {', '.join(chips)}")
+
+
+def printable(text: str) -> str:
+    """Text of a file with its control, format and direction characters escaped: none can hide or reorder others."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

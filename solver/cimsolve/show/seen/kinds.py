@@ -10,6 +10,7 @@ import numpy as np
 
 from cimsolve.columns import Bools, Ints
 from cimsolve.problem.problem import Problem
+from cimsolve.show.seen.judged import printable
 
 KINDS_MAX = 9
 """More kinds than a colour-blind reader can tell apart share the last one."""
@@ -56,7 +57,7 @@ def find_kinds(problem: Problem) -> Kinds:
         name = stage.name if stored == {"dense"} else stage.name[: -len(".R")]
         of_stage.append(numbers.setdefault(kind_of_stage(name), len(numbers)))
         second.append("L" in stored)
-    names = [WORDS.get(name, name) for name in numbers]
+    names = [WORDS.get(name, printable(name)) for name in numbers]
     if len(names) > KINDS_MAX:
         names = [*names[: KINDS_MAX - 1], OTHERS]
     return Kinds(tuple(names), np.minimum(np.array(of_stage), len(names) - 1), np.array(second))
