@@ -246,7 +246,7 @@ def test_images_and_controls_have_names(page: Any) -> None:
 
 
 def test_a_name_that_is_markup_is_text(browser: Any, tmp_path: Path) -> None:
-    name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">" + "x" * 120
     config = {
         "model_type": "linears",
         "context": 4,
@@ -266,6 +266,8 @@ def test_a_name_that_is_markup_is_text(browser: Any, tmp_path: Path) -> None:
     page.locator(".list summary").click()
     assert page.locator(".rows td").first.inner_text() == name
     assert page.title() == "evil on paper256"
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.locator("img").count() == 0
     assert troubles == []
     page.close()

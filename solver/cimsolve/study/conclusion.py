@@ -37,7 +37,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Against:
     """The best answer's figures over those of another: objective -> ratio, below 1 where it is better."""
 
     strategy: str
@@ -65,7 +65,7 @@ class Conclusion:
     weight_error: float | None
     """Relative Frobenius error of the stored weights, where real weights were simulated."""
     best: Header | None
-    against: Sequence[Comparison]
+    against: Sequence[Against]
 
     def fits(self, need: Need) -> bool | None:
         """Whether so many arrays are allowed; None where it is not known."""
@@ -100,6 +100,7 @@ def conclude_answers(problem: Problem, passed: Sequence[Header], weight_error: f
     rivals: list[Header] = []
     if best is not None:
         rules = [header for header in passed if header.strategy in RULE_NAMES and header is not best]
+        rules = [header for header in rules if header in as_asked] or rules
         rivals = [header for header in passed if header.strategy == DENSE and header is not best]
         rivals += [min(rules, key=value)] if rules else []
     return Conclusion(
@@ -119,10 +120,10 @@ def _need(question: Problem, answers: Sequence[Header]) -> Need:
     return Need(max(int(max(proved, default=0)), least_arrays(question, found or 0)[0]), found)
 
 
-def _compare(best: Header, other: Header) -> Comparison:
+def _compare(best: Header, other: Header) -> Against:
     ratios = {}
     for name in OBJECTIVES:
         mine, theirs = (header.metrics[BOUND_OF_OBJECTIVE[name]] for header in (best, other))
         if theirs > 0 and relative_gap(BOUND_OF_OBJECTIVE[name], mine, theirs) != 0:
             ratios[name] = mine / theirs
-    return Comparison(other.strategy, ratios)
+    return Against(other.strategy, ratios)

@@ -115,7 +115,8 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
             found = find_firings(judged, low, high)
             firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
-        says = f"{plural(len(slots.members), 'array')} fire; on average {used:.3g}% of all converters are in use"
+        busy = f"{plural(len(slots.members), 'array')} {'fires' if len(slots.members) == 1 else 'fire'}"
+        says = f"{busy}; on average {used:.3g}% of all converters are in use"
         charts.append(Chart(name, title, says, partial(draw_slots, judged, slots, kinds, firings), tips))
     return charts
 

@@ -12,9 +12,9 @@ from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure
 from cimsolve.show.text.console import heading, indented
 from cimsolve.show.units import millions, plural, quantity, share
-from cimsolve.solve.names import DENSE, RULE_NAMES
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.study.ask import Asked
-from cimsolve.study.conclusion import Comparison, Conclusion, Need
+from cimsolve.study.conclusion import Against, Conclusion, Need
 
 BROKEN_FROM = 0.1
 """Relative error of the weights from which a model is called broken: results/accuracy.md has none that works above."""
@@ -70,10 +70,12 @@ def _best(header: Header) -> str:
 def _value(figure: CostFigure, header: Header) -> str:
     total, gap = figure.total(header), figure.gap(header)
     value = plural(int(total), "array") if figure is ARRAYS else f"{figure.title} {quantity(total, figure.kind)}"
+    if gap and figure is ARRAYS and figure.objective not in names_of(header.objective):
+        return value  # nobody asked for few
     return f"{value} ({'proved least' if gap == 0 else f'{share(gap)} above its bound'})"
 
 
-def _against(comparison: Comparison, best: Header) -> str:
+def _against(comparison: Against, best: Header) -> str:
     better, worse = comparison.better(), comparison.worse()
     gains = ", ".join(
         f"{ratio:.3g} times {'fewer' if name == ARRAYS.objective else 'less'} {_title(name)}"
@@ -88,7 +90,7 @@ def _against(comparison: Comparison, best: Header) -> str:
     if instead:
         first = ["arrays"] if "arrays" in best.objective and "arrays" not in worse else []
         text += f". --objective {','.join([*first, instead[0]])} asks for less {_title(instead[0])}"
-    rule = ", the best rule" if comparison.strategy in RULE_NAMES else ""
+    rule = {DENSE_RULE: ", dense tiles"}.get(comparison.strategy, ", the best rule")
     return f"Against {comparison.strategy}{rule}: {text}."
 
 
