@@ -73,7 +73,7 @@ def draw_bounds(rows: Sequence[BoundRow], colours: Colours) -> Figure:
     ratios = np.array([row.value / row.lower if row.lower > 0 else np.nan for row in rows])
     places = np.arange(len(rows))
     widest = float(np.nanmax(ratios, initial=1.0))
-    logarithmic = widest > 4
+    logarithmic = widest > 10
     left = 0.9 if logarithmic else 0.0
     _draw_values(axes, ratios, logarithmic, 0.6, colours)
     axes.axvline(1.0, color=colours["bound"], linewidth=2)

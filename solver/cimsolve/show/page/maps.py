@@ -78,7 +78,7 @@ def draw_arrays(judged: Judged, pieces: ArrayPieces, kinds: Kinds, table: ArrayT
             color=colours["ink"],
         )
     handles = [*kind_handles(kinds), _empty_handle(colours)]
-    legend_below(figure, handles, 4 if columns > 2 else 2, colours, **SMALL)
+    legend_below(figure, handles, columns + 1 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -102,7 +102,7 @@ def draw_one_of_each(
     most = max(kinds, key=lambda each: len(legend_of(each)))
     dense = any(len(legend_of(each)) < len(legend_of(most)) for each in kinds)
     handles = kind_handles(most, "R or dense" if dense else "R")
-    legend_below(figure, [*handles, _empty_handle(colours)], 4 if columns > 2 else 2, colours, **SMALL)
+    legend_below(figure, [*handles, _empty_handle(colours)], columns + 1 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -133,7 +133,8 @@ def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, 
     place = axes.get_subplotspec()
     if place is None or place.is_first_col():
         axes.set_ylabel("row")
-    axes.set_xlabel("physical column")
+    if place is None or place.is_last_row():
+        axes.set_xlabel("physical column")
 
 
 def _add_rectangles(axes: Axes, sides: Sequence[Ints | Floats], **style: Any) -> None:
