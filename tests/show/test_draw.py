@@ -32,7 +32,7 @@ from cimsolve.show.seen.judged import Judged, judge, printable
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
 from cimsolve.show.seen.occupancy import find_arrays, find_pieces
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
-from makers.drawn_solutions import ROWS, minilm_spread, tiny_solution
+from makers.drawn_solutions import ROWS, TINY, minilm_spread, tiny_solution
 
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;\u2028\u202e\x07模"
 
@@ -314,6 +314,16 @@ def test_the_caption_of_a_chart_is_its_key_sentence(page: Page, minilm: Judged) 
     assert told[1].startswith("77.68 µs in all; largest: arrays fire, 75.02 µs (96.6%)")
     for sentence in told:
         assert f"{sentence[0].upper()}{sentence[1:]}." in page.text
+
+
+def test_the_least_are_named_where_solutions_may_be_compared(solution: Solution) -> None:
+    tiny = judge(solution, "tiny")
+    whole = judge(answer(ask(TINY), pieces_of(ROWS[0], (1, 0, 0, 4, 0, 4, 0, 4, 4))), "whole")
+    told = comparison_charts([tiny, whole, whole], ["a", "b", "c"])[0].says
+    assert told.startswith("least arrays, ")
+    assert ": b and c; least token latency" in told
+    other = judge(answer(ask(TINY, hardware=chip(read_ns=4)), pieces_of(*ROWS)), "other")
+    assert "least" not in comparison_charts([tiny, other], ["a", "b"])[0].says
 
 
 def test_idle_time_is_no_value_of_the_scale(minilm: Judged, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from cimsolve.errors import InputError
 from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
 from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
-from cimsolve.show.seen.comparison import BoundRow, amount, bound_rows
+from cimsolve.show.seen.comparison import BoundRow, amount, bound_rows, comparable
 from cimsolve.show.seen.judged import Judged, labels_of, printable, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
 from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
@@ -36,8 +36,9 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     if len(judged) < 2:
         return []
     bounds = [bound_rows(each) for each in judged]
+    least = _least(labels, bounds) if comparable(judged) else "of different questions, so none is the best"
     draw = partial(draw_comparison, labels, bounds)
-    charts = [Chart("comparison", "Values and their bounds, side by side", _least(labels, bounds), draw)]
+    charts = [Chart("comparison", "Values and their bounds, side by side", least, draw)]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
         arrays = [typical_array(find_arrays(each)) for each in judged]
@@ -58,7 +59,7 @@ def _least(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]]) -> str:
         if len(set(texts)) > 1:
             winners = tuple(label for label, text in zip(labels, texts, strict=True) if text == least)
             metrics.setdefault(winners, []).append(rows[0].title)
-    told = [f"least {', '.join(titles)}: {', '.join(winners)}" for winners, titles in metrics.items()]
+    told = [f"least {', '.join(titles)}: {' and '.join(winners)}" for winners, titles in metrics.items()]
     return "; ".join(told) or "all have the same values"
 
 

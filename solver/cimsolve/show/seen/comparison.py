@@ -83,7 +83,7 @@ def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     def values(of: str | CostFigure) -> list[float]:
         return [float(each.costs.metrics[of]) if isinstance(of, str) else value_of(each, of) for each in judged]
 
-    comparable = len(judged) > 1 and all(_same_question(judged[0], each) for each in judged)
+    marked = len(judged) > 1 and comparable(judged)
     measures: tuple[tuple[str, Kind, str | CostFigure], ...] = (
         ("arrays", "count", "arrays"),
         ("cells used", "share", "occupancy"),
@@ -97,7 +97,7 @@ def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
         ("converter bits", "count", "adc_bits_max"),
         ("arrays busy", "share", "array_busy_share"),
     )
-    return [_compared(title, kind, values(of), comparable) for title, kind, of in measures]
+    return [_compared(title, kind, values(of), marked) for title, kind, of in measures]
 
 
 def bound_rows(judged: Judged) -> list[BoundRow]:
@@ -138,19 +138,18 @@ def status_of(judged: Judged) -> str:
     return f"{claim}, by a search that is not checked" if "status" in judged.unverified else claim
 
 
-def _same_question(one: Judged, other: Judged) -> bool:
-    """Whether figures may be compared: one chip, one model, one context; storage may differ, as of `linear`."""
-    a, b = one.problem, other.problem
-    same_chip = a.hardware.to_json() == b.hardware.to_json()
-    return same_chip and a.model.config == b.model.config and a.model.tokens == b.model.tokens
+def comparable(judged: Sequence[Judged]) -> bool:
+    """Whether one may be best: all on one chip, of one model and context; storage may differ, as of `linear`."""
+    asked = [(each.hardware.to_json(), each.problem.model.config, each.problem.model.tokens) for each in judged]
+    return all(each == asked[0] for each in asked)
 
 
-def _compared(title: str, kind: Kind, values: Sequence[float], comparable: bool) -> ComparedMetric:
+def _compared(title: str, kind: Kind, values: Sequence[float], marked: bool) -> ComparedMetric:
     """One metric; the least is best, with all that read the same, but of shares none is."""
     unit, top = choose_unit(kind, values), 1.0 if kind == "share" else max(values)
     texts = [share(value) if kind == "share" else in_unit(value, unit) for value in values]
     least = texts[values.index(min(values))]
-    differ = comparable and kind != "share" and len(set(texts)) > 1
+    differ = marked and kind != "share" and len(set(texts)) > 1
     cells = [
         Cell(text, value / top if top > 0 else 0.0, differ and text == least)
         for text, value in zip(texts, values, strict=True)
