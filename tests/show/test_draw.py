@@ -16,24 +16,28 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import cimsolve
 from cimsolve.problem.solution import Solution
 from cimsolve.show.page import write_figures
 from cimsolve.show.page.canvas import inline_svg, write_chart
+from cimsolve.show.page.charts import draw_bounds, draw_comparison
 from cimsolve.show.page.embed import describe_solution, pack
 from cimsolve.show.page.gallery import array_charts, comparison_charts, cost_charts, schedule_charts, stems_of
 from cimsolve.show.page.html import render_page
 from cimsolve.show.page.maps import legend_of, stage_colours
 from cimsolve.show.page.palette import DARK, KINDS, LIGHT, PLACEHOLDERS
+from cimsolve.show.seen.comparison import bound_rows
 from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import KINDS_MAX, find_kinds
 from cimsolve.show.seen.occupancy import find_arrays, find_pieces
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_header
 from makers.drawn_solutions import ROWS, TINY, minilm_spread, tiny_solution
 
-EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;"
+EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$\\frac$&amp;模"
+HIDDEN = "\u2028\u202e\x07"
 
 
 @pytest.fixture
@@ -197,13 +201,16 @@ def test_equal_solutions_give_equal_pages(solution: Solution) -> None:
 def test_names_stay_names() -> None:
     config = linears(step(EVIL, (4, 4)), step("b", (4, 4)))
     found = answer(ask(config), pieces_of(*ROWS))
-    found = with_header(found, model_name=EVIL, strategy="<b>bold</b>")
-    judged = judge(found, f"results/{EVIL}.json")
+    found = with_header(found, model_name=EVIL, strategy="<u>bold</u>")
+    judged = judge(found, f"results/{EVIL}{HIDDEN}.json")
     page = Page(render_page([judged]))
-    assert [tag for tag, _ in page.elements if tag in ("img", "b")] == []
+    assert [tag for tag, _ in page.elements if tag in ("img", "u")] == []
     assert len(page.scripts) == 3  # the solution's data, the scale, the script
     assert page.data()[0]["factors"]["linear"][0] == f"{EVIL}0"
     assert page.data()[0]["stages"]["name"][0] == EVIL
+    assert judged.name.endswith(r"\u2028\u202e\x07.json")
+    assert judged.name in page.text
+    assert all(line.isprintable() for line in page.source.split("\n"))
     assert "alert('x')" in page.text  # the title, as text
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
 
@@ -304,6 +311,47 @@ def test_several_solutions_have_a_chart_together(solution: Solution, tmp_path: P
     assert axes[0].lines[0].get_xdata().tolist() == [1.0, 1.0]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("times", "scale", "bars"), [(2, "linear", 2), (1000, "log", 0)])
+def test_values_that_span_decades_are_dots_not_bars(solution: Solution, times: int, scale: str, bars: int) -> None:
+    rows = bound_rows(judge(solution, "tiny"))[1:2]
+    others = [dataclasses.replace(rows[0], value=rows[0].value * times)]
+    (axes,) = draw_comparison(["one", "two"], [rows, others], LIGHT).axes
+    assert (axes.get_xscale(), len(axes.patches)) == (scale, bars)
+    (axes,) = draw_bounds([*rows, *others], LIGHT).axes
+    assert (axes.get_xscale(), len(axes.patches)) == (scale, bars)
+
+
+def test_the_caption_of_a_chart_is_its_key_sentence(page: Page, minilm: Judged) -> None:
+    told = [chart.says for chart in cost_charts(minilm, find_kinds(minilm.problem))]
+    assert told[0].startswith("proved least: arrays, area; furthest above its bound: ")
+    assert told[1].startswith("77.68 µs in all; largest: arrays fire, 75.02 µs (96.6%)")
+    for sentence in told:
+        assert f"{sentence[0].upper()}{sentence[1:]}." in page.text
+
+
+def test_the_least_are_named_where_solutions_may_be_compared(solution: Solution) -> None:
+    tiny = judge(solution, "tiny")
+    whole = judge(answer(ask(TINY), pieces_of(ROWS[0], (1, 0, 0, 4, 0, 4, 0, 4, 4))), "whole")
+    told = comparison_charts([tiny, whole, whole], ["a", "b", "c"])[0].says
+    assert told.startswith("least arrays, ")
+    assert ": b and c; least token latency" in told
+    other = judge(answer(ask(TINY, hardware=chip(read_ns=4)), pieces_of(*ROWS)), "other")
+    assert "least" not in comparison_charts([tiny, other], ["a", "b"])[0].says
+
+
+def test_idle_time_is_no_value_of_the_scale(minilm: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cimsolve.show.page.gallery.FIRINGS_DRAWN", 0)
+    chart = schedule_charts(minilm, find_kinds(minilm.problem))[0]
+    figure = chart.draw(LIGHT)
+    field = figure.axes[2]
+    shares = field.images[0].get_array()
+    assert shares is not None
+    assert np.ma.getmaskarray(shares).any()  # nothing is drawn there, so the hatched ground shows
+    assert shares.min() > 0
+    assert field.patch.get_hatch()
+    assert "idle: does not fire" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_a_waterfall_is_drawn_to_its_total(solution: Solution) -> None:
     judged = judge(solution, "tiny")
     chart = next(chart for chart in cost_charts(judged, find_kinds(judged.problem)) if chart.name == "latency-stages")
@@ -355,6 +403,18 @@ def test_charts_are_as_wide_as_asked_for_and_keep_their_letters(minilm: Judged, 
         assert drawn.get_figwidth() == width
         sizes = [{text.get_fontsize() for text in figure.findobj(Text)} for figure in (natural, drawn)]
         assert min(sizes[1]) >= min(sizes[0])
+        assert overlaps(natural) == overlaps(drawn) == []
+
+
+def overlaps(figure: Figure) -> list[str]:
+    """Which titles leave the figure, and which legends lie on axes or their letters."""
+    figure.draw_without_rendering()
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    titles = [axes.title.get_window_extent() for axes in shown if axes.get_title()]
+    outside = ["title" for box in titles if box.x0 < 0 or box.x1 > figure.bbox.x1 or box.y1 > figure.bbox.y1]
+    below = [legend.get_window_extent() for legend in figure.legends]
+    boxes = [box for axes in shown if (box := axes.get_tightbbox()) is not None]
+    return outside + ["legend" for box in boxes if any(box.overlaps(legend) for legend in below)]
 
 
 def test_a_chart_for_a_column_has_its_dots(minilm: Judged, tmp_path: Path) -> None:

@@ -367,6 +367,24 @@ def test_side_by_side_the_least_is_marked(tiny: Judged) -> None:
     assert not any(cell.best for cell in columns["cells used"].cells)  # fuller is not better in itself
 
 
+def test_all_that_are_least_are_marked_and_none_where_all_are(tiny: Judged) -> None:
+    whole = judge(answer(ask(TWO), pieces_of(ROWS[0], (1, 0, 0, 4, 0, 4, 0, 4, 4))), "whole")
+    columns = {column.title: column for column in compare([whole, tiny, whole])}
+    assert [cell.best for cell in columns["arrays"].cells] == [True, False, True]
+    assert [cell.best for cell in columns["converter bits"].cells] == [False, False, False]
+
+
+def test_the_bar_of_a_share_is_that_share(tiny: Judged) -> None:
+    (used,) = [column for column in compare([tiny]) if column.title == "cells used"]
+    assert used.cells[0].share == tiny.costs.metrics["occupancy"] < 1
+
+
+def test_names_of_files_show_what_is_hidden_in_them(solution: Solution) -> None:
+    names = ["left\u202eright\x07", "hid\u200bden é"]
+    labels = labels_of([judge(solution, name) for name in names])
+    assert labels == ["left\\u202eright\\x07", "hid\\u200bden é"]
+
+
 def test_different_questions_have_no_best(tiny: Judged) -> None:
     other = judge(answer(ask(TWO, hardware=chip(read_ns=4)), pieces_of(*ROWS)), "other")
     assert not any(cell.best for column in compare([tiny, other]) for cell in column.cells)

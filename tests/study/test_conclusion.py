@@ -107,7 +107,7 @@ def test_less_than_a_percent_is_no_difference(ratio: float, better: bool, worse:
 
 def sentences(*args: object, **changes: object) -> str:
     asked, found = concluded(*args)  # type: ignore[arg-type]
-    return " ".join(answer_sentences(asked, replace(found, **changes)))  # type: ignore[arg-type]
+    return " ".join(answer_sentences(asked.problem, replace(found, **changes)))  # type: ignore[arg-type]
 
 
 def test_the_words_hold_the_figures() -> None:

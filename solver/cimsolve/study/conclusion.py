@@ -10,8 +10,8 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove import BOUND_OF_OBJECTIVE, objective_units, objective_values, relative_gap
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.solve.names import DENSE, DENSE_RULE, RULE_NAMES
-from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
+from cimsolve.solve.names import DENSE, RULE_NAMES
+from cimsolve.study.ask import Asked, Outcome, solved_ones
 from cimsolve.study.solving import problem_for
 
 NOTABLE = 0.01
@@ -75,40 +75,48 @@ class Conclusion:
 
 
 def conclude(asked: Asked, outcomes: Sequence[Outcome]) -> Conclusion:
-    """The best answer among those stored as asked, beside the best rule and the best on dense weights."""
-    problem = asked.problem
-    passed = [one for one in solved_ones(outcomes) if one.check.passed]
-    dense_question = problem_for(DENSE, problem)
-    all_dense = problem.structures == dense_question.structures
-    stored_as_asked = [one for one in passed if all_dense or one.strategy not in (DENSE, DENSE_RULE)]
-    units = objective_units(problem, problem.objective)
-
-    def value(one: Solved) -> tuple[float, ...]:
-        return objective_values(one.header.metrics, problem.objective, units)
-
-    best = min(stored_as_asked or passed, key=value, default=None)
-    rivals: list[Solved] = []
-    if best is not None:
-        rules = [one for one in passed if one.strategy in RULE_NAMES and one is not best]
-        rules = [one for one in rules if one in stored_as_asked] or rules
-        dense = [one for one in passed if one.strategy == DENSE and one is not best]
-        rivals = [*dense, min(rules, key=value)] if rules else dense
+    """What a run found: `conclude_answers` of those that passed their check, with the error of the weights."""
     errors = [one.simulation.weight_error for one in outcomes if one.simulation is not None]
     measured = [error for error in errors if error is not None]
+    passed = [one.header for one in solved_ones(outcomes) if one.check.passed]
+    return conclude_answers(asked.problem, passed, max(measured, default=None))
+
+
+def conclude_answers(problem: Problem, passed: Sequence[Header], weight_error: float | None = None) -> Conclusion:
+    """The best answer among those stored as `problem` asks, beside the best rule and the best on dense weights.
+
+    `passed` are headers that passed their check, of this question or of the same on dense weights.
+    """
+    dense_question = problem_for(DENSE, problem)
+    stored, stored_dense = (question.question.to_json()["structure"] for question in (problem, dense_question))
+    as_asked = [header for header in passed if header.structure == stored]
+    dense = [header for header in passed if header.structure == stored_dense]
+    units = objective_units(problem, problem.objective)
+
+    def value(header: Header) -> tuple[float, ...]:
+        return objective_values(header.metrics, problem.objective, units)
+
+    best = min(as_asked or passed, key=value, default=None)
+    rivals: list[Header] = []
+    if best is not None:
+        rules = [header for header in passed if header.strategy in RULE_NAMES and header is not best]
+        rules = [header for header in rules if header in as_asked] or rules
+        rivals = [header for header in passed if header.strategy == DENSE and header is not best]
+        rivals += [min(rules, key=value)] if rules else []
     return Conclusion(
         limit=problem.array_limit,
-        dense=_need(dense_question, [one for one in passed if all_dense or one.strategy in (DENSE, DENSE_RULE)]),
-        factored=None if all_dense else _need(problem, stored_as_asked),
+        dense=_need(dense_question, dense),
+        factored=None if stored == stored_dense else _need(problem, as_asked),
         times_fewer_weights=problem.model.weight_count / problem.workload.weight_count,
-        weight_error=max(measured, default=None),
-        best=None if best is None else best.header,
-        against=[] if best is None else [_compare(best.header, one.header) for one in rivals],
+        weight_error=weight_error,
+        best=best,
+        against=[] if best is None else [_compare(best, header) for header in rivals],
     )
 
 
-def _need(question: Problem, answers: Sequence[Solved]) -> Need:
-    found = min((int(one.header.metrics["arrays"]) for one in answers), default=None)
-    proved = [one.header.bounds["arrays"].lower for one in answers]
+def _need(question: Problem, answers: Sequence[Header]) -> Need:
+    found = min((int(header.metrics["arrays"]) for header in answers), default=None)
+    proved = [header.bounds["arrays"].lower for header in answers]
     return Need(max(int(max(proved, default=0)), least_arrays(question, found or 0)[0]), found)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import write_json_atomically, write_text_atomically
-from cimsolve.files.text import one_line
 from cimsolve.problem.solution import Solution, read_solution
 from cimsolve.show.names import FIGURE_FORMATS
 from cimsolve.show.seen.judged import Judged, judge
@@ -89,4 +88,4 @@ def _judged(given: Given) -> Judged:
         return given
     if isinstance(given, Solution):
         return judge(given, given.header.strategy)
-    return judge(read_solution(Path(given)), one_line(str(given)))
+    return judge(read_solution(Path(given)), str(given))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,6 +30,8 @@ PIXELS_A_POINT = 1.5
 """Most pixels a point of a chart on a page: its 9.5 points are then as large as the page's text."""
 LETTER_EM, HANDLE = 0.58, 0.4
 """The width of a mean letter, in its size; that of the sign in a legend with the space around it, in inches."""
+LEGEND_LINES = 2
+"""Lines of a legend below that the heights of figures allow for."""
 _METADATA: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 """No dates: the same solutions give the same files."""
 
@@ -40,11 +44,11 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Chart:
-    """How to draw one chart; `alt` says in words what it shows, its title apart."""
+    """How to draw one chart; `says` is its key sentence: what it shows in words, its title apart."""
 
     name: str
     title: str
-    alt: str
+    says: str
     draw: Draw
     tips: Mapping[str, str] = field(default_factory=dict)
     """Group id (`gid` of an artist) -> what a page says when it is pointed at."""
@@ -71,14 +75,27 @@ def letters_in(width: float, points: float = 9.0) -> int:
     return int(width * 72 / (LETTER_EM * points))
 
 
+def line_height(points: float) -> float:
+    """The height of a line of text of this size with the space around it, in inches."""
+    return 1.6 * points / 72
+
+
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, colours: Colours, **style: Any) -> None:
-    """A legend under all that is drawn, in at most so many columns, fewer where those would be too wide."""
+    """A legend under all that is drawn, in at most so many columns, fewer where those would be too wide.
+
+    What has more lines than `LEGEND_LINES` makes the figure higher.
+    """
     width = float(figure.get_figwidth())
     for handle in handles:
         handle.set_label(textwrap.fill(str(handle.get_label()), max(20, letters_in(width - HANDLE, 8.5))))
-    widest = max(len(each) for handle in handles for each in str(handle.get_label()).split("\n"))
-    fitting = max(1, letters_in(width, 8.5) // (widest + letters_in(HANDLE, 8.5)))
-    style |= {"ncols": min(columns, len(handles), fitting), "frameon": False, "labelcolor": colours["ink"]}
+    labels = [str(handle.get_label()).split("\n") for handle in handles]
+    widths = [max(map(len, lines)) + letters_in(HANDLE, 8.5) for lines in labels]
+    tried = range(min(columns, len(handles)), 1, -1)
+    fitting = (n for n in tried if sum(max(part) for part in np.array_split(widths, n)) <= letters_in(width, 8.5))
+    columns = next(fitting, 1)
+    lines = max(sum(part) for part in np.array_split([len(lines) for lines in labels], columns))
+    figure.set_figheight(figure.get_figheight() + max(0, lines - LEGEND_LINES) * line_height(8.5))
+    style |= {"ncols": columns, "frameon": False, "labelcolor": colours["ink"]}
     figure.legend(handles=list(handles), loc="outside lower center", **style)
 
 
@@ -110,8 +127,8 @@ def write_chart(chart: Chart, path: Path, of: str, width: float | None = None, d
     kind = path.suffix[1:]
     with written_whole(path, str(path), "choose another place by --figures") as written, _settings("path", chart.name):
         figure = chart.draw(LIGHT, width)
-        title = f"{chart.title} ({shortened(of)})"
-        title = title if width is None else textwrap.fill(title, letters_in(width, 11))
+        title = textwrap.fill(f"{chart.title} ({shortened(of)})", letters_in(figure.get_figwidth(), 11))
+        figure.set_figheight(figure.get_figheight() + title.count("\n") * line_height(11))
         figure.suptitle(title, fontsize=11, color=LIGHT["ink"])
         figure.savefig(written, format=kind, dpi=dpi or DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
 
@@ -134,7 +151,7 @@ def inline_svg(chart: Chart, salt: str) -> str:
         svg,
         count=1,
     )
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}: {escape(chart.alt)}" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(chart.title)}" ', 1)
     svg = re.sub(r'<g id="([^"]+)"([^>]*)>', lambda found: _group(found[1], found[2], chart.tips), svg)
     return with_properties(svg)
 
@@ -146,8 +163,12 @@ def _group(name: str, others: str, tips: Mapping[str, str]) -> str:
 
 @contextmanager
 def _settings(fonts: Literal["path", "none"], name: str) -> Iterator[None]:
-    """matplotlib's own defaults, whatever the user's are; text is shown as it is: a dollar sign begins no formula."""
-    with matplotlib.rc_context():
+    """matplotlib's own defaults, whatever the user's are; text is shown as it is: a dollar sign begins no formula.
+
+    A page has the fonts of its reader: that matplotlib's own lack a letter is no news.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {

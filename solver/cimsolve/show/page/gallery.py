@@ -11,10 +11,11 @@ from cimsolve.errors import InputError
 from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
 from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
-from cimsolve.show.seen.comparison import amount, bound_rows
+from cimsolve.show.seen.comparison import BoundRow, amount, bound_rows, comparable
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
 from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
+from cimsolve.show.seen.questions import by_question
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.waterfall import (
     Waterfall,
@@ -35,27 +36,47 @@ def comparison_charts(judged: Sequence[Judged], labels: Sequence[str]) -> list[C
     if len(judged) < 2:
         return []
     bounds = [bound_rows(each) for each in judged]
-    best = [min(range(len(judged)), key=lambda i: bounds[i][metric].value) for metric in range(len(bounds[0]))]
-    least = "; ".join(f"least {bounds[0][metric].title}: {labels[i]}" for metric, i in enumerate(best))
+    least = _least(labels, bounds) if comparable(judged) else "of different questions, so none is the best"
     draw = partial(draw_comparison, labels, bounds)
     charts = [Chart("comparison", "Values and their bounds, side by side", least, draw)]
     kinds = [find_kinds(each.problem) for each in judged]
     if all(each.names == kinds[0].names for each in kinds[1:]) and len(judged) <= ARRAYS_DRAWN:
         arrays = [typical_array(find_arrays(each)) for each in judged]
-        used = "; ".join(
-            f"{label}: {share(each.costs.metrics['occupancy'])} of the cells of all its arrays are used"
-            for each, label in zip(judged, labels, strict=True)
+        used = "of the cells of all arrays are used: " + ", ".join(
+            f"{label} {share(each.costs.metrics['occupancy'])}" for each, label in zip(judged, labels, strict=True)
         )
         draw = partial(draw_one_of_each, judged, labels, arrays, kinds)
         charts.append(Chart("comparison-arrays", "One array of each, of its most frequent layout", used, draw))
     return charts
 
 
+def _least(labels: Sequence[str], bounds: Sequence[Sequence[BoundRow]]) -> str:
+    """Which solutions have the least of which metrics; those that read the same have it together."""
+    metrics: dict[tuple[str, ...], list[str]] = {}
+    for rows in zip(*bounds, strict=True):
+        texts = [amount(row.value, row.kind) for row in rows]
+        least = texts[min(range(len(rows)), key=lambda i: rows[i].value)]
+        if len(set(texts)) > 1:
+            winners = tuple(label for label, text in zip(labels, texts, strict=True) if text == least)
+            metrics.setdefault(winners, []).append(rows[0].title)
+    told = [f"least {', '.join(titles)}: {' and '.join(winners)}" for winners, titles in metrics.items()]
+    return "; ".join(told) or "all have the same values"
+
+
+def _gaps(rows: Sequence[BoundRow]) -> str:
+    """What is proved least, and what lies furthest above its bound."""
+    proved = [row.title for row in rows if row.proved]
+    told = [f"proved least: {', '.join(proved)}"] if proved else []
+    if len(proved) < len(rows):
+        most = max(rows, key=lambda row: row.gap)
+        told.append(f"furthest above its bound: {most.title}, by {most.gap_text}")
+    return "; ".join(told)
+
+
 def cost_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
     """The charts of costs: bounds beside values, then where latency and energy go."""
     rows = bound_rows(judged)
-    gaps = "; ".join(f"{row.title} {row.value_text} {row.unit}, gap {row.gap_text}" for row in rows)
-    charts = [Chart("bounds", "How far from what no mapping can beat", gaps, partial(draw_bounds, rows))]
+    charts = [Chart("bounds", "How far from what no mapping can beat", _gaps(rows), partial(draw_bounds, rows))]
     tables: tuple[tuple[Kind, str, Waterfall, Waterfall], ...] = (
         ("time", "latency", latency_by_component(judged), latency_by_stage(judged, kinds)),
         ("energy", "energy", energy_by_component(judged), energy_by_stage(judged, kinds)),
@@ -96,8 +117,9 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
             found = find_firings(judged, low, high)
             firings = found if len(found) <= FIRINGS_DRAWN else None
         used = 100 * slots.converters_in_all.mean()
-        alt = f"{len(slots.members)} arrays fire; on average {used:.3g}% of all converters are in use"
-        charts.append(Chart(name, title, alt, partial(draw_slots, judged, slots, kinds, firings), tips))
+        busy = f"{plural(len(slots.members), 'array')} {'fires' if len(slots.members) == 1 else 'fire'}"
+        says = f"{busy}; on average {used:.3g}% of all converters are in use"
+        charts.append(Chart(name, title, says, partial(draw_slots, judged, slots, kinds, firings), tips))
     return charts
 
 
@@ -106,11 +128,11 @@ def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]
     chosen = representatives(table, ARRAYS_DRAWN)
     pieces = find_pieces(judged, chosen)
     layouts = int(table.layout.max()) + 1
-    alt = f"{len(chosen)} of {len(table)} arrays, which have {layouts} different layouts"
+    says = f"{len(chosen)} of {len(table)} arrays, which have {layouts} different layouts"
     draw = partial(draw_arrays, judged, pieces, kinds, table)
     return [
         Chart("map", "All arrays", f"{len(table)} arrays", partial(draw_map, judged, table)),
-        Chart("arrays", "Arrays and their pieces, by stage", alt, draw),
+        Chart("arrays", "Arrays and their pieces, by stage", says, draw),
     ]
 
 
@@ -122,6 +144,7 @@ def draw_files(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--figures {folder}: cannot be made a folder ({error.strerror}); choose another") from None
+    judged = [each for group in by_question(judged) for each in group]
     labels = labels_of(judged)
     written: list[Path] = []
 

@@ -13,24 +13,33 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cimsolve import __version__
+from cimsolve.problem.problem import Problem
 from cimsolve.show.figures import INTERVAL
 from cimsolve.show.page.canvas import Chart, inline_svg
 from cimsolve.show.page.embed import describe_solution, scale_colours
 from cimsolve.show.page.gallery import comparison_charts, cost_charts, schedule_charts
 from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
-from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, value_of
+from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, symbols_in, value_of
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import find_kinds
 from cimsolve.show.seen.occupancy import find_arrays
+from cimsolve.show.seen.questions import answers_of, by_question, describe_structure
+from cimsolve.show.text.answer import answer_sentences
 from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import millions, share
+from cimsolve.study.conclusion import Conclusion
 
 PIECES_MAX = 2_000_000
 """Pieces in one page, of all its solutions; of larger ones a part of the arrays can be opened."""
 
 
 def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
-    """The report of some solutions. All that comes from files is escaped; the script runs by its hash alone."""
+    """The report of some solutions, each question's best first.
+
+    All that comes from files is escaped; the script runs by its hash alone.
+    """
+    questions = by_question(judged)
+    judged = [each for group in questions for each in group]
     labels = labels_of(judged)
     script = _asset("report.js")
     dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
@@ -43,6 +52,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(_asset("report.html")).render(
         title=title_of(judged),
+        answers=[_answer(*found) for group in questions for found in answers_of(group)],
         version=__version__,
         script=Markup(script),
         script_hash=digest,
@@ -56,19 +66,33 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     )
 
 
+def _answer(problem: Problem, found: Conclusion) -> dict[str, Any]:
+    """The answer to a question in words, and on what it rests."""
+    return {
+        "sentences": [symbols_in(sentence) for sentence in answer_sentences(problem, found)],
+        "rests_on": [
+            ("chip", describe_arrays(problem.hardware)),
+            ("weights stored as k,l,T", describe_structure(problem)),
+            ("minimised", f"{', then '.join(problem.objective)}; context of {problem.model.tokens} tokens"),
+            ("figures", f"{describe_sources(problem.hardware)}; cells and wires are ideal, attention is digital"),
+        ],
+    }
+
+
 def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
     kinds, table = find_kinds(judged.problem), find_arrays(judged)
     problem, header, metrics = judged.problem, judged.header, judged.costs.metrics
     used, busy = share(metrics["occupancy"]), share(metrics["array_busy_share"])
     in_arrays = amount(metrics["array_energy_pj"], "energy")
     arrays_fire = amount(metrics["array_latency_ns"], "time")
+    allowed = "" if problem.array_limit is None else f" of {problem.array_limit}"
     stored, dense = problem.workload.weight_count, problem.model.weight_count
     return {
         "label": label,
         "name": judged.name,
         "status": status_of(judged),
         "key_figures": [
-            ("arrays", f"{metrics['arrays']}", f"{used} of their cells used, busy {busy} of the time"),
+            ("arrays", f"{metrics['arrays']}{allowed}", f"{used} of their cells used, busy {busy} of the time"),
             ("a token takes", amount(metrics["latency_ns"], "time"), f"arrays fire for {arrays_fire} of it"),
             ("and costs", amount(metrics["energy_pj"], "energy"), f"{in_arrays} of it in arrays"),
             ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
@@ -92,7 +116,8 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
 
 
 def _chart(chart: Chart, salt: str) -> dict[str, Any]:
-    return {"title": chart.title, "svg": Markup(inline_svg(chart, salt))}
+    says = f"{chart.says[:1].upper()}{chart.says[1:]}."
+    return {"title": chart.title, "says": says, "svg": Markup(inline_svg(chart, salt))}
 
 
 def _asset(name: str) -> str:

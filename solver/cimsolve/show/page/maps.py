@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from cimsolve.columns import Floats, Ints, ceil_div
-from cimsolve.show.page.canvas import SHAPES_MAX, dress, legend_below, new_figure, panels, shortened
+from cimsolve.show.page.canvas import SHAPES_MAX, dress, legend_below, letters_in, new_figure, panels, shortened
 from cimsolve.show.page.palette import KINDS, Colours
 from cimsolve.show.seen.comparison import amount, symbol
 from cimsolve.show.seen.judged import Judged
@@ -29,6 +31,10 @@ MAP_WIDTH = 10.4
 PANEL_WIDTH_MIN = 1.7
 SMALL: Mapping[str, Any] = {"fontsize": 8, "handlelength": 1.2}
 """How a legend of kinds is set."""
+LEGEND_MAX = 32
+"""Most characters of an entry."""
+IDLE: Mapping[str, Any] = {"hatch": "/////", "linewidth": 0}
+"""How time is drawn in which an array does nothing, so that it is no value of a scale."""
 
 
 def stage_colours(kinds: Kinds) -> list[str]:
@@ -45,9 +51,16 @@ def legend_of(kinds: Kinds) -> list[tuple[str, str]]:
     ]
 
 
-def kind_handles(kinds: Kinds) -> list[Patch]:
-    """A legend's entries, one a kind."""
-    return [Patch(color=colour, label=label) for label, colour in legend_of(kinds)]
+def kind_handles(kinds: Kinds, first: str = "R") -> list[Patch]:
+    """A legend's entries, one a kind; `first`: what stages of `R` factors are called."""
+    return [
+        Patch(color=colour, label=shortened(re.sub(" R$", f" {first}", label), LEGEND_MAX))
+        for label, colour in legend_of(kinds)
+    ]
+
+
+def _empty_handle(colours: Colours) -> Patch:
+    return Patch(facecolor=colours["empty"], edgecolor=colours["faint"], linewidth=0.5, label="empty cells")
 
 
 def draw_arrays(
@@ -70,13 +83,14 @@ def draw_arrays(
         draw_one_array(axes, judged, pieces, index, kinds, colours)
         array = int(pieces.arrays[index])
         alike = int(sizes[table.layout[array]])
-        like = f"{alike} arrays of this layout" if alike > 1 else plural(int(table.pieces[array]), "piece")
+        like = f"{alike} of this layout" if alike > 1 else plural(int(table.pieces[array]), "piece")
         axes.set_title(
             f"array {int(table.number[array])}: {share(float(table.cells[array]) / cells)} full\n{like}",
             fontsize=9,
             color=colours["ink"],
         )
-    legend_below(figure, kind_handles(kinds), 4 if columns > 2 else 2, colours, **SMALL)
+    handles = [*kind_handles(kinds), _empty_handle(colours)]
+    legend_below(figure, handles, columns + 1 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -89,22 +103,27 @@ def draw_one_of_each(
     width: float | None = None,
 ) -> Figure:
     """One array of each solution side by side, all of one model; `arrays`: which, as index into its numbers."""
-    columns = _panels_a_line(min(5, len(judged)), width)
-    lines = ceil_div(len(judged), columns)
+    lines = ceil_div(len(judged), _panels_a_line(min(5, len(judged)), width))
+    columns = ceil_div(len(judged), lines)
     width = width or max(5.0, 2.5 * columns)
-    figure = new_figure(width, _panel_height(width / columns, 3.1, 3) * lines + 0.55)
+    of_title = letters_in(width / columns - 0.35, 9.5)
+    between = "\n" if of_title < 24 else ", "
+    figure = new_figure(width, _panel_height(width / columns, 3.1, 3 + (between == "\n")) * lines + 0.55)
     for index, (each, axes) in enumerate(zip(judged, panels(figure, len(judged), columns), strict=True)):
         pieces = find_pieces(each, np.array([arrays[index]]))
         draw_one_array(axes, each, pieces, 0, kinds[index], colours)
         metrics = each.costs.metrics
         axes.set_title(
-            f"{shortened(labels[index], 26)}\n{metrics['arrays']} arrays, {share(metrics['occupancy'])} full\n"
+            f"{shortened(labels[index], min(26, of_title))}\n"
+            f"{metrics['arrays']} arrays{between}{share(metrics['occupancy'])} full\n"
             f"{amount(metrics['latency_ns'], 'time')} a token",
             fontsize=9.5,
             color=colours["ink"],
         )
     most = max(kinds, key=lambda each: len(legend_of(each)))
-    legend_below(figure, kind_handles(most), 4 if columns > 2 else 2, colours, **SMALL)
+    dense = any(len(legend_of(each)) < len(legend_of(most)) for each in kinds)
+    handles = kind_handles(most, "R or dense" if dense else "R")
+    legend_below(figure, [*handles, _empty_handle(colours)], columns + 1 if columns > 2 else 2, colours, **SMALL)
     return figure
 
 
@@ -115,7 +134,7 @@ def _panels_a_line(most: int, width: float | None) -> int:
 
 def _panel_height(width: float, most: float, lines: int) -> float:
     """The height of a panel of this width with so many lines of title: arrays are square where they can be."""
-    return min(most, width + 0.2 + 0.2 * lines)
+    return min(most, width + 0.2 * lines)
 
 
 def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, kinds: Kinds, colours: Colours) -> None:
@@ -145,7 +164,8 @@ def draw_one_array(axes: Axes, judged: Judged, pieces: ArrayPieces, index: int, 
     place = axes.get_subplotspec()
     if place is None or place.is_first_col():
         axes.set_ylabel("row")
-    axes.set_xlabel("physical column")
+    if place is None or place.is_last_row():
+        axes.set_xlabel("physical column")
 
 
 def _add_rectangles(axes: Axes, sides: Sequence[Ints | Floats], **style: Any) -> None:
@@ -200,6 +220,7 @@ def draw_map(judged: Judged, table: ArrayTable, colours: Colours, width: float |
         axes.set_title(title, loc="left", color=colours["ink"])
         axes.set_xlabel("array, counted along the line")
         axes.set_ylabel("first array of the line")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -230,7 +251,7 @@ def draw_slots(
         _draw_field(figure, field, slots, edges, colours)
     else:
         _draw_firings(field, judged, firings, slots, kinds, scale, colours)
-    ticks = np.unique(np.linspace(0, len(slots.members) - 1, min(len(slots.members), 8)).astype(int))
+    ticks = np.arange(0, len(slots.members), ceil_div(len(slots.members), 12))
     numbers = judged.array_numbers[slots.members[ticks]].tolist()
     field.set_yticks((ticks + 0.5).tolist(), [str(number) for number in numbers])
     field.set_ylim(len(slots.members), 0)
@@ -240,7 +261,9 @@ def draw_slots(
     field.set_ylabel("array" + "".join(f", {text}" for text in (some, each) if text))
     field.set_xlim(float(edges[0]), float(edges[-1]))
     field.set_xlabel(f"time in a token's pass, {symbol(unit.name)}")
-    legend_below(figure, kind_handles(kinds), 5, colours, **SMALL)
+    field.patch.set(facecolor=colours["paper"], edgecolor=colours["grid"], **IDLE)
+    idle = Patch(facecolor=colours["paper"], edgecolor=colours["grid"], label="idle: does not fire", **IDLE)
+    legend_below(figure, [*kind_handles(kinds), idle], 5, colours, **SMALL)
     return figure
 
 
@@ -274,12 +297,11 @@ def stage_group(stage: int) -> str:
 
 
 def _draw_field(figure: Figure, axes: Axes, slots: Slots, edges: Floats, colours: Colours) -> None:
-    shares = np.where(slots.converters > 0, 100 * slots.converters, np.nan)
+    shares = np.where(slots.busy > 0, 100 * slots.converters, np.nan)
     top = float(np.nanmax(shares, initial=0.0)) or 1.0
     extent = (float(edges[0]), float(edges[-1]), len(slots.members), 0)
     bar = _draw_scale(figure, axes, shares, top, extent, colours, pad=0.01, aspect=24)
     bar.set_label("converters in use, %", fontsize=8.5, color=colours["ink"])
-    axes.set_facecolor(colours["empty"])
 
 
 def _draw_firings(

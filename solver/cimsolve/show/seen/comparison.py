@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ TITLES = {INTERVAL: "interval between tokens (II)", ENERGY: "energy of a token"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One value: as text, as a share of the largest in its column, and whether no other is better."""
+    """One value: as text, as a share of the largest in its column or of 1, and whether no other reads better."""
 
     text: str
     share: float
@@ -64,6 +65,11 @@ def symbol(unit: str) -> str:
     return SYMBOLS.get(unit, unit)
 
 
+def symbols_in(text: str) -> str:
+    """A text in which the units behind numbers are written as by `symbol`."""
+    return re.sub(rf"(?<=\d )({'|'.join(SYMBOLS)})\b", lambda unit: symbol(unit[0]), text)
+
+
 def value_of(judged: Judged, figure: CostFigure) -> float:
     """A figure as the checker recomputed it, in the unit that `units` starts from: ns, pJ, mm2."""
     return figure.base(judged.header, judged.costs.metrics[figure.metric])
@@ -77,7 +83,7 @@ def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     def values(of: str | CostFigure) -> list[float]:
         return [float(each.costs.metrics[of]) if isinstance(of, str) else value_of(each, of) for each in judged]
 
-    comparable = len(judged) > 1 and all(_same_question(judged[0], each) for each in judged)
+    marked = len(judged) > 1 and comparable(judged)
     measures: tuple[tuple[str, Kind, str | CostFigure], ...] = (
         ("arrays", "count", "arrays"),
         ("cells used", "share", "occupancy"),
@@ -91,7 +97,7 @@ def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
         ("converter bits", "count", "adc_bits_max"),
         ("arrays busy", "share", "array_busy_share"),
     )
-    return [_compared(title, kind, values(of), comparable) for title, kind, of in measures]
+    return [_compared(title, kind, values(of), marked) for title, kind, of in measures]
 
 
 def bound_rows(judged: Judged) -> list[BoundRow]:
@@ -132,20 +138,20 @@ def status_of(judged: Judged) -> str:
     return f"{claim}, by a search that is not checked" if "status" in judged.unverified else claim
 
 
-def _same_question(one: Judged, other: Judged) -> bool:
-    """Whether figures may be compared: one chip, one model, one context; storage may differ, as of `linear`."""
-    a, b = one.problem, other.problem
-    same_chip = a.hardware.to_json() == b.hardware.to_json()
-    return same_chip and a.model.config == b.model.config and a.model.tokens == b.model.tokens
+def comparable(judged: Sequence[Judged]) -> bool:
+    """Whether one may be best: all on one chip, of one model and context; storage may differ, as of `linear`."""
+    asked = [(each.hardware.to_json(), each.problem.model.config, each.problem.model.tokens) for each in judged]
+    return all(each == asked[0] for each in asked)
 
 
-def _compared(title: str, kind: Kind, values: Sequence[float], comparable: bool) -> ComparedMetric:
-    """One metric; the least is best, but of shares none is."""
-    unit, least, top = choose_unit(kind, values), min(values), max(values)
+def _compared(title: str, kind: Kind, values: Sequence[float], marked: bool) -> ComparedMetric:
+    """One metric; the least is best, with all that read the same, but of shares none is."""
+    unit, top = choose_unit(kind, values), 1.0 if kind == "share" else max(values)
     texts = [share(value) if kind == "share" else in_unit(value, unit) for value in values]
-    differ = comparable and kind != "share" and least < top
+    least = texts[values.index(min(values))]
+    differ = marked and kind != "share" and len(set(texts)) > 1
     cells = [
-        Cell(text, value / top if top > 0 else 0.0, differ and value == least)
+        Cell(text, value / top if top > 0 else 0.0, differ and text == least)
         for text, value in zip(texts, values, strict=True)
     ]
     return ComparedMetric(title, "" if kind == "share" else symbol(unit.name), tuple(cells))

@@ -11,11 +11,12 @@ import numpy as np
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
+from cimsolve.files.text import one_line
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Costs
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
-from cimsolve.prove import Bounds
+from cimsolve.problem.solution import BoundEntry, Header, Solution
+from cimsolve.prove import Bounds, relative_gap
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Judged:
     def header(self) -> Header:
         """The solution's header, whose claims have been checked."""
         return self.solution.header
+
+    @cached_property
+    def shown_header(self) -> Header:
+        """The header with no bound beyond what the checker recomputed."""
+        bounds = dict(self.header.bounds)
+        for name in bounds.keys() & set(self.unverified):
+            value, bound = bounds[name].value, self.bounds.lower[name]
+            gap = relative_gap(name, value, bound.value)
+            bounds[name] = BoundEntry(value=value, lower=bound.value, gap=gap, proof=bound.proof)
+        return self.header.model_copy(update={"bounds": bounds})
 
     @property
     def hardware(self) -> Hardware:
@@ -66,6 +77,7 @@ class Judged:
 
 def judge(solution: Solution, name: str) -> Judged:
     """Ask the checker. Raises CheckError, in one line, where the solution breaks a rule or misstates a figure."""
+    name = one_line(name)  # texts within files are visible signs already; the names of files are anything
     report = check_solution(solution)
     more = len(report.violations) - 1
     others = f" (and {more} more)" if more > 0 else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimsolve.problem.objective import names_of
+from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure
@@ -22,13 +23,13 @@ BROKEN_FROM = 0.1
 def print_answer(asked: Asked, found: Conclusion, first: bool = False) -> None:
     """The answer in words, a paragraph a sentence."""
     heading("Answer", first=first)
-    for sentence in answer_sentences(asked, found):
+    for sentence in answer_sentences(asked.problem, found):
         indented(sentence)
 
 
-def answer_sentences(asked: Asked, found: Conclusion) -> list[str]:
+def answer_sentences(problem: Problem, found: Conclusion) -> list[str]:
     """The answer in words: the fit, the best mapping, what it is better and worse than, the error of the weights."""
-    sentences = [_fit(asked, found)]
+    sentences = [_fit(problem, found)]
     if found.best is not None:
         sentences.append(_best(found.best))
         sentences += [_against(each, found.best) for each in found.against]
@@ -37,8 +38,7 @@ def answer_sentences(asked: Asked, found: Conclusion) -> list[str]:
     return sentences
 
 
-def _fit(asked: Asked, found: Conclusion) -> str:
-    problem = asked.problem
+def _fit(problem: Problem, found: Conclusion) -> str:
     allowed = "as many arrays as needed" if found.limit is None else f"at most {plural(found.limit, 'array')}"
     parts = [f"dense ({millions(problem.model.weight_count)} weights) {_takes(found, found.dense)}"]
     if found.factored is not None:
@@ -129,5 +129,5 @@ def describe_answer(asked: Asked, found: Conclusion) -> dict[str, Any]:
         **picked(found, "times_fewer_weights", "weight_error"),
         "best": None if found.best is None else found.best.strategy,
         "over": {each.strategy: each.ratios for each in found.against},
-        "sentences": answer_sentences(asked, found),
+        "sentences": answer_sentences(asked.problem, found),
     }

@@ -51,6 +51,18 @@
     return [context, width, height];
   }
 
+  /* Marks what is wider than its place, which style sheets cannot tell. */
+  function markWider() {
+    for (const box of document.querySelectorAll(".sideways")) box.classList.toggle("wider", box.scrollWidth > box.clientWidth + 4);
+  }
+
+  function swatched(entry) {
+    const item = element("span"), swatch = element("i");
+    swatch.style.background = entry.colour;
+    item.append(swatch, element("span", entry.label));
+    return item;
+  }
+
   function ramp(legend, low, high, unit) {
     const bar = element("span");
     bar.className = "ramp";
@@ -317,8 +329,11 @@
     drawFirings() {
       const [context, width, height] = prepare(this.at("firings"), 34), data = this.data, shown = this.shown;
       const scale = width / Math.max(1, data.end - data.start);
-      context.fillStyle = colour("empty");
-      context.fillRect(0, 0, width, height);
+      context.strokeStyle = colour("grid");
+      context.lineWidth = 1;
+      context.beginPath();
+      for (let x = -height; x < width; x += 5) { context.moveTo(x, height); context.lineTo(x + height, 0); }
+      context.stroke();
       for (let i = 0; i < shown.count; i++) {
         context.fillStyle = this.colourOf(i);
         context.fillRect((shown.start[i] - data.start) * scale, 6, Math.max(0.6, (shown.end[i] - shown.start[i]) * scale), height - 12);
@@ -327,7 +342,7 @@
         context.fillStyle = colour("bound");
         context.fillRect((shown.start[this.piece] - data.start) * scale, 0, Math.max(2, (shown.end[this.piece] - shown.start[this.piece]) * scale), height);
       }
-      this.at("firings-axis").textContent = "when this array fires in a token's pass, " + this.time(data.start) + " to " + this.time(data.end);
+      this.at("firings-axis").textContent = "when this array fires in a token's pass, " + this.time(data.start) + " to " + this.time(data.end) + "; hatched: idle";
     }
 
     firingAt(event) {
@@ -345,15 +360,10 @@
 
     drawLegend() {
       const legend = this.at("pieces-legend"), data = this.data, how = this.at("colouring").value;
-      if (how === "layer") return ramp(legend, "layer 0", "layer " + this.lastLayer, "");
-      if (how === "start") return ramp(legend, this.time(data.start), this.time(data.end), "");
-      const entries = how === "stage" ? data.legend : [{ label: "occupied", colour: colour("arrays") }, { label: "empty", colour: colour("empty") }];
-      legend.replaceChildren(...entries.map((entry) => {
-        const item = element("span"), swatch = element("i");
-        swatch.style.background = entry.colour;
-        item.append(swatch, element("span", entry.label));
-        return item;
-      }));
+      if (how === "layer") ramp(legend, "layer 0", "layer " + this.lastLayer, "");
+      else if (how === "start") ramp(legend, this.time(data.start), this.time(data.end), "");
+      else legend.replaceChildren(...(how === "stage" ? data.legend : [{ label: "occupied", colour: colour("arrays") }]).map(swatched));
+      legend.append(swatched({ label: "empty cells", colour: colour("empty") }));
     }
 
     listPieces() {
@@ -399,10 +409,11 @@
   addEventListener("afterprint", () => printing(false));
   addEventListener("keydown", (event) => { if (event.key === "Escape") showTip(null, ""); });
   let later = 0;
-  addEventListener("resize", () => { clearTimeout(later); later = setTimeout(redraw, 120); });
+  addEventListener("resize", () => { clearTimeout(later); later = setTimeout(() => { redraw(); markWider(); }, 120); });
 
   /* One after another once the page stands, so that pages of many solutions open as fast as those of one. */
   async function openAll() {
+    markWider();
     for (const root of document.querySelectorAll(".explorer")) {
       const explorer = new Explorer(root);
       try {
