@@ -188,7 +188,10 @@ STUDIES = {
         f"compare --hw rram256,paper256 --model tiny.json,graph.json {RULES} --reference spread --jobs 1"
     ),
     "compare-forms": searched(
-        *(f"compare {DOT} --strategy spread,optimal --jobs 1 --format {form}" for form in ("csv", "markdown", "latex", "json"))
+        *(
+            f"compare {DOT} --strategy spread,optimal --jobs 1 --format {form}"
+            for form in ("csv", "markdown", "latex", "json")
+        )
     ),
     "sensitivity": ask(
         f"sensitivity {TINY} {RULES} --jobs 1", f"sensitivity {DOT} --strategy spread,sparsemap --jobs 1 -v"
