@@ -122,6 +122,7 @@ def term_option(name: str, term: FieldInfo) -> Any:
     read = above_or(read) if name in LIMITS else read
     spelled = f"{flag_of(name)} {about['metavar']}"
     told = f"{term.description}{' (default: {default})' if choices else ''}"
+    told += "; +20%: above the least found, not in studies" if name in LIMITS else ""
     return question_option(spelled, told, read, term.default)
 
 
