@@ -123,6 +123,7 @@ def term_option(name: str, term: FieldInfo) -> Any:
     read: Callable[[str], object] = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
     read = above_or(read) if name in LIMITS else read
     told = f"{term.description}{' (default: {default})' if name in CHOICES else ''}"
+    told += "; +20%: above the least found, not in studies" if name in LIMITS else ""
     return question_option(f"{flag_of(name)} {about['metavar']}", told, read, term.default)
 
 

@@ -33,7 +33,7 @@ class Terms(BaseModel):
     )
     max_arrays: Count | None = Field(
         None,
-        description="use no more arrays than this, or +10%",
+        description="use no more arrays than this",
         json_schema_extra={"metavar": "N", "in_name": "max{}"},
     )
     tokens: Count | None = Field(
@@ -43,12 +43,12 @@ class Terms(BaseModel):
     )
     max_latency_ns: Limit | None = Field(
         None,
-        description="a token takes no longer than this; a number in ns, or 60us, or +20%",
+        description="a token takes no longer than this; a number in ns, or 60us",
         json_schema_extra={"metavar": "NS", "in_name": "latency{}ns"},
     )
     max_energy_pj: Limit | None = Field(
         None,
-        description="a token takes no more energy than this; a number in pJ, or 12uJ, or +20%",
+        description="a token takes no more energy than this; a number in pJ, or 12uJ",
         json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
     )
 
