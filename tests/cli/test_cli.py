@@ -135,7 +135,7 @@ def test_windows_are_told(cli: Cli) -> None:
     Path("narrow.json").write_text(json.dumps(narrow))
     argv = ["--hw", "paper256", "--model", "narrow.json", "--strategy", "spread", "--simulate", "none"]
     told = " ".join(cli(*argv).out.split())
-    assert "attention reads 64 in 2 of 2 layers (sliding_window)" in told
+    assert "attention reads 64 of 512 tokens in 2 of 2 layers (sliding_window)" in told
     assert json.loads(cli(*argv, "--json").out)["question"]["windows"] == [64, 64]
     assert "sliding_window" not in cli(*argv, "--tokens", "64").out
 

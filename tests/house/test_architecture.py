@@ -210,6 +210,18 @@ def test_classes_have_names_of_their_own() -> None:
     assert {name for name, count in named.items() if count > 1} <= SHARED_CLASS_NAMES
 
 
+def test_tests_import_nothing_private() -> None:
+    imported = {
+        f"{path.relative_to(TESTS)}: {name.name}"
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "cimsolve"
+        for name in node.names
+        if name.name.startswith("_") and not name.name.startswith("__")
+    }
+    assert imported == set()
+
+
 def test_files_of_tests_stay_short() -> None:
     lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.rglob("*.py")}
     assert len(lines) > 50

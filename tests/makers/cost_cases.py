@@ -27,7 +27,7 @@ TRIES = 20
 SIGNS = ("differential", "offset", "none")
 BART: dict[str, Any] = {"model_type": "bart", "encoder_attention_heads": 1, "decoder_attention_heads": 1}
 BERT: dict[str, Any] = {"model_type": "bert", "num_attention_heads": 1}
-LLAMA: dict[str, Any] = {"model_type": "llama", "num_attention_heads": 2, "num_key_value_heads": 1}
+LLAMA: dict[str, Any] = {"model_type": "llama", "num_attention_heads": 1, "num_key_value_heads": 1}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from cimsolve.api import make_problem
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
-from cimsolve.pack.even_out import _Need, _needs, even_out
+from cimsolve.pack.even_out import ShapeNeed, even_out, needs_of
 from cimsolve.pack.guillotine import Pattern
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
@@ -37,7 +37,7 @@ def test_needs_are_met_exactly_where_a_flow_deals_all(seed: int) -> None:
     arrays = draw.randint(1, 5)
     demands = [draw.randint(1, 2 * arrays) for _ in range(draw.randint(1, 5))]
     slots = [draw.randint(0, 2 * len(demands)) for _ in range(arrays)]
-    needs = _needs(np.array([[demand] for demand in demands]), arrays)
+    needs = needs_of(np.array([[demand] for demand in demands]), arrays)
     met = all(sum(min(room, need.cap) for room in slots) >= need.demand for need in needs)
     assert met == can_be_dealt(demands, slots, arrays)
 
@@ -45,8 +45,8 @@ def test_needs_are_met_exactly_where_a_flow_deals_all(seed: int) -> None:
 def test_needs_by_hand() -> None:
     """Stages with 3, 3, 1 and 8 blocks on 4 arrays: at most 1, 1, 1 and 2 of each on one array. By blocks for each
     of these, 8/2 and then 3, 3 and 1: caps 2, 4 and 5 for 8, 14 and 15 blocks."""
-    found = _needs(np.array([[3, 0], [3, 2], [1, 0], [8, 0]]), 4)
-    assert found == [_Need(0, 2, 8), _Need(0, 4, 14), _Need(0, 5, 15), _Need(1, 1, 2)]
+    found = needs_of(np.array([[3, 0], [3, 2], [1, 0], [8, 0]]), 4)
+    assert found == [ShapeNeed(0, 2, 8), ShapeNeed(0, 4, 14), ShapeNeed(0, 5, 15), ShapeNeed(1, 1, 2)]
 
 
 def test_a_rare_shape_leaves_its_few_arrays() -> None:
@@ -93,7 +93,7 @@ def lacking(packing: ArrayPacking, demands: np.ndarray, arrays: int) -> int:
     contents = np.array([pattern.counts(demands.shape[1]) for pattern in packing.patterns])
     return sum(
         max(0, need.demand - int(packing.multiplicity @ np.minimum(contents[:, need.type], need.cap)))
-        for need in _needs(demands, arrays)
+        for need in needs_of(demands, arrays)
     )
 
 

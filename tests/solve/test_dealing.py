@@ -17,9 +17,9 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
-from cimsolve.solve.columns.deal import StageIsFull, _Effort, _Table, _try, deal_strips
+from cimsolve.solve.columns.deal import ChainEffort, Dealt, StageIsFull, deal_strips, deal_within
 from cimsolve.solve.columns.exchange import Exchange
-from cimsolve.solve.columns.lay_out import _pack_exactly, lay_out, map_as_dealt
+from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt, pack_exactly
 from cimsolve.solve.columns.room import Durations, Room, Share, piece_widths
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, ways_to_strips
@@ -157,8 +157,8 @@ def test_a_stage_that_fits_in_no_time_is_full() -> None:
     nothing = np.zeros(arrays, dtype=np.int64)
 
     def tried(cycles: int) -> list[Share]:
-        table = _Table({4: Room.of(shelves, 4, arrays)}, {4: []}, {}, {}, _Effort(0))
-        _try(stages[0], durations, table, np.full(arrays, cycles), nothing)
+        table = Dealt({4: Room.of(shelves, 4, arrays)}, {4: []}, {}, {}, ChainEffort(0))
+        deal_within(stages[0], durations, table, np.full(arrays, cycles), nothing)
         return table.shares[4]
 
     for cycles in (0, least - 1, least):  # one column an array at most, and there are two arrays for eight
@@ -301,7 +301,7 @@ def test_refining_meets_the_bound_on_a_full_chip() -> None:
     [((3, 3, 2, 2, 2), (6, 6)), ((4, 3, 3, 2), (7, 5)), ((5,), (5,)), ((2, 2, 2), (3, 3, 3)), ((6, 5, 4, 3), (9, 9))],
 )
 def test_exact_packing_puts_every_run_on_a_shelf(widths: tuple[int, ...], shelves: tuple[int, ...]) -> None:
-    choice = _pack_exactly(widths, shelves)
+    choice = pack_exactly(widths, shelves)
     assert choice is not None
     used = np.zeros(len(shelves), dtype=np.int64)
     np.add.at(used, np.array(choice), np.array(widths))
@@ -310,7 +310,7 @@ def test_exact_packing_puts_every_run_on_a_shelf(widths: tuple[int, ...], shelve
 
 @pytest.mark.parametrize(("widths", "shelves"), [((3, 3), (5,)), ((4, 4, 4), (6, 6)), ((2,), (1, 1))])
 def test_exact_packing_knows_when_there_is_none(widths: tuple[int, ...], shelves: tuple[int, ...]) -> None:
-    assert _pack_exactly(widths, shelves) is None
+    assert pack_exactly(widths, shelves) is None
 
 
 def laid_out(widths: list[int], shelf_widths: list[int], repair: bool, monkeypatch: pytest.MonkeyPatch) -> Mapping:
@@ -318,7 +318,7 @@ def laid_out(widths: list[int], shelf_widths: list[int], repair: bool, monkeypat
     from cimsolve.solve.columns import lay_out as module
 
     if not repair:
-        monkeypatch.setattr(module, "_pack_exactly", lambda widths, shelves: None)
+        monkeypatch.setattr(module, "pack_exactly", lambda widths, shelves: None)
     problem = ask(
         linears(*(step(f"s{i}", (1, width)) for i, width in enumerate(widths))),
         "dense",

@@ -20,7 +20,7 @@ from cimsolve.prove.time import least_latency_cycles
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.incumbent import measure
 from cimsolve.solve.polish import order
-from cimsolve.solve.polish.order import _Shop, order_stages
+from cimsolve.solve.polish.order import Shop, order_stages
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.explain.chain import find_chain
 from cimsolve.study.solving import make_solution, solve
@@ -66,7 +66,7 @@ def topological_orders(after: list[tuple[int, ...]], done: tuple[int, ...] = ())
 
 @pytest.mark.parametrize(("problem", "mapping"), branching_problems(1, 25, 6))
 def test_as_early_as_the_best_of_all_orders(problem: Problem, mapping: Mapping) -> None:
-    shop = _Shop.of(problem, mapping)
+    shop = Shop.of(problem, mapping)
     ordered = order_stages(problem, mapping, seed=0, workers=1)
     assert ordered.order is not None
     least = min(shop.end(order) for order in topological_orders(shop.after))
@@ -131,7 +131,7 @@ def test_the_longer_path_goes_first() -> None:
     """
     problem = diamond()
     mapping = RULES["spread"](problem, Effort()).mapping
-    shop = _Shop.of(problem, mapping)
+    shop = Shop.of(problem, mapping)
     ordered = order_stages(problem, mapping, seed=0, workers=1)
     assert (shop.end([0, 1, 2, 3, 4]), shop.end([0, 1, 3, 2, 4])) == (38 + 78 + 14, 38 + 68 + 14)
     assert ordered.order is not None

@@ -34,7 +34,7 @@ SCALE = 1 << 20
 """A value of 1 where patterns are priced in integers."""
 
 
-class _Need(NamedTuple):
+class ShapeNeed(NamedTuple):
     """A demand for `demand` blocks of shape `type` at least, if no array counts for more than `cap`."""
 
     type: int
@@ -51,7 +51,7 @@ def even_out(
     blocks. Returns `packing` itself where nothing better is found.
     """
     ways = (_Bands(heights, widths, rows, cols, False), _Bands(widths, heights, cols, rows, True))
-    search = _EvenSearch(packing, demands.sum(axis=0), _needs(demands, arrays), ways, arrays)
+    search = _EvenSearch(packing, demands.sum(axis=0), needs_of(demands, arrays), ways, arrays)
     lacking = search.lacking(packing.patterns, packing.multiplicity)
     found = search.run() if lacking else None
     if found is None or search.lacking(*found) >= lacking:
@@ -60,7 +60,7 @@ def even_out(
     return ArrayPacking(patterns, times, int(times.sum()), packing.lower, packing.lower_name)
 
 
-def _needs(demands: Ints, arrays: int) -> list[_Need]:
+def needs_of(demands: Ints, arrays: int) -> list[ShapeNeed]:
     found = []
     for shape in range(demands.shape[1]):
         demand = demands[:, shape][demands[:, shape] > 0]
@@ -69,7 +69,7 @@ def _needs(demands: Ints, arrays: int) -> list[_Need]:
         order = np.argsort(-ratio, kind="stable")
         total, cap = np.cumsum(demand[order]), np.cumsum(repeat[order])
         ends = np.flatnonzero(np.append(np.diff(ratio[order]) != 0, True))
-        found += [_Need(shape, int(cap[end]), int(total[end])) for end in ends]
+        found += [ShapeNeed(shape, int(cap[end]), int(total[end])) for end in ends]
     return found
 
 
@@ -120,7 +120,7 @@ class _EvenSearch:
     """Column generation over arrays; what the needs lack is what is minimised."""
 
     def __init__(
-        self, packing: ArrayPacking, count: Ints, needs: list[_Need], ways: tuple[_Bands, _Bands], arrays: int
+        self, packing: ArrayPacking, count: Ints, needs: list[ShapeNeed], ways: tuple[_Bands, _Bands], arrays: int
     ) -> None:
         self.count, self.ways, self.arrays = count, ways, arrays
         self.shape, self.caps, self.demand = np.array(needs, dtype=np.int64).reshape(-1, 3).T

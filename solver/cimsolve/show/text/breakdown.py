@@ -28,9 +28,11 @@ def print_breakdown(solved: Sequence[Solved]) -> None:
     _print_components("Token latency by component", LATENCY, solved, cycles)
     energies = [_in_words(one.header.breakdown.energy_pj) for one in solved]
     _print_components("Energy of a token by component", ENERGY, solved, energies)
-    times = [_in_ns(one.header, _by_kind(one.header, "_cycles")) for one in solved]
+    times = [_in_ns(one.header, values_by_kind(one.header, "_cycles")) for one in solved]
     _print_components("Token latency by stage, the gap before it included", LATENCY, solved, times)
-    _print_components("Energy of a token by stage", ENERGY, solved, [_by_kind(one.header, "_pj") for one in solved])
+    _print_components(
+        "Energy of a token by stage", ENERGY, solved, [values_by_kind(one.header, "_pj") for one in solved]
+    )
     _print_phases(solved)
 
 
@@ -83,7 +85,7 @@ def _in_words(components: Mapping[str, float]) -> dict[str, float]:
     return {name.replace("_", " "): value for name, value in components.items()}
 
 
-def _by_kind(header: Header, ending: str) -> dict[str, float]:
+def values_by_kind(header: Header, ending: str) -> dict[str, float]:
     """Sums over the stages of one name but for the layer's number, and the tail; columns are those so ending."""
     breakdown = header.breakdown
     columns = [name for name in breakdown.tail if name.endswith(ending)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
-SHORT = ("model", "stored", "hardware", "changed", "search", "limits")
+SHORT = ("model", "stored", "attention", "hardware", "changed", "search", "limits")
 """Lines of the question that are shown to all; the others, and its tables, to experts."""
 COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
@@ -67,9 +67,9 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         (
             "workload",
             f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} and "
-            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}"
-            f"{_windows(model)}",
+            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}",
         ),
+        *([("attention", _windows(model))] if _windows(model) else []),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
@@ -86,7 +86,8 @@ def _windows(model: Model) -> str:
     narrow = [window for window in model.windows if window is not None and window < model.tokens]
     if not narrow:
         return ""
-    return f", of which attention reads {min(narrow)} in {len(narrow)} of {len(model.windows)} layers (sliding_window)"
+    layers = f"{len(narrow)} of {len(model.windows)} layers"
+    return f"reads {min(narrow)} of {plural(model.tokens, 'token')} in {layers} (sliding_window)"
 
 
 def describe_arrays(hardware: Hardware) -> str:

@@ -61,8 +61,8 @@ def deal_strips(
     """
     durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
     least = _least_cycles(problem, arrays, goal)
-    table = _Table(
-        dict(room), {height: [] for height in room}, {}, {}, _Effort(effort if goal in TIMED_BY_STAGE else 0)
+    table = Dealt(
+        dict(room), {height: [] for height in room}, {}, {}, ChainEffort(effort if goal in TIMED_BY_STAGE else 0)
     )
     # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
     reached: dict[tuple[tuple[int, ...], ...], int] = {}
@@ -82,7 +82,7 @@ def deal_strips(
 
 
 @dataclass
-class _Effort:
+class ChainEffort:
     """How often a place for a run of an earlier stage may still be looked for; shared by all tries."""
 
     left: int
@@ -91,16 +91,16 @@ class _Effort:
 
 
 @dataclass
-class _Table:
+class Dealt:
     """What is dealt so far, and what is left; by height the room and the shares, by stage the load and its limit."""
 
     room: dict[int, Room]
     shares: dict[int, list[Share]]
     load: dict[int, Ints]
     limit: dict[int, int]
-    effort: _Effort
+    effort: ChainEffort
 
-    def copy(self, kinds: list[StripKind]) -> _Table:
+    def copy(self, kinds: list[StripKind]) -> Dealt:
         """To try a stage of these kinds on; what cannot change is not copied."""
         room = {**self.room, **{kind.height: self.room[kind.height].copy() for kind in kinds}}
         return replace(self, room=room, shares=dict(self.shares), load=dict(self.load))
@@ -137,8 +137,8 @@ def _by_choice(
 
 
 def _deal_stage(
-    kinds: list[StripKind], durations: Durations, table: _Table, spent: Ints, prefer: Ints, least_cycles: int
-) -> tuple[_Table, int]:
+    kinds: list[StripKind], durations: Durations, table: Dealt, spent: Ints, prefer: Ints, least_cycles: int
+) -> tuple[Dealt, int]:
     """The table with the shares of one stage, at the least time at which dealing succeeds, and that time."""
     cycles, tries = least_cycles, 0
     needed: Counter[int] = Counter()
@@ -151,7 +151,7 @@ def _deal_stage(
                 _demand_room(needed, durations, table.room, cycles - spent)
             trial = table.copy(kinds)
             trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
-            _try(kinds, durations, trial, cycles - spent, prefer)
+            deal_within(kinds, durations, trial, cycles - spent, prefer)
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
@@ -168,7 +168,7 @@ def _demand_room(needed: Mapping[int, int], durations: Durations, room: Mapping[
             raise StageIsFull
 
 
-def _try(kinds: list[StripKind], durations: Durations, table: _Table, budget: Ints, prefer: Ints) -> None:
+def deal_within(kinds: list[StripKind], durations: Durations, table: Dealt, budget: Ints, prefer: Ints) -> None:
     """Deal one stage such that no array works longer for it than its `budget`. Raises StageIsFull.
 
     `budget` and `prefer` of shape (arrays,); arrays with the least `prefer` go first.
@@ -212,7 +212,7 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, p
     return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, room.take(array, width))
 
 
-def _several_each(kind: StripKind, durations: Durations, table: _Table, budget: Ints, prefer: Ints) -> Share:
+def _several_each(kind: StripKind, durations: Durations, table: Dealt, budget: Ints, prefer: Ints) -> Share:
     """Full pieces one an array, then the rests of the strips in what time and room is left.
 
     A rest may be cut again, and an array may hold several: each pays its own read.
@@ -285,7 +285,7 @@ def _share_out(
 
 
 def _make_room(
-    rests: list[tuple[int, int]], kind: StripKind, durations: Durations, table: _Table, time_left: Ints
+    rests: list[tuple[int, int]], kind: StripKind, durations: Durations, table: Dealt, time_left: Ints
 ) -> list[Run]:
     """Runs for the rests on columns that earlier stages leave to them. Raises StageIsFull."""
     shares = table.shares[kind.height]

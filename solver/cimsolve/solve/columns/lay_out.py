@@ -91,7 +91,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
         members = order[low:high]
         low, high = np.searchsorted(shelf_array, (number, number + 1))
         here = mine[low:high]
-        choice = _pack_exactly(tuple(width[members].tolist()), tuple(shelves.width[here].tolist()))
+        choice = pack_exactly(tuple(width[members].tolist()), tuple(shelves.width[here].tolist()))
         if choice is None:
             continue
         repacked[number] = True
@@ -107,7 +107,7 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
 
 
 @lru_cache(maxsize=4096)
-def _pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
+def pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
     """A shelf for each run such that all fit, or None where there is none or it is hard to find."""
     # CP-SAT takes long to load, and most problems never need it.
     from cimsolve.solve.cp_sat import cp_model, make_solver

@@ -35,7 +35,7 @@ def order_stages(problem: Problem, mapping: Mapping, seed: int, workers: int) ->
     """`mapping` with the order of stages that is found to end first; itself where stages form a chain."""
     if problem.workload.is_chain:
         return mapping
-    shop = _Shop.of(problem, mapping)
+    shop = Shop.of(problem, mapping)
     given = list(range(len(shop.after))) if mapping.order is None else mapping.order.tolist()
     best = min((given, shop.longest_tail_first()), key=shop.end)
     window = max(2, min(STAGES_MAX, isqrt(2 * CONFLICTS_MAX // (1 + shop.busy.shape[1]))))
@@ -49,7 +49,7 @@ def order_stages(problem: Problem, mapping: Mapping, seed: int, workers: int) ->
 
 
 @dataclass(frozen=True)
-class _Shop:
+class Shop:
     """What each stage needs: shape (stages,), and `busy` (stages, machines), all in cycles."""
 
     after: list[tuple[int, ...]]
@@ -59,7 +59,7 @@ class _Shop:
     """Longest path from the end of a stage to that of the pass."""
 
     @staticmethod
-    def of(problem: Problem, mapping: Mapping) -> _Shop:
+    def of(problem: Problem, mapping: Mapping) -> Shop:
         fired = Fired.of(problem, mapping.pieces, mapping.activation_of_piece())
         after = [each.after for each in problem.workload.stages]
         busy = np.zeros((len(after), int(fired.array.max()) + 1), dtype=np.int64)
@@ -70,7 +70,7 @@ class _Shop:
         for number in reversed(range(len(after))):
             for before in after[number]:
                 tail[before] = max(tail[before], gap[number] + int(busy[number].max()) + tail[number])
-        return _Shop(after, gap, busy[:, busy.any(axis=0)], tail)
+        return Shop(after, gap, busy[:, busy.any(axis=0)], tail)
 
     def longest_tail_first(self) -> list[int]:
         """List scheduling: of the stages that have all they read, the one before the longest path."""
@@ -102,7 +102,7 @@ class _Shop:
         return max(self.run(order)[0].values())
 
 
-def _solve(shop: _Shop, order: list[int], first: int, last: int, seed: int, workers: int) -> tuple[list[int], float]:
+def _solve(shop: Shop, order: list[int], first: int, last: int, seed: int, workers: int) -> tuple[list[int], float]:
     """`order` with its places `first ... last - 1` dealt out anew, and the deterministic time it took."""
     # CP-SAT takes long to load and most models are chains.
     from cimsolve.solve.cp_sat import cp_model, make_solver
