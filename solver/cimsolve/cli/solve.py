@@ -100,7 +100,7 @@ examples:
     )
     out: str = answers_option()
     json: bool = json_switch()
-    verbosity: int = verbosity("only the table of strategies", "also breakdowns, proofs and sources")
+    verbosity: int = verbosity("only the answer in words", "also bounds, breakdowns, proofs and sources")
     simulate: Simulated = output_option(
         "--simulate WHAT",
         "of each answer the first layer, all layers or none: layer, all, none (default: {default})",
@@ -153,7 +153,7 @@ def run(options: Options) -> int:
         from cimsolve.weights.project import read_factors  # loads what projections need
 
         stored = read_factors(options.weights, problem.model)
-        # `linear` stores the dense matrices; without the model's own they are the products of the factors.
+        # Some strategies store the dense matrices; without the model's own they are the products of the factors.
         weights, factors = stored.weights if beside is None else stored.weights_over(beside), stored.factors
     if options.start is not None:
         start = start_from(solution_of(options.start), problem, options.start)
