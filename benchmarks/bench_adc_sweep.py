@@ -195,7 +195,8 @@ Times are array time where not called total; total adds transfers and digital op
 `linear`. A bound holds for every mapping of the same structure with column cuts (for "uncut": of whole blocks) on
 as many arrays; `linear` stores dense matrices, and its gap is to the bound on those. `II` is that of the arrays
 alone. Prefill is of {tokens} tokens. "For prefill" is `--objective arrays,prefill`; it seeks total time, in which
-phases whose digital work takes longer than their arrays gain nothing from faster arrays."""
+phases whose digital work takes longer than their arrays gain nothing from faster arrays. `linear` is a rule and not
+what dense arrays can do: `dense-optimal` is in [paper-2510.11192.md](paper-2510.11192.md)."""
 
 DIFFERENCES = """\
 Where the two differ: the earlier `spread` and column-cut figures are one answer of another search, not a rule with

@@ -99,7 +99,8 @@ NOTES = """\
 sample-and-hold. The first number is that of `sparsemap`; the others are multiples of it. `kept` is the share of a
 saving under the given spec that remains, (1 - ratio here) / (1 - ratio as given): over 100 % it has grown, below 0
 it has become a loss; empty where less than 1 % was saved. All strategies answer anew on every row, `optimal` with
-`--objective arrays,latency`, and all answers pass the checker. `linear` stores the dense matrices."""
+`--objective arrays,latency`, and all answers pass the checker. `linear` stores the dense matrices by a
+rule; what dense arrays can do, `dense-optimal`, is in [paper-2510.11192.md](paper-2510.11192.md)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -112,7 +112,7 @@ def row(command: Command, repeats: int, timeout_s: float) -> list[object]:
 HEADER = ("command", "wall, s", "target, s", "CPU, s", "peak, GiB", "target, GiB", "runs")
 NOTES = """\
 Commands that write also had `--out` (an empty folder) and `-q`. Each checks every answer; `--simulate none` leaves
-out the numeric simulation, which the default run has for the first layer of each of its five strategies. Medians of
+out the numeric simulation, which the default run has for the first layer of each of its strategies. Medians of
 the runs; the peak of memory is the highest. One thread each."""
 
 
