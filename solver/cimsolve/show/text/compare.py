@@ -66,7 +66,8 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
             indented(f"{where}: {one.state}: {one.reason.removeprefix(f'{one.row.asked.strategy}: ')}")
     indented(
         "The bound on arrays holds for any mapping, those on times and energy for any mapping on the arrays that the "
-        "strategy uses; `linear` stores the dense matrices and is bounded so. Every answer shown passed the checker."
+        "strategy uses; `linear` and `dense-optimal` store the dense matrices and are bounded so. Every answer shown "
+        "passed the checker."
     )
     if verbosity >= 0:
         same_again(compared.command)

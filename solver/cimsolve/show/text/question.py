@@ -62,7 +62,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         (
             "stored",
             f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer), "
-            f"and as many MACs a token; `linear` stores and multiplies all {millions(dense)}",
+            f"and as many MACs a token; dense strategies store and multiply all {millions(dense)}",
         ),
         (
             "workload",

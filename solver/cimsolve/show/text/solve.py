@@ -218,7 +218,7 @@ def _print_bounds(solved: Sequence[Solved]) -> None:
     indented(
         "The bound on arrays holds for any mapping, those on times and energy for any mapping on "
         f"{'the arrays that the strategy uses' if arrays_first else 'all arrays allowed'}; "
-        "`linear` is bounded as stored, dense."
+        "`linear` and `dense-optimal` are bounded as stored, dense."
     )
     for one in solved:
         if one.check.unverified:

@@ -135,8 +135,8 @@ def ways_to_strips(problem: Problem) -> list[tuple[list[list[StripKind]], Column
     Where rows may be cut freely, the best way is also tried with cuts that fill the gaps, if that saves arrays, and
     with strips so low that fewer converter bits outweigh more partial sums, if any do.
     """
-    ways = (True, False) if problem.must_cut_rows else (False,)
-    found = [(stages, pack_strips(problem, stages)) for stages in (cut_into_strips(problem, way) for way in ways)]
+    ways = [cut_into_strips(problem, even) for even in ((True, False) if problem.must_cut_rows else (False,))]
+    found = [(stages, pack_strips(problem, stages)) for stages in (ways[:1] if ways[0] == ways[-1] else ways)]
     stages, packing = min(found, key=lambda way: way[1].arrays)
     if problem.cut == "both":
         lower = cut_lower(problem, stages)

@@ -40,7 +40,9 @@ def packings(problem: Problem) -> list[PackedParts]:
     """Densest packings, one for each way of the forced cuts."""
     table = problem.table
     is_cut = problem.must_cut_rows or bool((table.block_cols > problem.weights_per_row).any())
-    return [_pack(problem, forced_parts(problem, even)) for even in ((False, True) if is_cut else (False,))]
+    full, even = (forced_parts(problem, even) for even in (False, is_cut))
+    differ = not np.array_equal((full.rows, full.cols), (even.rows, even.cols))
+    return [_pack(problem, parts) for parts in ((full, even) if differ else (full,))]
 
 
 def densest(ways: list[PackedParts]) -> PackedParts:
