@@ -13,6 +13,9 @@ from contextvars import ContextVar
 MARGIN = 0.1
 """Share of the time left that a solver in C++, which nothing interrupts, leaves to those who take its answer."""
 
+ARRIVAL_STEPS = 100
+"""Steps of a loop within which the interpreter raises what another thread has set."""
+
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
 
 
@@ -49,11 +52,14 @@ def stopped_in_time() -> Iterator[None]:
     if not math.isfinite(seconds_left()):
         yield
         return
-    thread, lock, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), False
+    thread, lock = ctypes.c_ulong(threading.get_ident()), threading.Lock()
+    over = struck = False
 
     def strike() -> None:
+        nonlocal struck
         with lock:
             if not over:
+                struck = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TimeIsUp))
 
     timer = threading.Timer(max(0.0, seconds_left()), strike)
@@ -65,5 +71,7 @@ def stopped_in_time() -> Iterator[None]:
         timer.cancel()
         with lock:
             over = True
-        # Struck between the last line inside and here, it would be raised somewhere behind.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+        # Struck after the last line inside, it is still on its way, and arrives here. To call it off by a NULL would
+        # leave the interpreter looking for it at every step.
+        for _ in range(ARRIVAL_STEPS if struck else 0):
+            pass
