@@ -136,6 +136,11 @@ class Problem:
         """Whether some block is taller than a piece may be."""
         return bool((self.row_parts > 1).any())
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether every matrix is stored dense."""
+        return all(structure.is_dense for structure in self.structures.values())
+
     @cached_property
     def least_pieces(self) -> Ints:
         """Fewest pieces that each factor must be cut into, to fit an array and the rows at once; shape (factors,)."""

@@ -32,9 +32,7 @@ class Terms(BaseModel):
         json_schema_extra={"metavar": "WHAT", "in_name": "cut-{}"},
     )
     max_arrays: Count | None = Field(
-        None,
-        description="use no more arrays than this",
-        json_schema_extra={"metavar": "N", "in_name": "max{}"},
+        None, description="use no more arrays than this", json_schema_extra={"metavar": "N", "in_name": "max{}"}
     )
     tokens: Count | None = Field(
         None,

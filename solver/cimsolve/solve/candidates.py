@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cimsolve.model.structure import Structure
 from cimsolve.pack.even_out import even_out
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
@@ -81,8 +80,8 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
 
 def _tiles(problem: Problem) -> Mapping | None:
     """The rule `linear`, where it answers this question: all is dense, and its row groups are allowed cuts."""
-    dense = all(structure == Structure.dense() for structure in problem.structures.values())
-    return map_linear(problem) if dense and (problem.cut == "both" or problem.rows % problem.rows_limit == 0) else None
+    fits = problem.is_dense and (problem.cut == "both" or problem.rows % problem.rows_limit == 0)
+    return map_linear(problem) if fits else None
 
 
 def _find(spread: ColumnSpread, layout: str, by_shelf: bool, goal: Goal) -> Mapping | None:

@@ -18,8 +18,8 @@ def make_solver(deterministic_time: float, workers: int = 1, seed: int = 0) -> c
     """
     solver = cp_model.CpSolver()
     solver.parameters.max_deterministic_time = deterministic_time
-    if math.isfinite(seconds_for_a_solver()):
-        solver.parameters.max_time_in_seconds = seconds_for_a_solver()
+    if math.isfinite(seconds := seconds_for_a_solver()):
+        solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = seed
     # Its own handler would leave SIGINT at the default: a later Ctrl-C would kill the process, answer and all.

@@ -133,7 +133,7 @@ class Run(SearchRun):
 
     def outcomes(self, strategies: Sequence[str] = tuple(STRATEGIES)) -> Iterator[Outcome]:
         """What became of each strategy, in the order asked for."""
-        if "optimal" in strategies and problem_for(DENSE, self.problem).question == self.problem.question:
+        if "optimal" in strategies and self.problem.is_dense:
             strategies = [name for name in strategies if name != DENSE]  # which is the same question again
         for number, name in enumerate(strategies, 1):
             if self.interrupted:
