@@ -82,8 +82,8 @@ def _fill(argv: Sequence[str]) -> int:
 def test_the_harness_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[[Sequence[str]], int], what: str
 ) -> None:
-    # The process that is forked holds what earlier tests have loaded.
-    held = int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) * 1024
+    # The forked process holds what earlier tests have made, but not the pages of libraries' files until it reads them.
+    held = int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0]) * 1024
     monkeypatch.setattr(judge, "BYTES_MAX", held + 2**27)
     monkeypatch.setattr(judge, "PROCESSOR_S_MAX", 0.3)
     kind = Kind(lambda folder: None, lambda rng, folder: Path("damaged").touch(), [("check",)])
