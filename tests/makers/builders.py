@@ -79,6 +79,33 @@ def chip(**changes: Any) -> dict[str, Any]:
     return data
 
 
+MESH: dict[str, Any] = {
+    "topology": "mesh",
+    "multicast": "tree",
+    "base_ns": 1,
+    "hub": {"at": "edge", "bits_per_ns": 16},
+    "sum_bits": 4,
+    "rows": 2,
+    "cols": 2,
+    "bits_per_ns": 2,
+    "hop_ns": 1,
+    "router_pj_per_bit": 0.5,
+    "wire_pj_per_bit_mm": 0.25,
+    "pitch_mm": 2,
+}
+"""A network of round numbers: a bit costs 1 pJ a hop."""
+
+
+def mesh_chip(**changes: Any) -> dict[str, Any]:
+    """The plain chip with cores of two arrays on a mesh of 2 x 2; keywords as those of `chip`."""
+    core = {"arrays": 2, "bus": {"bits_per_ns": 8, "pj_per_bit": 0.5}}
+    data = chip(**{"core": core, "network": MESH, **changes})
+    del data["transfer"], data["sources"]["transfer"]
+    for key in ("core", "network"):
+        data["sources"][key] = {"from": "a test", "mark": "assumed"}
+    return data
+
+
 def macro_chip(**changes: Any) -> dict[str, Any]:
     """The plain chip as a measured core of 7.5 ns and 40 pJ."""
     data = chip(macro={"mvm_ns": 7.5, "mvm_pj": 40}, **changes)
@@ -143,7 +170,7 @@ def with_header(solution: Solution, **changes: Any) -> Solution:
 
 def with_tables(solution: Solution, **columns: Sequence[int]) -> Solution:
     """`pieces__row0=[...]` and the like replaced, nothing else."""
-    tables: dict[str, Any] = {"pieces": solution.pieces, "activations": solution.activations}
+    tables: dict[str, Any] = {name: getattr(solution, name) for name in ("pieces", "activations", "sites")}
     for path, values in columns.items():
         table, column = path.split("__")
         tables[table] = replace(tables[table], **{column: np.array(values, dtype=np.int64)})
@@ -165,7 +192,8 @@ def with_entry(solution: Solution, path: str, at: int, value: int) -> Solution:
 
 def fired_of(problem: Problem, solution: Solution) -> Fired:
     """The activations of a solution's tables."""
-    return Fired.of(problem, solution.pieces, solution.activations.of_piece(len(solution.pieces)))
+    place = None if solution.sites is None else solution.sites.place
+    return Fired.of(problem, solution.pieces, solution.activations.of_piece(len(solution.pieces)), place)
 
 
 def with_figures_that_fit(solution: Solution) -> Solution:

@@ -173,11 +173,13 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (Hardware, "transfer_pj"): {
         "bits move at no energy": edited("* self.transfer.pj_per_bit", "* 0"),
     },
-    (gaps, "_gap"): {
-        "an element moves as a bit": edited("elements * hardware.input.bits", "elements"),
+    (gaps, "_flat_transfer"): {
+        "an element moves as a bit": edited("elements * problem.hardware.input.bits", "elements"),
         "a transfer takes a cycle more": edited(
             "hardware.cycles(hardware.transfer_ps(bits))", "hardware.cycles(hardware.transfer_ps(bits)) + 1"
         ),
+    },
+    (gaps, "_gap"): {
         "only the last operation takes time": edited("digital_cycles +=", "digital_cycles ="),
         "only the last of a name costs energy": edited("energy_pj.get(operation.name, 0.0) + pj", "pj"),
         "partial sums take no time": edited("partial_sum_cycles = int(", "partial_sum_cycles = 0 * int("),
@@ -191,7 +193,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     },
     (gaps, "find_gaps"): {
         "a stage pays one stage's sums": edited("for earlier in stage.after", "for earlier in stage.after[:1]"),
-        "the tail has no sums": edited("for stage in workload.last_stages[name]", "for stage in ()"),
+        "the tail has no sums": edited("for stage in last)", "for stage in ())"),
         "a tail between passes is within": edited("not stage.after or workload.continues_pass(stage.id)", "True"),
     },
     (gaps, "partial_sum_elements"): {
@@ -223,8 +225,10 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     # Latency, II, prefill
     (cost, "evaluate"): {
         "no tail in the latency": edited(" + gaps.last_tail.cycles", ""),
-        "II adds the shared units": edited("*shared_cycles(gaps.own)", "sum(shared_cycles(gaps.own))"),
-        "II is that of arrays": edited("*shared_cycles(gaps.own)", "0"),
+        "II adds the shared units": edited(
+            "*shared_cycles(problem, gaps.own)", "sum(shared_cycles(problem, gaps.own))"
+        ),
+        "II is that of arrays": edited("*shared_cycles(problem, gaps.own)", "0"),
         "throughput is that of arrays": edited("1e9 / (interval * clock_ns)", "1e9 / (int(busy.max()) * clock_ns)"),
         "prefill's rate is of one token": edited("tokens * 1e9 / (prefill", "1e9 / (prefill"),
         "arrays have a token more": edited("(tokens - 1) * phase.array_ii_cycles", "tokens * phase.array_ii_cycles"),
@@ -273,15 +277,15 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a forced cut has a part less": edited("(problem.row_parts - 1)", "np.maximum(0, problem.row_parts - 2)"),
     },
     (gaps, "fixed_metrics"): {
-        "cuts that are chosen are fixed": edited(
-            "gaps if (gaps.added == least_partial_sum_elements(problem)).all() else least_gaps(problem)", "gaps"
-        ),
+        "cuts that are chosen are fixed": edited("least_gaps(problem)", "gaps"),
         "fixed cells are driven once": edited("array_kind.cell_pj", "array_kind.cell_pj / hardware.input_phases"),
         "fixed cells are weights": edited("problem.weight_cells * hardware.columns_per_weight", "problem.weight_cells"),
         "fixed leakage is of one array": edited("energy += arrays * hardware", "energy += hardware"),
         "fixed leakage has no time": edited("leakage_uw * latency *", "leakage_uw *"),
         "fixed time has no tails": edited("gap.cycles for gap in least.own", "gap.cycles for gap in least.before"),
-        "fixed II adds both units": edited("max(shared_cycles(least.own))", "sum(shared_cycles(least.own))"),
+        "fixed II adds both units": edited(
+            "max(shared_cycles(problem, least.own))", "sum(shared_cycles(problem, least.own))"
+        ),
         "a fixed token more follows": edited("(problem.model.tokens - 1)", "problem.model.tokens"),
         "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
     },

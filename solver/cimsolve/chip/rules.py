@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from cimsolve.chip.converters import OWN_TABLE
+from cimsolve.chip.sections import NetworkSection
 from cimsolve.chip.spec import Hardware
 from cimsolve.files.text import near_name, shown_value
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""
+
+PLACES_MAX = 2**20
+NETWORK_KEYS = {
+    "mesh": ("rows", "cols", "bits_per_ns", "hop_ns", "router_pj_per_bit", "wire_pj_per_bit_mm"),
+    "htree": ("levels", "fanout", "bits_per_ns_level", "hop_ns_level", "pj_per_bit_level"),
+}
+"""Keys that a network of each topology must have, and no other may."""
 
 CONVERTER_LABELS = {"adc.model", "adc.table_from"}
 """Keys that say where figures come from."""
@@ -100,6 +108,76 @@ def every_figure_has_a_source(hardware: Hardware) -> None:
             )
 
 
+def a_network_takes_the_place_of_transfer(hardware: Hardware) -> None:
+    """A chip has core and network, or transfer."""
+    parts = {"core": hardware.core, "network": hardware.network}
+    missing = [key for key, section in parts.items() if section is None]
+    if hardware.transfer is None and len(missing) == 2:
+        raise ValueError("transfer is missing; add it, or core and network for a chip with distance")
+    if len(missing) == 1:
+        raise ValueError(f"{missing[0]} is missing; core and network go together: add it, or remove the other")
+    if hardware.transfer is not None and not missing:
+        raise ValueError("transfer = {...}: expected none beside core and network, which say what moves; remove it")
+
+
+def network_keys_follow_from_its_topology(hardware: Hardware) -> None:
+    """A mesh has rows, columns and a hub among them, an H-tree levels; neither has a key of the other."""
+    network = hardware.network
+    if network is None:
+        return
+    for topology, keys in NETWORK_KEYS.items():
+        for key in keys:
+            value = getattr(network, key)
+            if topology == network.topology and value is None:
+                raise ValueError(f"network.{key} is missing; a {topology} has one: add it")
+            if topology != network.topology and value is not None:
+                raise ValueError(
+                    f"network.{key} = {shown_value(value)}: expected none in a {network.topology}; remove it"
+                )
+    if network.topology == "mesh":
+        _hub_lies_on_the_mesh(network)
+    else:
+        _levels_are_all_stated(network)
+
+
+def _hub_lies_on_the_mesh(network: NetworkSection) -> None:
+    at, rows, cols = network.hub.at, network.rows or 0, network.cols or 0
+    if at is None:
+        raise ValueError('network.hub.at is missing; add "edge", or the [row, column] of a place')
+    if isinstance(at, tuple) and (at[0] >= rows or at[1] >= cols):
+        raise ValueError(
+            f"network.hub.at = {shown_value(list(at))}: expected a row from 0 to {rows - 1} and a column from 0 to "
+            f'{cols - 1}, or "edge"; correct it'
+        )
+
+
+def _levels_are_all_stated(network: NetworkSection) -> None:
+    levels, fanout = network.levels or 0, network.fanout or 0
+    if network.hub.at is not None:
+        raise ValueError(
+            f"network.hub.at = {shown_value(network.hub.at)}: expected none in an htree, whose root it is; remove it"
+        )
+    if fanout**levels > PLACES_MAX:
+        raise ValueError(
+            f"network.levels = {levels}: {fanout}^{levels} leaves: expected at most {PLACES_MAX}; lower one of them"
+        )
+    for key in ("bits_per_ns_level", "hop_ns_level", "pj_per_bit_level"):
+        values = getattr(network, key)
+        if len(values) != levels:
+            raise ValueError(
+                f"network.{key} = {shown_value(list(values))}: expected {levels} numbers, one a level from the leaf up"
+            )
+
+
+def places_hold_the_arrays(hardware: Hardware) -> None:
+    """No more arrays are counted than the cores at all places hold."""
+    if hardware.topology is None or hardware.core is None or hardware.array.count is None:
+        return
+    places, arrays = hardware.topology.places, hardware.core.arrays
+    words = f"{{}}, {places} places of {arrays} arrays"
+    _demand_at_most("array.count", hardware.array.count, places * arrays, words, ", widen the network or give null")
+
+
 HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
     one_thing_states_the_converters,
     macro_replaces_the_array_model,
@@ -107,6 +185,9 @@ HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
     bits_divide_sensibly,
     array_holds_what_it_claims,
     converter_resolves_one_row,
+    a_network_takes_the_place_of_transfer,
+    network_keys_follow_from_its_topology,
+    places_hold_the_arrays,
     every_figure_has_a_source,
 )
 

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cimsolve.files.lines import Visible
+from cimsolve.files.text import shown_value
 
 ROWS_MAX = 65536
 """Most rows or columns of an array. Two 16-bit factors more still fit int64 in the lossless rule."""
@@ -131,6 +132,83 @@ class TransferSection(Section):
     base_ns: TimeOrNone = Field(description="Latency of one transfer before its first bit, ns.")
     bits_per_ns: float = Field(ge=0.001, le=1e9, description="Throughput, bits per ns.")
     pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
+
+
+Rate = Annotated[float, Field(ge=0.001, le=1e9)]
+Length = Annotated[float, Field(ge=0, le=1e4)]
+
+
+class BusSection(Section):
+    """The bus of a core, which its arrays share."""
+
+    bits_per_ns: Rate = Field(description="Throughput, bits per ns.")
+    pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
+
+
+class CoreSection(Section):
+    """A core: arrays around one bus, at one place of the network."""
+
+    arrays: int = Field(ge=1, le=ROWS_MAX, description="Arrays of one core.")
+    bus: BusSection = Field(description="The bus between the arrays of a core and its router.")
+    area_um2: Area = Field(default=0.0, description="Area of a core beside its arrays (buffers, control, adders), um2.")
+
+
+class HubSection(Section):
+    """Where digital units, memory and chip port are: one place that all cores send to and receive from."""
+
+    at: Literal["edge"] | tuple[int, int] | None = Field(
+        default=None,
+        description="Of a mesh: edge, a link to every column above row 0; or [row, column], beside the core there. "
+        "Absent in an H-tree, whose root it is.",
+    )
+    bits_per_ns: Rate = Field(description="Throughput of the hub's port, bits per ns, either way.")
+    area_um2: Area = Field(default=0.0, description="Area of the hub, um2.")
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _edge_or_place(cls, at: object) -> object:
+        """JSON has lists for tuples, and the errors of a union name all of its parts."""
+        if at is None or at == "edge":
+            return at
+        if isinstance(at, list | tuple) and len(at) == 2 and all(type(each) is int and each >= 0 for each in at):
+            return tuple(at)
+        raise ValueError(f'{shown_value(at)}: expected "edge", or [row, column] of a place counted from 0; correct it')
+
+
+class NetworkSection(Section):
+    """The network between cores and hub: a mesh with XY routes, or an H-tree."""
+
+    topology: Literal["mesh", "htree"] = Field(description="mesh: rows x cols places; htree: fanout^levels leaves.")
+    multicast: Literal["tree", "unicast"] = Field(
+        description="tree: a link carries an element once a move; unicast: once for each receiving core behind it."
+    )
+    base_ns: TimeOrNone = Field(description="Latency of one move before its first bit, hops apart, ns.")
+    area_um2: Area = Field(default=0.0, description="Area of one router, um2.")
+    hub: HubSection
+    sum_bits: Bits = Field(default=16, description="Bits of a partial sum on the network.")
+    out_bits: Bits | None = Field(default=None, description="Bits of a whole output on the network; null: sum_bits.")
+    rows: Annotated[int, Field(ge=1, le=1024)] | None = Field(default=None, description="Rows of places of a mesh.")
+    cols: Annotated[int, Field(ge=1, le=1024)] | None = Field(default=None, description="Columns of places of a mesh.")
+    bits_per_ns: Rate | None = Field(default=None, description="Throughput of a mesh's link, either way, bits per ns.")
+    hop_ns: TimeOrNone | None = Field(default=None, description="Latency of one hop of a mesh, ns.")
+    router_pj_per_bit: Energy | None = Field(default=None, description="Energy of a bit in one router of a mesh, pJ.")
+    wire_pj_per_bit_mm: Energy | None = Field(default=None, description="Energy of a bit on 1 mm of a mesh's wire, pJ.")
+    pitch_mm: Length | None = Field(
+        default=None, description="Distance between neighbours of a mesh, mm; null: from the areas of core and router."
+    )
+    levels: Annotated[int, Field(ge=1, le=12)] | None = Field(default=None, description="Levels of an H-tree.")
+    fanout: Annotated[int, Field(ge=2, le=16)] | None = Field(default=None, description="Children of an H-tree's node.")
+    bits_per_ns_level: tuple[Rate, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="Throughput of an H-tree's links, from the leaf up, bits per ns.",
+    )
+    hop_ns_level: tuple[TimeOrNone, ...] | None = Field(
+        default=None, strict=False, description="Latency of an H-tree's links by level, from the leaf up, ns."
+    )
+    pj_per_bit_level: tuple[Energy, ...] | None = Field(
+        default=None, strict=False, description="Energy of a bit on an H-tree's links by level, from the leaf up, pJ."
+    )
 
 
 class OperationSection(Section):

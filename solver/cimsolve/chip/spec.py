@@ -6,6 +6,7 @@ cycles come out of `cycles`. Equations: docs/formulation.md, section "Costs"; ke
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -14,14 +15,20 @@ import numpy.typing as npt
 from pydantic import Field
 
 from cimsolve.chip.array_kinds import ArrayKind, MeasuredCore, ModelledArray
+from cimsolve.chip.htree import HTree
+from cimsolve.chip.interconnect import Interconnect
+from cimsolve.chip.mesh import Mesh
+from cimsolve.chip.routes import Topology
 from cimsolve.chip.sections import (
     AdcSection,
     ArrayEnergySection,
     ArraySection,
     CellSection,
+    CoreSection,
     DigitalSection,
     InputSection,
     MacroSection,
+    NetworkSection,
     OperationSection,
     OperationsSection,
     Section,
@@ -62,9 +69,11 @@ class Hardware(Section):
     adc: AdcSection
     read_ns: Time | None = Field(default=None, description="One read pulse, ns. Absent with macro.")
     energy_pj: ArrayEnergySection | None = Field(default=None, description="Absent with macro.")
-    transfer: TransferSection
+    transfer: TransferSection | None = Field(default=None, description="Absent with core and network.")
     digital: DigitalSection
     macro: MacroSection | None = Field(default=None, description="A measured core, or absent.")
+    core: CoreSection | None = Field(default=None, description="Arrays that share a place of the network, or absent.")
+    network: NetworkSection | None = Field(default=None, description="What joins cores and hub, or absent.")
     sources: dict[str, SourceNote] = Field(
         description="Where each figure comes from: a key's dotted path, or a prefix of it, to its source."
     )
@@ -108,6 +117,76 @@ class Hardware(Section):
         if self.adc.bits_rule == "log2_rows":
             return min(limit, 1 << self.adc.bits_max)
         return min(limit, ((1 << self.adc.bits_max) - 1) // self.levels_per_row)
+
+    # Places
+
+    @property
+    def pitch_mm(self) -> float:
+        """Distance between neighbours of a mesh, mm: as given, or the side of a square of a core and its router.
+
+        Its arrays have converters of `bits_max`. Raises ValueError for a chip without a network.
+        """
+        if self.core is None or self.network is None:
+            raise ValueError(f"{self.name} has no network")
+        if self.network.pitch_mm is not None:
+            return self.network.pitch_mm
+        arrays_um2 = self.core.arrays * float(self.array_um2(self.adc.bits_max))
+        return math.sqrt(arrays_um2 + self.core.area_um2 + self.network.area_um2) * 1e-3
+
+    @cached_property
+    def topology(self) -> Topology | None:
+        """The places of cores and the links between them; None where arrays are one flat pool."""
+        network = self.network
+        if network is None:
+            return None
+        if network.topology == "mesh":
+            # Rules see to it that a mesh, and below an H-tree, has all of its keys.
+            assert network.rows is not None
+            assert network.cols is not None
+            assert network.bits_per_ns is not None
+            at, wire = network.hub.at, network.wire_pj_per_bit_mm or 0.0
+            return Mesh(
+                network.rows,
+                network.cols,
+                at[0] * network.cols + at[1] if isinstance(at, tuple) else None,
+                network.bits_per_ns,
+                int(picoseconds(network.hop_ns or 0.0)),
+                (network.router_pj_per_bit or 0.0) + wire * self.pitch_mm,
+            )
+        assert network.levels is not None
+        assert network.fanout is not None
+        hops_ps = tuple(int(picoseconds(ns)) for ns in network.hop_ns_level or ())
+        rates = network.bits_per_ns_level or ()
+        return HTree(network.levels, network.fanout, rates, hops_ps, network.pj_per_bit_level or ())
+
+    @cached_property
+    def interconnect(self) -> Interconnect | None:
+        """What bits travel on between cores and hub; None where arrays are one flat pool."""
+        if self.core is None or self.network is None or self.topology is None:
+            return None
+        return Interconnect(
+            topology=self.topology,
+            is_tree=self.network.multicast == "tree",
+            base_ps=int(picoseconds(self.network.base_ns)),
+            bus_bits_per_ns=self.core.bus.bits_per_ns,
+            bus_pj_per_bit=self.core.bus.pj_per_bit,
+            hub_bits_per_ns=self.network.hub.bits_per_ns,
+            input_bits=self.input.bits,
+            sum_bits=self.network.sum_bits,
+            out_bits=self.network.out_bits or self.network.sum_bits,
+        )
+
+    @property
+    def core_add_pj(self) -> float:
+        """Energy of adding two partial sums in a core, pJ: a shift-and-add, in a measured core a digital addition."""
+        return self.digital.ops.add.per_element_pj if self.energy_pj is None else self.energy_pj.shift_add
+
+    @property
+    def arrays_max(self) -> int | None:
+        """Most arrays of the chip, or None for as many as needed."""
+        if self.topology is None or self.core is None:
+            return self.array.count
+        return self.array.count or self.topology.places * self.core.arrays
 
     # Converters
 
@@ -199,12 +278,14 @@ class Hardware(Section):
         return costs.base_pj + np.asarray(elements, dtype=np.float64) * costs.per_element_pj
 
     def transfer_ps(self, bits: IntsLike) -> Ints:
-        """Time of one transfer, ps: base + bits / bits_per_ns."""
+        """Time of one transfer of a flat chip, ps: base + bits / bits_per_ns."""
+        assert self.transfer is not None
         streaming = np.asarray(bits, dtype=np.float64) / self.transfer.bits_per_ns
         return picoseconds(self.transfer.base_ns) + picoseconds(streaming)
 
     def transfer_pj(self, bits: IntsLike) -> Floats:
-        """Energy of one transfer, pJ."""
+        """Energy of one transfer of a flat chip, pJ."""
+        assert self.transfer is not None
         return np.asarray(bits, dtype=np.float64) * self.transfer.pj_per_bit
 
     def to_json(self) -> dict[str, Any]:

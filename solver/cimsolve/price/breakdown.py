@@ -18,19 +18,19 @@ from cimsolve.price.gaps import Gap, Gaps
 MANTISSA_BITS = 52
 
 
-def split_latency(start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
+def split_latency(begins: int, start: Ints, end: Ints, gaps: Gaps) -> dict[str, Ints]:
     """Component -> cycles of each row; all of it sums to the token latency.
 
-    `start` and `end`, shape (stages,), are a stage's first start and last end. `array`: what the stage adds to the
-    time in which any array works. `wait`: what it adds to the time so far beyond that and its gap; less than
-    nothing where the gap overlaps the arrays' work on another stage.
+    The pass begins at `begins`; `start` and `end`, shape (stages,), are a stage's first start and last end. `array`:
+    what the stage adds to the time in which any array works. `wait`: what it adds to the time so far beyond that and
+    its gap; less than nothing where the gap overlaps the arrays' work on another stage.
     """
     rows = _gaps_of_rows(gaps)
     parts = {
         "array": np.append(added_cover(start, end), 0),
         **{name: np.array([gap.parts_cycles[name] for gap in rows], dtype=np.int64) for name in Gap().parts_cycles},
     }
-    reached = np.maximum.accumulate(np.concatenate([[start.min()], end]))
+    reached = np.maximum.accumulate(np.concatenate([[begins], end]))
     added = np.append(np.diff(reached), rows[-1].cycles)
     return {**parts, "wait": added - np.sum(list(parts.values()), axis=0)}
 

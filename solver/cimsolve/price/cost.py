@@ -14,7 +14,8 @@ import numpy as np
 from cimsolve.columns import Floats, Ints, max_by, sum_by
 from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, shared_cycles
+from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, pass_begins, shared_cycles
+from cimsolve.price.moves import bits_of
 from cimsolve.problem.tables import Activations
 
 Metrics = dict[str, int | float]
@@ -27,6 +28,8 @@ class StageCosts:
     start: Ints
     end: Ints
     activations: Ints
+    begins: int
+    """When the pass begins: before the first stage, where its inputs have to be moved to it."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,12 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     used, place = np.unique(activations.array, return_inverse=True)
     arrays, lasts = len(used), activations.end - activations.start
     busy = sum_by(place, lasts, arrays)
-    latency = int(stages.end.max() - stages.start.min()) + gaps.last_tail.cycles
+    latency = int(stages.end.max()) - stages.begins + gaps.last_tail.cycles
     phases = _phases(fired, activations, place, arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
-    interval = max(int(busy.max()), *shared_cycles(gaps.own))
-    cycles = split_latency(stages.start, stages.end, gaps)
+    interval = max(int(busy.max()), *shared_cycles(problem, gaps.own))
+    cycles = split_latency(stages.begins, stages.start, stages.end, gaps)
     array_latency = int(cycles["array"].sum())
     leakage_pj = arrays * hardware.array.leakage_uw * clock_ns * 1e-3  # in a cycle
     bits = activations.adc_bits
@@ -128,7 +131,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "throughput_energy_pj": dynamic + leakage_pj * interval,
         **fixed_metrics(problem, gaps),
         # Converters of the widest resolution that any activation uses.
-        "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6,
+        "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6 + _cores_mm2(fired, used),
         "adc_conversions": hardware.input_phases * int(fired.columns.sum()),
         "adc_bits_max": int(bits.max()),
         "lossy_activations": int((hardware.adc_bits_needed(fired.stacked) > bits).sum()),
@@ -137,6 +140,9 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "active_cell_share": float((fired.cells * lasts).sum()) / (arrays * array_cells * array_latency),
         "pieces": len(fired.pieces),
         "activations": len(activations),
+        **_network_metrics(
+            fired, used, _total({name: pj for name, pj in outside_pj.items() if name in ("network", "bus")})
+        ),
     }
     return Costs(metrics, fired, stages, cycles, array_pj, outside_pj, phases)
 
@@ -146,7 +152,34 @@ def stage_times(fired: Fired, activations: Activations) -> StageCosts:
     count = len(fired.problem.workload.stages)
     start = np.full(count, np.iinfo(np.int64).max, dtype=np.int64)
     np.minimum.at(start, fired.stage, activations.start)
-    return StageCosts(start, max_by(fired.stage, activations.end, count), np.bincount(fired.stage, minlength=count))
+    end, firings = max_by(fired.stage, activations.end, count), np.bincount(fired.stage, minlength=count)
+    return StageCosts(start, end, firings, pass_begins(fired.problem, fired.gaps, start))
+
+
+def _network_metrics(fired: Fired, used: Ints, moved_pj: float) -> Metrics:
+    """What is said of a chip with a network alone; `used` are the numbers of its arrays that hold weights."""
+    interconnect = fired.problem.hardware.interconnect
+    if interconnect is None or fired.place is None:
+        return {}
+    moves = [move for gap in fired.gaps.own for move in gap.moves]
+    links = bits_of(moves)[: interconnect.links]
+    return {
+        "cores": len(np.unique(fired.place[used])),
+        "network_energy_pj": moved_pj,
+        "link_bits_max": int(links.max()),
+        "link_bits": int(links.sum()),
+    }
+
+
+def _cores_mm2(fired: Fired, used: Ints) -> float:
+    """Area of the cores in use beside their arrays, of the routers that join them, and of the hub, mm2."""
+    hardware = fired.problem.hardware
+    if hardware.core is None or hardware.network is None or hardware.topology is None or fired.place is None:
+        return 0.0
+    places = np.unique(fired.place[used])
+    routers = hardware.topology.count_routers(places)
+    areas = len(places) * hardware.core.area_um2 + routers * hardware.network.area_um2 + hardware.network.hub.area_um2
+    return areas * 1e-6
 
 
 def _total(parts: Mapping[str, Floats]) -> float:
@@ -163,13 +196,13 @@ def _phases(
     busy = sum_by(job, activations.end - activations.start, len(names) * arrays)
     busiest = busy.reshape(len(names), arrays).max(axis=1).tolist()
     found: list[PhaseCosts] = []
-    previous_end = int(stages.start.min())
+    previous_end = stages.begins
     for index, (name, work) in enumerate(gaps_of_phases(problem, gaps).items()):
         members = np.flatnonzero(phase_of_stage == index)
         # Phases of parallel branches may overlap: each is charged what it adds to the time so far.
         end = max(previous_end, int(stages.end[members].max()))
         end += sum(tail.cycles for tail in gaps.tails.values() if any(tail is gap for gap in work))
-        digital, transfer = shared_cycles(work)
+        digital, transfer = shared_cycles(problem, work)
         fill, interval = end - previous_end, max(busiest[index], digital, transfer)
         found.append(
             PhaseCosts(

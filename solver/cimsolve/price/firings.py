@@ -10,6 +10,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs
 from cimsolve.columns import Bools, Ints, deepest_stack, merge_intervals, order_by, sum_by
 from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
+from cimsolve.price.moves import find_moves, place_in_order
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -39,14 +40,17 @@ class Fired:
     cells: Ints
     """Occupied driven cells in read columns."""
     cycles: Ints
+    place: Ints | None
+    """The place of the core that holds each array, shape (arrays,); None on a flat chip."""
 
     def __len__(self) -> int:
         return len(self.stage)
 
     @staticmethod
-    def of(problem: Problem, pieces: Pieces, of_piece: Ints) -> Fired:
+    def of(problem: Problem, pieces: Pieces, of_piece: Ints, place: Ints | None = None) -> Fired:
         """The activations 0 ... count - 1 that `of_piece`, shape (pieces,), groups the pieces into, none left out.
 
+        `place`, shape (arrays,): where the arrays are on a chip with a network; None: in order.
         Raises InputError for more work between stages than can be counted.
         """
         hardware, count = problem.hardware, int(of_piece.max()) + 1
@@ -55,16 +59,21 @@ class Fired:
         array[of_piece] = pieces.array
         shapes = _shapes(hardware, pieces, of_piece, count)
         cells = sum_by(of_piece, pieces.rows.astype(np.int64) * pieces.cols * hardware.columns_per_weight, count)
+        if place is None:
+            place = place_in_order(problem, int(pieces.array.max()) + 1)
+        moves = None if place is None else find_moves(problem, pieces, place)
+        added = partial_sum_elements(problem, pieces) if moves is None else moves.hub_added
         return Fired(
             problem,
             pieces,
             of_piece,
-            find_gaps(problem, partial_sum_elements(problem, pieces)),
+            find_gaps(problem, added, moves),
             stage,
             array,
             **shapes,
             cells=cells,
             cycles=hardware.activation_cycles(shapes["stacked"], shapes["conversions"]),
+            place=place,
         )
 
     def in_order(self, order: Ints) -> Fired:

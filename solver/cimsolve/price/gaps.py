@@ -5,16 +5,20 @@ Equations: docs/formulation.md, section "Gaps".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 
 import numpy as np
 
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, sum_by
 from cimsolve.errors import InputError
 from cimsolve.model.model import Operation
+from cimsolve.model.workload import Workload
+from cimsolve.price.moves import Move, TokenMoves, busiest_ps
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -35,7 +39,9 @@ class Gap:
     digital_cycles: int = 0
     transfer_cycles: int = 0
     energy_pj: MappingABC[str, float] = field(default_factory=dict)
-    """Component -> energy: `partial_sums`, `transfer`, and each digital operation by name."""
+    """Component -> energy: `partial_sums`, `transfer` (or `network` and `bus`), and each digital operation by name."""
+    moves: tuple[Move, ...] = ()
+    """What `transfer_cycles` are of, on a chip with a network."""
 
     @property
     def parts_cycles(self) -> dict[str, int]:
@@ -85,7 +91,7 @@ class Gaps:
 
 
 def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
-    """Digital additions per stage: each piece beyond the first that feeds an output; shape (stages,).
+    """Digital additions per stage of a flat chip: each piece beyond the first that feeds an output; shape (stages,).
 
     The pieces of a block tile it (P1), so the columns of all pieces less those of all blocks count them.
     """
@@ -96,39 +102,106 @@ def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
 
 
 def least_partial_sum_elements(problem: Problem) -> Ints:
-    """Digital additions per stage with the fewest row cuts that the limits allow: no mapping adds less; (stages,)."""
+    """Digital additions per stage with the fewest row cuts that the limits allow: no mapping adds less; (stages,).
+
+    None on a chip with cores.
+    """
     table = problem.table
+    if problem.hardware.interconnect is not None:
+        return np.zeros(len(problem.workload.stages), dtype=np.int64)  # cores may add them all
     added = (problem.row_parts - 1) * table.blocks * table.block_cols
     return sum_by(table.stage, added, len(problem.workload.stages))
 
 
-def find_gaps(problem: Problem, added: Ints) -> Gaps:
-    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,).
+def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) -> Gaps:
+    """All gaps of a mapping whose partial sums per stage are `added`, shape (stages,), beyond those within cores.
 
-    Raises InputError for more work than int64 picoseconds can count.
+    On a chip with a network, transfers are `moves`; without them there are none. Raises InputError for more work than
+    int64 picoseconds can count.
     """
     workload = problem.workload
     passes = list(workload.tails)
     adds = added.tolist()
-    tails = {
-        name: _gap(
-            problem, sum(adds[stage] for stage in workload.last_stages[name]), tail.operations, tail.transfer_elements
-        )
-        for name, tail in workload.tails.items()
-    }
-    before: list[Gap] = []
+    carried = _flat_transfer if problem.hardware.transfer is not None else _Carrier(workload, moves)
     gap = cache(partial(_gap, problem))  # layers repeat each other
+    tails: dict[str, Gap] = {}
+    for name, tail in workload.tails.items():
+        last = workload.last_stages[name]
+        later = [stage.id for stage in workload.stages if stage.after == last and not workload.continues_pass(stage.id)]
+        moved = carried(problem, last, later, tail.transfer_elements)
+        tails[name] = _gap(problem, sum(adds[stage] for stage in last), tail.operations, moved)
+    before: list[Gap] = []
     for stage in workload.stages:
-        if not stage.after:
-            before.append(Gap())
-        elif not workload.continues_pass(stage.id):
+        if stage.after and not workload.continues_pass(stage.id):
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
             summed = sum(adds[earlier] for earlier in stage.after)
-            before.append(gap(summed, stage.operations, stage.transfer_elements))
+            moved = carried(problem, stage.after, [stage.id], stage.transfer_elements)
+            before.append(gap(summed, stage.operations, moved))
     within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
     return Gaps(tuple(before), within, tails, added)
+
+
+def pass_begins(problem: Problem, gaps: Gaps, start: Ints) -> int:
+    """When a token's pass begins, in cycles: a gap before its first stages, which start at `start`, shape (stages,)."""
+    first = [stage.id for stage in problem.workload.stages if not stage.after]
+    return min(int(start[stage]) - gaps.before[stage].cycles for stage in first)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """What a gap moves: `together` are cycles that pass beside the partial sums, `cycles` all others."""
+
+    cycles: int = 0
+    together: int = 0
+    energy_pj: tuple[tuple[str, float], ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+def _flat_transfer(problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
+    if elements > MOVED_MAX:
+        raise _too_much_work(problem)
+    if not elements:
+        return _Carried()
+    hardware, bits = problem.hardware, elements * problem.hardware.input.bits
+    cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
+    return _Carried(cycles, energy_pj=(("transfer", float(hardware.transfer_pj(bits))),))
+
+
+class _Carrier:
+    """The moves of gaps, called in the order of the stages: what several stages read goes up before the first."""
+
+    def __init__(self, workload: Workload, moves: TokenMoves | None) -> None:
+        self.workload, self.moves = workload, moves
+        self.risen: set[int] = set()
+
+    def __call__(self, problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
+        if self.moves is None:
+            return _Carried()
+        rising = [(each, move) for each in read if (move := self.moves.up[each]) is not None]
+        falling = [move for each in stages if (move := self.moves.down[each]) is not None]
+        across = [move for each in stages if (move := self.moves.over[each]) is not None]
+        charged = [*(move for each, move in rising if each not in self.risen), *across, *falling]
+        self.risen.update(each for each, _ in rising)
+        hardware = problem.hardware
+        core_pj = hardware.core_add_pj * sum(int(self.moves.core_added[each]) for each in read)
+        energy = {
+            "network": math.fsum(move.network_pj for move in charged),
+            "bus": math.fsum(move.bus_pj for move in charged),
+            "partial_sums": core_pj,
+        }
+        return _Carried(
+            sum(_move_cycles(hardware, move) for move in (*(move for _, move in rising), *falling)),
+            sum(_move_cycles(hardware, move) for move in across),
+            tuple((name, pj) for name, pj in energy.items() if pj),
+            tuple(charged),
+        )
+
+
+def _move_cycles(hardware: Hardware, move: Move) -> int:
+    """Cycles of a move: its latency, then as long as its busiest channel carries its bits."""
+    return int(hardware.cycles(move.fixed_ps)) + int(hardware.cycles(move.streaming_ps))
 
 
 def least_gaps(problem: Problem) -> Gaps:
@@ -141,17 +214,21 @@ def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
     stages = problem.workload.stages
     found: dict[int, list[Gap]] = {name: [] for name in sorted({stage.phase for stage in stages})}
     for stage in stages:
-        if problem.workload.continues_pass(stage.id):
+        if gaps.within[stage.id]:
             found[stage.phase].append(gaps.before[stage.id])
     for name, tail in gaps.tails.items():
         found[max(stage.phase for stage in stages if stage.pass_name == name)].append(tail)
     return found
 
 
-def shared_cycles(gaps: Iterable[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units and the interconnect."""
-    held = [(gap.units_cycles, gap.transfer_cycles) for gap in gaps]
-    return sum(units for units, _ in held), sum(transfer for _, transfer in held)
+def shared_cycles(problem: Problem, gaps: Iterable[Gap]) -> tuple[int, int]:
+    """Cycles that gaps hold the digital units, and the interconnect: of a network its busiest channel."""
+    held = list(gaps)
+    moves = [move for gap in held for move in gap.moves]
+    transfer = sum(gap.transfer_cycles for gap in held)
+    if problem.hardware.interconnect is not None:
+        transfer = int(problem.hardware.cycles(busiest_ps(moves)))
+    return sum(gap.units_cycles for gap in held), transfer
 
 
 def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
@@ -166,11 +243,13 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     """
     hardware = problem.hardware
     clock_ns = hardware.clock_ps / 1000
-    least = gaps if (gaps.added == least_partial_sum_elements(problem)).all() else least_gaps(problem)
-    latency, interval = sum(gap.cycles for gap in least.own), max(shared_cycles(least.own))
+    least = least_gaps(problem)
+    latency, interval = sum(gap.cycles for gap in least.own), max(shared_cycles(problem, least.own))
     prefill = 0
     for members in gaps_of_phases(problem, least).values():
-        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared_cycles(members))
+        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(
+            shared_cycles(problem, members)
+        )
     energy = sum(value for gap in least.own for value in gap.energy_pj.values())
     energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
     arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
@@ -184,10 +263,9 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     }
 
 
-def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elements: int) -> Gap:
+def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], carried: _Carried) -> Gap:
     hardware = problem.hardware
-    most = max([added, *(operation.elements for operation in operations)])
-    if most > ELEMENTS_MAX or elements > MOVED_MAX:
+    if max([added, *(operation.elements for operation in operations)]) > ELEMENTS_MAX:
         raise _too_much_work(problem)
     energy_pj: dict[str, float] = {}
     partial_sum_cycles = 0
@@ -199,12 +277,10 @@ def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], elemen
         digital_cycles += int(hardware.cycles(hardware.digital_ps(operation.name, operation.elements)))
         pj = float(hardware.digital_pj(operation.name, operation.elements))
         energy_pj[operation.name] = energy_pj.get(operation.name, 0.0) + pj
-    transfer_cycles = 0
-    if elements:
-        bits = elements * hardware.input.bits
-        transfer_cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
-        energy_pj["transfer"] = float(hardware.transfer_pj(bits))
-    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj)
+    for name, pj in carried.energy_pj:
+        energy_pj[name] = energy_pj.get(name, 0.0) + pj
+    transfer_cycles = max(carried.cycles, carried.together - partial_sum_cycles)
+    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves)
     if gap.cycles > CYCLES_MAX:
         raise _too_much_work(problem)
     return gap

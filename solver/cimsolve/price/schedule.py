@@ -23,7 +23,8 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Fired, Activations]:
     by activation, and the activations sorted by start and array, so that equal mappings give equal files.
     """
     pieces = number_arrays(mapping.pieces)
-    fired = Fired.of(problem, pieces, mapping.activation_of_piece())
+    place = None if mapping.place is None else mapping.place[np.unique(mapping.pieces.array)]
+    fired = Fired.of(problem, pieces, mapping.activation_of_piece(), place)
     start = _start_cycles(fired, mapping.order)
     first_piece = np.full(len(fired), len(pieces), dtype=np.int64)
     np.minimum.at(first_piece, fired.of_piece, np.arange(len(pieces)))

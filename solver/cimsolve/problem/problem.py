@@ -118,7 +118,7 @@ class Problem:
     @property
     def array_limit(self) -> int | None:
         """Most arrays a mapping may use, or None for as many as needed."""
-        limits = [limit for limit in (self.hardware.array.count, self.terms.max_arrays) if limit is not None]
+        limits = [limit for limit in (self.hardware.arrays_max, self.terms.max_arrays) if limit is not None]
         return min(limits) if limits else None
 
     @property

@@ -27,13 +27,15 @@ from cimsolve.files.lines import Line, Visible
 from cimsolve.files.text import shown_value
 from cimsolve.files.whole import folder_locked
 from cimsolve.problem.question import Question, question_from
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.tables import Activations, Pieces, Sites
 from cimsolve.problem.terms import Terms
 
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000
 HEADER_BYTES_MAX = 2**28
 TABLES = ("pieces", "activations")
+SITES = "sites"
+"""The table of chips with a network."""
 
 Status = Literal["optimal", "feasible"]
 StoppedBy = Literal["interrupt", "time limit"]
@@ -129,6 +131,7 @@ class Header(_Part):
 class _InlineTables(_Part):
     pieces: dict[str, list[Integer]]
     activations: dict[str, list[Integer]]
+    sites: dict[str, list[Integer]] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Solution:
     header: Header
     pieces: Pieces
     activations: Activations
+    sites: Sites | None = None
+    """Of a chip with a network."""
 
     def question(self) -> Question:
         """The question that the header claims to answer. Raises InputError where it is unsound."""
@@ -149,7 +154,7 @@ def solution_of(answer: Solution | Path | str) -> Solution:
     return answer if isinstance(answer, Solution) else read_solution(Path(answer))
 
 
-Table = TypeVar("Table", Pieces, Activations)
+Table = TypeVar("Table", Pieces, Activations, Sites)
 
 
 def write_solution(solution: Solution, path: Path) -> list[Path]:
@@ -162,6 +167,7 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
     ended = {"stopped_by"} if solution.header.stopped_by is None else set()
     header = solution.header.model_dump(by_alias=True, exclude={"tables", *ended})
     tables: dict[str, dict[str, Ints]] = {name: vars(getattr(solution, name)) for name in TABLES}
+    tables |= {} if solution.sites is None else {SITES: vars(solution.sites)}
     with folder_locked(path.parent, str(path)):
         if len(solution.pieces) < INLINE_PIECES_MAX:
             for name, table in tables.items():
@@ -196,13 +202,14 @@ def read_solution(path: Path) -> Solution:
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: format: {shown_value(content.get('format'))}: expected {FORMAT!r}")
     content.pop("runtime_s", None)  # files of version 0.1.0 hold the seconds that their search took
-    inline = {name: content.pop(name) for name in TABLES if name in content}
+    inline = {name: content.pop(name) for name in (*TABLES, SITES) if name in content}
     try:
         header = Header.model_validate(content)
         if header.tables is None:
             columns = {
                 name: {column: np.array(values, dtype=np.int64) for column, values in table.items()}
                 for name, table in _InlineTables.model_validate(inline)
+                if table is not None
             }
         elif inline:
             raise InputError(f"{path}: tables: the file has inline tables too; expected one of the two")
@@ -214,17 +221,18 @@ def read_solution(path: Path) -> Solution:
         header,
         _table(Pieces, columns["pieces"], f"{path}: pieces"),
         _table(Activations, columns["activations"], f"{path}: activations"),
+        _table(Sites, columns[SITES], f"{path}: {SITES}") if columns.get(SITES) else None,
     )
 
 
 def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
     if Path(entry.file).name != entry.file:
         raise InputError(f"{path}: tables.file: {entry.file!r} is not beside the header; expected a plain file name")
-    columns: dict[str, dict[str, Ints]] = {name: {} for name in TABLES}
+    columns: dict[str, dict[str, Ints]] = {name: {} for name in (*TABLES, SITES)}
     for key, values in table_file.read_columns(path.parent / entry.file, entry.sha256).items():
         name, _, column = key.partition(".")
         if name not in columns:
-            raise InputError(f"{path.parent / entry.file}: {key!r}: expected columns of pieces and activations")
+            raise InputError(f"{path.parent / entry.file}: {key!r}: expected columns of {', '.join(columns)}")
         columns[name][column] = values
     return columns
 

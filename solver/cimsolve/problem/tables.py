@@ -85,17 +85,31 @@ class Activations:
 
 
 @dataclass(frozen=True)
+class Sites:
+    """Where arrays are on a chip with a network; shape (arrays,).
+
+    `place` is that of the core which holds the array: of a mesh row * cols + column, of an H-tree the leaf. Arrays at
+    one place are of one core.
+    """
+
+    place: Ints
+
+
+@dataclass(frozen=True)
 class Mapping:
     """What a strategy returns: pieces, and for each the number of the activation that fires it.
 
     `fires` has shape (pieces,); its values are any integers, equal for pieces that fire together. When each
     activation runs follows from this, the order of the stages and the rules, see `price/schedule.py`. `order`: the
     numbers of all stages, each after those that it reads, shape (stages,); None is the order of the workload.
+    `place`: on a chip with a network the place of each array's core, shape (arrays,); None: arrays in order fill the
+    cores, cores the places.
     """
 
     pieces: Pieces
     fires: Ints
     order: Ints | None = None
+    place: Ints | None = None
 
     def activation_of_piece(self) -> Ints:
         """`fires` with the activations numbered from 0, none left out; shape (pieces,)."""

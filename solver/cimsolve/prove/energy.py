@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cimsolve.chip.array_kinds import MeasuredCore
+from cimsolve.columns import ceil_div
 from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
@@ -80,4 +81,9 @@ def least_area_mm2(problem: Problem, arrays: int) -> float:
     """`arrays` arrays (a lower bound) with converters of the least area that the tallest piece allows."""
     tallest = 1 if problem.cut == "both" else int((-(-problem.table.block_rows // problem.row_parts)).max())
     bits = problem.hardware.adc_bits_used(np.arange(tallest, problem.rows_limit + 1))
-    return arrays * float(problem.hardware.array_um2(bits).min()) * 1e-6
+    area_um2 = arrays * float(problem.hardware.array_um2(bits).min())
+    core, network, topology = problem.hardware.core, problem.hardware.network, problem.hardware.topology
+    if core is not None and network is not None and topology is not None:
+        cores = ceil_div(arrays, core.arrays)
+        area_um2 += cores * core.area_um2 + topology.fewest_routers(cores) * network.area_um2 + network.hub.area_um2
+    return area_um2 * 1e-6

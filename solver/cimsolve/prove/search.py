@@ -16,6 +16,8 @@ ITEMS_MAX = 64
 def why_not_modelled(problem: Problem) -> str | None:
     """The reason why the exact model does not take this problem, whatever is asked of it, or None."""
     table = problem.table
+    if problem.hardware.interconnect is not None:
+        return "the chip has a network, whose moves the exact model does not know"
     if problem.cut == "both":
         return "rows may be cut"
     if problem.must_cut_rows:

@@ -74,14 +74,14 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    return max(least_work_cycles(problem, arrays), *shared_cycles(least_gaps(problem).own))
+    return max(least_work_cycles(problem, arrays), *shared_cycles(problem, least_gaps(problem).own))
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
     phases = gaps_of_phases(problem, least_gaps(problem)).values()
-    return [max(cycles, *shared_cycles(gaps)) for cycles, gaps in zip(work, phases, strict=True)]
+    return [max(cycles, *shared_cycles(problem, gaps)) for cycles, gaps in zip(work, phases, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Mapping as MappingABC
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
+
 from cimsolve import __version__
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.judge.check import RULES, CheckReport, check_solution
@@ -19,7 +21,7 @@ from cimsolve.price.schedule import number_arrays, order_of_stages, schedule
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution, StoppedBy
-from cimsolve.problem.tables import Mapping
+from cimsolve.problem.tables import Mapping, Sites
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.prove.search import SEARCH
 from cimsolve.solve.effort import Effort, Event, ignore
@@ -84,7 +86,8 @@ def make_solution(
         breakdown=describe_breakdown(costs),
         stopped_by=stopped_by,
     )
-    return Solution(header, fired.pieces, activations)
+    sites = None if fired.place is None else Sites(fired.place)
+    return Solution(header, fired.pieces, activations, sites)
 
 
 def problem_for(strategy: str, problem: Problem) -> Problem:
@@ -191,7 +194,8 @@ def start_from(given: Solution, problem: Problem, name: str = "the given solutio
 def mapping_of(answer: Solution, problem: Problem) -> Mapping:
     """What a solution places and fires together, its arrays counted from 0; `problem` maps the same blocks."""
     order = order_of_stages(problem, answer.pieces, answer.activations)
-    return Mapping(number_arrays(answer.pieces), answer.activations.of_piece(len(answer.pieces)), order)
+    place = None if answer.sites is None else answer.sites.place[np.unique(answer.pieces.array)]
+    return Mapping(number_arrays(answer.pieces), answer.activations.of_piece(len(answer.pieces)), order, place)
 
 
 def joined_reasons(failures: Sequence[tuple[str, str, Shortage | None]]) -> str:

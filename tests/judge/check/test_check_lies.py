@@ -20,6 +20,7 @@ from makers.builders import (
     chip,
     column,
     linears,
+    mesh_chip,
     pieces_of,
     rules_of,
     step,
@@ -240,12 +241,18 @@ def a_limit_on_energy_is_not_kept() -> Solution:
     return with_figures_that_fit(with_header(honest, options=options))
 
 
+def three_arrays_are_in_a_core_of_two() -> Solution:
+    honest = apart(ask(TWO, hardware=mesh_chip()))
+    return with_figures_that_fit(with_tables(honest, sites__place=[0, 0, 0]))
+
+
 LIES: dict[str, Callable[[], Solution]] = {
     "factors": a_factor_reads_another_vector,
     "P1": a_block_is_stored_twice,
     "cut": a_block_is_cut_that_may_not_be,
     "P2": a_piece_reaches_beyond_the_array,
     "P3": two_pieces_share_cells,
+    "P4": three_arrays_are_in_a_core_of_two,
     "array": an_activation_names_another_array,
     "stage": two_stages_fire_at_once,
     "S2": two_inputs_drive_one_row,

@@ -195,7 +195,7 @@ def test_a_column_given_twice_is_refused(beside: Path) -> None:
 def test_a_column_of_no_table_is_refused(beside: Path) -> None:
     honest_bytes = tables_of(beside).read_bytes()
     forge(beside, with_member(beside, npy("(3,)", data=bytes(24)), "secrets.npy"))
-    assert "expected columns of pieces and activations" in refusal(beside)
+    assert "expected columns of pieces, activations" in refusal(beside)
     forge(beside, honest_bytes)
     forge(beside, with_member(beside, npy("(3,)", data=bytes(24)), "pieces.secret.npy"))
     assert "pieces.secret: unknown column" in refusal(beside)

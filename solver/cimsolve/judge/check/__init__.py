@@ -19,16 +19,19 @@ from cimsolve.problem.solution import Solution
 __all__ = ["RULES", "CheckReport", "Rule", "Verdict", "Violation", "check_solution", "rebuild_problem"]
 
 TABLE_RULES = (
-    (Rule("tables", tables.columns_are_in_range),),
+    (Rule("tables", tables.sites_are_those_of_a_network), Rule("tables", tables.columns_are_in_range)),
     (Rule("tables", tables.blocks_and_ends_are_possible), Rule("S1", tables.s1_every_piece_fires_once)),
 )
 """What must hold before anything can be computed from the tables, in two steps."""
+COVER_RULES = (Rule("P1", placement.p1_pieces_tile_every_block), Rule("sites", placement.every_array_has_a_place))
+"""What must hold on a chip with a network before what moves can be computed."""
 RULES: tuple[Rule, ...] = (
     Rule("factors", claims.factors_are_those_of_the_model),
     Rule("P1", placement.p1_pieces_tile_every_block),
     Rule("cut", placement.cuts_are_those_allowed),
     Rule("P2", placement.p2_pieces_lie_inside_their_array),
     Rule("P3", placement.p3_pieces_share_no_cell),
+    Rule("P4", placement.p4_a_core_holds_no_more_arrays_than_it_has),
     Rule("array", firing.an_activation_fires_pieces_of_its_own_array),
     Rule("stage", firing.an_activation_serves_one_stage),
     Rule("S2", firing.s2_shared_rows_need_one_input),
@@ -64,13 +67,14 @@ def check_solution(solution: Solution, problem: Problem | None = None, rules: Se
         asked = rebuild_problem(solution)
         if problem is not None and (found := asked.question.difference(problem.question)):
             return CheckReport((Violation("question", f"{found.path}: it is not the one that was asked"),), problem)
-        return _judge(Case(asked, solution.header, solution.pieces, solution.activations), rules)
+        return _judge(Case(asked, solution.header, solution.pieces, solution.activations, solution.sites), rules)
     except CimsolveError as error:
         return CheckReport((Violation("question", one_line(str(error))),))
 
 
 def _judge(case: Case, rules: Sequence[Rule]) -> CheckReport:
-    for asked in (*TABLE_RULES, [rule for rule in rules if not rule.on_claims]):
+    covers = COVER_RULES if case.sites is not None else ()
+    for asked in (*TABLE_RULES, covers, [rule for rule in rules if not rule.on_claims]):
         if broken := _broken(case, asked):
             return CheckReport(broken, case.problem)
     broken = _broken(case, [rule for rule in rules if rule.on_claims])

@@ -15,7 +15,7 @@ from cimsolve.price.cost import Costs, evaluate
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
-from cimsolve.problem.tables import Activations, Pieces
+from cimsolve.problem.tables import Activations, Pieces, Sites
 from cimsolve.prove import Bounds, find_bounds
 
 
@@ -76,6 +76,7 @@ class Case:
     header: Header
     pieces: Pieces
     activations: Activations
+    sites: Sites | None = None
 
     @cached_property
     def fires(self) -> Ints:
@@ -90,7 +91,7 @@ class Case:
     @cached_property
     def fired(self) -> Fired:
         """What each activation drives and reads, found again from the pieces."""
-        return Fired.of(self.problem, self.pieces, self.fires)
+        return Fired.of(self.problem, self.pieces, self.fires, None if self.sites is None else self.sites.place)
 
     @cached_property
     def costs(self) -> Costs:

@@ -189,9 +189,10 @@ def s6_gaps_use_the_shared_units_one_at_a_time(case: Case) -> Iterator[str]:
 
 
 def _first_late_gap(case: Case, order: Iterable[int], times: StageCosts) -> int | None:
-    free = 0
+    free = times.begins
     for number in order:
-        ready = max(int(times.end[before]) for before in case.problem.workload.stages[number].after)
+        after = case.problem.workload.stages[number].after
+        ready = max((int(times.end[before]) for before in after), default=times.begins)
         cycles = case.fired.gaps.before[number].cycles
         free = max(ready, free) + cycles
         if free > max(int(times.start[number]), ready + cycles):  # a start too early for this gap alone is S5's

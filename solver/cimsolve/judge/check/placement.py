@@ -112,3 +112,20 @@ def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
             one, other = sorted(int(index[at]) for at in found)
             yield f"pieces {one} and {other} share a cell of array {int(pieces.array[one])}"
             return
+
+
+def every_array_has_a_place(case: Case) -> Iterator[str]:
+    """The table `sites` has an entry for every array that holds a piece."""
+    count = 0 if case.sites is None else len(case.sites.place)
+    for at in first(case.pieces.array >= count):
+        yield f"piece {at} lies on array {case.pieces.array[at]}, of which sites.place says nothing"
+
+
+def p4_a_core_holds_no_more_arrays_than_it_has(case: Case) -> Iterator[str]:
+    """P4: at most `core.arrays` arrays are at one place."""
+    core = case.problem.hardware.core
+    if core is None or case.sites is None:
+        return
+    arrays = np.bincount(case.sites.place)
+    for at in first(arrays > core.arrays):
+        yield f"{arrays[at]} arrays are at place {at}; a core has {core.arrays}"

@@ -17,6 +17,14 @@ CYCLE_MAX = 2**60
 BITS_MAX = 64
 
 
+def sites_are_those_of_a_network(case: Case) -> Iterator[str]:
+    """A chip with a network has the table `sites`, another has not."""
+    if case.sites is None and case.problem.hardware.interconnect is not None:
+        yield "sites: missing; expected the place of each array, as the chip has a network"
+    if case.sites is not None and case.problem.hardware.interconnect is None:
+        yield "sites: expected none, as the chip has no network; remove it"
+
+
 def columns_are_in_range(case: Case) -> Iterator[str]:
     """Every column holds what it can say."""
     count = len(case.pieces)
@@ -37,6 +45,8 @@ def columns_are_in_range(case: Case) -> Iterator[str]:
         "activations.pieces_to": (1, count),
         "activations.piece": (0, count - 1),
     }
+    if case.sites is not None and (topology := case.problem.hardware.topology) is not None:
+        limits["sites.place"] = (0, topology.places - 1)
     for name, (low, high) in limits.items():
         values = attrgetter(name)(case)
         for at in first((values < low) | (values > high)):

@@ -115,7 +115,7 @@ def replay(
     work = find_work(costs.fired, activations)
     together, oldest = gaps == "together", controller == "oldest"
 
-    alone = replay_token(work, activations, costs.fired.stage)
+    alone = replay_token(work, activations, costs.fired.stage, costs.stages.begins)
     pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
     prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
     busy = work.busy_cycles() * count

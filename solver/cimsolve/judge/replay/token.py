@@ -12,8 +12,8 @@ from cimsolve.judge.replay.work import Work
 from cimsolve.problem.tables import Activations
 
 
-def replay_token(work: Work, activations: Activations, stage: Ints) -> int:
-    """Cycles from the first firing to the end of the last pass.
+def replay_token(work: Work, activations: Activations, stage: Ints, begins: int) -> int:
+    """Cycles from `begins`, when the token's pass does, to the end of the last pass.
 
     A file does not say in which order gaps ran, one at a time (S6): in dataflow order, or, where that would be
     later than the file has it, in the order of the stages' starts. The tables must obey the rules.
@@ -22,7 +22,7 @@ def replay_token(work: Work, activations: Activations, stage: Ints) -> int:
     np.minimum.at(starts, stage, activations.start)
     in_order = range(len(work.nodes))
     found = _TokenPass(work, in_order).run(activations, stage)
-    if found is None or (found.released(work.node_of_stage) > starts - starts.min()).any():
+    if found is None or (found.released(work.node_of_stage) > starts - begins).any():
         # A tail has no start: it comes before all that follows what it reads.
         of_node = dict(zip(work.node_of_stage, starts.tolist(), strict=True))
         for number in in_order:

@@ -80,7 +80,7 @@ def time_in_slots(row: Ints, start: Ints, end: Ints, weight: Floats, edges: Floa
 def whole_pass(judged: Judged) -> tuple[int, int]:
     """First and last cycle of a token pass."""
     stages = judged.costs.stages
-    return int(stages.start.min()), int(stages.end.max())
+    return stages.begins, int(stages.end.max())
 
 
 def one_layer(judged: Judged, kinds: Kinds) -> tuple[int, int, int] | None:

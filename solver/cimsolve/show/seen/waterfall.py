@@ -83,7 +83,7 @@ def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
     stages = judged.costs.stages
     count = len(stages.end)
     in_arrays, between = np.zeros(count), np.zeros(count)
-    reach = int(stages.start.min())
+    reach = stages.begins
     for stage in np.lexsort((stages.start, stages.end)).tolist():
         added = max(0, int(stages.end[stage]) - reach)
         in_arrays[stage] = min(added, int(stages.end[stage] - stages.start[stage]))

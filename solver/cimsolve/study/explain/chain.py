@@ -56,10 +56,10 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
     by_stage = np.argsort(stage, kind="stable")
     edges = np.searchsorted(stage[by_stage], np.arange(len(workload.stages) + 1))
     links = []
-    ended = int(stages.start.min())
+    ended = stages.begins
     for number in members:
         start, end = int(stages.start[number]), int(stages.end[number])
-        gap = costs.gaps.before[number].cycles if workload.stages[number].after else 0
+        gap = costs.gaps.before[number].cycles
         own = by_stage[edges[number] : edges[number + 1]]
         last = int(activations.array[own[activations.end[own].argmax()]])
         mine = own[activations.array[own] == last]

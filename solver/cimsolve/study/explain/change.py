@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -67,7 +68,7 @@ def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
         "bit-1": ("adc.bits_max", hardware.adc.bits_max - 1),
         "sample-hold": ("adc.sample_hold", "true"),
         "digital-x2": ("digital.units", hardware.digital.units * 2),
-        "transfer-x2": ("transfer.bits_per_ns", hardware.transfer.bits_per_ns * 2),
+        "transfer-x2": _twice_as_wide(hardware),
     }
     key, value = named[name] if name in named else _setting(name)
     if name == "sample-hold" and hardware.adc.sample_hold:
@@ -80,6 +81,16 @@ def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
         if name not in WHAT_IFS:
             raise
         raise _ImpossibleError(str(error).partition(": ")[2]) from None
+
+
+def _twice_as_wide(hardware: Hardware) -> tuple[str, object]:
+    """The key of what moves vectors, and the value at which it moves twice as many bits at a time."""
+    if hardware.transfer is not None:
+        return "transfer.bits_per_ns", hardware.transfer.bits_per_ns * 2
+    assert hardware.network is not None
+    if hardware.network.bits_per_ns is not None:
+        return "network.bits_per_ns", hardware.network.bits_per_ns * 2
+    return "network.bits_per_ns_level", [rate * 2 for rate in hardware.network.bits_per_ns_level or ()]
 
 
 def _more_arrays(name: str, problem: Problem, solution: Solution) -> Problem:

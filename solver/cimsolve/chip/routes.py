@@ -1,0 +1,114 @@
+"""What a move puts on the links of a network: multicasts from cores or from the hub to sets of places.
+
+Routes: docs/formulation.md, section "Moves". `mesh.py` and `htree.py` are the two kinds of network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from cimsolve.columns import Floats, Ints, sum_by
+
+
+@dataclass(frozen=True)
+class PlaceSets:
+    """Sets of places, none empty: set i holds `place[start[i] : start[i + 1]]`, ascending and each once."""
+
+    start: Ints
+    place: Ints
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Number of places in each set; shape (sets,)."""
+        return np.diff(self.start)
+
+    @cached_property
+    def owner(self) -> Ints:
+        """The set that each entry of `place` belongs to."""
+        return np.repeat(np.arange(len(self)), self.sizes)
+
+    @staticmethod
+    def of_pairs(sets: int, owner: Ints, place: Ints) -> PlaceSets:
+        """The sets 0 ... `sets` - 1, none empty, from pairs in any order, any of them several times."""
+        most = int(place.max(initial=0)) + 1
+        keys = np.unique(owner * most + place)
+        counts = np.bincount(keys // most, minlength=sets)
+        return PlaceSets(np.concatenate([[0], np.cumsum(counts)]), keys % most)
+
+    @staticmethod
+    def singles(place: Ints) -> PlaceSets:
+        """A set for each of some places."""
+        return PlaceSets(np.arange(len(place) + 1), place)
+
+
+class Traffic(NamedTuple):
+    """What a move asks of a network: bits on each link, shape (links,), and the latency of its longest route, ps."""
+
+    link_bits: Ints
+    hops_ps: int
+
+
+class Topology(Protocol):
+    """The places of a network, the links between them, and the routes that moves take."""
+
+    @property
+    def places(self) -> int:
+        """Places for cores, numbered from 0."""
+        ...
+
+    @property
+    def link_bits_per_ns(self) -> Floats:
+        """Rate of each link; shape (links,). A link carries one way; the way back is a link of its own."""
+        ...
+
+    @property
+    def link_pj_per_bit(self) -> Floats:
+        """Energy of a bit on each link; shape (links,)."""
+        ...
+
+    def multicast(self, source: Ints | None, sets: PlaceSets, set_of: Ints, bits: Ints, is_tree: bool) -> Traffic:
+        """Send `bits[i]` from place `source[i]`, or all from the hub where `source` is None, to set `set_of[i]`.
+
+        `is_tree`: a link carries what goes to several places behind it once; else once for each of them.
+        """
+        ...
+
+    def gather(self, bits: Ints) -> Traffic:
+        """Send `bits[p]` from every place p, shape (places,), to the hub."""
+        ...
+
+    def name_of_link(self, link: int) -> str:
+        """A link in words."""
+        ...
+
+    def count_routers(self, places: Ints) -> int:
+        """Routers that join the cores at some places, each place given once."""
+        ...
+
+    def fewest_routers(self, cores: int) -> int:
+        """The fewest routers that join so many cores, wherever they are."""
+        ...
+
+    def name_of_place(self, place: int) -> str:
+        """A place in words."""
+        ...
+
+
+def repeats(count: Ints) -> tuple[Ints, Ints]:
+    """Entries repeated `count` times: which entry each repetition is of, and its number among them."""
+    owner = np.repeat(np.arange(len(count)), count)
+    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def add_to_ranges(line: Ints, begin: Ints, end: Ints, bits: Ints, lines: int, length: int) -> Ints:
+    """Sums of `bits` over the positions `begin ... end - 1` of their `line`; shape (lines, length)."""
+    width = length + 1
+    change = sum_by(line * width + begin, bits, lines * width) - sum_by(line * width + end, bits, lines * width)
+    return np.asarray(np.cumsum(change.reshape(lines, width), axis=1)[:, :-1])
