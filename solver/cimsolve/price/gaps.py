@@ -192,14 +192,14 @@ class _Carrier:
             "partial_sums": core_pj,
         }
         return _Carried(
-            sum(_move_cycles(hardware, move) for move in (*(move for _, move in rising), *falling)),
-            sum(_move_cycles(hardware, move) for move in across),
+            sum(cycles_of_move(hardware, move) for move in (*(move for _, move in rising), *falling)),
+            sum(cycles_of_move(hardware, move) for move in across),
             tuple((name, pj) for name, pj in energy.items() if pj),
             tuple(charged),
         )
 
 
-def _move_cycles(hardware: Hardware, move: Move) -> int:
+def cycles_of_move(hardware: Hardware, move: Move) -> int:
     """Cycles of a move: its latency, then as long as its busiest channel carries its bits."""
     return int(hardware.cycles(move.fixed_ps)) + int(hardware.cycles(move.streaming_ps))
 

@@ -89,11 +89,14 @@ def place_in_order(problem: Problem, arrays: int) -> Ints | None:
     return None if core is None else np.arange(arrays, dtype=np.int64) // core.arrays
 
 
-def find_moves(problem: Problem, pieces: Pieces, place: Ints) -> TokenMoves:
-    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network."""
+def find_moves(problem: Problem, pieces: Pieces, place: Ints, stages: Sequence[int] | None = None) -> TokenMoves:
+    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network.
+
+    `stages`: those of whole steps, of which `pieces` are then all; the others have no moves.
+    """
     interconnect = problem.hardware.interconnect
     assert interconnect is not None
-    return _Finder(problem, interconnect, pieces, place[pieces.array]).find()
+    return _Finder(problem, interconnect, pieces, place[pieces.array]).find(stages)
 
 
 @dataclass(frozen=True)
@@ -160,14 +163,15 @@ class _Finder:
         stops = np.searchsorted(factor[order], np.arange(len(self.workload.factors) + 1))
         self.of_factor = [order[low:high] for low, high in pairwise(stops.tolist())]
 
-    def find(self) -> TokenMoves:
+    def find(self, stages: Sequence[int] | None) -> TokenMoves:
         workload = self.workload
         count = len(workload.stages)
         down: list[Move | None] = [None] * count
         up: list[Move | None] = [None] * count
         over: list[Move | None] = [None] * count
         hub_added, core_added = np.zeros((2, count), dtype=np.int64)
-        for stage, members in enumerate(workload.factors_of_stage):
+        for stage in range(count) if stages is None else stages:
+            members = workload.factors_of_stage[stage]
             kinds = {workload.factors[number].kind for number in members}
             if "L" not in kinds:
                 down[stage] = self._down(members)

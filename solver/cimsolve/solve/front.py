@@ -19,6 +19,7 @@ from cimsolve.solve.columns.strips import ways_to_strips
 from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.incumbent import count_arrays, measure
+from cimsolve.solve.places.locate import nearest
 from cimsolve.solve.polish.pair import fire_pairs_together
 
 FEW_BLOCKS = 5000
@@ -48,7 +49,7 @@ def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
                 effort.listen(Event(candidate.name))
                 found = candidate.find()
                 if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
-                    mapping = fire_pairs_together(problem, found)
+                    mapping = nearest(problem, fire_pairs_together(problem, found))
                     metrics = measure(problem, mapping)
                     if problem.excess(metrics) == 0:
                         points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))

@@ -6,12 +6,13 @@ Every candidate is judged by the cost model and by the objective, in lexicograph
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from cimsolve.chip.read import without_distance
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.problem.objective import names_of
+from cimsolve.problem.objective import DEFAULT_OBJECTIVE, names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
@@ -23,6 +24,7 @@ from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score
+from cimsolve.solve.places.locate import located
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
@@ -88,6 +90,32 @@ class _Search:
 
     def run(self) -> None:
         """All else, until every metric of the objective is at its bound."""
+        if self.problem.hardware.interconnect is None:
+            self._on_a_flat_chip()
+        elif not self.best.is_proved():
+            self._with_distance()
+
+    def _with_distance(self) -> None:
+        """The best of the arrays alone; then places for them and, within stages, for what they hold."""
+        flat = self.problem.asking(hardware=without_distance(self.problem.hardware))
+        effort = replace(self.effort, start=None)
+        for objective in dict.fromkeys((self.problem.objective, DEFAULT_OBJECTIVE)):
+            asked = flat.asking(objective=objective)
+            inner = _Search(asked, effort, Incumbent(asked, effort), candidates(asked, effort))
+            try:
+                inner.rules()
+                inner.run()
+            finally:
+                if inner.best.mapping is not None:
+                    self.best.offer("as on a flat chip", inner.best.mapping)
+            if inner.best.mapping is None:
+                continue
+            for mapping in located(self.problem, inner.best.mapping):
+                self.best.offer("arrays in places", mapping)
+                if self.best.is_proved():
+                    return
+
+    def _on_a_flat_chip(self) -> None:
         best, problem, effort = self.best, self.problem, self.effort
         if not best.is_proved():
             self._candidates()

@@ -1,0 +1,114 @@
+"""What may change places without a change on any array: activations of one stage that have the same outline.
+
+An activation drives rows and reads columns of an array; where its pieces lie relative to each other is its outline.
+Two activations of a stage with one outline may trade all their blocks: every array is as full as before, fires as long
+as before, and obeys the rules as before. What it drives and where its sums go is another matter: that is dealt here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from cimsolve.columns import Ints
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping, Pieces
+
+FAR = 2**40
+
+
+class Slots:
+    """The activations of a mapping as slots, and what they hold as contents that may be dealt to other slots."""
+
+    def __init__(self, problem: Problem, mapping: Mapping) -> None:
+        self.mapping, self.pieces = mapping, mapping.pieces
+        self.table = problem.table
+        self.fires = mapping.activation_of_piece()
+        count = int(self.fires.max()) + 1
+        self.row, self.col = np.full((2, count), FAR, dtype=np.int64)
+        np.minimum.at(self.row, self.fires, self.pieces.array_row)
+        np.minimum.at(self.col, self.fires, self.pieces.array_col)
+        self.stage, self.array = np.zeros((2, count), dtype=np.int64)
+        self.stage[self.fires] = self.table.stage[self.pieces.factor]
+        self.array[self.fires] = self.pieces.array
+        self.outline, self._leading = self._outlines(count)
+        self._by_stage = np.argsort(self.stage, kind="stable")
+        self._stops = np.searchsorted(self.stage[self._by_stage], np.arange(len(problem.workload.stages) + 1))
+        by_activation = np.argsort(self.stage[self.fires], kind="stable")
+        self._pieces_by_stage = by_activation
+        self._piece_stops = np.searchsorted(
+            self.stage[self.fires][by_activation], np.arange(len(problem.workload.stages) + 1)
+        )
+
+    def of_stage(self, stage: int) -> Ints:
+        """Numbers of the activations of a stage."""
+        return self._by_stage[self._stops[stage] : self._stops[stage + 1]]
+
+    def pieces_of_stage(self, stage: int) -> Ints:
+        """Numbers of the pieces of a stage."""
+        return self._pieces_by_stage[self._piece_stops[stage] : self._piece_stops[stage + 1]]
+
+    def _outlines(self, count: int) -> tuple[Ints, Ints]:
+        """Number of each activation's outline, and its first piece, by rows, then columns; shape (activations,)."""
+        pieces, fires = self.pieces, self.fires
+        row, col = pieces.array_row - self.row[fires], pieces.array_col - self.col[fires]
+        order = np.lexsort((col, row, fires))
+        members = np.bincount(fires, minlength=count)
+        first = np.cumsum(members) - members
+        outline = np.zeros(count, dtype=np.int64)
+        known = 0
+        for size in np.unique(members).tolist():
+            same = np.flatnonzero(members == size)
+            index = order[first[same][:, None] + np.arange(size)]
+            number = np.zeros(len(same), dtype=np.int64)
+            for side, piece in product((row, col, pieces.rows, pieces.cols), range(size)):
+                values = side[index[:, piece]]
+                if (values != values[0]).any():
+                    number = np.unique(number * (int(values.max()) + 1) + values, return_inverse=True)[1]
+            outline[same] = known + number
+            known = int(outline[same].max()) + 1
+        return outline, order[first]
+
+    @cached_property
+    def inputs(self) -> Ints:
+        """A key of what each activation drives: factors on one vector share it; shape (activations,)."""
+        piece = self._leading
+        factor = self.pieces.factor[piece]
+        element = self.pieces.block[piece] * self.table.block_rows[factor] + self.pieces.row0[piece]
+        return np.asarray(self.table.input[factor] * FAR + element)
+
+    @cached_property
+    def outputs(self) -> Ints:
+        """A key of what each activation makes, in the order of factors; shape (activations,)."""
+        piece = self._leading
+        factor = self.pieces.factor[piece]
+        element = self.pieces.block[piece] * self.table.block_cols[factor] + self.pieces.col0[piece]
+        return np.asarray(factor * FAR + element)
+
+    def dealt(self, activations: Ints, contents: Sequence[Ints], slots: Ints) -> Ints:
+        """The slot for each of some activations' contents, both sorted by their keys, outline by outline.
+
+        `contents` are keys, the first of them first, and `slots` is one; all have shape (activations,), as the answer.
+        """
+        outline = self.outline[activations]
+        found = np.empty_like(activations)
+        by_content = np.lexsort((*reversed(contents), outline))
+        found[by_content] = activations[np.lexsort((self.array[activations], slots, outline))]
+        return found
+
+    def moved(self, pieces: Ints, activations: Ints, slots: Ints) -> Pieces:
+        """Some pieces, all of the `activations`, where they lie once these have taken `slots`."""
+        target = np.zeros(len(self.stage), dtype=np.int64)
+        target[activations] = slots
+        some, own = self.pieces.take(pieces), self.fires[pieces]
+        to = target[own]
+        return replace(
+            some,
+            array=self.array[to],
+            array_row=some.array_row - self.row[own] + self.row[to],
+            array_col=some.array_col - self.col[own] + self.col[to],
+        )
