@@ -99,7 +99,11 @@ MESH: dict[str, Any] = {
 def mesh_chip(**changes: Any) -> dict[str, Any]:
     """The plain chip with cores of two arrays on a mesh of 2 x 2; keywords as those of `chip`."""
     core = {"arrays": 2, "bus": {"bits_per_ns": 8, "pj_per_bit": 0.5}}
-    data = chip(**{"core": core, "network": MESH, **changes})
+    return networked(chip(**{"core": core, "network": MESH, **changes}))
+
+
+def networked(data: dict[str, Any]) -> dict[str, Any]:
+    """A spec that has core and network, without the transfer of a flat chip."""
     del data["transfer"], data["sources"]["transfer"]
     for key in ("core", "network"):
         data["sources"][key] = {"from": "a test", "mark": "assumed"}
