@@ -17,8 +17,9 @@ from cimsolve.model.families import parse_model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
-from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, step
+from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, networked, step
 from makers.random_mappings import TABLES, random_mapping
+from makers.random_networks import random_network, random_places
 from oracles.naive_cost import NaiveCost
 
 WEIGHTS_MAX = 160
@@ -47,16 +48,22 @@ def random_case(seed: int) -> Case:
         if problem is None:
             continue
         least = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
-        mapping = random_mapping(problem, draw, least + draw.randint(1, 6))
+        arrays = min(least + draw.randint(1, 6), problem.hardware.arrays_max or WEIGHTS_MAX)
+        mapping = random_mapping(problem, draw, arrays)
         if mapping is not None:
-            return Case(problem, replace(mapping, order=_random_order(problem, draw)))
+            place = random_places(draw, problem, int(mapping.pieces.array.max()) + 1)
+            return Case(problem, replace(mapping, order=_random_order(problem, draw), place=place))
     raise AssertionError
 
 
-def naive_of(problem: Problem, pieces: Pieces, activations: Activations) -> NaiveCost:
-    """The oracle's figures of tables, from the plain data of their question."""
+def naive_of(case: Case, pieces: Pieces, activations: Activations) -> NaiveCost:
+    """The oracle's figures of a case's tables, from the plain data of its question and the mapping's places."""
+    problem, place = case.problem, case.mapping.place
     structure = {name: str(how) for name, how in problem.structures.items()}
-    return NaiveCost(problem.hardware.to_json(), problem.model, structure, pieces, activations)
+    hw = problem.hardware.to_json()
+    arrays = range(int(pieces.array.max()) + 1)
+    in_order = [array // hw["core"]["arrays"] for array in arrays] if "core" in hw else None
+    return NaiveCost(hw, problem.model, structure, pieces, activations, in_order if place is None else place.tolist())
 
 
 def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
@@ -118,6 +125,7 @@ def _transformer(draw: Random) -> dict[str, Any]:
 
 
 def _random_chip(draw: Random) -> dict[str, Any]:
+    network = random_network(draw) if draw.random() < 0.4 else {}
     cell_bits, signed = draw.choice([1, 1, 2, 3]), draw.choice(SIGNS)
     weight_bits = cell_bits * draw.choice([1, 1, 2]) + draw.choice([0, 0, cell_bits - 1])
     width = -(-weight_bits // cell_bits) * (2 if signed == "differential" else 1)
@@ -147,13 +155,17 @@ def _random_chip(draw: Random) -> dict[str, Any]:
         "digital__units": draw.choice([1, 3, 4]),
         "digital__ops": _random_operations(draw),
     }
+    wire = networked if network else dict
     if draw.random() < 0.2:
-        return macro_chip(**changes)
-    return chip(
-        **changes,
-        adc__table=[dict(zip(("bits", "ns", "pj", "um2"), line, strict=True)) for line in draw.choice(TABLES)],
-        read_ns=draw.choice([0.5, 3, 10, 40]),
-        energy_pj={name: draw.choice([0.125, 0.5, 2]) for name in ("row", "cell", "column", "shift_add")},
+        return wire(macro_chip(**changes, **network))
+    return wire(
+        chip(
+            **changes,
+            **network,
+            adc__table=[dict(zip(("bits", "ns", "pj", "um2"), line, strict=True)) for line in draw.choice(TABLES)],
+            read_ns=draw.choice([0.5, 3, 10, 40]),
+            energy_pj={name: draw.choice([0.125, 0.5, 2]) for name in ("row", "cell", "column", "shift_add")},
+        )
     )
 
 

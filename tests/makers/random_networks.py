@@ -56,7 +56,7 @@ def random_network(draw: Random) -> dict[str, Any]:
 def random_places(draw: Random, problem: Problem, arrays: int) -> Ints | None:
     """A place for each array: anywhere, or in few cores; None for arrays in order or a flat chip. Shape (arrays,)."""
     core, topology = problem.hardware.core, problem.hardware.topology
-    if core is None or topology is None or draw.random() < 0.1:
+    if core is None or topology is None or draw.random() < 0.25:
         return None
     order = draw.sample(range(topology.places), topology.places)
     few = -(-arrays // core.arrays)

@@ -192,7 +192,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a gap knows no transfer": edited(" + self.transfer_cycles", ""),
     },
     (gaps, "find_gaps"): {
-        "a stage pays one stage's sums": edited("for earlier in stage.after", "for earlier in stage.after[:1]"),
+        "a stage pays one stage's sums": edited("for earlier in read)", "for earlier in read[:1])"),
         "the tail has no sums": edited("for stage in last)", "for stage in ())"),
         "a tail between passes is within": edited("not stage.after or workload.continues_pass(stage.id)", "True"),
     },

@@ -113,6 +113,13 @@ class Chip:
     def transfer_pj(self, elements: int) -> float:
         return float(elements * self.data["input"]["bits"] * self.data["transfer"]["pj_per_bit"])
 
+    def array_um2(self, bits: int) -> float:
+        """An array with converters of so many bits."""
+        um2 = float(self.data["array"]["area_um2"])
+        if self.data.get("macro"):
+            return um2
+        return um2 + float(self.data["adc"]["per_array"] * self.line(bits)["um2"])
+
     def most_rows(self) -> int:
         """Tallest piece that can fire."""
         allowed = self.data["adc"]["lossy_allowed"]

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from oracles.naive_chip import Chip, Piece
-from oracles.naive_dataflow import Dataflow, Gap, Gaps
+from oracles.naive_dataflow import Dataflow
+from oracles.naive_gaps import Gaps
+from oracles.naive_moves import Moves
 
 Number = int | float
 ARRAY_PARTS = ("rows", "cells", "columns", "conversions", "shift_add")
@@ -41,7 +43,15 @@ class Firing:
 class NaiveCost:
     """The figures of a mapping: `metrics`, `breakdown`, `firings` and `gaps`."""
 
-    def __init__(self, hw: dict[str, Any], model: Any, structure: Mapping[str, str], pieces: Any, acts: Any) -> None:
+    def __init__(
+        self,
+        hw: dict[str, Any],
+        model: Any,
+        structure: Mapping[str, str],
+        pieces: Any,
+        acts: Any,
+        place: Sequence[int] | None = None,
+    ) -> None:
         self.chip, self.flow, self.tokens = Chip(hw), Dataflow(model, structure), int(model.tokens)
         self.pieces = [
             Piece(*row) for row in zip(*(getattr(pieces, name).tolist() for name in Piece.__annotations__), strict=True)
@@ -58,12 +68,17 @@ class NaiveCost:
         self.stages = range(len(self.flow.stages))
         self.start = [min(each.start for each in self.firings if each.stage == stage) for stage in self.stages]
         self.end = [max(each.end for each in self.firings if each.stage == stage) for stage in self.stages]
-        self.gaps = Gaps(self.chip, self.flow, self.partial_sums())
-        self.arrays = len({piece.array for piece in self.pieces})
+        self.moves = None if place is None else Moves(self.chip, self.flow, self.pieces, place)
+        sums = self.partial_sums() if self.moves is None else self.moves.hub_sums
+        self.gaps = Gaps(self.chip, self.flow, sums, self.moves)
+        used = {piece.array for piece in self.pieces}
+        self.arrays, self.cores = len(used), set() if place is None else {place[array] for array in used}
         self.clock_ns = self.chip.clock_ps / 1000
         self.leak_pj = self.arrays * hw["array"]["leakage_uw"] * self.clock_ns / 1000
         """Of a cycle: 1 uW for 1 ns is 1e-3 pJ."""
-        self.latency = max(self.end) - min(self.start) + self.gaps.tails[self.flow.passes[-1]].cycles
+        firsts = [number for number in self.stages if not self.flow.stages[number].reads]
+        self.begin = min(self.start[number] - self.gaps.before[number].cycles for number in firsts)
+        self.latency = max(self.end) - self.begin + self.gaps.tails[self.flow.passes[-1]].cycles
         self.phases = self.find_phases()
         self.cycles_of_rows = self.find_cycles()
         self.array_pj, self.outside_pj = self.find_energy()
@@ -142,15 +157,14 @@ class NaiveCost:
 
     def find_phases(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = defaultdict(list)
-        reached = min(self.start)
+        reached = self.begin
         for phase in sorted({stage.phase for stage in self.flow.stages}):
             members = [number for number in self.stages if self.flow.stages[number].phase == phase]
             end = max([reached, *(self.end[member] for member in members)])
             for name, tail in self.gaps.tails.items():
                 if phase == max(stage.phase for stage in self.flow.stages if stage.of_pass == name):
                     end += tail.cycles
-            digital = sum(gap.partial_sums + gap.digital for gap in self.gaps.of_phase(phase))
-            transfer = sum(gap.transfer for gap in self.gaps.of_phase(phase))
+            digital, transfer = self.gaps.units_cycles(self.gaps.of_phase(phase))
             interval = max(self.busiest(phase), digital, transfer)
             found["phase"].append(phase)
             found["fill_cycles"].append(end - reached)
@@ -172,7 +186,7 @@ class NaiveCost:
             new = set(range(self.start[stage], self.end[stage])) - seen
             array[stage] = len(new)
             seen |= new
-        wait, reached = [], min(self.start)
+        wait, reached = [], self.begin
         for stage in self.stages:
             added = max(reached, self.end[stage]) - reached
             wait.append(added - array[stage] - rows[stage].cycles)
@@ -221,12 +235,15 @@ class NaiveCost:
 
     def fixed(self) -> dict[str, Number]:
         """What no mapping changes: gaps with the fewest partial sums, cells, leakage of the least arrays meanwhile."""
-        gaps = Gaps(self.chip, self.flow, self.flow.fewest_sums(self.chip))
+        on_network = self.moves is not None
+        # Cores may add all parts, and nothing says how far anything must move.
+        least = [0 for _ in self.stages] if on_network else self.flow.fewest_sums(self.chip)
+        gaps = Gaps(self.chip, self.flow, least)
         whole = gaps.of_phase()
         latency, prefill = sum(gap.cycles for gap in whole), 0
         for phase in self.phases["phase"]:
             paid = gaps.of_phase(phase)
-            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * busier_unit(paid)
+            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * max(gaps.units_cycles(paid))
         energy = sum(pj for gap in whole for pj in gap.pj.values())
         weights, hw = self.flow.weights(), self.chip.data
         if not hw.get("macro"):
@@ -238,17 +255,16 @@ class NaiveCost:
         return {
             "fixed_latency_ns": latency * self.clock_ns,
             "fixed_prefill_ns": prefill * self.clock_ns,
-            "fixed_ii_cycles": busier_unit(whole),
-            "fixed_ii_ns": busier_unit(whole) * self.clock_ns,
+            "fixed_ii_cycles": max(gaps.units_cycles(whole)),
+            "fixed_ii_ns": max(gaps.units_cycles(whole)) * self.clock_ns,
             "fixed_energy_pj": energy,
         }
 
     def area_mm2(self) -> float:
-        um2 = self.chip.data["array"]["area_um2"]
-        if not self.chip.data.get("macro"):
-            widest = self.chip.line(max(each.bits for each in self.firings))
-            um2 += self.chip.data["adc"]["per_array"] * widest["um2"]
-        return float(self.arrays * um2 / 1e6)
+        um2 = self.arrays * self.chip.array_um2(max(each.bits for each in self.firings))
+        if self.moves is not None:
+            um2 += self.moves.network.area_um2(self.cores)
+        return float(um2 / 1e6)
 
     def find_metrics(self) -> dict[str, Number]:
         ns, latency, tokens, phases = self.clock_ns, self.latency, self.tokens, self.phases
@@ -257,7 +273,7 @@ class NaiveCost:
         array_prefill = 0
         for fill, interval in zip(phases["array_fill_cycles"], phases["array_ii_cycles"], strict=True):
             array_prefill += fill + (tokens - 1) * interval
-        ii = max(array_ii, busier_unit(self.gaps.of_phase()))
+        ii = max(array_ii, *self.gaps.units_cycles(self.gaps.of_phase()))
         array_pj = sum(sum(values) for values in self.array_pj.values())
         every_token_pj = array_pj + sum(pj for gap in self.gaps.of_phase() for pj in gap.pj.values())
         places = self.arrays * self.chip.rows * self.chip.cols
@@ -290,6 +306,24 @@ class NaiveCost:
             "active_cell_share": sum(each.cells * each.cycles for each in self.firings) / (places * array_latency),
             "pieces": len(self.pieces),
             "activations": len(self.firings),
+            **self.distances(),
+        }
+
+    def distances(self) -> dict[str, Number]:
+        """What is said of a chip with a network alone."""
+        if self.moves is None:
+            return {}
+        by_link: dict[Any, int] = defaultdict(int)
+        for gap in self.gaps.of_phase():
+            for channel, bits in gap.bits.items():
+                if channel[0] == "link":
+                    by_link[channel] += bits
+        moved = [pj for gap in self.gaps.of_phase() for name, pj in gap.pj.items() if name in ("network", "bus")]
+        return {
+            "cores": len(self.cores),
+            "network_energy_pj": float(sum(moved)),
+            "link_bits_max": max(by_link.values(), default=0),
+            "link_bits": sum(by_link.values()),
         }
 
     def find_breakdown(self) -> dict[str, Any]:
@@ -314,11 +348,6 @@ class NaiveCost:
             "tail": {name: values[-1] for name, values in rows.items()},
             "phases": self.phases,
         }
-
-
-def busier_unit(gaps: Sequence[Gap]) -> int:
-    """Cycles of the digital units or of the interconnect, whichever is busier."""
-    return max(sum(gap.partial_sums + gap.digital for gap in gaps), sum(gap.transfer for gap in gaps))
 
 
 def summed(parts: Mapping[str, Sequence[float]], rows: int) -> list[Number]:

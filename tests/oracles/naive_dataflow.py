@@ -5,7 +5,7 @@ docs/formulation.md, sections "Monarch factors" and "Gaps", in plain loops; noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ class Factor:
     blocks: int
     rows: int
     cols: int
+    shuffles: int | None = None
+    """The R factor whose z an L factor reads."""
 
 
 @dataclass
@@ -36,20 +38,6 @@ class Tail:
     after: list[int]
     operations: list[tuple[str, int]]
     moved: int
-
-
-@dataclass
-class Gap:
-    """Cycles of each part, pJ of each component, and what it is between."""
-
-    partial_sums: int = 0
-    digital: int = 0
-    transfer: int = 0
-    pj: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def cycles(self) -> int:
-        return self.partial_sums + self.digital + self.transfer
 
 
 class Dataflow:
@@ -80,7 +68,7 @@ class Dataflow:
                     continue
                 k, l, rank = (int(text) for text in how.split(","))  # noqa: E741  the equations' own letter
                 self.factors.append(Factor(number, k, linear.n_in // k, rank * l))
-                second.append(Factor(number + 1, l, rank * k, linear.n_out // l))
+                second.append(Factor(number + 1, l, rank * k, linear.n_out // l, len(self.factors) - 1))
                 shuffled += k * l * rank
             if second:
                 first.name += ".R"
@@ -108,6 +96,11 @@ class Dataflow:
         at = self.passes.index(self.stages[number].of_pass)
         return self.passes[at - 1] if at and self.starts_pass(number) else None
 
+    def follows(self, number: int) -> set[int]:
+        """All stages of its pass that must have ended before this one starts."""
+        own = [read for read in self.stages[number].reads if self.stages[read].of_pass == self.stages[number].of_pass]
+        return {*own, *(earlier for read in own for earlier in self.follows(read))}
+
     def weights(self) -> int:
         return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors)
 
@@ -122,56 +115,3 @@ class Dataflow:
                 for _ in range(factor.cols):
                     sums[factor.stage] += parts - 1
         return sums
-
-
-class Gaps:
-    """All gaps of one token where stages make `sums` partial sums to add."""
-
-    def __init__(self, chip: Chip, flow: Dataflow, sums: list[int]) -> None:
-        self.chip, self.flow, self.sums = chip, flow, sums
-        self.tails = {name: self.gap(tail.after, tail.operations, tail.moved) for name, tail in flow.tails.items()}
-        self.before: list[Gap] = []
-        for number, stage in enumerate(flow.stages):
-            earlier = flow.pass_before(number)
-            if earlier is not None:
-                self.before.append(self.tails[earlier])
-            elif flow.starts_pass(number):
-                self.before.append(Gap())
-            else:
-                self.before.append(self.gap(stage.reads, stage.operations, stage.moved))
-
-    def gap(self, reads: Iterable[int], operations: list[tuple[str, int]], moved: int) -> Gap:
-        found = Gap()
-        added = sum(self.sums[read] for read in reads)
-        if added:
-            found.partial_sums = self.chip.operation_cycles("add", added)
-            found.pj["partial_sums"] = self.chip.operation_pj("add", added)
-        for name, elements in operations:
-            found.digital += self.chip.operation_cycles(name, elements)
-            found.pj[name] = found.pj.get(name, 0.0) + self.chip.operation_pj(name, elements)
-        if moved:
-            found.transfer = self.chip.transfer_cycles(moved)
-            found.pj["transfer"] = self.chip.transfer_pj(moved)
-        return found
-
-    def of_phase(self, phase: int | None = None) -> list[Gap]:
-        """What a phase pays for a token, or the whole token: gaps inside passes, and tails in their last phase."""
-        flow, found = self.flow, []
-        for number, stage in enumerate(flow.stages):
-            if phase in (None, stage.phase) and not flow.starts_pass(number):
-                found.append(self.before[number])
-        for name, gap in self.tails.items():
-            last = max(stage.phase for stage in flow.stages if stage.of_pass == name)
-            if phase in (None, last):
-                found.append(gap)
-        return found
-
-    def of_rows(self) -> list[Gap]:
-        """By stage, what stands before it, a tail between passes once; then the last pass's tail."""
-        flow, rows, told = self.flow, [], set()
-        for number, gap in enumerate(self.before):
-            earlier = flow.pass_before(number)
-            rows.append(Gap() if earlier in told else gap)
-            if earlier is not None:
-                told.add(earlier)
-        return [*rows, self.tails[flow.passes[-1]]]

@@ -136,11 +136,32 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
-            summed = sum(adds[earlier] for earlier in stage.after)
-            moved = carried(problem, stage.after, [stage.id], stage.transfer_elements)
+            read = stage.after if problem.hardware.transfer is not None else _arriving(workload, stage.id)
+            summed = sum(adds[earlier] for earlier in read)
+            moved = carried(problem, read, [stage.id], stage.transfer_elements)
             before.append(gap(summed, stage.operations, moved))
     within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
     return Gaps(tuple(before), within, tails, added)
+
+
+def _arriving(workload: Workload, stage: int) -> Sequence[int]:
+    """Of the stages that one reads, those whose outputs are not at the hub yet.
+
+    What a stage before it has read is there, and all that an earlier pass has made.
+    """
+    stages = workload.stages
+    found = [each for each in stages[stage].after if stages[each].pass_name == stages[stage].pass_name]
+    if len(found) < 2:  # what alone is read was read by no stage before
+        return found
+    there: set[int] = set()
+    before, seen = [*found], set(found)
+    while before:
+        read = stages[before.pop()].after
+        there.update(read)
+        fresh = {each for each in read if each > min(found)} - seen
+        before += fresh
+        seen |= fresh
+    return [each for each in found if each not in there]
 
 
 def pass_begins(problem: Problem, gaps: Gaps, start: Ints) -> int:
@@ -170,7 +191,10 @@ def _flat_transfer(problem: Problem, read: Sequence[int], stages: Sequence[int],
 
 
 class _Carrier:
-    """The moves of gaps, called in the order of the stages: what several stages read goes up before the first."""
+    """The moves of gaps, called in the order of the stages.
+
+    What several stages read goes up once, in the gap before the first. Others that may start as early wait as long.
+    """
 
     def __init__(self, workload: Workload, moves: TokenMoves | None) -> None:
         self.workload, self.moves = workload, moves
@@ -182,10 +206,11 @@ class _Carrier:
         rising = [(each, move) for each in read if (move := self.moves.up[each]) is not None]
         falling = [move for each in stages if (move := self.moves.down[each]) is not None]
         across = [move for each in stages if (move := self.moves.over[each]) is not None]
-        charged = [*(move for each, move in rising if each not in self.risen), *across, *falling]
-        self.risen.update(each for each, _ in rising)
+        fresh = [each for each in read if each not in self.risen]
+        charged = [*(move for each, move in rising if each in fresh), *across, *falling]
+        self.risen.update(fresh)
         hardware = problem.hardware
-        core_pj = hardware.core_add_pj * sum(int(self.moves.core_added[each]) for each in read)
+        core_pj = hardware.core_add_pj * sum(int(self.moves.core_added[each]) for each in fresh)
         energy = {
             "network": math.fsum(move.network_pj for move in charged),
             "bus": math.fsum(move.bus_pj for move in charged),

@@ -1,0 +1,147 @@
+"""What lies between stages, one gap after the other, on a flat chip and on one with a network.
+
+docs/formulation.md, sections "Gaps" and "Moves", in plain loops; nothing of the package is imported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from oracles.naive_chip import Chip
+from oracles.naive_dataflow import Dataflow
+from oracles.naive_moves import Moves
+from oracles.naive_network import Channel
+
+
+@dataclass
+class Gap:
+    """Cycles of each part, pJ of each component, and what it puts on each channel of a network."""
+
+    partial_sums: int = 0
+    digital: int = 0
+    transfer: int = 0
+    pj: dict[str, float] = field(default_factory=dict)
+    bits: Counter[Channel] = field(default_factory=Counter)
+
+    @property
+    def cycles(self) -> int:
+        return self.partial_sums + self.digital + self.transfer
+
+    def charge(self, name: str, pj: float) -> None:
+        if pj:
+            self.pj[name] = self.pj.get(name, 0.0) + pj
+
+
+class Gaps:
+    """All gaps of one token where stages make `sums` partial sums to add; on a chip with a network, with its moves."""
+
+    def __init__(self, chip: Chip, flow: Dataflow, sums: list[int], moves: Moves | None = None) -> None:
+        self.chip, self.flow, self.sums, self.moves = chip, flow, sums, moves
+        self.risen: set[int] = set()
+        """Stages whose outputs have been counted on their way to the hub."""
+        firsts = {number: flow.pass_before(number) for number in range(len(flow.stages))}
+        self.tails: dict[str, Gap] = {}
+        for name, tail in flow.tails.items():
+            gap = self.tails[name] = self.work(tail.after, tail.operations)
+            self.carry(gap, tail.after, [number for number, earlier in firsts.items() if earlier == name], tail.moved)
+        self.before: list[Gap] = []
+        for number, stage in enumerate(flow.stages):
+            if firsts[number] is not None:
+                self.before.append(self.tails[firsts[number]])
+                continue
+            waits = self.waits_for(number)
+            self.before.append(self.work(waits, stage.operations))
+            self.carry(self.before[-1], waits, [number], stage.moved)
+
+    def waits_for(self, number: int) -> list[int]:
+        """Stages whose outputs and sums come before this one.
+
+        On a network what a stage before it read is at the hub, and all of an earlier pass.
+        """
+        reads = self.flow.stages[number].reads
+        if not self.chip.data.get("network"):
+            return reads
+        own, before = self.flow.stages[number].of_pass, self.flow.follows(number)
+        there = {read for earlier in before for read in self.flow.stages[earlier].reads}
+        return [read for read in reads if read not in there and self.flow.stages[read].of_pass == own]
+
+    def work(self, reads: Sequence[int], operations: list[tuple[str, int]]) -> Gap:
+        found = Gap()
+        added = sum(self.sums[read] for read in reads)
+        if added:
+            found.partial_sums = self.chip.operation_cycles("add", added)
+            found.pj["partial_sums"] = self.chip.operation_pj("add", added)
+        for name, elements in operations:
+            found.digital += self.chip.operation_cycles(name, elements)
+            found.pj[name] = found.pj.get(name, 0.0) + self.chip.operation_pj(name, elements)
+        return found
+
+    def carry(self, gap: Gap, reads: Sequence[int], stages: Sequence[int], moved: int) -> None:
+        if not self.chip.data.get("network"):
+            if moved:
+                gap.transfer = self.chip.transfer_cycles(moved)
+                gap.pj["transfer"] = self.chip.transfer_pj(moved)
+        elif self.moves is not None:
+            self.move(gap, self.moves, reads, stages)
+
+    def move(self, gap: Gap, moves: Moves, reads: Sequence[int], stages: Sequence[int]) -> None:
+        network, chain, across = moves.network, 0, 0
+        counted = [moves.down[stage] for stage in stages] + [moves.over[stage] for stage in stages]
+        for read in reads:
+            chain += network.cycles(moves.up[read])
+            if read not in self.risen:
+                counted.append(moves.up[read])
+                for _ in range(moves.core_sums[read]):
+                    gap.charge("partial_sums", self.core_sum_pj())
+            self.risen.add(read)
+        for stage in stages:
+            chain += network.cycles(moves.down[stage])
+            across += network.cycles(moves.over[stage])
+        # What goes over does so while parts of z go up, are added and come down.
+        gap.transfer = chain
+        while gap.partial_sums + gap.transfer < across:
+            gap.transfer += 1
+        for move in counted:
+            if move is not None:
+                gap.charge("network", network.energy_pj(move, "link"))
+                gap.charge("bus", network.energy_pj(move, "bus"))
+                gap.bits.update(move.bits)
+
+    def core_sum_pj(self) -> float:
+        if self.chip.data.get("macro"):
+            return float(self.chip.data["digital"]["ops"]["add"]["per_element_pj"])
+        return float(self.chip.data["energy_pj"]["shift_add"])
+
+    def units_cycles(self, gaps: Sequence[Gap]) -> tuple[int, int]:
+        """How long gaps hold the digital units, and the interconnect: of a network its busiest channel."""
+        digital = sum(gap.partial_sums + gap.digital for gap in gaps)
+        if self.moves is None:
+            return digital, sum(gap.transfer for gap in gaps)
+        bits: Counter[Channel] = Counter()
+        for gap in gaps:
+            bits.update(gap.bits)
+        return digital, self.chip.cycles(self.moves.network.streaming_ps(bits))
+
+    def of_phase(self, phase: int | None = None) -> list[Gap]:
+        """What a phase pays for a token, or the whole token: gaps inside passes, and tails in their last phase."""
+        flow, found = self.flow, []
+        for number, stage in enumerate(flow.stages):
+            if phase in (None, stage.phase) and flow.pass_before(number) is None:
+                found.append(self.before[number])
+        for name, gap in self.tails.items():
+            last = max(stage.phase for stage in flow.stages if stage.of_pass == name)
+            if phase in (None, last):
+                found.append(gap)
+        return found
+
+    def of_rows(self) -> list[Gap]:
+        """By stage, what stands before it, a tail between passes once; then the last pass's tail."""
+        flow, rows, told = self.flow, [], set()
+        for number, gap in enumerate(self.before):
+            earlier = flow.pass_before(number)
+            rows.append(Gap() if earlier in told else gap)
+            if earlier is not None:
+                told.add(earlier)
+        return [*rows, self.tails[flow.passes[-1]]]
