@@ -1,0 +1,105 @@
+"""Places of arrays and of what they hold: nothing changes on any array, and less moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cimsolve.chip.read import without_distance
+from cimsolve.judge.check import check_solution
+from cimsolve.price.cost import Metrics, evaluate
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.places.locate import located
+from cimsolve.solve.plan import map_optimal
+from cimsolve.solve.rules.spread import map_spread
+from cimsolve.study.solving import make_solution, solve_and_check
+from makers.builders import MESH, ask, linears, mesh_chip, step
+from makers.cost_cases import random_case
+
+OF_ARRAYS = (
+    "arrays",
+    "array_latency_ns",
+    "array_ii_cycles",
+    "array_energy_pj",
+    "pieces",
+    "activations",
+    "adc_bits_max",
+)
+
+
+def measure(problem: Problem, mapping: Mapping) -> Metrics:
+    return evaluate(*schedule(problem, mapping)).metrics
+
+
+def with_network(seed: int) -> tuple[Problem, Mapping]:
+    """A random problem whose chip has a network, and a legal mapping."""
+    while True:
+        case = random_case(seed)
+        if case.problem.hardware.interconnect is not None:
+            return case.problem, case.mapping
+        seed += 1000
+
+
+def two_layers(**changes: Any) -> Problem:
+    """Two layers of factored matrices on arrays of 8 x 8, too many for one core."""
+    return ask(linears(step("a", (16, 16)), step("b", (16, 16))), "4,4,2", mesh_chip(**changes))
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_arrays_do_as_before_wherever_they_are(seed: int) -> None:
+    problem, mapping = with_network(seed)
+    before = measure(problem, mapping)
+    # Stages that may overlap do so in other ways where moves take other times.
+    same = OF_ARRAYS if problem.workload.is_chain else tuple(name for name in OF_ARRAYS if "latency" not in name)
+    for found in islice(located(problem, mapping), 3):
+        solution = make_solution(problem, found, strategy="by hand")
+        assert not check_solution(solution).violations
+        for name in same:
+            assert solution.header.metrics[name] == pytest.approx(before[name], rel=1e-12), name
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_numbers_of_arrays_do_not_matter(seed: int) -> None:
+    problem, mapping = with_network(seed)
+    arrays = int(mapping.pieces.array.max()) + 1
+    place = next(located(problem, mapping)).place
+    assert place is not None
+    renamed = np.array(Random(seed).sample(range(arrays), arrays))
+    places = np.empty(arrays, dtype=np.int64)
+    places[renamed] = place
+    pieces = replace(mapping.pieces, array=renamed[mapping.pieces.array])
+    assert measure(problem, replace(mapping, place=place)) == measure(
+        problem, replace(mapping, pieces=pieces, place=places)
+    )
+
+
+@pytest.mark.parametrize("multicast", ["tree", "unicast"])
+@pytest.mark.parametrize("at", ["edge", [1, 1]])
+def test_no_answer_is_worse_than_the_flat_one_priced_afterwards(multicast: str, at: object) -> None:
+    network = {**MESH, "multicast": multicast, "hub": {**MESH["hub"], "at": at}, "rows": 3, "cols": 3}
+    problem = two_layers(network=network)
+    flat = problem.asking(hardware=without_distance(problem.hardware))
+    afterwards = measure(problem, map_optimal(flat, Effort()).mapping)
+    solution, report = solve_and_check(problem)
+    assert not report.violations
+    found = solution.header.metrics
+    assert (found["arrays"], found["latency_cycles"]) <= (afterwards["arrays"], afterwards["latency_cycles"])
+    assert found["latency_cycles"] <= measure(problem, map_spread(problem))["latency_cycles"]
+
+
+def test_parts_of_an_output_are_added_in_one_core() -> None:
+    # 8 rows of two arrays make 8 x 2 parts of each of 16 outputs; a core has two arrays, one for each part.
+    problem = ask(linears(step("a", (16, 16))), hardware=mesh_chip())
+    solution, report = solve_and_check(problem)
+    assert not report.violations
+    assert solution.header.metrics["arrays"] == 4
+    assert solution.header.breakdown.latency_cycles["partial_sums"] == 0
+    assert solution.header.stages[0].tail_cycles > 0
