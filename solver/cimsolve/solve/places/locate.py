@@ -14,12 +14,12 @@ from cimsolve.price.moves import find_moves
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.places.arrange import arrangements, path_of
-from cimsolve.solve.places.slots import Slots
+from cimsolve.solve.places.holdings import Holdings
 
 
 def located(problem: Problem, mapping: Mapping) -> Iterator[Mapping]:
     """The mapping with its arrays in places and its blocks dealt along them, in several ways."""
-    slots = Slots(problem, mapping)
+    slots = Holdings(problem, mapping)
     for place in arrangements(problem, mapping.pieces):
         yield _dealt(problem, slots, place)
 
@@ -29,7 +29,7 @@ def nearest(problem: Problem, mapping: Mapping) -> Mapping:
     return mapping if problem.hardware.interconnect is None else next(located(problem, mapping))
 
 
-def _dealt(problem: Problem, slots: Slots, place: Ints) -> Mapping:
+def _dealt(problem: Problem, slots: Holdings, place: Ints) -> Mapping:
     """Each step's contents dealt to its slots along the path of places, in the order that moves least."""
     topology = problem.hardware.topology
     assert topology is not None
@@ -60,15 +60,15 @@ def steps_of(problem: Problem) -> list[tuple[int, ...]]:
     return found
 
 
-def _ways(slots: Slots, activations: Ints, rank: Ints) -> list[Ints]:
-    """Slots for the contents of a stage's activations, dealt by inputs first and by outputs first; each way once."""
+def _ways(slots: Holdings, activations: Ints, rank: Ints) -> list[Ints]:
+    """Holdings for the contents of a stage's activations, dealt by inputs first and by outputs first; each way once."""
     inputs, outputs = slots.inputs[activations], slots.outputs[activations]
     found = [slots.dealt(activations, keys, rank) for keys in ((inputs, outputs), (outputs, inputs))]
     return found[:1] if np.array_equal(found[0], found[1]) else found
 
 
 def _score(
-    problem: Problem, slots: Slots, stages: Sequence[int], dealt: Sequence[Ints], place: Ints
+    problem: Problem, slots: Holdings, stages: Sequence[int], dealt: Sequence[Ints], place: Ints
 ) -> tuple[int, float]:
     """Cycles and picojoules of what the step moves."""
     hardware = problem.hardware

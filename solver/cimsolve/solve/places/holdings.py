@@ -21,7 +21,7 @@ from cimsolve.problem.tables import Mapping, Pieces
 FAR = 2**40
 
 
-class Slots:
+class Holdings:
     """The activations of a mapping as slots, and what they hold as contents that may be dealt to other slots."""
 
     def __init__(self, problem: Problem, mapping: Mapping) -> None:
