@@ -61,7 +61,7 @@ def steps_of(problem: Problem) -> list[tuple[int, ...]]:
 
 
 def _ways(slots: Holdings, activations: Ints, rank: Ints) -> list[Ints]:
-    """Holdings for the contents of a stage's activations, dealt by inputs first and by outputs first; each way once."""
+    """Slots for the contents of a stage's activations, dealt by inputs first and by outputs first; each way once."""
     inputs, outputs = slots.inputs[activations], slots.outputs[activations]
     found = [slots.dealt(activations, keys, rank) for keys in ((inputs, outputs), (outputs, inputs))]
     return found[:1] if np.array_equal(found[0], found[1]) else found
