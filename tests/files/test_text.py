@@ -11,12 +11,14 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import (
     NAME_SHOWN_MAX,
     SHOWN_MAX,
+    TOLD_MAX,
     demand_known,
     message_line,
     near_name,
     one_line,
     shown_name,
     shown_value,
+    told,
 )
 
 
@@ -72,6 +74,11 @@ def test_messages_are_one_line_of_names_that_end() -> None:
     assert max(map(len, told.split())) <= NAME_SHOWN_MAX
     assert told.startswith("a.json: no tensor xxx")
     assert told.endswith("yyy, z")
+
+
+def test_what_a_library_says_is_short() -> None:
+    assert told(ValueError("header\n" + "\x00 " * 999)).startswith("header\\n\\x00 ")
+    assert len(told("\x00 " * 999)) == TOLD_MAX
 
 
 def test_the_nearest_name_in_the_words_of_a_hint() -> None:

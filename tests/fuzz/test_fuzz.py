@@ -70,6 +70,8 @@ def _fill(argv: Sequence[str]) -> int:
         (_print("other: a\n", 2), "stderr is 'other"),
         (_print("cimsolve: a\nb\n", 2), "stderr is"),
         (_print("a Warning: b\n", 0), "stderr is"),
+        (_print("cimsolve: note: a\n", 2), "stderr is"),
+        (_print("cimsolve: note: a\ncimsolve: b\n", 0), "stderr is"),
         (_print("\x1b[31m", 0, to_stderr=False), "are printed"),
         (_print("cimsolve: \u202e b\n", 1), "are printed"),
         (_leave("f.safetensors", "", 2), "no solution is left"),

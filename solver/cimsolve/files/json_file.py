@@ -94,7 +94,7 @@ def first_problem(error: ValidationError, origin: str, model: type[BaseModel] | 
     problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     origin = shown_name(origin)
-    key = shown_name(".".join(str(part) for part in problem["loc"]))
+    key = shown_name(".".join(str(part) or '""' for part in problem["loc"]))
     if kind == "value_error":  # a rule of our own: it names its keys and values itself
         return f"{origin}: {key}{': ' if key else ''}{one_line(str(context['error']))}"
     if kind == "missing":

@@ -17,7 +17,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line
+from cimsolve.files.text import told
 from cimsolve.files.whole import written_whole
 
 _COLUMN = re.compile(
@@ -62,7 +62,7 @@ def read_columns(path: Path, sha256: str) -> dict[str, Ints]:
                 raise InputError(f"{path}: its sha256 is not the {sha256} of the header; write both anew")
             return _members(stream, str(path))
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as solution tables ({one_line(str(error))})") from None
+        raise InputError(f"{path}: cannot be read as solution tables ({told(error)})") from None
 
 
 def _members(stream: BinaryIO, where: str) -> dict[str, Ints]:

@@ -14,6 +14,8 @@ NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
 NAME_SHOWN_MAX = 200
 """Most characters of a name that a message repeats."""
+TOLD_MAX = 200
+"""Most characters of a library's message that ours repeats."""
 SHOWN_MAX = 60
 """Most characters of a wrong value that an error repeats."""
 
@@ -30,6 +32,11 @@ def shown_name(text: str) -> str:
     text = one_line(text)
     kept = (NAME_SHOWN_MAX - 3) // 2
     return text if len(text) <= NAME_SHOWN_MAX else f"{text[:kept]}...{text[-kept:]}"
+
+
+def told(error: object) -> str:
+    """What a library says of a file, short and on one line."""
+    return one_line(str(error))[:TOLD_MAX]
 
 
 def message_line(text: str) -> str:

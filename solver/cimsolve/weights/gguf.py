@@ -16,10 +16,10 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.text import shown_value
+from cimsolve.files.text import shown_value, told
 from cimsolve.model.model import Model
 from cimsolve.weights.gguf_header import GgufTensor, read_gguf_header
-from cimsolve.weights.tensors import Floats32, Tensors, demand_names, demand_regular, told
+from cimsolve.weights.tensors import Floats32, Tensors, demand_names, demand_regular
 
 _BLOCK = {
     "attn_norm": "input_layernorm",

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from cimsolve.errors import InputError
-from cimsolve.weights.tensors import demand_names, demand_regular, told
+from cimsolve.files.text import told
+from cimsolve.weights.tensors import demand_names, demand_regular
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What `np.savez` and `np.savez_compressed` write."""

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import parse_json_text
-from cimsolve.files.text import one_line, shown_value
+from cimsolve.files.text import shown_value, told
 from cimsolve.weights.monarch import demand_finite
 
 Floats32: TypeAlias = npt.NDArray[np.float32]
@@ -33,7 +33,6 @@ _READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _LFS_POINTER = b"version https://git-lfs"
 _HEADER_BYTES_MAX = 2**25
 _NAME_MAX = 512
-_TOLD_MAX = 200
 _NEAR_AMONG = 4096
 """Names among which near ones are looked for: more would take long."""
 
@@ -181,11 +180,6 @@ def demand_names(names: Iterable[str], where: str) -> None:
                 f"{where}: the name {shown_value(name)}: expected 1 to {_NAME_MAX} printable characters; "
                 "check that it is the right file"
             )
-
-
-def told(error: object) -> str:
-    """What a library says of a file, short and on one line."""
-    return one_line(str(error))[:_TOLD_MAX]
 
 
 def read_header(file: Path) -> tuple[dict[str, Entry], dict[str, str]]:

@@ -226,7 +226,7 @@ class _AccuracyRun:
                 raise InputError(f"{path}: holds factors of other structures")
             return stored
         except InputError as error:
-            self._tell(f"kept factors do not hold and are fitted again ({error})")
+            self._tell(f"note: kept factors do not hold and are fitted again ({error})")
             if path.is_symlink() or path.is_file():
                 path.unlink()
             return None

@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from cimsolve.errors import EXIT_FAILED, FailedError, InputError
-from cimsolve.files.text import one_line, shown_value
+from cimsolve.files.text import shown_value, told
 from cimsolve.study.interrupts import interrupts_held, signals_blocked
 from cimsolve.study.sweep.point import Point, Record, solve_point
 
@@ -104,7 +104,7 @@ def _on_cluster(points: Mapping[str, Point], address: str) -> Iterator[Record]:
     except Exception as error:  # a network's libraries raise anything
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
-            f"--cluster {shown_value(address)}: no Dask scheduler answers there ({one_line(reason)}); start one with "
+            f"--cluster {shown_value(address)}: no Dask scheduler answers there ({told(reason)}); start one with "
             "`dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`"
         ) from None
     with _unlogged("distributed"), client:

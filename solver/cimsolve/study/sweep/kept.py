@@ -63,7 +63,7 @@ class KeptFiles:
                 raise InputError(f"{path}: is no file; remove it")
             return read(path)
         except InputError as error:
-            self._tell(f"what is kept of this question does not hold and is done again ({error})")
+            self._tell(f"note: what is kept of this question does not hold and is done again ({error})")
             return None
 
     def _write(self, digest: str, write: Callable[[Path], object]) -> None:
@@ -78,9 +78,9 @@ class KeptFiles:
                 raise InputError(f"{path}: is no file; remove it")
             write(path)
         except OSError as error:
-            self._tell(f"a result cannot be kept ({path}: {error.strerror})")
+            self._tell(f"note: a result cannot be kept ({path}: {error.strerror})")
         except InputError as error:
-            self._tell(f"a result cannot be kept ({error})")
+            self._tell(f"note: a result cannot be kept ({error})")
 
     def _path(self, folder: Path, digest: str) -> Path:
         return folder / f"{self._prefix}{digest}.json"

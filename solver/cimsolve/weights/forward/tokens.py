@@ -13,8 +13,7 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line, shown_value
-from cimsolve.weights.tensors import told
+from cimsolve.files.text import one_line, shown_value, told
 
 SAMPLE = Path(__file__).with_name("sample.txt")
 """A text that comes with cimsolve: short paragraphs on many subjects, written for it."""
