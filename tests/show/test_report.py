@@ -111,7 +111,7 @@ def test_verbose_says_what_an_expert_asks(printed: Callable[..., str], outcomes:
         "attention.self.query, attention.self.key",
         "the first layer",
         "Times better than linear",
-        "Times better than spread, the best rule in arrays, then latency",
+        "Times better than densemap, the next best rule in arrays, then latency",
         "wire resistance",
         "programming",
         "biases",
@@ -198,9 +198,10 @@ def test_optimal_is_said_only_where_the_status_and_the_checker_say_so(
     proved = dataclasses.replace(spread, header=spread.header.model_copy(update={"status": "optimal"}))
     assert "optimal in arrays, latency " in printed([proved], 1)
     searched = dataclasses.replace(proved, check=dataclasses.replace(spread.check, unverified=("arrays",)))
-    out = printed([searched], 1)
+    out = printed([searched], 1, width=200)
     assert "optimal in arrays, latency (by search)" in out
-    assert "rest on an exhaustive search" in out
+    assert "spread: the bound on arrays: a search" in out
+    assert "cimsolve check --prove" in out
     objection = Violation("bounds", "status: more is claimed than holds")
     failed = dataclasses.replace(proved, check=CheckReport((objection,)))
     assert "optimal in" not in printed([failed], 1)

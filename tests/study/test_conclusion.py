@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -13,6 +14,7 @@ import pytest
 from cimsolve.columns import Floats
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.answer import answer_sentences
+from cimsolve.show.text.solve import print_run
 from cimsolve.solve.effort import Effort
 from cimsolve.study.ask import Asked, Outcome, Run
 from cimsolve.study.conclusion import Against, Conclusion, Need, conclude
@@ -59,6 +61,24 @@ def test_the_best_is_one_that_is_stored_as_asked() -> None:
     assert found.best.strategy == "optimal"
     assert found.against[0].strategy == "dense-optimal"
     assert found.against[1].strategy in ALL[:4]
+
+
+def test_the_best_among_rules_is_compared_with_the_next_best() -> None:
+    asked, found = concluded("4,4,1", ("densemap", "spread", "linear"))
+    assert found.best is not None
+    (rival,) = found.against
+    assert {found.best.strategy, rival.strategy} == {"densemap", "spread"}
+    assert "the next best rule" in " ".join(answer_sentences(asked.problem, found))
+
+
+@pytest.mark.parametrize("strategies", [("linear", "spread", "optimal"), ("linear", "optimal"), ("densemap", "spread")])
+def test_the_ratios_are_to_what_the_answer_is_compared_with(
+    capsys: pytest.CaptureFixture[str], strategies: tuple[str, ...]
+) -> None:
+    asked, found = concluded("dense", strategies)
+    print_run(asked, outcomes_of("dense", strategies, None)[1], verbosity=1)
+    references = re.findall(r"^Times better than ([\w-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert set(references) - {"linear"} == {each.strategy for each in found.against} - {"linear"}
 
 
 def test_ratios_are_those_of_the_metrics() -> None:

@@ -12,7 +12,7 @@ from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure
 from cimsolve.show.text.console import heading, indented
 from cimsolve.show.units import millions, plural, quantity, share
-from cimsolve.solve.names import DENSE, DENSE_RULE
+from cimsolve.solve.names import DENSE, DENSE_RULE, RULE_NAMES
 from cimsolve.study.ask import Asked
 from cimsolve.study.conclusion import Against, Conclusion, Need
 
@@ -90,8 +90,13 @@ def _against(comparison: Against, best: Header) -> str:
     if instead:
         first = ["arrays"] if "arrays" in best.objective and "arrays" not in worse else []
         text += f". --objective {','.join([*first, instead[0]])} asks for less {_title(instead[0])}"
-    rule = {DENSE_RULE: ", dense tiles"}.get(comparison.strategy, ", the best rule")
-    return f"Against {comparison.strategy}{rule}: {text}."
+    rule = {DENSE_RULE: "dense tiles"}.get(comparison.strategy, best_rule_words(best))
+    return f"Against {comparison.strategy}, {rule}: {text}."
+
+
+def best_rule_words(best: Header) -> str:
+    """What the rule is called that the best answer is compared with."""
+    return "the next best rule" if best.strategy in RULE_NAMES else "the best rule"
 
 
 def _what_factors_buy(better: Mapping[str, float], worse: Mapping[str, float]) -> str:

@@ -11,17 +11,16 @@ from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.prove import objective_units, objective_values
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import AREA, ARRAYS, ENERGY, FIGURES, INTERVAL, LATENCY, PREFILL
-from cimsolve.show.text.answer import describe_answer, print_answer
+from cimsolve.show.text.answer import best_rule_words, describe_answer, print_answer
 from cimsolve.show.text.breakdown import print_breakdown
-from cimsolve.show.text.check import describe_verdict, print_violations, verdict
+from cimsolve.show.text.check import describe_verdict, print_violations, searched_bounds, verdict
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, print_table, same_again, verbatim
 from cimsolve.show.text.question import print_not_modelled, question_fields
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import Kind, choose_unit, number, quantity, share
 from cimsolve.solve.names import DENSE, DENSE_RULE
-from cimsolve.solve.strategies import RULES
 from cimsolve.study.ask import Asked, Outcome, Solved, solved_ones
-from cimsolve.study.conclusion import conclude
+from cimsolve.study.conclusion import Conclusion, conclude
 
 RUN_FORMAT = "cimsolve-run/1"
 VIOLATIONS_SHOWN = 5
@@ -40,15 +39,16 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     for outcome in outcomes:
         _print_trouble(outcome, verbosity)
     _print_rounding(outcomes)
+    found = conclude(asked, outcomes)
     if solved and verbosity > 0:
-        _print_details(asked, outcomes, solved)
+        _print_details(asked, outcomes, solved, found)
     if verbosity >= 0:
         _print_sums(asked, solved)
         _print_files(asked, solved, verbosity)
-    print_answer(asked, conclude(asked, outcomes), first=verbosity < 0)
+    print_answer(asked, found, first=verbosity < 0)
 
 
-def _print_details(asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved]) -> None:
+def _print_details(asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[Solved], found: Conclusion) -> None:
     heading("Space and energy, one token")
     _print_space(outcomes)
     heading("Time, in total and in the arrays alone")
@@ -56,7 +56,7 @@ def _print_details(asked: Asked, outcomes: Sequence[Outcome], solved: Sequence[S
     heading("Verdicts")
     _print_verdicts(solved)
     _print_bounds(solved)
-    _print_ratios(asked, solved)
+    _print_ratios(asked, solved, found)
     print_breakdown(solved)
     print_not_modelled(asked.problem)
 
@@ -222,10 +222,7 @@ def _print_bounds(solved: Sequence[Solved]) -> None:
     )
     for one in solved:
         if one.check.unverified:
-            indented(
-                f"{one.strategy}: the bounds on {', '.join(one.check.unverified)} rest on an exhaustive "
-                "search, which only another search can confirm."
-            )
+            indented(f"{one.strategy}: {searched_bounds(one.check)}")
     for figure in FIGURES:
         by_proof: dict[str, list[str]] = {}
         for one in solved:
@@ -245,19 +242,16 @@ def _print_sums(asked: Asked, solved: Sequence[Solved]) -> None:
     print_table(["strategy", *sums], [*rows, ["no mapping below", *least]])
 
 
-def _print_ratios(asked: Asked, solved: Sequence[Solved]) -> None:
-    """Every answer beside each of the references: the baseline, the best on dense weights, and the best rule."""
-    if len(solved) == 1:
+def _print_ratios(asked: Asked, solved: Sequence[Solved], found: Conclusion) -> None:
+    """Every answer beside the baseline and each of those that the best is compared with."""
+    if len(solved) == 1 or found.best is None:
         return
-    units = objective_units(asked.problem, asked.objective)
-    rules = [one for one in solved if one.strategy in RULES]
-    best = min(rules, key=lambda one: objective_values(one.header.metrics, asked.objective, units), default=None)
     known = {one.strategy: one for one in solved}
     titles = {DENSE_RULE: "", DENSE: ", the solver on dense weights"}
-    if best is not None:
-        titles.setdefault(best.strategy, f", the best rule in {', then '.join(asked.objective)}")
-    for name, title in titles.items():
+    rule = f", {best_rule_words(found.best)} in {', then '.join(asked.objective)}"
+    for name in dict.fromkeys([DENSE_RULE, *(each.strategy for each in found.against)]):
         if name in known:
+            title = titles.get(name, rule)
             heading(f"Times better than {name}{title}: 2 means half of its figure")
             _print_times_better(known[name], solved)
 
