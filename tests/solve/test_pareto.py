@@ -90,7 +90,7 @@ def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
     result = cli(*RUN, "--json")
     found = front(result)
     assert (result.code, result.err) == (0, "")
-    assert (found["format"], found["exit_code"], found["stopped_by_time_limit"]) == ("cimsolve-front/1", 0, False)
+    assert (found["format"], found["exit_code"], found["stopped_by"]) == ("cimsolve-front/1", 0, None)
     for point in found["points"]:
         assert point["check"]["passed"] is True
         assert all(Path(path).is_file() for path in point["files"])
@@ -197,7 +197,7 @@ def test_the_staircase_has_the_points_that_none_beats_in_its_two_figures() -> No
         return SimpleNamespace(label=label, header=SimpleNamespace(metrics=metrics, hw={"clock_ns": 1.0}))
 
     points: Any = [row("1", 1, 9, 1), row("2", 2, 9, 0), row("3", 2, 5, 9), row("4", 3, 7, 0), row("5", 4, 4, 9)]
-    found = FrontFound(points, [], 0.0, None)
+    found = FrontFound(points, [], 0.0)
     (group,) = drawing_of_front(found, ("arrays", "latency")).groups
     assert (group.front, group.others) == ([(1, 9), (2, 5), (4, 4)], [(2, 9), (3, 7)])
     (group,) = drawing_of_front(found, ("latency", "prefill")).groups
@@ -264,6 +264,7 @@ def test_a_time_limit_that_strikes_is_told(cli: Cli) -> None:
     assert "caution: --time-limit stopped the search" in result.out
     assert written()
     assert "--time-limit 0.0001" in result.out
+    assert front(cli(*RUN, "--time-limit", "0.0001", "--json"))["stopped_by"] == "time limit"
 
 
 def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +279,7 @@ def test_ctrl_c_keeps_the_points_found(cli: Cli, monkeypatch: pytest.MonkeyPatch
     assert result.err == "cimsolve: interrupted; the front may lack points\n"
     assert len(front(result)["points"]) == len(written()) == 2
     assert front(result)["rules"] == {}
+    assert front(result)["stopped_by"] == "interrupt"
 
 
 def test_ctrl_c_before_any_point_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

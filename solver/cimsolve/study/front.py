@@ -11,7 +11,7 @@ from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Header, Solution, StoppedBy
 from cimsolve.solve.front import FrontPoint, find_front
 from cimsolve.solve.names import DENSE
 from cimsolve.solve.strategies import RULES
@@ -43,12 +43,12 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class FrontFound:
-    """The whole front; `time_limit_s` is set where it ended the search."""
+    """The whole front; `stopped_by` says what ended the run before its end."""
 
     points: Sequence[FrontRow]
     rules: Sequence[RuleRow]
     search_s: float
-    time_limit_s: float | None
+    stopped_by: StoppedBy | None = None
 
     @property
     def broken(self) -> bool:
@@ -83,8 +83,8 @@ class FrontRun(SearchRun):
             rules += [] if self.interrupted else [self._rule(name) for name in (*RULES, DENSE)]
         except KeyboardInterrupt:
             self.interrupted = True
-        limit = self.effort.time_limit_s
-        return FrontFound(rows, rules, seconds, limit if seconds >= limit else None)
+        stopped_by: StoppedBy | None = "time limit" if seconds >= self.effort.time_limit_s else None
+        return FrontFound(rows, rules, seconds, "interrupt" if self.interrupted else stopped_by)
 
     def points(self) -> list[FrontPoint]:
         """The points of the front, at least one; after an interrupt those found until then. Raises as `found` does."""

@@ -100,9 +100,9 @@ def _print_tables(asked: Asked, found: FrontFound, verbosity: int) -> None:
         )
     for row in found.points:
         print_violations(row.check, f"point {row.label}")
-    if found.time_limit_s is not None:
+    if found.stopped_by == "time limit" and asked.time_limit_s is not None:
         indented(
-            f"caution: --time-limit stopped the search after {number(found.time_limit_s)} s; "
+            f"caution: --time-limit stopped the search after {number(asked.time_limit_s)} s; "
             "points are missing, and two runs may differ"
         )
     if found.rules:
@@ -246,7 +246,7 @@ def _describe_front(asked: Asked, found: FrontFound, plot: str | None, exit_code
         "points": points,
         "rules": {row.strategy: _describe(row, found) for row in found.rules},
         "runtime_s": found.search_s,
-        "stopped_by_time_limit": found.time_limit_s is not None,
+        "stopped_by": found.stopped_by,
         "plot": plot,
         "command": asked.command,
         "exit_code": exit_code,
