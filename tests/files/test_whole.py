@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -45,6 +47,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, place: str) -> N
         written_whole(tmp_path / place, "shown", "do this") as written,
     ):
         written.write_text("new")
+
+
+def test_a_platform_without_locks_is_refused_in_one_line() -> None:
+    program = "import sys; sys.modules['fcntl'] = None; from cimsolve.__main__ import main; sys.exit(main({}))"
+    for words in (["--model", "minilm-l6", "--hw", "paper256"], ["check", "answer.json"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(words)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "runs on Linux and macOS" in done.stderr
 
 
 def test_a_device_is_written_as_it_is() -> None:

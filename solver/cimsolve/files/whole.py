@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from cimsolve.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # files that others write at the same time would be torn without locks
+    raise InputError(f"cimsolve runs on Linux and macOS, this is {sys.platform}; on Windows use WSL") from None
 
 
 @contextlib.contextmanager
