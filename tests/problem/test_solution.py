@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "answer.json"
     assert write_solution(OLD, path)[0] == path
     return path
+
+
+def table_under_its_old_name(path: Path) -> Path:
+    """The table of what lies there, renamed as version 0.1.0 named it."""
+    header = json.loads(path.read_text())
+    table, old = path.with_name(header["tables"]["file"]), path.with_suffix(".npz")
+    path.write_text(path.read_text().replace(table.name, old.name))
+    return table.rename(old)
 
 
 def is_there(solution: Solution, path: Path) -> bool:
@@ -86,6 +95,32 @@ def test_equal_answers_have_equal_files_and_another_one_leaves_no_table(path: Pa
     assert table.name not in first
     write_solution(OLD, path)
     assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == first
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_table_under_its_old_name_goes_with_the_answer_that_names_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, inline: bool
+) -> None:
+    old = table_under_its_old_name(path)
+    assert is_there(OLD, path)
+    monkeypatch.setattr(solution_module, "INLINE_PIECES_MAX", 100 if inline else 1)
+    written = write_solution(NEW, path)
+    assert sorted(path.parent.iterdir()) == sorted(written)
+    assert old not in written
+
+
+@pytest.mark.parametrize("header", ["none", "cut short", "names another", "of another format"])
+def test_a_file_of_that_name_that_no_answer_names_is_left_alone(path: Path, header: str) -> None:
+    old, text = table_under_its_old_name(path), path.read_text()
+    if header == "none":
+        path.unlink()
+    elif header == "cut short":
+        path.write_text(text[:-9])
+    else:
+        changes = {"names another": (old.name, "other.npz"), "of another format": ("cimsolve-solution/1", "x")}
+        path.write_text(text.replace(*changes[header]))
+    write_solution(NEW, path)
+    assert old.exists()
 
 
 def test_an_answer_with_inline_tables_removes_the_table_of_the_one_before(

@@ -169,6 +169,7 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
     tables: dict[str, dict[str, Ints]] = {name: vars(getattr(solution, name)) for name in TABLES}
     tables |= {} if solution.sites is None else {SITES: vars(solution.sites)}
     with folder_locked(path.parent, str(path)):
+        replaced = _old_tables(path)
         if len(solution.pieces) < INLINE_PIECES_MAX:
             for name, table in tables.items():
                 header[name] = {column: values.tolist() for column, values in table.items()}
@@ -187,10 +188,23 @@ def write_solution(solution: Solution, path: Path) -> list[Path]:
                 raise
             written = [path, beside]
         ours = f"{glob.escape(path.stem)}.{'[0-9a-f]' * 12}.npz"
-        for other in (*path.parent.glob(ours), *path.parent.glob(f".{ours}.tmp")):
+        for other in (*replaced, *path.parent.glob(ours), *path.parent.glob(f".{ours}.tmp")):
             if other not in written:
                 other.unlink(missing_ok=True)
     return written
+
+
+def _old_tables(path: Path) -> list[Path]:
+    """The table of the solution that lies at `path`, where it bears the name of version 0.1.0: no digits."""
+    table = path.with_name(f"{path.stem}.npz")
+    if not (table.is_file() and path.is_file()):
+        return []
+    try:
+        header = json_file.read_json(path, HEADER_BYTES_MAX)
+    except InputError:
+        return []
+    tables = header.get("tables") if isinstance(header, dict) and header.get("format") == FORMAT else None
+    return [table] if isinstance(tables, dict) and tables.get("file") == table.name else []
 
 
 def read_solution(path: Path) -> Solution:
