@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+AGAIN_S = 0.02
+"""Until a signal whose exception was ignored is sent again: what ignored it has ended by then."""
 
 
 class _Stop:
@@ -28,8 +32,32 @@ class _Stop:
 @contextlib.contextmanager
 def signals_heard() -> Iterator[None]:
     """Within, each of SIGNALS is raised as KeyboardInterrupt; those that are ignored, as by nohup, stay so."""
-    with _handled(_Stop(), lambda present: present not in (signal.SIG_IGN, None)):
+    stop = _Stop()
+    with _handled(stop, lambda present: present not in (signal.SIG_IGN, None)), _none_lost(stop):
         yield
+
+
+@contextlib.contextmanager
+def _none_lost(stop: _Stop) -> Iterator[None]:
+    """Within, a KeyboardInterrupt that came where Python ignores exceptions, as in a destructor, comes once more."""
+    report, heard_by, again = sys.unraisablehook, threading.get_ident(), []
+
+    def ignored(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            report(unraisable)
+            return
+        later = threading.Timer(AGAIN_S, signal.pthread_kill, (heard_by, stop.first or signal.SIGINT))
+        later.daemon = True
+        again.append(later)
+        later.start()
+
+    sys.unraisablehook = ignored
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        for later in again:
+            later.cancel()
 
 
 def interrupted_exit_code() -> int:
