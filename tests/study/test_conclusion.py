@@ -180,4 +180,6 @@ def test_real_weights_give_their_error() -> None:
     assert weight_error(np.eye(16)) == pytest.approx(0, abs=1e-12)
     # Slices take every fourth column; each of these is an identity, of whose four ones rank 1 keeps one.
     row, col = np.indices((16, 16))
-    assert weight_error((row % 4 == col // 4).astype(float)) == pytest.approx(math.sqrt(3 / 4))
+    worst = (row % 4 == col // 4).astype(np.float32)
+    for size in (1, 1e-30, 1e30):
+        assert weight_error(np.float32(size) * worst) == pytest.approx(math.sqrt(3 / 4))

@@ -185,6 +185,11 @@ def test_factors_that_are_no_numbers(tmp_path: Path, bad: float) -> None:
         FactorFile(tmp_path / "f.safetensors").factors["x"]
 
 
+def test_factors_whose_product_is_too_large_are_left_to_who_asks(tmp_path: Path) -> None:
+    save_file({name: np.full_like(value, 1e30) for name, value in TENSORS.items()}, tmp_path / "f.safetensors", GOOD)
+    assert np.isinf(FactorFile(tmp_path / "f.safetensors").weights["x"]).all()
+
+
 @pytest.mark.parametrize(
     ("linears", "message"),
     [

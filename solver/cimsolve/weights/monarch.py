@@ -104,6 +104,7 @@ def from_slices(tall: Floats, wide: Floats, dtype: npt.DTypeLike = np.float64, s
     return Monarch(right, left)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # who asks judges what is not finite
 def reconstruct(monarch: Monarch) -> Floats:
     """The dense matrix (n_in, n_out) that the factors stand for."""
     k, blocks_out, rank = monarch.structure.k, monarch.structure.l, monarch.structure.rank
@@ -140,7 +141,15 @@ def apply(monarch: Monarch, x: Floats) -> Floats:
 
 
 def relative_error(weight: Floats, monarch: Monarch, name: str = "weight") -> float:
-    """`||W - M||_F / ||W||_F` of the factors as they are; 0 for a zero weight met exactly.
+    """`||W - M||_F / ||W||_F` of the factors as they are; 0 for a zero weight met exactly. Raises as `norms` does."""
+    size, error, _ = norms(weight, monarch, name)
+    if size == 0:
+        return 0.0 if error == 0 else math.inf
+    return error / size
+
+
+def norms(weight: Floats, monarch: Monarch, name: str = "weight") -> tuple[float, float, float]:
+    """`||W||_F` and `||W - M||_F` of the factors as they are, in multiples of the third, the largest weight.
 
     Raises InputError for NaN or infinite weights, ValueError for a weight of another shape.
     """
@@ -152,10 +161,7 @@ def relative_error(weight: Floats, monarch: Monarch, name: str = "weight") -> fl
     exact /= scale
     size = float(np.linalg.norm(exact))
     exact -= reconstruct(Monarch(monarch.R.astype(np.float64) / scale, monarch.L.astype(np.float64)))
-    error = float(np.linalg.norm(exact))
-    if size == 0:
-        return 0.0 if error == 0 else math.inf
-    return error / size
+    return size, float(np.linalg.norm(exact)), scale
 
 
 def lowrank_of_equal_size(n_in: int, n_out: int, structure: Structure) -> int:

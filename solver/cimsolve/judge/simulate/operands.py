@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from cimsolve.errors import InputError
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.model.workload import Factor, Workload, build_workload
 from cimsolve.problem.problem import Problem
-from cimsolve.weights.monarch import Monarch, project, relative_error
+from cimsolve.weights.monarch import Monarch, norms, project
 
 RealWeights: TypeAlias = Mapping[str, Monarch | Floats]
 RealFactors: TypeAlias = Mapping[str, tuple[Floats, Floats]]
@@ -178,15 +179,14 @@ class _RealFactors:
         if not isinstance(weights, Monarch):
             weights = project(weights, self._problem.structures[linear], linear)
         if isinstance(dense, np.ndarray) and dense.any():
-            size = float(np.linalg.norm(dense)) ** 2
-            self._lost += size * relative_error(dense, weights, linear) ** 2
-            self._whole += size
+            whole, lost, unit = norms(dense, weights, linear)
+            self._whole, self._lost = math.hypot(self._whole, whole * unit), math.hypot(self._lost, lost * unit)
         return weights
 
     @property
     def weight_error(self) -> float | None:
         """Relative Frobenius error of all factors so far against the dense weights; None where these are not known."""
-        return (self._lost / self._whole) ** 0.5 if self._whole else None
+        return self._lost / self._whole if self._whole else None
 
 
 def _vector_lengths(workload: Workload) -> dict[int, int]:
