@@ -246,7 +246,8 @@ def test_images_and_controls_have_names(page: Any) -> None:
 
 
 def test_a_name_that_is_markup_is_text(browser: Any, tmp_path: Path) -> None:
-    name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">" + "x" * 120
+    name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    name = name.ljust(200, "x")  # as long as names may be
     config = {
         "model_type": "linears",
         "context": 4,
