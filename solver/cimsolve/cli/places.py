@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line
+from cimsolve.files.whole import link_target
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,8 @@ def demand_writable(places: Iterable[OutputPlace]) -> None:
                 _demand_folder(Path(place.path), shown)
             else:
                 _demand_file(Path(place.path), shown, place.makes_folder)
-        except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
-            reason = getattr(error, "strerror", None) or one_line(str(error))
-            raise InputError(f"{shown}: cannot be written ({reason}); choose another place") from None
+        except OSError as error:
+            raise InputError(f"{shown}: cannot be written ({error.strerror}); choose another place") from None
 
 
 def _demand_folder(folder: Path, shown: str) -> None:
@@ -55,7 +55,7 @@ def _demand_folder(folder: Path, shown: str) -> None:
 
 
 def _demand_file(file: Path, shown: str, makes_folder: bool) -> None:
-    target = file.resolve()  # a link stays a link: what it points to is replaced
+    target = link_target(file, shown)
     if _nearest(target) == target and not stat.S_ISREG(target.stat().st_mode):
         if target.is_dir():
             raise InputError(f"{shown}: is a folder; expected the name of a file to write")

@@ -75,12 +75,18 @@ def folder_locked(folder: Path, shown: str) -> Iterator[None]:
 def link_target(path: Path, shown: str) -> Path:
     """What to write for `path`: a link stays a link, and what it points to is replaced.
 
-    Raises InputError, of what is `shown`, for links that lead in a circle.
+    Raises InputError, of what is `shown`, for links that lead in a circle and where it cannot be found out.
     """
     try:
-        return path.resolve()
-    except (OSError, RuntimeError):
-        raise InputError(f"{shown}: cannot be written (its links lead in a circle); remove it") from None
+        target = path.resolve()
+        in_circle = target.is_symlink()
+    except RuntimeError:  # raised by Python before 3.13, where later ones leave the link
+        in_circle = True
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be written ({error.strerror}); choose another place") from None
+    if in_circle:
+        raise InputError(f"{shown}: cannot be written (its links lead in a circle); remove it")
+    return target
 
 
 def _lock(claim: int) -> None:

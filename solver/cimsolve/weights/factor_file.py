@@ -21,7 +21,7 @@ from cimsolve.columns import Floats
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import parse_json_text
 from cimsolve.files.text import one_line
-from cimsolve.files.whole import written_whole
+from cimsolve.files.whole import link_target, written_whole
 from cimsolve.model.structure import Structure
 from cimsolve.weights.monarch import Monarch, reconstruct
 from cimsolve.weights.tensors import OnDemand, Tensors, demand_names, listed, read_header
@@ -134,7 +134,8 @@ def write_factors(
 
     Raises InputError where the file cannot be written or has no room, ValueError at the end where linears are left.
     """
-    shown, target = one_line(str(path)), path.resolve()
+    shown = one_line(str(path))
+    target = link_target(path, shown)
     if target.is_dir():
         raise InputError(f"{shown}: is a folder; expected the name of a file to write")
     texts = {name: str(structures[name]) for name, _, _ in linears}
