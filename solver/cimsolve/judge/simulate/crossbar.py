@@ -18,7 +18,10 @@ Cells: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 Float64s: TypeAlias = npt.NDArray[np.float64]
 
 CHUNK_CELLS = 1 << 29
-"""Most cells of arrays held at once."""
+"""Most cells of arrays held at once where several levels of activations ask for them."""
+
+BRIEF_CELLS = 1 << 25
+"""Most cells held at once where one level does: nothing is written again, and memory just used is the fastest."""
 
 BATCH_NUMBERS = 1 << 18
 """Most numbers of one temporary; also suits the cache."""
@@ -30,10 +33,11 @@ class Crossbars:
     def __init__(self, problem: Problem, operands: Operands, firings: FiringOrder) -> None:
         self._written = (problem, operands, firings)
         one = problem.rows * problem.weights_per_row * operands.encoding.columns
-        step = max(1, CHUNK_CELLS // one)
+        most = CHUNK_CELLS if firings.level.any() else BRIEF_CELLS
+        step = max(1, most // one)
         distinct = np.unique(firings.array)
         self.chunks = [distinct[first : first + step] for first in range(0, len(distinct), step)]
-        """Numbers of arrays, ascending, as many at a time as fit into CHUNK_CELLS."""
+        """Numbers of arrays, ascending, as many at a time as may be held."""
         self._kept: tuple[int, Cells] | None = None
 
     def cells(self, chunk: int) -> Cells:
@@ -50,29 +54,29 @@ def programme(problem: Problem, operands: Operands, firings: FiringOrder, arrays
     Every piece of a simulated factor that claims to lie there is written; empty cells are 0. Pieces of other factors
     get random cells, never 0, so that one that is driven and read by mistake shows; where none is, nothing is
     written. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
+
+    In memory the cells of a column are neighbours: high, narrow pieces would touch a line of it for each row.
     """
-    encoding, pieces = operands.encoding, firings.pieces
-    shape = (len(arrays), problem.rows, problem.weights_per_row * encoding.columns)
+    encoding, pieces = operands.encoding, firings.pieces_on(arrays)
+    shape = (len(arrays), problem.weights_per_row * encoding.columns, problem.rows)
     cells = np.zeros(shape, dtype=encoding.cell_dtype)
-    slot = np.minimum(np.searchsorted(arrays, pieces.array), len(arrays) - 1)
-    here = np.flatnonzero((arrays[slot] == pieces.array) & (pieces.rows > 0))
-    own = operands.simulated[pieces.factor[here]]
-    met = np.zeros(len(pieces), dtype=np.bool_)
-    met[here] = own | _meets_firings(problem, firings, arrays, slot[here], pieces.take(here))
+    slot = np.searchsorted(arrays, pieces.array)
+    own = operands.simulated[pieces.factor]
+    met = own | _meets_firings(problem, firings, arrays, slot, pieces)
     random = np.random.default_rng([operands.seed, 2])
     for foreign in (False, True):
-        for group in _same_shape(pieces, here[own != foreign]):
+        for group in _same_shape(pieces, np.flatnonzero(own != foreign)):
             rows, cols = int(pieces.rows[group[0]]), int(pieces.cols[group[0]])
             width = cols * encoding.columns
             noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
-            windows = sliding_window_view(cells, (rows, width), axis=(1, 2), writeable=True)
+            windows = sliding_window_view(cells, (width, rows), axis=(1, 2), writeable=True)
             step = max(1, BATCH_NUMBERS // (rows * width))
             written = group[met[group]]
             for first in range(0, len(written), step):
                 some = written[first : first + step]
-                at = (slot[some], pieces.array_row[some], pieces.array_col[some] * encoding.columns)
-                windows[at] = _stored(operands, pieces.take(some), rows, cols) if noise is None else noise
-    return cells
+                at = (slot[some], pieces.array_col[some] * encoding.columns, pieces.array_row[some])
+                windows[at] = _stored(operands, pieces.take(some), rows, cols) if noise is None else noise.T
+    return cells.swapaxes(1, 2)
 
 
 def _meets_firings(problem: Problem, firings: FiringOrder, arrays: Ints, slot: Ints, pieces: Pieces) -> Bools:
@@ -88,14 +92,14 @@ def _meets_firings(problem: Problem, firings: FiringOrder, arrays: Ints, slot: I
 
 
 def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:
-    """Cells of pieces of one shape, (pieces, rows, physical columns)."""
+    """Cells of pieces of one shape, (pieces, physical columns, rows)."""
     table = operands.workload.table
     width = table.block_cols[pieces.factor].astype(np.int64)
     height = table.block_rows[pieces.factor]
     corner = operands.store_first[pieces.factor] + (pieces.block * height + pieces.row0) * width + pieces.col0
     line = corner[:, None] + width[:, None] * np.arange(rows)
-    weights = operands.store[line[:, :, None] + np.arange(cols)]
-    return operands.encoding.cells(weights).reshape(len(pieces), rows, -1)
+    weights = operands.store[line[:, None, :] + np.arange(cols)[:, None]]
+    return np.moveaxis(operands.encoding.cells(weights), 3, 2).reshape(len(pieces), -1, rows)
 
 
 def _same_shape(pieces: Pieces, which: Ints) -> list[Ints]:
@@ -110,8 +114,8 @@ def sum_columns(
     Window i lies on array `slot[i]` from `row[i]` and physical column `col[i]`; `digits` has shape (windows,
     rows, inputs), 0 where a row is not driven. Exact if no sum reaches the float type's integers.
     """
-    windows = sliding_window_view(cells, (digits.shape[1], width), axis=(1, 2))[slot, row, col]
-    return np.asarray(windows.astype(digits.dtype).transpose(0, 2, 1) @ digits)
+    windows = sliding_window_view(cells.swapaxes(1, 2), (width, digits.shape[1]), axis=(1, 2))[slot, col, row]
+    return np.asarray(windows.astype(digits.dtype) @ digits)
 
 
 def first_writers(activation: Ints, col: Ints, cols: Ints, output: Ints) -> Bools:

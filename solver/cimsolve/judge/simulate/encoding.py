@@ -64,14 +64,14 @@ class Encoding:
 
     def cells(self, weights: Ints) -> Ints:
         """Cells of `weights` (shape S), shape S + (columns,)."""
-        wide = weights.astype(np.int64)
+        wide = weights.astype(np.int64 if self.bits > 30 else np.int32)
         halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
-        cells = np.empty((*weights.shape, self.columns), dtype=self.cell_dtype)
+        cells = np.empty((self.columns, *weights.shape), dtype=self.cell_dtype)
         mask = (1 << self.cell_bits) - 1
         for half, stored in enumerate(halves):
             for part in range(self.slices):
-                cells[..., half * self.slices + part] = (stored >> (part * self.cell_bits)) & mask
-        return cells
+                cells[half * self.slices + part] = (stored >> (part * self.cell_bits)) & mask
+        return np.moveaxis(cells, 0, -1)
 
     def column_factors(self) -> Floats:
         """What each physical column of a weight counts in the shift-add, shape (columns,)."""

@@ -7,6 +7,7 @@ output or a wrong one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -67,6 +68,20 @@ class FiringOrder:
 
     def __len__(self) -> int:
         return len(self.array)
+
+    def pieces_on(self, arrays: Ints) -> Pieces:
+        """The pieces that have cells on any of `arrays` (distinct, ascending), in their order."""
+        order, ordered = self._by_array
+        first, stop = np.searchsorted(ordered, (arrays[0], arrays[-1] + 1))
+        near = np.sort(order[first:stop])
+        pieces = self.pieces.take(near)
+        return pieces.take(np.flatnonzero(np.isin(pieces.array, arrays) & (pieces.rows > 0)))
+
+    @cached_property
+    def _by_array(self) -> tuple[Ints, Ints]:
+        """Numbers of the pieces by the array on which they lie, and those arrays."""
+        order = np.argsort(self.pieces.array, kind="stable")
+        return order, self.pieces.array[order]
 
 
 def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activations: Activations) -> FiringOrder:
