@@ -40,17 +40,20 @@ def order_by(*keys: Ints) -> Ints:
 
     All have shape (n,); keys must not be negative.
     """
-    digits = (*keys, np.arange(len(keys[0])))
-    spans = [1 << int(digit.max(initial=0)).bit_length() for digit in digits]
-    if math.prod(spans) > MIXED_MAX:
+    count = len(keys[0])
+    place = 1 << count.bit_length()
+    spans = [1 << int(key.max(initial=0)).bit_length() for key in keys]
+    if place * math.prod(spans) > MIXED_MAX:
         return np.lexsort(keys[::-1])
     # One number, of the keys and the index, is sorted much faster than key by key.
-    mixed = np.zeros(len(keys[0]), dtype=np.int64)
-    for digit, span in zip(digits, spans, strict=True):
-        mixed *= span
-        mixed += digit
+    mixed, index = np.arange(count, dtype=np.int64), place - 1
+    for key, span in zip(reversed(keys), reversed(spans), strict=True):
+        if span > 1:
+            mixed += np.multiply(key, place, dtype=np.int64)
+            place *= span
     mixed.sort()
-    return np.asarray(mixed & (spans[-1] - 1))
+    mixed &= index
+    return mixed
 
 
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:

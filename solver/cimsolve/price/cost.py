@@ -6,8 +6,9 @@ believes enters here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, pass_begins, shared_cycles
 from cimsolve.price.moves import bits_of
-from cimsolve.problem.tables import Activations
+from cimsolve.price.schedule import schedule
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Activations, Mapping
 
 Metrics = dict[str, int | float]
 
@@ -39,14 +42,14 @@ class Costs:
     metrics: Metrics
     fired: Fired
     stages: StageCosts
-    cycles: Mapping[str, Ints]
+    cycles: MappingABC[str, Ints]
     """`array`, `partial_sums`, `digital`, `transfer`, `wait` -> cycles by stage and, last, of the tail.
 
     Shape (stages + 1,); all entries sum to `latency_cycles`.
     """
-    array_pj: Mapping[str, Floats]
+    array_pj: MappingABC[str, Floats]
     """Component of the arrays -> pJ by stage and of the tail, shape (stages + 1,); sums to `array_energy_pj`."""
-    outside_pj: Mapping[str, Floats]
+    outside_pj: MappingABC[str, Floats]
     """Component of gaps and leakage -> pJ, shape (stages + 1,); with `array_pj` it sums to `energy_pj` in any order."""
     phases: tuple[PhaseCosts, ...]
 
@@ -82,6 +85,19 @@ class PhaseCosts:
     transfer_cycles: int
     prefill_cycles: int
     """fill + (tokens - 1) * ii; sums to `prefill_ns` in cycles."""
+
+
+class Priced(NamedTuple):
+    """A mapping once it is scheduled: its activations, in the order of `costs.fired`, and what it costs."""
+
+    costs: Costs
+    activations: Activations
+
+
+def price(problem: Problem, mapping: Mapping) -> Priced:
+    """The schedule of a mapping, as early as can be, and all that it costs."""
+    fired, activations = schedule(problem, mapping)
+    return Priced(evaluate(fired, activations), activations)
 
 
 def evaluate(fired: Fired, activations: Activations) -> Costs:
@@ -182,7 +198,7 @@ def _cores_mm2(fired: Fired, used: Ints) -> float:
     return areas * 1e-6
 
 
-def _total(parts: Mapping[str, Floats]) -> float:
+def _total(parts: MappingABC[str, Floats]) -> float:
     """The sum of all; exact, as `split_energy` rounds every part to a common grid."""
     return float(sum(values.sum() for values in parts.values()))
 

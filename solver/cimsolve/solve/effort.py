@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cimsolve.errors import InputError
+from cimsolve.price.cost import Priced
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
@@ -73,6 +74,8 @@ class Answer:
     lower: MappingABC[str, int] = field(default_factory=dict)
     stopped_by: StoppedBy | None = None
     """What ended the search before its end."""
+    priced: Priced | None = None
+    """The mapping scheduled, with its costs, where the search has found them."""
 
 
 Strategy = Callable[[Problem, Effort], Answer]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimsolve.price.cost import Metrics, evaluate
-from cimsolve.price.schedule import schedule
+from cimsolve.price.cost import Metrics, Priced, price
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
@@ -28,6 +27,8 @@ class Incumbent:
     problem: Problem
     effort: Effort
     mapping: Mapping | None = None
+    priced: Priced | None = None
+    """`mapping` scheduled, with its costs: whoever answers with it need not find them again."""
     metrics: Metrics = field(default_factory=dict)
     lower: MappingABC[str, Bound] = field(default_factory=dict)
     """The bounds of `metrics`."""
@@ -45,10 +46,11 @@ class Incumbent:
         limit = self.problem.array_limit
         if (limit is not None and used > limit) or self.beats(used):
             return None
-        metrics = measure(self.problem, mapping)
+        priced = price(self.problem, mapping)
+        metrics = priced.costs.metrics
         score = self._score(metrics)
         if self.mapping is None or score < self._score(self.metrics):
-            self.mapping, self.metrics = mapping, metrics
+            self.mapping, self.priced, self.metrics = mapping, priced, metrics
             first, *others = names_of(self.problem.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
             if used not in self._bounds:  # the bounds depend on the arrays alone
@@ -87,4 +89,4 @@ def count_arrays(mapping: Mapping) -> int:
 
 def measure(problem: Problem, mapping: Mapping) -> Metrics:
     """What the cost model says of a mapping once it is scheduled."""
-    return evaluate(*schedule(problem, mapping)).metrics
+    return price(problem, mapping).costs.metrics

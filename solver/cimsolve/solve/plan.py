@@ -65,7 +65,7 @@ def map_optimal(problem: Problem, effort: Effort) -> Answer:
         raise _too_few_arrays(problem, best.fewest, search.least_arrays)
     if best.is_over_limits and stopped_by != "interrupt":
         raise _over_limits(problem, best)
-    return Answer(best.mapping, search.lower, stopped_by)
+    return Answer(best.mapping, search.lower, stopped_by, best.priced)
 
 
 @dataclass

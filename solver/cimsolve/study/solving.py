@@ -16,8 +16,8 @@ from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.judge.check import RULES, CheckReport, check_solution
 from cimsolve.model.structure import Structure
 from cimsolve.price.claims import describe_breakdown, describe_factors, describe_stages
-from cimsolve.price.cost import evaluate
-from cimsolve.price.schedule import number_arrays, order_of_stages, schedule
+from cimsolve.price.cost import Priced, price
+from cimsolve.price.schedule import number_arrays, order_of_stages
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution, StoppedBy
@@ -55,14 +55,15 @@ def make_solution(
     seed: int = 0,
     proved: MappingABC[str, int] | None = None,
     stopped_by: StoppedBy | None = None,
+    priced: Priced | None = None,
 ) -> Solution:
     """Schedule `mapping`, compute its metrics and bounds, and state the status that they support.
 
     `proved` are lower bounds that a search has shown beyond the analytical ones, metric -> value. The status is
-    optimal where the gaps of all metrics of the objective are closed.
+    optimal where the gaps of all metrics of the objective are closed. `priced` is `price(problem, mapping)`, where
+    that is known.
     """
-    fired, activations = schedule(problem, mapping)
-    costs = evaluate(fired, activations)
+    costs, activations = price(problem, mapping) if priced is None else priced
     bounds: dict[str, BoundEntry] = {}
     for name, bound in find_bounds(problem, costs.metrics, problem.objective).lower.items():
         value, lower, shown_by = costs.metrics[name], bound.value, bound.proof
@@ -86,8 +87,8 @@ def make_solution(
         breakdown=describe_breakdown(costs),
         stopped_by=stopped_by,
     )
-    sites = None if fired.place is None else Sites(fired.place)
-    return Solution(header, fired.pieces, activations, sites)
+    place = costs.fired.place
+    return Solution(header, costs.fired.pieces, activations, None if place is None else Sites(place))
 
 
 def problem_for(strategy: str, problem: Problem) -> Problem:
@@ -126,6 +127,7 @@ def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = N
         seed=effort.seed,
         proved=answer.lower,
         stopped_by=answer.stopped_by,
+        priced=answer.priced,
     )
     for metric, most in question.cost_limits.items():
         value = solution.header.metrics[metric]

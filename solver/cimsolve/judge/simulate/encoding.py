@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
@@ -64,7 +65,7 @@ class Encoding:
 
     def cells(self, weights: Ints) -> Ints:
         """Cells of `weights` (shape S), shape S + (columns,)."""
-        wide = weights.astype(np.int64 if self.bits > 30 else np.int32)
+        wide: npt.NDArray[np.signedinteger[Any]] = weights.astype(np.int64 if self.bits > 30 else np.int32)
         halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
         cells = np.empty((self.columns, *weights.shape), dtype=self.cell_dtype)
         mask = (1 << self.cell_bits) - 1
