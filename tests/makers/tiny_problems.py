@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from cimsolve.chip.read import parse_hardware
@@ -75,7 +76,8 @@ def tiny_problem(
     return Problem(Question(chip, model, structures, Terms(cut=cut, max_arrays=max_arrays)))
 
 
-def random_problems(seed: int, count: int, most_placements: int = 20_000) -> list[Problem]:
+@cache
+def random_problems(seed: int, count: int, most_placements: int = 20_000) -> tuple[Problem, ...]:
     """Problems that the exact solver takes, over all that matters to it; the same for the same seed.
 
     `most_placements` of single columns on one array keep the brute force short.
@@ -104,7 +106,7 @@ def random_problems(seed: int, count: int, most_placements: int = 20_000) -> lis
         fits = problem.cut == "columns" or int(table.block_cols.max()) <= problem.weights_per_row
         if not problem.must_cut_rows and fits and _placements(problem) <= most_placements:
             found.append(problem)
-    return found
+    return tuple(found)
 
 
 def _placements(problem: Problem) -> float:

@@ -5,10 +5,10 @@ Strategies answer it, the checker rebuilds it from a solution file's header.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
@@ -17,6 +17,9 @@ from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
 from cimsolve.problem.question import Question
 from cimsolve.problem.terms import Cut, Terms
+
+Others = ParamSpec("Others")
+Found = TypeVar("Found")
 
 
 class InputGroup(NamedTuple):
@@ -55,6 +58,11 @@ class Problem:
         if changed.model is self.model and changed.structures is self.structures:
             changed.__dict__["workload"] = self.workload
         return changed
+
+    @cached_property
+    def known(self) -> dict[Any, Any]:
+        """What functions that are `found_once` have found of this problem."""
+        return {}
 
     @cached_property
     def workload(self) -> Workload:
@@ -170,3 +178,20 @@ class Problem:
                 )
             )
         return tuple(found)
+
+
+def found_once(
+    find: Callable[Concatenate[Problem, Others], Found],
+) -> Callable[Concatenate[Problem, Others], Found]:
+    """The function, which then finds its answer to equal arguments once for a problem; nobody may change the answer."""
+    name = f"{find.__module__}.{find.__qualname__}"
+
+    @wraps(find)
+    def found(problem: Problem, /, *args: Others.args, **named: Others.kwargs) -> Found:
+        key = (name, args, *sorted(named.items()))
+        if key not in problem.known:
+            problem.known[key] = find(problem, *args, **named)
+        answer: Found = problem.known[key]
+        return answer
+
+    return found

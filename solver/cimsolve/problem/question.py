@@ -140,8 +140,10 @@ def question_from(content: Mapping[str, Any]) -> Question:
 
 def first_difference(mine: Any, theirs: Any, path: str = "") -> Difference | None:
     """Where two pieces of JSON first differ, in the order of keys that both have; None where they are equal."""
+    if mine == theirs:
+        return None
     if not (isinstance(mine, dict) and isinstance(theirs, dict)):
-        return None if mine == theirs else Difference(path, mine, theirs)
+        return Difference(path, mine, theirs)
     for key in [*(key for key in theirs if key in mine), *mine, *theirs]:
         found = first_difference(mine.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}.{key}".lstrip("."))
         if found is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cimsolve.errors import InputError
 from cimsolve.problem.objective import is_weighted, names_of, terms_of
-from cimsolve.problem.problem import Problem
+from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
 from cimsolve.prove.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles, least_stage_cycles
@@ -48,7 +48,12 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
     something else does, for mappings on all the arrays allowed.
     """
     used = int(metrics["arrays"])
-    arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
+    return _bounds(problem, used, used if objective[0] == "arrays" else max(used, most_arrays(problem)))
+
+
+@found_once
+def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
+    """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
     count, proof = least_arrays(problem, used)
     stages = least_stage_cycles(problem, arrays)
     latency = least_latency_cycles(problem, arrays, stages)

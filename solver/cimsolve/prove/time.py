@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
 from cimsolve.price.gaps import gaps_of_phases, least_gaps, shared_cycles
-from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
 
 UNLIMITED = 1 << 60
@@ -52,9 +52,13 @@ def least_latency_cycles(
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
-    kinds = problem.stage_groups
-    known = {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(kinds)}
-    return [known[groups] for groups in kinds]
+    known = _least_cycles_of_groups(problem, arrays, merging)
+    return [known[groups] for groups in problem.stage_groups]
+
+
+@found_once
+def _least_cycles_of_groups(problem: Problem, arrays: int, merging: bool) -> Mapping[tuple[InputGroup, ...], int]:
+    return {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(problem.stage_groups)}
 
 
 def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
@@ -318,6 +322,7 @@ def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int)
     return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
 
 
+@found_once
 def least_conversions(problem: Problem) -> int:
     """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
     width = problem.hardware.columns_per_weight

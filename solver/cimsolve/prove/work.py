@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
-from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.problem.problem import InputGroup, Problem, found_once
 
 
 def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
@@ -39,6 +39,7 @@ class ConverterFloor:
     energy_pj: Floats
 
 
+@found_once
 def converter_floor(problem: Problem) -> ConverterFloor:
     """A converter may be faster at more bits in a table, so the floor looks at all heights from n up."""
     bits = problem.hardware.adc_bits_used(np.arange(1, problem.rows_limit + 1))

@@ -36,7 +36,6 @@ class Incumbent:
     """Fewest arrays of any candidate, also of those that are over the limit of arrays."""
 
     def __post_init__(self) -> None:
-        self._bounds: dict[int, MappingABC[str, Bound]] = {}
         self._units: MappingABC[str, float] = objective_units(self.problem, self.problem.objective)
 
     def offer(self, name: str, mapping: Mapping) -> Score | None:
@@ -53,9 +52,7 @@ class Incumbent:
             self.mapping, self.priced, self.metrics = mapping, priced, metrics
             first, *others = names_of(self.problem.objective)
             shown = BOUND_OF_OBJECTIVE[others[0] if first == "arrays" and others else first]
-            if used not in self._bounds:  # the bounds depend on the arrays alone
-                self._bounds[used] = find_bounds(self.problem, metrics, self.problem.objective).lower
-            self.lower = self._bounds[used]
+            self.lower = find_bounds(self.problem, metrics, self.problem.objective).lower
             self.effort.listen(Event(name, shown, metrics[shown], self.lower[shown].value))
         return score
 
