@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 
 import numpy as np
@@ -55,11 +56,22 @@ class Relaxation:
 
 def relax(patterns: Ints, counts: Ints) -> Relaxation:
     """Solve the linear master problem over `patterns` (n_patterns, n_types); every type must be covered."""
-    unit = max(1.0, float(counts.max()) / LARGEST_DEMAND)
-    result = solve_linear(np.ones(len(patterns)), -patterns.T, -counts / unit)
+    return _relax(*(np.asarray(each, dtype=np.int64).tobytes() for each in (patterns, counts)))
+
+
+@lru_cache(128)  # bounds, packings and the checker ask the same again
+def _relax(patterns: bytes, counts: bytes) -> Relaxation:
+    """`relax` of int64 tables by their bytes."""
+    count = np.frombuffer(counts, dtype=np.int64)
+    matrix = np.frombuffer(patterns, dtype=np.int64).reshape(-1, len(count))
+    unit = max(1.0, float(count.max()) / LARGEST_DEMAND)
+    result = solve_linear(np.ones(len(matrix)), -matrix.T, -count / unit)
     if result.x is None:
         raise RuntimeError(f"master problem: {result.message}")
-    return Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
+    found = Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
+    for shared in (found.x, found.duals):
+        shared.flags.writeable = False
+    return found
 
 
 def generate(pool: Pool, counts: Ints, price: Pricer, rounds: int = 400) -> Relaxation:
