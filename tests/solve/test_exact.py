@@ -218,9 +218,9 @@ def test_progress_reports_better_values_above_their_bounds() -> None:
 
 
 def test_whole_blocks_of_a_real_array_are_solved_on_a_coarse_grid() -> None:
-    problem = tiny_problem(([(1024, 1024, "32,32,1")],), 256, 256, "none", adc__per_array=4, input__bits=8)
+    problem = tiny_problem(([(512, 512, "16,16,1")],), 128, 128, "none", adc__per_array=4, input__bits=8)
     instance = build_instance(problem)
-    assert (len(instance.items), instance.rows, instance.cols) == (64, 8, 8)
+    assert (len(instance.items), instance.rows, instance.cols) == (32, 8, 8)
     result = solve_exact(problem)
     assert result.status == "optimal"
     assert result.mapping is not None

@@ -119,4 +119,7 @@ def test_a_question_without_an_answer_ends_with_what_to_do(cli: Cli, words: list
     said = cli(*argv, "-q", "--max-latency", "1")
     assert (said.code, said.out) == (1, "")
     assert said.err.endswith("`cimsolve explain` with the same question says what would do\n")
+
+
+def test_what_explains_does_not_send_to_itself(cli: Cli) -> None:
     assert "cimsolve explain" not in cli("explain", *RUN, "--max-latency", "1").err
