@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import PlaceSets, Traffic, repeats
-from cimsolve.columns import Floats, Ints, ceil_div, sum_by
+from cimsolve.chip.routes import PlaceSets, Sends, Traffic, repeats
+from cimsolve.columns import Floats, Ints, ceil_div, max_by, sum_by
 
 
 @dataclass(frozen=True)
@@ -48,38 +48,38 @@ class HTree:
         """Energy of a bit on each link; shape (links,)."""
         return np.tile(np.repeat(self.pj_per_bit, self.nodes), 2)
 
-    def multicast(self, source: Ints | None, sets: PlaceSets, set_of: Ints, bits: Ints, is_tree: bool) -> Traffic:
+    def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
         """See Topology."""
         down: list[Ints] = []
         up: list[Ints] = []
-        hops_ps = 0
+        hops_ps = np.zeros(moves, dtype=np.int64)
+        move, to, bits, source = sends
         for level, nodes in enumerate(self.nodes):
             below = self.fanout**level
             keys, receivers = np.unique(sets.owner * nodes + sets.place // below, return_counts=True)
             branches = np.bincount(keys // nodes, minlength=len(sets))
-            owner, number = repeats(branches[set_of])
-            branch = (np.cumsum(branches) - branches)[set_of][owner] + number
+            owner, number = repeats(branches[to])
+            branch = (np.cumsum(branches) - branches)[to][owner] + number
             node, behind = keys[branch] % nodes, receivers[branch]
             home = np.full(len(bits), -1) if source is None else source // below
             leaves_home = node != home[owner]
             copies = np.where(leaves_home, 1 if is_tree else behind, 0)
-            down.append(sum_by(node, bits[owner] * copies, nodes))
+            down.append(sum_by(move[owner] * nodes + node, bits[owner] * copies, moves * nodes).reshape(moves, nodes))
             away = sum_by(owner, behind * leaves_home, len(bits))
+            sent = np.minimum(away, 1)
             if source is None:
-                up.append(np.zeros(nodes, dtype=np.int64))
-                hops_ps += self.hop_ps[level] if len(bits) else 0
+                up.append(np.zeros((moves, nodes), dtype=np.int64))
             else:
-                up.append(sum_by(home, bits * (np.minimum(away, 1) if is_tree else away), nodes))
-                hops_ps += 2 * self.hop_ps[level] if away.any() else 0
-        return Traffic(np.concatenate([*down, *up]), hops_ps)
+                copies = bits * (sent if is_tree else away)
+                up.append(sum_by(move * nodes + home, copies, moves * nodes).reshape(moves, nodes))
+            hops_ps += max_by(move, sent, moves) * self.hop_ps[level] * (1 if source is None else 2)
+        return Traffic(np.concatenate([*down, *up], axis=1), hops_ps)
 
     def gather(self, bits: Ints) -> Traffic:
         """See Topology."""
-        leaf = np.arange(self.places)
-        up = [sum_by(leaf // self.fanout**level, bits, nodes) for level, nodes in enumerate(self.nodes)]
-        return Traffic(
-            np.concatenate([np.zeros(sum(self.nodes), dtype=np.int64), *up]), sum(self.hop_ps) * bool(bits.any())
-        )
+        up = [bits.reshape(len(bits), nodes, -1).sum(axis=2) for nodes in self.nodes]
+        nothing = np.zeros((len(bits), sum(self.nodes)), dtype=np.int64)
+        return Traffic(np.concatenate([nothing, *up], axis=1), np.where(bits.any(axis=1), sum(self.hop_ps), 0))
 
     def name_of_link(self, link: int) -> str:
         """See Topology."""

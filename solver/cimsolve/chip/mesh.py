@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import PlaceSets, Traffic, add_to_ranges, repeats
+from cimsolve.chip.routes import PlaceSets, Sends, Traffic, add_to_ranges, repeats
 from cimsolve.columns import Bools, Floats, Ints, max_by
 
 WAYS = ("east", "west", "south", "north")
@@ -58,21 +58,21 @@ class Mesh:
         """Energy of a bit on each link; shape (links,)."""
         return np.full(len(self.is_link), self.pj_per_bit)
 
-    def multicast(self, source: Ints | None, sets: PlaceSets, set_of: Ints, bits: Ints, is_tree: bool) -> Traffic:
+    def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
         """See Topology."""
-        if not is_tree:
-            owner, number = repeats(sets.sizes[set_of])
-            source = source if source is None else source[owner]
-            set_of, bits = sets.start[set_of][owner] + number, bits[owner]
-            sets = PlaceSets.singles(sets.place)
-        return self._trees(source, sets, set_of, bits)
+        if is_tree:
+            return self._trees(moves, sends, sets)
+        owner, number = repeats(sets.sizes[sends.to])
+        place = sets.place[sets.start[sends.to][owner] + number]
+        source = None if sends.source is None else sends.source[owner]
+        return self._trees(moves, Sends(sends.move[owner], place, sends.bits[owner], source), self._each_place)
 
     def gather(self, bits: Ints) -> Traffic:
         """See Topology."""
-        sending = np.flatnonzero(bits)
-        way_down = self._trees(None, PlaceSets.singles(sending), np.arange(len(sending)), bits[sending])
-        by_way = way_down.link_bits.reshape(len(WAYS), -1)
-        return Traffic(by_way[list(REVERSED)].reshape(-1), way_down.hops_ps)
+        move, sending = np.nonzero(bits)
+        way_down = self._trees(len(bits), Sends(move, sending, bits[move, sending], None), self._each_place)
+        by_way = way_down.link_bits.reshape(len(bits), len(WAYS), -1)
+        return Traffic(by_way[:, list(REVERSED)].reshape(len(bits), -1), way_down.hops_ps)
 
     def name_of_link(self, link: int) -> str:
         """See Topology."""
@@ -94,7 +94,11 @@ class Mesh:
         """See Topology."""
         return f"({place // self.cols}, {place % self.cols})"
 
-    def _trees(self, source: Ints | None, sets: PlaceSets, set_of: Ints, bits: Ints) -> Traffic:
+    @cached_property
+    def _each_place(self) -> PlaceSets:
+        return PlaceSets.singles(np.arange(self.places))
+
+    def _trees(self, moves: int, sends: Sends, sets: PlaceSets) -> Traffic:
         rows, cols = self.rows, self.cols
         row, col = np.divmod(sets.place, cols)
         # A tree has one branch for each column of its receivers.
@@ -104,23 +108,26 @@ class Mesh:
         column = keys % cols
         branches = np.bincount(keys // cols, minlength=len(sets))
         start = np.cumsum(branches) - branches
-        owner, number = repeats(branches[set_of])
-        branch = start[set_of][owner] + number
+        owner, number = repeats(branches[sends.to])
+        branch = start[sends.to][owner] + number
         column, top, bottom = column[branch], top[branch], bottom[branch]
-        if source is None and self.hub is None:
-            from_row, from_col = np.full(len(bits), -1), None
-            across = np.zeros((2, rows, cols), dtype=np.int64)
+        across = np.zeros((2, moves, rows, cols), dtype=np.int64)
+        if sends.source is None and self.hub is None:
+            begin = np.full(len(owner), -1)
+            hops = bottom + 1
         else:
-            from_row, from_col = np.divmod(np.full(len(bits), self.hub) if source is None else source, cols)
-            first, last = (keys % cols)[start][set_of], (keys % cols)[start + branches - 1][set_of]
-            east = add_to_ranges(from_row, from_col, np.maximum(from_col, last), bits, rows, cols)
-            west = add_to_ranges(from_row, np.minimum(from_col, first), from_col, bits, rows, cols)
-            across = np.stack([east, west])
-        begin, sent = from_row[owner], bits[owner]
-        south = add_to_ranges(column, begin + 1, np.maximum(begin, bottom) + 1, sent, cols, rows)
-        north = add_to_ranges(column, np.minimum(begin, top) + 1, begin + 1, sent, cols, rows)
-        hops = np.maximum(bottom - begin, begin - top)
-        if from_col is not None:
-            hops = hops + abs(column - from_col[owner])
-        link_bits = np.concatenate([across, np.stack([south.T, north.T])]).reshape(-1)
-        return Traffic(link_bits, int(hops.max(initial=0)) * self.hop_ps)
+            source = np.full(len(sends.bits), self.hub) if sends.source is None else sends.source
+            from_row, from_col = np.divmod(source, cols)
+            line = sends.move * rows + from_row
+            first, last = (keys % cols)[start][sends.to], (keys % cols)[start + branches - 1][sends.to]
+            east, west = (from_col, np.maximum(from_col, last)), (np.minimum(from_col, first), from_col)
+            for way, (low, high) in enumerate((east, west)):
+                across[way] = add_to_ranges(line, low, high, sends.bits, moves * rows, cols).reshape(moves, rows, cols)
+            begin = from_row[owner]
+            hops = np.maximum(bottom - begin, begin - top) + abs(column - from_col[owner])
+        line, sent = sends.move[owner] * cols + column, sends.bits[owner]
+        south = add_to_ranges(line, begin + 1, np.maximum(begin, bottom) + 1, sent, moves * cols, rows)
+        north = add_to_ranges(line, np.minimum(begin, top) + 1, begin + 1, sent, moves * cols, rows)
+        along = (each.reshape(moves, cols, rows).transpose(0, 2, 1) for each in (south, north))
+        link_bits = np.stack([*across, *along], axis=1).reshape(moves, -1)
+        return Traffic(link_bits, max_by(sends.move[owner], hops, moves) * self.hop_ps)

@@ -48,11 +48,23 @@ class PlaceSets:
         return PlaceSets(np.arange(len(place) + 1), place)
 
 
+class Sends(NamedTuple):
+    """What some moves send: `bits[i]` in move `move[i]`, to the set of places `to[i]`, from place `source[i]`.
+
+    `source` is None where all comes from the hub.
+    """
+
+    move: Ints
+    to: Ints
+    bits: Ints
+    source: Ints | None
+
+
 class Traffic(NamedTuple):
-    """What a move asks of a network: bits on each link, shape (links,), and the latency of its longest route, ps."""
+    """What moves ask of a network: bits on each link, shape (moves, links), and the longest routes' latency, ps."""
 
     link_bits: Ints
-    hops_ps: int
+    hops_ps: Ints
 
 
 class Topology(Protocol):
@@ -73,15 +85,15 @@ class Topology(Protocol):
         """Energy of a bit on each link; shape (links,)."""
         ...
 
-    def multicast(self, source: Ints | None, sets: PlaceSets, set_of: Ints, bits: Ints, is_tree: bool) -> Traffic:
-        """Send `bits[i]` from place `source[i]`, or all from the hub where `source` is None, to set `set_of[i]`.
+    def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
+        """The traffic of moves 0 ... `moves` - 1.
 
         `is_tree`: a link carries what goes to several places behind it once; else once for each of them.
         """
         ...
 
     def gather(self, bits: Ints) -> Traffic:
-        """Send `bits[p]` from every place p, shape (places,), to the hub."""
+        """The traffic of moves that send `bits[m, p]`, shape (moves, places), from place p to the hub."""
         ...
 
     def name_of_link(self, link: int) -> str:

@@ -6,17 +6,17 @@ pieces' intervals, not from single elements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
 from cimsolve.chip.interconnect import Interconnect
-from cimsolve.chip.routes import PlaceSets, Traffic, repeats
+from cimsolve.chip.routes import PlaceSets, Sends, Traffic, repeats
 from cimsolve.chip.sections import picoseconds
-from cimsolve.columns import Ints, sum_by
+from cimsolve.columns import Ints, max_by, sum_by
+from cimsolve.model.workload import Workload
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -37,7 +37,7 @@ class Move:
     @cached_property
     def streaming_ps(self) -> int:
         """Time in which the busiest channel carries its bits, ps."""
-        return busiest_ps([self])
+        return _streaming_ps(self.interconnect, self.bits)
 
     @property
     def network_pj(self) -> float:
@@ -61,7 +61,11 @@ def busiest_ps(moves: Sequence[Move]) -> int:
     """Time in which the channel that is busiest with all of these moves carries its bits, ps; 0 of none."""
     if not moves:
         return 0
-    return int(picoseconds(float((bits_of(moves) / moves[0].interconnect.bits_per_ns).max())))
+    return _streaming_ps(moves[0].interconnect, bits_of(moves))
+
+
+def _streaming_ps(interconnect: Interconnect, bits: Ints) -> int:
+    return int(picoseconds(float((bits / interconnect.bits_per_ns).max())))
 
 
 @dataclass(frozen=True)
@@ -89,38 +93,49 @@ def place_in_order(problem: Problem, arrays: int) -> Ints | None:
     return None if core is None else np.arange(arrays, dtype=np.int64) // core.arrays
 
 
-def find_moves(problem: Problem, pieces: Pieces, place: Ints, stages: Sequence[int] | None = None) -> TokenMoves:
-    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network.
-
-    `stages`: those of whole steps, of which `pieces` are then all; the others have no moves.
-    """
+def find_moves(problem: Problem, pieces: Pieces, place: Ints) -> TokenMoves:
+    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network."""
     interconnect = problem.hardware.interconnect
     assert interconnect is not None
-    return _Finder(problem, interconnect, pieces, place[pieces.array]).find(stages)
+    return _Finder(problem, interconnect, pieces, place[pieces.array]).find()
 
 
 @dataclass(frozen=True)
 class _Intervals:
-    """Elements of vectors, cut where any piece that reads or makes them begins or ends; entries are runs of them.
+    """Elements of vectors on one line, cut where any piece that reads or makes them begins or ends.
 
-    `run` and `place` pair runs with the places of pieces that have them, each pair once; `pieces` have the pair.
+    `run` and `place` pair runs of elements with the places of pieces that have them, each pair once; `pieces` have the
+    pair. `owner` is the vector of each run.
     """
 
     start: Ints
     sizes: Ints
+    owner: Ints
     run: Ints
     place: Ints
     pieces: Ints
 
     @staticmethod
-    def of(start: Ints, length: Ints, place: Ints, places: int) -> _Intervals:
-        cuts = np.unique(np.concatenate([start, start + length]))
-        first = np.searchsorted(cuts, start)
-        count = np.searchsorted(cuts, start + length) - first
-        owner, number = repeats(count)
+    def of(offset: Ints, start: Ints, length: Ints, place: Ints, places: int) -> _Intervals:
+        """Of pieces with elements `start ... start + length - 1`; vector i begins at `offset[i]`."""
+        stop = start + length
+        is_cut = np.zeros(int(stop.max()) + 1, dtype=bool)
+        is_cut[start] = is_cut[stop] = True
+        cuts, interval = np.flatnonzero(is_cut), np.cumsum(is_cut) - 1
+        first = interval[start]
+        owner, number = repeats(interval[stop] - first)
         keys, pieces = np.unique((first[owner] + number) * places + place[owner], return_counts=True)
-        run, of_run = np.unique(keys // places, return_inverse=True)
-        return _Intervals(cuts[run], (cuts[run + 1] - cuts[run]), of_run.reshape(-1), keys % places, pieces)
+        interval = keys // places
+        begins = np.append(True, interval[1:] != interval[:-1])
+        start = cuts[interval[begins]]
+        return _Intervals(
+            start,
+            cuts[interval[begins] + 1] - start,
+            np.searchsorted(offset, start, side="right") - 1,
+            np.cumsum(begins) - 1,
+            keys % places,
+            pieces,
+        )
 
     @cached_property
     def places_of_run(self) -> Ints:
@@ -137,148 +152,128 @@ class _Intervals:
         """The places of each run."""
         return PlaceSets(np.concatenate([[0], np.cumsum(self.places_of_run)]), self.place)
 
-    def bus_bits(self, whole_bits: int, part_bits: int, places: int) -> Ints:
-        """What the pieces put on the buses of their cores: an output of one piece is whole; shape (places,)."""
-        each = np.where(self.pieces_of_run == 1, whole_bits, part_bits) * self.sizes
-        return sum_by(self.place, self.pieces * each[self.run], places)
 
-    @property
-    def hub_added(self) -> int:
-        """Additions of parts of further places."""
-        return int(((self.places_of_run - 1) * self.sizes).sum())
+class _Vectors:
+    """What follows from the workload alone: the vectors that factors read and make, end to end on a line each.
 
-    @property
-    def core_added(self) -> int:
-        """Additions of further parts within a place."""
-        return int(((self.pieces - 1) * self.sizes[self.run]).sum())
+    All have an entry for each factor; `follower` has one for each stage, the L stage of an R stage and any other
+    stage itself.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        table, kinds = workload.table, np.array([factor.kind for factor in workload.factors])
+        is_shuffled = kinds == "L"
+        self.shuffled, self.shuffling = np.flatnonzero(is_shuffled), np.flatnonzero(kinds == "R")
+        self.follower = np.arange(len(workload.stages))
+        for stage in np.unique(table.stage[is_shuffled]).tolist():
+            self.follower[workload.stages[stage].after[0]] = stage
+        # Factors of a stage read one vector, but each L factor reads its own z: vectors of stages, then of L factors.
+        sizes = table.blocks * table.block_rows
+        of_stage = max_by(table.stage, np.where(is_shuffled, 0, sizes), len(workload.stages))
+        self.reads = table.stage.copy()
+        self.reads[self.shuffled] = len(of_stage) + np.arange(len(self.shuffled))
+        read_sizes = np.concatenate([of_stage, sizes[self.shuffled]])
+        self.read_offset = np.cumsum(read_sizes) - read_sizes
+        made_sizes = table.blocks * table.block_cols
+        self.made_offset = np.cumsum(made_sizes) - made_sizes
 
 
 class _Finder:
+    """All moves of a token at once; tables have a row for each stage that a move stands before or after."""
+
     def __init__(self, problem: Problem, interconnect: Interconnect, pieces: Pieces, place: Ints) -> None:
-        self.workload, self.table, self.interconnect = problem.workload, problem.table, interconnect
-        self.places = interconnect.topology.places
-        self.place, self.pieces = place, pieces
-        factor = pieces.factor
-        order = np.argsort(factor, kind="stable")
-        stops = np.searchsorted(factor[order], np.arange(len(self.workload.factors) + 1))
-        self.of_factor = [order[low:high] for low, high in pairwise(stops.tolist())]
+        self.channels, self.table = interconnect, problem.table
+        self.stages, self.places = len(problem.workload.stages), interconnect.topology.places
+        self.vectors = vectors = _Vectors(problem.workload)
+        factor, table = pieces.factor, problem.table
+        row = vectors.read_offset[vectors.reads[factor]] + pieces.block * table.block_rows[factor] + pieces.row0
+        column = vectors.made_offset[factor] + pieces.block * table.block_cols[factor] + pieces.col0
+        self.read = _Intervals.of(vectors.read_offset, row, pieces.rows, place, self.places)
+        self.made = _Intervals.of(vectors.made_offset, column, pieces.cols, place, self.places)
+        self.is_z = np.isin(self.made.owner, vectors.shuffling)
+        self.is_whole = self.made.places_of_run == 1
+        self.stage = vectors.follower[table.stage[self.made.owner]]
+        """Of each run of outputs, the stage after which it goes up, or before which it goes over."""
 
-    def find(self, stages: Sequence[int] | None) -> TokenMoves:
-        workload = self.workload
-        count = len(workload.stages)
-        down: list[Move | None] = [None] * count
-        up: list[Move | None] = [None] * count
-        over: list[Move | None] = [None] * count
-        hub_added, core_added = np.zeros((2, count), dtype=np.int64)
-        for stage in range(count) if stages is None else stages:
-            members = workload.factors_of_stage[stage]
-            kinds = {workload.factors[number].kind for number in members}
-            if "L" not in kinds:
-                down[stage] = self._down(members)
-                ready = [] if "R" in kinds else list(members)
-            else:
-                (before,) = workload.stages[stage].after
-                earlier = workload.factors_of_stage[before]
-                shuffled = [number for number in earlier if workload.factors[number].kind == "R"]
-                ready = [*(number for number in earlier if workload.factors[number].kind == "dense"), *members]
-                over[stage], up[before], down[stage], made = self._over(shuffled, members)
-                hub_added[before], core_added[before] = made.hub_added, made.core_added
-            if ready:
-                made = self._made(ready)
-                up[stage] = self._up(made)
-                hub_added[stage] += made.hub_added
-                core_added[stage] += made.core_added
-        return TokenMoves(tuple(down), tuple(up), tuple(over), hub_added, core_added)
+    def find(self) -> TokenMoves:
+        made, stages = self.made, self.stages
+        over, falling = self._over()
+        added_at = np.where(self.is_z, self.table.stage[made.owner], self.stage)
+        hub_added = sum_by(added_at, (made.places_of_run - 1) * made.sizes, stages)
+        core_added = sum_by(added_at[made.run], (made.pieces - 1) * made.sizes[made.run], stages)
+        return TokenMoves(self._down(falling), self._up(added_at), over, hub_added, core_added)
 
-    def _read(self, members: Sequence[int]) -> _Intervals:
-        """Inputs of factors that read one vector."""
-        index = np.concatenate([self.of_factor[number] for number in members])
-        pieces, height = self.pieces, self.table.block_rows
-        start = pieces.block[index] * height[pieces.factor[index]] + pieces.row0[index]
-        return _Intervals.of(start, pieces.rows[index], self.place[index], self.places)
+    def _down(self, falling: Sends) -> tuple[Move | None, ...]:
+        """Inputs from the hub, and `falling`, what was added there of z."""
+        channels, sets = self.channels, self.read.sets
+        of_stage = np.flatnonzero(self.read.owner < self.stages)
+        move = np.concatenate([self.read.owner[of_stage], falling.move])
+        to = np.concatenate([of_stage, falling.to])
+        bits = np.concatenate([self.read.sizes[of_stage] * channels.input_bits, falling.bits])
+        load = channels.topology.multicast(self.stages, Sends(move, to, bits, None), sets, channels.is_tree)
+        owner, number = repeats(sets.sizes[to])
+        buses = self._by_place(move[owner], sets.place[sets.start[to][owner] + number], bits[owner])
+        port = sum_by(move, bits, self.stages) if channels.is_tree else buses.sum(axis=1)
+        return self._moves(load, buses, port, 0 * port)
 
-    def _made(self, members: Sequence[int]) -> _Intervals:
-        """Outputs of factors, one vector after the other in their order."""
-        index = np.concatenate([self.of_factor[number] for number in members])
-        pieces, width = self.pieces, self.table.block_cols
-        sizes = (self.table.blocks * width)[list(members)]
-        offset = np.zeros(len(self.table.blocks), dtype=np.int64)
-        offset[list(members)] = np.cumsum(sizes) - sizes
-        factor = pieces.factor[index]
-        start = offset[factor] + pieces.block[index] * width[factor] + pieces.col0[index]
-        return _Intervals.of(start, pieces.cols[index], self.place[index], self.places)
+    def _up(self, after: Ints) -> tuple[Move | None, ...]:
+        """Outputs to the hub, `after` a stage each; of z what has parts in several cores, whose bus is in `over`."""
+        made, channels = self.made, self.channels
+        each = np.where(self.is_whole, channels.out_bits, channels.sum_bits) * made.sizes
+        each[self.is_z & self.is_whole] = 0
+        sent = self._by_place(after[made.run], made.place, each[made.run])
+        buses = self._leaving_arrays(np.where(self.is_z, 0, made.sizes), channels.out_bits)
+        port = sent.sum(axis=1)
+        return self._moves(channels.topology.gather(sent), buses, 0 * port, port)
 
-    def _down(self, members: Sequence[int]) -> Move:
-        read = self._read(members)
-        return self._from_hub(read.sets, np.arange(len(read.sizes)), read.sizes * self.interconnect.input_bits)
+    def _over(self) -> tuple[tuple[Move | None, ...], Sends]:
+        """The moves of z that is whole in a core, and what goes down of the rest, once it is added."""
+        made, channels, sets = self.made, self.channels, self.read.sets
+        runs, input_bits = len(sets), channels.input_bits
+        z = np.flatnonzero(self.is_z)
+        maker, reader = np.repeat(z, made.sizes[z]), self._readers()
+        whole = self.is_whole[maker]
+        source = made.place[made.sets.start[:-1]][maker]
+        keys, elements = np.unique((source * runs + reader)[whole], return_counts=True)
+        to = keys % runs
+        sends = Sends(self._stage_of(to), to, elements * input_bits, keys // runs)
+        load = channels.topology.multicast(self.stages, sends, sets, channels.is_tree)
+        # What a core reads is on its bus once, from wherever it comes.
+        read = sum_by(to, elements * input_bits, runs)[sets.owner]
+        received = np.flatnonzero(read)
+        buses = self._leaving_arrays(np.where(self.is_z, made.sizes, 0), input_bits)
+        buses += self._by_place(self._stage_of(sets.owner[received]), sets.place[received], read[received])
+        added, elements = np.unique(reader[~whole], return_counts=True)
+        nothing = np.zeros(self.stages, dtype=np.int64)
+        falling = Sends(self._stage_of(added), added, elements * input_bits, None)
+        return self._moves(load, buses, nothing, nothing), falling
 
-    def _from_hub(self, sets: PlaceSets, set_of: Ints, bits: Ints) -> Move:
-        load = self.interconnect.topology.multicast(None, sets, set_of, bits, self.interconnect.is_tree)
-        owner, number = repeats(sets.sizes[set_of])
-        buses = sum_by(sets.place[sets.start[set_of][owner] + number], bits[owner], self.places)
-        port = int(bits.sum()) if self.interconnect.is_tree else int(buses.sum())
-        return self._move(load, buses, (port, 0))
+    def _readers(self) -> Ints:
+        """The run of an L factor's rows that reads each element of z, one R factor's outputs after the other's."""
+        rows = np.flatnonzero(self.read.owner >= self.stages)
+        run_of_row = np.repeat(rows, self.read.sizes[rows])
+        shuffled = self.vectors.shuffled
+        blocks, height = self.table.blocks[shuffled], self.table.block_rows[shuffled]
+        begin = np.cumsum(blocks * height) - blocks * height
+        # Element j of z is row j div l of block j mod l.
+        each = zip(begin.tolist(), blocks.tolist(), height.tolist(), strict=True)
+        parts = [run_of_row[at : at + count * high].reshape(count, -1).T.reshape(-1) for at, count, high in each]
+        return np.concatenate([run_of_row[:0], *parts])
 
-    def _up(self, made: _Intervals) -> Move:
-        out_bits, sum_bits = self.interconnect.out_bits, self.interconnect.sum_bits
-        each = np.where(made.places_of_run == 1, out_bits, sum_bits) * made.sizes
-        sent = sum_by(made.place, each[made.run], self.places)
-        return self._move(
-            self.interconnect.topology.gather(sent),
-            made.bus_bits(out_bits, sum_bits, self.places),
-            (0, int(sent.sum())),
-        )
+    def _stage_of(self, run: Ints) -> Ints:
+        """The stage of the L factor that reads each run."""
+        return self.table.stage[self.vectors.shuffled[self.read.owner[run] - self.stages]]
 
-    def _over(
-        self, shuffled: Sequence[int], members: Sequence[int]
-    ) -> tuple[Move, Move | None, Move | None, _Intervals]:
-        """The moves of z: over, and up and down of what has parts in several cores; and what the R factors make."""
-        channel, input_bits, sum_bits = self.interconnect, self.interconnect.input_bits, self.interconnect.sum_bits
-        made = self._made(shuffled)
-        sets, set_of_element = self._receivers(members)
-        run_of_element = np.repeat(np.arange(len(made.sizes)), made.sizes)  # runs lie one after the other
-        is_whole = made.places_of_run[run_of_element] == 1
-        source = made.place[made.sets.start[:-1]][run_of_element]
-        keys, elements = np.unique((source * len(sets) + set_of_element)[is_whole], return_counts=True)
-        load = channel.topology.multicast(
-            keys // len(sets), sets, keys % len(sets), elements * input_bits, channel.is_tree
-        )
-        # The elements of a set are read once on the bus of each of its places.
-        read = np.bincount(set_of_element, minlength=len(sets))
-        whole_read = np.bincount(keys % len(sets), weights=elements, minlength=len(sets)).astype(np.int64)
-        buses = made.bus_bits(input_bits, sum_bits, self.places)
-        buses = buses + sum_by(sets.place, (whole_read * input_bits)[sets.owner], self.places)
-        over = self._move(load, buses, (0, 0))
-        if is_whole.all():
-            return over, None, None, made
-        parts = np.where(made.places_of_run > 1, made.sizes, 0) * sum_bits
-        sent = sum_by(made.place, parts[made.run], self.places)
-        nothing = np.zeros(self.places, dtype=np.int64)
-        up = self._move(channel.topology.gather(sent), nothing, (0, int(sent.sum())))
-        rest = read - whole_read
-        some = np.flatnonzero(rest)
-        return over, up, self._from_hub(sets, some, rest[some] * input_bits), made
+    def _leaving_arrays(self, sizes: Ints, whole_bits: int) -> Ints:
+        """What arrays put on buses of runs with `sizes` elements: every piece its outputs, those of one piece whole."""
+        made = self.made
+        each = np.where(made.pieces_of_run == 1, whole_bits, self.channels.sum_bits) * sizes
+        return self._by_place(self.stage[made.run], made.place, made.pieces * each[made.run])
 
-    def _receivers(self, members: Sequence[int]) -> tuple[PlaceSets, Ints]:
-        """Sets of places of L factors' pieces, and for each element of their z, one factor after the other, its set."""
-        pieces, table = self.pieces, self.table
-        owners: list[Ints] = []
-        places: list[Ints] = []
-        set_of: list[Ints] = []
-        sets = 0
-        for number in members:
-            index, rows, blocks = self.of_factor[number], int(table.block_rows[number]), int(table.blocks[number])
-            start = pieces.block[index] * rows + pieces.row0[index]
-            read = _Intervals.of(start, pieces.rows[index], self.place[index], self.places)
-            owners.append(read.run + sets)
-            places.append(read.place)
-            run_of_row = np.repeat(np.arange(len(read.sizes)), read.sizes)
-            element = np.arange(rows * blocks)
-            set_of.append(sets + run_of_row[element % blocks * rows + element // blocks])
-            sets += len(read.sizes)
-        owner, place = np.concatenate(owners), np.concatenate(places)
-        start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=sets))])
-        return PlaceSets(start, place), np.concatenate(set_of)
+    def _by_place(self, move: Ints, place: Ints, bits: Ints) -> Ints:
+        return sum_by(move * self.places + place, bits, self.stages * self.places).reshape(self.stages, self.places)
 
-    def _move(self, load: Traffic, buses: Ints, port: Iterable[int]) -> Move:
-        return Move(self.interconnect, np.concatenate([load.link_bits, buses, list(port)]), load.hops_ps)
+    def _moves(self, load: Traffic, buses: Ints, down: Ints, up: Ints) -> tuple[Move | None, ...]:
+        bits = np.concatenate([load.link_bits, buses, down[:, None], up[:, None]], axis=1)
+        rows = zip(bits, load.hops_ps.tolist(), np.asarray(bits.any(axis=1)).tolist(), strict=True)
+        return tuple(Move(self.channels, row, hops_ps) if moves else None for row, hops_ps, moves in rows)
