@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import PlaceSets, Sends, Traffic, repeats
+from cimsolve.chip.routes import Cut, PlaceSets, Sends, Traffic, repeats
 from cimsolve.columns import Floats, Ints, ceil_div, max_by, sum_by
 
 
@@ -80,6 +80,16 @@ class HTree:
         up = [bits.reshape(len(bits), nodes, -1).sum(axis=2) for nodes in self.nodes]
         nothing = np.zeros((len(bits), sum(self.nodes)), dtype=np.int64)
         return Traffic(np.concatenate([nothing, *up], axis=1), np.where(bits.any(axis=1), sum(self.hop_ps), 0))
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """See Topology: the links of each level."""
+        levels = zip(self.bits_per_ns, self.nodes, strict=True)
+        return tuple(Cut(rate, ((nodes, self.fanout**level),)) for level, (rate, nodes) in enumerate(levels))
+
+    def ways_to_hub(self) -> tuple[Ints, Floats]:
+        """See Topology."""
+        return np.full(self.places, sum(self.hop_ps)), np.full(self.places, sum(self.pj_per_bit))
 
     def name_of_link(self, link: int) -> str:
         """See Topology."""

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import PlaceSets, Sends, Traffic, add_to_ranges, repeats
+from cimsolve.chip.routes import Cut, PlaceSets, Sends, Traffic, add_to_ranges, repeats
 from cimsolve.columns import Bools, Floats, Ints, max_by
 
 WAYS = ("east", "west", "south", "north")
@@ -73,6 +73,24 @@ class Mesh:
         way_down = self._trees(len(bits), Sends(move, sending, bits[move, sending], None), self._each_place)
         by_way = way_down.link_bits.reshape(len(bits), len(WAYS), -1)
         return Traffic(by_way[:, list(REVERSED)].reshape(len(bits), -1), way_down.hops_ps)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """See Topology: links next to the hub, as what passes another link passes one of these too."""
+        if self.hub is None:
+            return (Cut(self.bits_per_ns, ((self.cols, self.rows),)),)
+        row, col = divmod(self.hub, self.cols)
+        behind = (self.rows * col, self.rows * (self.cols - 1 - col), row, self.rows - 1 - row)
+        return (Cut(self.bits_per_ns, tuple((1, places) for places in behind if places), beside=1),)
+
+    def ways_to_hub(self) -> tuple[Ints, Floats]:
+        """See Topology."""
+        row, col = np.divmod(np.arange(self.places), self.cols)
+        if self.hub is None:
+            hops = row + 1
+        else:
+            hops = np.abs(row - self.hub // self.cols) + np.abs(col - self.hub % self.cols)
+        return hops * self.hop_ps, hops * self.pj_per_bit
 
     def name_of_link(self, link: int) -> str:
         """See Topology."""

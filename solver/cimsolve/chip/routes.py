@@ -67,6 +67,17 @@ class Traffic(NamedTuple):
     hops_ps: Ints
 
 
+class Cut(NamedTuple):
+    """Links of one rate, of which what goes between hub and cores passes one at most, and how many cores are behind.
+
+    `sides` are numbers of links and of the places behind each of them; `beside` so many places are behind none.
+    """
+
+    bits_per_ns: float
+    sides: tuple[tuple[int, int], ...]
+    beside: int = 0
+
+
 class Topology(Protocol):
     """The places of a network, the links between them, and the routes that moves take."""
 
@@ -94,6 +105,15 @@ class Topology(Protocol):
 
     def gather(self, bits: Ints) -> Traffic:
         """The traffic of moves that send `bits[m, p]`, shape (moves, places), from place p to the hub."""
+        ...
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The links that can be the busiest with what goes between hub and cores."""
+        ...
+
+    def ways_to_hub(self) -> tuple[Ints, Floats]:
+        """Latency, ps, and energy of a bit, pJ, of the links between each place and the hub; shape (places,) each."""
         ...
 
     def name_of_link(self, link: int) -> str:

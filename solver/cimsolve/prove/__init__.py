@@ -13,6 +13,7 @@ from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
+from cimsolve.prove.network import stretched_cycles
 from cimsolve.prove.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles, least_stage_cycles
 
 BOUND_OF_OBJECTIVE: Mapping[str, str] = {
@@ -55,7 +56,7 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
 def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
     """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
     count, proof = least_arrays(problem, used)
-    stages = least_stage_cycles(problem, arrays)
+    stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
     latency = least_latency_cycles(problem, arrays, stages)
     clock_ns = problem.hardware.clock_ps / 1000
     phases = least_phase_ii_cycles(problem, arrays)

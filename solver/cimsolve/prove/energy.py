@@ -10,8 +10,9 @@ from cimsolve.chip.array_kinds import MeasuredCore
 from cimsolve.columns import ceil_div
 from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import InputGroup, Problem
-from cimsolve.prove.time import group_part_ps, least_activation_cycles, least_activations
-from cimsolve.prove.work import ConverterFloor, column_price, converter_floor
+from cimsolve.prove.network import least_moves_pj
+from cimsolve.prove.time import least_activation_cycles, least_activations
+from cimsolve.prove.work import ConverterFloor, column_price, converter_floor, group_part_ps
 
 
 def least_energy_pj(
@@ -26,6 +27,7 @@ def least_energy_pj(
     """
     hardware = problem.hardware
     total = sum(sum(gap.energy_pj.values()) for gap in least_gaps(problem).own)
+    total += least_moves_pj(problem)
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
     kind = hardware.array_kind

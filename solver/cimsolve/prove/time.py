@@ -16,9 +16,10 @@ import numpy as np
 
 from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import gaps_of_phases, least_gaps, shared_cycles
+from cimsolve.price.gaps import gaps_of_phases
 from cimsolve.problem.problem import InputGroup, Problem, found_once
-from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor
+from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
+from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor, group_part_ps
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -31,14 +32,15 @@ def least_latency_cycles(
     """The least cycles of a token pass on `arrays` arrays: the critical path of least stage times and gaps.
 
     Gaps have the fewest partial sums. Where stages may overlap, all work, shared evenly by the arrays, and all gaps,
-    of which one runs at a time (S6), are bounds too. `stage_cycles`: the stages' least times, where they are known.
+    of which one runs at a time (S6), are bounds too. `stage_cycles`: the stages' least times, with what their moves
+    take beyond the least (`stretched_cycles`), where they are known.
 
     Without `merging`, of mappings in which every activation reads one input: a figure to compare with, no bound of all
     mappings.
     """
-    gaps = least_gaps(problem)
+    gaps = least_gaps(problem, arrays)
     if stage_cycles is None:
-        stage_cycles = least_stage_cycles(problem, arrays, merging)
+        stage_cycles = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays, merging))
     ended: list[int] = []
     for stage, gap, cycles in zip(problem.workload.stages, gaps.before, stage_cycles, strict=True):
         ended.append(max((ended[before] for before in stage.after), default=0) + gap.cycles + cycles)
@@ -78,14 +80,15 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
     """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
-    return max(least_work_cycles(problem, arrays), *shared_cycles(problem, least_gaps(problem).own))
+    shared = least_shared_cycles(problem, arrays, least_gaps(problem, arrays).own)
+    return max(least_work_cycles(problem, arrays), *shared)
 
 
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    phases = gaps_of_phases(problem, least_gaps(problem)).values()
-    return [max(cycles, *shared_cycles(problem, gaps)) for cycles, gaps in zip(work, phases, strict=True)]
+    phases = gaps_of_phases(problem, least_gaps(problem, arrays)).values()
+    return [max(cycles, *least_shared_cycles(problem, arrays, gaps)) for cycles, gaps in zip(work, phases, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
@@ -303,14 +306,6 @@ def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
         cut = any(load.group.parts > 1 for load in members)
         found += [tuple(members)] if cut else [(load,) for load in members]
     return found
-
-
-def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) -> int:
-    """Least conversion time of any piece of a group."""
-    if problem.cut == "both":
-        return int(floor.time_ps[1])
-    # With the fewest parts none can be shorter than what the others leave at full height.
-    return int(floor.time_ps[max(1, group.height - (group.parts - 1) * problem.rows_limit)])
 
 
 def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:

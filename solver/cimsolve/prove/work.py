@@ -48,6 +48,14 @@ def converter_floor(problem: Problem) -> ConverterFloor:
     return ConverterFloor(np.concatenate([time_ps[:1], time_ps]), np.concatenate([energy_pj[:1], energy_pj]))
 
 
+def group_part_ps(problem: Problem, floor: ConverterFloor, group: InputGroup) -> int:
+    """Least conversion time of any piece of a group."""
+    if problem.cut == "both":
+        return int(floor.time_ps[1])
+    # With the fewest parts none can be shorter than what the others leave at full height.
+    return int(floor.time_ps[max(1, group.height - (group.parts - 1) * problem.rows_limit)])
+
+
 def column_price(floor: Floats | Ints, height: int, parts: int, free_rows: bool) -> float:
     """Least sum of `floor` over the conversions that one column of `height` stacked rows needs.
 
