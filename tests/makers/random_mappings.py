@@ -13,7 +13,8 @@ from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from makers.builders import Row, ask, chip, linears, macro_chip, pieces_of, step
+from makers.builders import Row, ask, chip, linears, macro_chip, networked, pieces_of, step
+from makers.random_networks import random_network
 
 BOUNDED = ("arrays", "latency_cycles", "prefill_ns", "ii_cycles", "energy_pj", "area_mm2")
 """Metrics that have a bound."""
@@ -29,11 +30,11 @@ TABLES = (
 # Random questions
 
 
-def random_question(draw: Random, row_cuts: bool | None = None, chain: bool = True) -> Problem:
+def random_question(draw: Random, row_cuts: bool | None = None, chain: bool = True, network: bool = False) -> Problem:
     """A question of a few dozen weights over all that matters to the bounds.
 
     `row_cuts`: whether some block must be cut along its rows, None for either; `chain`: every stage follows the
-    one before it.
+    one before it; `network`: the chip has cores and a network, often one so slow that its moves take most time.
     """
     while True:
         structure: dict[str, str] = {}
@@ -41,7 +42,8 @@ def random_question(draw: Random, row_cuts: bool | None = None, chain: bool = Tr
         cuts = ["none", "columns", "columns"] + ([] if row_cuts is False else ["both"])
         config = linears(*steps, context=draw.randint(1, 4))
         try:
-            problem = ask(config, structure, _random_chip(draw), draw.choice(cuts))  # type: ignore[arg-type]
+            hardware = _random_networked_chip(draw) if network else _random_chip(draw)
+            problem = ask(config, structure, hardware, draw.choice(cuts))  # type: ignore[arg-type]
         except InputError:
             continue
         if problem.weight_cells <= 30 and row_cuts in (None, problem.must_cut_rows):
@@ -87,6 +89,20 @@ def _random_chip(draw: Random) -> dict[str, Any]:
     if draw.random() < 0.08:
         return macro_chip(**changes)
     return chip(**changes, adc__table=table, read_ns=draw.choice([0.5, 1, 3, 10, 100]))
+
+
+def _random_networked_chip(draw: Random) -> dict[str, Any]:
+    data, network = _random_chip(draw), random_network(draw)
+    slower = draw.choice([1, 0.1, 0.02])
+    for section, key in (
+        (network["network"], "bits_per_ns"),
+        (network["network"]["hub"], "bits_per_ns"),
+        (network["core"]["bus"], "bits_per_ns"),
+    ):
+        if key in section and draw.random() < 0.5:
+            section[key] *= slower
+    data["array"]["count"] = draw.choice([None, None, draw.randint(2, 12)])
+    return networked(data | network)
 
 
 # Random legal mappings

@@ -82,6 +82,8 @@ class _Load:
     cells: int
     height: int
     """Most of them that a column holds which one activation reads."""
+    step: int
+    """All channels carry multiples of so many bits."""
     link_bits: float
     """Bits of a weight on a link."""
     bits: int
@@ -125,7 +127,7 @@ class _Network:
         self.core_cells = core.arrays * problem.rows * problem.weights_per_row
         topology = interconnect.topology
         self.cores = min(topology.places, arrays)
-        self.cuts = topology.cuts
+        self.cuts = [(cut.bits_per_ns, _widest(cut.sides, self.cores), cut.beside) for cut in topology.cuts]
         hops_ps, self.way_pj = topology.ways_to_hub()
         self.hops_ps = np.sort(hops_ps)
         self.free_rows = problem.cut == "both"
@@ -160,7 +162,13 @@ class _Network:
     def down(self, members: Sequence[Factor]) -> tuple[_Load, ...]:
         """What a stage reads from the hub: an element's bits, shared by all weights that it feeds."""
         feeds, bits = sum(factor.block_cols for factor in members), self.interconnect.input_bits
-        return tuple(_Load(factor.weights, self._height(factor), bits / feeds, bits, feeds, 0.0) for factor in members)
+        found = []
+        for factor in members:
+            height = self._height(factor)
+            # Where no cut of rows is free, a column needs all elements of its height.
+            step = bits if self.free_rows or factor.block_rows % height else bits * height
+            found.append(_Load(factor.weights, height, step, bits / feeds, bits, feeds, 0.0))
+        return tuple(found)
 
     def up(self, members: Sequence[Factor]) -> tuple[_Load, ...]:
         """What goes up to the hub: an output's bits, shared by the weights that it sums."""
@@ -172,7 +180,7 @@ class _Network:
             bits = min(whole, part) if cut else whole
             # A bus carries every part.
             bus_bits = (part if height < rows else bits) / height
-            found.append(_Load(factor.weights, height, bits / rows, 0, 1, bus_bits))
+            found.append(_Load(factor.weights, height, gcd(whole, part), bits / rows, 0, 1, bus_bits))
         return tuple(found)
 
     def over_bits(self, shuffled: Sequence[Factor]) -> int:
@@ -232,11 +240,10 @@ class _Network:
         weights = _Weights.of(loads, None if columns is None else columns * self.arrays_of_core, self.core_cells)
         channel, tree = self.interconnect, self.interconnect.is_tree or is_up
         on_links = weights.link_bits if tree else weights.core_bits
-        step = gcd(channel.out_bits, channel.sum_bits) if is_up else channel.input_bits
+        step = gcd(*(load.step for load in loads))
         most = [self._ps(float(weights.amount @ on_links), step, channel.hub_bits_per_ns)]
-        for cut in self.cuts:
-            bits = weights.least_most(on_links, cut.sides, cut.beside)
-            most.append(self._ps(bits, step, cut.bits_per_ns))
+        for bits_per_ns, sides, beside in self.cuts:
+            most.append(self._ps(weights.least_most(on_links, sides, beside), step, bits_per_ns))
         bits = weights.least_most(weights.core_bits, ((self.cores, 1),), 0)
         most.append(self._ps(bits, step, channel.bus_bits_per_ns))
         cores = max(1, ceil(weights.amount.sum() / weights.of_core * (1 - ROUNDING)))
@@ -306,8 +313,8 @@ class _Network:
                 on_links = weights.link_bits if channel.is_tree or is_up else weights.core_bits
                 bus_bits += float(weights.amount @ weights.core_bits)
                 most.append(self._ps(float(weights.amount @ on_links), 1, channel.hub_bits_per_ns))
-                for cut in self.cuts:
-                    most.append(self._ps(weights.least_most(on_links, cut.sides, cut.beside), 1, cut.bits_per_ns))
+                for bits_per_ns, sides, beside in self.cuts:
+                    most.append(self._ps(weights.least_most(on_links, sides, beside), 1, bits_per_ns))
         most.append(self._ps(bus_bits / self.cores, 1, channel.bus_bits_per_ns))
         return int(self.hardware.cycles(max(most)))
 
@@ -391,6 +398,16 @@ class _Weights:
             left -= limit * count
             number -= count
         return limits[-1][0] if limits else 0.0
+
+
+def _widest(sides: Sequence[tuple[int, int]], number: int) -> list[tuple[int, int]]:
+    """The `number` sides with most cores behind them, as (how many, cores of each): more are not in use."""
+    found: list[tuple[int, int]] = []
+    for count, cores in sorted(sides, key=lambda side: -side[1]):
+        if number:
+            found.append((min(count, number), cores))
+            number -= found[-1][0]
+    return found
 
 
 def _least_sum(at: Ints, columns: Ints, beyond: Callable[[int], int]) -> int:
