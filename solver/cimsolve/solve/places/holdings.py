@@ -36,21 +36,6 @@ class Holdings:
         self.stage[self.fires] = self.table.stage[self.pieces.factor]
         self.array[self.fires] = self.pieces.array
         self.outline, self._leading = self._outlines(count)
-        self._by_stage = np.argsort(self.stage, kind="stable")
-        self._stops = np.searchsorted(self.stage[self._by_stage], np.arange(len(problem.workload.stages) + 1))
-        by_activation = np.argsort(self.stage[self.fires], kind="stable")
-        self._pieces_by_stage = by_activation
-        self._piece_stops = np.searchsorted(
-            self.stage[self.fires][by_activation], np.arange(len(problem.workload.stages) + 1)
-        )
-
-    def of_stage(self, stage: int) -> Ints:
-        """Numbers of the activations of a stage."""
-        return self._by_stage[self._stops[stage] : self._stops[stage + 1]]
-
-    def pieces_of_stage(self, stage: int) -> Ints:
-        """Numbers of the pieces of a stage."""
-        return self._pieces_by_stage[self._piece_stops[stage] : self._piece_stops[stage + 1]]
 
     def _outlines(self, count: int) -> tuple[Ints, Ints]:
         """Number of each activation's outline, and its first piece, by rows, then columns; shape (activations,)."""
@@ -89,26 +74,23 @@ class Holdings:
         element = self.pieces.block[piece] * self.table.block_cols[factor] + self.pieces.col0[piece]
         return np.asarray(factor * FAR + element)
 
-    def dealt(self, activations: Ints, contents: Sequence[Ints], slots: Ints) -> Ints:
-        """The slot for each of some activations' contents, both sorted by their keys, outline by outline.
+    def dealt(self, keys: Sequence[Ints], along: Ints) -> Ints:
+        """The slot for each activation's contents, dealt in the order of `keys`, the first of them first.
 
-        `contents` are keys, the first of them first, and `slots` is one; all have shape (activations,), as the answer.
+        Slots are taken in the order of `along`, within each stage and outline; all have shape (activations,).
         """
-        outline = self.outline[activations]
-        found = np.empty_like(activations)
-        by_content = np.lexsort((*reversed(contents), outline))
-        found[by_content] = activations[np.lexsort((self.array[activations], slots, outline))]
+        found = np.empty_like(self.stage)
+        contents = np.lexsort((*reversed(keys), self.outline, self.stage))
+        found[contents] = np.lexsort((self.array, along, self.outline, self.stage))
         return found
 
-    def moved(self, pieces: Ints, activations: Ints, slots: Ints) -> Pieces:
-        """Some pieces, all of the `activations`, where they lie once these have taken `slots`."""
-        target = np.zeros(len(self.stage), dtype=np.int64)
-        target[activations] = slots
-        some, own = self.pieces.take(pieces), self.fires[pieces]
-        to = target[own]
+    def moved(self, slots: Ints) -> Pieces:
+        """The pieces where they lie once the activations' contents have taken `slots`, shape (activations,)."""
+        own = self.fires
+        to = slots[own]
         return replace(
-            some,
+            self.pieces,
             array=self.array[to],
-            array_row=some.array_row - self.row[own] + self.row[to],
-            array_col=some.array_col - self.col[own] + self.col[to],
+            array_row=self.pieces.array_row - self.row[own] + self.row[to],
+            array_col=self.pieces.array_col - self.col[own] + self.col[to],
         )

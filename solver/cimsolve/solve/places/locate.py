@@ -1,8 +1,8 @@
-"""The best places for a mapping's arrays, and the best slots for its blocks, by what then moves."""
+"""The best places for a mapping's arrays, and the best slots for what they hold, by what then moves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -10,18 +10,21 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.price.gaps import cycles_of_move
-from cimsolve.price.moves import find_moves
+from cimsolve.price.moves import TokenMoves, find_moves
+from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.places.arrange import arrangements, path_of
 from cimsolve.solve.places.holdings import Holdings
 
+Cost = tuple[float, float]
+
 
 def located(problem: Problem, mapping: Mapping) -> Iterator[Mapping]:
-    """The mapping with its arrays in places and its blocks dealt along them, in several ways."""
-    slots = Holdings(problem, mapping)
+    """The mapping with its arrays in places and their contents dealt along them, in several ways."""
+    holdings = Holdings(problem, mapping)
     for place in arrangements(problem, mapping.pieces):
-        yield _dealt(problem, slots, place)
+        yield _dealt(problem, holdings, place)
 
 
 def nearest(problem: Problem, mapping: Mapping) -> Mapping:
@@ -29,56 +32,51 @@ def nearest(problem: Problem, mapping: Mapping) -> Mapping:
     return mapping if problem.hardware.interconnect is None else next(located(problem, mapping))
 
 
-def _dealt(problem: Problem, slots: Holdings, place: Ints) -> Mapping:
-    """Each step's contents dealt to its slots along the path of places, in the order that moves least."""
+def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Mapping:
+    """Contents dealt to slots along the path of places, every step's in the order in which least moves."""
     topology = problem.hardware.topology
     assert topology is not None
-    rank = path_of(topology)[place[slots.array]]
-    target = np.arange(len(slots.stage))
-    for stages in steps_of(problem):
-        activations = [slots.of_stage(stage) for stage in stages]
-        ways = list(product(*(_ways(slots, each, rank[each]) for each in activations)))
-        best = ways[0]
-        if len(ways) > 1:
-            best = min(ways, key=lambda dealt: _score(problem, slots, stages, dealt, place))
-        for own, dealt in zip(activations, best, strict=True):
-            target[own] = dealt
-    everything = np.arange(len(slots.pieces))
-    pieces = slots.moved(everything, np.arange(len(target)), target)
-    return replace(slots.mapping, pieces=pieces, place=place)
+    along = path_of(topology)[place[holdings.array]]
+    inputs, outputs = holdings.inputs, holdings.outputs
+    orders = [holdings.dealt(keys, along) for keys in ((inputs, outputs), (outputs, inputs))]
+    begins = _begins_step(problem)
+    best: list[tuple[Cost, Ints]] = []
+    for number, (first, second) in enumerate(product(orders, repeat=2)):
+        if begins.all() and number in (1, 2):
+            continue  # no step has a second stage
+        slots = np.where(begins[holdings.stage], first, second)
+        costs = _costs_of_steps(problem, find_moves(problem, holdings.moved(slots), place), begins)
+        ways = [(cost, slots) for cost in costs]
+        best = [min(pair, key=lambda way: way[0]) for pair in zip(best, ways, strict=True)] if best else ways
+    step = (np.cumsum(begins) - 1)[holdings.stage]
+    found = np.empty_like(step)
+    for number, (_, slots) in enumerate(best):
+        mine = step == number
+        found[mine] = slots[mine]
+    return replace(holdings.mapping, pieces=holdings.moved(found), place=place)
 
 
-def steps_of(problem: Problem) -> list[tuple[int, ...]]:
-    """The stages of each step: of one that has factored matrices both, in dataflow order."""
+def _begins_step(problem: Problem) -> Ints:
+    """Whether each stage is the first of its step, as all but those of L factors are; shape (stages,)."""
     workload = problem.workload
-    found: list[tuple[int, ...]] = []
-    for stage, members in enumerate(workload.factors_of_stage):
-        if workload.factors[members[0]].kind == "L":
-            found[-1] = (*found[-1], stage)
-        else:
-            found.append((stage,))
-    return found
+    return np.array([workload.factors[members[0]].kind != "L" for members in workload.factors_of_stage])
 
 
-def _ways(slots: Holdings, activations: Ints, rank: Ints) -> list[Ints]:
-    """Slots for the contents of a stage's activations, dealt by inputs first and by outputs first; each way once."""
-    inputs, outputs = slots.inputs[activations], slots.outputs[activations]
-    found = [slots.dealt(activations, keys, rank) for keys in ((inputs, outputs), (outputs, inputs))]
-    return found[:1] if np.array_equal(found[0], found[1]) else found
-
-
-def _score(
-    problem: Problem, slots: Holdings, stages: Sequence[int], dealt: Sequence[Ints], place: Ints
-) -> tuple[int, float]:
-    """Cycles and picojoules of what the step moves."""
+def _costs_of_steps(problem: Problem, moves: TokenMoves, begins: Ints) -> list[Cost]:
+    """What each step moves: cycles and picojoules, or the other way round where energy is sought first."""
     hardware = problem.hardware
-    numbers = np.concatenate([slots.pieces_of_stage(stage) for stage in stages])
-    activations = np.concatenate([slots.of_stage(stage) for stage in stages])
-    pieces = slots.moved(numbers, activations, np.concatenate(dealt))
-    moves = find_moves(problem, pieces, place, stages)
-    every = [move for stage in stages for move in (moves.down[stage], moves.up[stage], moves.over[stage]) if move]
-    added = int(sum(moves.hub_added[stage] for stage in stages))
-    cycles = sum(cycles_of_move(hardware, move) for move in every)
-    if added:
-        cycles += int(hardware.cycles(hardware.digital_ps("add", added)))
-    return cycles, sum(move.network_pj + move.bus_pj for move in every)
+    wanted = names_of(problem.objective)
+    costs: list[list[float]] = []
+    for stage, begin in enumerate(begins.tolist()):
+        if begin:
+            costs.append([0.0, 0.0])
+        each = [move for move in (moves.down[stage], moves.up[stage], moves.over[stage]) if move is not None]
+        costs[-1][0] += sum(cycles_of_move(hardware, move) for move in each)
+        costs[-1][1] += sum(move.network_pj + move.bus_pj for move in each)
+        if added := int(moves.hub_added[stage]):
+            costs[-1][0] += int(hardware.cycles(hardware.digital_ps("add", added)))
+            costs[-1][1] += float(hardware.digital_pj("add", added))
+    energy_first = "energy" in wanted and not {"latency", "prefill", "throughput"} & set(
+        wanted[: wanted.index("energy")]
+    )
+    return [(pj, cycles) if energy_first else (cycles, pj) for cycles, pj in costs]
