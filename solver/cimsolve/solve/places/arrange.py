@@ -86,27 +86,40 @@ def _place(order: Ints, turns: Ints, arrays_of_core: int) -> Ints:
 
 
 def _turns(topology: Topology, cores: int) -> Iterator[Ints]:
-    """The `cores` places nearest to the hub, in sequences of which any stretch has its share of every side."""
+    """Sequences of `cores` places near the hub, of which any stretch has its share of every side of it."""
     place = np.arange(topology.places)
     if isinstance(topology, HTree):
         subtree = topology.fanout ** (topology.levels - 1)
-        yield _in_turn(place // subtree, place % subtree, place % subtree, cores)
-    else:
-        assert isinstance(topology, Mesh)
-        row, col = np.divmod(place, topology.cols)
-        hub_row, hub_col = (-1, 0) if topology.hub is None else divmod(topology.hub, topology.cols)
-        away = abs(row - hub_row) + (0 if topology.hub is None else abs(col - hub_col))
-        yield _in_turn(col, away, away, cores)
-        if topology.hub is not None:
-            # Left and right of the hub, column after column: a stretch has few branches.
-            across = abs(col - hub_col)
-            yield _in_turn(np.sign(col - hub_col) + 1, across * topology.rows + abs(row - hub_row), away, cores)
+        yield _in_turn(place[np.argsort(place % subtree, kind="stable")][:cores], place // subtree, place)
+        return
+    assert isinstance(topology, Mesh)
+    row, col = np.divmod(place, topology.cols)
+    if topology.hub is None:
+        yield _in_turn(np.lexsort((col, row))[:cores], col, row)
+        return
+    hub_row, hub_col = divmod(topology.hub, topology.cols)
+    across, along = abs(col - hub_col), abs(row - hub_row)
+    # The hub's links: all columns left and right of it, its own column above and below.
+    side = np.where(across > 0, np.sign(col - hub_col), 3 * np.sign(row - hub_row))
+    chosen = _as_many_a_side(side, across + along, cores)
+    yield _in_turn(chosen, col, across + along)
+    # Column after column away from the hub: a stretch has few branches.
+    yield _in_turn(chosen, np.sign(col - hub_col), across * topology.rows + along)
 
 
-def _in_turn(side: Ints, rank: Ints, away: Ints, cores: int) -> Ints:
-    """The places least `away`, sides in turn, each by `rank`: the j-th of m of a side at (j + 1/2) / m of the way."""
-    chosen = np.lexsort((side, away))[:cores]
+def _as_many_a_side(side: Ints, away: Ints, cores: int) -> Ints:
+    """Places near the hub, its own first (side 0), as many of each side as can be; shape (cores,)."""
+    order = np.lexsort((side, away))
+    number = np.zeros_like(side)
+    for each in np.unique(side).tolist():
+        mine = order[side[order] == each]
+        number[mine] = np.arange(len(mine)) if each else -1
+    return np.lexsort((side, away, number))[:cores]
+
+
+def _in_turn(chosen: Ints, side: Ints, rank: Ints) -> Ints:
+    """The chosen places, sides in turn, each by `rank`: the j-th of m of a side at (j + 1/2) / m of the way."""
     by_side = chosen[np.lexsort((rank[chosen], side[chosen]))]
-    sizes = np.bincount(side[by_side])
-    number = np.arange(cores) - (np.cumsum(sizes) - sizes)[side[by_side]]
-    return by_side[np.lexsort((side[by_side], (number + 0.5) / sizes[side[by_side]]))]
+    _, of_side, sizes = np.unique(side[by_side], return_inverse=True, return_counts=True)
+    number = np.arange(len(chosen)) - (np.cumsum(sizes) - sizes)[of_side]
+    return by_side[np.lexsort((of_side, (number + 0.5) / sizes[of_side]))]
