@@ -14,10 +14,13 @@ import numpy as np
 from cimsolve.chip.htree import HTree
 from cimsolve.chip.mesh import Mesh
 from cimsolve.chip.routes import Topology
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.columns import Floats, Ints, ceil_div, max_by, sum_by
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
+from cimsolve.solve.places.even import evened
 
+MANY_MORE = 1.25
+"""More cores than are needed are tried if they are so many times as many."""
 ALIKE_MAX = 5000
 """Most arrays that are compared each with each."""
 
@@ -30,9 +33,18 @@ def arrangements(problem: Problem, pieces: Pieces) -> Iterator[Ints]:
     arrays = int(pieces.array.max()) + 1
     fewest = ceil_div(arrays, core.arrays)
     # More cores than are needed lie farther off, but have more links, buses and columns between them.
-    for cores in dict.fromkeys((fewest, min(topology.places, arrays), min(topology.places, 2 * fewest))):
+    more = [min(topology.places, arrays), min(topology.places, 2 * fewest)]
+    counts = [fewest, *(cores for cores in dict.fromkeys(more) if cores >= MANY_MORE * fewest)]
+    bits, side = _bits(problem, pieces), _sides(topology)
+    for cores in counts:
         for order, turns in product(_orders(problem, pieces, arrays), _turns(topology, cores)):
-            yield _place(order, turns, core.arrays)
+            members = _cores(order, cores, core.arrays)
+            of_core = np.zeros((cores, bits.shape[1]))
+            np.add.at(of_core, members, bits)
+            yield turns[members]
+            place = np.empty_like(turns)
+            place[evened(of_core, side[turns])] = turns
+            yield place[members]
 
 
 def path_of(topology: Topology) -> Ints:
@@ -74,15 +86,35 @@ def _chain_of_likes(problem: Problem, pieces: Pieces, arrays: int) -> Ints:
     return order[chain]
 
 
-def _place(order: Ints, turns: Ints, arrays_of_core: int) -> Ints:
-    """Neighbours in `order`, shape (arrays,), share a core; cores go to the places `turns`, shape (cores,), in turn."""
-    arrays, cores = len(order), len(turns)
-    core = np.arange(arrays) * cores // arrays
-    if np.bincount(core).max() > arrays_of_core:
-        core = np.arange(arrays) // arrays_of_core
-    place = np.empty(arrays, dtype=np.int64)
-    place[order] = turns[core]
-    return place
+def _cores(order: Ints, cores: int, arrays_of_core: int) -> Ints:
+    """The core of each array, shape (arrays,): neighbours in `order` share one, and all have as many as can be."""
+    arrays = len(order)
+    number = np.arange(arrays) * cores // arrays
+    if np.bincount(number).max() > arrays_of_core:
+        number = np.arange(arrays) // arrays_of_core
+    core = np.empty(arrays, dtype=np.int64)
+    core[order] = number
+    return core
+
+
+def _bits(problem: Problem, pieces: Pieces) -> Floats:
+    """What each array sends to the hub, or receives from it, in each stage; shape (arrays, stages).
+
+    Of an input that several arrays read each has its share.
+    """
+    workload, table, interconnect = problem.workload, problem.table, problem.hardware.interconnect
+    assert interconnect is not None
+    kinds = np.array([factor.kind for factor in workload.factors])
+    cells = pieces.rows * pieces.cols
+    share = sum_by(table.stage[pieces.factor], cells, len(workload.stages))
+    inputs = max_by(table.stage, table.blocks * table.block_rows, len(workload.stages))
+    is_down, is_up = kinds[pieces.factor] != "L", kinds[pieces.factor] != "R"
+    stage = table.stage[pieces.factor]
+    bits = is_up * pieces.cols * float(interconnect.out_bits)
+    bits += is_down * cells * (interconnect.input_bits * inputs / np.maximum(share, 1))[stage]
+    found = np.zeros((int(pieces.array.max()) + 1, len(workload.stages)))
+    np.add.at(found, (pieces.array, stage), bits)
+    return found
 
 
 def _turns(topology: Topology, cores: int) -> Iterator[Ints]:
@@ -99,21 +131,34 @@ def _turns(topology: Topology, cores: int) -> Iterator[Ints]:
         return
     hub_row, hub_col = divmod(topology.hub, topology.cols)
     across, along = abs(col - hub_col), abs(row - hub_row)
-    # The hub's links: all columns left and right of it, its own column above and below.
-    side = np.where(across > 0, np.sign(col - hub_col), 3 * np.sign(row - hub_row))
-    chosen = _as_many_a_side(side, across + along, cores)
+    chosen = _as_many_a_side(_sides(topology), across + along, cores)
     yield _in_turn(chosen, col, across + along)
     # Column after column away from the hub: a stretch has few branches.
     yield _in_turn(chosen, np.sign(col - hub_col), across * topology.rows + along)
 
 
+def _sides(topology: Topology) -> Ints:
+    """Which of the hub's links leads to each place, shape (places,); -1 for the hub's own."""
+    place = np.arange(topology.places)
+    if isinstance(topology, HTree):
+        return np.asarray(place // topology.fanout ** (topology.levels - 1))
+    assert isinstance(topology, Mesh)
+    row, col = np.divmod(place, topology.cols)
+    if topology.hub is None:
+        return col
+    # All columns left and right of the hub, its own column above and below.
+    hub_row, hub_col = divmod(topology.hub, topology.cols)
+    ways = [col < hub_col, col > hub_col, row < hub_row, row > hub_row]
+    return np.asarray(np.select(ways, [0, 1, 2, 3], -1))
+
+
 def _as_many_a_side(side: Ints, away: Ints, cores: int) -> Ints:
-    """Places near the hub, its own first (side 0), as many of each side as can be; shape (cores,)."""
+    """Places near the hub, its own first (side -1), as many of each side as can be; shape (cores,)."""
     order = np.lexsort((side, away))
     number = np.zeros_like(side)
     for each in np.unique(side).tolist():
         mine = order[side[order] == each]
-        number[mine] = np.arange(len(mine)) if each else -1
+        number[mine] = np.arange(len(mine)) if each >= 0 else -1
     return np.lexsort((side, away, number))[:cores]
 
 
