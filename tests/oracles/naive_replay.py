@@ -1,4 +1,4 @@
-"""Tokens through a chip by brute force: a queue for every array and an event for every activation.
+"""Tokens through a chip by brute force: a queue for every array and channel, an event for every activation and carry.
 
 Slow, and written apart from `cimsolve.judge.replay`: units are dictionaries, times advance from one instant to the
 next, at which first all that ends or arrives is noted and then every idle unit chooses.
@@ -10,23 +10,34 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from cimsolve.price.gaps import Gap, find_gaps, partial_sum_elements
+from cimsolve.price.moves import Move, TokenMoves, find_moves
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 
 
 @dataclass
 class Place:
-    """A stage or a tail: what it waits for, its parts in the gap, and the activations of each array."""
+    """A stage, a tail or a move: what it waits for, its parts in the gap, and the work of each array or channel."""
 
     reads: list[str]
     barriers: set[str]
     gap: list[tuple[str, int]]
-    activations: dict[int, list[int]]
+    activations: dict[object, list[int]]
     phase: int
+    latency: int = 0
+
+
+def moves_of(problem: Problem, solution: Solution) -> TokenMoves | None:
+    if problem.hardware.core is None:
+        return None
+    assert solution.sites is not None
+    return find_moves(problem, solution.pieces, solution.sites.place)
 
 
 def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str, Place]:
-    gaps = find_gaps(problem, partial_sum_elements(problem, solution.pieces))
+    moves = moves_of(problem, solution)
+    added = partial_sum_elements(problem, solution.pieces) if moves is None else moves.hub_added
+    gaps = find_gaps(problem, added, moves)
     table, acts = solution.activations, defaultdict(lambda: defaultdict(list))
     for number in range(len(table)):
         piece = int(table.piece[table.pieces_from[number]])
@@ -44,7 +55,7 @@ def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str,
     before = ""
     for name in gaps.tails:
         for stage in [each for each in stages if each.pass_name == name]:
-            own = workload.continues_pass(stage.id)
+            own = gaps.within[stage.id]
             reads = [f"{each:06d}" for each in stage.after] if own else [before] if before else []
             found[f"{stage.id:06d}"] = Place(
                 reads,
@@ -65,6 +76,47 @@ def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str,
     return found
 
 
+def with_moves(problem: Problem, moves: TokenMoves, stages_and_tails: dict[str, Place]) -> dict[str, Place]:
+    """The same with a place for every move. Names sort as their work follows each other."""
+    found: dict[str, Place] = {}
+    workload, clock_ps = problem.workload, problem.hardware.clock_ps
+    downs: dict[str, list[Move | None]] = defaultdict(list)
+    for stage in workload.stages:
+        name = f"{stage.id:06d}"
+        read = stages_and_tails[name].reads
+        # What a later pass begins with comes down in the tail before it.
+        downs[read[0] if read and read[0].endswith("tail") else name].append(moves.down[stage.id])
+
+    def moved(move: Move, reads: list[str], phase: int) -> Place:
+        rates = move.interconnect.bits_per_ns
+        channels: dict[object, list[int]] = {}
+        for channel, bits in enumerate(move.bits.tolist()):
+            if cycles := -(-round(bits / float(rates[channel]) * 1000) // clock_ps):
+                channels["channel", channel] = [cycles]
+        return Place(reads, set(), [], channels, phase, -(-move.fixed_ps // clock_ps))
+
+    def risen(name: str) -> str:
+        return f"{name}.hub" if f"{name}.hub" in found else name
+
+    for name, place in stages_and_tails.items():
+        is_tail = name.endswith("tail")
+        gap = [part for part in place.gap if part[0] == "digital"]
+        reads, barriers = [risen(read) for read in place.reads], {risen(read) for read in place.barriers}
+        before = f"{name[:6]}.s" if is_tail else f"{int(name) - 1:06d}~"
+        for index, move in enumerate(each for each in downs[name] if each is not None):
+            down = moved(move, reads, place.phase)
+            down.gap, down.barriers, gap, barriers = gap, barriers, [], set()
+            found[f"{before}{index}"] = down
+            reads = [f"{before}{index}"]
+        if not is_tail and (over := moves.over[int(name)]) is not None:
+            found[f"{before}over"] = moved(over, place.reads, place.phase)
+            reads = [*reads, f"{before}over"]
+        found[name] = Place(reads, barriers, gap, place.activations, place.phase)
+        if not is_tail and (up := moves.up[int(name)]) is not None:
+            found[f"{name}.hub"] = moved(up, [name], place.phase)
+    return found
+
+
 def run(
     problem: Problem,
     solution: Solution,
@@ -76,6 +128,9 @@ def run(
 ) -> list[int]:
     """When each token leaves."""
     places = places_of(problem, solution, together)
+    moves = moves_of(problem, solution)
+    if moves is not None and not together:
+        places = with_moves(problem, moves, places)
     final = list(places)[-1]
     ended: dict[tuple[int, str], int] = {}
     begun: dict[tuple[int, str], int] = {}
@@ -101,7 +156,7 @@ def run(
                 for number, cycles in enumerate(durations):
                     queues[array].append((now, token, name, number, cycles, token, name))
         else:
-            ended[token, name] = now
+            ended[token, name] = now + place.latency
 
     while (tokens - 1, final) not in ended or len([key for key in ended if key[1] == final]) < tokens:
         for _, token, name, unit in [each for each in running if each[0] == time]:
@@ -111,7 +166,7 @@ def run(
             else:
                 left[token, name] -= 1
                 if not left[token, name]:
-                    ended[token, name] = time
+                    ended[token, name] = time + places[name].latency
         running = [each for each in running if each[0] > time]
         wake: list[int] = []
         changed = True
@@ -143,7 +198,7 @@ def run(
                 *_, cycles, token, name = job
                 free_at[unit] = time + cycles
                 running.append((time + cycles, token, name, unit))
-        later = [each[0] for each in running] + wake
+        later = [each[0] for each in running] + wake + [end for end in ended.values() if end > time]
         if not later:
             break
         time = min(later)

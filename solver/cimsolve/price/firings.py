@@ -10,7 +10,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs
 from cimsolve.columns import Bools, Ints, deepest_stack, merge_intervals, order_by, sum_by
 from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
-from cimsolve.price.moves import find_moves, place_in_order
+from cimsolve.price.moves import TokenMoves, find_moves, place_in_order
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -42,6 +42,8 @@ class Fired:
     cycles: Ints
     place: Ints | None
     """The place of the core that holds each array, shape (arrays,); None on a flat chip."""
+    moves: TokenMoves | None
+    """What moves between hub and cores; None on a flat chip."""
 
     def __len__(self) -> int:
         return len(self.stage)
@@ -74,6 +76,7 @@ class Fired:
             cells=cells,
             cycles=hardware.activation_cycles(shapes["stacked"], shapes["conversions"]),
             place=place,
+            moves=moves,
         )
 
     def in_order(self, order: Ints) -> Fired:

@@ -105,20 +105,20 @@ def replay(
     Raises InputError for numbers of tokens that are none.
     """
     problem = costs.fired.problem
+    together, oldest = gaps == "together", controller == "oldest"
+    work = find_work(costs.fired, activations)
     count = problem.model.tokens if tokens is None else tokens
-    most = min(TOKENS_MAX, VISITS_MAX // len(problem.workload.stages))
+    most = min(TOKENS_MAX, VISITS_MAX // len(work.jobs(together)))
     if not 1 <= count <= most:
         raise InputError(f"--tokens: {count} cannot be replayed for {problem.model.name}; expected 1 to {most}")
     if stream and not 3 <= stream <= most:
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
-    work = find_work(costs.fired, activations)
-    together, oldest = gaps == "together", controller == "oldest"
 
     alone = replay_token(work, activations, costs.fired.stage, costs.stages.begins)
     pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
     prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
-    busy = work.busy_cycles() * count
+    busy = work.busy_cycles(together=together) * count
     expected = sum(phase.fill_cycles + (count - 1) * phase.ii_cycles for phase in costs.phases)
     return Replay(
         token=Figure(int(costs.metrics["latency_cycles"]) * clock_ns, alone * clock_ns),
@@ -137,8 +137,9 @@ def _replay_many(
     pace = work.pace_cycles(together=together)
     # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
     enough = max(STREAM_MIN, 12 * -(-alone // pace))
-    jobs = sum(len(node.users) + 100 for node in work.nodes)
-    most = max(3, min(JOBS_MAX // jobs, VISITS_MAX // len(work.nodes), TOKENS_MAX))
+    jobs = work.jobs(together)
+    users = sum(len(job.users) + 100 for job in jobs)
+    most = max(3, min(JOBS_MAX // users, VISITS_MAX // len(jobs), TOKENS_MAX))
     count = min(enough, most) if asked is None else asked
     if not count:
         return None

@@ -1,9 +1,9 @@
-"""Many tokens: who is served when by arrays, digital units and interconnect.
+"""Many tokens: who is served when by arrays, digital units, and interconnect or channels.
 
-Arrays serve first come, first served; of jobs that come at one time the earlier token's, then the earlier stage's.
-A token's job at a stage comes to all its arrays at one time, and all of them take jobs in the order of arrival. So
-its times on all arrays follow from one numpy step: exactly what an event for every activation gives
-(tests/oracles/naive_replay.py is that simulation).
+Arrays and channels serve first come, first served; of jobs that come at one time the earlier token's, then the earlier
+stage's. A token's job at a stage comes to all its arrays at one time, as a move does to all its channels, and all of
+them take jobs in the order of arrival. So its times on all of them follow from one numpy step: exactly what an event
+for every activation and every channel gives (tests/oracles/naive_replay.py is that simulation).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.judge.replay.work import Work
-from cimsolve.price.gaps import Gap
+from cimsolve.judge.replay.channels import serve
+from cimsolve.judge.replay.work import Job, Work
 
-DIGITAL, TRANSFER, ARRAYS = range(3)
+DIGITAL, TRANSFER, LAST = range(3)
 ARRIVAL, SERVICE = range(2)
 """Kinds of events; at one time all arrivals come before any unit chooses."""
 
 Event = tuple[int, int, int, int, int]
-"""(time, ARRIVAL, token, node, part) or (time, SERVICE, unit, 0, 0)."""
+"""(time, ARRIVAL, token, job, part) or (time, SERVICE, unit, 0, 0)."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,16 @@ def replay_stream(work: Work, tokens: int, rules: Rules) -> Ints:
 
 class _Stream:
     def __init__(self, work: Work, tokens: int, rules: Rules) -> None:
-        self.work, self.tokens, self.rules = work, tokens, rules
-        count = len(work.nodes)
+        self.tokens, self.rules = tokens, rules
+        self.jobs = work.jobs(rules.together)
+        self.free = np.zeros(len(work.units), dtype=np.int64)
+        count = len(self.jobs)
         self.readers: list[list[int]] = [[] for _ in range(count)]
-        for number, node in enumerate(work.nodes):
-            for read in node.reads:
+        for number, job in enumerate(self.jobs):
+            for read in job.reads:
                 self.readers[read].append(number)
-        self.parts = [self._parts(node.gap) for node in work.nodes]
-        self.missing = [[len(node.reads) for node in work.nodes] for _ in range(tokens)]
+        self.parts = [_parts(job) for job in self.jobs]
+        self.missing = [[len(job.reads) for job in self.jobs] for _ in range(tokens)]
         self.ready = [[0] * count for _ in range(tokens)]
         self.latest_end = [0] * count
         self.not_ended = [tokens] * count
@@ -63,36 +65,23 @@ class _Stream:
         self.busy = [False, False]
         self.shared_free = [0, 0]
 
-    def _parts(self, gap: Gap) -> list[tuple[int, int]]:
-        """What a token asks for at a node with `gap`, one after the other: (unit, cycles); last of all the arrays."""
-        shared = [(DIGITAL, gap.units_cycles), (TRANSFER, gap.transfer_cycles)]
-        if self.rules.together:
-            shared = [(DIGITAL, gap.cycles)]
-        return [*((unit, cycles) for unit, cycles in shared if cycles), (ARRAYS, 0)]
-
     def run(self) -> Ints:
-        nodes = self.work.nodes
-        free = np.zeros(len(self.work.array_of_group), dtype=np.int64)
         finished = np.zeros(self.tokens, dtype=np.int64)
-        for number, node in enumerate(nodes):
-            if not node.reads:
-                pace = self.rules.pace[node.phase]
+        for number, job in enumerate(self.jobs):
+            if not job.reads:
+                pace = self.rules.pace[job.phase]
                 self.events += [(token * pace, ARRIVAL, token, number, 0) for token in range(self.tokens)]
         heapq.heapify(self.events)
         while self.events:
             time, kind, token, number, part = heapq.heappop(self.events)
             if kind == SERVICE:
                 self._serve(token, time)
-            elif (unit := self.parts[number][part][0]) != ARRAYS:
+            elif (unit := self.parts[number][part][0]) != LAST:
                 self._wait(unit, time, token, number, part)
             else:
-                users = nodes[number].users
-                if len(users):
-                    finish = np.maximum(free[users], time)
-                    finish += nodes[number].cycles
-                    free[users] = finish
-                    time = int(finish.max())
-                if number == len(nodes) - 1:
+                job = self.jobs[number]
+                time = serve(self.free, job.users, job.cycles, time) + job.latency_cycles
+                if number == len(self.jobs) - 1:
                     finished[token] = time
                 self._end(number, token, time)
         return finished
@@ -114,24 +103,30 @@ class _Stream:
             self.busy[unit] = False
 
     def _end(self, number: int, token: int, time: int) -> None:
-        """Tell the readers of a node that a token will have ended there at `time`."""
+        """Tell the readers of a job that a token will have ended it at `time`."""
         self.latest_end[number] = max(self.latest_end[number], time)
         self.not_ended[number] -= 1
         for reader in self.readers[number]:
-            if not self.rules.barriers or number not in self.work.nodes[reader].barriers:
+            if not self.rules.barriers or number not in self.jobs[reader].barriers:
                 self._read(reader, token, time)
             elif not self.not_ended[number]:
-                pace = self.rules.pace[self.work.nodes[reader].phase]
+                pace = self.rules.pace[self.jobs[reader].phase]
                 for each in range(self.tokens):
                     self._read(reader, each, self.latest_end[number] + each * pace)
 
     def _read(self, number: int, token: int, time: int) -> None:
-        """One of the nodes that a node reads has ended for a token; with the last of them its gap begins."""
+        """One of the jobs that a job reads has ended for a token; with the last of them it comes."""
         missing, ready = self.missing[token], self.ready[token]
         missing[number] -= 1
         ready[number] = max(ready[number], time)
         if not missing[number]:
             heapq.heappush(self.events, (ready[number], ARRIVAL, token, number, 0))
+
+
+def _parts(job: Job) -> list[tuple[int, int]]:
+    """What a token asks for in a job, one after the other: (unit, cycles); last of all its arrays or channels."""
+    shared = [(DIGITAL, job.units_cycles), (TRANSFER, job.transfer_cycles)]
+    return [*((unit, cycles) for unit, cycles in shared if cycles), (LAST, 0)]
 
 
 def settled_interval(finished: Ints) -> float:
