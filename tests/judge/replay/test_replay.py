@@ -16,13 +16,10 @@ from cimsolve.__main__ import main
 from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.check import check_solution, rebuild_problem
 from cimsolve.judge.names import GAPS
-from cimsolve.judge.replay import Replay, replay
 from cimsolve.judge.replay.stream import Rules, replay_stream
 from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work
-from cimsolve.price.cost import evaluate
+from cimsolve.judge.replay.work import find_work
 from cimsolve.price.firings import Fired
-from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.strategies import RULES
@@ -33,7 +30,6 @@ from makers.builders import (
     answer,
     ask,
     chip,
-    fired_of,
     linears,
     pieces_of,
     step,
@@ -41,14 +37,11 @@ from makers.builders import (
 )
 from makers.folders import ROOT
 from makers.hardware_specs import SHIPPED
+from makers.replay_cases import PRICED, assert_same_times, random_case, replayed, work_of
 from makers.tiny_configs import NARROW_BART
 from oracles import naive_replay
 
 MODELS = ["minilm-l6", "smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b", "llama-3-70b"]
-PRICED = {
-    "digital__ops__activation": {"base_ns": 2, "per_element_ns": 1, "base_pj": 1, "per_element_pj": 0.25},
-    "digital__ops__add": {"base_ns": 1, "per_element_ns": 3, "base_pj": 0.5, "per_element_pj": 0.125},
-}
 A = (0, 0, 0, 4, 0, 4, 0, 0, 0)
 B = (1, 0, 0, 4, 0, 2, 1, 0, 0)
 
@@ -59,15 +52,6 @@ def two_stages(barrier: bool = False, context: int = 4) -> dict[str, Any]:
         step("b", (4, 2), operations=[{"name": "activation", "elements": 4}], barrier=barrier),
         context=context,
     )
-
-
-def replayed(solution: Solution, **settings: Any) -> Replay:
-    problem = rebuild_problem(solution)
-    return replay(solution.activations, evaluate(fired_of(problem, solution), solution.activations), **settings)
-
-
-def work_of(problem: Problem, solution: Solution) -> Work:
-    return find_work(fired_of(problem, solution), solution.activations)
 
 
 # By hand
@@ -144,40 +128,14 @@ def test_the_oldest_token_goes_first_where_asked() -> None:
 # Against a simulation of every activation
 
 
-def random_case(draw: random.Random) -> tuple[Problem, Solution]:
-    """A graph of up to six steps with branches, barriers and digital work, by one of the rules."""
-    steps: list[dict[str, Any]] = []
-    for number in range(draw.randint(2, 6)):
-        reads = sorted(draw.sample(range(number), min(number, draw.choice([1, 1, 1, 2]))))
-        keys: dict[str, Any] = {"reads": [f"s{read}" for read in reads]}
-        if number and reads:
-            name = draw.choice(["activation", "add"])
-            keys["operations"] = [{"name": name, "elements": draw.randint(1, 12)}] * draw.randint(0, 2)
-            keys["barrier"] = draw.random() < 0.3
-        size = draw.choice([2, 4])
-        steps.append(step(f"s{number}", *[(4, size)] * draw.randint(1, 2), **keys))
-    hardware = chip(**PRICED, **(STILL if draw.random() < 0.2 else {}), clock_ns=draw.choice([1, 1.5]))
-    problem = ask(linears(*steps, context=draw.randint(1, 5)), draw.choice(["dense", "2,2,1"]), hardware)
-    rule = draw.choice(["sparsemap", "densemap", "spread"])
-    mapping = RULES[rule](problem, Effort()).mapping
-    return problem, make_solution(problem.asking(objective=("arrays",)), mapping, strategy=rule)
-
-
-def assert_same_times(problem: Problem, solution: Solution, draw: random.Random) -> None:
-    work = work_of(problem, solution)
-    stages = problem.workload.stages
-    oldest, together, barriers = (draw.random() < 0.5 for _ in range(3))
-    tokens = draw.randint(1, 5)
-    pace = {stage.phase: draw.choice([0, 7, work.pace_cycles(stage.phase)]) for stage in stages}
-    fast = replay_stream(work, tokens, Rules(pace, barriers, oldest, together)).tolist()
-    slow = naive_replay.run(problem, solution, tokens, pace, barriers, oldest, together)
-    assert fast == slow, (tokens, pace, barriers, oldest, together)
+def random_chip(draw: random.Random) -> dict[str, Any]:
+    return chip(**PRICED, **(STILL if draw.random() < 0.2 else {}), clock_ns=draw.choice([1, 1.5]))
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_times_are_those_of_an_event_for_every_activation(seed: int) -> None:
     draw = random.Random(seed)
-    problem, solution = random_case(draw)
+    problem, solution = random_case(draw, random_chip(draw))
     for _ in range(3):
         assert_same_times(problem, solution, draw)
 
@@ -211,7 +169,8 @@ def test_whole_models_are_replayed_alike() -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_one_token_takes_as_long_as_the_equations_say(seed: int) -> None:
     """Also with branches, where gaps queue."""
-    _, solution = random_case(random.Random(seed))
+    draw = random.Random(seed)
+    _, solution = random_case(draw, random_chip(draw))
     assert replayed(solution, tokens=1, stream=0).agrees
 
 
