@@ -36,15 +36,15 @@ examples:
     controller: Controller = option(
         "--controller WHICH",
         "paced: tokens enter a phase at the pace of its busiest unit, first come, first served; oldest: likewise, but "
-        "digital units and interconnect serve the oldest token; burst: all tokens of a prefill enter at once "
-        "(default: {default})",
+        "digital units and a flat chip's interconnect serve the oldest token; burst: all tokens of a prefill enter at "
+        "once (default: {default})",
         OneOf(CONTROLLERS),
         "paced",
     )
     gaps: SharedUnits = option(
         "--gaps HOW",
-        "apart: digital units and interconnect serve different tokens at once; together: a gap holds both (default: "
-        "{default})",
+        "apart: digital units and interconnect serve different tokens at once; together: a gap holds both, a network "
+        "as a whole (default: {default})",
         OneOf(GAPS),
         "apart",
     )

@@ -1,10 +1,11 @@
 """Replay: a discrete-event simulation of a solution, which finds times instead of computing them.
 
-Arrays, digital units and interconnect are units with queues; activations and gaps are jobs with durations, taken
-from the solution and the chip. From this alone it says how long one token, a prefill and a stream of many
-sequences take, for comparison with the equations of `cost`. docs/cost-model.md has what was found.
+Arrays, digital units and interconnect are units with queues, on a chip with a network each of its links and buses and
+the hub's port either way; activations, gaps and moves are jobs with durations, taken from the solution and the chip.
+From this alone it says how long one token, a prefill and a stream of many sequences take, for comparison with the
+equations of `cost`. docs/cost-model.md has what was found.
 
-Not modelled: buffers (they never overflow), control, the routes of transfers.
+Not modelled: buffers (they never overflow), control, the routes of a flat chip's transfers.
 """
 
 from __future__ import annotations
@@ -98,9 +99,9 @@ def replay(
     of the question. `stream` None: as many as it takes, 0: no stream.
 
     `controller`: `paced` admits the tokens of a phase one by one, at the pace of its busiest unit, and every unit
-    serves first come, first served; with `oldest` digital units and interconnect take the oldest token that
-    waits; `burst` admits all tokens of a prefill at once. `gaps`: digital units and interconnect serve different
-    tokens at once (`apart`), or a gap holds both (`together`).
+    serves first come, first served; with `oldest` digital units and a flat chip's interconnect take the oldest token
+    that waits; `burst` admits all tokens of a prefill at once. `gaps`: digital units and interconnect serve different
+    tokens at once (`apart`), or a gap holds both, a network as a whole (`together`).
 
     Raises InputError for numbers of tokens that are none.
     """

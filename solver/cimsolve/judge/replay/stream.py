@@ -35,7 +35,7 @@ class Rules:
     barriers: bool
     """Whether all tokens are of one sequence, and so wait for each other where attention does."""
     oldest_first: bool = False
-    """Digital units and interconnect take the oldest token that waits, then its earliest stage."""
+    """Digital units and a flat chip's interconnect take the oldest token that waits, then its earliest stage."""
     together: bool = False
     """A gap holds digital units and interconnect as one unit, from its beginning to its end."""
 
