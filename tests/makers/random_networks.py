@@ -25,15 +25,15 @@ def random_network(draw: Random) -> dict[str, Any]:
         "sum_bits": draw.choice([1, 4, 16]),
         "out_bits": draw.choice([None, 3, 8]),
     }
-    if draw.random() < 0.3:
-        levels, fanout = draw.choice([(1, 4), (1, 9), (2, 2), (2, 3), (3, 2), (4, 2)])
+    if draw.random() < 0.4:
+        levels, fanout = draw.choice([(1, 9), (2, 2), (2, 3), (3, 2), (4, 2)])
         network |= {
             "topology": "htree",
             "levels": levels,
             "fanout": fanout,
-            "bits_per_ns_level": [rate * draw.choice([1, 2]) ** level for level in range(levels)],
+            "bits_per_ns_level": [rate * draw.choice([0.3, 1, 3]) for _ in range(levels)],
             "hop_ns_level": [draw.choice([0, 0.5, 1, 3]) for _ in range(levels)],
-            "pj_per_bit_level": [draw.choice([0, 0.25, 1]) for _ in range(levels)],
+            "pj_per_bit_level": [draw.choice([0, 0.25, 1, 3]) for _ in range(levels)],
         }
     else:
         rows, cols = draw.randint(1, 4), draw.randint(1, 4)

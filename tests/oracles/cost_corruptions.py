@@ -10,6 +10,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from cimsolve import columns
@@ -27,12 +28,15 @@ def edited(old: str, new: str) -> Wrapper:
     """A wrapper that gives the function, method or property with one place of its source written differently."""
 
     def rewrite(real: Any) -> Any:
-        function = real.fget if isinstance(real, property) else inspect.unwrap(real)
+        function = getattr(real, "fget", None) or getattr(real, "func", None) or inspect.unwrap(real)
         source = textwrap.dedent(inspect.getsource(function))
         assert source.count(old) == 1, f"{function.__qualname__} has {old!r} {source.count(old)} times"
         names = dict(vars(sys.modules[function.__module__]))
         exec("from __future__ import annotations\n" + source.replace(old, new), names)
-        return names[function.__name__]
+        made = names[function.__name__]
+        if isinstance(made, cached_property):
+            made.__set_name__(object, function.__name__)
+        return made
 
     return rewrite
 

@@ -97,9 +97,9 @@ class Dataflow:
         return self.passes[at - 1] if at and self.starts_pass(number) else None
 
     def follows(self, number: int) -> set[int]:
-        """All stages of its pass that must have ended before this one starts."""
-        own = [read for read in self.stages[number].reads if self.stages[read].of_pass == self.stages[number].of_pass]
-        return {*own, *(earlier for read in own for earlier in self.follows(read))}
+        """All stages that must have ended before this one starts."""
+        reads = self.stages[number].reads
+        return {*reads, *(earlier for read in reads for earlier in self.follows(read))}
 
     def weights(self) -> int:
         return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors)

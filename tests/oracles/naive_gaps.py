@@ -56,16 +56,12 @@ class Gaps:
             self.carry(self.before[-1], waits, [number], stage.moved)
 
     def waits_for(self, number: int) -> list[int]:
-        """Stages whose outputs and sums come before this one.
-
-        On a network what a stage before it read is at the hub, and all of an earlier pass.
-        """
+        """Stages whose outputs and sums come before this one: on a network what one before it read is at the hub."""
         reads = self.flow.stages[number].reads
         if not self.chip.data.get("network"):
             return reads
-        own, before = self.flow.stages[number].of_pass, self.flow.follows(number)
-        there = {read for earlier in before for read in self.flow.stages[earlier].reads}
-        return [read for read in reads if read not in there and self.flow.stages[read].of_pass == own]
+        there = {read for earlier in self.flow.follows(number) for read in self.flow.stages[earlier].reads}
+        return [read for read in reads if read not in there]
 
     def work(self, reads: Sequence[int], operations: list[tuple[str, int]]) -> Gap:
         found = Gap()

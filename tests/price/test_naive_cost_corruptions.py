@@ -16,12 +16,18 @@ from cimsolve.price.firings import Fired
 from cimsolve.problem.tables import Activations, Pieces
 from makers.cost_cases import differences, naive_of, random_case
 from oracles.cost_corruptions import CORRUPTIONS, Wrapper
+from oracles.move_corruptions import MOVE_CORRUPTIONS
 from oracles.naive_cost import NaiveCost
 
 SEEDS = 160
 """Random mappings on which a wrong equation may show."""
 
-ROWS = [(*place, what, wrapper) for place, wrong in CORRUPTIONS.items() for what, wrapper in wrong.items()]
+ROWS = [
+    (*place, what, wrapper)
+    for corruptions in (CORRUPTIONS, MOVE_CORRUPTIONS)
+    for place, wrong in corruptions.items()
+    for what, wrapper in wrong.items()
+]
 
 
 def fired_by(seed: int) -> tuple[Fired, Activations]:

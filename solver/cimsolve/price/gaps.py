@@ -145,18 +145,14 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
 
 
 def _arriving(workload: Workload, stage: int) -> Sequence[int]:
-    """Of the stages that one reads, those whose outputs are not at the hub yet.
-
-    What a stage before it has read is there, and all that an earlier pass has made.
-    """
-    stages = workload.stages
-    found = [each for each in stages[stage].after if stages[each].pass_name == stages[stage].pass_name]
+    """Of the stages that one reads, those whose outputs are not at the hub yet: no stage before it has read them."""
+    found = workload.stages[stage].after
     if len(found) < 2:  # what alone is read was read by no stage before
         return found
     there: set[int] = set()
     before, seen = [*found], set(found)
     while before:
-        read = stages[before.pop()].after
+        read = workload.stages[before.pop()].after
         there.update(read)
         fresh = {each for each in read if each > min(found)} - seen
         before += fresh
