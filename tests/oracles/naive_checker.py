@@ -14,6 +14,9 @@ from cimsolve.judge.check import rebuild_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from oracles.naive_chip import Chip, Piece
+from oracles.naive_dataflow import Dataflow
+from oracles.naive_gaps import Gaps
+from oracles.naive_moves import Moves
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Naive:
             )
             for i in range(len(table))
         ]
+        self.place = None if solution.sites is None else solution.sites.place.tolist()
         self.cell: dict[tuple[int, int, int], list[int]] = defaultdict(list)
         for number, piece in enumerate(self.pieces):
             for row in self.rows_of(piece):
@@ -83,7 +87,11 @@ class Naive:
         return Shape(len(rows), len(columns), sum(stack.values()), n, v, needed, bits, cycles)
 
     def broken(self) -> Iterator[str]:
-        yield from self.placement()
+        misplaced = set(self.placement())
+        if self.place is not None and misplaced & {"P1", "sites"}:
+            yield from misplaced & {"P1", "sites"}  # what moves is not defined
+            return
+        yield from misplaced
         for firing in self.firings:
             yield from self.together(firing)
         yield from self.time()
@@ -120,6 +128,11 @@ class Naive:
                         yield "cut"
         if any(len(numbers) > 1 for numbers in self.cell.values()):
             yield "P3"
+        if self.place is not None:
+            if any(piece.array >= len(self.place) for piece in self.pieces):
+                yield "sites"
+            if any(self.place.count(place) > self.chip.data["core"]["arrays"] for place in self.place):
+                yield "P4"
 
     def together(self, firing: Firing) -> Iterator[str]:
         pieces = [self.pieces[number] for number in firing.pieces]
@@ -177,7 +190,7 @@ class Naive:
                 end[stage] = max(end.get(stage, 0), firing.end)
         if any(stage.id not in start for stage in self.stages):
             return  # P1 has told
-        gap = {stage.id: self.gap_before(stage.id) for stage in self.stages}
+        gap = self.gaps()
         for stage in self.stages:
             if any(start[stage.id] < end[before] + gap[stage.id] for before in stage.after):
                 yield "S5"
@@ -188,9 +201,9 @@ class Naive:
 
     def gaps_fit(self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]) -> bool:
         taken: set[int] = set()
-        cycle = 0
+        begin = cycle = min(start[stage.id] - gap[stage.id] for stage in self.stages if not stage.after)
         for number in order:
-            ready = max(end[before] for before in self.stages[number].after)
+            ready = max((end[before] for before in self.stages[number].after), default=begin)
             cycle = max(cycle, ready)
             for _ in range(gap[number]):
                 taken.add(cycle)
@@ -198,6 +211,16 @@ class Naive:
             if cycle > max(start[number], ready + gap[number]):
                 return False
         return len(taken) == sum(gap[number] for number in order)
+
+    def gaps(self) -> dict[int, int]:
+        """Cycles of the gap before each stage."""
+        if self.place is None:
+            return {stage.id: self.gap_before(stage.id) for stage in self.stages}
+        structure = {name: str(how) for name, how in self.problem.structures.items()}
+        flow = Dataflow(self.problem.model, structure)
+        moves = Moves(self.chip, flow, self.pieces, self.place)
+        found = Gaps(self.chip, flow, moves.hub_sums, moves)
+        return {number: gap.cycles for number, gap in enumerate(found.before)}
 
     def gap_before(self, number: int) -> int:
         stage = self.stages[number]

@@ -235,7 +235,7 @@ def read_solution(path: Path) -> Solution:
         header,
         _table(Pieces, columns["pieces"], f"{path}: pieces"),
         _table(Activations, columns["activations"], f"{path}: activations"),
-        _table(Sites, columns[SITES], f"{path}: {SITES}") if columns.get(SITES) else None,
+        _table(Sites, columns[SITES], f"{path}: {SITES}") if SITES in columns else None,
     )
 
 
@@ -248,6 +248,8 @@ def _read_tables(path: Path, entry: TablesEntry) -> dict[str, dict[str, Ints]]:
         if name not in columns:
             raise InputError(f"{path.parent / entry.file}: {key!r}: expected columns of {', '.join(columns)}")
         columns[name][column] = values
+    if not columns[SITES]:
+        del columns[SITES]
     return columns
 
 
