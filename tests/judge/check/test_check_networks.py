@@ -181,7 +181,7 @@ def corrupted(solution: Solution, draw: Random) -> Solution:
 def test_the_rules_cell_by_cell_agree_on_corrupted_answers() -> None:
     """Where P1 fails, what moves is not defined, and nothing but P1 and `sites` is asked."""
     draw, seen = Random(1), set()
-    for seed in range(60):
+    for seed in range(30):
         case = random_case(seed)
         if case.problem.hardware.network is None:
             continue
