@@ -69,4 +69,4 @@ class InfeasibleError(FailedError):
 
 
 class CheckError(FailedError):
-    """A solution breaks a rule (P1-P3, S1-S6) or states a figure the checker does not reproduce."""
+    """A solution breaks a rule (P1-P4, S1-S6) or states a figure the checker does not reproduce."""

@@ -1,4 +1,4 @@
-"""P1 to P3 and the cuts: what may lie where."""
+"""P1 to P4 and the cuts: what may lie where."""
 
 from __future__ import annotations
 
