@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import Cut, PlaceSets, Sends, Traffic, repeats
+from cimsolve.chip.routes import HubCut, PlaceSets, Sends, Traffic, repeats
 from cimsolve.columns import Floats, Ints, ceil_div, max_by, sum_by
 
 
@@ -82,10 +82,10 @@ class HTree:
         return Traffic(np.concatenate([nothing, *up], axis=1), np.where(bits.any(axis=1), sum(self.hop_ps), 0))
 
     @property
-    def cuts(self) -> tuple[Cut, ...]:
+    def cuts(self) -> tuple[HubCut, ...]:
         """See Topology: the links of each level."""
         levels = zip(self.bits_per_ns, self.nodes, strict=True)
-        return tuple(Cut(rate, ((nodes, self.fanout**level),)) for level, (rate, nodes) in enumerate(levels))
+        return tuple(HubCut(rate, ((nodes, self.fanout**level),)) for level, (rate, nodes) in enumerate(levels))
 
     def ways_to_hub(self) -> tuple[Ints, Floats]:
         """See Topology."""

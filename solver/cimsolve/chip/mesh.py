@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimsolve.chip.routes import Cut, PlaceSets, Sends, Traffic, add_to_ranges, repeats
+from cimsolve.chip.routes import HubCut, PlaceSets, Sends, Traffic, add_to_ranges, repeats
 from cimsolve.columns import Bools, Floats, Ints, max_by
 
 WAYS = ("east", "west", "south", "north")
@@ -75,13 +75,13 @@ class Mesh:
         return Traffic(by_way[:, list(REVERSED)].reshape(len(bits), -1), way_down.hops_ps)
 
     @property
-    def cuts(self) -> tuple[Cut, ...]:
+    def cuts(self) -> tuple[HubCut, ...]:
         """See Topology: links next to the hub, as what passes another link passes one of these too."""
         if self.hub is None:
-            return (Cut(self.bits_per_ns, ((self.cols, self.rows),)),)
+            return (HubCut(self.bits_per_ns, ((self.cols, self.rows),)),)
         row, col = divmod(self.hub, self.cols)
         behind = (self.rows * col, self.rows * (self.cols - 1 - col), row, self.rows - 1 - row)
-        return (Cut(self.bits_per_ns, tuple((1, places) for places in behind if places), beside=1),)
+        return (HubCut(self.bits_per_ns, tuple((1, places) for places in behind if places), beside=1),)
 
     def ways_to_hub(self) -> tuple[Ints, Floats]:
         """See Topology."""

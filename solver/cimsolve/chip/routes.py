@@ -67,7 +67,7 @@ class Traffic(NamedTuple):
     hops_ps: Ints
 
 
-class Cut(NamedTuple):
+class HubCut(NamedTuple):
     """Links of one rate, of which what goes between hub and cores passes one at most, and how many cores are behind.
 
     `sides` are numbers of links and of the places behind each of them; `beside` so many places are behind none.
@@ -108,7 +108,7 @@ class Topology(Protocol):
         ...
 
     @property
-    def cuts(self) -> tuple[Cut, ...]:
+    def cuts(self) -> tuple[HubCut, ...]:
         """The links that can be the busiest with what goes between hub and cores."""
         ...
 

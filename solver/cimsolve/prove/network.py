@@ -1,8 +1,8 @@
 """What the moves between hub and cores take at least. docs/formulation.md, section "Bounds", "Moves".
 
-A weight needs its element at its core, and its output needs the sum of its weights: so every weight, wherever it lies,
-answers for its share of the bits of both. Links and buses carry the shares of the weights behind them, and where a
-stage is short, few weights of it can be behind a link.
+Every weight answers for its share of the bits of the element that it reads and of the output that it feeds: the cores
+behind a link hold a share of an element's weights, and the link carries all of its bits. So a link carries what the
+weights behind it answer for, at least, and there is room and time for so many of them behind each link only.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from cimsolve.chip.sections import picoseconds
 from cimsolve.columns import Floats, Ints
-from cimsolve.model.workload import Factor
 from cimsolve.price import gaps as priced
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.moves import Move, TokenMoves
-from cimsolve.problem.problem import Problem
+from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.prove.shares import BitShare, StageMoves, Weights, fewest_parts, moves_of_stages
 from cimsolve.prove.work import converter_floor, group_part_ps
 
 ROUNDING = 1e-9
-"""Share by which sums of shares may come out too large."""
+"""BitShare by which sums of shares may come out too large."""
 
 
 def least_gaps(problem: Problem, arrays: int) -> Gaps:
@@ -54,14 +54,9 @@ def stretched_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[int])
     network = _Network.of(problem, arrays)
     if network is None:
         return list(stage_cycles)
-    known: dict[object, int] = {}
-    found: list[int] = []
-    for stage, (least, groups) in enumerate(zip(stage_cycles, problem.stage_groups, strict=True)):
-        key = least, groups, network.kind_of(stage)
-        if key not in known:
-            known[key] = network.stretched(stage, least)
-        found.append(known[key])
-    return found
+    stages = list(zip(network.moves, problem.stage_groups, stage_cycles, strict=True))
+    known = {stage: network.stretched(*stage) for stage in set(stages)}
+    return [known[stage] for stage in stages]
 
 
 def least_moves_pj(problem: Problem) -> float:
@@ -75,34 +70,15 @@ def least_moves_pj(problem: Problem) -> float:
     return 0.0 if network is None else network.energy_pj()
 
 
-@dataclass(frozen=True)
-class _Load:
-    """What the weights of one factor answer for in one move."""
-
-    cells: int
-    height: int
-    """Most of them that a column holds which one activation reads."""
-    step: int
-    """All channels carry multiples of so many bits."""
-    link_bits: float
-    """Bits of a weight on a link."""
-    bits: int
-    """Bits of the element that a weight reads, 0 of outputs."""
-    feeds: int
-    """Weights that read this element."""
-    bus_bits: float
-    """Bits of a weight on the buses, of an output."""
-
-
 @dataclass(frozen=True, eq=False)
 class _LeastMove(Move):
     """A move of which only the least is known: its latency, its time, and what weights answer for."""
 
     least_ps: int
-    loads: tuple[_Load, ...]
-    is_up: bool
-    core_bits: int
-    """Bits on buses, whatever cores they belong to, of what goes from core to core."""
+    shares: tuple[BitShare, ...] = ()
+    is_up: bool = False
+    over_bits: int = 0
+    """Bits on buses of what goes from core to core."""
 
     @cached_property
     def streaming_ps(self) -> int:
@@ -110,144 +86,76 @@ class _LeastMove(Move):
         return self.least_ps
 
 
-Kind = tuple[tuple[Factor, ...], tuple[Factor, ...], tuple[Factor, ...]]
-"""Factors of a stage, those of them and of the stage before whose outputs go up after it, those it has z from."""
-
-
 class _Network:
-    """The network of a chip, as far as it bounds what goes over it."""
+    """The network of a chip, as far as it bounds what mappings on so many arrays move."""
 
     def __init__(self, problem: Problem, arrays: int) -> None:
         hardware = problem.hardware
         interconnect, core = hardware.interconnect, hardware.core
         assert interconnect is not None
         assert core is not None
-        self.problem, self.hardware, self.interconnect = problem, hardware, interconnect
+        self.problem, self.hardware, self.channels = problem, hardware, interconnect
         self.arrays_of_core = core.arrays
-        self.core_cells = core.arrays * problem.rows * problem.weights_per_row
+        self.room = core.arrays * problem.rows * problem.weights_per_row
         topology = interconnect.topology
         self.cores = min(topology.places, arrays)
         self.cuts = [(cut.bits_per_ns, _widest(cut.sides, self.cores), cut.beside) for cut in topology.cuts]
-        hops_ps, self.way_pj = topology.ways_to_hub()
-        self.hops_ps = np.sort(hops_ps)
-        self.free_rows = problem.cut == "both"
 
     @staticmethod
     def of(problem: Problem, arrays: int) -> _Network | None:
         return None if problem.hardware.interconnect is None else _Network(problem, arrays)
 
-    # What is moved
+    @cached_property
+    def moves(self) -> list[StageMoves]:
+        """What each stage moves."""
+        return moves_of_stages(self.problem)
 
-    def factors_of(self, stage: int) -> Kind:
-        """The factors that a stage's moves are of."""
-        workload = self.problem.workload
-        members = tuple(workload.factors[number] for number in workload.factors_of_stage[stage])
-        kinds = {factor.kind for factor in members}
-        if "R" in kinds:
-            return members, (), ()
-        if "L" not in kinds:
-            return members, members, ()
-        (before,) = workload.stages[stage].after
-        earlier = [workload.factors[number] for number in workload.factors_of_stage[before]]
-        dense = tuple(factor for factor in earlier if factor.kind == "dense")
-        return members, (*dense, *members), tuple(factor for factor in earlier if factor.kind == "R")
-
-    def kind_of(self, stage: int) -> object:
-        """What is equal for stages of equal moves."""
-        return tuple(
-            tuple((each.kind, each.blocks, each.block_rows, each.block_cols) for each in factors)
-            for factors in self.factors_of(stage)
-        )
-
-    def down(self, members: Sequence[Factor]) -> tuple[_Load, ...]:
-        """What a stage reads from the hub: an element's bits, shared by all weights that it feeds."""
-        feeds, bits = sum(factor.block_cols for factor in members), self.interconnect.input_bits
-        found = []
-        for factor in members:
-            height = self._height(factor)
-            # Where no cut of rows is free, a column needs all elements of its height.
-            step = bits if self.free_rows or factor.block_rows % height else bits * height
-            found.append(_Load(factor.weights, height, step, bits / feeds, bits, feeds, 0.0))
-        return tuple(found)
-
-    def up(self, members: Sequence[Factor]) -> tuple[_Load, ...]:
-        """What goes up to the hub: an output's bits, shared by the weights that it sums."""
-        whole, part = self.interconnect.out_bits, self.interconnect.sum_bits
-        found = []
-        for factor in members:
-            height, rows = self._height(factor), factor.block_rows
-            cut = self.free_rows or height < rows
-            bits = min(whole, part) if cut else whole
-            # A bus carries every part.
-            bus_bits = (part if height < rows else bits) / height
-            found.append(_Load(factor.weights, height, gcd(whole, part), bits / rows, 0, 1, bus_bits))
-        return tuple(found)
-
-    def over_bits(self, shuffled: Sequence[Factor]) -> int:
-        """Bits that z puts on buses before an L stage: as it is made, and as it is read.
-
-        What has parts in several cores is read from the hub instead.
-        """
-        total, read, part = 0, self.interconnect.input_bits, self.interconnect.sum_bits
-        for factor in shuffled:
-            parts = -(-factor.block_rows // self._height(factor))
-            each = parts * part if parts > 1 else 2 * min(read, part) if self.free_rows else 2 * read
-            total += factor.blocks * factor.block_cols * each
-        return total
-
-    def _height(self, factor: Factor) -> int:
-        return min(factor.block_rows, self.problem.rows_limit)
-
-    # Least moves
+    @cached_property
+    def ways(self) -> tuple[Ints, Floats]:
+        """Latency, ps, and energy of a bit, pJ, from the hub to each place, ascending."""
+        hops_ps, way_pj = self.channels.topology.ways_to_hub()
+        return np.sort(hops_ps), np.sort(way_pj)
 
     def least_moves(self) -> TokenMoves:
         """The moves of a token pass as if every stage had all the time there is."""
-        stages = len(self.problem.workload.stages)
-        down: list[Move | None] = [None] * stages
-        up: list[Move | None] = [None] * stages
-        over: list[Move | None] = [None] * stages
-        known: dict[object, tuple[Move | None, Move | None, Move | None]] = {}
-        for stage in range(stages):
-            kind = self.kind_of(stage)
-            if kind not in known:
-                members, rising, shuffled = self.factors_of(stage)
-                known[kind] = (
-                    None if shuffled else self._least_move(self.down(members), False),
-                    self._least_move(self.up(rising), True) if rising else None,
-                    self._over(self.over_bits(shuffled)) if shuffled else None,
-                )
-            down[stage], up[stage], over[stage] = known[kind]
-        none = np.zeros(stages, dtype=np.int64)
-        return TokenMoves(tuple(down), tuple(up), tuple(over), none, none)
+        known = {moves: self._least_moves_of(moves) for moves in set(self.moves)}
+        down, up, over = zip(*(known[moves] for moves in self.moves), strict=True)
+        none = np.zeros(len(self.moves), dtype=np.int64)
+        return TokenMoves(down, up, over, none, none)
 
-    def _least_move(self, loads: tuple[_Load, ...], is_up: bool) -> _LeastMove:
-        hops_ps, least_ps = self.least_ps(loads, is_up, None)
-        return _LeastMove(self.interconnect, self._no_bits, hops_ps, least_ps, loads, is_up, 0)
+    def _least_moves_of(self, moves: StageMoves) -> tuple[Move | None, Move | None, Move | None]:
+        no_bits = np.zeros(len(self.channels.bits_per_ns), dtype=np.int64)
 
-    def _over(self, bits: int) -> _LeastMove:
-        least_ps = self._ps(bits / self.cores, 1, self.interconnect.bus_bits_per_ns)
-        return _LeastMove(self.interconnect, self._no_bits, 0, least_ps, (), False, bits)
+        def hub(shares: tuple[BitShare, ...], is_up: bool) -> _LeastMove | None:
+            return _LeastMove(self.channels, no_bits, *self.by_room(shares, is_up), shares, is_up) if shares else None
 
-    @cached_property
-    def _no_bits(self) -> Ints:
-        return np.zeros(len(self.interconnect.bits_per_ns), dtype=np.int64)
+        over_ps = self._ps(moves.over_bits / self.cores, 1, self.channels.bus_bits_per_ns)
+        over = _LeastMove(self.channels, no_bits, 0, over_ps, over_bits=moves.over_bits) if moves.over_bits else None
+        return hub(moves.down, False), hub(moves.up, True), over
 
-    def least_ps(self, loads: Sequence[_Load], is_up: bool, columns: int | None) -> tuple[int, int]:
-        """Least latency of the longest route of a move, and least time of its busiest channel, ps.
+    # A move
 
-        `columns`: most that an array reads in the stage; None: as many as it holds.
-        """
-        weights = _Weights.of(loads, None if columns is None else columns * self.arrays_of_core, self.core_cells)
-        channel, tree = self.interconnect, self.interconnect.is_tree or is_up
-        on_links = weights.link_bits if tree else weights.core_bits
-        step = gcd(*(load.step for load in loads))
-        most = [self._ps(float(weights.amount @ on_links), step, channel.hub_bits_per_ns)]
+    def by_room(self, shares: Sequence[BitShare], is_up: bool) -> tuple[int, int]:
+        """Least latency of the longest route of a move, and least time of its busiest channel, ps, in any time."""
+        return self._least_ps(Weights.by_room(shares, self.room), is_up, gcd(*(share.step for share in shares)))
+
+    def by_time(self, shares: Sequence[BitShare], is_up: bool, columns: int) -> tuple[int, int]:
+        """The same where no array reads more columns of these factors."""
+        weights = Weights.by_time(shares, columns * self.arrays_of_core)
+        return self._least_ps(weights, is_up, gcd(*(share.step for share in shares)))
+
+    def _least_ps(self, weights: Weights, is_up: bool, step: int) -> tuple[int, int]:
+        cores = max(1, ceil(float(weights.amount.sum()) / weights.of_core * (1 - ROUNDING)))
+        bus = self._ps(weights.least_most(weights.core_bits, [(self.cores, 1)]), step, self.channels.bus_bits_per_ns)
+        return int(self.ways[0][:cores][-1]), max(bus, self._shared_ps(weights, is_up, step))
+
+    def _shared_ps(self, weights: Weights, is_up: bool, step: int) -> int:
+        """Least time of the hub's port and of the links beside it, ps."""
+        bits = weights.link_bits if is_up or self.channels.is_tree else weights.core_bits
+        times_ps = [self._ps(float(weights.amount @ bits), step, self.channels.hub_bits_per_ns)]
         for bits_per_ns, sides, beside in self.cuts:
-            most.append(self._ps(weights.least_most(on_links, sides, beside), step, bits_per_ns))
-        bits = weights.least_most(weights.core_bits, ((self.cores, 1),), 0)
-        most.append(self._ps(bits, step, channel.bus_bits_per_ns))
-        cores = max(1, ceil(weights.amount.sum() / weights.of_core * (1 - ROUNDING)))
-        return int(self.hops_ps[min(cores, len(self.hops_ps)) - 1]), max(most)
+            times_ps.append(self._ps(weights.least_most(bits, sides, beside), step, bits_per_ns))
+        return max(times_ps)
 
     def _ps(self, bits: float, step: int, bits_per_ns: float) -> int:
         """Time of at least so many bits on a channel that carries whole multiples of `step`."""
@@ -255,35 +163,32 @@ class _Network:
 
     # Moves and arrays together
 
-    def stretched(self, stage: int, least: int) -> int:
+    def stretched(self, moves: StageMoves, groups: Sequence[InputGroup], least: int) -> int:
         """The least of a stage's cycles, `least` at least, and what its moves take beyond their least."""
-        members, rising, shuffled = self.factors_of(stage)
-        # What goes up after an earlier stage's end, too, is not spread as this stage's columns are.
-        own = tuple(factor for factor in rising if factor in members)
-        moves = [(self.up(own), True, self.up(rising))] if rising else []
-        if not shuffled:
-            moves.append((self.down(members), False, self.down(members)))
-        floors = [self.least_ps(loads, is_up, None) for _, is_up, loads in moves]
-        cycles = self.hardware.cycles
+        # What an earlier stage has made is not spread as this stage's columns are.
+        own = tuple(share for share in moves.up if share.is_own)
+        apart = [(own, True, self.by_room(moves.up, True))] if own else []
+        apart += [(moves.down, False, self.by_room(moves.down, False))] if moves.down else []
+        base_ps, cycles = self.channels.base_ps, self.hardware.cycles
 
         def beyond(columns: int) -> int:
             extra = 0
-            for (loads, is_up, _), (least_hops, least_ps) in zip(moves, floors, strict=True):
-                hops_ps, ps = self.least_ps(loads, is_up, columns)
-                base = self.interconnect.base_ps
-                extra += int(cycles(max(hops_ps, least_hops) + base) - cycles(least_hops + base))
+            for shares, is_up, (least_hops, least_ps) in apart:
+                hops_ps, ps = self.by_time(shares, is_up, columns)
+                extra += int(cycles(base_ps + max(hops_ps, least_hops)) - cycles(base_ps + least_hops))
                 extra += int(cycles(max(ps, least_ps)) - cycles(least_ps))
             return extra
 
-        at, columns = self._columns_in(stage, least)
-        return _least_sum(at, columns, beyond)
+        return _least_sum(*self._columns_in(groups, least), beyond)
 
-    def _columns_in(self, stage: int, least: int) -> tuple[Ints, Ints]:
-        """Times from `least` cycles on at which an array can read more columns of a stage, and how many then."""
+    def _columns_in(self, groups: Sequence[InputGroup], least: int) -> tuple[Ints, Ints]:
+        """Times from `least` cycles on at which an array can read more columns of a stage, and how many then.
+
+        v conversions of every converter, at the least time of one, read v * A / w columns, and C columns take a firing.
+        """
         problem, hardware = self.problem, self.hardware
-        table = converter_floor(problem)
-        groups = problem.stage_groups[stage]
-        fastest_ps = min(group_part_ps(problem, table, group) for group in groups)
+        floor = converter_floor(problem)
+        fastest_ps = min(group_part_ps(problem, floor, group) for group in groups)
         reads = sum(group.all_columns * group.parts for group in groups)
         columns = np.arange(1, -(-reads // self.arrays_of_core) + 1)
         firings = -(-columns // problem.weights_per_row)
@@ -299,105 +204,36 @@ class _Network:
     # A whole pass
 
     def busiest_cycles(self, moves: Sequence[_LeastMove]) -> int:
-        """Cycles in which the busiest channel carries all of some moves at least.
+        """Cycles in which the busiest channel carries all of some moves at least; a core has room for so many weights.
 
-        A core holds so many weights, of any stages; those that answer for most bits are taken to lie where a side has
-        room for few.
+        Buses are taken to share their bits evenly.
         """
-        channel = self.interconnect
-        ways = [[load for move in moves if move.is_up == is_up for load in move.loads] for is_up in (False, True)]
-        bus_bits, most = float(sum(move.core_bits for move in moves)), [0]
-        for loads, is_up in zip(ways, (False, True), strict=True):
-            if loads:
-                weights = _Weights.of(loads, None, self.core_cells)
-                on_links = weights.link_bits if channel.is_tree or is_up else weights.core_bits
-                bus_bits += float(weights.amount @ weights.core_bits)
-                most.append(self._ps(float(weights.amount @ on_links), 1, channel.hub_bits_per_ns))
-                for bits_per_ns, sides, beside in self.cuts:
-                    most.append(self._ps(weights.least_most(on_links, sides, beside), 1, bits_per_ns))
-        most.append(self._ps(bus_bits / self.cores, 1, channel.bus_bits_per_ns))
-        return int(self.hardware.cycles(max(most)))
+        bus_bits, most_ps = float(sum(move.over_bits for move in moves)), 0
+        for is_up in (False, True):
+            weights = Weights.by_room(
+                [share for move in moves if move.is_up == is_up for share in move.shares], self.room
+            )
+            bus_bits += float(weights.amount @ weights.core_bits)
+            most_ps = max(most_ps, self._shared_ps(weights, is_up, 1))
+        bus_ps = self._ps(bus_bits / self.cores, 1, self.channels.bus_bits_per_ns)
+        return int(self.hardware.cycles(max(most_ps, bus_ps)))
 
     def energy_pj(self) -> float:
         """See `least_moves_pj`."""
-        channel, add = self.interconnect, self.hardware.digital.ops.add.per_element_pj
-        link_bits: dict[Factor, float] = {}
-        bus_bits = added = 0.0
-        for stage in range(len(self.problem.workload.stages)):
-            members, rising, shuffled = self.factors_of(stage)
-            loads = [*zip(members, self.down(members), strict=True)] if not shuffled else []
-            loads += zip(rising, self.up(rising), strict=True)
-            for factor, load in loads:
-                link_bits[factor] = link_bits.get(factor, 0.0) + load.link_bits
-                bus_bits += load.cells * load.bus_bits
-            if not shuffled:
-                bus_bits += channel.input_bits * members[0].blocks * members[0].block_rows
-            bus_bits += self.over_bits(shuffled)
-        for factor in self.problem.workload.factors:
-            parts = -(-factor.block_rows // self._height(factor))
-            added += (parts - 1) * factor.blocks * factor.block_cols
-        cells = np.array([factor.weights for factor in link_bits], dtype=np.float64)
-        bits = np.array(list(link_bits.values()))
-        heaviest = np.argsort(-bits, kind="stable")
-        ends, reached = np.cumsum(cells[heaviest]), np.cumsum((cells * bits)[heaviest])
-        filled = self.core_cells * np.arange(len(self.way_pj) + 1)
-        of_place = np.diff(np.interp(filled, np.append(0.0, ends), np.append(0.0, reached)))
-        network_pj = float(of_place @ np.sort(self.way_pj))
-        return (network_pj + bus_bits * channel.bus_pj_per_bit + added * min(add, self.hardware.core_add_pj)) * (
-            1 - ROUNDING
+        factors, (_, way_pj) = self.problem.workload.factors, self.ways
+        link_bits, bus_bits = np.zeros(len(factors)), float(sum(moves.over_bits for moves in self.moves))
+        for moves in self.moves:
+            for share in (*moves.down, *moves.up):
+                link_bits[share.factor] += share.link_bits
+                bus_bits += share.cells * share.core_bits / share.shared_by
+        weights = Weights(
+            np.array([factor.weights for factor in factors], dtype=np.float64), link_bits, link_bits, self.room
         )
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """Weights by factor, those that answer for most bits on links first; columns of shape (factors,).
-
-    They are counted in weights, or, where it is columns read that are scarce, in columns full to their height.
-    """
-
-    amount: Floats
-    link_bits: Floats
-    """Bits that one answers for on a link."""
-    core_bits: Floats
-    """Bits that one answers for where every core is sent what it needs."""
-    of_core: float
-    """Most of them in a core."""
-
-    @staticmethod
-    def of(loads: Sequence[_Load], columns_of_core: int | None, core_cells: int) -> _Weights:
-        """`columns_of_core`: most columns that a core reads; None: as many as its `core_cells` weights have."""
-        each = np.array([1 if columns_of_core is None else load.height for load in loads], dtype=np.float64)
-        of_core = core_cells if columns_of_core is None else columns_of_core
-        # A core holds no more weights of one element than it holds, or reads, columns.
-        core_bits = [load.bits / min(load.feeds, of_core) + load.bus_bits for load in loads]
-        return _Weights(
-            np.array([load.cells for load in loads]) / each,
-            np.array([load.link_bits for load in loads]) * each,
-            np.array(core_bits) * each,
-            of_core,
-        )
-
-    def least_most(self, bits: Floats, sides: Sequence[tuple[int, int]], beside: int) -> float:
-        """Least bits of the busiest of some sides, each of which so many cores are behind.
-
-        `sides` are (how many, cores of each); the weights of `beside` further cores count on none.
-        """
-        heaviest = np.argsort(-bits, kind="stable")
-        ends = np.append(0.0, np.cumsum(self.amount[heaviest]))
-        reached = np.append(0.0, np.cumsum((self.amount * bits)[heaviest]))
-
-        def most(cores: int) -> float:
-            return float(np.interp(cores * self.of_core, ends, reached))
-
-        left = float(reached[-1]) - most(beside)
-        limits = sorted((most(cores), count) for count, cores in sides)
-        number = sum(count for count, _ in sides)
-        for limit, count in limits:
-            if limit * number >= left:
-                return left / number
-            left -= limit * count
-            number -= count
-        return limits[-1][0] if limits else 0.0
+        filled = weights.heaviest(link_bits, np.arange(len(way_pj) + 1) * float(self.room))
+        added = sum((fewest_parts(self.problem, each) - 1) * each.blocks * each.block_cols for each in factors)
+        add_pj = min(self.hardware.digital.ops.add.per_element_pj, self.hardware.core_add_pj)
+        total = float(np.diff(filled) @ way_pj) + bus_bits * self.channels.bus_pj_per_bit + added * add_pj
+        return total * (1 - ROUNDING)
 
 
 def _widest(sides: Sequence[tuple[int, int]], number: int) -> list[tuple[int, int]]:
