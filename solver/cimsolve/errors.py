@@ -35,17 +35,22 @@ class FailedError(CimsolveError):
 
 @dataclass(frozen=True)
 class Shortage:
-    """A limit that a strategy cannot keep: the metric (arrays, latency_ns, energy_pj), the most allowed, its need."""
+    """A limit that a strategy cannot keep: the metric (arrays, latency_ns, energy_pj), the most allowed, its need.
+
+    `places`: the places of a network in words, where they are the limit.
+    """
 
     metric: str
     limit: float
     needs: float
+    places: str = ""
 
     @property
     def told(self) -> str:
         """What is short, and the limit."""
         verb = "are" if self.metric == "arrays" else "is"
-        return f"{self.metric} {verb} short: the limit is {self._amount(self.limit)}"
+        places = f", {self.places}" if self.places else ""
+        return f"{self.metric} {verb} short: the limit is {self._amount(self.limit)}{places}"
 
     @property
     def needed(self) -> str:

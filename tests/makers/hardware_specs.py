@@ -11,7 +11,11 @@ from cimsolve.chip.read import parse_hardware
 from cimsolve.errors import InputError
 from cimsolve.files.library import resolve_hardware
 
-SHIPPED = ["paper256", "pcm256", "rram128-isaac", "rram256", "sram256"]
+FLAT = ["paper256", "pcm256", "rram128-isaac", "rram256", "sram256"]
+WITH_DISTANCE = ["hermes64", "isaac", "neurram48", "paper256-mesh", "puma", "rram256-mesh"]
+SHIPPED = sorted([*FLAT, *WITH_DISTANCE])
+MEASURED = ["hermes64", "neurram48", "pcm256"]
+"""Those with a macro in place of modelled arrays."""
 DELETE = object()
 
 

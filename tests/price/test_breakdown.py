@@ -13,7 +13,7 @@ from cimsolve.price.cost import Costs, evaluate
 from cimsolve.problem.solution import Solution
 from cimsolve.study.solving import solve
 from makers.builders import answer, ask, chip, fired_of, linears, macro_chip, pieces_of, step
-from makers.hardware_specs import SHIPPED
+from makers.hardware_specs import FLAT
 
 MODELS = ["minilm-l6", "smollm2-135m", "gpt2-medium", "bert-large", "bart-large", "llama-3-8b", "llama-3-70b"]
 RULES = ["linear", "sparsemap", "densemap", "spread"]
@@ -49,14 +49,14 @@ def assert_adds_up(costs: Costs) -> None:
         assert 0 <= metrics[f"fixed_{name}"] <= metrics[name]
 
 
-@pytest.mark.parametrize("spec", SHIPPED)
+@pytest.mark.parametrize("spec", FLAT)
 @pytest.mark.parametrize("rule", RULES)
 def test_breakdowns_of_a_small_model_add_up(rule: str, spec: str) -> None:
     assert_adds_up(costs_of(solve(make_problem("minilm-l6", spec), rule)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SHIPPED)
+@pytest.mark.parametrize("spec", FLAT)
 @pytest.mark.parametrize("model", MODELS)
 def test_breakdowns_of_every_model_add_up(model: str, spec: str) -> None:
     for rule in RULES:

@@ -14,6 +14,9 @@ STEP_FJ_MIN, STEP_FJ_MAX = 0.1, 10_000.0
 CONVERSION_NS_MIN, CONVERSION_NS_MAX = 0.05, 10_000.0
 READ_NS_MIN, READ_NS_MAX = 0.1, 100_000.0
 LEFT_MAX = 0.2
+PITCH_FACTOR = 2.0
+ROOM_FACTOR = 2
+"""Places that a network may have for each core that `array.count` fills."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def find_doubts(hardware: Hardware) -> list[Doubt]:
     found = list(_array_doubts(hardware))
     if not hardware.array_kind.holds_converters:
         found += [*_bits_doubts(hardware), *_converter_doubts(hardware), *_time_doubts(hardware)]
-    return [*found, *_source_doubts(hardware)]
+    return [*found, *_network_doubts(hardware), *_source_doubts(hardware)]
 
 
 def _array_doubts(hardware: Hardware) -> Iterator[Doubt]:
@@ -107,6 +110,40 @@ def _time_doubts(hardware: Hardware) -> Iterator[Doubt]:
             "clock_ns",
             f"{hardware.clock_ns:g} ns is longer than the shortest activation, {float(least) / 1000:g} ns: every "
             "activation is rounded up to whole periods, so times are those of the clock",
+        )
+
+
+def _network_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    core, network, topology = hardware.core, hardware.network, hardware.topology
+    if core is None or network is None or topology is None:
+        return
+    bus, link = core.bus.bits_per_ns, float(topology.link_bits_per_ns.max(initial=0.0))
+    leaf = network.bits_per_ns_level[0] if network.bits_per_ns_level else link
+    if bus < leaf:
+        yield Doubt(
+            "core.bus.bits_per_ns", f"{bus:g} is slower than the {leaf:g} of the link to its core, which it cannot fill"
+        )
+    if network.hub.bits_per_ns < bus:
+        yield Doubt(
+            "network.hub.bits_per_ns",
+            f"{network.hub.bits_per_ns:g} is less than the {bus:g} of one core's bus: all that cores send to and "
+            "receive from the hub passes this port",
+        )
+    if (topology.link_pj_per_bit == 0).any():
+        key = "router_pj_per_bit" if network.topology == "mesh" else "pj_per_bit_level"
+        yield Doubt(f"network.{key}", "a link costs no energy: far cores look as frugal as near ones")
+    pitch, side = network.pitch_mm, hardware.side_mm
+    if pitch is not None and not side / PITCH_FACTOR <= pitch <= side * PITCH_FACTOR:
+        yield Doubt(
+            "network.pitch_mm",
+            f"{pitch:g} mm, where a square of a core and its router has a side of {side:.3g} mm by the areas; null "
+            "takes that",
+        )
+    count = hardware.array.count
+    if count is not None and topology.places > ROOM_FACTOR * -(-count // core.arrays):
+        yield Doubt(
+            "array.count",
+            f"{count} arrays fill {-(-count // core.arrays)} cores, and the network has {topology.places} places",
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cimsolve.chip.read import load_hardware, parse_hardware
-from cimsolve.chip.settings import SIZE, left_behind, with_settings
+from cimsolve.chip.rules import NETWORK_KEYS
+from cimsolve.chip.settings import SIZE, demand_key, left_behind, with_settings
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.library import shipped_hardware
@@ -63,17 +64,34 @@ def draft_hardware(
 
 
 def nearest_spec(settings: Mapping[str, str], technology: str | None) -> str:
-    """The shipped spec of the same kind of memory, then of the nearest array size, then cell bits; rram256 on ties."""
-    specs = [load_hardware(name) for name in shipped_hardware()]
+    """The shipped spec of the same kind of memory, then of the nearest array size, then cell bits; rram256 on ties.
+
+    Of those that have the keys, where any has; a flat one unless they are of a chip with a network.
+    """
+    shipped = [load_hardware(name) for name in shipped_hardware()]
+    having = [spec for spec in shipped if _has_keys(spec, settings)]
+    specs = [spec for spec in having if spec.network is None] or having or shipped
     kinds = [spec for spec in specs if technology and _kind(spec.technology) == _kind(technology)]
     wanted = {key: _number(settings.get(key)) for key in ("array.rows", "array.cols", "cell.bits")}
 
     def distance(spec: Hardware) -> tuple[float, bool, str]:
         has = {"array.rows": spec.array.rows, "array.cols": spec.array.cols, "cell.bits": spec.cell.bits}
         off = [abs(math.log2(value / has[key])) for key, value in wanted.items() if value]
-        return sum(off), spec.name != "rram256", spec.name
+        return sum(off), not spec.name.startswith("rram256"), spec.name
 
     return min(kinds or specs, key=distance).name
+
+
+def _has_keys(spec: Hardware, keys: Iterable[str]) -> bool:
+    """Whether the spec has all sections that keys lie in, and a network with the keys of its topology."""
+    mine = spec.network and NETWORK_KEYS[spec.network.topology]
+    others = {key for keys_of_one in NETWORK_KEYS.values() if keys_of_one != mine for key in keys_of_one}
+    try:
+        for key in keys:
+            demand_key(spec, key)
+    except InputError:
+        return False
+    return not any(key.split(".")[1] in others for key in keys if key.startswith("network."))
 
 
 def _fitted(base: Hardware, settings: Mapping[str, str]) -> dict[str, tuple[str, str]]:

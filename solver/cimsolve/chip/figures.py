@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cimsolve.chip.routes import PlaceSets
 from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run
 
@@ -56,6 +57,58 @@ class ArrayFigures:
     def tops_per_mm2(self) -> float:
         """Tera-operations per second and mm2 of the array and its converters."""
         return self.tops / (self.area_um2 * 1e-6)
+
+
+@dataclass(frozen=True)
+class NetworkFigures:
+    """What cores and network amount to. Rates are one way, in bit/ns; areas are those of all places."""
+
+    places: int
+    arrays: int
+    """Arrays that all places hold."""
+    pitch_mm: float | None
+    """Distance between neighbours of a mesh; None in an H-tree."""
+    side_mm: float
+    """Side of a square of a core and its router."""
+    bisection_bits_per_ns: float
+    """Of the links that join one half of the places to the other."""
+    hub_links_bits_per_ns: float
+    hub_port_bits_per_ns: float
+    farthest_ns: float
+    """Latency of a move from the hub to the farthest core, before its bits."""
+    hop_pj_per_bit: tuple[float, ...]
+    """Of one link; in an H-tree by level, from the leaf up."""
+    arrays_um2: float
+    cores_um2: float
+    """Of cores beside their arrays."""
+    routers_um2: float
+    hub_um2: float
+
+
+def network_figures(hardware: Hardware) -> NetworkFigures | None:
+    """What the cores and the network of a chip amount to; None for a chip whose arrays are one flat pool."""
+    core, network, topology = hardware.core, hardware.network, hardware.topology
+    if core is None or network is None or topology is None:
+        return None
+    places = np.arange(topology.places)
+    ones = np.ones_like(places)
+    farthest_ps = topology.multicast(None, PlaceSets.singles(places), places, ones, is_tree=True).hops_ps
+    is_mesh = network.topology == "mesh"
+    return NetworkFigures(
+        places=topology.places,
+        arrays=topology.places * core.arrays,
+        pitch_mm=hardware.pitch_mm if is_mesh else None,
+        side_mm=hardware.side_mm,
+        bisection_bits_per_ns=topology.bisection_bits_per_ns,
+        hub_links_bits_per_ns=topology.hub_links_bits_per_ns,
+        hub_port_bits_per_ns=network.hub.bits_per_ns,
+        farthest_ns=network.base_ns + farthest_ps / 1000,
+        hop_pj_per_bit=network.pj_per_bit_level or (float(topology.link_pj_per_bit[0]),),
+        arrays_um2=topology.places * hardware.core_arrays_um2,
+        cores_um2=topology.places * core.area_um2,
+        routers_um2=topology.fewest_routers(topology.places) * network.area_um2,
+        hub_um2=network.hub.area_um2,
+    )
 
 
 def array_figures(hardware: Hardware) -> ArrayFigures:

@@ -48,6 +48,16 @@ class HTree:
         """Energy of a bit on each link; shape (links,)."""
         return np.tile(np.repeat(self.pj_per_bit, self.nodes), 2)
 
+    @property
+    def bisection_bits_per_ns(self) -> float:
+        """See Topology; half of the branches of the root, the smaller half where their number is odd."""
+        return self.fanout // 2 * self.bits_per_ns[-1]
+
+    @property
+    def hub_links_bits_per_ns(self) -> float:
+        """See Topology."""
+        return self.fanout * self.bits_per_ns[-1]
+
     def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
         """See Topology."""
         down: list[Ints] = []

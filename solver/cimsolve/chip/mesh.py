@@ -58,6 +58,20 @@ class Mesh:
         """Energy of a bit on each link; shape (links,)."""
         return np.full(len(self.is_link), self.pj_per_bit)
 
+    @property
+    def bisection_bits_per_ns(self) -> float:
+        """See Topology; of straight cuts between two rows or two columns the slower one."""
+        cuts = [crossing for crossing, along in ((self.rows, self.cols), (self.cols, self.rows)) if along > 1]
+        return min(cuts, default=0) * self.bits_per_ns
+
+    @property
+    def hub_links_bits_per_ns(self) -> float:
+        """See Topology; a hub beside a core has that core's links to its neighbours."""
+        if self.hub is None:
+            return self.cols * self.bits_per_ns
+        row, col = divmod(self.hub, self.cols)
+        return ((row > 0) + (row < self.rows - 1) + (col > 0) + (col < self.cols - 1)) * self.bits_per_ns
+
     def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
         """See Topology."""
         if is_tree:

@@ -96,6 +96,16 @@ class Topology(Protocol):
         """Energy of a bit on each link; shape (links,)."""
         ...
 
+    @property
+    def bisection_bits_per_ns(self) -> float:
+        """Rate, one way, of the links that join one half of the places to the other; 0 where there is one place."""
+        ...
+
+    @property
+    def hub_links_bits_per_ns(self) -> float:
+        """Rate, one way, of all links that end at the hub."""
+        ...
+
     def multicast(self, moves: int, sends: Sends, sets: PlaceSets, is_tree: bool) -> Traffic:
         """The traffic of moves 0 ... `moves` - 1.
 

@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from cimsolve.chip.converters import OWN_TABLE
 from cimsolve.chip.sections import NetworkSection
 from cimsolve.chip.spec import Hardware
-from cimsolve.files.text import near_name, shown_value
+from cimsolve.files.text import near_name, shown_numbers, shown_value
 
 WITHOUT_SOURCE = {"format", "name", "technology", "sources"}
 """Keys that state no figure."""
 
 PLACES_MAX = 2**20
 NETWORK_KEYS = {
-    "mesh": ("rows", "cols", "bits_per_ns", "hop_ns", "router_pj_per_bit", "wire_pj_per_bit_mm"),
+    "mesh": ("rows", "cols", "bits_per_ns", "hop_ns", "router_pj_per_bit", "wire_pj_per_bit_mm", "pitch_mm"),
     "htree": ("levels", "fanout", "bits_per_ns_level", "hop_ns_level", "pj_per_bit_level"),
 }
-"""Keys that a network of each topology must have, and no other may."""
+"""Keys of each topology, which no other may have."""
+NETWORK_OPTIONAL = {"pitch_mm"}
+"""Those of them that may be left out."""
+TOPOLOGIES = {"mesh": "a mesh", "htree": "an H-tree"}
 
 CONVERTER_LABELS = {"adc.model", "adc.table_from"}
 """Keys that say where figures come from."""
@@ -117,7 +120,9 @@ def a_network_takes_the_place_of_transfer(hardware: Hardware) -> None:
     if len(missing) == 1:
         raise ValueError(f"{missing[0]} is missing; core and network go together: add it, or remove the other")
     if hardware.transfer is not None and not missing:
-        raise ValueError("transfer = {...}: expected none beside core and network, which say what moves; remove it")
+        raise ValueError(
+            "transfer = an object: expected none beside core and network, which say what a move takes; remove it"
+        )
 
 
 def network_keys_follow_from_its_topology(hardware: Hardware) -> None:
@@ -128,11 +133,11 @@ def network_keys_follow_from_its_topology(hardware: Hardware) -> None:
     for topology, keys in NETWORK_KEYS.items():
         for key in keys:
             value = getattr(network, key)
-            if topology == network.topology and value is None:
-                raise ValueError(f"network.{key} is missing; a {topology} has one: add it")
+            if topology == network.topology and value is None and key not in NETWORK_OPTIONAL:
+                raise ValueError(f"network.{key} is missing; {TOPOLOGIES[topology]} needs it: add it")
             if topology != network.topology and value is not None:
                 raise ValueError(
-                    f"network.{key} = {shown_value(value)}: expected none in a {network.topology}; remove it"
+                    f"network.{key} = {shown_value(value)}: expected none in {TOPOLOGIES[network.topology]}; remove it"
                 )
     if network.topology == "mesh":
         _hub_lies_on_the_mesh(network)
@@ -146,34 +151,36 @@ def _hub_lies_on_the_mesh(network: NetworkSection) -> None:
         raise ValueError('network.hub.at is missing; add "edge", or the [row, column] of a place')
     if isinstance(at, tuple) and (at[0] >= rows or at[1] >= cols):
         raise ValueError(
-            f"network.hub.at = {shown_value(list(at))}: expected a row from 0 to {rows - 1} and a column from 0 to "
+            f"network.hub.at = {shown_numbers(at)}: expected a row from 0 to {rows - 1} and a column from 0 to "
             f'{cols - 1}, or "edge"; correct it'
         )
 
 
 def _levels_are_all_stated(network: NetworkSection) -> None:
     levels, fanout = network.levels or 0, network.fanout or 0
-    if network.hub.at is not None:
-        raise ValueError(
-            f"network.hub.at = {shown_value(network.hub.at)}: expected none in an htree, whose root it is; remove it"
-        )
+    at = network.hub.at
+    if at is not None:
+        shown_hub = shown_numbers(at) if isinstance(at, tuple) else shown_value(at)
+        raise ValueError(f"network.hub.at = {shown_hub}: expected none in an H-tree, whose root is the hub; remove it")
     if fanout**levels > PLACES_MAX:
         raise ValueError(
-            f"network.levels = {levels}: {fanout}^{levels} leaves: expected at most {PLACES_MAX}; lower one of them"
+            f"network.levels = {levels}: expected at most {PLACES_MAX} leaves, not {fanout}^{levels}; lower it, or "
+            f"network.fanout = {fanout}"
         )
     for key in ("bits_per_ns_level", "hop_ns_level", "pj_per_bit_level"):
         values = getattr(network, key)
         if len(values) != levels:
             raise ValueError(
-                f"network.{key} = {shown_value(list(values))}: expected {levels} numbers, one a level from the leaf up"
+                f"network.{key} = {shown_numbers(values)}: expected {levels} numbers, one a level from the leaf up, as "
+                f"network.levels = {levels}; correct one of them"
             )
 
 
 def places_hold_the_arrays(hardware: Hardware) -> None:
     """No more arrays are counted than the cores at all places hold."""
-    if hardware.topology is None or hardware.core is None or hardware.array.count is None:
+    if hardware.network is None or hardware.core is None or hardware.array.count is None:
         return
-    places, arrays = hardware.topology.places, hardware.core.arrays
+    places, arrays = hardware.network.places, hardware.core.arrays
     words = f"{{}}, {places} places of {arrays} arrays"
     _demand_at_most("array.count", hardware.array.count, places * arrays, words, ", widen the network or give null")
 

@@ -134,6 +134,9 @@ class TransferSection(Section):
     pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
 
 
+MESH_SIDE_MAX = 1024
+"""Most rows or columns of a mesh: 2^20 places, as the leaves of an H-tree."""
+
 Rate = Annotated[float, Field(ge=0.001, le=1e9)]
 Length = Annotated[float, Field(ge=0, le=1e4)]
 
@@ -187,8 +190,12 @@ class NetworkSection(Section):
     hub: HubSection
     sum_bits: Bits = Field(default=16, description="Bits of a partial sum on the network.")
     out_bits: Bits | None = Field(default=None, description="Bits of a whole output on the network; null: sum_bits.")
-    rows: Annotated[int, Field(ge=1, le=1024)] | None = Field(default=None, description="Rows of places of a mesh.")
-    cols: Annotated[int, Field(ge=1, le=1024)] | None = Field(default=None, description="Columns of places of a mesh.")
+    rows: Annotated[int, Field(ge=1, le=MESH_SIDE_MAX)] | None = Field(
+        default=None, description="Rows of places of a mesh."
+    )
+    cols: Annotated[int, Field(ge=1, le=MESH_SIDE_MAX)] | None = Field(
+        default=None, description="Columns of places of a mesh."
+    )
     bits_per_ns: Rate | None = Field(default=None, description="Throughput of a mesh's link, either way, bits per ns.")
     hop_ns: TimeOrNone | None = Field(default=None, description="Latency of one hop of a mesh, ns.")
     router_pj_per_bit: Energy | None = Field(default=None, description="Energy of a bit in one router of a mesh, pJ.")
@@ -197,7 +204,9 @@ class NetworkSection(Section):
         default=None, description="Distance between neighbours of a mesh, mm; null: from the areas of core and router."
     )
     levels: Annotated[int, Field(ge=1, le=12)] | None = Field(default=None, description="Levels of an H-tree.")
-    fanout: Annotated[int, Field(ge=2, le=16)] | None = Field(default=None, description="Children of an H-tree's node.")
+    fanout: Annotated[int, Field(ge=2, le=1024)] | None = Field(
+        default=None, description="Children of an H-tree's node."
+    )
     bits_per_ns_level: tuple[Rate, ...] | None = Field(
         default=None,
         strict=False,
@@ -209,6 +218,12 @@ class NetworkSection(Section):
     pj_per_bit_level: tuple[Energy, ...] | None = Field(
         default=None, strict=False, description="Energy of a bit on an H-tree's links by level, from the leaf up, pJ."
     )
+
+    @property
+    def places(self) -> int:
+        """Places for cores."""
+        # Rules see to it that a mesh has the first two, and an H-tree the others.
+        return (self.rows or 0) * (self.cols or 0) or int((self.fanout or 0) ** (self.levels or 0))
 
 
 class OperationSection(Section):

@@ -42,7 +42,9 @@ def left_behind(hardware: Hardware, changed: Collection[str]) -> tuple[str, ...]
     """Keys of figures that grow with the array and stay as they were although `changed` names its size."""
     if not set(SIZE).intersection(changed):
         return ()
-    return tuple(key for key in hardware.array_kind.figures_by_size if key not in changed)
+    given = hardware.network is not None and hardware.network.pitch_mm is not None
+    keys = (*hardware.array_kind.figures_by_size, *(("network.pitch_mm",) if given else ()))
+    return tuple(key for key in keys if key not in changed)
 
 
 def _unmake_table(hardware: Hardware, data: dict[str, Any], settings: Mapping[str, str]) -> None:
@@ -84,27 +86,31 @@ def _set_key(data: dict[str, Any], key: str, value: object) -> None:
     parts = key.split(".")
     place: Any = data
     for part in parts[:-1]:
-        place = _step(place, part, key)
+        place = _step(data, place, part, key)
     last = parts[-1]
     if isinstance(place, list):
-        _step(place, last, key)
+        _step(data, place, last, key)
         place[int(last)] = value
     elif isinstance(place, dict) and (last in place or key in key_paths(Hardware)) and parts[0] != "sources":
         place[last] = value
     else:
-        raise _unknown_key(key)
+        raise _unknown_key(data, key)
 
 
-def _step(place: Any, part: str, key: str) -> Any:
+def _step(data: dict[str, Any], place: Any, part: str, key: str) -> Any:
     if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
         return place[int(part)]
     if isinstance(place, dict) and isinstance(place.get(part), dict | list):
         return place[part]
-    raise _unknown_key(key)
+    raise _unknown_key(data, key)
 
 
-def _unknown_key(key: str) -> InputError:
+def _unknown_key(data: dict[str, Any], key: str) -> InputError:
     known = [path for path in key_paths(Hardware) if path != "sources"]
+    absent = _absent_section(data, key)
+    if absent in known:
+        todo = f"set {absent} whole, or take a spec that has it"
+        return InputError(f"--set {one_line(key)}: {data['name']} has no {absent}; {todo}")
     section, _, last = key.rpartition(".")
     siblings = [path.rpartition(".")[2] for path in known if section and path.rpartition(".")[0] == section]
     same_name = [path for path in known if path.rpartition(".")[2] == last]
@@ -112,3 +118,14 @@ def _unknown_key(key: str) -> InputError:
     near = f"{section}.{sibling}" if sibling else next(iter(same_name), "") or near_name(key, known)
     todo = f"did you mean {near}?" if near and near != key else "the keys are listed in docs/hardware.md"
     return InputError(f"--set {one_line(key)}: the spec has no such key; {todo}")
+
+
+def _absent_section(data: dict[str, Any], key: str) -> str:
+    """The outermost of what `key` lies in that the spec has not; empty where it has all."""
+    place: Any = data
+    parents = key.split(".")[:-1]
+    for depth, part in enumerate(parents, 1):
+        place = place.get(part) if isinstance(place, dict) else None
+        if place is None:
+            return ".".join(parents[:depth])
+    return ""

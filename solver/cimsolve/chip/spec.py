@@ -121,17 +121,22 @@ class Hardware(Section):
     # Places
 
     @property
-    def pitch_mm(self) -> float:
-        """Distance between neighbours of a mesh, mm: as given, or the side of a square of a core and its router.
+    def core_arrays_um2(self) -> float:
+        """Area of the arrays of one core with converters of `bits_max`, um2; 0 for a chip without cores."""
+        return 0.0 if self.core is None else self.core.arrays * float(self.array_um2(self.adc.bits_max))
 
-        Its arrays have converters of `bits_max`. Raises ValueError for a chip without a network.
-        """
+    @property
+    def side_mm(self) -> float:
+        """Side of a square of a core and its router, mm. Raises ValueError for a chip without a network."""
         if self.core is None or self.network is None:
             raise ValueError(f"{self.name} has no network")
-        if self.network.pitch_mm is not None:
-            return self.network.pitch_mm
-        arrays_um2 = self.core.arrays * float(self.array_um2(self.adc.bits_max))
-        return math.sqrt(arrays_um2 + self.core.area_um2 + self.network.area_um2) * 1e-3
+        return math.sqrt(self.core_arrays_um2 + self.core.area_um2 + self.network.area_um2) * 1e-3
+
+    @property
+    def pitch_mm(self) -> float:
+        """Distance between neighbours of a mesh, mm: as given, or `side_mm`."""
+        given = None if self.network is None else self.network.pitch_mm
+        return self.side_mm if given is None else given
 
     @cached_property
     def topology(self) -> Topology | None:
@@ -184,9 +189,22 @@ class Hardware(Section):
     @property
     def arrays_max(self) -> int | None:
         """Most arrays of the chip, or None for as many as needed."""
-        if self.topology is None or self.core is None:
+        if self.network is None or self.core is None:
             return self.array.count
-        return self.array.count or self.topology.places * self.core.arrays
+        return self.array.count or self.network.places * self.core.arrays
+
+    @property
+    def places_told(self) -> str:
+        """What limits the arrays where it is the places of a network: `144 places of 16 arrays`; else empty."""
+        if self.core is None or self.network is None or self.array.count is not None:
+            return ""
+        return f"{self.network.places} places of {self.core.arrays} arrays"
+
+    @property
+    def keys_of_places(self) -> str:
+        """The keys that give a network more places, and its cores more arrays."""
+        is_mesh = self.network is not None and self.network.topology == "mesh"
+        return f"{'network.rows, network.cols' if is_mesh else 'network.levels, network.fanout'}, core.arrays"
 
     # Converters
 

@@ -204,7 +204,7 @@ def _asked(options: HwNewOptions) -> HwNewOptions:
 
 def _check(options: HwCheckOptions) -> int:
     from cimsolve.chip.doubts import find_doubts
-    from cimsolve.chip.figures import array_figures
+    from cimsolve.chip.figures import array_figures, network_figures
     from cimsolve.chip.read import load_hardware
     from cimsolve.show.text.chip import describe_chip, print_chip
 
@@ -212,11 +212,11 @@ def _check(options: HwCheckOptions) -> int:
 
     def look(name: str, progress: Progress) -> Found:
         hardware = load_hardware(name)
-        figures, doubts = array_figures(hardware), find_doubts(hardware)
+        figures, network, doubts = array_figures(hardware), network_figures(hardware), find_doubts(hardware)
         return Found(
             options.strict and bool(doubts),
-            lambda: describe_chip(hardware, figures, doubts),
-            lambda: print_chip(name, hardware, figures, doubts, first=name == first),
+            lambda: describe_chip(hardware, figures, network, doubts),
+            lambda: print_chip(name, hardware, figures, network, doubts, first=name == first),
         )
 
     return each_file(options.files, look, form="cimsolve-hw-check/1", json=options.json, progress=False)

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cimsolve.errors import InputError
 
@@ -54,6 +54,12 @@ def shown_value(value: object) -> str:
         text = json.dumps(value)
     except (TypeError, ValueError):
         return f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+
+
+def shown_numbers(values: Sequence[float]) -> str:
+    """Numbers as a short JSON list on one line."""
+    text = json.dumps(list(values[:SHOWN_MAX]))
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 

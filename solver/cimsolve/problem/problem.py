@@ -130,6 +130,11 @@ class Problem:
         return min(limits) if limits else None
 
     @property
+    def places_told(self) -> str:
+        """What `array_limit` is where the places of a network set it; else empty."""
+        return self.hardware.places_told if self.array_limit == self.hardware.arrays_max else ""
+
+    @property
     def table(self) -> FactorTable:
         """The factors as columns."""
         return self.workload.table

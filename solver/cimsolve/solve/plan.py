@@ -210,11 +210,13 @@ def _too_few_arrays(problem: Problem, fewest: int | None, searched: int) -> Infe
     needed, proof = max(least_arrays(problem, fewest or 0), (searched, "search"))
     more = ", more where other limits ask for it" if problem.has_cost_limits else ""
     proved = f"no mapping does with fewer than {needed} ({proof} bound)"
+    limit = f"{problem.array_limit}{f', {problem.places_told}' if problem.places_told else ''}"
+    allow = f"allow {fewest}{f' by {problem.hardware.keys_of_places}' if problem.places_told else ''}"
     structure = smaller_structure(problem)
     fewer = f", such as --structure {structure} by optimal" if structure else ""
     return InfeasibleError(
-        f"arrays are short: {problem.model.name} on {problem.hardware.name} is limited to {problem.array_limit}; "
-        f"{proved}, the fewest found are {fewest}: allow {fewest}{more}, or store fewer weights{fewer}"
+        f"arrays are short: {problem.model.name} on {problem.hardware.name} is limited to {limit}; "
+        f"{proved}, the fewest found are {fewest}: {allow}{more}, or store fewer weights{fewer}"
     )
 
 

@@ -119,7 +119,7 @@ def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = N
     limit = question.array_limit
     used = count_arrays(answer.mapping)
     if limit is not None and used > limit:
-        raise _too_much(strategy, Shortage("arrays", limit, used), question.has_cost_limits)
+        raise _too_much(strategy, Shortage("arrays", limit, used, question.places_told), question)
     solution = make_solution(
         question,
         answer.mapping,
@@ -132,7 +132,7 @@ def solve(problem: Problem, strategy: str = "optimal", effort: Effort | None = N
     for metric, most in question.cost_limits.items():
         value = solution.header.metrics[metric]
         if value > most:
-            raise _too_much(strategy, Shortage(metric, most, value))
+            raise _too_much(strategy, Shortage(metric, most, value), question)
     return solution
 
 
@@ -228,6 +228,8 @@ def _demand_countable(problem: Problem, strategy: str) -> None:
         )
 
 
-def _too_much(strategy: str, short: Shortage, other_limits: bool = False) -> InfeasibleError:
-    allow = "allow as much, or more where other limits ask for it" if other_limits else "allow as much"
+def _too_much(strategy: str, short: Shortage, question: Problem) -> InfeasibleError:
+    allow = f"allow as much by {question.hardware.keys_of_places}" if short.places else "allow as much"
+    if short.metric == "arrays" and question.has_cost_limits:
+        allow += ", or more where other limits ask for it"
     return InfeasibleError(f"{strategy}: {short.told}, this rule needs {short.needed}; {allow}", short)

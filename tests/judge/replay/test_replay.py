@@ -36,7 +36,7 @@ from makers.builders import (
     with_figures_that_fit,
 )
 from makers.folders import ROOT
-from makers.hardware_specs import SHIPPED
+from makers.hardware_specs import FLAT
 from makers.replay_cases import PRICED, assert_same_times, random_case, replayed, work_of
 from makers.tiny_configs import NARROW_BART
 from oracles import naive_replay
@@ -225,7 +225,7 @@ def test_a_file_that_contradicts_the_dataflow_is_not_replayed() -> None:
 # Shipped models
 
 
-@pytest.mark.parametrize("spec", SHIPPED)
+@pytest.mark.parametrize("spec", FLAT)
 @pytest.mark.parametrize("rule", list(RULES))
 def test_a_small_model_on_every_chip(rule: str, spec: str) -> None:
     solution = solve(api.make_problem("minilm-l6", spec), rule)
@@ -245,7 +245,7 @@ def test_the_solvers_answer_agrees_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SHIPPED)
+@pytest.mark.parametrize("spec", FLAT)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_on_every_chip(model: str, spec: str) -> None:
     """One token exactly; 512 within 1 % of the equations."""
@@ -257,7 +257,7 @@ def test_every_model_on_every_chip(model: str, spec: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SHIPPED)
+@pytest.mark.parametrize("spec", FLAT)
 def test_the_solver_on_every_chip(spec: str) -> None:
     found = replayed(solve(api.make_problem("minilm-l6", spec), "optimal"))
     assert found.agrees

@@ -19,7 +19,7 @@ from cimsolve.judge.simulate.quantise import quantise_inputs
 from cimsolve.model.structure import Structure
 from cimsolve.study.solving import problem_for, solve
 from cimsolve.weights.monarch import Monarch, apply, project
-from makers.hardware_specs import SHIPPED
+from makers.hardware_specs import FLAT
 from makers.small_arrays import (
     CHAIN,
     build,
@@ -63,7 +63,7 @@ def test_structures_are_exact(signed: str, tokens: int) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", FLAT)
 def test_every_strategy_and_shipped_spec_is_exact(strategy: str, name: str) -> None:
     """But for the rounding of the two whose converters have too few bits."""
     hardware = load_hardware(name)
@@ -82,7 +82,7 @@ def test_every_strategy_and_shipped_spec_is_exact(strategy: str, name: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["linear", "sparsemap", "densemap", "spread", "optimal"])
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", FLAT)
 def test_a_whole_model_is_exact(strategy: str, name: str) -> None:
     problem = problem_for(strategy, make_problem("minilm-l6", name))
     solution = solve(make_problem("minilm-l6", name), strategy)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.prompt import Prompt
 
 from cimsolve.chip.doubts import Doubt
 from cimsolve.chip.draft import Draft
-from cimsolve.chip.figures import ArrayFigures
+from cimsolve.chip.figures import ArrayFigures, NetworkFigures
 from cimsolve.chip.spec import Hardware
 from cimsolve.files.text import shown_value
 from cimsolve.show.as_json import picked
@@ -19,6 +19,8 @@ from cimsolve.show.units import number, plural, quantity, share
 
 SECTIONS = ("sources", "format", "adc.table", "digital.ops")
 """Keys that the summary of a new spec leaves to the file."""
+LEFT_OUT = ("read_ns", "energy_pj", "transfer", "macro", "core", "network")
+"""Sections, and what is in them, that need no line where a spec has none of them."""
 
 
 def ask_for(question: str, default: str) -> str:
@@ -49,7 +51,14 @@ def print_draft(draft: Draft, file: str) -> None:
     verbatim(f"cimsolve --hw {file}")
 
 
-def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Sequence[Doubt], first: bool) -> None:
+def print_chip(
+    name: str,
+    hardware: Hardware,
+    figures: ArrayFigures,
+    network: NetworkFigures | None,
+    doubts: Sequence[Doubt],
+    first: bool,
+) -> None:
     """What one spec amounts to, and what looks wrong in it."""
     heading(f"{name}: {hardware.name}, a sound spec", first)
     left = f"; {plural(figures.columns_left, 'column')} left over" if figures.columns_left else ""
@@ -82,6 +91,9 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
             ),
         ]
     )
+    if network is not None:
+        heading("Cores and network")
+        labelled(list(_describe_network(hardware, network)))
     heading("What looks wrong")
     if not doubts:
         indented(good("nothing"))
@@ -89,12 +101,57 @@ def print_chip(name: str, hardware: Hardware, figures: ArrayFigures, doubts: Seq
         indented(bad(f"{doubt.key}: {doubt.reason}"))
 
 
-def describe_chip(hardware: Hardware, figures: ArrayFigures, doubts: Sequence[Doubt]) -> dict[str, Any]:
+def _describe_network(hardware: Hardware, figures: NetworkFigures) -> Iterator[tuple[str, str]]:
+    """What the cores and the network of a chip amount to: label and text."""
+    core, network = hardware.core, hardware.network
+    assert core is not None
+    assert network is not None
+    held = f"{figures.places} places of {plural(core.arrays, 'array')}: {plural(figures.arrays, 'array')}"
+    count = hardware.array.count
+    yield "cores", held if count in (None, figures.arrays) else f"{held}, of which there are {count}"
+    yield "bus", f"{number(core.bus.bits_per_ns)} bit/ns, {number(core.bus.pj_per_bit)} pJ a bit"
+    if figures.pitch_mm is not None:
+        given = "" if network.pitch_mm is None else f" as given; {number(figures.side_mm)} mm"
+        yield "pitch", f"{number(figures.pitch_mm)} mm{given} by the areas of a core and its router"
+    rates = network.bits_per_ns_level or (network.bits_per_ns or 0.0,)
+    hops = network.hop_ns_level or (network.hop_ns or 0.0,)
+    by_level = f" at {plural(len(rates), 'level')}, from the leaf up" if network.levels else ""
+    yield (
+        "links",
+        f"{_numbers(rates)} bit/ns each way, {_numbers(hops)} ns and {_numbers(figures.hop_pj_per_bit)} pJ a bit a hop"
+        f"{by_level}; multicast by {network.multicast}",
+    )
+    yield "bisection", f"{number(figures.bisection_bits_per_ns)} bit/ns each way"
+    at = {"edge": "along the edge above row 0", None: "at the root"}
+    where = f"at {network.hub.at}" if isinstance(network.hub.at, tuple) else at[network.hub.at]
+    yield (
+        "hub",
+        f"{where}: port {number(figures.hub_port_bits_per_ns)} bit/ns each way, links to it "
+        f"{number(figures.hub_links_bits_per_ns)}; {number(figures.farthest_ns)} ns to the farthest core",
+    )
+    areas = [figures.arrays_um2, figures.cores_um2, figures.routers_um2, figures.hub_um2]
+    arrays, cores, routers, hub = (number(um2 * 1e-6) for um2 in areas)
+    yield (
+        "area",
+        f"{number(sum(areas) * 1e-6)} mm2 with all places filled: arrays {arrays}, cores beside them {cores}, "
+        f"routers {routers}, hub {hub}",
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """Values by level; said once where all are the same."""
+    return " ".join(map(number, values[:1] if len(set(values)) == 1 else values))
+
+
+def describe_chip(
+    hardware: Hardware, figures: ArrayFigures, network: NetworkFigures | None, doubts: Sequence[Doubt]
+) -> dict[str, Any]:
     """What one spec amounts to, and what looks wrong in it, as plain data."""
     return {
         **picked(hardware, "name", "columns_per_weight", "weights_per_row", "input_phases", "rows_limit"),
         **vars(figures),
         **picked(figures, "tops", "tops_per_w", "tops_per_mm2"),
+        **({} if network is None else {"network": network}),
         "warnings": doubts,
     }
 
@@ -104,7 +161,7 @@ def _keys(section: Any, prefix: str = "") -> list[tuple[str, Any, str]]:
     rows: list[tuple[str, Any, str]] = []
     for name, field in type(section).model_fields.items():
         key, value = f"{prefix}{name}", getattr(section, name)
-        if key in SECTIONS or (value is None and key in ("macro", "read_ns", "energy_pj")):
+        if key in SECTIONS or (value is None and key.split(".")[0] in LEFT_OUT):
             continue
         if hasattr(type(value), "model_fields"):
             rows += _keys(value, f"{key}.")

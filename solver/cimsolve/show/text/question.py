@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 GROUPS_SHOWN = 16
 SHORT = ("model", "stored", "attention", "hardware", "changed", "search", "limits")
 """Lines of the question that are shown to all; the others, and its tables, to experts."""
-COSTED_KEYS = ("adc", "read_ns", "energy_pj", "transfer", "digital", "macro", "array.area_um2", "array.leakage_uw")
+COSTED_KEYS = (
+    *("adc", "read_ns", "energy_pj", "transfer", "core", "network", "digital", "macro"),
+    *("array.area_um2", "array.leakage_uw"),
+)
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
 FRONT = "the front of arrays, token latency, prefill, II and energy"
 
@@ -93,15 +96,24 @@ def _windows(model: Model) -> str:
 def describe_arrays(hardware: Hardware) -> str:
     """The arrays of a chip in one line."""
     array, width = hardware.array, hardware.columns_per_weight
-    count = "as many as needed" if array.count is None else f"{array.count} of them"
+    count = "as many as needed" if hardware.arrays_max is None else f"{hardware.arrays_max} of them"
     rows = "" if array.rows_active_max is None else f", {array.rows_active_max} rows at once"
     return (
         f"{hardware.technology}, {number(hardware.node_nm)} nm; "
-        f"arrays {array.rows} x {array.cols}, {count}{rows}; "
+        f"arrays {array.rows} x {array.cols}, {count}{_describe_places(hardware)}{rows}; "
         f"{hardware.weight.bits}-bit weights, {hardware.weight.signed}, in {hardware.cell.bits}-bit cells: "
         f"w = {plural(width, 'column')} a weight, {plural(hardware.weights_per_row, 'weight')} a row; "
         f"{hardware.input.bits}-bit inputs in f = {plural(hardware.input_phases, 'phase')}"
     )
+
+
+def _describe_places(hardware: Hardware) -> str:
+    """Where the arrays of a chip with cores lie; empty for a flat chip."""
+    core, network, topology = hardware.core, hardware.network, hardware.topology
+    if core is None or network is None or topology is None:
+        return ""
+    size = f"mesh of {network.rows} x {network.cols}" if network.rows else f"H-tree of {topology.places} leaves"
+    return f", in cores of {core.arrays} on {'a' if network.rows else 'an'} {size}"
 
 
 def describe_converters(hardware: Hardware) -> str:

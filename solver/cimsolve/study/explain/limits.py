@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cimsolve.chip.sections import MESH_SIDE_MAX
 from cimsolve.chip.settings import with_settings
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
@@ -60,6 +61,8 @@ def without_limit(problem: Problem, name: str) -> Problem:
     hardware = problem.hardware
     if hardware.array.count is not None:
         hardware = with_settings(hardware, {"array.count": "null"})
+    if hardware.network is not None and hardware.network.rows is not None:
+        hardware = with_settings(hardware, {"network.rows": str(MESH_SIDE_MAX)})
     return problem.asking(hardware=hardware, max_arrays=None)
 
 
