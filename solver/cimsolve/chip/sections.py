@@ -42,7 +42,8 @@ class ArraySection(Section):
     rows: int = Field(ge=1, le=ROWS_MAX, description="Rows (inputs) of one array.")
     cols: int = Field(ge=1, le=ROWS_MAX, description="Physical columns of one array.")
     count: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
-        default=None, description="Arrays on the chip; null or absent: as many as needed."
+        default=None,
+        description="Arrays on the chip; null or absent: as many as needed, or as the network's places hold.",
     )
     rows_active_max: Annotated[int, Field(ge=1, le=ROWS_MAX)] | None = Field(
         default=None, description="Most rows driven at once; null or absent: all."

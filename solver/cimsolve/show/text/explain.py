@@ -304,6 +304,9 @@ def _say(problem: Problem, one: Relief) -> str:
     whole = kind_of_amount(one.limit) == "count" or float(one.least).is_integer()
     enough, count = str(int(one.least)) if whole else repr(float(one.least)), problem.hardware.array.count
     words = [f"--set array.count={enough}"] if one.limit == "max_arrays" and count and count < one.least else []
+    core, network = problem.hardware.core, problem.hardware.network
+    if one.limit == "max_arrays" and core and network and network.cols and network.places * core.arrays < one.least:
+        words.append(f"--set network.rows={-(-int(one.least) // (core.arrays * network.cols))}")
     given = {"max_arrays": problem.terms.max_arrays}.get(one.limit, one.given)
     words += [f"{flag_of(one.limit)} {enough}"] if given is not None and given < one.least else []
     return " ".join(words)
