@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimsolve.chip.routes import PlaceSets
 from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run
 
@@ -90,9 +89,7 @@ def network_figures(hardware: Hardware) -> NetworkFigures | None:
     core, network, topology = hardware.core, hardware.network, hardware.topology
     if core is None or network is None or topology is None:
         return None
-    places = np.arange(topology.places)
-    ones = np.ones_like(places)
-    farthest_ps = topology.multicast(None, PlaceSets.singles(places), places, ones, is_tree=True).hops_ps
+    ways_ps, _ = topology.ways_to_hub()
     is_mesh = network.topology == "mesh"
     return NetworkFigures(
         places=topology.places,
@@ -102,7 +99,7 @@ def network_figures(hardware: Hardware) -> NetworkFigures | None:
         bisection_bits_per_ns=topology.bisection_bits_per_ns,
         hub_links_bits_per_ns=topology.hub_links_bits_per_ns,
         hub_port_bits_per_ns=network.hub.bits_per_ns,
-        farthest_ns=network.base_ns + farthest_ps / 1000,
+        farthest_ns=network.base_ns + int(ways_ps.max()) / 1000,
         hop_pj_per_bit=network.pj_per_bit_level or (float(topology.link_pj_per_bit[0]),),
         arrays_um2=topology.places * hardware.core_arrays_um2,
         cores_um2=topology.places * core.area_um2,
