@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -48,6 +49,12 @@ class Interconnect:
         """Energy of a bit on each channel; shape (channels,). The port's is in the digital units' figures."""
         buses = np.full(self.topology.places, self.bus_pj_per_bit)
         return np.concatenate([self.topology.link_pj_per_bit, buses, np.zeros(2)])
+
+    def kind_of_channel(self, channel: int) -> Literal["links", "buses", "port"]:
+        """What a channel is one of."""
+        if channel < self.links:
+            return "links"
+        return "buses" if channel < self.links + self.topology.places else "port"
 
     def name_of_channel(self, channel: int) -> str:
         """A channel in words."""

@@ -157,7 +157,10 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "pieces": len(fired.pieces),
         "activations": len(activations),
         **_network_metrics(
-            fired, used, _total({name: pj for name, pj in outside_pj.items() if name in ("network", "bus")})
+            fired,
+            used,
+            int(cycles["transfer"].sum()) * clock_ns,
+            _total({name: pj for name, pj in outside_pj.items() if name in ("network", "bus")}),
         ),
     }
     return Costs(metrics, fired, stages, cycles, array_pj, outside_pj, phases)
@@ -172,7 +175,7 @@ def stage_times(fired: Fired, activations: Activations) -> StageCosts:
     return StageCosts(start, end, firings, pass_begins(fired.problem, fired.gaps, start))
 
 
-def _network_metrics(fired: Fired, used: Ints, moved_pj: float) -> Metrics:
+def _network_metrics(fired: Fired, used: Ints, moved_ns: float, moved_pj: float) -> Metrics:
     """What is said of a chip with a network alone; `used` are the numbers of its arrays that hold weights."""
     interconnect = fired.problem.hardware.interconnect
     if interconnect is None or fired.place is None:
@@ -181,6 +184,7 @@ def _network_metrics(fired: Fired, used: Ints, moved_pj: float) -> Metrics:
     links = bits_of(moves)[: interconnect.links]
     return {
         "cores": len(np.unique(fired.place[used])),
+        "network_latency_ns": moved_ns,
         "network_energy_pj": moved_pj,
         "link_bits_max": int(links.max()),
         "link_bits": int(links.sum()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -32,6 +32,19 @@ At the slowest that a hardware spec can say, their picoseconds fit int64.
 
 
 @dataclass(frozen=True)
+class Passing:
+    """A move that a gap waits for."""
+
+    way: str
+    """`up`, `over` or `down`."""
+    move: Move
+    cycles: int
+    """All that it takes."""
+    counted_cycles: int
+    """What of it the gap's `transfer_cycles` count: nothing of what passes beside longer moves."""
+
+
+@dataclass(frozen=True)
 class Gap:
     """One gap, once per token. Every operation starts on a clock edge, so the parts add up exactly."""
 
@@ -41,7 +54,9 @@ class Gap:
     energy_pj: MappingABC[str, float] = field(default_factory=dict)
     """Component -> energy: `partial_sums`, `transfer` (or `network` and `bus`), and each digital operation by name."""
     moves: tuple[Move, ...] = ()
-    """What `transfer_cycles` are of, on a chip with a network."""
+    """What is moved in it, on a chip with a network."""
+    passing: tuple[Passing, ...] = ()
+    """What `transfer_cycles` are of, in the order of time: `moves`, and those that an earlier gap waited for too."""
 
     @property
     def parts_cycles(self) -> dict[str, int]:
@@ -174,6 +189,15 @@ class _Carried:
     together: int = 0
     energy_pj: tuple[tuple[str, float], ...] = ()
     moves: tuple[Move, ...] = ()
+    passing: tuple[Passing, ...] = ()
+
+    def counted(self, transfer_cycles: int) -> tuple[Passing, ...]:
+        """Its moves where a gap counts so many cycles: of those between cores, or else of those beside them."""
+        if transfer_cycles > self.cycles:
+            return tuple(
+                replace(each, counted_cycles=transfer_cycles if each.way == "over" else 0) for each in self.passing
+            )
+        return tuple(replace(each, counted_cycles=0 if each.way == "over" else each.cycles) for each in self.passing)
 
 
 def _flat_transfer(problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
@@ -212,11 +236,16 @@ class _Carrier:
             "bus": math.fsum(move.bus_pj for move in charged),
             "partial_sums": core_pj,
         }
+        ways = {"up": [move for _, move in rising], "over": across, "down": falling}
+        passing = tuple(
+            Passing(way, move, cycles_of_move(hardware, move), 0) for way, moves in ways.items() for move in moves
+        )
         return _Carried(
-            sum(cycles_of_move(hardware, move) for move in (*(move for _, move in rising), *falling)),
-            sum(cycles_of_move(hardware, move) for move in across),
+            sum(each.cycles for each in passing if each.way != "over"),
+            sum(each.cycles for each in passing if each.way == "over"),
             tuple((name, pj) for name, pj in energy.items() if pj),
             tuple(charged),
+            passing,
         )
 
 
@@ -301,7 +330,8 @@ def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], carrie
     for name, pj in carried.energy_pj:
         energy_pj[name] = energy_pj.get(name, 0.0) + pj
     transfer_cycles = max(carried.cycles, carried.together - partial_sum_cycles)
-    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves)
+    passing = carried.counted(transfer_cycles)
+    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves, passing)
     if gap.cycles > CYCLES_MAX:
         raise _too_much_work(problem)
     return gap

@@ -57,6 +57,11 @@ def bits_of(moves: Sequence[Move]) -> Ints:
     return np.asarray(np.sum([move.bits for move in moves], axis=0, dtype=np.int64))
 
 
+def busiest_channel(moves: Sequence[Move]) -> int:
+    """The channel that carries all of some moves, one at least, for the longest."""
+    return int((bits_of(moves) / moves[0].interconnect.bits_per_ns).argmax())
+
+
 def busiest_ps(moves: Sequence[Move]) -> int:
     """Time in which the channel that is busiest with all of these moves carries its bits, ps; 0 of none."""
     if not moves:

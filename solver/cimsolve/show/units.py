@@ -127,6 +127,12 @@ def millions(value: int) -> str:
     return str(value)
 
 
+def bits_in_words(bits: int) -> str:
+    """An amount of bits, shortened: 393.2 kbit."""
+    text = millions(bits)
+    return f"{text}bit" if text[-1].isalpha() else f"{text} bit"
+
+
 def common_prefix(names: Sequence[str]) -> str:
     """What all names begin with, whole parts between dots; nothing for a single name."""
     parts = [name.split(".")[:-1] for name in names] if len(names) > 1 else []

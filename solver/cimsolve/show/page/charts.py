@@ -24,6 +24,9 @@ from cimsolve.show.units import Kind, choose_unit, number
 ROLES = {
     "arrays": "arrays fire",
     "between": "between stages: digital work, transfers, waiting",
+    "moves": "moves on the network",
+    "buses": "core buses",
+    "beside": "digital work, waiting",
     "digital": "digital work",
     "transfer": "transfers",
     "leakage": "leakage",

@@ -10,8 +10,10 @@ from pathlib import Path
 from cimsolve.errors import InputError
 from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
+from cimsolve.show.page.floor import floor_chart
 from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
 from cimsolve.show.seen.comparison import BoundRow, amount, bound_rows, comparable
+from cimsolve.show.seen.floor import find_floor
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
 from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
@@ -123,6 +125,12 @@ def schedule_charts(judged: Judged, kinds: Kinds) -> list[Chart]:
     return charts
 
 
+def floor_charts(judged: Judged, table: ArrayTable) -> list[Chart]:
+    """The floor plan of a chip with a network."""
+    floor = find_floor(judged, table)
+    return [] if floor is None else [floor_chart(floor)]
+
+
 def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]:
     """The charts of arrays: all as a map, and some with their pieces; the page has a map of its own."""
     chosen = representatives(table, ARRAYS_DRAWN)
@@ -158,8 +166,9 @@ def draw_files(
     write(comparison_charts(judged, labels), "", title_of(judged))
     for each, stem in zip(judged, stems_of(judged), strict=True):
         kinds, of = find_kinds(each.problem), f"{title_of([each])}, {each.header.strategy}"
+        table = find_arrays(each)
         charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
-        write([*charts, *array_charts(each, kinds, find_arrays(each))], f"{stem}--", of)
+        write([*charts, *floor_charts(each, table), *array_charts(each, kinds, table)], f"{stem}--", of)
     return written
 
 

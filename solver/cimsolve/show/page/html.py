@@ -17,7 +17,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.show.figures import INTERVAL
 from cimsolve.show.page.canvas import Chart, inline_svg
 from cimsolve.show.page.embed import describe_solution, scale_colours
-from cimsolve.show.page.gallery import comparison_charts, cost_charts, schedule_charts
+from cimsolve.show.page.gallery import comparison_charts, cost_charts, floor_charts, schedule_charts
 from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
 from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, symbols_in, value_of
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
@@ -85,6 +85,10 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
     used, busy = share(metrics["occupancy"]), share(metrics["array_busy_share"])
     in_arrays = amount(metrics["array_energy_pj"], "energy")
     arrays_fire = amount(metrics["array_latency_ns"], "time")
+    moving = moved = ""
+    if problem.hardware.interconnect is not None:
+        moving = f", moves take {amount(metrics['network_latency_ns'], 'time')}"
+        moved = f", {amount(metrics['network_energy_pj'], 'energy')} moves"
     allowed = "" if problem.array_limit is None else f" of {problem.array_limit}"
     stored, dense = problem.workload.weight_count, problem.model.weight_count
     return {
@@ -93,12 +97,13 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
         "status": status_of(judged),
         "key_figures": [
             ("arrays", f"{metrics['arrays']}{allowed}", f"{used} of their cells used, busy {busy} of the time"),
-            ("a token takes", amount(metrics["latency_ns"], "time"), f"arrays fire for {arrays_fire} of it"),
-            ("and costs", amount(metrics["energy_pj"], "energy"), f"{in_arrays} of it in arrays"),
+            ("a token takes", amount(metrics["latency_ns"], "time"), f"arrays fire for {arrays_fire} of it{moving}"),
+            ("and costs", amount(metrics["energy_pj"], "energy"), f"{in_arrays} of it in arrays{moved}"),
             ("a new token every", amount(value_of(judged, INTERVAL), "time"), "with many sequences in flight"),
         ],
         "bounds": bound_rows(judged),
         "charts": {chart.name: _chart(chart, str(number)) for chart in cost_charts(judged, kinds)},
+        "floor": [_chart(chart, str(number)) for chart in floor_charts(judged, table)],
         "schedule": [_chart(chart, str(number)) for chart in schedule_charts(judged, kinds)],
         "about": [
             ("file", judged.name),

@@ -19,6 +19,9 @@ _ROLES = {
     "arrays": ("#4477aa", "#6ea5dc"),
     "digital": ("#aa3377", "#d76ba5"),
     "transfer": ("#228833", "#55b466"),
+    "moves": ("#228833", "#55b466"),
+    "buses": ("#1a9db0", "#5fcbdb"),
+    "beside": ("#b8860b", "#d9a93a"),
     "between": ("#b8860b", "#d9a93a"),
     "leakage": ("#8a8a8a", "#9a9a9a"),
     "wait": ("#b0b0b0", "#6c6c6c"),
@@ -44,6 +47,9 @@ Found by maximising the least distance in CIELAB as seen with normal vision, pro
 that distance.
 """
 
+
+LINKS = ("#a3abb2", "#cf8a70", "#cf1f10")
+"""Scale of what links carry, from nothing to the most, on either page."""
 
 PLACEHOLDERS: Colours = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, 3)}
 """Stand for roles in a chart that the page colours by its style sheet."""

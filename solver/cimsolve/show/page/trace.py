@@ -7,9 +7,11 @@ from typing import Any
 
 from cimsolve.show.as_json import picked
 from cimsolve.show.seen.judged import Judged, labels_of
-from cimsolve.show.seen.trace import Trace, find_trace, gap_starts, lanes_of_stages
+from cimsolve.show.seen.trace import Trace, find_moves, find_trace, gap_starts, lanes_of_stages
 
 GAPS_THREAD = 0
+WAYS = {"up": "moves: up to the hub", "over": "moves: from core to core", "down": "moves: down from the hub"}
+"""Way of a move -> the name of its thread."""
 
 
 def describe_trace(judged: Sequence[Judged], events_max: int) -> tuple[dict[str, Any], list[str]]:
@@ -56,6 +58,18 @@ def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]
     last, tail = int(costs.stages.end.max()), costs.gaps.last_tail
     if tail.cycles:
         yield _event(judged, process, GAPS_THREAD, "end of pass", "gap", last, last + tail.cycles, {})
+    if judged.hardware.interconnect is not None:
+        yield from _moves(judged, process, int(lanes.max()) + 2)
+
+
+def _moves(judged: Judged, process: int, first_thread: int) -> Iterator[dict[str, Any]]:
+    """What is moved in the gaps, a thread a way."""
+    threads = dict(zip(WAYS, range(first_thread, first_thread + len(WAYS)), strict=True))
+    for way, thread in threads.items():
+        yield _name("thread_name", process, thread, WAYS[way])
+    for move in find_moves(judged):
+        told = {"latency_ns": move.latency_ns, "bits": move.bits, "binds": move.binds}
+        yield _event(judged, process, threads[move.way], move.name, "move", move.start, move.end, told)
 
 
 def _arrays(judged: Judged, trace: Trace, process: int, title: str) -> Iterator[dict[str, Any]]:

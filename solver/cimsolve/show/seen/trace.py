@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.columns import Ints
+from cimsolve.price.moves import busiest_channel
 from cimsolve.show.seen.judged import Judged
 from cimsolve.show.seen.occupancy import arrays_that_fit
 
@@ -61,6 +62,42 @@ def find_trace(judged: Judged, events_max: int) -> Trace:
         arrays=int(keep.sum()),
         arrays_in_all=arrays,
     )
+
+
+@dataclass(frozen=True)
+class MoveEvent:
+    """A move in a gap: its way, what it is before, and when, in cycles."""
+
+    way: str
+    name: str
+    start: int
+    end: int
+    latency_ns: float
+    bits: int
+    """On all channels together."""
+    binds: str
+    """The channel that carries its bits for the longest, in words."""
+
+
+def find_moves(judged: Judged) -> list[MoveEvent]:
+    """What is moved in each gap, this as late as it may be: up at its begin, down at its end, over beside both."""
+    gaps, stages = judged.costs.gaps, judged.problem.workload.stages
+    found = []
+    starts = gap_starts(judged).tolist()
+    rows = [(gaps.before[stage.id], starts[stage.id], f"before {stage.name}") for stage in stages]
+    for gap, begins, name in [*rows, (gaps.last_tail, int(judged.costs.stages.end.max()), "end of pass")]:
+        at = begins
+        falling = sum(each.cycles for each in gap.passing if each.way == "down")
+        for each in gap.passing:
+            if each.way == "down":
+                at = max(at, begins + gap.cycles - falling)
+            start = begins if each.way == "over" else at
+            at = at if each.way == "over" else start + each.cycles
+            channel = busiest_channel([each.move])
+            binds = each.move.interconnect.name_of_channel(channel)
+            bits, latency_ns = int(each.move.bits.sum()), each.move.fixed_ps / 1000
+            found.append(MoveEvent(each.way, name, start, start + each.cycles, latency_ns, bits, binds))
+    return found
 
 
 def lanes_of_stages(judged: Judged) -> Ints:

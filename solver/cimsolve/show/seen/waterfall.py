@@ -16,7 +16,13 @@ ROWS_MAX = 20
 
 ARRAYS, DIGITAL, TRANSFER, LEAKAGE, WAIT = "arrays", "digital", "transfer", "leakage", "wait"
 BETWEEN = "between"
-"""What a bar is spent on; `between` is everything between stages: partial sums, digital work, transfers, waiting."""
+MOVES, BUSES, BESIDE = "moves", "buses", "beside"
+"""What a bar is spent on; `between` is everything between stages: partial sums, digital work, transfers, waiting.
+
+On a chip with a network `moves` stand apart from what is `beside` them, and so do their bits on the buses of cores.
+"""
+
+WAYS = ("up", "over", "down")
 
 _WORDS = {
     "array": "arrays fire",
@@ -36,6 +42,11 @@ _WORDS = {
     "add": "additions",
     "multiply": "multiplications",
     "leakage": "leakage of arrays",
+    "up": "moves up to the hub",
+    "over": "moves from core to core",
+    "down": "moves down from the hub",
+    "network": "moving on links",
+    "bus": "core buses",
 }
 
 
@@ -63,13 +74,25 @@ class Waterfall:
 def latency_by_component(judged: Judged) -> Waterfall:
     """Nanoseconds of a token by component; `wait` may be below 0 where gaps hide behind arrays."""
     role = {"array": ARRAYS, "partial_sums": DIGITAL, "digital": DIGITAL, "transfer": TRANSFER, "wait": WAIT}
-    cycles = judged.costs.latency_components_cycles
+    cycles: dict[str, int] = {}
+    for name, value in judged.costs.latency_components_cycles.items():
+        cycles |= cycles_of_ways(judged) if name == "transfer" and _has_network(judged) else {name: value}
+    role |= dict.fromkeys(WAYS, MOVES)
     return _one_part_a_row([(name, role[name], value * judged.clock_ns) for name, value in cycles.items() if value])
+
+
+def cycles_of_ways(judged: Judged) -> dict[str, int]:
+    """`up`, `over` and `down` -> cycles of a token's latency that moves take; they sum to its `transfer`."""
+    found = dict.fromkeys(WAYS, 0)
+    for each in (each for gap in judged.costs.gaps.own for each in gap.passing):
+        found[each.way] += each.counted_cycles
+    return found
 
 
 def energy_by_component(judged: Judged) -> Waterfall:
     """Picojoules of a token by component."""
     role = {**dict.fromkeys(judged.costs.array_pj, ARRAYS), TRANSFER: TRANSFER, LEAKAGE: LEAKAGE}
+    role |= {"network": MOVES, "bus": BUSES}
     components = judged.costs.energy_components_pj
     return _one_part_a_row([(name, role.get(name, DIGITAL), value) for name, value in components.items() if value])
 
@@ -89,8 +112,9 @@ def latency_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
         in_arrays[stage] = min(added, int(stages.end[stage] - stages.start[stage]))
         between[stage] = added - in_arrays[stage]
         reach += added
-    rows = _by_kind(kinds, {ARRAYS: in_arrays * judged.clock_ns, BETWEEN: between * judged.clock_ns})
-    return _with_row(rows, "end of pass", BETWEEN, judged.costs.gaps.last_tail.cycles * judged.clock_ns)
+    tail = judged.costs.gaps.last_tail
+    between, moved = np.append(between, tail.cycles), judged.costs.cycles["transfer"]
+    return _by_stage(judged, kinds, in_arrays, between, np.minimum(moved, between), judged.clock_ns)
 
 
 def energy_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
@@ -98,9 +122,23 @@ def energy_by_stage(judged: Judged, kinds: Kinds) -> Waterfall:
     costs = judged.costs
     in_arrays = np.sum(list(costs.array_pj.values()), axis=0)
     between = np.sum([values for name, values in costs.outside_pj.items() if name != LEAKAGE], axis=0)
-    rows = _by_kind(kinds, {ARRAYS: in_arrays[:-1], BETWEEN: between[:-1]})
-    rows = _with_row(rows, "end of pass", BETWEEN, float(between[-1]))
-    return _with_row(rows, _WORDS[LEAKAGE], LEAKAGE, costs.energy_components_pj["leakage"])
+    moved = np.sum([costs.outside_pj.get(name, np.zeros(len(between))) for name in ("network", "bus")], axis=0)
+    rows = _by_stage(judged, kinds, in_arrays[:-1], between, moved, 1.0)
+    return _with_row(rows, _WORDS[LEAKAGE], {LEAKAGE: costs.energy_components_pj["leakage"]})
+
+
+def _has_network(judged: Judged) -> bool:
+    return judged.hardware.interconnect is not None
+
+
+def _by_stage(
+    judged: Judged, kinds: Kinds, in_arrays: Floats, between: Floats, moved: Floats, scale: float
+) -> Waterfall:
+    """Bars of each kind of stage, shape (stages,), and one of the tail; of what is `between` so much is `moved`."""
+    parts = {MOVES: moved, BESIDE: between - moved} if _has_network(judged) else {BETWEEN: between}
+    parts = {role: values * scale for role, values in parts.items()}
+    rows = _by_kind(kinds, {ARRAYS: in_arrays * scale, **{role: values[:-1] for role, values in parts.items()}})
+    return _with_row(rows, "end of pass", {role: float(values[-1]) for role, values in parts.items()})
 
 
 def _one_part_a_row(rows: list[tuple[str, str, float]]) -> Waterfall:
@@ -131,9 +169,10 @@ def _fold(table: Waterfall) -> Waterfall:
     return Waterfall((*labels, f"{int((~large).sum())} others"), parts)
 
 
-def _with_row(table: Waterfall, label: str, role: str, value: float) -> Waterfall:
-    if not value:
+def _with_row(table: Waterfall, label: str, of_role: Mapping[str, float]) -> Waterfall:
+    if not any(of_role.values()):
         return table
     parts = {name: np.append(values, 0.0) for name, values in table.parts.items()}
-    parts.setdefault(role, np.zeros(len(table.labels) + 1))[-1] = value
+    for role, value in of_role.items():
+        parts.setdefault(role, np.zeros(len(table.labels) + 1))[-1] = value
     return Waterfall((*table.labels, label), parts)
