@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cimsolve.solve.effort import Effort
     from cimsolve.study.explain.limits import Short
 
-DEFAULT_WHAT_IFS = tuple(name for name in WHAT_IFS if name != "transfer-x2")
-
 
 def what_ifs(text: str) -> tuple[str, ...]:
     """Names of changes, or KEY=VALUE, between commas."""
@@ -54,7 +52,12 @@ names of --what-if:
   array+1       one more array; arrays+1%: a hundredth more
   bit+1, bit-1  converters of one bit more, or less
   sample-hold   conversions of a phase overlap the next phase's read
-  digital-x2    twice the digital units; transfer-x2: twice the transfer rate
+  digital-x2    twice the digital units
+  transfer-x2   twice the transfer rate, of a network that of its links; by default only of a network
+  port-x2       twice the rate of the port between a network and its hub
+  hub-place     the hub in the middle of the mesh, or at the edge if it is not there
+  core-x2       twice the arrays a core, on half the places
+  tree          links that carry what goes to several cores once, not once for each
   KEY=VALUE     any key of the hardware spec; none: nothing
 
 Every change is solved again by the strategy of the answer, and checked. Without a FILE the question given by the
@@ -77,11 +80,10 @@ examples:
     objective: tuple[str, ...] = objective_option()
     seed: int = seed_option("default: {default}")
     time_limit_s: float | None = time_limit_option("brake of the first search")
-    what_ifs: tuple[str, ...] = search_option(
+    what_ifs: tuple[str, ...] | None = search_option(
         "--what-if NAME[,NAME]",
-        "changes to solve again, listed below; repeatable (default: {default})",
+        "changes to solve again, listed below; repeatable (default: those of every chip, and of its network)",
         what_ifs,
-        DEFAULT_WHAT_IFS,
         repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
         complete=tuple(WHAT_IFS),
     )

@@ -74,6 +74,19 @@ class Conclusion:
         return False if need.least > self.limit else None
 
 
+def latency_parts_ns(header: Header) -> dict[str, float]:
+    """What a token's latency is spent on, on a chip with a network: `arrays`, `moves`, `sums`, `wait`, `digital`.
+
+    In ns; they sum to the latency. No mapping changes `digital`, all others are what it decides. Nothing of a flat
+    chip, where moves are what every mapping pays alike.
+    """
+    if "network_latency_ns" not in header.metrics:
+        return {}
+    cycles, clock_ns = header.breakdown.latency_cycles, float(header.hw["clock_ns"])
+    names = {"arrays": "array", "moves": "transfer", "sums": "partial_sums", "wait": "wait", "digital": "digital"}
+    return {part: cycles[name] * clock_ns for part, name in names.items()}
+
+
 def conclude(asked: Asked, outcomes: Sequence[Outcome]) -> Conclusion:
     """What a run found: `conclude_answers` of those that passed their check, with the error of the weights."""
     errors = [one.simulation.weight_error for one in outcomes if one.simulation is not None]

@@ -16,8 +16,15 @@ WHAT_IFS: Mapping[str, str] = {
     "sample-hold": "sample and hold",
     "digital-x2": "twice the digital units",
     "transfer-x2": "twice the transfer rate",
+    "port-x2": "twice the rate of the hub's port",
+    "hub-place": "the hub in the middle of the mesh, or at the edge if it is not there",
+    "core-x2": "twice the arrays a core, on half the places",
+    "tree": "links that carry what goes to several cores once",
 }
 """Name -> what it means. `again` tells the change from what merely another search finds."""
+
+OF_NETWORKS = ("transfer-x2", "port-x2", "hub-place", "core-x2", "tree")
+"""Changes that are tried unasked on chips with a network alone."""
 
 DENSE = "dense"
 ACCURACY_METHODS = (DENSE, *METHODS)

@@ -70,7 +70,7 @@ def draw_floor(floor: Floor, colours: Colours, width: float | None = None) -> Fi
     width = width or (min(WIDTH_MAX, max(WIDTH_MIN, PLACE_WIDTH * across)) if plan.rows else MAP_WIDTH)
     height = min(HEIGHT_MAX, (width - 0.5) * down / across) if plan.rows else LEVEL * down
     lines = textwrap.wrap(f"busiest: {floor.describe_channel(floor.busiest)}", letters_in(width - 0.3, 9))
-    figure = new_figure(width, height + 1.8 + line_height(9) * len(lines))
+    figure = new_figure(width, height + 2.0 + line_height(9) * len(lines))
     grid = figure.add_gridspec(2, 2, height_ratios=[max(height, 0.6), 0.1])
     unit = choose_unit("time", [float(floor.times_ns.max())])
     fires = ScalarMappable(Normalize(0, 100 * float(floor.busy.max()) or 1.0), colormaps[SCALE])

@@ -11,10 +11,10 @@ from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure
 from cimsolve.show.text.console import heading, indented
-from cimsolve.show.units import millions, plural, quantity, share
+from cimsolve.show.units import choose_unit, in_unit, millions, plural, quantity, share
 from cimsolve.solve.names import DENSE, DENSE_RULE, RULE_NAMES
 from cimsolve.study.ask import Asked
-from cimsolve.study.conclusion import Against, Conclusion, Need
+from cimsolve.study.conclusion import Against, Conclusion, Need, latency_parts_ns
 
 BROKEN_FROM = 0.1
 """Relative error of the weights from which a model is called broken: results/accuracy.md has none that works above."""
@@ -32,6 +32,7 @@ def answer_sentences(problem: Problem, found: Conclusion) -> list[str]:
     sentences = [_fit(problem, found)]
     if found.best is not None:
         sentences.append(_best(found.best))
+        sentences += _spent(found.best)
         sentences += [_against(each, found.best) for each in found.against]
     if found.factored is not None:
         sentences.append(_error(found))
@@ -65,6 +66,23 @@ def _best(header: Header) -> str:
         if figure in (ARRAYS, LATENCY, ENERGY) or figure.objective in names_of(header.objective)
     ]
     return f"{header.strategy}: {', '.join(_value(figure, header) for figure in told)}."
+
+
+def _spent(header: Header) -> list[str]:
+    """What of a token's time and energy a mapping decides, on a chip with a network."""
+    parts, total = latency_parts_ns(header), LATENCY.total(header)
+    if not parts:
+        return []
+    unit, energy = choose_unit("time", [total]), ENERGY.total(header)
+    fixed = parts.pop("digital")
+    words = {"arrays": "arrays", "moves": "moves", "sums": "adding sums", "wait": "waiting"}
+    told = [f"{in_unit(value, unit)} pass in {words[part]}" for part, value in parts.items() if value > 0]
+    told = [told[0], *(each.replace("pass ", "") for each in told[1:])]
+    told.append(f"and {in_unit(fixed, unit)} in digital work that no mapping changes")
+    if parts["wait"] < 0:
+        told.append(f"less {in_unit(-parts['wait'], unit)} that overlap")
+    moved = f"; {share(header.metrics['network_energy_pj'] / energy)} of its energy is moves" if energy else ""
+    return [f"Of {quantity(total, 'time')} a token {', '.join(told)}{moved}."]
 
 
 def _value(figure: CostFigure, header: Header) -> str:
@@ -133,6 +151,7 @@ def describe_answer(asked: Asked, found: Conclusion) -> dict[str, Any]:
         },
         **picked(found, "times_fewer_weights", "weight_error"),
         "best": None if found.best is None else found.best.strategy,
+        **({"latency_parts_ns": parts} if found.best is not None and (parts := latency_parts_ns(found.best)) else {}),
         "over": {each.strategy: each.ratios for each in found.against},
         "sentences": answer_sentences(asked.problem, found),
     }

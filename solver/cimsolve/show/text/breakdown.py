@@ -18,15 +18,17 @@ ENERGY_OF_RATE = {"prefill": "prefill_energy_pj", "throughput": "throughput_ener
 FIXED = (LATENCY, PREFILL, INTERVAL, ENERGY)
 KINDS_SHOWN = 16
 TAIL = "end of the pass"
+MOVED = {"transfer": "moves", "network": "moving on links", "bus": "core buses"}
+"""What components are called on a chip with a network."""
 
 
 def print_breakdown(solved: Sequence[Solved]) -> None:
     """Rates, what no mapping can change, and time and energy by component, kind of stage and phase."""
     _print_rates(solved)
     _print_fixed(solved)
-    cycles = [_in_words(_in_ns(one.header, one.header.breakdown.latency_cycles)) for one in solved]
+    cycles = [_in_words(one.header, _in_ns(one.header, one.header.breakdown.latency_cycles)) for one in solved]
     _print_components("Token latency by component", LATENCY, solved, cycles)
-    energies = [_in_words(one.header.breakdown.energy_pj) for one in solved]
+    energies = [_in_words(one.header, one.header.breakdown.energy_pj) for one in solved]
     _print_components("Energy of a token by component", ENERGY, solved, energies)
     times = [_in_ns(one.header, values_by_kind(one.header, "_cycles")) for one in solved]
     _print_components("Token latency by stage, the gap before it included", LATENCY, solved, times)
@@ -71,9 +73,15 @@ def _print_fixed(solved: Sequence[Solved]) -> None:
             row += [value, value / total if total else None]
         rows.append(row)
     print_sheet(Sheet(columns, rows))
+    moves = any(_has_network(one.header) for one in solved)
+    what = (
+        "Digital operations; moves are what a mapping decides"
+        if moves
+        else ("Digital operations, transfers and partial sums of cuts that must be")
+    )
     indented(
-        "Digital operations, transfers and partial sums of cuts that must be; for energy also the cells, and the "
-        "leakage of the least arrays by area over that time. A ratio of totals compares what is left."
+        f"{what}; for energy also the cells, and the leakage of the least arrays by area over that time. A ratio of "
+        "totals compares what is left."
     )
 
 
@@ -81,8 +89,13 @@ def _in_ns(header: Header, cycles: Mapping[str, float]) -> dict[str, float]:
     return {name: value * clock_ns(header) for name, value in cycles.items()}
 
 
-def _in_words(components: Mapping[str, float]) -> dict[str, float]:
-    return {name.replace("_", " "): value for name, value in components.items()}
+def _has_network(header: Header) -> bool:
+    return header.hw.get("network") is not None
+
+
+def _in_words(header: Header, components: Mapping[str, float]) -> dict[str, float]:
+    words = MOVED if _has_network(header) else {}
+    return {words.get(name, name.replace("_", " ")): value for name, value in components.items()}
 
 
 def values_by_kind(header: Header, ending: str) -> dict[str, float]:
@@ -127,7 +140,8 @@ def _print_phases(solved: Sequence[Solved]) -> None:
     rows: list[list[Any]] = []
     for one in solved:
         phases, clock = one.header.breakdown.phases, clock_ns(one.header)
-        units = {"arrays": "array_ii_cycles", "digital": "digital_cycles", "transfer": "transfer_cycles"}
+        moving = "busiest channel" if _has_network(one.header) else "transfer"
+        units = {"arrays": "array_ii_cycles", "digital": "digital_cycles", moving: "transfer_cycles"}
         name = one.strategy
         for binding, members in _by_pace(phases, units).items():
             fill = sum(phases["fill_cycles"][at] for at in members) * clock

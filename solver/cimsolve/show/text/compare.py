@@ -10,6 +10,7 @@ import numpy as np
 
 from cimsolve.show.figures import FIGURES
 from cimsolve.show.text.console import heading, indented, labelled, print_json, print_table, same_again
+from cimsolve.show.text.distance import TOTALS, distance_in_words, distance_sheet
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import DOCUMENTS, Column, Sheet, join, print_csv, print_document, print_sheet, said_once
 from cimsolve.show.text.sweep import STATE_COLUMNS, describe_row, figure_columns, figure_values
@@ -34,6 +35,7 @@ class ComparedRows:
 def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code: int) -> None:
     """In the form asked for; with `verbosity` below 0 only the tables."""
     names, states, values, ratios, gaps = _sheets(compared)
+    distance = distance_sheet(compared.rows)
     if form == "json":
         keys = [column.key.removeprefix("times_better_") for column in ratios.columns]
         rows = [
@@ -44,12 +46,13 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
         print_json({**about, "command": compared.command, "exit_code": exit_code})
         return
     if form == "csv":
-        print_csv(join(names, states, values, ratios, gaps))
+        print_csv(join(names, states, values, ratios, gaps, *([] if distance is None else [distance.without(TOTALS)])))
         return
     parts = {
         "Figures: one token, prefill, II (1/II = throughput)": values,
         f"Times better than {compared.reference}: 2 means half of its figure": ratios,
         "Gaps above the bounds": gaps,
+        **({} if distance is None else {"What distance costs a token: moves apart": distance}),
     }
     if form in DOCUMENTS:
         print_document(form, {title: join(names, part) for title, part in parts.items()}, compared.command)
@@ -60,6 +63,8 @@ def print_compared(compared: ComparedRows, form: str, verbosity: int, exit_code:
         if alike and index == 0:
             indented(f"all rows: {alike}")
         print_sheet(join(names, part), unbroken=True)
+    for sentence in distance_in_words(compared.rows):
+        indented(sentence)
     for one in compared.rows:
         if one.reason:
             where = f"{one.row.asked.model} on {one.row.asked.hw}, {one.row.asked.strategy}"

@@ -15,6 +15,7 @@ from cimsolve.show.text.console import Cell, heading, indented, labelled, print_
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import (
+    bits_in_words,
     change,
     choose_unit,
     common_prefix,
@@ -28,6 +29,7 @@ from cimsolve.show.units import (
 )
 from cimsolve.study.explain.answer import Explanation
 from cimsolve.study.explain.limits import Relief, Short
+from cimsolve.study.explain.moved import Moved
 
 EXPLAIN_FORMAT = "cimsolve-explain/1"
 TAIL = "tail"
@@ -43,6 +45,10 @@ MEANT: Mapping[str, str] = {
     "transfer": "moving vectors",
     "wait": "units or arrays taken by others",
 }
+WAITED: Mapping[str, str] = {"latency": "latency", "links": "links", "buses": "buses of cores", "port": "hub port"}
+"""What moves wait for."""
+WAYS: Mapping[str, str] = {"up": "up to the hub", "over": "from core to core", "down": "down from the hub"}
+"""Ways of moves."""
 
 
 def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: int) -> None:
@@ -80,6 +86,10 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
     )
     text += f"; {plural(left, 'column')} of each array fit no weight" if left else ""
     latency = header.bounds["latency_cycles"]
+    moved = found.moved
+    by, other = load.interval_binds, f"transfer {quantity(load.transfer_cycles * clock, 'time')}"
+    if moved is not None:
+        by, other = (moved.channel if by == "transfer" else by), _busiest_channel(moved)
     return [
         ("arrays", text),
         (
@@ -89,13 +99,32 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
         ),
         (
             "II",
-            f"{quantity(metrics['ii_ns'], 'time')}, bound by {load.interval_binds}: the busiest array fires "
+            f"{quantity(metrics['ii_ns'], 'time')}, bound by {by}: the busiest array fires "
             f"{quantity(load.busy_cycles * clock, 'time')} a token, the mean one "
             f"{quantity(load.mean_busy_cycles * clock, 'time')}; digital units "
-            f"{quantity(load.digital_cycles * clock, 'time')}, transfer "
-            f"{quantity(load.transfer_cycles * clock, 'time')}",
+            f"{quantity(load.digital_cycles * clock, 'time')}, {other}",
         ),
+        *([("moves", _moves_in_words(moved, clock))] if moved is not None else []),
     ]
+
+
+def _busiest_channel(moved: Moved) -> str:
+    """The channel that is busy for the longest, and for how long."""
+    more = f", and {moved.as_busy - 1} more to 1 %" if moved.as_busy > 1 else ""
+    return f"{moved.channel} {quantity(moved.channel_ns, 'time')}{more}"
+
+
+def _moves_in_words(moved: Moved, clock: float) -> str:
+    """What moves take along the chain, by what binds them and by way."""
+
+    def told(words: Mapping[str, str], cycles: Mapping[str, int]) -> str:
+        return ", ".join(f"{words[name]} {quantity(cycles[name] * clock, 'time')}" for name in words if cycles[name])
+
+    total = quantity(sum(moved.parts_cycles.values()) * clock, "time")
+    return (
+        f"{total} along the chain, each its latency and then its busiest channel: {told(WAITED, moved.parts_cycles)}; "
+        f"{told(WAYS, moved.ways_cycles)}; the busiest channel of a pass carries {bits_in_words(moved.channel_bits)}"
+    )
 
 
 def _print_latency(found: Explanation, clock: float) -> None:
@@ -239,7 +268,8 @@ def _describe(found: Explanation) -> dict[str, Any]:
             "arrays_cycles": load.busy_cycles,
             **picked(load, "digital_cycles", "transfer_cycles"),
         },
-        "binds": dict(zip(("arrays", "latency", "ii"), (text for _, text in summary(found)), strict=True)),
+        **({} if found.moved is None else {"moves": vars(found.moved)}),
+        "binds": {{"token": "latency", "II": "ii"}.get(label, label): text for label, text in summary(found)},
         "what_if": [
             {
                 **picked(one, "name", "what", "reason"),

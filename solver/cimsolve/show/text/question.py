@@ -211,7 +211,9 @@ def print_not_modelled(problem: Problem) -> None:
         "wire resistance, device noise and drift: cells and wires are ideal, only converters round",
         "programming: weights are written once; its time and energy are not counted",
         "biases: neither stored in arrays nor counted as additions",
-        "contention: transfers and digital work run one at a time at the spec's rates; no network is routed",
+        "contention: transfers and digital work run one at a time at the spec's rates; no network is routed"
+        if problem.hardware.network is None
+        else "contention: moves and digital work run one at a time; a move takes as long as its busiest channel",
         "attention, softmax, norms and activations: digital time and energy by the spec's `digital` section, "
         "not simulated",
     ):

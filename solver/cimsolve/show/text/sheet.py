@@ -6,7 +6,7 @@ import csv
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,6 +61,11 @@ class Sheet:
     def records(self) -> list[dict[str, Any]]:
         """A dict a row, by key."""
         return [dict(zip((column.key for column in self.columns), row, strict=True)) for row in self.rows]
+
+    def without(self, keys: Collection[str]) -> Sheet:
+        """The sheet without the columns of these keys."""
+        kept = [index for index, column in enumerate(self.columns) if column.key not in keys]
+        return Sheet([self.columns[i] for i in kept], [[row[i] for i in kept] for row in self.rows])
 
 
 def print_sheet(sheet: Sheet, **layout: Any) -> None:

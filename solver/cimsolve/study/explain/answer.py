@@ -15,7 +15,8 @@ from cimsolve.problem.solution import Header, Solution, solution_of
 from cimsolve.solve.effort import Event, ignore
 from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.explain.chain import Chain, Load, find_chain, find_load
-from cimsolve.study.explain.change import ChangeOutcome, what_if
+from cimsolve.study.explain.change import ChangeOutcome, usual_what_ifs, what_if
+from cimsolve.study.explain.moved import Moved, find_moved
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Explanation:
     costs: Costs
     chain: Chain
     load: Load
+    moved: Moved | None
+    """None of a flat chip."""
     outcomes: Sequence[ChangeOutcome]
 
 
 def explain_solution(
     answer: Solution | Path | str,
-    what_ifs: Sequence[str] = (),
+    what_ifs: Sequence[str] | None = (),
     *,
     name: str | None = None,
     begin: Callable[[str], None] = lambda task: None,
@@ -41,8 +44,8 @@ def explain_solution(
 ) -> Explanation:
     """The critical chain, the busiest array, and what each of some changes would buy, solved again.
 
-    Changes are names of `study.names.WHAT_IFS`, or KEY=VALUE of the hardware spec. `begin` is told
-    what runs now and `listen` of each search.
+    Changes are names of `study.names.WHAT_IFS`, or KEY=VALUE of the hardware spec; None: those usual on its chip.
+    `begin` is told what runs now and `listen` of each search.
 
     Raises InputError for a file that holds no solution, a strategy that cimsolve does not have and an unknown change,
     CheckError where the answer breaks a rule.
@@ -58,8 +61,9 @@ def explain_solution(
         lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"
     )
     outcomes = []
+    what_ifs = usual_what_ifs(problem.hardware) if what_ifs is None else what_ifs
     for number, change in enumerate(what_ifs, 1):
         begin(f"[{number}/{len(what_ifs)}] what if {change}")
         outcomes.append(what_if(change, problem, solution, listen))
     chain, load = find_chain(problem, solution, costs), find_load(problem, solution, costs)
-    return Explanation(title, problem, solution.header, costs, chain, load, outcomes)
+    return Explanation(title, problem, solution.header, costs, chain, load, find_moved(costs, chain), outcomes)

@@ -9,7 +9,7 @@ import numpy as np
 from cimsolve.columns import Ints, sum_by
 from cimsolve.price.cost import Costs
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gap
+from cimsolve.price.gaps import Gap, shared_cycles
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.prove.time import least_stage_cycles
@@ -119,7 +119,7 @@ class Load:
     digital_cycles: int
     """Cycles that the digital units work in a pass."""
     transfer_cycles: int
-    """Cycles that the interconnect works in a pass."""
+    """Cycles that the interconnect works in a pass, of a network its busiest channel."""
 
     @property
     def interval_binds(self) -> str:
@@ -141,7 +141,7 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
     at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
     cells = pieces.rows[own].astype(np.int64) * pieces.cols[own]
     count = len(stages)
-    parts = costs.latency_components_cycles
+    digital, transfer = shared_cycles(problem, costs.gaps.own)
     return Load(
         array=int(arrays[busiest]),
         busy_cycles=int(busy[busiest]),
@@ -154,6 +154,6 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
         pieces=np.bincount(at_piece, minlength=count),
         stage_cells=sum_by(at_piece, cells, count),
         conversions=sum_by(at.reshape(-1), costs.fired.columns[mine], count),
-        digital_cycles=parts["partial_sums"] + parts["digital"],
-        transfer_cycles=parts["transfer"],
+        digital_cycles=digital,
+        transfer_cycles=transfer,
     )

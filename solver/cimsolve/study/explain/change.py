@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from cimsolve.chip.sections import NetworkSection
 from cimsolve.chip.settings import with_settings
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InfeasibleError, InputError
@@ -14,7 +17,7 @@ from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping as Placed
 from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.strategies import RULES
-from cimsolve.study.names import WHAT_IFS
+from cimsolve.study.names import OF_NETWORKS, WHAT_IFS
 from cimsolve.study.solving import solve_and_check, whole_answers_only
 
 
@@ -51,6 +54,11 @@ def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[E
     return ChangeOutcome(name, WHAT_IFS.get(name, name), metrics, reason, time.monotonic() - began)
 
 
+def usual_what_ifs(hardware: Hardware) -> tuple[str, ...]:
+    """The changes that are tried where none is named."""
+    return tuple(name for name in WHAT_IFS if hardware.network is not None or name not in OF_NETWORKS)
+
+
 class _ImpossibleError(Exception):
     """The change makes no sense here; the text says why."""
 
@@ -62,6 +70,8 @@ def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
         return problem
     if name in ("array+1", "arrays+1%"):
         return _more_arrays(name, problem, solution)
+    if name in ("port-x2", "hub-place", "core-x2", "tree"):
+        return _on_network(name, problem)
     named: dict[str, tuple[str, object]] = {
         "adc+1": ("adc.per_array", hardware.adc.per_array + 1),
         "bit+1": ("adc.bits_max", hardware.adc.bits_max + 1),
@@ -91,6 +101,50 @@ def _twice_as_wide(hardware: Hardware) -> tuple[str, object]:
     if hardware.network.bits_per_ns is not None:
         return "network.bits_per_ns", hardware.network.bits_per_ns * 2
     return "network.bits_per_ns_level", [rate * 2 for rate in hardware.network.bits_per_ns_level or ()]
+
+
+def _on_network(name: str, problem: Problem) -> Problem:
+    """Another network of the same kind."""
+    core, network = problem.hardware.core, problem.hardware.network
+    if core is None or network is None:
+        raise _ImpossibleError("the chip has no network")
+    settings: dict[str, object] = {}
+    if name == "port-x2":
+        settings = {"network.hub.bits_per_ns": network.hub.bits_per_ns * 2}
+    elif name == "tree":
+        if network.multicast == "tree":
+            raise _ImpossibleError("its links do that already")
+        settings = {"network.multicast": "tree"}
+    elif name == "hub-place":
+        if network.rows is None or network.cols is None:
+            raise _ImpossibleError("the hub is the root of the H-tree")
+        middle = [network.rows // 2, network.cols // 2]
+        settings = {"network.hub.at": middle if network.hub.at == "edge" else "edge"}
+    else:
+        settings = {**_half_the_places(network), "core.arrays": core.arrays * 2}
+        settings["array.count"] = problem.hardware.arrays_max  # not more than before, where halves are rounded up
+    return problem.asking(hardware=with_settings(problem.hardware, {key: json.dumps(v) for key, v in settings.items()}))
+
+
+def _half_the_places(network: NetworkSection) -> dict[str, object]:
+    """The keys of a network of half as many places, an odd side rounded up, in cores' places twice as large."""
+    if network.levels is not None:
+        if network.levels == 1 or network.fanout != 2:
+            raise _ImpossibleError("only an H-tree with a fanout of 2 and more than a level has half of its leaves")
+        keys = ("bits_per_ns_level", "hop_ns_level", "pj_per_bit_level")
+        upper = {f"network.{key}": list(getattr(network, key))[1:] for key in keys}
+        return {"network.levels": network.levels - 1, **upper}
+    sides = {"rows": network.rows or 1, "cols": network.cols or 1}
+    if max(sides.values()) == 1:
+        raise _ImpossibleError("the mesh is a single place")
+    long = max(sides, key=lambda side: (sides[side] % 2 == 0, sides[side]))
+    halved: dict[str, object] = {f"network.{long}": -(-sides[long] // 2)}
+    if isinstance(network.hub.at, tuple):
+        row, col = network.hub.at
+        halved["network.hub.at"] = [row // 2, col] if long == "rows" else [row, col // 2]
+    if network.pitch_mm is not None:
+        halved["network.pitch_mm"] = network.pitch_mm * math.sqrt(2)
+    return halved
 
 
 def _more_arrays(name: str, problem: Problem, solution: Solution) -> Problem:
@@ -127,4 +181,9 @@ def _start(old: Problem, new: Problem, solution: Solution) -> Placed | None:
     room = new.array_limit is None or new.array_limit >= solution.header.metrics["arrays"]
     if not (same_cells and room and new.rows_limit >= old.rows_limit and rows[1] >= rows[0]):
         return None
-    return Placed(solution.pieces, solution.activations.of_piece(len(solution.pieces)))
+    same_places = (before.topology and before.topology.places, before.core) == (
+        after.topology and after.topology.places,
+        after.core,
+    )
+    place = solution.sites.place if solution.sites is not None and same_places else None
+    return Placed(solution.pieces, solution.activations.of_piece(len(solution.pieces)), place)
