@@ -316,6 +316,9 @@ def test_too_few_places_are_told_with_what_to_widen(cli: Cli, tmp_path: Path, mo
         assert "arrays are short: " in words
         assert "8, 4 places of 2 arrays" in words
         assert "9 by network.rows, network.cols, core.arrays" in words or "as much by network.rows" in words
+    counted = cli("--hw", "hermes64", "--model", "minilm-l6", "--strategy", "linear")
+    assert "the limit is 64, 64 places of 1 array, this rule needs 240" in " ".join(counted.err.split())
+    assert "core.arrays, array.count" in counted.err
     limited = ["--hw", "chip.json", "--model", "big.json", "--structure", "dense", "--strategy", "spread"]
     assert "places" not in cli(*limited, "--max-arrays", "3").err
 

@@ -181,7 +181,7 @@ def places_hold_the_arrays(hardware: Hardware) -> None:
     if hardware.network is None or hardware.core is None or hardware.array.count is None:
         return
     places, arrays = hardware.network.places, hardware.core.arrays
-    words = f"{{}}, {places} places of {arrays} arrays"
+    words = f"{{}}, {places} places of {arrays} array{'s' if arrays > 1 else ''}"
     _demand_at_most("array.count", hardware.array.count, places * arrays, words, ", widen the network or give null")
 
 

@@ -196,15 +196,18 @@ class Hardware(Section):
     @property
     def places_told(self) -> str:
         """What limits the arrays where it is the places of a network: `144 places of 16 arrays`; else empty."""
-        if self.core is None or self.network is None or self.array.count is not None:
+        if self.core is None or self.network is None:
             return ""
-        return f"{self.network.places} places of {self.core.arrays} arrays"
+        places, arrays = self.network.places, self.core.arrays
+        words = f"{places} places of {arrays} array{'s' if arrays > 1 else ''}"
+        return words if self.arrays_max == places * arrays else ""
 
     @property
     def keys_of_places(self) -> str:
         """The keys that give a network more places, and its cores more arrays."""
         is_mesh = self.network is not None and self.network.topology == "mesh"
-        return f"{'network.rows, network.cols' if is_mesh else 'network.levels, network.fanout'}, core.arrays"
+        keys = "network.rows, network.cols" if is_mesh else "network.levels, network.fanout"
+        return f"{keys}, core.arrays{', array.count' if self.array.count else ''}"
 
     # Converters
 
