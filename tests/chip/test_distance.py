@@ -12,7 +12,7 @@ import pytest
 
 from cimsolve.chip.doubts import find_doubts
 from cimsolve.chip.draft import draft_hardware
-from cimsolve.chip.figures import network_figures
+from cimsolve.chip.figures import array_figures, network_figures
 from cimsolve.chip.read import load_hardware, parse_hardware
 from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.settings import left_behind, with_settings
@@ -201,6 +201,16 @@ def test_settings_of_a_network_are_swept(cli: Cli, tmp_path: Path, monkeypatch: 
     wrong = cli("sweep", *question, "--vary", "network.hub.at=[0,0];[9,9]")
     assert "1 solved, 1 refused" in wrong.out
     assert "network.hub.at = [9, 9]: expected a row from 0 to 1" in " ".join(wrong.out.split())
+
+
+@pytest.mark.parametrize("name", ["rram256", "rram256-mesh"])
+def test_a_spec_that_was_used_equals_itself_read_again(name: str) -> None:
+    used, again = load_hardware(name), load_hardware(name)
+    for each in (used, again):
+        assert array_figures(each)
+        assert each.arrays_max == used.arrays_max
+    assert used == again
+    assert used != with_settings(again, {"clock_ns": "2"})
 
 
 # Figures and doubts

@@ -309,6 +309,10 @@ class Hardware(Section):
         assert self.transfer is not None
         return np.asarray(bits, dtype=np.float64) * self.transfer.pj_per_bit
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same; tables that were derived from one of them since are no part of it."""
+        return isinstance(other, Hardware) and self.model_dump() == other.model_dump()
+
     def to_json(self) -> dict[str, Any]:
         """The spec as given, for JSON; `parse_hardware` reads it back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
