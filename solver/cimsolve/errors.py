@@ -65,12 +65,13 @@ class Shortage:
 class InfeasibleError(FailedError):
     """No legal mapping exists; the message names the resource that is short and the least that would do.
 
-    `shortage`: the same in numbers, where a strategy has one mapping and that needs too much.
+    `shortage`: the same in numbers, where a strategy has one mapping and that needs too much. `is_final`: no change of
+    the limits on arrays, time or energy would help.
     """
 
-    def __init__(self, message: str, shortage: Shortage | None = None) -> None:
+    def __init__(self, message: str, shortage: Shortage | None = None, is_final: bool = False) -> None:
         super().__init__(message)
-        self.shortage = shortage
+        self.shortage, self.is_final = shortage, is_final
 
 
 class CheckError(FailedError):

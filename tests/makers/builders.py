@@ -110,6 +110,24 @@ def networked(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+MEMORY: dict[str, Any] = {
+    "banks": 1,
+    "base_ns": 2,
+    "bits_per_ns": 4,
+    "read_pj_per_bit": 0.5,
+    "write_pj_per_bit": 2,
+    "mbit": 1,
+    "kv_bits": 2,
+}
+"""A memory of keys and values of round numbers."""
+
+
+def remembering(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A chip's spec with this memory; keywords are keys of it."""
+    sources = {**data["sources"], "memory": {"from": "a test", "mark": "assumed"}}
+    return {**data, "memory": {**MEMORY, **changes}, "sources": sources}
+
+
 def macro_chip(**changes: Any) -> dict[str, Any]:
     """The plain chip as a measured core of 7.5 ns and 40 pJ."""
     data = chip(macro={"mvm_ns": 7.5, "mvm_pj": 40}, **changes)

@@ -14,10 +14,11 @@ import numpy as np
 
 from cimsolve.errors import InputError
 from cimsolve.model.families import parse_model
+from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
-from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, networked, step
+from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, networked, remembering, step
 from makers.random_mappings import TABLES, random_mapping
 from makers.random_networks import random_network, random_places
 from oracles.naive_cost import NaiveCost
@@ -74,7 +75,8 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
     chosen = StructurePolicy.parse(rules).resolve((each.name, each.n_in, each.n_out) for each in model.linears)
     structures = {name: str(structure) for name, structure in chosen.items()}
     try:
-        problem = ask(config, structures, _random_chip(draw), draw.choice(["none", "columns", "both"]))
+        hardware = _with_memory(Random(draw.getstate()[1][0]), _random_chip(draw), model)
+        problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
     except InputError:
         return None
     return problem if problem.weight_cells <= WEIGHTS_MAX else None
@@ -121,6 +123,8 @@ def _transformer(draw: Random) -> dict[str, Any]:
         "decoder_ffn_dim": draw.randint(1, 4),
     }
     found = draw.choice([{**BART, **bart}, {**BERT, **named}, {**LLAMA, **named}])
+    if found["model_type"] == "llama" and context > 2:  # some have windows
+        found = {**found, "model_type": "mistral", "sliding_window": 2}
     return {**found, "max_position_embeddings": context}
 
 
@@ -167,6 +171,24 @@ def _random_chip(draw: Random) -> dict[str, Any]:
             energy_pj={name: draw.choice([0.125, 0.5, 2]) for name in ("row", "cell", "column", "shift_add")},
         )
     )
+
+
+def _with_memory(draw: Random, hardware: dict[str, Any], model: Model) -> dict[str, Any]:
+    """The chip, mostly with a memory where `model` has attention: slow or fast, with room for few or many sequences."""
+    if draw.random() < (0.2 if model.cached_elements else 0.9):
+        return hardware
+    bits = draw.choice([1, 3, 8])
+    memory = {
+        "banks": draw.choice([1, 2, 3]),
+        "base_ns": draw.choice([0, 2.4]),
+        "bits_per_ns": draw.choice([0.1, 0.35, 2, 40]),
+        "read_pj_per_bit": draw.choice([0, 0.25, 4]),
+        "write_pj_per_bit": draw.choice([0.5, 3]),
+        "mbit": max(1, model.cached_elements * bits) * draw.choice([1, 1.5, 2, 100]) / 1e6,
+        "kv_bits": bits,
+        "queries_per_read": draw.choice([1, 2, 3, 100]),
+    }
+    return remembering(hardware, **memory)
 
 
 def _random_operations(draw: Random) -> MappingABC[str, Any]:

@@ -139,7 +139,7 @@ def test_linears_chain_by_default() -> None:
         Linear("b.w", 16, 8, model.linears[1].tensor),
     )
     assert model.steps[1].operations == (Operation("activation", 16),)
-    assert model.tails["token"] == ((), 8)
+    assert model.tails["token"] == ((), 8, None)
     assert model.tokens == 512
     assert {step.phase for step in model.steps} == {0}
     dense = {"a.w": Structure.dense(), "b.w": Structure.dense()}

@@ -17,9 +17,11 @@ from cimsolve import columns
 from cimsolve.chip import wiring
 from cimsolve.chip.array_kinds import ModelledArray
 from cimsolve.chip.spec import Hardware
-from cimsolve.price import breakdown, cost, firings, gaps, schedule
+from cimsolve.model.model import Model
+from cimsolve.price import breakdown, cost, firings, gaps, memory, schedule
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, Gaps
+from cimsolve.price.memory import MemoryUse
 
 Wrapper = Callable[[Any], Any]
 
@@ -184,16 +186,61 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         ),
     },
     (gaps, "_gap"): {
-        "only the last operation takes time": edited("digital_cycles +=", "digital_cycles ="),
+        "only the last operation takes time": edited("digital_cycles += cycles\n", "digital_cycles = cycles\n"),
+        "all operations run beside reads": edited("cycles if operation.name in BESIDE else 0", "cycles"),
         "only the last of a name costs energy": edited("energy_pj.get(operation.name, 0.0) + pj", "pj"),
         "partial sums take no time": edited("partial_sum_cycles = int(", "partial_sum_cycles = 0 * int("),
         "partial sums cost no energy": edited('float(hardware.digital_pj("add", added))', "0.0"),
+    },
+    # Keys and values
+    (memory, "use_memory"): {
+        "reads take an element for a bit": edited("cache.tokens * memory.kv_bits", "cache.tokens"),
+        "written elements are bits": edited("cache.written * memory.kv_bits", "cache.written"),
+        "a read waits for the write": edited("read or written", "read + written"),
+        "a write keeps no bank busy": edited("_access_ps(memory, read + written)", "_access_ps(memory, read)"),
+        "a prefill writes at no time": edited("shared_bits + written, times", "shared_bits, times"),
+        "every query of a prefill accesses": edited("times / tokens if read else 1.0", "1.0"),
+        "a prefill writes at no energy": edited(
+            "prefill_pj=shared_bits * memory.read_pj_per_bit + written",
+            "prefill_pj=shared_bits * memory.read_pj_per_bit + 0",
+        ),
+        "writes cost as reads": edited(
+            "return use, read * memory.read_pj_per_bit + written * memory.write_pj_per_bit",
+            "return use, (read + written) * memory.read_pj_per_bit",
+        ),
+    },
+    (memory, "prefill_reads"): {
+        "every query reads for itself": edited("ceil_div(tokens, queries)", "tokens"),
+        "all see all": edited("if not cache.is_causal", "if True"),
+        "windows are not there": edited("last - left_out", "last"),
+        "the last read is not there": edited("(tokens if tokens % queries else 0)", "0"),
+    },
+    (memory, "tokens_in_flight"): {
+        "one token of each sequence": edited("problem.model.is_causal", "True"),
+        "all tokens of each sequence": edited("problem.model.is_causal", "False"),
+    },
+    (memory, "_access_ps"): {
+        "an access has no base time": edited("accesses * memory.base_ns", "0.0"),
+        "there is one bank": edited("memory.all_bits_per_ns", "memory.bits_per_ns"),
+    },
+    (MemoryUse, "beyond_cycles"): {
+        "reads wait for attention": edited("self.waited_cycles - self.beside_cycles", "self.waited_cycles"),
+    },
+    (Model, "cached_elements"): {
+        "a layer is kept for one token": edited("step.cache.read * step.cache.tokens", "step.cache.read"),
+    },
+    (gaps, "spared_pj"): {
+        "one token spares": edited("problem.model.tokens * ", ""),
+    },
+    (Gap, "memory_cycles"): {
+        "no gap waits for keys": edited("self.memory.beyond_cycles", "0"),
     },
     (Gap, "units_cycles"): {
         "a gap knows no sums": edited("self.partial_sum_cycles + ", ""),
     },
     (Gap, "cycles"): {
         "a gap knows no transfer": edited(" + self.transfer_cycles", ""),
+        "a gap knows no memory": edited(" + self.memory_cycles", ""),
     },
     (gaps, "find_gaps"): {
         "a stage pays one stage's sums": edited("for earlier in read)", "for earlier in read[:1])"),
@@ -218,6 +265,10 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     },
     (gaps, "shared_cycles"): {
         "II knows no sums": edited("gap.units_cycles", "gap.digital_cycles"),
+        "II knows no memory": edited("transfer, memory", "transfer, 0"),
+        "a prefill is busy as a token": edited(
+            "use.prefill_cycles if in_prefill else use.busy_cycles", "use.busy_cycles"
+        ),
     },
     # The schedule
     (schedule, "_start_cycles"): {
@@ -233,6 +284,8 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "*shared_cycles(problem, gaps.own)", "sum(shared_cycles(problem, gaps.own))"
         ),
         "II is that of arrays": edited("*shared_cycles(problem, gaps.own)", "0"),
+        "II knows no room": edited(", least_interval(problem, latency)", ""),
+        "a prefill spares no reads": edited(" - spared_pj(problem, gaps)", ""),
         "throughput is that of arrays": edited("1e9 / (interval * clock_ns)", "1e9 / (int(busy.max()) * clock_ns)"),
         "prefill's rate is of one token": edited("tokens * 1e9 / (prefill", "1e9 / (prefill"),
         "arrays have a token more": edited("(tokens - 1) * phase.array_ii_cycles", "tokens * phase.array_ii_cycles"),
@@ -262,9 +315,10 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "the fill is an interval": edited("prefill_cycles=fill +", "prefill_cycles=interval +"),
         "every token fills": edited("(problem.model.tokens - 1) * interval", "(problem.model.tokens - 1) * fill"),
         "phases know no digital units": edited(
-            "max(busiest[index], digital, transfer)", "max(busiest[index], transfer)"
+            "max(busiest[index], digital, transfer, memory)", "max(busiest[index], transfer, memory)"
         ),
-        "phases know no interconnect": edited("max(busiest[index], digital, transfer)", "max(busiest[index], digital)"),
+        "phases know no interconnect": edited("digital, transfer, memory)", "digital, memory)"),
+        "phases know no memory": edited("digital, transfer, memory)", "digital, transfer)"),
         "a phase fills from the start": edited("previous_end = end", "previous_end = previous_end"),
         "a phase has no tail": edited(
             "tail.cycles for tail in gaps.tails.values()", "0 for tail in gaps.tails.values()"
@@ -287,9 +341,11 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "fixed leakage is of one array": edited("energy += arrays * hardware", "energy += hardware"),
         "fixed leakage has no time": edited("leakage_uw * latency *", "leakage_uw *"),
         "fixed time has no tails": edited("gap.cycles for gap in least.own", "gap.cycles for gap in least.before"),
-        "fixed II adds both units": edited(
-            "max(shared_cycles(problem, least.own))", "sum(shared_cycles(problem, least.own))"
+        "fixed II adds all units": edited(
+            "max(*shared_cycles(problem, least.own),", "max(sum(shared_cycles(problem, least.own)),"
         ),
+        "fixed II knows no room": edited(", least_interval(problem, latency)", ""),
+        "a fixed prefill shares no reads": edited(", in_prefill=True", ""),
         "a fixed token more follows": edited("(problem.model.tokens - 1)", "problem.model.tokens"),
         "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
     },

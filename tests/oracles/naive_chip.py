@@ -106,6 +106,10 @@ class Chip:
         transfer = self.data["transfer"]
         return self.cycles(ps(transfer["base_ns"]) + ps(bits / transfer["bits_per_ns"]))
 
+    def memory_cycles(self, accesses: float, bits: float) -> int:
+        memory = self.data["memory"]
+        return self.cycles(ps(accesses * memory["base_ns"]) + ps(bits / (memory["banks"] * memory["bits_per_ns"])))
+
     def operation_pj(self, name: str, elements: int) -> float:
         costs = self.data["digital"]["ops"][name]
         return float(costs["base_pj"] + elements * costs["per_element_pj"])

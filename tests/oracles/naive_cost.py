@@ -164,8 +164,8 @@ class NaiveCost:
             for name, tail in self.gaps.tails.items():
                 if phase == max(stage.phase for stage in self.flow.stages if stage.of_pass == name):
                     end += tail.cycles
-            digital, transfer = self.gaps.units_cycles(self.gaps.of_phase(phase))
-            interval = max(self.busiest(phase), digital, transfer)
+            digital, transfer, memory = self.gaps.units_cycles(self.gaps.of_phase(phase), in_prefill=True)
+            interval = max(self.busiest(phase), digital, transfer, memory)
             found["phase"].append(phase)
             found["fill_cycles"].append(end - reached)
             found["ii_cycles"].append(interval)
@@ -174,6 +174,8 @@ class NaiveCost:
             found["digital_cycles"].append(digital)
             found["transfer_cycles"].append(transfer)
             found["prefill_cycles"].append(end - reached + (self.tokens - 1) * interval)
+            if self.chip.data.get("memory"):
+                found["memory_cycles"].append(memory)
             reached = end
         return dict(found)
 
@@ -196,6 +198,7 @@ class NaiveCost:
             "partial_sums": [gap.partial_sums for gap in rows],
             "digital": [gap.digital for gap in rows],
             "transfer": [gap.transfer for gap in rows],
+            **({"memory": [gap.memory for gap in rows]} if self.chip.data.get("memory") else {}),
             "wait": [*wait, 0],
         }
 
@@ -243,7 +246,9 @@ class NaiveCost:
         latency, prefill = sum(gap.cycles for gap in whole), 0
         for phase in self.phases["phase"]:
             paid = gaps.of_phase(phase)
-            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * max(gaps.units_cycles(paid))
+            units = gaps.units_cycles(paid, in_prefill=True)
+            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * max(units)
+        ii = max(*gaps.units_cycles(whole), self.turn(latency))
         energy = sum(pj for gap in whole for pj in gap.pj.values())
         weights, hw = self.flow.weights(), self.chip.data
         if not hw.get("macro"):
@@ -255,9 +260,32 @@ class NaiveCost:
         return {
             "fixed_latency_ns": latency * self.clock_ns,
             "fixed_prefill_ns": prefill * self.clock_ns,
-            "fixed_ii_cycles": max(gaps.units_cycles(whole)),
-            "fixed_ii_ns": max(gaps.units_cycles(whole)) * self.clock_ns,
+            "fixed_ii_cycles": ii,
+            "fixed_ii_ns": ii * self.clock_ns,
             "fixed_energy_pj": energy,
+        }
+
+    def turn(self, latency: int) -> int:
+        """Cycles between tokens if each is under way for `latency`, and as many at once as the memory lets be."""
+        memory, kept = self.chip.data.get("memory"), self.flow.kept_elements()
+        if not memory or not kept:
+            return 0
+        at_once, room = 0, round(memory["mbit"] * 1e6)
+        while room >= kept * memory["kv_bits"]:
+            room -= kept * memory["kv_bits"]
+            at_once += 1 if self.flow.is_causal() else self.tokens
+        cycles = 0
+        while cycles * at_once < latency:
+            cycles += 1
+        return cycles
+
+    def memory_metrics(self) -> dict[str, Number]:
+        if not self.chip.data.get("memory"):
+            return {}
+        gaps = self.gaps.of_phase()
+        return {
+            "memory_bits": sum(gap.memory_bits for gap in gaps),
+            "memory_energy_pj": sum(gap.pj["memory"] for gap in gaps),
         }
 
     def area_mm2(self) -> float:
@@ -273,9 +301,12 @@ class NaiveCost:
         array_prefill = 0
         for fill, interval in zip(phases["array_fill_cycles"], phases["array_ii_cycles"], strict=True):
             array_prefill += fill + (tokens - 1) * interval
-        ii = max(array_ii, *self.gaps.units_cycles(self.gaps.of_phase()))
+        ii = max(array_ii, *self.gaps.units_cycles(self.gaps.of_phase()), self.turn(latency))
         array_pj = sum(sum(values) for values in self.array_pj.values())
         every_token_pj = array_pj + sum(pj for gap in self.gaps.of_phase() for pj in gap.pj.values())
+        prefill_pj = tokens * every_token_pj
+        for gap in self.gaps.of_phase():
+            prefill_pj += tokens * (gap.prefill_pj - gap.pj.get("memory", 0.0))
         places = self.arrays * self.chip.rows * self.chip.cols
         return {
             "arrays": self.arrays,
@@ -295,9 +326,10 @@ class NaiveCost:
             "throughput_tokens_per_s": 1e9 / (ii * ns),
             "energy_pj": every_token_pj + self.leak_pj * latency,
             "array_energy_pj": array_pj,
-            "prefill_energy_pj": tokens * every_token_pj + self.leak_pj * prefill,
+            "prefill_energy_pj": prefill_pj + self.leak_pj * prefill,
             "throughput_energy_pj": every_token_pj + self.leak_pj * ii,
             **self.fixed(),
+            **self.memory_metrics(),
             "area_mm2": self.area_mm2(),
             "adc_conversions": sum(self.chip.phases * len(each.columns) for each in self.firings),
             "adc_bits_max": max(each.bits for each in self.firings),

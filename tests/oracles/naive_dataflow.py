@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracles.naive_chip import Chip
+from oracles.naive_memory import Kept, kept_before, written_after
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Stage:
     reads: list[int]
     operations: list[tuple[str, int]] = field(default_factory=list)
     moved: int = 0
+    kept: Kept | None = None
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Tail:
     after: list[int]
     operations: list[tuple[str, int]]
     moved: int
+    kept: Kept | None = None
 
 
 class Dataflow:
@@ -57,6 +60,7 @@ class Dataflow:
                 first.reads = [result_of_step[index] for index in step.reads]
                 first.operations = [(each.name, each.elements) for each in step.operations]
                 first.moved = step.linears[0].n_in
+                first.kept = kept_before(step.name, step.layer, model.config, model.tokens)
             elif step.pass_name != self.passes[0]:
                 first.reads = self.ends_of(self.passes[self.passes.index(step.pass_name) - 1])
             number = len(self.stages)
@@ -78,8 +82,13 @@ class Dataflow:
                 )
             result_of_step.append(len(self.stages) - 1)
         self.tails = {
-            name: Tail(self.ends_of(name), [(each.name, each.elements) for each in operations], elements)
-            for name, (operations, elements) in model.tails.items()
+            name: Tail(
+                self.ends_of(name),
+                [(each.name, each.elements) for each in tail.operations],
+                tail.transfer_elements,
+                written_after(name, model.config, model.tokens),
+            )
+            for name, tail in model.tails.items()
         }
 
     def ends_of(self, name: str) -> list[int]:
@@ -100,6 +109,14 @@ class Dataflow:
         """All stages that must have ended before this one starts."""
         reads = self.stages[number].reads
         return {*reads, *(earlier for read in reads for earlier in self.follows(read))}
+
+    def kept_elements(self) -> int:
+        """Elements of keys and values that one sequence leaves in the memory."""
+        return sum(stage.kept.read() for stage in self.stages if stage.kept)
+
+    def is_causal(self) -> bool:
+        """Whether a token must wait for the one before it."""
+        return any(stage.kept.is_causal for stage in self.stages if stage.kept)
 
     def weights(self) -> int:
         return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors)

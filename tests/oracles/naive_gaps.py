@@ -11,23 +11,32 @@ from dataclasses import dataclass, field
 
 from oracles.naive_chip import Chip
 from oracles.naive_dataflow import Dataflow
+from oracles.naive_memory import Kept
 from oracles.naive_moves import Moves
 from oracles.naive_network import Channel
 
 
 @dataclass
 class Gap:
-    """Cycles of each part, pJ of each component, and what it puts on each channel of a network."""
+    """Cycles of each part, pJ of each component, and what it puts on each channel of a network.
+
+    `memory` is beyond what runs beside it.
+    """
 
     partial_sums: int = 0
     digital: int = 0
     transfer: int = 0
     pj: dict[str, float] = field(default_factory=dict)
     bits: Counter[Channel] = field(default_factory=Counter)
+    memory: int = 0
+    memory_bits: int = 0
+    memory_busy: int = 0
+    prefill_busy: int = 0
+    prefill_pj: float = 0.0
 
     @property
     def cycles(self) -> int:
-        return self.partial_sums + self.digital + self.transfer
+        return self.partial_sums + self.digital + self.transfer + self.memory
 
     def charge(self, name: str, pj: float) -> None:
         if pj:
@@ -44,7 +53,7 @@ class Gaps:
         firsts = {number: flow.pass_before(number) for number in range(len(flow.stages))}
         self.tails: dict[str, Gap] = {}
         for name, tail in flow.tails.items():
-            gap = self.tails[name] = self.work(tail.after, tail.operations)
+            gap = self.tails[name] = self.work(tail.after, tail.operations, tail.kept)
             self.carry(gap, tail.after, [number for number, earlier in firsts.items() if earlier == name], tail.moved)
         self.before: list[Gap] = []
         for number, stage in enumerate(flow.stages):
@@ -52,7 +61,7 @@ class Gaps:
                 self.before.append(self.tails[firsts[number]])
                 continue
             waits = self.waits_for(number)
-            self.before.append(self.work(waits, stage.operations))
+            self.before.append(self.work(waits, stage.operations, stage.kept))
             self.carry(self.before[-1], waits, [number], stage.moved)
 
     def waits_for(self, number: int) -> list[int]:
@@ -63,7 +72,7 @@ class Gaps:
         there = {read for earlier in self.flow.follows(number) for read in self.flow.stages[earlier].reads}
         return [read for read in reads if read not in there]
 
-    def work(self, reads: Sequence[int], operations: list[tuple[str, int]]) -> Gap:
+    def work(self, reads: Sequence[int], operations: list[tuple[str, int]], kept: Kept | None) -> Gap:
         found = Gap()
         added = sum(self.sums[read] for read in reads)
         if added:
@@ -72,7 +81,28 @@ class Gaps:
         for name, elements in operations:
             found.digital += self.chip.operation_cycles(name, elements)
             found.pj[name] = found.pj.get(name, 0.0) + self.chip.operation_pj(name, elements)
+        if self.chip.data.get("memory"):
+            self.remember(found, operations, kept or Kept())
         return found
+
+    def remember(self, gap: Gap, operations: list[tuple[str, int]], kept: Kept) -> None:
+        """What keys and values take in a gap, in which attention and softmax run meanwhile."""
+        chip, memory = self.chip, self.chip.data["memory"]
+        read, written = (elements * memory["kv_bits"] for elements in (kept.read(), kept.written))
+        gap.memory_bits = read + written
+        gap.pj["memory"] = read * memory["read_pj_per_bit"] + written * memory["write_pj_per_bit"]
+        if not gap.memory_bits:
+            return
+        meanwhile = 0
+        for name, elements in operations:
+            if name in ("attention_mac", "softmax"):
+                meanwhile += chip.operation_cycles(name, elements)
+        gap.memory = max(0, chip.memory_cycles(1, read or written) - meanwhile)
+        gap.memory_busy = chip.memory_cycles(1, read + written)
+        times, elements = kept.prefill(memory.get("queries_per_read", 1))
+        bits = elements * memory["kv_bits"] / kept.tokens
+        gap.prefill_busy = chip.memory_cycles(times / kept.tokens if read else 1, bits + written)
+        gap.prefill_pj = bits * memory["read_pj_per_bit"] + written * memory["write_pj_per_bit"]
 
     def carry(self, gap: Gap, reads: Sequence[int], stages: Sequence[int], moved: int) -> None:
         if not self.chip.data.get("network"):
@@ -110,15 +140,16 @@ class Gaps:
             return float(self.chip.data["digital"]["ops"]["add"]["per_element_pj"])
         return float(self.chip.data["energy_pj"]["shift_add"])
 
-    def units_cycles(self, gaps: Sequence[Gap]) -> tuple[int, int]:
-        """How long gaps hold the digital units, and the interconnect: of a network its busiest channel."""
+    def units_cycles(self, gaps: Sequence[Gap], in_prefill: bool = False) -> tuple[int, int, int]:
+        """How long gaps hold the digital units, the interconnect, of a network its busiest channel, and the memory."""
+        memory = sum(gap.prefill_busy if in_prefill else gap.memory_busy for gap in gaps)
         digital = sum(gap.partial_sums + gap.digital for gap in gaps)
         if self.moves is None:
-            return digital, sum(gap.transfer for gap in gaps)
+            return digital, sum(gap.transfer for gap in gaps), memory
         bits: Counter[Channel] = Counter()
         for gap in gaps:
             bits.update(gap.bits)
-        return digital, self.chip.cycles(self.moves.network.streaming_ps(bits))
+        return digital, self.chip.cycles(self.moves.network.streaming_ps(bits)), memory
 
     def of_phase(self, phase: int | None = None) -> list[Gap]:
         """What a phase pays for a token, or the whole token: gaps inside passes, and tails in their last phase."""

@@ -184,6 +184,7 @@ def kinds_of(case: Case) -> Iterator[str]:
     yield "forced row cuts" if problem.must_cut_rows else "no forced row cuts"
     structures = problem.structures.values()
     yield from {"dense" if how.is_dense else "low rank" if how.k == how.l == 1 else "monarch" for how in structures}
+    yield "memory of keys and values" if hardware.memory and problem.model.cached_elements else "no memory"
     yield "macro" if hardware.macro is not None else "array model"
     yield hardware.adc.wiring
     yield hardware.adc.bits_rule
@@ -212,7 +213,7 @@ def test_random_mappings_are_of_every_kind() -> None:
         for kind in kinds_of(random_case(seed)):
             counts[kind] = counts.get(kind, 0) + 1
     assert {kind: count for kind, count in counts.items() if count < 8} == {}
-    assert len(counts) == 48, sorted(counts)
+    assert len(counts) == 50, sorted(counts)
 
 
 @pytest.mark.parametrize("strategy", RULES)
@@ -269,7 +270,7 @@ def test_no_figure_can_change_unnoticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["naive_chip", "naive_dataflow", "naive_network", "naive_moves", "naive_gaps", "naive_cost"]
+    "name", ["naive_chip", "naive_dataflow", "naive_network", "naive_moves", "naive_memory", "naive_gaps", "naive_cost"]
 )
 def test_the_oracle_imports_nothing_of_the_package(name: str) -> None:
     tree = ast.parse((TESTS / "oracles" / f"{name}.py").read_text())

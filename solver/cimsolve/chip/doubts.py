@@ -17,6 +17,8 @@ LEFT_MAX = 0.2
 PITCH_FACTOR = 2.0
 ROOM_FACTOR = 2
 """Places that a network may have for each core that `array.count` fills."""
+READS_FACTOR = 4
+"""Times that reading keys and values may take of the attention beside it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def find_doubts(hardware: Hardware) -> list[Doubt]:
     found = list(_array_doubts(hardware))
     if not hardware.array_kind.holds_converters:
         found += [*_bits_doubts(hardware), *_converter_doubts(hardware), *_time_doubts(hardware)]
-    return [*found, *_network_doubts(hardware), *_source_doubts(hardware)]
+    return [*found, *_network_doubts(hardware), *_memory_doubts(hardware), *_source_doubts(hardware)]
 
 
 def _array_doubts(hardware: Hardware) -> Iterator[Doubt]:
@@ -145,6 +147,30 @@ def _network_doubts(hardware: Hardware) -> Iterator[Doubt]:
             "array.count",
             f"{count} arrays fill {-(-count // core.arrays)} cores, and the network has {topology.places} places",
         )
+
+
+def _memory_doubts(hardware: Hardware) -> Iterator[Doubt]:
+    """By BERT-large: 16 heads of 64 over 512 tokens, in 24 layers."""
+    memory = hardware.memory
+    if memory is None:
+        return
+    layer_bits = 2 * 16 * 64 * 512 * memory.kv_bits
+    read_ns = memory.base_ns + layer_bits / memory.all_bits_per_ns
+    attends = (("attention_mac", 2 * 16 * 64 * 512), ("softmax", 16 * 512))
+    attends_ns = sum(int(hardware.digital_ps(name, elements)) for name, elements in attends) / 1000
+    if read_ns > READS_FACTOR * attends_ns:
+        yield Doubt(
+            "memory.bits_per_ns",
+            f"{memory.all_bits_per_ns:g} in all banks: keys and values of a layer of BERT-large take {read_ns:.5g} ns, "
+            f"its attention {attends_ns:.5g}: memory is then what a token waits for; are there more banks?",
+        )
+    if memory.bits < 24 * layer_bits:
+        yield Doubt(
+            "memory.mbit",
+            f"{memory.mbit:g}: BERT-large keeps {24 * layer_bits / 1e6:.4g} of 512 tokens, and is refused",
+        )
+    if memory.read_pj_per_bit == 0:
+        yield Doubt("memory.read_pj_per_bit", "0: long contexts look as frugal as short ones")
 
 
 def _source_doubts(hardware: Hardware) -> Iterator[Doubt]:

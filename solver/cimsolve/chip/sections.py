@@ -227,6 +227,31 @@ class NetworkSection(Section):
         return (self.rows or 0) * (self.cols or 0) or int((self.fanout or 0) ** (self.levels or 0))
 
 
+class MemorySection(Section):
+    """The memory of keys and values beside the digital units."""
+
+    banks: int = Field(ge=1, le=10**6, description="Banks that are read and written side by side.")
+    base_ns: TimeOrNone = Field(description="Latency of one access before its first bit, ns.")
+    bits_per_ns: Rate = Field(description="Throughput of one bank, bits per ns.")
+    read_pj_per_bit: Energy = Field(description="Energy of reading one bit, pJ.")
+    write_pj_per_bit: Energy = Field(description="Energy of writing one bit, pJ.")
+    mbit: float = Field(gt=0, le=1e9, description="Capacity of all banks, Mbit of 10^6 bits.")
+    kv_bits: Bits = Field(description="Bits of an element of a key or a value.")
+    queries_per_read: int = Field(
+        default=1, ge=1, le=2**24, description="Queries of a prefill that share one read of keys and values."
+    )
+
+    @property
+    def bits(self) -> int:
+        """Bits that it holds."""
+        return round(self.mbit * 1e6)
+
+    @property
+    def all_bits_per_ns(self) -> float:
+        """Throughput of all banks, bits per ns."""
+        return self.banks * self.bits_per_ns
+
+
 class OperationSection(Section):
     """One digital operation on a vector: base + per_element * elements, dealt out over the lanes."""
 

@@ -28,6 +28,7 @@ from cimsolve.chip.sections import (
     DigitalSection,
     InputSection,
     MacroSection,
+    MemorySection,
     NetworkSection,
     OperationSection,
     OperationsSection,
@@ -74,6 +75,9 @@ class Hardware(Section):
     macro: MacroSection | None = Field(default=None, description="A measured core, or absent.")
     core: CoreSection | None = Field(default=None, description="Arrays that share a place of the network, or absent.")
     network: NetworkSection | None = Field(default=None, description="What joins cores and hub, or absent.")
+    memory: MemorySection | None = Field(
+        default=None, description="What holds keys and values, or absent: their reads are then not counted."
+    )
     sources: dict[str, SourceNote] = Field(
         description="Where each figure comes from: a key's dotted path, or a prefix of it, to its source."
     )

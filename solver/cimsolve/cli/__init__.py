@@ -42,7 +42,7 @@ def run_command(argv: Sequence[str]) -> int:
     try:
         return run(options)
     except InfeasibleError as error:
-        if name not in EXPLAINED:
+        if name not in EXPLAINED or error.is_final:
             raise
         raise InfeasibleError(f"{error}; `cimsolve explain` with the same question says what would do") from None
 

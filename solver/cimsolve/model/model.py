@@ -48,6 +48,19 @@ class Operation:
     elements: int
 
 
+class CacheUse(NamedTuple):
+    """What one token asks of the key-value cache of a layer, in elements of keys and values.
+
+    It reads `read` elements of each of `tokens` tokens, its own among them, and writes `written`. In a prefill a causal
+    attention reads only tokens up to its own.
+    """
+
+    read: int
+    tokens: int
+    written: int
+    is_causal: bool
+
+
 @dataclass(frozen=True)
 class Step:
     """Linears with one common input, and what happens between the steps they read and them, once per token.
@@ -63,6 +76,7 @@ class Step:
     linears: tuple[Linear, ...]
     reads: tuple[int, ...]
     operations: tuple[Operation, ...]
+    cache: CacheUse | None = None
 
 
 class Tail(NamedTuple):
@@ -70,6 +84,7 @@ class Tail(NamedTuple):
 
     operations: tuple[Operation, ...]
     transfer_elements: int
+    cache: CacheUse | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,16 @@ class Model:
     def linears(self) -> tuple[Linear, ...]:
         """All linears, in dataflow order."""
         return tuple(linear for step in self.steps for linear in step.linears)
+
+    @property
+    def cached_elements(self) -> int:
+        """Elements of keys and values that one sequence of `tokens` keeps for attention, in all layers."""
+        return sum(step.cache.read * step.cache.tokens for step in self.steps if step.cache is not None)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token's attention waits for the tokens before it: one of a sequence is under way at a time."""
+        return any(step.cache is not None and step.cache.is_causal for step in self.steps)
 
     @property
     def weight_count(self) -> int:

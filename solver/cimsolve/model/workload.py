@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from cimsolve.columns import Ints
-from cimsolve.model.model import Linear, Model, Operation, Step, Tail
+from cimsolve.model.model import CacheUse, Linear, Model, Operation, Step, Tail
 from cimsolve.model.structure import Structure
 
 
@@ -48,8 +48,9 @@ class Factor:
 class Stage:
     """All blocks that may run at once, and the work that lies between them and the stages they read.
 
-    `operations` are the digital operations, `transfer_elements` the vector elements moved, both before the stage
-    starts and once per token; a stage without `after` starts its pass and has neither.
+    `operations` are the digital operations, `transfer_elements` the vector elements moved, `cache` what is read and
+    written of keys and values, all before the stage starts and once per token; a stage without `after` starts its pass
+    and has none.
     """
 
     id: int
@@ -60,6 +61,7 @@ class Stage:
     after: tuple[int, ...]
     operations: tuple[Operation, ...]
     transfer_elements: int
+    cache: CacheUse | None
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,16 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
     stages: list[Stage] = []
     vectors = itertools.count()
 
-    def add_stage(step: Step, suffix: str, after: tuple[int, ...], work: tuple[Operation, ...], moved: int) -> int:
+    def add_stage(
+        step: Step,
+        suffix: str,
+        after: tuple[int, ...],
+        work: tuple[Operation, ...],
+        moved: int,
+        cache: CacheUse | None = None,
+    ) -> int:
         name = step.name + suffix
-        stages.append(Stage(len(stages), name, step.layer, step.pass_name, step.phase, after, work, moved))
+        stages.append(Stage(len(stages), name, step.layer, step.pass_name, step.phase, after, work, moved, cache))
         return stages[-1].id
 
     def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
@@ -167,8 +176,8 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         chosen = [(linear, structures[linear.name]) for linear in step.linears]
         monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
-        work, moved = (step.operations, step.linears[0].n_in) if step.reads else ((), 0)
-        last = first = add_stage(step, ".R" if monarchs else "", after, work, moved)
+        work, moved, cache = (step.operations, step.linears[0].n_in, step.cache) if step.reads else ((), 0, None)
+        last = first = add_stage(step, ".R" if monarchs else "", after, work, moved, cache)
         step_input = next(vectors)
         for linear, structure in chosen:
             if structure.is_dense:

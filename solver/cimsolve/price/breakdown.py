@@ -26,9 +26,10 @@ def split_latency(begins: int, start: Ints, end: Ints, gaps: Gaps) -> dict[str, 
     its gap; less than nothing where the gap overlaps the arrays' work on another stage.
     """
     rows = _gaps_of_rows(gaps)
+    names = gaps.last_tail.parts_cycles
     parts = {
         "array": np.append(added_cover(start, end), 0),
-        **{name: np.array([gap.parts_cycles[name] for gap in rows], dtype=np.int64) for name in Gap().parts_cycles},
+        **{name: np.array([gap.parts_cycles.get(name, 0) for gap in rows], dtype=np.int64) for name in names},
     }
     reached = np.maximum.accumulate(np.concatenate([[begins], end]))
     added = np.append(np.diff(reached), rows[-1].cycles)

@@ -45,6 +45,7 @@ def describe_breakdown(costs: Costs) -> Breakdown:
         "gap_pj": (np.sum(list(costs.outside_pj.values()), axis=0) - leakage_pj).tolist(),
         "leakage_pj": leakage_pj.tolist(),
     }
+    of_phases = {field.name: [getattr(phase, field.name) for phase in costs.phases] for field in fields(PhaseCosts)}
     return Breakdown(
         latency_cycles=costs.latency_components_cycles,
         energy_pj=costs.energy_components_pj,
@@ -55,5 +56,5 @@ def describe_breakdown(costs: Costs) -> Breakdown:
             **{name: values[:-1] for name, values in by_row.items()},
         },
         tail={name: values[-1] for name, values in by_row.items()},
-        phases={field.name: [getattr(phase, field.name) for phase in costs.phases] for field in fields(PhaseCosts)},
+        phases={name: values for name, values in of_phases.items() if None not in values},
     )

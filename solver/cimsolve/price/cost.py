@@ -15,7 +15,8 @@ import numpy as np
 from cimsolve.columns import Floats, Ints, max_by, sum_by
 from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, pass_begins, shared_cycles
+from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, pass_begins, shared_cycles, spared_pj
+from cimsolve.price.memory import least_interval
 from cimsolve.price.moves import bits_of
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
@@ -73,7 +74,7 @@ class Costs:
 class PhaseCosts:
     """One stretch between attention barriers: `fill` for the first token, `ii` for each token after it.
 
-    `ii` is the largest of what its busiest array, the digital units and the interconnect do per token.
+    `ii` is the largest of what its busiest array, the digital units, the interconnect and the memory do per token.
     """
 
     phase: int
@@ -85,6 +86,8 @@ class PhaseCosts:
     transfer_cycles: int
     prefill_cycles: int
     """fill + (tokens - 1) * ii; sums to `prefill_ns` in cycles."""
+    memory_cycles: int | None
+    """None on a chip without a memory of keys and values."""
 
 
 class Priced(NamedTuple):
@@ -115,7 +118,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     phases = _phases(fired, activations, place, arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
-    interval = max(int(busy.max()), *shared_cycles(problem, gaps.own))
+    interval = max(int(busy.max()), *shared_cycles(problem, gaps.own), least_interval(problem, latency))
     cycles = split_latency(stages.begins, stages.start, stages.end, gaps)
     array_latency = int(cycles["array"].sum())
     leakage_pj = arrays * hardware.array.leakage_uw * clock_ns * 1e-3  # in a cycle
@@ -143,7 +146,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "throughput_tokens_per_s": 1e9 / (interval * clock_ns),
         "energy_pj": energy,
         "array_energy_pj": array_energy,
-        "prefill_energy_pj": tokens * dynamic + leakage_pj * prefill,
+        "prefill_energy_pj": tokens * dynamic + leakage_pj * prefill - spared_pj(problem, gaps),
         "throughput_energy_pj": dynamic + leakage_pj * interval,
         **fixed_metrics(problem, gaps),
         # Converters of the widest resolution that any activation uses.
@@ -156,6 +159,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "active_cell_share": float((fired.cells * lasts).sum()) / (arrays * array_cells * array_latency),
         "pieces": len(fired.pieces),
         "activations": len(activations),
+        **_memory_metrics(fired, _total({name: pj for name, pj in outside_pj.items() if name == "memory"})),
         **_network_metrics(
             fired,
             used,
@@ -173,6 +177,14 @@ def stage_times(fired: Fired, activations: Activations) -> StageCosts:
     np.minimum.at(start, fired.stage, activations.start)
     end, firings = max_by(fired.stage, activations.end, count), np.bincount(fired.stage, minlength=count)
     return StageCosts(start, end, firings, pass_begins(fired.problem, fired.gaps, start))
+
+
+def _memory_metrics(fired: Fired, memory_pj: float) -> Metrics:
+    """What is said of a chip with a memory of keys and values alone."""
+    if fired.problem.hardware.memory is None:
+        return {}
+    bits = sum(gap.memory.bits for gap in fired.gaps.own if gap.memory is not None)
+    return {"memory_bits": bits, "memory_energy_pj": memory_pj}
 
 
 def _network_metrics(fired: Fired, used: Ints, moved_ns: float, moved_pj: float) -> Metrics:
@@ -222,8 +234,8 @@ def _phases(
         # Phases of parallel branches may overlap: each is charged what it adds to the time so far.
         end = max(previous_end, int(stages.end[members].max()))
         end += sum(tail.cycles for tail in gaps.tails.values() if any(tail is gap for gap in work))
-        digital, transfer = shared_cycles(problem, work)
-        fill, interval = end - previous_end, max(busiest[index], digital, transfer)
+        digital, transfer, memory = shared_cycles(problem, work, in_prefill=True)
+        fill, interval = end - previous_end, max(busiest[index], digital, transfer, memory)
         found.append(
             PhaseCosts(
                 phase=name,
@@ -234,6 +246,7 @@ def _phases(
                 digital_cycles=digital,
                 transfer_cycles=transfer,
                 prefill_cycles=fill + (problem.model.tokens - 1) * interval,
+                memory_cycles=None if problem.hardware.memory is None else memory,
             )
         )
         previous_end = end

@@ -16,8 +16,9 @@ import numpy as np
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, sum_by
 from cimsolve.errors import InputError
-from cimsolve.model.model import Operation
+from cimsolve.model.model import CacheUse, Operation
 from cimsolve.model.workload import Workload
+from cimsolve.price.memory import BESIDE, BITS_MAX, MemoryUse, least_interval, use_memory
 from cimsolve.price.moves import Move, TokenMoves, busiest_ps
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
@@ -52,20 +53,29 @@ class Gap:
     digital_cycles: int = 0
     transfer_cycles: int = 0
     energy_pj: MappingABC[str, float] = field(default_factory=dict)
-    """Component -> energy: `partial_sums`, `transfer` (or `network` and `bus`), and each digital operation by name."""
+    """Component -> energy: `partial_sums`, `transfer` (or `network` and `bus`), `memory`, and each digital operation by
+    name."""
     moves: tuple[Move, ...] = ()
     """What is moved in it, on a chip with a network."""
     passing: tuple[Passing, ...] = ()
     """What `transfer_cycles` are of, in the order of time: `moves`, and those that an earlier gap waited for too."""
+    memory: MemoryUse | None = None
+    """What keys and values take, on a chip with a memory for them."""
 
     @property
     def parts_cycles(self) -> dict[str, int]:
-        """`partial_sums`, `digital`, `transfer` -> cycles; they sum to `cycles`."""
-        return {
+        """`partial_sums`, `digital`, `transfer`, and `memory` where there is one -> cycles; they sum to `cycles`."""
+        parts = {
             "partial_sums": self.partial_sum_cycles,
             "digital": self.digital_cycles,
             "transfer": self.transfer_cycles,
         }
+        return parts if self.memory is None else {**parts, "memory": self.memory_cycles}
+
+    @property
+    def memory_cycles(self) -> int:
+        """Cycles that keys and values take beyond the operations beside them."""
+        return 0 if self.memory is None else self.memory.beyond_cycles
 
     @property
     def units_cycles(self) -> int:
@@ -75,7 +85,7 @@ class Gap:
     @property
     def cycles(self) -> int:
         """Cycles of the whole gap."""
-        return self.units_cycles + self.transfer_cycles
+        return self.units_cycles + self.transfer_cycles + self.memory_cycles
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
         last = workload.last_stages[name]
         later = [stage.id for stage in workload.stages if stage.after == last and not workload.continues_pass(stage.id)]
         moved = carried(problem, last, later, tail.transfer_elements)
-        tails[name] = _gap(problem, sum(adds[stage] for stage in last), tail.operations, moved)
+        tails[name] = _gap(problem, sum(adds[stage] for stage in last), tail.operations, moved, tail.cache)
     before: list[Gap] = []
     for stage in workload.stages:
         if stage.after and not workload.continues_pass(stage.id):
@@ -154,7 +164,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
             read = stage.after if problem.hardware.transfer is not None else _arriving(workload, stage.id)
             summed = sum(adds[earlier] for earlier in read)
             moved = carried(problem, read, [stage.id], stage.transfer_elements)
-            before.append(gap(summed, stage.operations, moved))
+            before.append(gap(summed, stage.operations, moved, stage.cache))
     within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
     return Gaps(tuple(before), within, tails, added)
 
@@ -271,14 +281,25 @@ def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
     return found
 
 
-def shared_cycles(problem: Problem, gaps: Iterable[Gap]) -> tuple[int, int]:
-    """Cycles that gaps hold the digital units, and the interconnect: of a network its busiest channel."""
+def shared_cycles(problem: Problem, gaps: Iterable[Gap], in_prefill: bool = False) -> tuple[int, int, int]:
+    """Cycles that gaps hold the digital units, the interconnect (of a network its busiest channel), and the memory.
+
+    `in_prefill`: a token's part, where queries share reads of the memory.
+    """
     held = list(gaps)
     moves = [move for gap in held for move in gap.moves]
     transfer = sum(gap.transfer_cycles for gap in held)
     if problem.hardware.interconnect is not None:
         transfer = int(problem.hardware.cycles(busiest_ps(moves)))
-    return sum(gap.units_cycles for gap in held), transfer
+    uses = [gap.memory for gap in held if gap.memory is not None]
+    memory = sum(use.prefill_cycles if in_prefill else use.busy_cycles for use in uses)
+    return sum(gap.units_cycles for gap in held), transfer, memory
+
+
+def spared_pj(problem: Problem, gaps: Gaps) -> float:
+    """What a prefill saves of its tokens' energy, as their queries share reads of the memory, pJ."""
+    uses = [(gap.energy_pj["memory"], gap.memory.prefill_pj) for gap in gaps.own if gap.memory is not None]
+    return problem.model.tokens * math.fsum(alone - shared for alone, shared in uses)
 
 
 def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
@@ -294,11 +315,12 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     hardware = problem.hardware
     clock_ns = hardware.clock_ps / 1000
     least = least_gaps(problem)
-    latency, interval = sum(gap.cycles for gap in least.own), max(shared_cycles(problem, least.own))
+    latency = sum(gap.cycles for gap in least.own)
+    interval = max(*shared_cycles(problem, least.own), least_interval(problem, latency))
     prefill = 0
     for members in gaps_of_phases(problem, least).values():
         prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(
-            shared_cycles(problem, members)
+            shared_cycles(problem, members, in_prefill=True)
         )
     energy = sum(value for gap in least.own for value in gap.energy_pj.values())
     energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
@@ -313,7 +335,9 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     }
 
 
-def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], carried: _Carried) -> Gap:
+def _gap(
+    problem: Problem, added: int, operations: tuple[Operation, ...], carried: _Carried, cache: CacheUse | None
+) -> Gap:
     hardware = problem.hardware
     if max([added, *(operation.elements for operation in operations)]) > ELEMENTS_MAX:
         raise _too_much_work(problem)
@@ -322,16 +346,24 @@ def _gap(problem: Problem, added: int, operations: tuple[Operation, ...], carrie
     if added:
         partial_sum_cycles = int(hardware.cycles(hardware.digital_ps("add", added)))
         energy_pj["partial_sums"] = float(hardware.digital_pj("add", added))
-    digital_cycles = 0
+    digital_cycles = beside_cycles = 0
     for operation in operations:
-        digital_cycles += int(hardware.cycles(hardware.digital_ps(operation.name, operation.elements)))
+        cycles = int(hardware.cycles(hardware.digital_ps(operation.name, operation.elements)))
+        digital_cycles += cycles
+        beside_cycles += cycles if operation.name in BESIDE else 0
         pj = float(hardware.digital_pj(operation.name, operation.elements))
         energy_pj[operation.name] = energy_pj.get(operation.name, 0.0) + pj
     for name, pj in carried.energy_pj:
         energy_pj[name] = energy_pj.get(name, 0.0) + pj
     transfer_cycles = max(carried.cycles, carried.together - partial_sum_cycles)
     passing = carried.counted(transfer_cycles)
-    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves, passing)
+    memory = None
+    if hardware.memory is not None:
+        cache = cache or CacheUse(0, 0, 0, False)
+        if (cache.read * cache.tokens + cache.written) * hardware.memory.kv_bits > BITS_MAX:
+            raise _too_much_work(problem)
+        memory, energy_pj["memory"] = use_memory(problem, cache, beside_cycles)
+    gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves, passing, memory)
     if gap.cycles > CYCLES_MAX:
         raise _too_much_work(problem)
     return gap

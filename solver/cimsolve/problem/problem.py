@@ -12,6 +12,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
+from cimsolve.errors import InfeasibleError
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
@@ -45,12 +46,25 @@ class InputGroup(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mapping question, and what follows from it alone.
+    """One mapping question, and what follows from it alone. Raises InfeasibleError where no mapping can be an answer.
 
     Sizes below are in logical weights: an array holds `rows x weights_per_row` of them.
     """
 
     question: Question
+
+    def __post_init__(self) -> None:
+        """Raise InfeasibleError where the chip's memory cannot hold the keys and values of one sequence."""
+        memory, model = self.hardware.memory, self.model
+        if memory is None or model.cached_elements * memory.kv_bits <= memory.bits:
+            return
+        needed = model.cached_elements * memory.kv_bits / 1e6
+        raise InfeasibleError(
+            f"memory.mbit = {memory.mbit:g} is short: keys and values of {model.tokens} tokens of {model.name} take "
+            f"{needed:.12g} Mbit at memory.kv_bits = {memory.kv_bits}; ask for fewer tokens (--tokens) or bits "
+            f"(memory.kv_bits), or give memory.mbit = {needed:.12g}",
+            is_final=True,
+        )
 
     def asking(self, **changes: Any) -> Problem:
         """The problem of `Question.asking(**changes)`."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cimsolve.errors import InputError
+from cimsolve.price.memory import least_interval
 from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
@@ -59,6 +60,7 @@ def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
     stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
     latency = least_latency_cycles(problem, arrays, stages)
     clock_ns = problem.hardware.clock_ps / 1000
+    interval = max(least_ii_cycles(problem, arrays), least_interval(problem, latency))
     phases = least_phase_ii_cycles(problem, arrays)
     prefill = latency + (problem.model.tokens - 1) * sum(phases)
     energy = least_energy_pj(problem, count, arrays, latency, stages)
@@ -67,7 +69,7 @@ def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
             "arrays": Bound(count, proof),
             "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
             "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
-            "ii_cycles": Bound(least_ii_cycles(problem, arrays), f"work of {arrays} arrays"),
+            "ii_cycles": Bound(interval, f"work of {arrays} arrays"),
             "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
         }

@@ -35,14 +35,16 @@ def least_gaps(problem: Problem, arrays: int) -> Gaps:
     return priced.find_gaps(problem, priced.least_partial_sum_elements(problem), network.least_moves())
 
 
-def least_shared_cycles(problem: Problem, arrays: int, gaps: Iterable[Gap]) -> tuple[int, int]:
-    """The least cycles that some of `least_gaps` hold the digital units, and the network's busiest channel."""
+def least_shared_cycles(
+    problem: Problem, arrays: int, gaps: Iterable[Gap], in_prefill: bool = False
+) -> tuple[int, int, int]:
+    """The least cycles that some of `least_gaps` hold digital units, the network's busiest channel, and the memory."""
     held = list(gaps)
     network = _Network.of(problem, arrays)
-    units, transfer = priced.shared_cycles(problem, held)
+    units, transfer, memory = priced.shared_cycles(problem, held, in_prefill)
     if network is not None:
         transfer = network.busiest_cycles([move for gap in held for move in gap.moves if isinstance(move, _LeastMove)])
-    return units, transfer
+    return units, transfer, memory
 
 
 def stretched_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[int]) -> list[int]:

@@ -79,7 +79,7 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
-    """Least cycles between tokens of many sequences: arrays, digital units or interconnect, whichever is slowest."""
+    """Least cycles that a token keeps arrays, digital units, interconnect or memory, whichever is slowest."""
     shared = least_shared_cycles(problem, arrays, least_gaps(problem, arrays).own)
     return max(least_work_cycles(problem, arrays), *shared)
 
@@ -88,7 +88,8 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
     phases = gaps_of_phases(problem, least_gaps(problem, arrays)).values()
-    return [max(cycles, *least_shared_cycles(problem, arrays, gaps)) for cycles, gaps in zip(work, phases, strict=True)]
+    shared = [least_shared_cycles(problem, arrays, gaps, in_prefill=True) for gaps in phases]
+    return [max(cycles, *units) for cycles, units in zip(work, shared, strict=True)]
 
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:

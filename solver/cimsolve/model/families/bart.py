@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import OFF, Keys, named
-from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, normalise_sum, torch_linear
-from cimsolve.model.model import Linear, Model, Operation, Tail
+from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, kept, normalise_sum, torch_linear
+from cimsolve.model.model import CacheUse, Linear, Model, Operation, Tail
 
 
 class BartConfig(Config):
@@ -52,6 +52,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             TransformerLayer(
                 qkv=project(at + "self_attn.", *"qkv"),
                 attention=over_all[side],
+                cache=kept(1, width, n, is_causal=side == "decoder"),
                 out=project(at + "self_attn.", "out")[0],
                 up=[torch_linear(at + "fc1", width, inner)],
                 activation=[Operation("activation", inner)],
@@ -70,6 +71,8 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
 
     record.pass_name = "target"
     record.barrier()
+    # The source's keys and values are written once, at the end of its pass.
+    read_source = CacheUse(2 * width, n, 0, False)
     last: int | None = None
     for number, layer in enumerate(layers("decoder", read.decoder_layers, read.decoder_ffn_dim)):
         record.layer = read.encoder_layers + number
@@ -77,8 +80,10 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         out = record.self_attention(label, last, layer)
         cross_q = record.step(f"{label}.cross_q", project(cross[number], "q"), [out], normalise_sum(width))
         record.barrier()
-        mixed = record.step(f"{label}.cross_output", project(cross[number], "out"), [cross_q], layer.attention)
+        out_proj = project(cross[number], "out")
+        mixed = record.step(f"{label}.cross_output", out_proj, [cross_q], layer.attention, read_source)
         last = record.feed_forward(label, mixed, layer)
-    tails = {"source": Tail((), 2 * read.decoder_layers * width), "target": Tail(normalise_sum(width), width)}
+    written = 2 * read.decoder_layers * width
+    tails = {"source": Tail((), written, CacheUse(0, 0, written, False)), "target": Tail(normalise_sum(width), width)}
     unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
     return record.model(name, config, n, tails, unmapped)

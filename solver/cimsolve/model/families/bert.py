@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import OFF, Keys
-from cimsolve.model.families.recorder import TransformerLayer, attention, stacked, torch_linear
+from cimsolve.model.families.recorder import TransformerLayer, attention, kept, stacked, torch_linear
 from cimsolve.model.model import Model, Operation
 
 
@@ -43,6 +43,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         TransformerLayer(
             qkv=[torch_linear(at + names[key], width, width) for key in "qkv"],
             attention=attention(heads, head_width, n),
+            cache=kept(heads, head_width, n, is_causal=False),
             out=torch_linear(at + names["o"], width, width),
             up=[torch_linear(at + "intermediate.dense", width, inner)],
             activation=[Operation("activation", inner)],

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import Keys, named
-from cimsolve.model.families.recorder import TransformerLayer, attention, stacked
+from cimsolve.model.families.recorder import TransformerLayer, attention, kept, stacked
 from cimsolve.model.model import Linear, Model, Operation, TensorRef
 
 
@@ -45,6 +45,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         TransformerLayer(
             qkv=[part(at + "attn.c_attn", key, i * width) for i, key in enumerate("qkv")],
             attention=attention(heads, head_width, n),
+            cache=kept(heads, head_width, n, is_causal=True),
             out=_conv1d(at + "attn.c_proj", width, width),
             up=[_conv1d(at + "mlp.c_fc", width, inner)],
             activation=[Operation("activation", inner)],

@@ -12,7 +12,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import OFF, Keys, named
-from cimsolve.model.families.recorder import TransformerLayer, attention, stacked, torch_linear
+from cimsolve.model.families.recorder import TransformerLayer, attention, kept, stacked, torch_linear
 from cimsolve.model.model import Model, Operation
 
 
@@ -133,6 +133,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
                 torch_linear(at + "self_attn.v_proj", width, kv_width),
             ],
             attention=(*rotary, *attention(heads, head_width, min(n, window or n))),
+            cache=kept(groups, head_width, min(n, window or n), is_causal=True),
             out=torch_linear(at + "self_attn.o_proj", q_width, width),
             up=[torch_linear(at + "mlp.gate_proj", width, inner), torch_linear(at + "mlp.up_proj", width, inner)],
             activation=[Operation("activation", inner), Operation("multiply", inner)],

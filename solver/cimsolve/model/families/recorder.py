@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.model.model import Linear, Model, Operation, Step, Tail, TensorRef
+from cimsolve.model.model import CacheUse, Linear, Model, Operation, Step, Tail, TensorRef
 
 
 def torch_linear(name: str, n_in: int, n_out: int) -> Linear:
@@ -27,6 +27,11 @@ def attention(heads: int, head_width: int, tokens: int) -> tuple[Operation, ...]
     )
 
 
+def kept(kv_heads: int, head_width: int, tokens: int, is_causal: bool) -> CacheUse:
+    """The keys and values of `tokens` tokens that self-attention reads, and those of its own that it writes."""
+    return CacheUse(2 * kv_heads * head_width, tokens, 2 * kv_heads * head_width, is_causal)
+
+
 @dataclass(frozen=True)
 class TransformerLayer:
     """Self-attention and feed-forward, each with a residual sum and a normalisation.
@@ -36,6 +41,7 @@ class TransformerLayer:
 
     qkv: Sequence[Linear]
     attention: Sequence[Operation]
+    cache: CacheUse
     out: Linear
     up: Sequence[Linear]
     activation: Sequence[Operation]
@@ -61,11 +67,16 @@ class Recorder:
         self.phase += 1
 
     def step(
-        self, name: str, linears: Sequence[Linear], reads: Sequence[int], operations: Sequence[Operation] = ()
+        self,
+        name: str,
+        linears: Sequence[Linear],
+        reads: Sequence[int],
+        operations: Sequence[Operation] = (),
+        cache: CacheUse | None = None,
     ) -> int:
         """Record a step of linears with one input; returns its number, by which later steps name it in `reads`."""
         self.steps.append(
-            Step(name, self.layer, self.pass_name, self.phase, tuple(linears), tuple(reads), tuple(operations))
+            Step(name, self.layer, self.pass_name, self.phase, tuple(linears), tuple(reads), tuple(operations), cache)
         )
         return len(self.steps) - 1
 
@@ -74,7 +85,7 @@ class Recorder:
         reads, operations = ([], ()) if after is None else ([after], layer.normalise_sum)
         projected = self.step(f"{label}.qkv", layer.qkv, reads, operations)
         self.barrier()
-        return self.step(f"{label}.attention_output", [layer.out], [projected], layer.attention)
+        return self.step(f"{label}.attention_output", [layer.out], [projected], layer.attention, layer.cache)
 
     def feed_forward(self, label: str, after: int, layer: TransformerLayer) -> int:
         """The feed-forward half of a layer; the number of its last step."""

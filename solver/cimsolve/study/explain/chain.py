@@ -141,7 +141,7 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
     at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
     cells = pieces.rows[own].astype(np.int64) * pieces.cols[own]
     count = len(stages)
-    digital, transfer = shared_cycles(problem, costs.gaps.own)
+    digital, transfer, _ = shared_cycles(problem, costs.gaps.own)
     return Load(
         array=int(arrays[busiest]),
         busy_cycles=int(busy[busiest]),
