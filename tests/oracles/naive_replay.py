@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from cimsolve.price.gaps import Gap, find_gaps, partial_sum_elements
+from cimsolve.price.gaps import Gap, Gaps, find_gaps, partial_sum_elements
+from cimsolve.price.memory import MemoryUse
 from cimsolve.price.moves import Move, TokenMoves, find_moves
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -34,10 +35,14 @@ def moves_of(problem: Problem, solution: Solution) -> TokenMoves | None:
     return find_moves(problem, solution.pieces, solution.sites.place)
 
 
-def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str, Place]:
+def gaps_of(problem: Problem, solution: Solution) -> Gaps:
     moves = moves_of(problem, solution)
     added = partial_sum_elements(problem, solution.pieces) if moves is None else moves.hub_added
-    gaps = find_gaps(problem, added, moves)
+    return find_gaps(problem, added, moves)
+
+
+def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str, Place]:
+    gaps = gaps_of(problem, solution)
     table, acts = solution.activations, defaultdict(lambda: defaultdict(list))
     for number in range(len(table)):
         piece = int(table.piece[table.pieces_from[number]])
@@ -117,6 +122,42 @@ def with_moves(problem: Problem, moves: TokenMoves, stages_and_tails: dict[str, 
     return found
 
 
+def with_memory(problem: Problem, solution: Solution, places: dict[str, Place], in_prefill: bool) -> dict[str, Place]:
+    """The same with places for what is read and written of keys and values, and for what runs before and beside it."""
+    found: dict[str, Place] = {}
+    gaps = gaps_of(problem, solution)
+    uses: dict[str, MemoryUse | None] = {}
+    for number, within in enumerate(gaps.within):
+        uses[f"{number:06d}"] = gaps.before[number].memory if within else None
+    for name, gap in zip((name for name in places if name.endswith("tail")), gaps.tails.values(), strict=True):
+        uses[name] = gap.memory
+    split: dict[str, tuple[str, MemoryUse]] = {}
+    for name, use in uses.items():
+        before = f"{name[:6]}.s" if name.endswith("tail") else f"{int(name) - 1:06d}~"
+        if use is not None and use.bits:
+            split[f"{before}0" if f"{before}0" in places else name] = before, use
+    for name, place in places.items():
+        if name in split:
+            before, use = split[name]
+            digital = sum(cycles for unit, cycles in place.gap if unit == "digital")
+            first, kept, beside = (f"{before}!{part}" for part in "abc")
+            busy = use.prefill_cycles if in_prefill else use.busy_cycles
+            rest = [("digital", digital - use.beside_cycles)] if digital > use.beside_cycles else []
+            meanwhile = [("digital", use.beside_cycles)] if use.beside_cycles else []
+            if rest:
+                found[first] = Place(place.reads, place.barriers, rest, {}, place.phase)
+                place.reads, place.barriers = [first], set()
+            reads, barriers = place.reads, place.barriers
+            found[kept] = Place(reads, barriers, [], {("memory",): [busy]}, place.phase, use.waited_cycles - busy)
+            place.reads, place.barriers = [kept], set()
+            if meanwhile:
+                found[beside] = Place(reads, barriers, meanwhile, {}, place.phase)
+                place.reads = [kept, beside]
+            place.gap = [part for part in place.gap if part[0] != "digital"]
+        found[name] = place
+    return found
+
+
 def run(
     problem: Problem,
     solution: Solution,
@@ -125,12 +166,15 @@ def run(
     barriers: bool,
     oldest_first: bool = False,
     together: bool = False,
+    in_prefill: bool = False,
 ) -> list[int]:
     """When each token leaves."""
     places = places_of(problem, solution, together)
     moves = moves_of(problem, solution)
     if moves is not None and not together:
         places = with_moves(problem, moves, places)
+    if not together:
+        places = with_memory(problem, solution, places, in_prefill)
     final = list(places)[-1]
     ended: dict[tuple[int, str], int] = {}
     begun: dict[tuple[int, str], int] = {}
@@ -156,7 +200,7 @@ def run(
                 for number, cycles in enumerate(durations):
                     queues[array].append((now, token, name, number, cycles, token, name))
         else:
-            ended[token, name] = now + place.latency
+            ended[token, name] = now + max(0, place.latency)
 
     while (tokens - 1, final) not in ended or len([key for key in ended if key[1] == final]) < tokens:
         for _, token, name, unit in [each for each in running if each[0] == time]:
@@ -166,7 +210,7 @@ def run(
             else:
                 left[token, name] -= 1
                 if not left[token, name]:
-                    ended[token, name] = time + places[name].latency
+                    ended[token, name] = time + max(0, places[name].latency)
         running = [each for each in running if each[0] > time]
         wake: list[int] = []
         changed = True
@@ -197,8 +241,11 @@ def run(
                 job = queue.pop(0)
                 *_, cycles, token, name = job
                 free_at[unit] = time + cycles
-                running.append((time + cycles, token, name, unit))
-        later = [each[0] for each in running] + wake + [end for end in ended.values() if end > time]
+                # A negative latency: what the unit does at the end nobody waits for.
+                running.append((time + cycles + min(0, places[name].latency), token, name, unit))
+        later = (
+            [each[0] for each in running] + wake + [end for end in [*ended.values(), *free_at.values()] if end > time]
+        )
         if not later:
             break
         time = min(later)

@@ -1,9 +1,9 @@
 """Replay: a discrete-event simulation of a solution, which finds times instead of computing them.
 
-Arrays, digital units and interconnect are units with queues, on a chip with a network each of its links and buses and
-the hub's port either way; activations, gaps and moves are jobs with durations, taken from the solution and the chip.
-From this alone it says how long one token, a prefill and a stream of many sequences take, for comparison with the
-equations of `cost`. docs/cost-model.md has what was found.
+Arrays, digital units, interconnect and memory are units with queues, on a chip with a network each of its links and
+buses and the hub's port either way; activations, gaps and moves are jobs with durations, taken from the solution and
+the chip. From this alone it says how long one token, a prefill and a stream of many sequences take, for comparison
+with the equations of `cost`. docs/cost-model.md has what was found.
 
 Not modelled: buffers (they never overflow), control, the routes of a flat chip's transfers.
 """
@@ -20,6 +20,7 @@ from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
 from cimsolve.judge.replay.token import replay_token
 from cimsolve.judge.replay.work import Work, find_work
 from cimsolve.price.cost import Costs
+from cimsolve.price.memory import least_interval
 from cimsolve.problem.tables import Activations
 
 __all__ = ["Figure", "Replay", "Stream", "replay"]
@@ -107,7 +108,7 @@ def replay(
     """
     problem = costs.fired.problem
     together, oldest = gaps == "together", controller == "oldest"
-    work = find_work(costs.fired, activations)
+    work, of_prefill = (find_work(costs.fired, activations, in_prefill) for in_prefill in (False, True))
     count = problem.model.tokens if tokens is None else tokens
     most = min(TOKENS_MAX, VISITS_MAX // len(work.jobs(together)))
     if not 1 <= count <= most:
@@ -117,9 +118,11 @@ def replay(
     clock_ns = problem.hardware.clock_ps / 1000
 
     alone = replay_token(work, activations, costs.fired.stage, costs.stages.begins)
-    pace = {node.phase: 0 if controller == "burst" else work.pace_cycles(node.phase, together) for node in work.nodes}
-    prefill = int(replay_stream(work, count, Rules(pace, True, oldest, together)).max())
-    busy = work.busy_cycles(together=together) * count
+    phases = dict.fromkeys(node.phase for node in work.nodes)
+    pace = {phase: of_prefill.pace_cycles(phase, together) for phase in phases}
+    admitted = dict.fromkeys(phases, 0) if controller == "burst" else pace
+    prefill = int(replay_stream(of_prefill, count, Rules(admitted, True, oldest, together)).max())
+    busy = of_prefill.busy_cycles(together=together) * count
     expected = sum(phase.fill_cycles + (count - 1) * phase.ii_cycles for phase in costs.phases)
     return Replay(
         token=Figure(int(costs.metrics["latency_cycles"]) * clock_ns, alone * clock_ns),
@@ -127,7 +130,7 @@ def replay(
         prefill=Figure(expected * clock_ns, prefill * clock_ns),
         busiest=work.units[int(np.argmax(busy))],
         utilisation=float(busy.max() / prefill),
-        pace_share=count * sum(work.pace_cycles(phase, together) for phase in pace) / prefill,
+        pace_share=count * sum(pace.values()) / prefill,
         stream=_replay_many(work, stream, alone, costs, oldest, together),
     )
 
@@ -135,7 +138,7 @@ def replay(
 def _replay_many(
     work: Work, asked: int | None, alone: int, costs: Costs, oldest: bool, together: bool
 ) -> Stream | None:
-    pace = work.pace_cycles(together=together)
+    pace = max(work.pace_cycles(together=together), least_interval(costs.fired.problem, alone))
     # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
     enough = max(STREAM_MIN, 12 * -(-alone // pace))
     jobs = work.jobs(together)

@@ -15,7 +15,11 @@ from cimsolve.columns import Ints, sum_by
 from cimsolve.judge.replay.channels import MoveJob, find_move_jobs
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap
+from cimsolve.price.memory import MemoryUse
 from cimsolve.problem.tables import Activations
+
+NOBODY: Ints = np.zeros(0, dtype=np.int64)
+"""The users of a job that asks for no array and no channel."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Between:
     up: tuple[MoveJob, ...] = ()
     down: tuple[MoveJob, ...] = ()
     over: tuple[MoveJob, ...] = ()
+    kept: MoveJob | None = None
+    """What is asked of the memory, as a move's of a channel: until the last bit is read, not till all is written."""
+    beside_cycles: int = 0
+    """Of `units_cycles`, what runs beside `kept`."""
 
     @cached_property
     def cycles(self) -> int:
@@ -41,7 +49,8 @@ class Between:
         for each in self.up:
             time = each.carry(free, time)
         crossed = [each.carry(free, 0) for each in self.over]
-        time += self.units_cycles + self.transfer_cycles
+        alone = 0 if self.kept is None else self.kept.carry(np.zeros(self.kept.users[0] + 1, dtype=np.int64), 0)
+        time += self.units_cycles + max(0, alone - self.beside_cycles) + self.transfer_cycles
         for each in self.down:
             time = each.carry(free, time)
         return max(time, *crossed, 0)
@@ -99,7 +108,7 @@ class Work:
     array_of_group: Ints
     """An array of each group; shape (groups of arrays,)."""
     channel_names: tuple[str, ...] = ()
-    """Name of a channel of each group."""
+    """Name of a channel of each group, and last of the memory, where there is one."""
 
     @cached_property
     def units(self) -> tuple[str, ...]:
@@ -129,6 +138,15 @@ class Work:
             reads = tuple(at_hub[read] for read in node.reads)
             barriers = frozenset(at_hub[read] for read in node.barriers)
             units, transfer = gap.units_cycles, gap.transfer_cycles
+            if gap.kept is not None:
+                if units > gap.beside_cycles:
+                    before = Job(phase, reads, barriers, units - gap.beside_cycles, 0, NOBODY, NOBODY)
+                    reads, barriers = (add(before),), frozenset()
+                kept = gap.kept
+                both = [Job(phase, reads, barriers, 0, 0, kept.users, kept.cycles, kept.latency_cycles)]
+                if gap.beside_cycles:
+                    both.append(Job(phase, reads, barriers, gap.beside_cycles, 0, NOBODY, NOBODY))
+                reads, barriers, units = tuple(map(add, both)), frozenset(), 0
             for each in gap.down:
                 down = Job(phase, reads, barriers, units, transfer, each.users, each.cycles, each.latency_cycles)
                 reads, barriers, units, transfer = (add(down),), frozenset(), 0, 0
@@ -168,8 +186,11 @@ class Work:
         return int(self.busy_cycles(phase, together).max())
 
 
-def find_work(fired: Fired, activations: Activations) -> Work:
-    """The work of a solution's tables; of `fired`, which are these activations, stages and gaps are taken, no times."""
+def find_work(fired: Fired, activations: Activations, in_prefill: bool = False) -> Work:
+    """The work of a solution's tables; of `fired`, which are these activations, stages and gaps are taken, no times.
+
+    `in_prefill`: of a token of a prefill, whose queries share reads of the memory.
+    """
     workload, gaps = fired.problem.workload, fired.gaps
     job_stage, job_array, job_cycles = _jobs(activations, fired.stage)
     group_of_array, array_of_group = _group_arrays(job_stage, job_array, job_cycles)
@@ -178,7 +199,13 @@ def find_work(fired: Fired, activations: Activations) -> Work:
     is_flat = fired.moves is None
     nodes: list[Node] = []
     node_of_stage: list[int] = []
-    nobody = np.zeros(0, dtype=np.int64)
+    memory = np.array([len(array_of_group) + len(moves.names)], dtype=np.int64)
+
+    def kept(use: MemoryUse | None) -> MoveJob | None:
+        if use is None or not use.bits:
+            return None
+        busy = use.prefill_cycles if in_prefill else use.busy_cycles
+        return MoveJob(memory, np.array([busy], dtype=np.int64), use.waited_cycles - busy)
 
     def between(gap: Gap, reads: tuple[int, ...], stages: Sequence[int]) -> Between:
         return Between(
@@ -187,6 +214,8 @@ def find_work(fired: Fired, activations: Activations) -> Work:
             tuple(up for read in reads if (up := nodes[read].up) is not None),
             tuple(move for each in stages if (move := moves.down[each]) is not None),
             tuple(move for each in stages if (move := moves.over[each]) is not None),
+            kept(gap.memory),
+            0 if gap.memory is None else gap.memory.beside_cycles,
         )
 
     for pass_name, tail in gaps.tails.items():
@@ -208,8 +237,9 @@ def find_work(fired: Fired, activations: Activations) -> Work:
         # A tail is each token's own: it waits for no other token. It brings down what the next pass begins with.
         begun = [each.id for each in workload.stages if each.after == ends and not gaps.within[each.id]]
         gap = between(tail, last, begun)
-        nodes.append(Node(f"end of {pass_name} pass", phase, last, frozenset(), gap, nobody, nobody))
-    return Work(tuple(nodes), tuple(node_of_stage), array_of_group, moves.names)
+        nodes.append(Node(f"end of {pass_name} pass", phase, last, frozenset(), gap, NOBODY, NOBODY))
+    names = moves.names if fired.problem.hardware.memory is None else (*moves.names, "memory")
+    return Work(tuple(nodes), tuple(node_of_stage), array_of_group, names)
 
 
 def _jobs(activations: Activations, stage: Ints) -> tuple[Ints, Ints, Ints]:
