@@ -58,6 +58,7 @@ names of --what-if:
   hub-place     the hub in the middle of the mesh, or at the edge if it is not there
   core-x2       twice the arrays a core, on half the places
   tree          links that carry what goes to several cores once, not once for each
+  banks-x2      twice the banks of the memory of keys and values; by default only where there is one
   KEY=VALUE     any key of the hardware spec; none: nothing
 
 Every change is solved again by the strategy of the answer, and checked. Without a FILE the question given by the

@@ -20,11 +20,14 @@ WHAT_IFS: Mapping[str, str] = {
     "hub-place": "the hub in the middle of the mesh, or at the edge if it is not there",
     "core-x2": "twice the arrays a core, on half the places",
     "tree": "links that carry what goes to several cores once",
+    "banks-x2": "twice the banks of the memory",
 }
 """Name -> what it means. `again` tells the change from what merely another search finds."""
 
 OF_NETWORKS = ("transfer-x2", "port-x2", "hub-place", "core-x2", "tree")
 """Changes that are tried unasked on chips with a network alone."""
+OF_MEMORIES = ("banks-x2",)
+"""Changes that are tried unasked on chips with a memory alone."""
 
 DENSE = "dense"
 ACCURACY_METHODS = (DENSE, *METHODS)

@@ -29,6 +29,7 @@ ROLES = {
     "beside": "digital work, waiting",
     "digital": "digital work",
     "transfer": "transfers",
+    "memory": "keys and values",
     "leakage": "leakage",
     "wait": "waiting",
 }

@@ -22,6 +22,7 @@ _ROLES = {
     "moves": ("#228833", "#55b466"),
     "buses": ("#1a9db0", "#5fcbdb"),
     "beside": ("#b8860b", "#d9a93a"),
+    "memory": ("#66ccee", "#8fdcf5"),
     "between": ("#b8860b", "#d9a93a"),
     "leakage": ("#8a8a8a", "#9a9a9a"),
     "wait": ("#b0b0b0", "#6c6c6c"),

@@ -52,6 +52,7 @@ def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]
         if gap.cycles:
             name = f"gap before {stage.name}"
             parts = picked(gap, "partial_sum_cycles", "digital_cycles", "transfer_cycles")
+            parts |= {} if gap.memory is None else picked(gap, "memory_cycles")
             yield _event(judged, process, GAPS_THREAD, name, "gap", begins, begins + gap.cycles, parts)
         told = {"layer": stage.layer, "firings": int(costs.stages.activations[stage.id])}
         yield _event(judged, process, int(lanes[stage.id]) + 1, stage.name, "stage", start, end, told)

@@ -15,6 +15,7 @@ ROWS_MAX = 20
 """Rows of a waterfall by stage; the smallest beyond are summed in one."""
 
 ARRAYS, DIGITAL, TRANSFER, LEAKAGE, WAIT = "arrays", "digital", "transfer", "leakage", "wait"
+MEMORY = "memory"
 BETWEEN = "between"
 MOVES, BUSES, BESIDE = "moves", "buses", "beside"
 """What a bar is spent on; `between` is everything between stages: partial sums, digital work, transfers, waiting.
@@ -30,6 +31,7 @@ _WORDS = {
     "digital": "digital operations",
     "transfer": "transfers",
     "wait": "waiting",
+    "memory": "keys and values",
     "rows": "row drivers",
     "cells": "cells",
     "columns": "columns",
@@ -77,7 +79,7 @@ def latency_by_component(judged: Judged) -> Waterfall:
     cycles: dict[str, int] = {}
     for name, value in judged.costs.latency_components_cycles.items():
         cycles |= cycles_of_ways(judged) if name == "transfer" and _has_network(judged) else {name: value}
-    role |= dict.fromkeys(WAYS, MOVES)
+    role |= {"memory": MEMORY, **dict.fromkeys(WAYS, MOVES)}
     return _one_part_a_row([(name, role[name], value * judged.clock_ns) for name, value in cycles.items() if value])
 
 
@@ -91,7 +93,7 @@ def cycles_of_ways(judged: Judged) -> dict[str, int]:
 
 def energy_by_component(judged: Judged) -> Waterfall:
     """Picojoules of a token by component."""
-    role = {**dict.fromkeys(judged.costs.array_pj, ARRAYS), TRANSFER: TRANSFER, LEAKAGE: LEAKAGE}
+    role = {**dict.fromkeys(judged.costs.array_pj, ARRAYS), TRANSFER: TRANSFER, LEAKAGE: LEAKAGE, MEMORY: MEMORY}
     role |= {"network": MOVES, "bus": BUSES}
     components = judged.costs.energy_components_pj
     return _one_part_a_row([(name, role.get(name, DIGITAL), value) for name, value in components.items() if value])

@@ -9,7 +9,7 @@ from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
-from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure
+from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure, clock_ns
 from cimsolve.show.text.console import heading, indented
 from cimsolve.show.units import choose_unit, in_unit, millions, plural, quantity, share
 from cimsolve.solve.names import DENSE, DENSE_RULE, RULE_NAMES
@@ -33,6 +33,7 @@ def answer_sentences(problem: Problem, found: Conclusion) -> list[str]:
     if found.best is not None:
         sentences.append(_best(found.best))
         sentences += _spent(found.best)
+        sentences += [_memory(found.best)] if problem.hardware.memory is not None else []
         sentences += [_against(each, found.best) for each in found.against]
     if found.factored is not None:
         sentences.append(_error(found))
@@ -83,6 +84,17 @@ def _spent(header: Header) -> list[str]:
         told.append(f"less {in_unit(-parts['wait'], unit)} that overlap")
     moved = f"; {share(header.metrics['network_energy_pj'] / energy)} of its energy is moves" if energy else ""
     return [f"Of {quantity(total, 'time')} a token {', '.join(told)}{moved}."]
+
+
+def _memory(best: Header) -> str:
+    """What keys and values take, and what share of a token no mapping changes."""
+    metrics, of_memory = best.metrics, best.breakdown.latency_cycles["memory"] * clock_ns(best)
+    time, energy = (metrics[f"fixed_{name}"] / metrics[name] for name in ("latency_ns", "energy_pj"))
+    return (
+        f"The memory of keys and values takes {quantity(of_memory, 'time')} and "
+        f"{quantity(metrics['memory_energy_pj'], 'energy')} of a token; with it no mapping changes "
+        f"{share(time)} of its time and {share(energy)} of its energy."
+    )
 
 
 def _value(figure: CostFigure, header: Header) -> str:

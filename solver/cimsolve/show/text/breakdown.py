@@ -142,6 +142,7 @@ def _print_phases(solved: Sequence[Solved]) -> None:
         phases, clock = one.header.breakdown.phases, clock_ns(one.header)
         moving = "busiest channel" if _has_network(one.header) else "transfer"
         units = {"arrays": "array_ii_cycles", "digital": "digital_cycles", moving: "transfer_cycles"}
+        units |= {"memory": "memory_cycles"} if "memory_cycles" in phases else {}
         name = one.strategy
         for binding, members in _by_pace(phases, units).items():
             fill = sum(phases["fill_cycles"][at] for at in members) * clock

@@ -34,8 +34,8 @@ from cimsolve.study.explain.moved import Moved
 EXPLAIN_FORMAT = "cimsolve-explain/1"
 TAIL = "tail"
 """What the time after the last stage is called."""
-PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
-"""Parts of a link of the chain: the first three in arrays, the others before it."""
+PARTS = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "memory", "wait")
+"""Parts of a link of the chain: the first three in arrays, the others before it. Not every chip has a memory."""
 MEANT: Mapping[str, str] = {
     "read": "read pulses of the last array",
     "convert": "its conversions",
@@ -43,6 +43,7 @@ MEANT: Mapping[str, str] = {
     "partial_sums": "adding partial sums",
     "digital": "digital operations",
     "transfer": "moving vectors",
+    "memory": "reading keys and values, beyond attention",
     "wait": "units or arrays taken by others",
 }
 WAITED: Mapping[str, str] = {"latency": "latency", "links": "links", "buses": "buses of cores", "port": "hub port"}
@@ -102,7 +103,7 @@ def summary(found: Explanation) -> list[tuple[str, str]]:
             f"{quantity(metrics['ii_ns'], 'time')}, bound by {by}: the busiest array fires "
             f"{quantity(load.busy_cycles * clock, 'time')} a token, the mean one "
             f"{quantity(load.mean_busy_cycles * clock, 'time')}; digital units "
-            f"{quantity(load.digital_cycles * clock, 'time')}, {other}",
+            f"{quantity(load.digital_cycles * clock, 'time')}, {other}{_memory(found, clock)}",
         ),
         *([("moves", _moves_in_words(moved, clock))] if moved is not None else []),
     ]
@@ -127,6 +128,17 @@ def _moves_in_words(moved: Moved, clock: float) -> str:
     )
 
 
+def _memory(found: Explanation, clock: float) -> str:
+    """For how long the memory of keys and values holds up II, where there is one."""
+    if found.problem.hardware.memory is None:
+        return ""
+    load = found.load
+    return (
+        f", memory {quantity(load.memory_cycles * clock, 'time')}; it has room for a token every "
+        f"{quantity(load.room_cycles * clock, 'time')}"
+    )
+
+
 def _print_latency(found: Explanation, clock: float) -> None:
     heading("Token latency along the critical chain")
     parts, total = found.chain.components(), found.header.metrics["latency_cycles"]
@@ -146,7 +158,7 @@ def _print_chain(found: Explanation, clock: float, verbosity: int, kinds: int) -
     heading("The chain by kind of stage, the longest first" if verbosity <= 0 else "The chain, stage by stage")
     shown = rows if verbosity > 0 else rows[:kinds]
     unit = choose_unit("time", [row["arrays"] * clock for row in shown])
-    names = [part for part in PARTS if any(row[part] for row in shown)]
+    names = [part for part in PARTS if any(row.get(part) for row in shown)]
     prefix = common_prefix([row["stage"] for row in shown if row["stage"] != TAIL])
     columns = [f"stages\n{prefix}", "arrays", "bound", *(part.replace("_", "\n") for part in names), "binds"]
     cells = [
@@ -218,24 +230,25 @@ def _links(found: Explanation) -> list[dict[str, Any]]:
     rows = []
     for index, stage in enumerate(chain.stage.tolist()):
         row: dict[str, Any] = {"stage": stages[stage].name, "count": 1}
-        row |= {part: int(getattr(chain, part)[index]) for part in (*PARTS, "bound")}
+        row |= {part: int(getattr(chain, part)[index]) for part in (*chain.components(), "bound")}
         rows.append({**row, "array": int(chain.array[index]), "arrays": row["read"] + row["convert"] + row["idle"]})
     tail = chain.tail
     if tail.cycles:
-        zeros = dict.fromkeys((*PARTS, "bound", "arrays"), 0)
+        zeros = dict.fromkeys((*chain.components(), "bound", "arrays"), 0)
         rows.append({**zeros, "stage": TAIL, "count": 1, "array": None, **tail.parts_cycles})
     return rows
 
 
 def _by_kind(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    columns = {key: np.array([link[key] for link in links]) for key in (*PARTS, "bound", "arrays")}
+    keys = [key for key in (*PARTS, "bound", "arrays") if key in links[0]]
+    columns = {key: np.array([link[key] for link in links]) for key in keys}
     rows = sums_by_kind([link["stage"] for link in links], columns)
-    return sorted(rows, key=lambda row: -sum(row[part] for part in PARTS))
+    return sorted(rows, key=lambda row: -sum(row.get(part, 0) for part in PARTS))
 
 
 def _binds(row: Mapping[str, Any]) -> str:
     """The largest part of a stage's time."""
-    part = max(PARTS, key=lambda name: row[name])
+    part = max(PARTS, key=lambda name: row.get(name, 0))
     return {"convert": "ADCs", "read": "reads", "partial_sums": "sums"}.get(part, part)
 
 
@@ -267,6 +280,7 @@ def _describe(found: Explanation) -> dict[str, Any]:
             "bound_by": load.interval_binds,
             "arrays_cycles": load.busy_cycles,
             **picked(load, "digital_cycles", "transfer_cycles"),
+            **(picked(load, "memory_cycles", "room_cycles") if found.problem.hardware.memory is not None else {}),
         },
         **({} if found.moved is None else {"moves": vars(found.moved)}),
         "binds": {{"token": "latency", "II": "ii"}.get(label, label): text for label, text in summary(found)},

@@ -13,6 +13,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
+from cimsolve.price.memory import tokens_in_flight
 from cimsolve.show.text.console import heading, indented, labelled, print_table
 from cimsolve.show.units import kind_of_amount, millions, number, plural, quantity, share
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Asked
 
 GROUPS_SHOWN = 16
-SHORT = ("model", "stored", "attention", "hardware", "changed", "search", "limits")
+SHORT = ("model", "stored", "attention", "hardware", "memory", "changed", "search", "limits")
 """Lines of the question that are shown to all; the others, and its tables, to experts."""
 COSTED_KEYS = (
-    *("adc", "read_ns", "energy_pj", "transfer", "core", "network", "digital", "macro"),
+    *("adc", "read_ns", "energy_pj", "transfer", "core", "network", "memory", "digital", "macro"),
     *("array.area_um2", "array.leakage_uw"),
 )
 """Keys of the spec that state times, energies and areas: whether they are assumed matters to every figure."""
@@ -76,6 +77,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
+        *([("memory", _memory(problem))] if problem.hardware.memory is not None else []),
         *([("changed", f"{', '.join(asked.changes)}{note}")] if asked.changes else []),
         ("figures", describe_sources(problem.hardware)),
         ("search", "; ".join(how)),
@@ -91,6 +93,21 @@ def _windows(model: Model) -> str:
         return ""
     layers = f"{len(narrow)} of {len(model.windows)} layers"
     return f"reads {min(narrow)} of {plural(model.tokens, 'token')} in {layers} (sliding_window)"
+
+
+def _memory(problem: Problem) -> str:
+    """What keys and values take of the chip's memory for them, and how fast that is."""
+    memory = problem.hardware.memory
+    assert memory is not None
+    taken = problem.model.cached_elements * memory.kv_bits
+    text = f"{plural(memory.banks, 'bank')}, {number(memory.all_bits_per_ns)} bits a ns, {number(memory.mbit)} Mbit"
+    if not taken:
+        return f"{text}; this model says nothing of keys and values, so none are counted"
+    at_once = tokens_in_flight(problem)
+    return (
+        f"{text}; keys and values of a sequence of {plural(problem.model.tokens, 'token')} take "
+        f"{number(taken / 1e6)} Mbit, so that {plural(at_once or 0, 'token')} can be under way"
+    )
 
 
 def describe_arrays(hardware: Hardware) -> str:

@@ -10,6 +10,7 @@ from cimsolve.columns import Ints, sum_by
 from cimsolve.price.cost import Costs
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, shared_cycles
+from cimsolve.price.memory import least_interval
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.prove.time import least_stage_cycles
@@ -37,11 +38,13 @@ class Chain:
     array: Ints
     """The array that ends last, by its number in the file."""
     tail: Gap
+    memory: Ints | None = None
+    """Keys and values, beyond the operations beside them; None on a chip without a memory for them."""
 
     def components(self) -> dict[str, int]:
         """Component -> cycles; sums to the latency."""
         tail = self.tail.parts_cycles
-        names = ("read", "convert", "idle", "partial_sums", "digital", "transfer", "wait")
+        names = ("read", "convert", "idle", *tail, "wait")
         return {name: int(getattr(self, name).sum()) + tail.get(name, 0) for name in names}
 
 
@@ -120,11 +123,16 @@ class Load:
     """Cycles that the digital units work in a pass."""
     transfer_cycles: int
     """Cycles that the interconnect works in a pass, of a network its busiest channel."""
+    memory_cycles: int
+    """Cycles that the memory of keys and values works in a pass."""
+    room_cycles: int
+    """Fewest cycles between tokens, as that memory has room for their sequences."""
 
     @property
     def interval_binds(self) -> str:
-        """What a token keeps longest, and so bounds II: `arrays`, `digital units` or `transfer`."""
+        """What bounds II: `arrays`, `digital units`, `transfer` or `memory` kept longest, or `room in the memory`."""
         loads = {"arrays": self.busy_cycles, "digital units": self.digital_cycles, "transfer": self.transfer_cycles}
+        loads |= {"memory": self.memory_cycles, "room in the memory": self.room_cycles}
         return max(loads, key=loads.__getitem__)
 
 
@@ -141,7 +149,7 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
     at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
     cells = pieces.rows[own].astype(np.int64) * pieces.cols[own]
     count = len(stages)
-    digital, transfer, _ = shared_cycles(problem, costs.gaps.own)
+    digital, transfer, memory = shared_cycles(problem, costs.gaps.own)
     return Load(
         array=int(arrays[busiest]),
         busy_cycles=int(busy[busiest]),
@@ -156,4 +164,6 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
         conversions=sum_by(at.reshape(-1), costs.fired.columns[mine], count),
         digital_cycles=digital,
         transfer_cycles=transfer,
+        memory_cycles=memory,
+        room_cycles=least_interval(problem, int(costs.metrics["latency_cycles"])),
     )

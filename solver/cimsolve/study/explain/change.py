@@ -17,7 +17,7 @@ from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping as Placed
 from cimsolve.solve.effort import Effort, Event, ignore
 from cimsolve.solve.strategies import RULES
-from cimsolve.study.names import OF_NETWORKS, WHAT_IFS
+from cimsolve.study.names import OF_MEMORIES, OF_NETWORKS, WHAT_IFS
 from cimsolve.study.solving import solve_and_check, whole_answers_only
 
 
@@ -56,7 +56,8 @@ def what_if(name: str, problem: Problem, solution: Solution, listen: Callable[[E
 
 def usual_what_ifs(hardware: Hardware) -> tuple[str, ...]:
     """The changes that are tried where none is named."""
-    return tuple(name for name in WHAT_IFS if hardware.network is not None or name not in OF_NETWORKS)
+    left_out = (*(OF_NETWORKS if hardware.network is None else ()), *(OF_MEMORIES if hardware.memory is None else ()))
+    return tuple(name for name in WHAT_IFS if name not in left_out)
 
 
 class _ImpossibleError(Exception):
@@ -79,10 +80,13 @@ def _changed(name: str, problem: Problem, solution: Solution) -> Problem:
         "sample-hold": ("adc.sample_hold", "true"),
         "digital-x2": ("digital.units", hardware.digital.units * 2),
         "transfer-x2": _twice_as_wide(hardware),
+        "banks-x2": ("memory.banks", 2 * hardware.memory.banks if hardware.memory is not None else None),
     }
     key, value = named[name] if name in named else _setting(name)
     if name == "sample-hold" and hardware.adc.sample_hold:
         raise _ImpossibleError("the converters have it")
+    if name == "banks-x2" and hardware.memory is None:
+        raise _ImpossibleError("the chip has no memory of keys and values")
     if hardware.array_kind.holds_converters and name in ("adc+1", "sample-hold"):
         raise _ImpossibleError("a measured core has its converters inside")
     try:
