@@ -15,6 +15,7 @@ from cimsolve.show.page.gallery import cost_charts, floor_charts
 from cimsolve.show.page.html import render_page
 from cimsolve.show.page.palette import LIGHT
 from cimsolve.show.page.trace import describe_trace
+from cimsolve.show.seen.comparison import compare
 from cimsolve.show.seen.floor import Floor, find_floor
 from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.show.seen.kinds import find_kinds
@@ -80,6 +81,13 @@ def test_a_floor_holds_what_the_metrics_count(judged: Judged, floor: Floor) -> N
     assert float(floor.busy @ floor.arrays) / metrics["arrays"] == pytest.approx(metrics["array_busy_share"])
 
 
+def test_solutions_of_networks_are_set_side_by_side_in_what_they_move() -> None:
+    titles = [column.title for column in compare([on_network("edge"), on_network("edge", "densemap")])]
+    assert {"of the latency, moves", "of the energy, moves"} <= set(titles)
+    flat = judge(tiny_solution(), "flat")
+    assert "of the latency, moves" not in [column.title for column in compare([on_network("edge"), flat])]
+
+
 def test_a_flat_chip_has_no_floor() -> None:
     flat = judge(tiny_solution(), "flat")
     assert floor_charts(flat, find_arrays(flat)) == []
@@ -119,7 +127,7 @@ def test_a_floor_is_a_well_formed_picture_that_says_what_is_pointed_at(floor: Fl
 
 
 def floor_texts(chart: Chart) -> list[str]:
-    return [axes.get_title(loc="left").replace("\n", " ") for axes in chart.draw(LIGHT, 10.0).axes]
+    return [text.get_text() for axes in chart.draw(LIGHT, 10.0).axes for text in axes.texts]
 
 
 @pytest.mark.parametrize("width", [3.0, 3.5, 12.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cimsolve.study.explain.change import usual_what_ifs, what_if
 from cimsolve.study.explain.moved import find_moved
 from cimsolve.study.names import OF_NETWORKS
 from cimsolve.study.solving import solve
+from cimsolve.study.two import compare_solutions
 from makers.builders import TWO, answer, ask, chip, linears, mesh_chip, pieces_of, step
 from makers.command_line import Cli
 from makers.drawn_solutions import HTREE, NETWORKS, on_network
@@ -174,12 +176,20 @@ def test_a_run_says_what_the_mapping_decides(cli: Cli) -> None:
     assert "moves are what a mapping decides" in " ".join(run.split())
     assert "moving on links" in run
     assert "core buses" in run
+    assert re.search(r"token +token +token.*\n +total +arrays +moves", run)
     assert within(run)
     flat = cli("--hw", "flat.json", *words).out
     assert "no mapping changes" not in flat
     data = json.loads(cli("--hw", "mesh.json", *words, "--json").out)
     (one,) = data["strategies"].values()
     assert sum(data["answer"]["latency_parts_ns"].values()) == pytest.approx(one["metrics"]["latency_ns"])
+
+
+def test_two_solutions_of_a_network_are_compared_in_what_they_move() -> None:
+    found = compare_solutions(*(on_network("edge", strategy).solution for strategy in ("spread", "densemap")))
+    assert {"network_latency_ns", "network_energy_pj", "cores"} <= set(found.metrics)
+    flat = solve(ask(TINY, "4,4,1", chip(array__rows=16, array__cols=16)), "spread")
+    assert "cores" not in compare_solutions(flat, on_network("edge").solution).metrics
 
 
 @pytest.mark.usefixtures("specs")

@@ -44,8 +44,13 @@ COMPARED = (
     "adc_bits_max",
     "pieces",
     "activations",
+    "cores",
+    "network_latency_ns",
+    "network_energy_pj",
+    "link_bits",
+    "link_bits_max",
 )
-"""Metrics that are set side by side; times in ns, as clocks may differ."""
+"""Metrics that are set side by side where both have them; times in ns, as clocks may differ."""
 
 
 LABELS = ("hw.name", "hw.sources", "model_name", "objective")
@@ -104,7 +109,8 @@ def compare_solutions(first: Solution | Path | str, second: Solution | Path | st
     Raises InputError for a file that is none, CheckError where one of them breaks a rule.
     """
     solutions, problems, costs = zip(*(_checked(answer) for answer in (first, second)), strict=True)
-    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in COMPARED}
+    both = [name for name in COMPARED if all(name in each.metrics for each in costs)]
+    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in both}
     ours, theirs = (problem.question for problem in problems)
     differences = tuple(
         found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")

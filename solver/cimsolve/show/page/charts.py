@@ -24,7 +24,7 @@ from cimsolve.show.units import Kind, choose_unit, number
 ROLES = {
     "arrays": "arrays fire",
     "between": "between stages: digital work, transfers, waiting",
-    "moves": "moves on the network",
+    "moves": "moves",
     "buses": "core buses",
     "beside": "digital work, waiting",
     "digital": "digital work",

@@ -68,17 +68,21 @@ def draw_floor(floor: Floor, colours: Colours, width: float | None = None) -> Fi
     plan = _plan_of(floor.interconnect.topology, floor.bits)
     across, down = plan.extent[1] - plan.extent[0], plan.extent[2] - plan.extent[3]
     width = width or (min(WIDTH_MAX, max(WIDTH_MIN, PLACE_WIDTH * across)) if plan.rows else MAP_WIDTH)
-    height = min(HEIGHT_MAX, (width - 0.5) * down / across) if plan.rows else LEVEL * down
+    side = min((width - 0.5) / across, HEIGHT_MAX / down, 1.5 * PLACE_WIDTH) if plan.rows else LEVEL
+    height = side * down
     lines = textwrap.wrap(f"busiest: {floor.describe_channel(floor.busiest)}", letters_in(width - 0.3, 9))
     figure = new_figure(width, height + 2.0 + line_height(9) * len(lines))
-    grid = figure.add_gridspec(2, 2, height_ratios=[max(height, 0.6), 0.1])
+    head = line_height(9) * len(lines)
+    grid = figure.add_gridspec(3, 2, height_ratios=[head, max(height, 0.6), 0.1])
     unit = choose_unit("time", [float(floor.times_ns.max())])
     fires = ScalarMappable(Normalize(0, 100 * float(floor.busy.max()) or 1.0), colormaps[SCALE])
     times, scale = floor.times_ns / unit.size, LinearSegmentedColormap.from_list("links", LINKS)
     carries = ScalarMappable(Normalize(0, float(times.max()) or 1.0), scale)
-    axes = figure.add_subplot(grid[0, :])
+    axes = figure.add_subplot(grid[1, :])
     _dress_plan(axes, plan, width, height, colours)
-    axes.set_title("\n".join(lines), loc="left", fontsize=9, color=colours["ink"])
+    above = figure.add_subplot(grid[0, :])  # as wide as all, where the plan is narrower
+    above.set_axis_off()
+    above.text(0, 0.5, "\n".join(lines), va="center", fontsize=9, color=colours["ink"])
     axes.add_collection(LineCollection(plan.joints, colors=colours["faint"], linewidths=0.5))
     carried, fired = carries.to_rgba(times), fires.to_rgba(100 * floor.busy)
     _add_boxes(axes, plan.links, list(carried[plan.link]), [f"link.{link}" for link in plan.link.tolist()])
@@ -92,7 +96,7 @@ def draw_floor(floor: Floor, colours: Colours, width: float | None = None) -> Fi
         (carries, f"links and port carry bits,\n{symbol(unit.name)} a token; width: bits"),
     )
     for column, (shown, label) in enumerate(labels):
-        bar = figure.colorbar(shown, cax=figure.add_subplot(grid[1, column]), orientation="horizontal")
+        bar = figure.colorbar(shown, cax=figure.add_subplot(grid[2, column]), orientation="horizontal")
         bar.set_label(label, fontsize=8.5, color=colours["ink"])
         bar.ax.tick_params(colors=colours["ink"], labelsize=8)
         bar.outline.set_edgecolor(colours["faint"])
@@ -201,13 +205,14 @@ def _plan_of_tree(tree: HTree, bits: Ints) -> _Plan:
     ends = zip(x[first].tolist(), x[first + tree.fanout - 1].tolist(), (y[first] - 1).tolist(), strict=True)
     joints = [[(low, at), (high, at)] for low, high, at in ends]
     leaf, margin = np.arange(leaves), 0.04 * leaves
+    low, high = max(-0.5, float(x[-tree.fanout]) - margin), min(leaves - 0.5, float(x[-1]) + margin)
     height = np.full(leaves, float(tree.levels))
     return _Plan(
         np.stack([leaf - 0.42, leaf + 0.42, height, height + 0.8]),
         np.stack([left, right, top, bottom]),
         np.arange(2 * total),
         (-0.6, leaves - 0.4, tree.levels + 0.9, -1.0),
-        (float(x[-tree.fanout]) - margin, -0.7, float(x[-1] - x[-tree.fanout]) + 2 * margin, 0.7),
+        (low, -0.7, high - low, 0.7),
         False,
         joints,
         leaves,
@@ -239,7 +244,7 @@ def _add_hub(axes: Axes, plan: _Plan, port: Floats, colours: Colours) -> None:
     for sign, side, shade in (("v", -apart, port[0]), ("^", apart, port[1])):
         style: dict[str, Any] = {"marker": sign, "markersize": 5, "markeredgecolor": colours["paper"]}
         axes.plot([left + width / 2 + side], [middle], color=shade, markeredgewidth=0.6, **style)
-    if not plan.is_outline:
+    if not plan.is_outline and width > 1:  # else the legend alone names it
         at = (left + width / 2 - 2 * apart, middle)
         axes.text(*at, "hub", ha="right", va="center", fontsize=9, color=colours["ink"])
 

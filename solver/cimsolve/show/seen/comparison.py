@@ -97,6 +97,9 @@ def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
         ("converter bits", "count", "adc_bits_max"),
         ("arrays busy", "share", "array_busy_share"),
     )
+    if all("network_latency_ns" in each.costs.metrics for each in judged):
+        measures += (("of the latency, moves", "time", "network_latency_ns"),)
+        measures += (("of the energy, moves", "energy", "network_energy_pj"),)
     return [_compared(title, kind, values(of), marked) for title, kind, of in measures]
 
 

@@ -27,6 +27,8 @@ VIOLATIONS_SHOWN = 5
 SNR_LOW_DB = 20.0
 """Below this the converters' rounding is a tenth of the signal or more, which deserves a word."""
 TIMED = (LATENCY, PREFILL, INTERVAL)
+MOVES = "network_latency_ns"
+"""What moves take of the latency, on a chip with a network."""
 
 
 def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None:
@@ -127,6 +129,10 @@ def _print_time(solved: Sequence[Solved]) -> None:
         [one.strategy, *(value(one.header) for figure in TIMED for value in (figure.total, figure.in_arrays))]
         for one in solved
     ]
+    if any(MOVES in one.header.metrics for one in solved):
+        columns.insert(3, Column(f"{LATENCY.head}\nmoves", meaning=LATENCY.kind))
+        for row, one in zip(rows, solved, strict=True):
+            row.insert(3, one.header.metrics.get(MOVES))
     print_sheet(Sheet(columns, rows))
 
 
