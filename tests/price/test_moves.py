@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cimsolve.chip.read import parse_hardware
+from cimsolve.errors import InputError
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.price.moves import Move, TokenMoves, find_moves
 from cimsolve.price.schedule import schedule
@@ -283,6 +284,15 @@ def test_what_has_risen_is_not_waited_for_again() -> None:
     gaps = cost_of(ask(three, hardware=mesh_chip()), APART, [3, 0, 0]).gaps
     # a rises from (1, 1), b from (0, 0): base, hops and 16 bits at 2 bit/ns; down to (0, 0) with 8.
     assert [gap.transfer_cycles for gap in gaps.before] == [1 + 2 + 4, (1 + 2 + 8) + 6, (1 + 1 + 8) + 6]
+
+
+def test_a_network_of_too_many_places_is_refused() -> None:
+    """Ninety stages on a million places would take gigabytes a table."""
+    many = linears(*(step(f"s{number}", (4, 4)) for number in range(90)))
+    problem = ask(many, hardware=mesh_chip(network__rows=1024, network__cols=1024))
+    pieces = pieces_of(*((number, 0, 0, 4, 0, 4, number, 0, 0) for number in range(90)))
+    with pytest.raises(InputError, match=r"1048576 places.* 90 stages .*fewer places"):
+        moves_of(problem, pieces, range(90))
 
 
 # What must hold on any

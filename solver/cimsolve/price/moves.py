@@ -16,9 +16,13 @@ from cimsolve.chip.interconnect import Interconnect
 from cimsolve.chip.routes import PlaceSets, Sends, Traffic, repeats
 from cimsolve.chip.sections import picoseconds
 from cimsolve.columns import Ints, max_by, sum_by
+from cimsolve.errors import InputError
 from cimsolve.model.workload import Workload
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
+
+ENTRIES_MAX = 2**27
+"""Most channels times stages: 1 GiB for all moves of one way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +103,19 @@ def place_in_order(problem: Problem, arrays: int) -> Ints | None:
 
 
 def find_moves(problem: Problem, pieces: Pieces, place: Ints) -> TokenMoves:
-    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network."""
+    """The moves of pieces on arrays at these places, shape (arrays,), of a chip with a network.
+
+    Raises InputError where network and model are too large to be held.
+    """
     interconnect = problem.hardware.interconnect
     assert interconnect is not None
+    channels, stages = len(interconnect.bits_per_ns), len(problem.workload.stages)
+    if channels * stages > ENTRIES_MAX:
+        raise InputError(
+            f"{problem.hardware.name}: network: {interconnect.topology.places} places; with the {stages} stages of "
+            f"{problem.model.name} expected at most {ENTRIES_MAX // stages} links, buses and ports, not {channels}; "
+            "give fewer places"
+        )
     return _Finder(problem, interconnect, pieces, place[pieces.array]).find()
 
 
