@@ -62,12 +62,16 @@ MOVE_CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "np.maximum(begin, bottom) + 1", "np.maximum(begin + 1, bottom)"
         ),
         "columns end a row short in the north": edited("np.minimum(begin, top) + 1", "np.minimum(begin, top + 1) + 1"),
-        "hops along a row take no time": edited(" + abs(column - from_col[owner])", ""),
+        "hops along a row take no time": edited(
+            "np.maximum(column - west_most[owner], east_most[owner] - column)", "0"
+        ),
         "hops to the north take no time": edited("np.maximum(bottom - begin, begin - top)", "bottom - begin"),
-        "the edge is no hop": edited("hops = bottom + 1", "hops = bottom"),
-        "the edge is no link": edited("np.full(len(owner), -1)", "np.zeros(len(owner), dtype=np.int64)"),
+        "the edge is no hop": edited(
+            "np.maximum(bottom - begin, begin - top)", "np.maximum(bottom - np.maximum(begin, 0), begin - top)"
+        ),
+        "the edge is no link": edited("np.full(len(bits), -1)", "np.zeros(len(bits), dtype=np.int64)"),
         "all moves are as long as the longest": edited(
-            "max_by(sends.move[owner], hops, moves)", "np.full(moves, hops.max(initial=0))"
+            "max_by(move[owner], hops, moves)", "np.full(moves, hops.max(initial=0))"
         ),
     },
     (Mesh, "count_routers"): {
@@ -126,9 +130,9 @@ MOVE_CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "outputs pass no port": edited("0 * port, port)", "0 * port, 0 * port)"),
     },
     (moves._Finder, "_over"): {
-        "z moves as sums": edited("elements * input_bits, keys // runs", "elements * channels.sum_bits, keys // runs"),
+        "z moves as sums": edited("elements * input_bits, keys %", "elements * channels.sum_bits, keys %"),
         "z is read on no bus": edited("buses += ", "buses += 0 * "),
-        "parts of z go over": edited("(source * runs + reader)[whole]", "source * runs + reader"),
+        "parts of z go over": edited("(reader * self.places + source)[whole]", "reader * self.places + source"),
         "parts of z come down as sums": edited(
             "added, elements * input_bits, None", "added, elements * channels.sum_bits, None"
         ),

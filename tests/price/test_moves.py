@@ -172,6 +172,15 @@ def test_over_from_core_to_core() -> None:
     assert moves.down[1] is None
 
 
+@pytest.mark.parametrize(("first", "second", "reader"), [(0, 1, 3), (1, 0, 2)])
+def test_the_farthest_of_a_row_takes_longest(first: int, second: int, reader: int) -> None:
+    """Two R blocks in row 0 send to one L block in row 1, which is below the second."""
+    problem = ask(linears(step("a", (4, 4))), "2,1,1", mesh_chip())
+    pieces = pieces_of(*((0, block, 0, 2, 0, 1, block, 0, 0) for block in (0, 1)), (1, 0, 0, 2, 0, 4, 2, 0, 0))
+    over = moves_of(problem, pieces, [first, second, reader]).over[1]
+    assert times_ps(over) == (1000 + 2 * 1000, 2000)
+
+
 def test_z_within_a_core_takes_no_link() -> None:
     """Its bus carries what R makes and L reads, 2 * 8 bits for four elements."""
     _, _, moves = monarch(3, 3, 3, 3, core={"arrays": 4, "bus": {"bits_per_ns": 8, "pj_per_bit": 0.5}})

@@ -140,26 +140,29 @@ class Mesh:
         column = keys % cols
         branches = np.bincount(keys // cols, minlength=len(sets))
         start = np.cumsum(branches) - branches
-        owner, number = repeats(branches[sends.to])
-        branch = start[sends.to][owner] + number
-        column, top, bottom = column[branch], top[branch], bottom[branch]
-        across = np.zeros((2, moves, rows, cols), dtype=np.int64)
-        if sends.source is None and self.hub is None:
-            begin = np.full(len(owner), -1)
-            hops = bottom + 1
-        else:
-            source = np.full(len(sends.bits), self.hub) if sends.source is None else sends.source
-            from_row, from_col = np.divmod(source, cols)
-            line = sends.move * rows + from_row
-            first, last = (keys % cols)[start][sends.to], (keys % cols)[start + branches - 1][sends.to]
-            east, west = (from_col, np.maximum(from_col, last)), (np.minimum(from_col, first), from_col)
-            for way, (low, high) in enumerate((east, west)):
-                across[way] = add_to_ranges(line, low, high, sends.bits, moves * rows, cols).reshape(moves, rows, cols)
-            begin = from_row[owner]
-            hops = np.maximum(bottom - begin, begin - top) + abs(column - from_col[owner])
-        line, sent = sends.move[owner] * cols + column, sends.bits[owner]
+        move, to, bits = sends.move, sends.to, sends.bits
+        begin, across = np.full(len(bits), -1), [np.zeros((moves, rows, cols), dtype=np.int64)] * 2
+        is_from_edge = sends.source is None and self.hub is None
+        if not is_from_edge:
+            begin, from_col = np.divmod(np.full(len(bits), self.hub) if sends.source is None else sends.source, cols)
+            line, first, last = move * rows + begin, column[start[to]], column[start[to] + branches[to] - 1]
+            ranges = (from_col, np.maximum(from_col, last)), (np.minimum(from_col, first), from_col)
+            along_rows = (add_to_ranges(line, low, high, bits, moves * rows, cols) for low, high in ranges)
+            across = [each.reshape(moves, rows, cols) for each in along_rows]
+            # Neighbours that come from one row to one set take the same columns.
+            differs = (line[1:] != line[:-1]) | (to[1:] != to[:-1])
+            lead = np.flatnonzero(np.append(True, differs)[: len(line)])
+            west_most, east_most = (each.reduceat(from_col, lead) for each in (np.minimum, np.maximum))
+            move, to, begin, bits = move[lead], to[lead], begin[lead], np.add.reduceat(bits, lead)
+        owner, number = repeats(branches[to])
+        branch = start[to][owner] + number
+        column, top, bottom, begin = column[branch], top[branch], bottom[branch], begin[owner]
+        hops = np.maximum(bottom - begin, begin - top)
+        if not is_from_edge:
+            hops = hops + np.maximum(column - west_most[owner], east_most[owner] - column)
+        line, sent = move[owner] * cols + column, bits[owner]
         south = add_to_ranges(line, begin + 1, np.maximum(begin, bottom) + 1, sent, moves * cols, rows)
         north = add_to_ranges(line, np.minimum(begin, top) + 1, begin + 1, sent, moves * cols, rows)
         along = (each.reshape(moves, cols, rows).transpose(0, 2, 1) for each in (south, north))
         link_bits = np.stack([*across, *along], axis=1).reshape(moves, -1)
-        return Traffic(link_bits, max_by(sends.move[owner], hops, moves) * self.hop_ps)
+        return Traffic(link_bits, max_by(move[owner], hops, moves) * self.hop_ps)

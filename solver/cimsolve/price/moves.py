@@ -253,9 +253,9 @@ class _Finder:
         maker, reader = np.repeat(z, made.sizes[z]), self._readers()
         whole = self.is_whole[maker]
         source = made.place[made.sets.start[:-1]][maker]
-        keys, elements = np.unique((source * runs + reader)[whole], return_counts=True)
-        to = keys % runs
-        sends = Sends(self._stage_of(to), to, elements * input_bits, keys // runs)
+        keys, elements = np.unique((reader * self.places + source)[whole], return_counts=True)
+        to = keys // self.places
+        sends = Sends(self._stage_of(to), to, elements * input_bits, keys % self.places)
         load = channels.topology.multicast(self.stages, sends, sets, channels.is_tree)
         # What a core reads is on its bus once, from wherever it comes.
         read = sum_by(to, elements * input_bits, runs)[sets.owner]
