@@ -144,6 +144,33 @@ def test_unicast_sends_an_element_to_every_core() -> None:
     assert bounds[1] - bounds[0] == 8 / 0.5
 
 
+def test_rows_cut_freely_need_fewer_elements_behind_a_link() -> None:
+    """A column of four rows, two at each of two places: 2 * (3 + 1) ns, two elements of 2 bits down each link, and a
+    part of 4 bits up each. Uncut, 2 * (3 + 2) ns and four elements."""
+    problem = ask(linears(step("a", (4, 1))), "dense", mesh_chip(), "both")
+    halves = Mapping(
+        pieces_of((0, 0, 0, 2, 0, 1, 0, 0, 0), (0, 0, 2, 2, 0, 1, 1, 0, 0)), np.arange(2), place=np.arange(2)
+    )
+    assert measure(problem, halves)["latency_cycles"] == 8 + (2 + 2) + (2 + 2)
+    assert least_latency_cycles(problem, 2) == 16
+    assert least_latency_cycles(dense(1, mesh_chip()), 2) == 10 + (2 + 4) + (2 + 2)
+
+
+def test_dense_outputs_wait_for_those_of_the_factors_beside_them() -> None:
+    """A dense 4 x 6 and a 4 x 2 of rank 1, all in one array beside the hub, which has no link to pass.
+
+    Seven columns are read in 2 * (3 + 4 * 2) ns, then two of one row in 2 * (3 + 1). In the latter time an array reads
+    two columns only, but the six dense ones are read already: all outputs still come from the one core.
+    """
+    hardware = mesh_chip(core={"arrays": 1, "bus": FREE_BUS}, network=network(at=[0, 0], bits_per_ns=0.1))
+    problem = ask(linears(step("a", (4, 6), (4, 2))), {"a0": "dense", "a1": "1,1,1"}, hardware)
+    rows = [(0, 0, 0, 4, 0, 6, 0, 0, 0), (1, 0, 0, 4, 0, 1, 0, 0, 6), (2, 0, 0, 1, 0, 2, 0, 4, 0)]
+    metrics = measure(problem, Mapping(pieces_of(*rows), np.array([0, 0, 1]), place=np.array([0])))
+    # Down 8 bits through the port of 16 bit/ns, z over a bus that takes no time, up 32 bits.
+    assert metrics["latency_cycles"] == (1 + 1) + 22 + 1 + 8 + (1 + 2)
+    assert least_latency_cycles(problem, 1) == metrics["latency_cycles"]
+
+
 # Every placing of a few columns
 
 
