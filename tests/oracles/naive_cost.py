@@ -164,7 +164,7 @@ class NaiveCost:
             for name, tail in self.gaps.tails.items():
                 if phase == max(stage.phase for stage in self.flow.stages if stage.of_pass == name):
                     end += tail.cycles
-            digital, transfer, memory = self.gaps.units_cycles(self.gaps.of_phase(phase), in_prefill=True)
+            digital, transfer, memory = self.gaps.units_cycles(self.gaps.of_phase(phase), in_prefill=True, phase=phase)
             interval = max(self.busiest(phase), digital, transfer, memory)
             found["phase"].append(phase)
             found["fill_cycles"].append(end - reached)
@@ -353,6 +353,7 @@ class NaiveCost:
         moved = [pj for gap in self.gaps.of_phase() for name, pj in gap.pj.items() if name in ("network", "bus")]
         return {
             "cores": len(self.cores),
+            "network_latency_ns": sum(gap.transfer for gap in self.gaps.of_phase()) * self.clock_ns,
             "network_energy_pj": float(sum(moved)),
             "link_bits_max": max(by_link.values(), default=0),
             "link_bits": sum(by_link.values()),

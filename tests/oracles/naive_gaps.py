@@ -5,7 +5,7 @@ docs/formulation.md, sections "Gaps" and "Moves", in plain loops; nothing of the
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -48,6 +48,7 @@ class Gaps:
 
     def __init__(self, chip: Chip, flow: Dataflow, sums: list[int], moves: Moves | None = None) -> None:
         self.chip, self.flow, self.sums, self.moves = chip, flow, sums, moves
+        self.bits_of_phase: dict[int, Counter[Channel]] = defaultdict(Counter)
         self.risen: set[int] = set()
         """Stages whose outputs have been counted on their way to the hub."""
         firsts = {number: flow.pass_before(number) for number in range(len(flow.stages))}
@@ -114,11 +115,11 @@ class Gaps:
 
     def move(self, gap: Gap, moves: Moves, reads: Sequence[int], stages: Sequence[int]) -> None:
         network, chain, across = moves.network, 0, 0
-        counted = [moves.down[stage] for stage in stages] + [moves.over[stage] for stage in stages]
+        counted = [(stage, of[stage]) for of in (moves.down, moves.over) for stage in stages]
         for read in reads:
             chain += network.cycles(moves.up[read])
             if read not in self.risen:
-                counted.append(moves.up[read])
+                counted.append((read, moves.up[read]))
                 for _ in range(moves.core_sums[read]):
                     gap.charge("partial_sums", self.core_sum_pj())
             self.risen.add(read)
@@ -129,8 +130,10 @@ class Gaps:
         gap.transfer = chain
         while gap.partial_sums + gap.transfer < across:
             gap.transfer += 1
-        for move in counted:
+        for stage, move in counted:
             if move is not None:
+                # What goes up runs before the barrier after its stage, whatever gap waits for it.
+                self.bits_of_phase[self.flow.stages[stage].phase].update(move.bits)
                 gap.charge("network", network.energy_pj(move, "link"))
                 gap.charge("bus", network.energy_pj(move, "bus"))
                 gap.bits.update(move.bits)
@@ -140,15 +143,17 @@ class Gaps:
             return float(self.chip.data["digital"]["ops"]["add"]["per_element_pj"])
         return float(self.chip.data["energy_pj"]["shift_add"])
 
-    def units_cycles(self, gaps: Sequence[Gap], in_prefill: bool = False) -> tuple[int, int, int]:
+    def units_cycles(
+        self, gaps: Sequence[Gap], in_prefill: bool = False, phase: int | None = None
+    ) -> tuple[int, int, int]:
         """How long gaps hold the digital units, the interconnect, of a network its busiest channel, and the memory."""
         memory = sum(gap.prefill_busy if in_prefill else gap.memory_busy for gap in gaps)
         digital = sum(gap.partial_sums + gap.digital for gap in gaps)
         if self.moves is None:
             return digital, sum(gap.transfer for gap in gaps), memory
         bits: Counter[Channel] = Counter()
-        for gap in gaps:
-            bits.update(gap.bits)
+        for each in (gap.bits for gap in gaps) if phase is None else [self.bits_of_phase[phase]]:
+            bits.update(each)
         return digital, self.chip.cycles(self.moves.network.streaming_ps(bits)), memory
 
     def of_phase(self, phase: int | None = None) -> list[Gap]:

@@ -15,7 +15,15 @@ import numpy as np
 from cimsolve.columns import Floats, Ints, max_by, sum_by
 from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gaps, fixed_metrics, gaps_of_phases, pass_begins, shared_cycles, spared_pj
+from cimsolve.price.gaps import (
+    Gaps,
+    fixed_metrics,
+    gaps_of_phases,
+    moves_of_phases,
+    pass_begins,
+    shared_cycles,
+    spared_pj,
+)
 from cimsolve.price.memory import least_interval
 from cimsolve.price.moves import bits_of
 from cimsolve.price.schedule import schedule
@@ -228,13 +236,13 @@ def _phases(
     busy = sum_by(job, activations.end - activations.start, len(names) * arrays)
     busiest = busy.reshape(len(names), arrays).max(axis=1).tolist()
     found: list[PhaseCosts] = []
-    previous_end = stages.begins
+    previous_end, moves = stages.begins, moves_of_phases(problem, gaps)
     for index, (name, work) in enumerate(gaps_of_phases(problem, gaps).items()):
         members = np.flatnonzero(phase_of_stage == index)
         # Phases of parallel branches may overlap: each is charged what it adds to the time so far.
         end = max(previous_end, int(stages.end[members].max()))
         end += sum(tail.cycles for tail in gaps.tails.values() if any(tail is gap for gap in work))
-        digital, transfer, memory = shared_cycles(problem, work, in_prefill=True)
+        digital, transfer, memory = shared_cycles(problem, work, moves[name])
         fill, interval = end - previous_end, max(busiest[index], digital, transfer, memory)
         found.append(
             PhaseCosts(

@@ -38,6 +38,8 @@ class Passing:
 
     way: str
     """`up`, `over` or `down`."""
+    stage: int
+    """The stage that makes what goes up, or reads what comes over or down."""
     move: Move
     cycles: int
     """All that it takes."""
@@ -233,23 +235,22 @@ class _Carrier:
     def __call__(self, problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
         if self.moves is None:
             return _Carried()
-        rising = [(each, move) for each in read if (move := self.moves.up[each]) is not None]
-        falling = [move for each in stages if (move := self.moves.down[each]) is not None]
-        across = [move for each in stages if (move := self.moves.over[each]) is not None]
+        hardware, moves = problem.hardware, self.moves
+        passing = tuple(
+            Passing(way, stage, move, cycles_of_move(hardware, move), 0)
+            for way, at, of in (("up", read, moves.up), ("over", stages, moves.over), ("down", stages, moves.down))
+            for stage in at
+            if (move := of[stage]) is not None
+        )
         fresh = [each for each in read if each not in self.risen]
-        charged = [*(move for each, move in rising if each in fresh), *across, *falling]
+        charged = [each.move for each in passing if each.way != "up" or each.stage in fresh]
         self.risen.update(fresh)
-        hardware = problem.hardware
-        core_pj = hardware.core_add_pj * sum(int(self.moves.core_added[each]) for each in fresh)
+        core_pj = hardware.core_add_pj * sum(int(moves.core_added[each]) for each in fresh)
         energy = {
             "network": math.fsum(move.network_pj for move in charged),
             "bus": math.fsum(move.bus_pj for move in charged),
             "partial_sums": core_pj,
         }
-        ways = {"up": [move for _, move in rising], "over": across, "down": falling}
-        passing = tuple(
-            Passing(way, move, cycles_of_move(hardware, move), 0) for way, moves in ways.items() for move in moves
-        )
         return _Carried(
             sum(each.cycles for each in passing if each.way != "over"),
             sum(each.cycles for each in passing if each.way == "over"),
@@ -281,16 +282,29 @@ def gaps_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Gap]]:
     return found
 
 
-def shared_cycles(problem: Problem, gaps: Iterable[Gap], in_prefill: bool = False) -> tuple[int, int, int]:
+def moves_of_phases(problem: Problem, gaps: Gaps) -> dict[int, list[Move]]:
+    """Phase -> the moves of a token in it: what goes up is of the phase that made it, whichever gap waits for it."""
+    stages = problem.workload.stages
+    found: dict[int, list[Move]] = {name: [] for name in sorted({stage.phase for stage in stages})}
+    for gap in gaps.own:
+        counted = {id(move) for move in gap.moves}
+        for each in gap.passing:
+            if id(each.move) in counted:
+                found[stages[each.stage].phase].append(each.move)
+    return found
+
+
+def shared_cycles(problem: Problem, gaps: Iterable[Gap], moves: Sequence[Move] | None = None) -> tuple[int, int, int]:
     """Cycles that gaps hold the digital units, the interconnect (of a network its busiest channel), and the memory.
 
-    `in_prefill`: a token's part, where queries share reads of the memory.
+    `moves`: those of a phase of a prefill, a token's part of which is meant: there queries share reads of the memory.
+    None: those of the gaps.
     """
-    held = list(gaps)
-    moves = [move for gap in held for move in gap.moves]
+    held, in_prefill = list(gaps), moves is not None
     transfer = sum(gap.transfer_cycles for gap in held)
     if problem.hardware.interconnect is not None:
-        transfer = int(problem.hardware.cycles(busiest_ps(moves)))
+        counted = [move for gap in held for move in gap.moves] if moves is None else moves
+        transfer = int(problem.hardware.cycles(busiest_ps(counted)))
     uses = [gap.memory for gap in held if gap.memory is not None]
     memory = sum(use.prefill_cycles if in_prefill else use.busy_cycles for use in uses)
     return sum(gap.units_cycles for gap in held), transfer, memory
@@ -318,10 +332,10 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     latency = sum(gap.cycles for gap in least.own)
     interval = max(*shared_cycles(problem, least.own), least_interval(problem, latency))
     prefill = 0
-    for members in gaps_of_phases(problem, least).values():
-        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(
-            shared_cycles(problem, members, in_prefill=True)
-        )
+    moves = moves_of_phases(problem, least)
+    for phase, members in gaps_of_phases(problem, least).items():
+        shared = shared_cycles(problem, members, moves[phase])
+        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared)
     energy = sum(value for gap in least.own for value in gap.energy_pj.values())
     energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
     arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))

@@ -36,14 +36,18 @@ def least_gaps(problem: Problem, arrays: int) -> Gaps:
 
 
 def least_shared_cycles(
-    problem: Problem, arrays: int, gaps: Iterable[Gap], in_prefill: bool = False
+    problem: Problem, arrays: int, gaps: Iterable[Gap], moves: Sequence[Move] | None = None
 ) -> tuple[int, int, int]:
-    """The least cycles that some of `least_gaps` hold digital units, the network's busiest channel, and the memory."""
+    """The least cycles that some of `least_gaps` hold digital units, the network's busiest channel, and the memory.
+
+    `moves`: as of `shared_cycles` in `price/gaps.py`.
+    """
     held = list(gaps)
     network = _Network.of(problem, arrays)
-    units, transfer, memory = priced.shared_cycles(problem, held, in_prefill)
+    units, transfer, memory = priced.shared_cycles(problem, held, moves)
     if network is not None:
-        transfer = network.busiest_cycles([move for gap in held for move in gap.moves if isinstance(move, _LeastMove)])
+        counted = [move for gap in held for move in gap.moves] if moves is None else moves
+        transfer = network.busiest_cycles([move for move in counted if isinstance(move, _LeastMove)])
     return units, transfer, memory
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
-from cimsolve.price.gaps import gaps_of_phases
+from cimsolve.price.gaps import gaps_of_phases, moves_of_phases
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
 from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor, group_part_ps
@@ -87,8 +87,10 @@ def least_ii_cycles(problem: Problem, arrays: int) -> int:
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
-    phases = gaps_of_phases(problem, least_gaps(problem, arrays)).values()
-    shared = [least_shared_cycles(problem, arrays, gaps, in_prefill=True) for gaps in phases]
+    gaps = least_gaps(problem, arrays)
+    moves = moves_of_phases(problem, gaps)
+    phases = gaps_of_phases(problem, gaps).items()
+    shared = [least_shared_cycles(problem, arrays, members, moves[phase]) for phase, members in phases]
     return [max(cycles, *units) for cycles, units in zip(work, shared, strict=True)]
 
 
