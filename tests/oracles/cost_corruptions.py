@@ -345,7 +345,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "max(*shared_cycles(problem, least.own),", "max(sum(shared_cycles(problem, least.own)),"
         ),
         "fixed II knows no room": edited(", least_interval(problem, latency)", ""),
-        "a fixed prefill shares no reads": edited(", in_prefill=True", ""),
+        "a fixed prefill shares no reads": edited(", moves[phase])", ")"),
         "a fixed token more follows": edited("(problem.model.tokens - 1)", "problem.model.tokens"),
         "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
     },

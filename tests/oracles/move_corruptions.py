@@ -14,11 +14,15 @@ from oracles.cost_corruptions import Wrapper, edited
 
 MOVE_CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     # What a chip says
-    (Hardware, "pitch_mm"): {
+    (Hardware, "core_arrays_um2"): {
         "a core has one array": edited("self.core.arrays * float", "float"),
+    },
+    (Hardware, "side_mm"): {
         "a core takes no room beside its arrays": edited(" + self.core.area_um2", ""),
         "a router takes no room": edited(" + self.network.area_um2", ""),
-        "a pitch is that of areas": edited("self.network.pitch_mm is not None", "False"),
+    },
+    (Hardware, "pitch_mm"): {
+        "a pitch is that of areas": edited("self.side_mm if given is None else given", "self.side_mm"),
     },
     (Hardware, "topology"): {
         "wires cost no energy": edited(" + wire * self.pitch_mm", ""),
@@ -155,16 +159,23 @@ MOVE_CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "what has risen is waited for": edited(" if each not in there]", "]"),
     },
     (gaps._Carrier, "__call__"): {
-        "outputs rise for each reader": edited(" if each in fresh)", ")"),
+        "outputs rise for each reader": edited(' if each.way != "up" or each.stage in fresh', ""),
         "cores add for each reader": edited("for each in fresh)\n", "for each in read)\n"),
-        "only the first of what is read rises": edited("in read if (move", "in read[:1] if (move"),
+        "only the first of what is read rises": edited('("up", read, moves.up)', '("up", read[:1], moves.up)'),
     },
-    (gaps, "_move_cycles"): {
+    (gaps, "cycles_of_move"): {
         "a move is rounded once": edited(
             "int(hardware.cycles(move.fixed_ps)) + int(hardware.cycles(move.streaming_ps))",
             "int(hardware.cycles(move.fixed_ps + move.streaming_ps))",
         ),
         "bits take no time": edited(" + int(hardware.cycles(move.streaming_ps))", ""),
+    },
+    (gaps, "moves_of_phases"): {
+        "what goes up is of the phase that waits": edited(
+            "stages[each.stage].phase].append",
+            "stages[min(each.stage + (each.way == 'up'), len(stages) - 1)].phase].append",
+        ),
+        "moves are counted once a gap that waits": edited("if id(each.move) in counted", "if True"),
     },
     (gaps, "_gap"): {
         "z goes over once its parts are down": edited(
