@@ -235,29 +235,35 @@ def _add_boxes(axes: Axes, sides: Floats, shades: Sequence[Any], names: list[str
         axes.add_patch(patch)
 
 
+def _port_at(plan: _Plan) -> tuple[tuple[float, float], float]:
+    """Where the port's signs are, down and up, from the left; and how far from above."""
+    left, top, width, height = plan.hub
+    apart = 0.12 if plan.is_outline else 0.02 * width
+    return (left + width / 2 - apart, left + width / 2 + apart), top + height / 2
+
+
 def _add_hub(axes: Axes, plan: _Plan, port: Floats, colours: Colours) -> None:
     """The hub, and in it its port: one sign down, one up."""
     left, top, width, height = plan.hub
     axes.add_patch(Rectangle((left, top), width, height, facecolor="none", edgecolor=colours["ink"], linewidth=1.6))
-    middle = top + height / 2
-    apart = 0.12 if plan.is_outline else 0.02 * width
-    for sign, side, shade in (("v", -apart, port[0]), ("^", apart, port[1])):
+    signs_at, middle = _port_at(plan)
+    for sign, at, shade in zip("v^", signs_at, port, strict=True):
         style: dict[str, Any] = {"marker": sign, "markersize": 5, "markeredgecolor": colours["paper"]}
-        axes.plot([left + width / 2 + side], [middle], color=shade, markeredgewidth=0.6, **style)
+        axes.plot([at], [middle], color=shade, markeredgewidth=0.6, **style)
     if not plan.is_outline and width > 1:  # else the legend alone names it
-        at = (left + width / 2 - 2 * apart, middle)
-        axes.text(*at, "hub", ha="right", va="center", fontsize=9, color=colours["ink"])
+        before = 1.5 * signs_at[0] - 0.5 * signs_at[1]
+        axes.text(before, middle, "hub", ha="right", va="center", fontsize=9, color=colours["ink"])
 
 
 def _add_ring(axes: Axes, floor: Floor, plan: _Plan, colours: Colours) -> None:
     """A ring around the busiest channel."""
-    links = floor.interconnect.links
-    place = floor.busiest - links
+    links, ports = floor.interconnect.links, len(floor.bits) - 2
     if floor.busiest < links:
         left, right, top, bottom = plan.links[:, int(np.searchsorted(plan.link, floor.busiest))].tolist()
-    elif place < len(floor.arrays):
-        left, right, top, bottom = plan.places[:, place].tolist()
+    elif floor.busiest < ports:
+        left, right, top, bottom = plan.places[:, floor.busiest - links].tolist()
     else:
-        left, top, right, bottom = (*plan.hub[:2], plan.hub[0] + plan.hub[2], plan.hub[1] + plan.hub[3])
+        signs_at, top = _port_at(plan)
+        left, right, bottom = signs_at[floor.busiest - ports], signs_at[floor.busiest - ports], top
     ring: dict[str, Any] = {"marker": "o", "fillstyle": "none", "markersize": 15, "markeredgewidth": 1.6}
     axes.plot([(left + right) / 2], [(top + bottom) / 2], color=colours["ink"], **ring)

@@ -11,7 +11,7 @@ from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import ARRAYS, ENERGY, FIGURES, LATENCY, CostFigure, clock_ns
 from cimsolve.show.text.console import heading, indented
-from cimsolve.show.units import choose_unit, in_unit, millions, plural, quantity, share
+from cimsolve.show.units import millions, plural, quantity, share
 from cimsolve.solve.names import DENSE, DENSE_RULE, RULE_NAMES
 from cimsolve.study.ask import Asked
 from cimsolve.study.conclusion import Against, Conclusion, Need, latency_parts_ns
@@ -74,14 +74,14 @@ def _spent(header: Header) -> list[str]:
     parts, total = latency_parts_ns(header), LATENCY.total(header)
     if not parts:
         return []
-    unit, energy = choose_unit("time", [total]), ENERGY.total(header)
+    energy = ENERGY.total(header)
     fixed = parts.pop("digital")
     words = {"arrays": "arrays", "moves": "moves", "sums": "adding sums", "wait": "waiting"}
-    told = [f"{in_unit(value, unit)} pass in {words[part]}" for part, value in parts.items() if value > 0]
+    told = [f"{quantity(value, 'time')} pass in {words[part]}" for part, value in parts.items() if value > 0]
     told = [told[0], *(each.replace("pass ", "") for each in told[1:])]
-    told.append(f"and {in_unit(fixed, unit)} in digital work that no mapping changes")
+    told.append(f"and {quantity(fixed, 'time')} in digital work that no mapping changes")
     if parts["wait"] < 0:
-        told.append(f"less {in_unit(-parts['wait'], unit)} that overlap")
+        told.append(f"less {quantity(-parts['wait'], 'time')} that overlap")
     moved = f"; {share(header.metrics['network_energy_pj'] / energy)} of its energy is moves" if energy else ""
     return [f"Of {quantity(total, 'time')} a token {', '.join(told)}{moved}."]
 
