@@ -155,7 +155,7 @@ MOVE_CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "hops take no time on any network": edited(" + self.hops_ps", ""),
     },
     # Gaps
-    (gaps, "_arriving"): {
+    (gaps, "arriving"): {
         "what has risen is waited for": edited(" if each not in there]", "]"),
     },
     (gaps._Carrier, "__call__"): {

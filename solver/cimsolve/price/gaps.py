@@ -163,7 +163,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
             # A later pass starts once the earlier one has ended, its tail included.
             before.append(tails[passes[passes.index(stage.pass_name) - 1]])
         else:
-            read = stage.after if problem.hardware.transfer is not None else _arriving(workload, stage.id)
+            read = stage.after if problem.hardware.transfer is not None else arriving(workload, stage.id)
             summed = sum(adds[earlier] for earlier in read)
             moved = carried(problem, read, [stage.id], stage.transfer_elements)
             before.append(gap(summed, stage.operations, moved, stage.cache))
@@ -171,7 +171,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
     return Gaps(tuple(before), within, tails, added)
 
 
-def _arriving(workload: Workload, stage: int) -> Sequence[int]:
+def arriving(workload: Workload, stage: int) -> Sequence[int]:
     """Of the stages that one reads, those whose outputs are not at the hub yet: no stage before it has read them."""
     found = workload.stages[stage].after
     if len(found) < 2:  # what alone is read was read by no stage before

@@ -14,7 +14,7 @@ import numpy as np
 from cimsolve.columns import Ints, sum_by
 from cimsolve.judge.replay.channels import MoveJob, find_move_jobs
 from cimsolve.price.firings import Fired
-from cimsolve.price.gaps import Gap
+from cimsolve.price.gaps import Gap, arriving
 from cimsolve.price.memory import MemoryUse
 from cimsolve.problem.tables import Activations
 
@@ -227,7 +227,8 @@ def find_work(fired: Fired, activations: Activations, in_prefill: bool = False) 
             own = gaps.within[each.id]
             reads = tuple(node_of_stage[before] for before in each.after) if own else previous_tail
             barriers = frozenset(read for read in reads if nodes[read].phase < each.phase)
-            gap = between(gaps.before[each.id], reads, [each.id]) if own else Between()
+            rises = tuple(node_of_stage[before] for before in arriving(workload, each.id)) if own else ()
+            gap = between(gaps.before[each.id], rises, [each.id]) if own else Between()
             node_of_stage.append(len(nodes))
             cycles = job_cycles[part][first]
             nodes.append(Node(each.name, each.phase, reads, barriers, gap, users, cycles, moves.up[each.id]))
