@@ -23,16 +23,16 @@ def test_ways_to_the_hub_are_those_of_what_is_sent(name: str) -> None:
     network = NETWORKS[name]
     hops_ps, way_pj = network.ways_to_hub()
     for place in range(network.places):
-        sent = network.gather((np.arange(network.places) == place).astype(np.int64))
+        sent = network.gather((np.arange(network.places) == place).astype(np.int64)[None, :])
         assert sent.hops_ps == hops_ps[place]
-        assert float(sent.link_bits @ network.link_pj_per_bit) == pytest.approx(way_pj[place])
+        assert float(sent.link_bits[0] @ network.link_pj_per_bit) == pytest.approx(way_pj[place])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_busiest_link_is_one_of_a_cut(name: str) -> None:
     """Bits from the places of one side alone, then from all: no link is busier than the sides of the cuts."""
     network = NETWORKS[name]
-    everywhere = network.gather(np.ones(network.places, dtype=np.int64))
+    everywhere = network.gather(np.ones((1, network.places), dtype=np.int64))
     slowest = float((everywhere.link_bits / network.link_bits_per_ns).max())
     counted = [max((cores for _, cores in cut.sides), default=0) / cut.bits_per_ns for cut in network.cuts]
     assert slowest == max(counted)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cimsolve.chip.htree import HTree
 from cimsolve.chip.mesh import Mesh
 from cimsolve.chip.read import load_hardware
-from cimsolve.chip.routes import PlaceSets, Topology
+from cimsolve.chip.routes import PlaceSets, Sends, Topology
 
 RATE, HOP_PS = 4.0, 1000
 
@@ -98,7 +98,9 @@ def test_a_multicast_loads_the_links_of_its_routes(topology: Topology, data: st.
         np.array([place for each in receivers for place in each]),
     )
     table = np.array(sends, dtype=np.int64).reshape(-1, 3)
-    found = topology.multicast(None if from_hub else table[:, 0], sets, table[:, 1], table[:, 2], is_tree)
+    # Everything is sent in the second of two moves.
+    move, source = np.ones(len(table), dtype=np.int64), None if from_hub else table[:, 0]
+    found = topology.multicast(2, Sends(move, table[:, 1], table[:, 2], source), sets, is_tree)
     expected: Counter[str] = Counter()
     longest = 0
     for source, index, bits in sends:
@@ -107,20 +109,22 @@ def test_a_multicast_loads_the_links_of_its_routes(topology: Topology, data: st.
         for link in set(links) if is_tree else links:
             expected[link] += bits
         longest = max(longest, *(hop_ps(topology, route) for route in routes))
-    assert loads(topology, found.link_bits) == expected
-    assert found.hops_ps == longest
+    assert loads(topology, found.link_bits[1]) == expected
+    assert found.hops_ps.tolist() == [0, longest]
+    assert not found.link_bits[0].any()
 
 
 @given(topology=st.one_of(meshes, trees), data=st.data())
 def test_what_goes_up_takes_the_links_of_the_way_down_reversed(topology: Topology, data: st.DataObject) -> None:
     bits = np.array(data.draw(st.lists(st.integers(0, 9), min_size=topology.places, max_size=topology.places)))
-    up = topology.gather(bits)
+    up = topology.gather(bits[None, :])
     sending = np.flatnonzero(bits)
-    down = topology.multicast(None, PlaceSets.singles(sending), np.arange(len(sending)), bits[sending], is_tree=False)
+    sends = Sends(np.zeros_like(sending), np.arange(len(sending)), bits[sending], None)
+    down = topology.multicast(1, sends, PlaceSets.singles(sending), is_tree=False)
     assert up.link_bits.sum() == down.link_bits.sum()
     assert up.hops_ps == down.hops_ps
-    turned = Counter({turn(name): load for name, load in loads(topology, down.link_bits).items()})
-    assert loads(topology, up.link_bits) == turned
+    turned = Counter({turn(name): load for name, load in loads(topology, down.link_bits[0]).items()})
+    assert loads(topology, up.link_bits[0]) == turned
 
 
 def turn(name: str) -> str:
@@ -169,8 +173,9 @@ def test_the_worked_example_of_the_documentation() -> None:
     assert network is not None
     topology = interconnect.topology
     to = PlaceSets.singles(np.array([2 * 12 + 3]))
-    found = topology.multicast(None, to, np.array([0]), np.array([8192]), is_tree=True)
-    links = np.flatnonzero(found.link_bits)
+    sends = Sends(np.array([0]), np.array([0]), np.array([8192]), None)
+    found = topology.multicast(1, sends, to, is_tree=True)
+    links = np.flatnonzero(found.link_bits[0])
     assert [topology.name_of_link(int(link)) for link in links] == [
         "hub to (0, 3)",
         "(0, 3) to (1, 3)",
@@ -179,6 +184,6 @@ def test_the_worked_example_of_the_documentation() -> None:
     bus, port = 8192 / interconnect.bus_bits_per_ns, 8192 / interconnect.hub_bits_per_ns
     busiest_ns = max(float((found.link_bits / topology.link_bits_per_ns).max()), bus, port)
     assert (bus, port) == (32, 4)
-    assert network.base_ns + found.hops_ps / 1000 + busiest_ns == 10 + 3 + 256
-    spent_pj = float(found.link_bits @ topology.link_pj_per_bit) + 8192 * interconnect.bus_pj_per_bit
+    assert network.base_ns + int(found.hops_ps[0]) / 1000 + busiest_ns == 10 + 3 + 256
+    spent_pj = float(found.link_bits[0] @ topology.link_pj_per_bit) + 8192 * interconnect.bus_pj_per_bit
     assert spent_pj == pytest.approx(3900, rel=0.01)

@@ -45,7 +45,7 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     file.write_text(script("bash", capsys))
     assert completed(file, ["cimsolve", "co"]) == {name for name in COMMANDS if name.startswith("co")}
     assert completed(file, ["cimsolve", "sweep", "--va"]) == {"--vary"}
-    assert completed(file, ["cimsolve", "--hw", "rram"]) == {"rram256", "rram128-isaac"}
+    assert completed(file, ["cimsolve", "--hw", "rram"]) == {"rram256", "rram256-mesh", "rram128-isaac"}
     assert completed(file, ["cimsolve", "explain", "--strategy", "spr"]) == {"spread"}
     assert completed(file, ["cimsolve", "hw", "ch"]) == {"check"}
     (tmp_path / "mine.json").write_text("{}")

@@ -164,7 +164,7 @@ def test_compression_is_what_the_ranks_give() -> None:
 @pytest.mark.parametrize(
     ("spec", "changes", "loses"),
     [
-        *((spec, {}, spec in ("paper256", "pcm256")) for spec in SHIPPED),
+        *((spec, {}, spec in ("hermes64", "neurram48", "paper256", "paper256-mesh", "pcm256")) for spec in SHIPPED),
         ("rram256", {"adc.bits_max": "9"}, False),
         ("rram256", {"adc.bits_max": "9", "adc.lossy_allowed": "true"}, True),
     ],
