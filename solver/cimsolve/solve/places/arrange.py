@@ -21,12 +21,17 @@ from cimsolve.solve.places.even import evened
 
 MANY_MORE = 1.25
 """More cores than are needed are tried if they are so many times as many."""
+DIAGONAL = 2
+"""Rows by which one column's cores are moved on against those of the column before."""
 ALIKE_MAX = 5000
 """Most arrays that are compared each with each."""
 
 
-def arrangements(problem: Problem, pieces: Pieces) -> Iterator[Ints]:
-    """Places of all arrays, shape (arrays,), to be tried; the most promising first."""
+def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[Ints]:
+    """Places of all arrays, shape (arrays,), to be tried; the most promising first.
+
+    `outline` numbers what pieces of a stage may change places: those of equal ones; shape (pieces,).
+    """
     core, topology = problem.hardware.core, problem.hardware.topology
     assert core is not None
     assert topology is not None
@@ -35,7 +40,7 @@ def arrangements(problem: Problem, pieces: Pieces) -> Iterator[Ints]:
     # More cores than are needed lie farther off, but have more links, buses and columns between them.
     more = [min(topology.places, arrays), min(topology.places, 2 * fewest)]
     counts = [fewest, *(cores for cores in dict.fromkeys(more) if cores >= MANY_MORE * fewest)]
-    bits, side = _bits(problem, pieces), _sides(topology)
+    bits, side = _bits(problem, pieces, outline), _sides(topology)
     for cores in counts:
         for order, turns in product(_orders(problem, pieces, arrays), _turns(topology, cores)):
             members = _cores(order, cores, core.arrays)
@@ -97,8 +102,8 @@ def _cores(order: Ints, cores: int, arrays_of_core: int) -> Ints:
     return core
 
 
-def _bits(problem: Problem, pieces: Pieces) -> Floats:
-    """What each array sends to the hub, or receives from it, in each stage; shape (arrays, stages).
+def _bits(problem: Problem, pieces: Pieces, outline: Ints) -> Floats:
+    """What each array sends to the hub, or receives from it, by stage and outline; shape (arrays, kinds of both).
 
     Of an input that several arrays read each has its share.
     """
@@ -112,8 +117,10 @@ def _bits(problem: Problem, pieces: Pieces) -> Floats:
     stage = table.stage[pieces.factor]
     bits = is_up * pieces.cols * float(interconnect.out_bits)
     bits += is_down * cells * (interconnect.input_bits * inputs / np.maximum(share, 1))[stage]
-    found = np.zeros((int(pieces.array.max()) + 1, len(workload.stages)))
-    np.add.at(found, (pieces.array, stage), bits)
+    kinds_of_stage = stage * (int(outline.max()) + 1) + outline
+    known, kind = np.unique(kinds_of_stage, return_inverse=True)
+    found = np.zeros((int(pieces.array.max()) + 1, len(known)))
+    np.add.at(found, (pieces.array, kind.reshape(-1)), bits)
     return found
 
 
@@ -127,7 +134,11 @@ def _turns(topology: Topology, cores: int) -> Iterator[Ints]:
     assert isinstance(topology, Mesh)
     row, col = np.divmod(place, topology.cols)
     if topology.hub is None:
-        yield _in_turn(np.lexsort((col, row))[:cores], col, row)
+        chosen = np.lexsort((col, row))[:cores]
+        yield _in_turn(chosen, col, row)
+        # What goes over from row to row meets less where a stage's cores are in other rows of every column.
+        rows = ceil_div(cores, topology.cols)
+        yield _in_turn(chosen, col, (row + DIAGONAL * col) % rows)
         return
     hub_row, hub_col = divmod(topology.hub, topology.cols)
     across, along = abs(col - hub_col), abs(row - hub_row)

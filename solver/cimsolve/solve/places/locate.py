@@ -23,7 +23,7 @@ Cost = tuple[float, float]
 def located(problem: Problem, mapping: Mapping) -> Iterator[Mapping]:
     """The mapping with its arrays in places and their contents dealt along them, in several ways."""
     holdings = Holdings(problem, mapping)
-    for place in arrangements(problem, mapping.pieces):
+    for place in arrangements(problem, mapping.pieces, holdings.outline[holdings.fires]):
         yield _dealt(problem, holdings, place)
 
 
