@@ -99,7 +99,10 @@ class _Search:
         """The best of the arrays alone; then places for them and, within stages, for what they hold."""
         flat = self.problem.asking(hardware=without_distance(self.problem.hardware))
         effort = replace(self.effort, start=None)
-        for objective in dict.fromkeys((self.problem.objective, DEFAULT_OBJECTIVE)):
+        # What is best without distance need not be with it: fewer arrays are nearer, a fast token moves evenly.
+        fewest_first = self.problem.objective[0] == "arrays"
+        others = (DEFAULT_OBJECTIVE,) if fewest_first else (("latency",), DEFAULT_OBJECTIVE)
+        for objective in dict.fromkeys((self.problem.objective, *others)):
             asked = flat.asking(objective=objective)
             inner = _Search(asked, effort, Incumbent(asked, effort), candidates(asked, effort))
             try:
