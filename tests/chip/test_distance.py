@@ -368,7 +368,7 @@ def test_shipped_areas_are_those_of_the_chips() -> None:
 @pytest.mark.parametrize("name", ["rram256", "paper256"])
 def test_a_mesh_of_todays_arrays_has_the_arrays_of_the_flat_chip(name: str) -> None:
     flat, far = spec(name), spec(f"{name}-mesh")
-    apart = {"name", "transfer", "core", "network", "sources"}
+    apart = {"name", "transfer", "core", "network", "memory", "sources"}
     assert {key: value for key, value in far.items() if key not in apart} == {
         key: value for key, value in flat.items() if key not in apart
     }

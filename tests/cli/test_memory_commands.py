@@ -14,7 +14,7 @@ from cimsolve.problem.solution import read_solution
 from cimsolve.show.seen.judged import judge
 from cimsolve.show.seen.waterfall import energy_by_component, latency_by_component
 from cimsolve.study.sweep.point import Point, solve_point
-from makers.builders import chip, remembering
+from makers.builders import chip, mesh_chip, remembering
 from makers.command_line import Cli
 from makers.tiny_configs import BERT
 
@@ -35,7 +35,8 @@ def test_the_answer_says_what_the_memory_takes(cli: Cli) -> None:
     result = cli(*RUN, "--strategy", "spread", "-v")
     assert result.code == 0
     words = " ".join(result.out.split())
-    assert "The memory of keys and values takes" in words
+    assert "reading keys and values (6.148 us, " in words
+    assert "Not counted, as the chip does not state it: distance between arrays" in words
     # 2 layers of 12 tokens, 2 * 16 elements of 2 bits; an encoder has all of a sequence's tokens under way.
     assert "take 0.001536 Mbit" in words
     assert f"{1_000_000 // 1536 * 12} tokens can be under way" in words
@@ -48,6 +49,19 @@ def test_the_answer_says_what_the_memory_takes(cli: Cli) -> None:
     assert energy.parts["memory"].sum() == pytest.approx(metrics["memory_energy_pj"])
     # 8 bits of 0.25 a ns, after 2 ns, in each layer: attention takes no time here.
     assert time.parts["memory"].sum() == 2 * (2 + 12 * 32 * 2 * 4)
+
+
+def test_parts_of_a_token_on_a_network_have_the_memory(cli: Cli) -> None:
+    on_mesh = mesh_chip(array__rows=16, array__cols=16, core__arrays=16)
+    Path("chip.json").write_text(json.dumps(remembering(on_mesh, **SLOW)))
+    result = cli(*RUN, "--strategy", "spread", "--json")
+    found = json.loads(result.out)
+    parts, (one,) = found["answer"]["latency_parts_ns"], found["strategies"].values()
+    metrics = one["metrics"]
+    assert parts["memory"] == 2 * (2 + 12 * 32 * 2 * 4)
+    assert sum(parts.values()) == pytest.approx(metrics["latency_ns"])
+    assert parts["memory"] + parts["digital"] == pytest.approx(metrics["fixed_latency_ns"])
+    assert not any("Not counted" in sentence for sentence in found["answer"]["sentences"])
 
 
 def test_more_banks_are_a_change_that_explain_tries(cli: Cli) -> None:

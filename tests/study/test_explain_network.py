@@ -172,14 +172,18 @@ def test_a_run_says_what_the_mapping_decides(cli: Cli) -> None:
     words = ["--model", "tiny.json", "--structure", "4,4,1", "--strategy", "spread"]
     run = cli("--hw", "mesh.json", *words, "-v").out
     answer = " ".join(run.partition("\nAnswer\n")[2].split())
-    assert "in digital work that no mapping changes" in answer
+    assert "The mapping decides" in answer
+    assert re.search(r"in arrays, .* in moves\)", answer)
+    assert "distance" not in answer
     assert "moves are what a mapping decides" in " ".join(run.split())
     assert "moving on links" in run
     assert "core buses" in run
     assert re.search(r"token +token +token.*\n +total +arrays +moves", run)
     assert within(run)
-    flat = cli("--hw", "flat.json", *words).out
-    assert "no mapping changes" not in flat
+    flat = " ".join(cli("--hw", "flat.json", *words).out.split())
+    assert "The mapping decides" in flat
+    assert "in moves" not in flat
+    assert "Not counted, as the chip does not state it: distance between arrays." in flat
     data = json.loads(cli("--hw", "mesh.json", *words, "--json").out)
     (one,) = data["strategies"].values()
     assert sum(data["answer"]["latency_parts_ns"].values()) == pytest.approx(one["metrics"]["latency_ns"])

@@ -161,8 +161,8 @@ def _memory_doubts(hardware: Hardware) -> Iterator[Doubt]:
     if read_ns > READS_FACTOR * attends_ns:
         yield Doubt(
             "memory.bits_per_ns",
-            f"{memory.all_bits_per_ns:g} in all banks: keys and values of a layer of BERT-large take {read_ns:.5g} ns, "
-            f"its attention {attends_ns:.5g}: memory is then what a token waits for; are there more banks?",
+            f"{memory.all_bits_per_ns:g} in all banks: keys and values of a layer of BERT-large take {read_ns:.0f} ns, "
+            f"its attention {attends_ns:.0f}: memory is then what a token waits for; are there more banks?",
         )
     if memory.bits < 24 * layer_bits:
         yield Doubt(

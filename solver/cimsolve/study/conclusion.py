@@ -75,15 +75,16 @@ class Conclusion:
 
 
 def latency_parts_ns(header: Header) -> dict[str, float]:
-    """What a token's latency is spent on, on a chip with a network: `arrays`, `moves`, `sums`, `wait`, `digital`.
+    """What a token's latency is spent on, on a chip with a network: arrays, moves and other parts that sum to it, ns.
 
-    In ns; they sum to the latency. No mapping changes `digital`, all others are what it decides. Nothing of a flat
-    chip, where moves are what every mapping pays alike.
+    `arrays`, `moves`, `sums` and `wait` are what the mapping decides; none changes `digital` and, on a chip that has
+    one, `memory`. Nothing of a flat chip, where moves are what every mapping pays alike.
     """
     if "network_latency_ns" not in header.metrics:
         return {}
     cycles, clock_ns = header.breakdown.latency_cycles, float(header.hw["clock_ns"])
     names = {"arrays": "array", "moves": "transfer", "sums": "partial_sums", "wait": "wait", "digital": "digital"}
+    names |= {"memory": "memory"} if "memory" in cycles else {}
     return {part: cycles[name] * clock_ns for part, name in names.items()}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cimsolve.files.library import shipped_hardware
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
@@ -32,8 +33,8 @@ def answer_sentences(problem: Problem, found: Conclusion) -> list[str]:
     sentences = [_fit(problem, found)]
     if found.best is not None:
         sentences.append(_best(found.best))
-        sentences += _spent(found.best)
-        sentences += [_memory(found.best)] if problem.hardware.memory is not None else []
+        sentences.append(_decided(problem, found.best))
+        sentences += _not_counted(problem)
         sentences += [_against(each, found.best) for each in found.against]
     if found.factored is not None:
         sentences.append(_error(found))
@@ -69,32 +70,45 @@ def _best(header: Header) -> str:
     return f"{header.strategy}: {', '.join(_value(figure, header) for figure in told)}."
 
 
-def _spent(header: Header) -> list[str]:
-    """What of a token's time and energy a mapping decides, on a chip with a network."""
-    parts, total = latency_parts_ns(header), LATENCY.total(header)
-    if not parts:
-        return []
-    energy = ENERGY.total(header)
-    fixed = parts.pop("digital")
+def _decided(problem: Problem, header: Header) -> str:
+    """What share of a token's time and energy the mapping decides, and what there is in both and in the rest."""
+    metrics, parts = header.metrics, latency_parts_ns(header)
     words = {"arrays": "arrays", "moves": "moves", "sums": "adding sums", "wait": "waiting"}
-    told = [f"{quantity(value, 'time')} pass in {words[part]}" for part, value in parts.items() if value > 0]
-    told = [told[0], *(each.replace("pass ", "") for each in told[1:])]
-    told.append(f"and {quantity(fixed, 'time')} in digital work that no mapping changes")
-    if parts["wait"] < 0:
-        told.append(f"less {quantity(-parts['wait'], 'time')} that overlap")
-    moved = f"; {share(header.metrics['network_energy_pj'] / energy)} of its energy is moves" if energy else ""
-    return [f"Of {quantity(total, 'time')} a token {', '.join(told)}{moved}."]
-
-
-def _memory(best: Header) -> str:
-    """What keys and values take, and what share of a token no mapping changes."""
-    metrics, of_memory = best.metrics, best.breakdown.latency_cycles["memory"] * clock_ns(best)
-    time, energy = (metrics[f"fixed_{name}"] / metrics[name] for name in ("latency_ns", "energy_pj"))
+    inside = [f"{quantity(parts[part], 'time')} in {word}" for part, word in words.items() if parts.get(part, 0) > 0]
+    if parts.get("wait", 0) < 0:
+        inside.append(f"less {quantity(-parts['wait'], 'time')} that overlap")
+    moved = [f"{quantity(metrics['network_energy_pj'], 'energy')} in moves"] if parts else []
+    rest = [f"digital work ({quantity(parts['digital'], 'time')})"] if parts else ["digital work", "transfers"]
+    if problem.hardware.memory is not None:
+        time, energy = header.breakdown.latency_cycles["memory"] * clock_ns(header), metrics["memory_energy_pj"]
+        rest.append(f"reading keys and values ({quantity(time, 'time')}, {quantity(energy, 'energy')})")
     return (
-        f"The memory of keys and values takes {quantity(of_memory, 'time')} and "
-        f"{quantity(metrics['memory_energy_pj'], 'energy')} of a token; with it no mapping changes "
-        f"{share(time)} of its time and {share(energy)} of its energy."
+        f"The mapping decides {_share_decided(LATENCY, header)} of the latency{_in_brackets(inside)} and "
+        f"{_share_decided(ENERGY, header)} of the energy{_in_brackets(moved)}; the rest has {_and(rest)}."
     )
+
+
+def _share_decided(figure: CostFigure, header: Header) -> str:
+    total = figure.total(header)
+    return share(max(0.0, 1 - header.metrics[f"fixed_{figure.key}"] / total) if total else 0.0)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _in_brackets(parts: Sequence[str]) -> str:
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _not_counted(problem: Problem) -> list[str]:
+    """What the chip does not state, so that no figure has it, and the shipped chip that is the same with it."""
+    hardware = problem.hardware
+    missing = [] if hardware.network is not None else ["distance between arrays"]
+    missing += ["reading keys and values"] if hardware.memory is None and problem.model.cached_elements else []
+    with_distance = f"{hardware.name}-mesh"
+    instead = f"; {with_distance} does" if with_distance in shipped_hardware() else ""
+    return [f"Not counted, as the chip does not state it: {_and(missing)}{instead}."] if missing else []
 
 
 def _value(figure: CostFigure, header: Header) -> str:
