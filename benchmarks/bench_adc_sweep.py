@@ -20,6 +20,7 @@ from cimsolve.price.gaps import least_partial_sum_elements
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_stage_cycles
+from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.study.solving import solve_and_check
 
 RULES = ("linear", "sparsemap", "densemap", "spread")
@@ -37,6 +38,7 @@ class Variant:
 
 VARIANTS = (
     *(Variant(rule, rule) for rule in RULES),
+    Variant(DENSE, DENSE),
     Variant("optimal, uncut", "optimal", "none"),
     Variant("optimal, columns cut", "optimal"),
     Variant("optimal, for prefill", "optimal", "columns", ("arrays", "prefill")),
@@ -113,7 +115,7 @@ def _row(adcs: int, variant: Variant, header: Header, problem: Problem) -> Row:
         "total_prefill_ms": metrics["prefill_ns"] / 1e6,
         "energy_uj": metrics["energy_pj"] / 1e6,
     }
-    if chain and uncut and variant.strategy != "linear":
+    if chain and uncut and variant.strategy not in (DENSE, DENSE_RULE):
         # Stages one after the other: what they take at least adds up, and the gaps are the same for all.
         cycles = sum(least_stage_cycles(problem, int(metrics["arrays"])))
         figures["token_bound_us"] = cycles * problem.hardware.clock_ps / 1e6
@@ -192,11 +194,10 @@ def target_table(rows: Sequence[Row]) -> str:
 
 NOTES = """\
 Times are array time where not called total; total adds transfers and digital operations, the same for all but
-`linear`. A bound holds for every mapping of the same structure with column cuts (for "uncut": of whole blocks) on
-as many arrays; `linear` stores dense matrices, and its gap is to the bound on those. `II` is that of the arrays
-alone. Prefill is of {tokens} tokens. "For prefill" is `--objective arrays,prefill`; it seeks total time, in which
-phases whose digital work takes longer than their arrays gain nothing from faster arrays. `linear` is a rule and not
-what dense arrays can do: `dense-optimal` is in [paper-2510.11192.md](paper-2510.11192.md)."""
+`linear` and `dense-optimal`, which store dense matrices; their gaps are to the bound on those. A bound holds for every
+mapping of the same structure with column cuts (for "uncut": of whole blocks) on as many arrays. `II` is that of the
+arrays alone. Prefill is of {tokens} tokens. "For prefill" is `--objective arrays,prefill`; it seeks total time, in
+which phases whose digital work takes longer than their arrays gain nothing from faster arrays."""
 
 DIFFERENCES = """\
 Where the two differ: the earlier `spread` and column-cut figures are one answer of another search, not a rule with

@@ -117,7 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--hw", nargs="+", default=list(HARDWARE))
     parser.add_argument("--all-of", default="bert-large", help="the model on which every strategy is replayed")
-    parser.add_argument("--strategies", nargs="+", default=["linear", "sparsemap", "densemap", "spread", "optimal"])
+    parser.add_argument(
+        "--strategies", nargs="+", default=["linear", "dense-optimal", "sparsemap", "densemap", "spread", "optimal"]
+    )
     parser.add_argument("--one", default="spread", help="the strategy for all other models")
     parser.add_argument("--tokens-of-largest", type=int, default=64, metavar="N", help="of its prefills")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs, of which the fastest counts")

@@ -103,6 +103,41 @@ def test_speed(script, tmp_path):
 
 
 @pytest.mark.slow
+def test_distance(script, tmp_path, monkeypatch):
+    """Every target of one small case stands in a row; flat chips answer as this very checkout does."""
+    distance, cases = script("bench_distance"), script("distance_cases")
+    monkeypatch.setattr(cases, "MODEL", "minilm-l6")
+    monkeypatch.setattr(distance, "FLAT", ("--hw pcm256 --model minilm-l6 --strategy spread",))
+    monkeypatch.setattr(
+        distance, "run_self", lambda _, arguments, __: json.loads(json.dumps(cases.measure(arguments[1])))
+    )
+    out, case = tmp_path / "distance.md", "rram128-isaac/16/5x5/edge/32"
+    arguments = ["--cases", case, "--large", "--before", str(BENCHMARKS.parent), "--out", str(out)]
+    assert distance.main(arguments) == 0
+    rows = rows_of(report_of(out))
+    of_case = {row[0]: row for row in rows if row[1:2] == [case]}
+    near, worse = "token latency at most 10% above its bound, us", "not above the flat answer priced afterwards, us"
+    assert float(of_case[near][2]) >= float(of_case[near][4])
+    assert of_case[worse][-1] == "yes"
+    answers = {row[1]: float(row[4]) for row in rows if row[0] == case and row[1] in ("bound", "spread", "optimal")}
+    assert answers["bound"] <= answers["optimal"] <= answers["spread"]
+    assert ["files of flat chips that differ", distance.FLAT[0], "0", "0"] in [row[:4] for row in rows]
+
+
+def test_files_that_differ_are_named_with_the_keys_that_do(script):
+    now = {"a.json": b'{"seed": 1, "status": "feasible"}', "b.npz": b"1", "c.npz": b"1"}
+    then = {"a.json": b'{"seed": 1, "status": "optimal"}', "b.npz": b"1", "d.npz": b"1"}
+    found = script("bench_distance").differences(now, then)
+    assert found == ["a.json status", "c.npz (only now)", "d.npz (only before)"]
+
+
+def test_what_is_above_what_is_allowed_is_not_met(script):
+    target = script("bench_distance").target
+    assert target("t", "case", 10.4, 11.0, 10.0)[2:] == ["10.4", "11", "10", "4.00", "yes"]
+    assert target("t", "case", 11.1, 11.0)[2:] == ["11.1", "11", None, None, "**no**"]
+
+
+@pytest.mark.slow
 def test_near_least(script, tmp_path):
     out = tmp_path / "near.md"
     arguments = ["--cases", "minilm-l6/pcm256/none", "--more", "1.5", "--out", str(out)]

@@ -1,0 +1,151 @@
+"""A chip with distance by the name of a case, and what is measured of it; `bench_distance.py` makes tables of both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cimsolve.chip.spec import Hardware
+    from cimsolve.price.gaps import Gaps
+    from cimsolve.problem.problem import Problem
+
+MODEL = "bert-large"
+CORE = {"bus": {"bits_per_ns": 256, "pj_per_bit": 0.054}}
+MESH = {"hop_ns": 1, "router_pj_per_bit": 0.081, "wire_pj_per_bit_mm": 0.06}
+HOP_PJ = 0.1
+"""Energy of a bit on each level of the H-tree, pJ."""
+
+PARTS = (
+    "arrays",
+    "down, hops",
+    "down, channel",
+    "over, hops",
+    "over, channel",
+    "up, hops",
+    "up, channel",
+    "all else",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A chip and how matrices are stored, by a name such as `rram256/16/11x11/edge/32`; `4^4`: 4 levels of 4."""
+
+    name: str
+
+    @property
+    def parts(self) -> list[str]:
+        return self.name.split("/")
+
+    @property
+    def base(self) -> str:
+        """The flat chip."""
+        return self.parts[0].removesuffix("-mesh")
+
+    @property
+    def is_shipped(self) -> bool:
+        return self.parts[0].endswith("-mesh")
+
+    @property
+    def structure(self) -> str:
+        return "dense" if "dense" in self.parts else "sqrt"
+
+    @property
+    def is_mesh(self) -> bool:
+        return "^" not in self.name
+
+    @property
+    def rate(self) -> int:
+        return int(self.parts[4])
+
+    def hardware(self) -> Hardware:
+        from cimsolve.chip.read import load_hardware, parse_hardware
+
+        if self.is_shipped:
+            return load_hardware(self.parts[0])
+        data = load_hardware(self.base).to_json()
+        del data["transfer"]
+        data["sources"] = {key: each for key, each in data["sources"].items() if not key.startswith("transfer")}
+        arrays, shape, where = self.parts[1:4]
+        hub: dict[str, Any] = {"bits_per_ns": 2048}
+        network = {"multicast": "unicast" if "unicast" in self.parts else "tree", "base_ns": 10, "hub": hub}
+        if self.is_mesh:
+            rows, cols = map(int, shape.split("x"))
+            hub["at"] = where if where == "edge" else [rows // 2, cols // 2]
+            network |= {"topology": "mesh", "rows": rows, "cols": cols, "bits_per_ns": self.rate, **MESH}
+        else:
+            fanout, levels = map(int, shape.split("^"))
+            each = {"bits_per_ns_level": self.rate, "hop_ns_level": 1, "pj_per_bit_level": HOP_PJ}
+            network |= {"topology": "htree", "levels": levels, "fanout": fanout}
+            network |= {key: [value] * levels for key, value in each.items()}
+        data |= {"name": f"{self.base}-case", "core": {"arrays": int(arrays), **CORE}, "network": network}
+        data["sources"] |= {key: {"from": "a benchmark", "mark": "assumed"} for key in ("core", "network")}
+        return parse_hardware(data, self.name)
+
+
+def measure(name: str) -> dict[str, Any]:
+    """One case, in this process."""
+    from cimsolve.api import make_problem, map_model
+    from cimsolve.price.cost import price
+    from cimsolve.prove.network import least_gaps, stretched_cycles
+    from cimsolve.prove.time import least_stage_cycles
+    from cimsolve.study.solving import mapping_of
+
+    case = Case(name)
+    problem = make_problem(MODEL, case.hardware(), structure=case.structure)
+    flat = make_problem(MODEL, case.base, structure=case.structure)
+    began = time.process_time()
+    best = map_model(problem.question)
+    cpu_s = time.process_time() - began
+    of_flat = map_model(flat.question)
+    rule = map_model(problem.question, strategy="spread")
+    afterwards = price(problem, mapping_of(of_flat, flat)).costs
+    arrays = best.header.metrics["arrays"]
+    stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
+    cycles = best.header.breakdown.latency_cycles
+    links, buses = floor_pj(problem)
+    return {
+        "optimal": best.header.metrics,
+        "flat": of_flat.header.metrics,
+        "spread": rule.header.metrics,
+        "afterwards": afterwards.metrics,
+        "cycles": {
+            "flat": of_flat.header.breakdown.latency_cycles,
+            "afterwards": afterwards.latency_components_cycles,
+            "optimal": cycles,
+        },
+        "parts": split_cycles(problem.hardware, price(problem, mapping_of(best, problem)).costs.gaps, cycles["array"]),
+        "least_parts": split_cycles(problem.hardware, least_gaps(problem, arrays), sum(stages)),
+        "bound": {key: entry.lower for key, entry in best.header.bounds.items()},
+        "floor_links_pj": links,
+        "floor_buses_pj": buses,
+        "clock_ns": problem.hardware.clock_ps / 1000,
+        "cpu_s": cpu_s,
+    }
+
+
+def floor_pj(problem: Problem) -> tuple[float, float]:
+    """The least energy of links, and of buses: the bound's, without additions."""
+    from cimsolve.chip.read import parse_hardware
+    from cimsolve.prove.network import least_moves_pj
+
+    data = problem.hardware.to_json()
+    data["digital"]["ops"]["add"]["per_element_pj"] = 0
+    both = least_moves_pj(problem.asking(hardware=parse_hardware(data, "without additions")))
+    data["core"]["bus"]["pj_per_bit"] = 0
+    links = least_moves_pj(problem.asking(hardware=parse_hardware(data, "without buses")))
+    return links, both - links
+
+
+def split_cycles(hardware: Hardware, gaps: Gaps, array_cycles: int) -> dict[str, int]:
+    """A token's cycles in arrays, in each kind of move, by latency and by channel, and in all else."""
+    parts = {"arrays": array_cycles, **dict.fromkeys(PARTS[1:], 0)}
+    for gap in gaps.own:
+        parts["all else"] += gap.cycles - gap.transfer_cycles
+        for each in gap.passing:
+            hops = min(each.counted_cycles, int(hardware.cycles(each.move.fixed_ps)))
+            parts[f"{each.way}, hops"] += hops
+            parts[f"{each.way}, channel"] += each.counted_cycles - hops
+    return parts
