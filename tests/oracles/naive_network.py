@@ -6,7 +6,7 @@ docs/formulation.md, section "Moves"; nothing of the package is imported.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
@@ -18,15 +18,18 @@ Node = Any
 """`hub`, the (row, column) of a mesh, or the (level, number) of a tree: leaves are level 0."""
 Channel = tuple[Any, ...]
 """("link", from, to), ("bus", place) or ("port", way)."""
+Send = tuple[int | None, tuple[int | None, ...], int]
+"""From a place to places, None the hub, and bits."""
 HUB: Node = "hub"
 
 
 @dataclass
 class Move:
-    """Bits by channel, and the latency of the longest route."""
+    """Bits by channel, the latency of the longest route, and what is sent: from, to and bits of each element."""
 
     bits: Counter[Channel] = field(default_factory=Counter)
     hops_ps: int = 0
+    sends: list[Send] = field(default_factory=list)
 
 
 class Network:
@@ -105,8 +108,9 @@ class Network:
 
     # Moves
 
-    def send(self, move: Move, source: int | None, targets: Iterable[int | None], bits: int) -> None:
+    def send(self, move: Move, source: int | None, targets: Sequence[int | None], bits: int) -> None:
         """Add what one element puts on links and, from the hub or to it, on the port."""
+        move.sends.append((source, tuple(targets), bits))
         routes = [self.route(source, target) for target in targets]
         lengths = [sum(self.hop_ps(link) for link in route) for route in routes]
         move.hops_ps = max([move.hops_ps, *lengths])
