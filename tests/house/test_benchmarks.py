@@ -298,6 +298,41 @@ def test_cost(script, tmp_path):
     assert float(row[12]) >= 1
 
 
+def test_places(script, tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(BERT))
+    out = tmp_path / "places.md"
+    arguments = ["--cases", f"{tmp_path / 'tiny.json'}/mid-32", "--tries", "1", "--out", str(out)]
+    assert script("bench_places").main(arguments) == 0
+    rows = rows_of(report_of(out))[2:]
+    placed = ["rows", "zigzag", "PIMCOMP", "random"]
+    assert [row[3].partition(",")[0] for row in rows] == [*placed, "optimal", "exchanges", *placed]
+    assert all(float(row[6]) >= 1 for row in rows)
+
+
+def test_breadth_first_gives_every_core_a_place_of_its_own(script):
+    """Six cores in a chain; the heaviest, of which there are two, take the places named first."""
+    import numpy as np
+
+    places = script("bench_places")
+    bits = np.zeros((6, 6), dtype=np.int64)
+    for one in range(5):
+        bits[one, one + 1] = bits[one + 1, one] = 10 - one
+    for seed in range(5):
+        assert sorted(places.breadth_first(bits, 2, 3, places.Random(seed))) == list(range(6))
+    assert places.breadth_first(bits, 2, 3, places.Random(0), (4, 0))[1:3] == [4, 0]
+
+
+def test_moves(script, tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(BERT))
+    out = tmp_path / "moves.md"
+    arguments = ["--model", str(tmp_path / "tiny.json"), "--cases", "edge-32", "--strategies", "spread"]
+    assert script("bench_moves").main([*arguments, "--out", str(out)]) == 0
+    rows = rows_of(report_of(out))[2:]
+    assert [row[2] for row in rows] == ["down", "over", "up", "all"]
+    least, _, most = (float(cell) for cell in rows[-1][5:8])
+    assert -100 < least <= most < 50
+
+
 def test_a_command_that_takes_too_long_is_stopped(script):
     import sys
 
