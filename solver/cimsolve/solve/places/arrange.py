@@ -21,6 +21,10 @@ from cimsolve.solve.places.even import evened
 
 MANY_MORE = 1.25
 """More cores than are needed are tried if they are so many times as many."""
+EVENED_MAX = 500
+"""Most arrays that change sides one by one, and not a core at a time."""
+SIDES_MAX = 8
+"""Of more sides none is much of the whole, and cores are not moved between them."""
 DIAGONAL = 2
 """Rows by which one column's cores are moved on against those of the column before."""
 ALIKE_MAX = 5000
@@ -36,20 +40,36 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
     assert core is not None
     assert topology is not None
     arrays = int(pieces.array.max()) + 1
-    fewest = ceil_div(arrays, core.arrays)
-    # More cores than are needed lie farther off, but have more links, buses and columns between them.
-    more = [min(topology.places, arrays), min(topology.places, 2 * fewest)]
-    counts = [fewest, *(cores for cores in dict.fromkeys(more) if cores >= MANY_MORE * fewest)]
     bits, side = _bits(problem, pieces, outline), _sides(topology)
-    for cores in counts:
+    many_sides = len(np.unique(side)) > SIDES_MAX
+    for cores in _counts(topology, side, arrays, core.arrays):
         for order, turns in product(_orders(problem, pieces, arrays), _turns(topology, cores)):
             members = _cores(order, cores, core.arrays)
-            of_core = np.zeros((cores, bits.shape[1]))
-            np.add.at(of_core, members, bits)
             yield turns[members]
-            place = np.empty_like(turns)
-            place[evened(of_core, side[turns])] = turns
-            yield place[members]
+            if not many_sides:
+                of_core = np.zeros((cores, bits.shape[1]))
+                np.add.at(of_core, members, bits)
+                place = np.empty_like(turns)
+                place[evened(of_core, side[turns])] = turns
+                yield place[members]
+            if not many_sides and arrays <= EVENED_MAX:
+                place = turns[members]
+                found = np.empty_like(place)
+                found[evened(bits, side[place])] = place
+                yield found
+
+
+def _counts(topology: Topology, side: Ints, arrays: int, arrays_of_core: int) -> list[int]:
+    """How many cores to use: as few as can be, and more, which have more links, buses and columns between them.
+
+    The next number is the first that all sides have an equal share of.
+    """
+    fewest = ceil_div(arrays, arrays_of_core)
+    sides = len(np.unique(side[side >= 0]))
+    most = min(topology.places, arrays)
+    alike = min(most, ceil_div(fewest, max(1, sides)) * max(1, sides))
+    more = [cores for cores in (most, min(most, 2 * fewest)) if cores >= MANY_MORE * fewest]
+    return list(dict.fromkeys((fewest, alike, *more)))
 
 
 def path_of(topology: Topology) -> Ints:
