@@ -81,6 +81,19 @@ def test_the_numbers_of_arrays_do_not_matter(seed: int) -> None:
     )
 
 
+@pytest.mark.parametrize("arrays", [7, 9, 11])
+def test_full_cores_nearest_to_the_hub_are_tried(arrays: int) -> None:
+    """Cores of two arrays around a hub, of which the last holds one alone: it is no nearer than any other."""
+    network = {**MESH, "hub": {**MESH["hub"], "at": [1, 1]}, "rows": 3, "cols": 3}
+    problem = ask(linears(step("a", *[(8, 8)] * arrays)), hardware=mesh_chip(network=network))
+    mapping = map_spread(problem)
+    assert int(mapping.pieces.array.max()) + 1 == arrays
+    assert problem.hardware.topology is not None
+    hops = problem.hardware.topology.ways_to_hub()[0]
+    full = [np.sort(hops[place]).tolist() for found in located(problem, mapping) if (place := found.place) is not None]
+    assert np.sort(np.repeat(np.sort(hops), 2)[:arrays]).tolist() in full
+
+
 @pytest.mark.parametrize("multicast", ["tree", "unicast"])
 @pytest.mark.parametrize("at", ["edge", [1, 1]])
 def test_no_answer_is_worse_than_the_flat_one_priced_afterwards(multicast: str, at: object) -> None:

@@ -57,6 +57,12 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
                 found = np.empty_like(place)
                 found[evened(bits, side[place])] = place
                 yield found
+    # Full cores, the nearest places first: of few cores of one size two pass one link, and load it most.
+    nearest = np.argsort(topology.ways_to_hub()[0], kind="stable")
+    for order in _orders(problem, pieces, arrays):
+        place = np.empty(arrays, dtype=np.int64)
+        place[order] = nearest[np.arange(arrays) // core.arrays]
+        yield place
 
 
 def _counts(topology: Topology, side: Ints, arrays: int, arrays_of_core: int) -> list[int]:
