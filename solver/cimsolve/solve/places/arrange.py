@@ -43,7 +43,7 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
     bits, side = _bits(problem, pieces, outline), _sides(topology)
     many_sides = len(np.unique(side)) > SIDES_MAX
     for cores in _counts(topology, side, arrays, core.arrays):
-        for order, turns in product(_orders(problem, pieces, arrays), _turns(topology, cores)):
+        for (number, order), turns in product(enumerate(_orders(problem, pieces, arrays)), _turns(topology, cores)):
             members = _cores(order, cores, core.arrays)
             yield turns[members]
             if not many_sides:
@@ -52,7 +52,7 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
                 place = np.empty_like(turns)
                 place[evened(of_core, side[turns])] = turns
                 yield place[members]
-            if not many_sides and arrays <= EVENED_MAX:
+            if not many_sides and arrays <= EVENED_MAX and number == 0:
                 place = turns[members]
                 found = np.empty_like(place)
                 found[evened(bits, side[place])] = place
