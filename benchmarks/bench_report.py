@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"Chromium {browser}, headless, a new profile each time; medians of {options.repeats} openings, and the "
         f"slowest. `painted` is the first paint, which has the tables and charts; `load` the load event; `maps` when "
         f"the map of arrays and the first array of every solution are drawn. The target for the first line, "
-        f"the default run but for `dense-optimal`, is {OPEN_TARGET_S:g} s. Writing checks every solution first.",
+        f"the default run, is {OPEN_TARGET_S:g} s. Writing checks every solution first.",
         markdown_table(
             ("page", "MB", "at most", "write, CPU s", "painted, s", "load, s", "maps, s", "slowest, s"),
             rows,

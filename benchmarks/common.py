@@ -61,7 +61,7 @@ def make_parser(doc: str, results: str) -> argparse.ArgumentParser:
 
 
 def provenance(script: str, argv: Sequence[str] | None, libraries: Iterable[str] = ()) -> str:
-    """The head of every report: command, date, machine, versions."""
+    """The head of every report: command, commit, date, machine, versions."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["python", f"benchmarks/{Path(script).name}", *arguments])
     versions = ", ".join(f"{name} {_version(name)}" for name in (*LIBRARIES, *libraries))
@@ -70,12 +70,27 @@ def provenance(script: str, argv: Sequence[str] | None, libraries: Iterable[str]
     return "\n".join(
         (
             f"- Command: `{command}`",
+            f"- Commit: {_commit()}",
             f"- Date: {today}",
             f"- Machine: {machine}; shared with other jobs (load {os.getloadavg()[2]:.1f} in the last 15 minutes), "
             "so wall times are upper limits",
             f"- Python {platform.python_version()}, {versions}; {_openblas()}",
         )
     )
+
+
+def _commit() -> str:
+    """The last commit that changed the package, and whether it has changed since."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments, "--", "solver", "models", "hwspecs"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
+    found = git("log", "-1", "--format=%h")
+    return "unknown" if not found else f"{found}, with changes" if git("status", "--porcelain") else found
 
 
 def _openblas() -> str:

@@ -32,7 +32,7 @@ def script(monkeypatch: pytest.MonkeyPatch):
 def report_of(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# ")
-    for mark in ("- Command: `python benchmarks/bench_", "- Date: ", "- Machine: ", "- Python "):
+    for mark in ("- Command: `python benchmarks/bench_", "- Commit: ", "- Date: ", "- Machine: ", "- Python "):
         assert mark in text
     return text
 
