@@ -27,7 +27,7 @@ SIDES_MAX = 8
 """Of more sides none is much of the whole, and cores are not moved between them."""
 DIAGONAL = 2
 """Rows by which one column's cores are moved on against those of the column before."""
-ALIKE_MAX = 5000
+ALIKE_MAX = 1000
 """Most arrays that are compared each with each."""
 
 
