@@ -64,7 +64,8 @@ CASES = (*MESHES, *DENSE, *UNICAST, *SHIPPED)
 
 LARGE = {
     "8B": "--hw paper256-mesh --model llama-3-8b --strategy optimal",
-    "70B": "--hw paper256-mesh --model llama-3-70b --strategy optimal --set network.rows=37 --set network.cols=37",
+    "70B": "--hw paper256-mesh --model llama-3-70b --strategy optimal --set network.rows=37 --set network.cols=37 "
+    "--set memory.mbit=1024",
 }
 LARGE_LIMITS = {"8B": (20.0, 2.0), "70B": (90.0, 6.0)}
 """Seconds and GiB of a whole command."""
