@@ -23,6 +23,8 @@ MANY_MORE = 1.25
 """More cores than are needed are tried if they are so many times as many."""
 EVENED_MAX = 500
 """Most arrays that change sides one by one, and not a core at a time."""
+FEW_CORES = 32
+"""Of more, full ones are no faster by more than a trifle, and what they read goes farther."""
 SIDES_MAX = 8
 """Of more sides none is much of the whole, and cores are not moved between them."""
 DIAGONAL = 2
@@ -59,7 +61,8 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
                 yield found
     # Full cores, the nearest places first: of few cores of one size two pass one link, and load it most.
     nearest = np.argsort(topology.ways_to_hub()[0], kind="stable")
-    for order in _orders(problem, pieces, arrays):
+    few = ceil_div(arrays, core.arrays) <= FEW_CORES
+    for order in _orders(problem, pieces, arrays) if few else ():
         place = np.empty(arrays, dtype=np.int64)
         place[order] = nearest[np.arange(arrays) // core.arrays]
         yield place
