@@ -92,10 +92,9 @@ def test_a_multicast_loads_the_links_of_its_routes(topology: Topology, data: st.
     receivers = data.draw(st.lists(st.sets(place, min_size=1), min_size=1, max_size=3))
     sends = data.draw(st.lists(st.tuples(place, st.integers(0, len(receivers) - 1), st.integers(1, 9)), max_size=4))
     from_hub, is_tree = data.draw(st.booleans()), data.draw(st.booleans())
-    sets = PlaceSets.of_pairs(
-        len(receivers),
-        np.repeat(np.arange(len(receivers)), [len(each) for each in receivers]),
-        np.array([place for each in receivers for place in each]),
+    sets = PlaceSets(
+        np.cumsum([0, *(len(each) for each in receivers)]),
+        np.array([place for each in receivers for place in sorted(each)]),
     )
     table = np.array(sends, dtype=np.int64).reshape(-1, 3)
     # Everything is sent in the second of two moves.

@@ -22,6 +22,7 @@ from cimsolve.price import breakdown, cost, firings, gaps, memory, schedule
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.memory import MemoryUse
+from cimsolve.problem.problem import Problem
 
 Wrapper = Callable[[Any], Any]
 
@@ -331,8 +332,8 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "arrays have one converter": edited("self.adc.per_array * ", ""),
     },
     # What no mapping changes
-    (gaps, "least_partial_sum_elements"): {
-        "a forced cut has a part less": edited("(problem.row_parts - 1)", "np.maximum(0, problem.row_parts - 2)"),
+    (Problem, "forced_additions"): {
+        "a forced cut has a part less": edited("(self.row_parts - 1)", "np.maximum(0, self.row_parts - 2)"),
     },
     (gaps, "fixed_metrics"): {
         "cuts that are chosen are fixed": edited("least_gaps(problem)", "gaps"),

@@ -35,14 +35,6 @@ class PlaceSets:
         return np.repeat(np.arange(len(self)), self.sizes)
 
     @staticmethod
-    def of_pairs(sets: int, owner: Ints, place: Ints) -> PlaceSets:
-        """The sets 0 ... `sets` - 1, none empty, from pairs in any order, any of them several times."""
-        most = int(place.max(initial=0)) + 1
-        keys = np.unique(owner * most + place)
-        counts = np.bincount(keys // most, minlength=sets)
-        return PlaceSets(np.concatenate([[0], np.cumsum(counts)]), keys % most)
-
-    @staticmethod
     def singles(place: Ints) -> PlaceSets:
         """A set for each of some places."""
         return PlaceSets(np.arange(len(place) + 1), place)

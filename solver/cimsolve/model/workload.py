@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from cimsolve.columns import Ints
 from cimsolve.model.model import CacheUse, Linear, Model, Operation, Step, Tail
@@ -105,6 +106,11 @@ class Workload:
     def weight_count(self) -> int:
         """Number of weights stored in all factors."""
         return sum(factor.weights for factor in self.factors)
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[np.str_]:
+        """`dense`, `R` or `L` of each factor; shape (factors,)."""
+        return np.array([factor.kind for factor in self.factors])
 
     @cached_property
     def is_chain(self) -> bool:

@@ -136,8 +136,7 @@ def least_partial_sum_elements(problem: Problem) -> Ints:
     table = problem.table
     if problem.hardware.interconnect is not None:
         return np.zeros(len(problem.workload.stages), dtype=np.int64)  # cores may add them all
-    added = (problem.row_parts - 1) * table.blocks * table.block_cols
-    return sum_by(table.stage, added, len(problem.workload.stages))
+    return sum_by(table.stage, problem.forced_additions, len(problem.workload.stages))
 
 
 def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) -> Gaps:
@@ -149,7 +148,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
     workload = problem.workload
     passes = list(workload.tails)
     adds = added.tolist()
-    carried = _flat_transfer if problem.hardware.transfer is not None else _Carrier(workload, moves)
+    carried = _flat_transfer if problem.hardware.transfer is not None else _Carrier(moves)
     gap = cache(partial(_gap, problem))  # layers repeat each other
     tails: dict[str, Gap] = {}
     for name, tail in workload.tails.items():
@@ -228,8 +227,8 @@ class _Carrier:
     What several stages read goes up once, in the gap before the first. Others that may start as early wait as long.
     """
 
-    def __init__(self, workload: Workload, moves: TokenMoves | None) -> None:
-        self.workload, self.moves = workload, moves
+    def __init__(self, moves: TokenMoves | None) -> None:
+        self.moves = moves
         self.risen: set[int] = set()
 
     def __call__(self, problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:

@@ -180,7 +180,7 @@ class _Vectors:
     """
 
     def __init__(self, workload: Workload) -> None:
-        table, kinds = workload.table, np.array([factor.kind for factor in workload.factors])
+        table, kinds = workload.table, workload.kinds
         is_shuffled = kinds == "L"
         self.shuffled, self.shuffling = np.flatnonzero(is_shuffled), np.flatnonzero(kinds == "R")
         self.follower = np.arange(len(workload.stages))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+import numpy as np
+
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError
@@ -157,6 +159,11 @@ class Problem:
     def row_parts(self) -> Ints:
         """Fewest pieces along the rows that each factor's blocks must be cut into; shape (factors,)."""
         return ceil_div(self.table.block_rows, self.rows_limit)
+
+    @cached_property
+    def forced_additions(self) -> Ints:
+        """Additions of parts of outputs that each factor needs with the fewest row cuts; shape (factors,)."""
+        return np.asarray((self.row_parts - 1) * self.table.blocks * self.table.block_cols)
 
     @property
     def must_cut_rows(self) -> bool:

@@ -20,11 +20,11 @@ from cimsolve.price import gaps as priced
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.moves import Move, TokenMoves
 from cimsolve.problem.problem import InputGroup, Problem
-from cimsolve.prove.shares import BitShare, StageMoves, Weights, fewest_parts, moves_of_stages
+from cimsolve.prove.shares import BitShare, StageMoves, Weights, moves_of_stages
 from cimsolve.prove.work import converter_floor, group_part_ps
 
 ROUNDING = 1e-9
-"""BitShare by which sums of shares may come out too large."""
+"""Share by which sums of floats may come out too large."""
 
 
 def least_gaps(problem: Problem, arrays: int) -> Gaps:
@@ -236,7 +236,7 @@ class _Network:
             np.array([factor.weights for factor in factors], dtype=np.float64), link_bits, link_bits, self.room
         )
         filled = weights.heaviest(link_bits, np.arange(len(way_pj) + 1) * float(self.room))
-        added = sum((fewest_parts(self.problem, each) - 1) * each.blocks * each.block_cols for each in factors)
+        added = int(self.problem.forced_additions.sum())
         add_pj = min(self.hardware.digital.ops.add.per_element_pj, self.hardware.core_add_pj)
         total = float(np.diff(filled) @ way_pj) + bus_bits * self.channels.bus_pj_per_bit + added * add_pj
         return total * (1 - ROUNDING)

@@ -63,11 +63,6 @@ def moves_of_stages(problem: Problem) -> list[StageMoves]:
     return found
 
 
-def fewest_parts(problem: Problem, factor: Factor) -> int:
-    """Fewest pieces of an output."""
-    return -(-factor.block_rows // problem.rows_limit)
-
-
 def _down(problem: Problem, members: Sequence[Factor]) -> tuple[BitShare, ...]:
     """An element's bits are shared by all weights that it feeds."""
     assert problem.hardware.interconnect is not None
@@ -100,7 +95,7 @@ def _over_bits(problem: Problem, factor: Factor) -> int:
     """What has parts in several cores is not read from a bus's core, but from the hub."""
     interconnect = problem.hardware.interconnect
     assert interconnect is not None
-    read, part, parts = interconnect.input_bits, interconnect.sum_bits, fewest_parts(problem, factor)
+    read, part, parts = interconnect.input_bits, interconnect.sum_bits, int(problem.row_parts[factor.id])
     each = parts * part if parts > 1 else 2 * min(read, part) if problem.cut == "both" else 2 * read
     return factor.blocks * factor.block_cols * each
 

@@ -108,7 +108,9 @@ def replay(
     """
     problem = costs.fired.problem
     together, oldest = gaps == "together", controller == "oldest"
-    work, of_prefill = (find_work(costs.fired, activations, in_prefill) for in_prefill in (False, True))
+    # Only the memory of keys and values is used otherwise in a prefill.
+    work = find_work(costs.fired, activations)
+    of_prefill = work if problem.hardware.memory is None else find_work(costs.fired, activations, in_prefill=True)
     count = problem.model.tokens if tokens is None else tokens
     most = min(TOKENS_MAX, VISITS_MAX // len(work.jobs(together)))
     if not 1 <= count <= most:

@@ -44,8 +44,9 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
     arrays = int(pieces.array.max()) + 1
     bits, side = _bits(problem, pieces, outline), _sides(topology)
     many_sides = len(np.unique(side)) > SIDES_MAX
+    orders = list(_orders(problem, pieces, arrays))
     for cores in _counts(topology, side, arrays, core.arrays):
-        for (number, order), turns in product(enumerate(_orders(problem, pieces, arrays)), _turns(topology, cores)):
+        for (number, order), turns in product(enumerate(orders), _turns(topology, cores)):
             members = _cores(order, cores, core.arrays)
             yield turns[members]
             if not many_sides:
@@ -62,7 +63,7 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
     # Full cores, the nearest places first: of few cores of one size two pass one link, and load it most.
     nearest = np.argsort(topology.ways_to_hub()[0], kind="stable")
     few = ceil_div(arrays, core.arrays) <= FEW_CORES
-    for order in _orders(problem, pieces, arrays) if few else ():
+    for order in orders if few else ():
         place = np.empty(arrays, dtype=np.int64)
         place[order] = nearest[np.arange(arrays) // core.arrays]
         yield place
@@ -138,7 +139,7 @@ def _bits(problem: Problem, pieces: Pieces, outline: Ints) -> Floats:
     """
     workload, table, interconnect = problem.workload, problem.table, problem.hardware.interconnect
     assert interconnect is not None
-    kinds = np.array([factor.kind for factor in workload.factors])
+    kinds = workload.kinds
     cells = pieces.rows * pieces.cols
     share = sum_by(table.stage[pieces.factor], cells, len(workload.stages))
     inputs = max_by(table.stage, table.blocks * table.block_rows, len(workload.stages))

@@ -41,9 +41,8 @@ def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Mapping:
     orders = [holdings.dealt(keys, along) for keys in ((inputs, outputs), (outputs, inputs))]
     begins = _begins_step(problem)
     best: list[tuple[Cost, Ints]] = []
-    for number, (first, second) in enumerate(product(orders, repeat=2)):
-        if begins.all() and number in (1, 2):
-            continue  # no step has a second stage
+    # Where no step has a second stage, there is nothing to combine.
+    for first, second in zip(orders, orders, strict=True) if begins.all() else product(orders, repeat=2):
         slots = np.where(begins[holdings.stage], first, second)
         costs = _costs_of_steps(problem, find_moves(problem, holdings.moved(slots), place), begins)
         ways = [(cost, slots) for cost in costs]
@@ -59,7 +58,7 @@ def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Mapping:
 def _begins_step(problem: Problem) -> Ints:
     """Whether each stage is the first of its step, as all but those of L factors are; shape (stages,)."""
     workload = problem.workload
-    return np.array([workload.factors[members[0]].kind != "L" for members in workload.factors_of_stage])
+    return np.array([workload.kinds[members[0]] != "L" for members in workload.factors_of_stage])
 
 
 def _costs_of_steps(problem: Problem, moves: TokenMoves, begins: Ints) -> list[Cost]:
