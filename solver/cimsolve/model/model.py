@@ -27,12 +27,16 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class Linear:
-    """One weight matrix, y = x W with W of shape (n_in, n_out)."""
+    """One weight matrix, y = x W with W of shape (n_in, n_out).
+
+    `expert`: the number of the expert of its step to which it belongs; None: every token fires it.
+    """
 
     name: str
     n_in: int
     n_out: int
     tensor: TensorRef
+    expert: int | None = None
 
     @property
     def weights(self) -> int:
@@ -46,6 +50,15 @@ class Operation:
 
     name: str
     elements: int
+
+
+class Experts(NamedTuple):
+    """Experts among the linears of a step, all of them alike: of those `stored` a token fires as many as `chosen`."""
+
+    stored: int
+    chosen: int
+    own_inputs: bool
+    """Whether each reads a vector of its own, which it made before; else all read what the rest of the step reads."""
 
 
 class CacheUse(NamedTuple):
@@ -77,6 +90,16 @@ class Step:
     reads: tuple[int, ...]
     operations: tuple[Operation, ...]
     cache: CacheUse | None = None
+    experts: Experts | None = None
+
+    @property
+    def moved_elements(self) -> int:
+        """Elements of all the vectors that a token brings to the linears."""
+        if self.experts is None or not self.experts.own_inputs:
+            return self.linears[0].n_in
+        width_of_input = {linear.expert: linear.n_in for linear in self.linears}
+        shared = width_of_input.pop(None, 0)
+        return shared + self.experts.chosen * next(iter(width_of_input.values()))
 
 
 class Tail(NamedTuple):

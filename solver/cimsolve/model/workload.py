@@ -7,7 +7,7 @@ rebuilds it for every solution it judges.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cimsolve.columns import Ints
-from cimsolve.model.model import CacheUse, Linear, Model, Operation, Step, Tail
+from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Step, Tail
 from cimsolve.model.structure import Structure
 
 
@@ -25,7 +25,8 @@ class Factor:
 
     `blocks` diagonal blocks of `block_rows x block_cols` weights each. `input` and `output` number the vectors
     that it reads and makes: row r of block b takes element `b * block_rows + r` of `input`, its column c makes
-    element `b * block_cols + c` of `output`.
+    element `b * block_cols + c` of `output`. `expert`: the one of its stage to which it belongs; None: every token
+    fires it.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Factor:
     block_cols: int
     input: int
     output: int
+    expert: int | None = None
 
     @property
     def weights(self) -> int:
@@ -63,6 +65,7 @@ class Stage:
     operations: tuple[Operation, ...]
     transfer_elements: int
     cache: CacheUse | None
+    experts: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class FactorTable:
     input: Ints
     first_block: Ints
     """Number of the factor's first block when all blocks of the workload are counted through."""
+    expert: Ints
+    """The expert of each factor's stage to which it belongs; -1: every token fires it."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,9 @@ class Workload:
             return np.array([getattr(factor, field) for factor in self.factors], dtype=np.int64)
 
         columns = {name: column(name) for name in ("blocks", "block_rows", "block_cols", "stage", "input")}
-        return FactorTable(**columns, first_block=np.cumsum(columns["blocks"]) - columns["blocks"])
+        expert = np.array([-1 if factor.expert is None else factor.expert for factor in self.factors], dtype=np.int64)
+        first_block = np.cumsum(columns["blocks"]) - columns["blocks"]
+        return FactorTable(**columns, first_block=first_block, expert=expert)
 
     @property
     def block_count(self) -> int:
@@ -163,13 +170,13 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         moved: int,
         cache: CacheUse | None = None,
     ) -> int:
-        name = step.name + suffix
-        stages.append(Stage(len(stages), name, step.layer, step.pass_name, step.phase, after, work, moved, cache))
+        of_step = step.layer, step.pass_name, step.phase
+        stages.append(Stage(len(stages), step.name + suffix, *of_step, after, work, moved, cache, step.experts))
         return stages[-1].id
 
     def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
         layer, output = stages[stage].layer, next(vectors)
-        factors.append(Factor(len(factors), linear.name, kind, layer, stage, *shape, reads, output))
+        factors.append(Factor(len(factors), linear.name, kind, layer, stage, *shape, reads, output, linear.expert))
 
     last_stage_of_step: list[int] = []
     finals: list[int] = []
@@ -182,19 +189,34 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         chosen = [(linear, structures[linear.name]) for linear in step.linears]
         monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
-        work, moved, cache = (step.operations, step.linears[0].n_in, step.cache) if step.reads else ((), 0, None)
+        work, moved, cache = (step.operations, step.moved_elements, step.cache) if step.reads else ((), 0, None)
         last = first = add_stage(step, ".R" if monarchs else "", after, work, moved, cache)
-        step_input = next(vectors)
+        own_inputs = step.experts is not None and step.experts.own_inputs
+        inputs: dict[int | None, int] = {}
         for linear, structure in chosen:
+            of = linear.expert if own_inputs else None
+            reads = inputs[of] if of in inputs else inputs.setdefault(of, next(vectors))
             if structure.is_dense:
-                add_factor(linear, "dense", first, (1, linear.n_in, linear.n_out), step_input)
+                add_factor(linear, "dense", first, (1, linear.n_in, linear.n_out), reads)
             else:
-                add_factor(linear, "R", first, structure.factors(linear.n_in, linear.n_out)[0], step_input)
+                add_factor(linear, "R", first, structure.factors(linear.n_in, linear.n_out)[0], reads)
         if monarchs:
             # The shuffle moves what the R factors make once; each L factor reads its own shuffled copy.
-            last = add_stage(step, ".L", (first,), (), sum(s.k * s.l * s.rank for _, s in monarchs))
+            last = add_stage(step, ".L", (first,), (), _shuffled_elements(step, monarchs))
             for linear, structure in monarchs:
                 add_factor(linear, "L", last, structure.factors(linear.n_in, linear.n_out)[1], next(vectors))
         last_stage_of_step.append(last)
         finals = [s for s in finals if s not in after] + [last]
     return Workload(tuple(factors), tuple(stages), model.tails)
+
+
+def _shuffled_elements(step: Step, monarchs: Sequence[tuple[Linear, Structure]]) -> int:
+    """Elements between the R and the L factors of a step that a token moves: of experts those of the chosen."""
+    always = experts = 0
+    for linear, structure in monarchs:
+        elements = structure.k * structure.l * structure.rank
+        if linear.expert is None:
+            always += elements
+        else:
+            experts += elements
+    return always + (experts * step.experts.chosen // step.experts.stored if step.experts is not None else 0)

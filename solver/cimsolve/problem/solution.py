@@ -49,6 +49,10 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class BoundEntry(_Part):
     """`lower`: what no mapping can beat; `gap` = (value - lower) / lower; `proof`: what shows it."""
 
@@ -71,6 +75,8 @@ class StageEntry(_Part):
     phase: Integer
     after: list[AfterEntry]
     tail_cycles: Integer
+    experts_chosen: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    """Of a stage with experts: so many of them a token fires."""
 
 
 class FactorEntry(_Part):
@@ -85,6 +91,8 @@ class FactorEntry(_Part):
     cols_per_weight: Integer
     input: Integer
     output: Integer
+    expert: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    """Of a factor of an expert: which of its stage."""
 
 
 class Breakdown(_Part):

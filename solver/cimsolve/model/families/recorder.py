@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cimsolve.model.model import CacheUse, Linear, Model, Operation, Step, Tail, TensorRef
+from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Step, Tail, TensorRef
 
 
-def torch_linear(name: str, n_in: int, n_out: int) -> Linear:
+def torch_linear(name: str, n_in: int, n_out: int, expert: int | None = None) -> Linear:
     """A `torch.nn.Linear`, which stores its weight as (out, in)."""
-    return Linear(name, n_in, n_out, TensorRef(f"{name}.weight", "out_in"))
+    return Linear(name, n_in, n_out, TensorRef(f"{name}.weight", "out_in"), expert)
 
 
 def normalise_sum(width: int) -> tuple[Operation, ...]:
@@ -73,11 +73,11 @@ class Recorder:
         reads: Sequence[int],
         operations: Sequence[Operation] = (),
         cache: CacheUse | None = None,
+        experts: Experts | None = None,
     ) -> int:
         """Record a step of linears with one input; returns its number, by which later steps name it in `reads`."""
-        self.steps.append(
-            Step(name, self.layer, self.pass_name, self.phase, tuple(linears), tuple(reads), tuple(operations), cache)
-        )
+        work = tuple(linears), tuple(reads), tuple(operations), cache, experts
+        self.steps.append(Step(name, self.layer, self.pass_name, self.phase, *work))
         return len(self.steps) - 1
 
     def self_attention(self, label: str, after: int | None, layer: TransformerLayer) -> int:
