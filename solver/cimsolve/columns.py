@@ -56,6 +56,17 @@ def order_by(*keys: Ints) -> Ints:
     return mixed
 
 
+def number_of(*keys: Ints) -> Ints:
+    """Number the distinct combinations of `keys` in lexicographic order; none may be below 0; shape (n,) each."""
+    order = order_by(*keys)
+    changes = np.zeros(len(order), dtype=bool)
+    for key in keys:
+        changes[1:] |= key[order][1:] != key[order][:-1]
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(changes)
+    return number
+
+
 def merge_intervals(group: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
     """Unions of half-open intervals within each group, as (group, start, end) sorted by group and start.
 

@@ -338,7 +338,9 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (gaps, "fixed_metrics"): {
         "cuts that are chosen are fixed": edited("least_gaps(problem)", "gaps"),
         "fixed cells are driven once": edited("array_kind.cell_pj", "array_kind.cell_pj / hardware.input_phases"),
-        "fixed cells are weights": edited("problem.weight_cells * hardware.columns_per_weight", "problem.weight_cells"),
+        "fixed cells are weights": edited(
+            "problem.weight_cells_fired * hardware.columns_per_weight", "problem.weight_cells_fired"
+        ),
         "fixed leakage is of one array": edited("energy += arrays * hardware", "energy += hardware"),
         "fixed leakage has no time": edited("leakage_uw * latency *", "leakage_uw *"),
         "fixed time has no tails": edited("gap.cycles for gap in least.own", "gap.cycles for gap in least.before"),

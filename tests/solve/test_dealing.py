@@ -17,6 +17,7 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
+from cimsolve.solve.columns.batches import Batch, batches_of
 from cimsolve.solve.columns.deal import ChainEffort, Dealt, StageIsFull, deal_strips, deal_within
 from cimsolve.solve.columns.exchange import Exchange
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt, pack_exactly
@@ -113,9 +114,10 @@ def test_every_column_is_dealt_once(number: int, by_shelf: bool, goal: Any) -> N
     if not by_shelf:
         room = {height: here.joined() for height, here in room.items()}
     calls: list[tuple[int, int]] = []
-    shares = deal_strips(problem, stages, room, arrays, goal, lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (len(stages), len(stages))
-    assert_all_columns_once(stages, shares)
+    batches = batches_of(problem, stages, arrays)
+    shares = deal_strips(problem, batches, room, arrays, goal, lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (len(batches), len(batches))
+    assert_all_columns_once(batches, shares)
     mapping = map_as_dealt(problem, shares, room) if by_shelf else lay_out(problem, shares, shelves)
     assert int(mapping.pieces.cols @ mapping.pieces.rows) == problem.weight_cells
     metrics = measure(problem, mapping)
@@ -123,13 +125,13 @@ def test_every_column_is_dealt_once(number: int, by_shelf: bool, goal: Any) -> N
     assert metrics["latency_cycles"] >= find_bounds(problem, metrics, ("arrays",)).lower["latency_cycles"].value
 
 
-def assert_all_columns_once(stages: list[list[StripKind]], shares: list[Share]) -> None:
+def assert_all_columns_once(batches: list[Batch], shares: list[Share]) -> None:
     dealt: dict[StripKind, list[tuple[int, int]]] = {}
     for share in shares:
         runs = zip(share.strip.tolist(), share.first.tolist(), share.width.tolist(), strict=True)
         columns = [(strip, first + at) for strip, first, width in runs for at in range(width)]
         dealt.setdefault(share.kind, []).extend(columns)
-    for kind in (kind for stage in stages for kind in stage):
+    for kind in (kind for batch in batches for kind in batch.kinds):
         assert sorted(dealt[kind]) == [(strip, col) for strip in range(kind.count) for col in range(kind.cols)]
 
 
@@ -141,8 +143,9 @@ def test_strips_share_arrays_where_these_are_fewer() -> None:
     shelves = balanced_layout(packing, arrays)
     assert arrays < 8
     room = {height: Room.of(shelves, height, arrays).joined() for height in np.unique(shelves.height).tolist()}
-    shares = deal_strips(problem, stages, room, arrays, "latency", lambda done, total: None)
-    assert_all_columns_once(stages, shares)
+    batches = batches_of(problem, stages, arrays)
+    shares = deal_strips(problem, batches, room, arrays, "latency", lambda done, total: None)
+    assert_all_columns_once(batches, shares)
     first = next(share for share in shares if share.kind.stage == 0)
     assert np.bincount(first.array).max() > 1
 
@@ -183,7 +186,9 @@ def test_durations_reckon_with_the_worst_place() -> None:
 def test_pieces_are_as_wide_as_the_least_time_allows() -> None:
     problem = ask(linears(step("a", (4, 12))), "dense", chip(array__rows=4, array__cols=12, adc__per_array=2, **STILL))
     stages, packing = ways_to_strips(problem)[0]
-    widths = [int(piece_widths(problem, stages, packing.heights, arrays)[0]) for arrays in (1, 2, 3, 6)]
+    widths = [
+        int(piece_widths(problem, batches_of(problem, stages, arrays), packing.heights)[0]) for arrays in (1, 2, 3, 6)
+    ]
     assert widths == [12, 6, 4, 2]
 
 
@@ -207,7 +212,7 @@ def test_room_is_taken_from_the_tightest_shelf() -> None:
 
 
 def kind(stage: int, count: int, cols: int) -> StripKind:
-    return StripKind(stage, 4, 0, count, (stage,), (0, cols))
+    return StripKind(stage, 4, 0, count, ((stage,),), count, (0, cols), batch=stage)
 
 
 def share(of: StripKind, *arrays: int) -> Share:

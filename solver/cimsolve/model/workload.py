@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, sum_by
 from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Step, Tail
 from cimsolve.model.structure import Structure
 
@@ -113,6 +113,35 @@ class Workload:
     def weight_count(self) -> int:
         """Number of weights stored in all factors."""
         return sum(factor.weights for factor in self.factors)
+
+    @cached_property
+    def chosen(self) -> Ints:
+        """How many of its experts a token fires in each stage, 0 where it has none; shape (stages,)."""
+        return np.array([0 if each.experts is None else each.experts.chosen for each in self.stages], dtype=np.int64)
+
+    @cached_property
+    def has_experts(self) -> bool:
+        """Whether some stage has experts."""
+        return bool(self.chosen.any())
+
+    def sum_fired(self, of_factors: Ints) -> Ints:
+        """Sum for each stage of what a token fires: of the experts, all alike, of as many as it chooses; (stages,).
+
+        `of_factors` has shape (factors,).
+        """
+        table, count = self.table, len(self.stages)
+        fired = sum_by(table.stage, np.where(table.expert < 0, of_factors, 0), count)
+        if not self.has_experts:
+            return fired
+        stored = np.array([1 if each.experts is None else each.experts.stored for each in self.stages], dtype=np.int64)
+        of_experts = sum_by(table.stage, np.where(table.expert < 0, 0, of_factors), count)
+        return np.asarray(fired + of_experts // stored * self.chosen)
+
+    @property
+    def fired_weight_count(self) -> int:
+        """Number of weights stored that a token fires."""
+        table = self.table
+        return int(self.sum_fired(table.blocks * table.block_rows * table.block_cols).sum())
 
     @cached_property
     def kinds(self) -> npt.NDArray[np.str_]:

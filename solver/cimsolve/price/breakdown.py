@@ -59,14 +59,18 @@ def _on_grid(columns: Mapping[str, Floats], step: float) -> dict[str, Floats]:
 
 
 def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
-    """Counts are added as integers and priced once, so that the order of activations does not matter."""
-    hardware, stage = fired.problem.hardware, fired.stage
+    """Counts are added as integers and priced once, so that the order of activations does not matter.
+
+    Of experts those count that cost a token most.
+    """
+    hardware, counted = fired.problem.hardware, fired.in_worst_case
+    stage, bits = fired.stage[counted], bits[counted]
     conversions_pj = np.zeros(rows)
-    of_bits = sum_by(bits * rows + stage, fired.columns, (int(bits.max()) + 1) * rows)
+    of_bits = sum_by(bits * rows + stage, fired.columns[counted], (int(bits.max()) + 1) * rows)
     for each, read in enumerate(of_bits.reshape(-1, rows)):
         if read.any():
             conversions_pj += float(hardware.conversion_pj(each)) * read
-    rows_driven, cells, columns = (sum_by(stage, of, rows) for of in (fired.rows, fired.cells, fired.columns))
+    rows_driven, cells, columns = (sum_by(stage, of[counted], rows) for of in (fired.rows, fired.cells, fired.columns))
     firings = np.bincount(stage, minlength=rows)
     return hardware.array_kind.energy_pj(firings, rows_driven, cells, columns, conversions_pj)
 

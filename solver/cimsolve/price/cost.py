@@ -121,9 +121,10 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     stages = stage_times(fired, activations)
     used, place = np.unique(activations.array, return_inverse=True)
     arrays, lasts = len(used), activations.end - activations.start
-    busy = sum_by(place, lasts, arrays)
+    job_stage, job_array, job_cycles = fired.jobs(place, lasts)
+    busy = sum_by(job_array, job_cycles, arrays)
     latency = int(stages.end.max()) - stages.begins + gaps.last_tail.cycles
-    phases = _phases(fired, activations, place, arrays, stages)
+    phases = _phases(fired, (job_stage, job_array, job_cycles), arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
     prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
     interval = max(int(busy.max()), *shared_cycles(problem, gaps.own), least_interval(problem, latency))
@@ -136,6 +137,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     energy = array_energy + _total(outside_pj)
     dynamic = energy - _total({"leakage": outside_pj["leakage"]})
     array_cells = hardware.array.rows * hardware.array.cols
+    active = float((fired.cells * lasts)[fired.in_worst_case].sum())
     metrics: Metrics = {
         "arrays": arrays,
         "occupancy": int(fired.cells.sum()) / (arrays * array_cells),
@@ -159,12 +161,12 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         **fixed_metrics(problem, gaps),
         # Converters of the widest resolution that any activation uses.
         "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6 + _cores_mm2(fired, used),
-        "adc_conversions": hardware.input_phases * int(fired.columns.sum()),
+        "adc_conversions": hardware.input_phases * int(fired.columns[fired.in_worst_case].sum()),
         "adc_bits_max": int(bits.max()),
         "lossy_activations": int((hardware.adc_bits_needed(fired.stacked) > bits).sum()),
         "array_busy_share": float(busy.sum() / (arrays * latency)),
         # Of all cells those in a product, averaged over the time in which any array works.
-        "active_cell_share": float((fired.cells * lasts).sum()) / (arrays * array_cells * array_latency),
+        "active_cell_share": active / (arrays * array_cells * array_latency),
         "pieces": len(fired.pieces),
         "activations": len(activations),
         **_memory_metrics(fired, _total({name: pj for name, pj in outside_pj.items() if name == "memory"})),
@@ -227,13 +229,11 @@ def _total(parts: MappingABC[str, Floats]) -> float:
     return float(sum(values.sum() for values in parts.values()))
 
 
-def _phases(
-    fired: Fired, activations: Activations, array: Ints, arrays: int, stages: StageCosts
-) -> tuple[PhaseCosts, ...]:
+def _phases(fired: Fired, jobs: tuple[Ints, Ints, Ints], arrays: int, stages: StageCosts) -> tuple[PhaseCosts, ...]:
     problem, gaps = fired.problem, fired.gaps
     names, phase_of_stage = np.unique([node.phase for node in problem.workload.stages], return_inverse=True)
-    job = phase_of_stage[fired.stage] * arrays + array
-    busy = sum_by(job, activations.end - activations.start, len(names) * arrays)
+    job_stage, job_array, job_cycles = jobs
+    busy = sum_by(phase_of_stage[job_stage] * arrays + job_array, job_cycles, len(names) * arrays)
     busiest = busy.reshape(len(names), arrays).max(axis=1).tolist()
     found: list[PhaseCosts] = []
     previous_end, moves = stages.begins, moves_of_phases(problem, gaps)

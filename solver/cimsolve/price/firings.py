@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs
 from cimsolve.columns import Bools, Ints, deepest_stack, merge_intervals, order_by, sum_by
+from cimsolve.price.experts import costliest, sum_at_most
 from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
 from cimsolve.price.moves import TokenMoves, find_moves, place_in_order
 from cimsolve.problem.problem import Problem
@@ -29,6 +31,8 @@ class Fired:
     gaps: Gaps
     stage: Ints
     array: Ints
+    expert: Ints
+    """The expert of its stage that it is of; -1: every token fires it."""
     rows: Ints
     """Rows driven (the union over its pieces)."""
     columns: Ints
@@ -56,8 +60,9 @@ class Fired:
         Raises InputError for more work between stages than can be counted.
         """
         hardware, count = problem.hardware, int(of_piece.max()) + 1
-        stage, array = np.zeros((2, count), dtype=np.int64)
+        stage, array, expert = np.zeros((3, count), dtype=np.int64)
         stage[of_piece] = problem.table.stage[pieces.factor]
+        expert[of_piece] = problem.table.expert[pieces.factor]
         array[of_piece] = pieces.array
         shapes = _shapes(hardware, pieces, of_piece, count)
         cells = sum_by(of_piece, pieces.rows.astype(np.int64) * pieces.cols * hardware.columns_per_weight, count)
@@ -72,6 +77,7 @@ class Fired:
             find_gaps(problem, added, moves),
             stage,
             array,
+            expert,
             **shapes,
             cells=cells,
             cycles=hardware.activation_cycles(shapes["stacked"], shapes["conversions"]),
@@ -79,13 +85,39 @@ class Fired:
             moves=moves,
         )
 
+    def jobs(self, array: Ints, cycles: Ints) -> tuple[Ints, Ints, Ints]:
+        """Stage, array and cycles of jobs that may be summed by either: of experts the worst that a token can choose.
+
+        `array` and `cycles` are those of the activations, shape (activations,).
+        """
+        if not self.problem.workload.has_experts:
+            return self.stage, array, cycles
+        arrays = int(array.max()) + 1
+        keys, job = np.unique(self.stage * arrays + array, return_inverse=True)
+        stage, array = np.divmod(keys, arrays)
+        chosen = self.problem.workload.chosen[stage]
+        return stage, array, sum_at_most(job.reshape(-1), self.expert, cycles, chosen)
+
+    @cached_property
+    def in_worst_case(self) -> Bools | slice:
+        """The activations of a token that chooses in every stage the experts that cost most; shape (activations,)."""
+        kind = self.problem.hardware.array_kind
+        if not self.problem.workload.has_experts:
+            return slice(None)
+        bits = self.problem.hardware.adc_bits_used(self.stacked)
+        conversions_pj = self.problem.hardware.conversion_pj(bits) * self.columns
+        one = np.ones(len(self), dtype=np.int64)
+        parts = kind.energy_pj(one, self.rows, self.cells, self.columns, conversions_pj)
+        cost_pj = np.sum(list(parts.values()), axis=0)
+        return costliest(self.stage, self.expert, cost_pj, self.problem.workload.chosen)
+
     def in_order(self, order: Ints) -> Fired:
         """The activations numbered as `order`, shape (activations,), has them, and the pieces sorted by activation."""
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
         of_piece = rank[self.of_piece]
         by_activation = order_by(of_piece)
-        columns = ("stage", "array", "rows", "columns", "conversions", "stacked", "cells", "cycles")
+        columns = ("stage", "array", "expert", "rows", "columns", "conversions", "stacked", "cells", "cycles")
         return replace(
             self,
             pieces=self.pieces.take(by_activation),

@@ -18,6 +18,7 @@ from cimsolve.columns import Ints, sum_by
 from cimsolve.errors import InputError
 from cimsolve.model.model import CacheUse, Operation
 from cimsolve.model.workload import Workload
+from cimsolve.price.experts import sum_at_most
 from cimsolve.price.memory import BESIDE, BITS_MAX, MemoryUse, least_interval, use_memory
 from cimsolve.price.moves import Move, TokenMoves, busiest_ps
 from cimsolve.problem.problem import Problem
@@ -120,12 +121,12 @@ class Gaps:
 def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
     """Digital additions per stage of a flat chip: each piece beyond the first that feeds an output; shape (stages,).
 
-    The pieces of a block tile it (P1), so the columns of all pieces less those of all blocks count them.
+    Of experts those that need most. The pieces of a block tile it (P1), so the columns of all pieces less those of all
+    blocks count them.
     """
-    table = problem.table
-    stages = len(problem.workload.stages)
-    made = sum_by(table.stage[pieces.factor], pieces.cols, stages)
-    return np.asarray(made - sum_by(table.stage, table.blocks * table.block_cols, stages))
+    table, workload = problem.table, problem.workload
+    made = sum_by(pieces.factor, pieces.cols, len(table.blocks))
+    return sum_at_most(table.stage, table.expert, made - table.blocks * table.block_cols, workload.chosen)
 
 
 def least_partial_sum_elements(problem: Problem) -> Ints:
@@ -133,10 +134,9 @@ def least_partial_sum_elements(problem: Problem) -> Ints:
 
     None on a chip with cores.
     """
-    table = problem.table
     if problem.hardware.interconnect is not None:
         return np.zeros(len(problem.workload.stages), dtype=np.int64)  # cores may add them all
-    return sum_by(table.stage, problem.forced_additions, len(problem.workload.stages))
+    return problem.workload.sum_fired(problem.forced_additions)
 
 
 def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) -> Gaps:
@@ -336,7 +336,7 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
         shared = shared_cycles(problem, members, moves[phase])
         prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared)
     energy = sum(value for gap in least.own for value in gap.energy_pj.values())
-    energy += hardware.array_kind.cell_pj * (problem.weight_cells * hardware.columns_per_weight)
+    energy += hardware.array_kind.cell_pj * (problem.weight_cells_fired * hardware.columns_per_weight)
     arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
     energy += arrays * hardware.array.leakage_uw * latency * hardware.clock_ps * 1e-6
     return {

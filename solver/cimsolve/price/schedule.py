@@ -1,6 +1,7 @@
 """When each activation runs: list scheduling of the stages in a given order, S4 to S6.
 
-Within a stage an array fires its activations one after the other; their order does not matter. A stage starts when
+Within a stage an array fires its activations one after the other; their order does not matter. Of experts as many have
+a time of their own as a token fires, those that take longest: all others may share theirs. A stage starts when
 all it reads has ended and the gap before it is over. Gaps use the digital units and the interconnect one at a time.
 """
 
@@ -10,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, order_by, running_offsets
+from cimsolve.columns import Ints, order_by
+from cimsolve.price.experts import offsets_at_most
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
@@ -66,10 +68,12 @@ def number_arrays(pieces: Pieces) -> Pieces:
 
 def _start_cycles(fired: Fired, stage_order: Ints | None) -> Ints:
     stages, gap_cycles = fired.problem.workload.stages, fired.gaps.before_cycles
-    order = order_by(fired.stage, fired.array)
+    order = order_by(fired.stage, fired.array, fired.expert + 1)
     stage, array, cycles = fired.stage[order], fired.array[order], fired.cycles[order]
     arrays = int(array.max()) + 1
-    offset = running_offsets(stage * arrays + array, cycles)
+    begins = np.append(True, (np.diff(stage) != 0) | (np.diff(array) != 0))
+    chosen = fired.problem.workload.chosen[stage[begins]]
+    offset = offsets_at_most(np.cumsum(begins) - 1, fired.expert[order], cycles, chosen)
     bounds = np.searchsorted(stage, np.arange(len(stages) + 1))
     start = np.zeros(len(stage), dtype=np.int64)
     ended = np.zeros(len(stages), dtype=np.int64)

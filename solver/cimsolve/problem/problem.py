@@ -14,7 +14,7 @@ import numpy as np
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
-from cimsolve.errors import InfeasibleError
+from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
@@ -56,8 +56,16 @@ class Problem:
     question: Question
 
     def __post_init__(self) -> None:
-        """Raise InfeasibleError where the chip's memory cannot hold the keys and values of one sequence."""
+        """Raise InfeasibleError where the chip's memory cannot hold the keys and values of one sequence.
+
+        Raises InputError for experts on a chip with a network: what moves is that of the experts chosen.
+        """
         memory, model = self.hardware.memory, self.model
+        if self.hardware.interconnect is not None and any(step.experts is not None for step in model.steps):
+            raise InputError(
+                f"{model.name} has experts, and {self.hardware.name} a network: what moves there depends on those that "
+                "a token chooses, which is not priced; take a chip without network and core, such as paper256"
+            )
         if memory is None or model.cached_elements * memory.kv_bits <= memory.bits:
             return
         needed = model.cached_elements * memory.kv_bits / 1e6
@@ -186,24 +194,48 @@ class Problem:
         return self.workload.weight_count
 
     @cached_property
+    def weight_cells_fired(self) -> int:
+        """Logical cells of the stored weights that a token fires."""
+        return self.workload.fired_weight_count
+
+    @cached_property
     def stage_groups(self) -> tuple[tuple[InputGroup, ...], ...]:
-        """Per stage, its groups; stages of equal shape compare equal once their vectors are renumbered."""
-        found: list[tuple[InputGroup, ...]] = []
-        factors = self.workload.factors
-        for members in self.workload.factors_of_stage:
-            vectors: dict[int, int] = {}
-            widths: dict[tuple[int, int, int], list[int]] = {}
-            for factor in (factors[number] for number in members):
-                vector = vectors.setdefault(factor.input, len(vectors))
-                widths.setdefault((vector, factor.block_rows, factor.blocks), []).append(factor.block_cols)
-            # Of blocks of several widths on one input only the least is used, to stay on the safe side.
-            found.append(
-                tuple(
-                    InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
-                    for (vector, rows, inputs), cols in widths.items()
-                )
-            )
+        """Per stage, the groups that a token fires; stages of equal shape compare equal once vectors are renumbered.
+
+        Experts, which fire apart, count as further inputs of one of them.
+        """
+        found = []
+        for stage in self.workload.stages:
+            found.append(self.groups_of(stage.id, None if stage.experts is None else stage.experts.chosen))
         return tuple(found)
+
+    @cached_property
+    def stored_groups(self) -> tuple[tuple[InputGroup, ...], ...]:
+        """Per stage, its groups if a token fired all experts."""
+        if not self.workload.has_experts:
+            return self.stage_groups
+        return tuple(self.groups_of(stage.id) for stage in self.workload.stages)
+
+    def groups_of(self, stage: int, fired: int | None = None, always: bool = True) -> tuple[InputGroup, ...]:
+        """The groups of a stage that fires so many of its experts (None: all), and what `always` fires."""
+        factors, experts = self.workload.factors, self.workload.stages[stage].experts
+        vectors: dict[tuple[int, bool], int] = {}
+        widths: dict[tuple[int, int, int], list[int]] = {}
+        for factor in (factors[number] for number in self.workload.factors_of_stage[stage]):
+            inputs = factor.blocks
+            if factor.expert is None:
+                inputs *= always
+            elif experts is not None:  # all are as the first of them
+                inputs *= (experts.stored if fired is None else fired) * (factor.expert == 0)
+            if not inputs:
+                continue
+            vector = vectors.setdefault((factor.input, factor.expert is None), len(vectors))
+            widths.setdefault((vector, factor.block_rows, inputs), []).append(factor.block_cols)
+        # Of blocks of several widths on one input only the least is used, to stay on the safe side.
+        return tuple(
+            InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
+            for (vector, rows, inputs), cols in widths.items()
+        )
 
 
 def found_once(

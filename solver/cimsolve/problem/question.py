@@ -13,7 +13,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, shown_value
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import Structures, load_model, resolve_structures
-from cimsolve.model.model import Model
+from cimsolve.model.model import Model, Step
 from cimsolve.model.structure import Structure
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
 from cimsolve.problem.terms import Terms
@@ -66,12 +66,29 @@ class Question:
             if linear.name not in self.structures:
                 raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
             self.structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
+        for step in (each for each in self.model.steps if each.experts is not None):
+            self._demand_alike(step)
         tokens = self.model.tokens
         if self.terms.tokens not in (None, tokens):
             raise InputError(
                 f"tokens = {self.terms.tokens}: {self.model.name} is loaded for {tokens}; give load_model the number"
             )
         object.__setattr__(self, "terms", self.terms.model_copy(update={"tokens": tokens}))
+
+    def _demand_alike(self, step: Step) -> None:
+        """Raise InputError where experts of a step are stored in different ways: which a token fires is not known."""
+        first = [linear for linear in step.linears if linear.expert == 0]
+        of_expert: dict[int, int] = {}
+        for linear in step.linears:
+            if linear.expert is None:
+                continue
+            like = first[of_expert.setdefault(linear.expert, 0)]
+            of_expert[linear.expert] += 1
+            if self.structures[linear.name] != self.structures[like.name]:
+                raise InputError(
+                    f"structure: {linear.name!r} is {self.structures[linear.name]}, {like.name!r} is "
+                    f"{self.structures[like.name]}; the experts of a step are stored alike"
+                )
 
     def asking(self, **changes: Any) -> Question:
         """A copy with some of its fields, or of its terms, changed. Raises InputError where they are unsound."""

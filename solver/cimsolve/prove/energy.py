@@ -39,7 +39,7 @@ def least_energy_pj(
     floor = converter_floor(problem)
     free_rows = problem.cut == "both"
     width = hardware.columns_per_weight
-    total += kind.cell_pj * problem.weight_cells * width
+    total += kind.cell_pj * problem.weight_cells_fired * width
     chain = problem.workload.is_chain
     each_pj = floor.energy_pj + energy.column + energy.shift_add
     stages = list(zip(problem.stage_groups, stage_cycles, strict=True))

@@ -11,11 +11,13 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
+from cimsolve.model.model import Experts
 from cimsolve.price.gaps import gaps_of_phases, moves_of_phases
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
@@ -54,13 +56,38 @@ def least_latency_cycles(
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
-    known = _least_cycles_of_groups(problem, arrays, merging)
-    return [known[groups] for groups in problem.stage_groups]
+    known = _least_cycles_of_kinds(problem, arrays, merging)
+    return [known[kind] for kind in _kinds_of_stages(problem)]
 
 
 @found_once
-def _least_cycles_of_groups(problem: Problem, arrays: int, merging: bool) -> Mapping[tuple[InputGroup, ...], int]:
-    return {groups: _Work(problem, (groups,), arrays, merging).least_cycles() for groups in set(problem.stage_groups)}
+def least_cycles_of(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
+    """Least cycles in which `arrays` fire all of some groups."""
+    return _Work(problem, (groups,), arrays).least_cycles()
+
+
+class _StageKind(NamedTuple):
+    """What a token fires of a stage, what it fires if it chooses all experts, and those."""
+
+    fired: tuple[InputGroup, ...]
+    stored: tuple[InputGroup, ...]
+    experts: Experts | None
+
+
+def _kinds_of_stages(problem: Problem) -> list[_StageKind]:
+    experts = (stage.experts for stage in problem.workload.stages)
+    return list(map(_StageKind, problem.stage_groups, problem.stored_groups, experts))
+
+
+@found_once
+def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapping[_StageKind, int]:
+    found = {}
+    for kind in set(_kinds_of_stages(problem)):
+        least = _Work(problem, (kind.fired,), arrays, merging).least_cycles()
+        if kind.experts is not None:
+            least = max(least, _Work(problem, (kind.stored,), arrays, merging).least_cycles_of_experts(kind.experts))
+        found[kind] = least
+    return found
 
 
 def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
@@ -169,6 +196,31 @@ class _Work:
         while not self._possible(high):
             high *= 2
         return bisect_left(range(high), True, lo=high // 2 + 1, key=self._possible)
+
+    def least_cycles_of_experts(self, experts: Experts) -> int:
+        """The least cycles of the busiest array in the worst choice of experts, where this is the work of all of them.
+
+        In less time than `chosen` of the shortest activations take, no array holds columns of so many experts: all of
+        them may be chosen at once, and the array does all that it holds. In a longer time t fewer than `chosen` hold
+        more columns there than an activation reads in t / chosen; these too may be chosen at once, and are read in t.
+        """
+        all_at_once = self.least_cycles()
+        fastest_ps = min(load.part_ps for _, load in self.loads)
+        columns = np.arange(1, self.row + 1)
+        of_chosen = experts.chosen * least_activation_cycles(self.problem, columns, fastest_ps)
+        needed = sum(load.group.all_columns for _, load in self.loads)
+
+        def has_room(cycles: int) -> bool:
+            if cycles >= of_chosen[-1]:
+                return True
+            firings = np.arange(1, max(1, min(FIRINGS_MAX, self._most_activations(cycles, fastest_ps))) + 1)
+            read = int(self._columns_of(cycles * self.clock_ps, firings, fastest_ps, self.row).max())
+            beside = experts.stored * int(np.searchsorted(of_chosen, cycles, side="right"))
+            return self.arrays * (read + beside) >= needed
+
+        if all_at_once <= of_chosen[0]:
+            return all_at_once
+        return bisect_left(range(all_at_once), True, lo=int(of_chosen[0]), key=has_room)
 
     def activations_without_merges(self) -> int:
         """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""

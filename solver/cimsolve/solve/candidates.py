@@ -72,8 +72,8 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     most_inputs = max(sum(kind.count for kind in kinds) for kinds in strips)
     cuts = (False,) if problem.cut == "none" else (False, True)
     for arrays, cut in product(_array_counts(problem, min(least)), cuts):
-        # Inputs fire together where a stage has more of them than there are arrays.
-        if most_inputs > arrays:
+        # Inputs fire together where a stage has more of them than there are arrays; those of experts cannot (S7).
+        if most_inputs > arrays and not problem.workload.has_experts:
             name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
             yield Candidate(name, GroupSpread(problem, strips, arrays, cut).find, arrays)
 

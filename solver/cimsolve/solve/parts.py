@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div, order_by
+from cimsolve.columns import Ints, ceil_div, number_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Parts, Pieces
 
@@ -47,22 +47,11 @@ def forced_parts(problem: Problem, even: bool = False) -> Parts:
 def fire_same_inputs_together(problem: Problem, pieces: Pieces) -> Ints:
     """Number of the activation of each piece: pieces on the same rows of an array with the same input share one.
 
-    Always legal (S2: one input on every row; S3: all cells on those rows and columns are fired) and never
-    slower than one after the other. Shape (pieces,).
+    Always legal (S2: one input on every row; S3: all cells on those rows and columns are fired; S7: of one expert) and
+    never slower than one after the other. Shape (pieces,).
     """
     table = problem.table
     element = pieces.block * table.block_rows[pieces.factor] + pieces.row0
-    return number_of(
-        pieces.array, table.stage[pieces.factor], table.input[pieces.factor], pieces.array_row, pieces.rows, element
-    )
-
-
-def number_of(*keys: Ints) -> Ints:
-    """Number the distinct combinations of `keys` in lexicographic order; none may be below 0; shape (n,) each."""
-    order = order_by(*keys)
-    changes = np.zeros(len(order), dtype=bool)
-    for key in keys:
-        changes[1:] |= key[order][1:] != key[order][:-1]
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.cumsum(changes)
-    return number
+    of_factor = (table.stage, table.input, table.expert + 1)
+    keys = (column[pieces.factor] for column in of_factor)
+    return number_of(pieces.array, *keys, pieces.array_row, pieces.rows, element)

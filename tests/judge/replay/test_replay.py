@@ -219,7 +219,7 @@ def test_a_file_that_contradicts_the_dataflow_is_not_replayed() -> None:
     wrong = activations_of((1, 0, 10, 2, [1]), (0, 20, 34, 2, [0]))
     fired = Fired.of(problem, solution.pieces, wrong.of_piece(2))
     with pytest.raises(ValueError, match="contradicts the dataflow"):
-        replay_token(find_work(fired, wrong), wrong, fired.stage, 0)
+        replay_token(find_work(fired, wrong), fired, wrong, 0)
 
 
 # Shipped models

@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     Rule("P4", placement.p4_a_core_holds_no_more_arrays_than_it_has),
     Rule("array", firing.an_activation_fires_pieces_of_its_own_array),
     Rule("stage", firing.an_activation_serves_one_stage),
+    Rule("S7", firing.s7_an_activation_is_of_one_expert),
     Rule("S2", firing.s2_shared_rows_need_one_input),
     Rule("S3 outputs", firing.s3_fired_pieces_share_columns_of_one_output),
     Rule("S3 columns", firing.s3_no_other_piece_lies_on_driven_rows_and_read_columns),

@@ -6,9 +6,19 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from cimsolve.columns import Ints, departs_from_group, meets_intervals, merge_intervals, order_by, overlap_clusters
+from cimsolve.columns import (
+    Ints,
+    departs_from_group,
+    max_by,
+    meets_intervals,
+    merge_intervals,
+    number_of,
+    order_by,
+    overlap_clusters,
+)
 from cimsolve.judge.check.case import Case, first
 from cimsolve.price.cost import StageCosts, stage_times
+from cimsolve.price.experts import sum_at_most
 
 CHUNK_PAIRS = 4_000_000
 """Most pairs of an activation and a piece compared at once, unless one array holds more pieces."""
@@ -25,6 +35,12 @@ def an_activation_serves_one_stage(case: Case) -> Iterator[str]:
     """A stage is all that may run at once; costs and bounds count activations by stage."""
     for at in first(departs_from_group(case.fires, case.problem.table.stage[case.pieces.factor])):
         yield f"activation {case.fires[at]} fires pieces of two stages"
+
+
+def s7_an_activation_is_of_one_expert(case: Case) -> Iterator[str]:
+    """S7: what fires together is of one expert, or of none: which of them a token fires is not known before."""
+    for at in first(departs_from_group(case.fires, case.problem.table.expert[case.pieces.factor])):
+        yield f"activation {case.fires[at]} fires pieces of two experts, or of one and of what every token fires"
 
 
 def s2_shared_rows_need_one_input(case: Case) -> Iterator[str]:
@@ -146,13 +162,41 @@ def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:
 
 
 def s4_an_array_does_one_thing_at_a_time(case: Case) -> Iterator[str]:
-    """S4: activations of one array do not overlap in time."""
-    activations = case.activations
-    order = order_by(activations.array, activations.start)
-    array, start, end = activations.array[order], activations.start[order], activations.end[order]
-    for at in first((array[1:] == array[:-1]) & (start[1:] < end[:-1])):
+    """S4: activations of one array do not overlap in time, whichever experts a token chooses.
+
+    All that experts of a stage do on an array is one thing, which lasts as long as the worst choice at least.
+    """
+    activations, expert, stage = case.activations, case.fired.expert, case.fired.stage
+    array, start, end, named = activations.array, activations.start, activations.end, np.arange(len(activations))
+    if (own := np.flatnonzero(expert >= 0)).size:
+        of_one = number_of(array[own], stage[own], expert[own])
+        yield from _overlaps("an expert's ", own, of_one, array[own], start[own], end[own])
+        job = number_of(array[own], stage[own])
+        named = np.concatenate([np.flatnonzero(expert < 0), own[np.unique(job, return_index=True)[1]]])
+        begins = np.full(int(job.max()) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(begins, job, start[own])
+        ends = max_by(job, end[own], len(begins))
+        of_jobs = named[-len(begins) :]
+        chosen = case.problem.workload.chosen[stage[of_jobs]]
+        needed = sum_at_most(job, expert[own], end[own] - start[own], chosen)
+        for at in first(ends - begins < needed):
+            yield (
+                f"experts have {ends[at] - begins[at]} cycles on array {array[of_jobs[at]]}, from cycle {begins[at]}; "
+                f"the {chosen[at]} that take longest need {needed[at]}"
+            )
+        alone = named[: -len(begins)]
+        start, end = np.concatenate([start[alone], begins]), np.concatenate([end[alone], ends])
+        array = array[named]
+    yield from _overlaps("", named, array, array, start, end)
+
+
+def _overlaps(whose: str, named: Ints, group: Ints, array: Ints, start: Ints, end: Ints) -> Iterator[str]:
+    """The first two of a group that overlap in time; `named` are the activations, all have one shape."""
+    order = order_by(group, start)
+    group, array, start, end, named = group[order], array[order], start[order], end[order], named[order]
+    for at in first((group[1:] == group[:-1]) & (start[1:] < end[:-1])):
         yield (
-            f"activations {order[at]} and {order[at + 1]} of array {array[at]} overlap in time, "
+            f"{whose}activations {named[at]} and {named[at + 1]} of array {array[at]} overlap in time, "
             f"at cycle {start[at + 1]}"
         )
 

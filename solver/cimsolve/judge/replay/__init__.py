@@ -119,7 +119,7 @@ def replay(
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
 
-    alone = replay_token(work, activations, costs.fired.stage, costs.stages.begins)
+    alone = replay_token(work, costs.fired, activations, costs.stages.begins)
     phases = dict.fromkeys(node.phase for node in work.nodes)
     pace = {phase: of_prefill.pace_cycles(phase, together) for phase in phases}
     admitted = dict.fromkeys(phases, 0) if controller == "burst" else pace

@@ -4,24 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, number_of
 from cimsolve.judge.replay.work import Work
+from cimsolve.price.experts import sum_at_most
+from cimsolve.price.firings import Fired
 from cimsolve.problem.tables import Activations
 
 
-def replay_token(work: Work, activations: Activations, stage: Ints, begins: int) -> int:
+class _Firings(NamedTuple):
+    """What arrays do one after the other: activations, and the experts of a stage as one; shape (firings,) each."""
+
+    array: Ints
+    stage: Ints
+    start: Ints
+    cycles: Ints
+
+    @staticmethod
+    def of(fired: Fired, activations: Activations) -> _Firings:
+        """The activations of a solution; of experts the worst choice, from the first start of any."""
+        array, start, cycles = activations.array, activations.start, activations.end - activations.start
+        own = np.flatnonzero(fired.expert >= 0)
+        if not len(own):
+            return _Firings(array, fired.stage, start, cycles)
+        job = number_of(array[own], fired.stage[own])
+        first = own[np.unique(job, return_index=True)[1]]
+        begins = np.full(len(first), np.iinfo(np.int64).max)
+        np.minimum.at(begins, job, start[own])
+        chosen = fired.problem.workload.chosen[fired.stage[first]]
+        alone = np.flatnonzero(fired.expert < 0)
+        named = np.concatenate([alone, first])
+        return _Firings(
+            array[named],
+            fired.stage[named],
+            np.concatenate([start[alone], begins]),
+            np.concatenate([cycles[alone], sum_at_most(job, fired.expert[own], cycles[own], chosen)]),
+        )
+
+
+def replay_token(work: Work, fired: Fired, activations: Activations, begins: int) -> int:
     """Cycles from `begins`, when the token's pass does, to the end of the last pass.
 
     A file does not say in which order gaps ran, one at a time (S6): in dataflow order, or, where that would be
     later than the file has it, in the order of the stages' starts. The tables must obey the rules.
     """
+    firings = _Firings.of(fired, activations)
     starts = np.full(len(work.node_of_stage), np.iinfo(np.int64).max)
-    np.minimum.at(starts, stage, activations.start)
+    np.minimum.at(starts, firings.stage, firings.start)
     in_order = range(len(work.nodes))
-    found = _TokenPass(work, in_order).run(activations, stage)
+    found = _TokenPass(work, in_order).run(firings)
     if found is None or (found.released(work.node_of_stage) > starts - begins).any():
         # A tail has no start: it comes before all that follows what it reads.
         of_node = dict(zip(work.node_of_stage, starts.tolist(), strict=True))
@@ -29,7 +63,7 @@ def replay_token(work: Work, activations: Activations, stage: Ints, begins: int)
             if number not in of_node:
                 of_node[number] = max(of_node[read] for read in work.nodes[number].reads)
         by_start = sorted(in_order, key=lambda number: (of_node[number], number))
-        found = _TokenPass(work, by_start).run(activations, stage) or found
+        found = _TokenPass(work, by_start).run(firings) or found
     if found is None:
         raise ValueError("the order of activations contradicts the dataflow; check the solution first")
     return found.end_of(len(work.nodes) - 1)
@@ -47,15 +81,15 @@ class _TokenPass:
         self.ended = [0] * len(work.nodes)
         self.left = [0] * len(work.nodes)
 
-    def run(self, activations: Activations, stage: Ints) -> _TokenPass | None:
+    def run(self, firings: _Firings) -> _TokenPass | None:
         """Fire everything; None where the order of gaps cannot be kept."""
-        array, cycles = activations.array, activations.end - activations.start
+        array, stage, start, cycles = firings
         for number, count in zip(self.work.node_of_stage, np.bincount(stage).tolist(), strict=True):
             self.left[number] = count
         free = np.zeros(int(array.max()) + 1, dtype=np.int64)
-        order = np.lexsort((stage, activations.start))
+        order = np.lexsort((stage, start))
         # Activations of one stage with one start are on different arrays.
-        changes = (np.diff(activations.start[order]) != 0) | (np.diff(stage[order]) != 0)
+        changes = (np.diff(start[order]) != 0) | (np.diff(stage[order]) != 0)
         edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(order)]
         for low, high in pairwise(edges):
             chosen = order[low:high]

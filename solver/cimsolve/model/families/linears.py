@@ -6,6 +6,8 @@
          "operations": [{"name": "activation", "elements": 64}], "barrier": false}]}
 
 `reads` defaults to the step before. `barrier` says that all tokens must have come this far before the step.
+`"experts": {"stored": 8, "chosen": 2, "own_inputs": false}` of a step says that it has experts, of which a token fires
+so many; its linears then may have `"expert": 0` and so on. All experts are alike.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InputError
 from cimsolve.files.lines import Name
-from cimsolve.model.families.config import Config, Context, Width, context_tokens, read_config
+from cimsolve.model.families.config import Config, Context, Count, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, torch_linear
-from cimsolve.model.model import Model, Operation, Tail
+from cimsolve.model.model import Experts, Model, Operation, Tail
 
 
 class _Entry(BaseModel):
@@ -30,11 +32,18 @@ class LinearEntry(_Entry):
     name: Name
     n_in: Width
     n_out: Width
+    expert: Annotated[int, Field(strict=True, ge=0)] | None = None
 
 
 class OperationEntry(_Entry):
     name: Literal["add", "multiply", "layer_norm", "activation", "softmax", "attention_mac"]
     elements: Annotated[int, Field(strict=True, ge=1, le=2**40)]
+
+
+class ExpertsEntry(_Entry):
+    stored: Count
+    chosen: Count
+    own_inputs: bool = False
 
 
 class StepEntry(_Entry):
@@ -43,6 +52,7 @@ class StepEntry(_Entry):
     reads: list[Name] | None = None
     operations: list[OperationEntry] = []
     barrier: bool = False
+    experts: ExpertsEntry | None = None
 
 
 class LinearsConfig(Config):
@@ -61,8 +71,9 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         where = f"{origin}: steps.{index}"
         if entry.name in numbers:
             raise InputError(f"{where}.name: {entry.name!r} is used twice; expected one name a step")
+        experts = _experts(entry, where)
         widths = {linear.n_in for linear in entry.linears}
-        if len(widths) > 1:
+        if len(widths) > 1 and not (experts is not None and experts.own_inputs):
             raise InputError(f"{where}.linears: n_in {sorted(widths)} differ; the linears of a step share one input")
         for linear in entry.linears:
             if linear.name in seen:
@@ -79,9 +90,35 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             record.barrier()
         numbers[entry.name] = record.step(
             entry.name,
-            [torch_linear(linear.name, linear.n_in, linear.n_out) for linear in entry.linears],
+            [torch_linear(linear.name, linear.n_in, linear.n_out, linear.expert) for linear in entry.linears],
             [numbers[before] for before in reads],
             [Operation(operation.name, operation.elements) for operation in entry.operations],
+            experts=experts,
         )
-    leaving = sum(linear.n_out for linear in read.steps[-1].linears)
+    chosen = 0 if read.steps[-1].experts is None else read.steps[-1].experts.chosen
+    leaving = sum(linear.n_out for linear in read.steps[-1].linears if linear.expert is None or linear.expert < chosen)
     return record.model(name, config, n, {"token": Tail((), leaving)}, ["whatever is not listed"])
+
+
+def _experts(entry: StepEntry, where: str) -> Experts | None:
+    """The experts of a step. Raises InputError where they are not those that its linears say, or not alike."""
+    shapes: dict[int, list[tuple[int, int]]] = {}
+    for linear in entry.linears:
+        if linear.expert is not None:
+            shapes.setdefault(linear.expert, []).append((linear.n_in, linear.n_out))
+    if entry.experts is None:
+        if shapes:
+            raise InputError(f"{where}.linears: {min(shapes)} is an expert's number; expected experts of the step too")
+        return None
+    stored, chosen = entry.experts.stored, entry.experts.chosen
+    if chosen > stored:
+        raise InputError(f"{where}.experts.chosen: {chosen}: expected at most stored = {stored}")
+    if set(shapes) != set(range(stored)):
+        raise InputError(f"{where}.experts.stored: {stored}: expected linears of the experts 0 to {stored - 1}, each")
+    for number, shape in shapes.items():
+        if shape != shapes[0]:
+            raise InputError(f"{where}.linears: expert {number} is unlike expert 0; the experts of a step are alike")
+    inputs = {linear.n_in for linear in entry.linears if linear.expert == 0}
+    if len(inputs) > 1:
+        raise InputError(f"{where}.linears: n_in {sorted(inputs)} differ; the linears of an expert share one input")
+    return Experts(stored, chosen, entry.experts.own_inputs)

@@ -18,7 +18,8 @@ import numpy as np
 
 from cimsolve.columns import Ints, order_by
 from cimsolve.problem.problem import Problem
-from cimsolve.prove.time import least_phase_work_cycles, least_stage_cycles, least_work_cycles
+from cimsolve.prove.time import least_phase_work_cycles, least_work_cycles
+from cimsolve.solve.columns.batches import Batch
 from cimsolve.solve.columns.exchange import RUNS_MAX, Exchange, Run
 from cimsolve.solve.columns.room import Durations, Room, Share
 from cimsolve.solve.columns.strips import StripKind
@@ -46,7 +47,7 @@ TIMED_BY_STAGE: tuple[Goal, ...] = ("latency", "balanced latency")
 
 def deal_strips(
     problem: Problem,
-    stages: list[list[StripKind]],
+    batches: list[Batch],
     room: Mapping[int, Room],
     arrays: int,
     goal: Goal,
@@ -56,28 +57,29 @@ def deal_strips(
 ) -> list[Share]:
     """Give every column of every strip a place. `room`, height -> room, must suffice for every height.
 
-    `listen` hears how many of how many stages are dealt. With `effort`, earlier stages make room for later ones, so
+    `listen` hears how many of how many batches are dealt. With `effort`, earlier ones make room for later ones, so
     often; only where a stage has a time of its own. Stages of greater `urgency` go first.
     """
-    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
-    least = _least_cycles(problem, arrays, goal)
+    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
+    least = _least_cycles(problem, batches, arrays, goal)
     table = Dealt(
         dict(room), {height: [] for height in room}, {}, {}, ChainEffort(effort if goal in TIMED_BY_STAGE else 0)
     )
-    # Stages of equal shape come one after the other, and room only shrinks: what failed once fails again.
+    # Batches of equal shape come one after the other, and room only shrinks: what failed once fails again.
     reached: dict[tuple[tuple[int, ...], ...], int] = {}
     busy: dict[int, Ints] = {}
-    for done, stage in enumerate(_by_choice(stages, durations, least, urgency or {})):
-        shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in stages[stage])
-        phase = 0 if goal == "throughput" else problem.workload.stages[stage].phase
+    for done, number in enumerate(_by_choice(batches, durations, least, urgency or {})):
+        batch = batches[number]
+        shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in batch.kinds)
+        phase = 0 if goal == "throughput" else problem.workload.stages[batch.stage].phase
         load = busy.setdefault(phase, np.zeros(arrays, dtype=np.int64))
         spent = load if goal in ("prefill", "throughput") else np.zeros_like(load)
         prefer = np.zeros_like(load) if goal == "latency" else load
-        start = max(least[stage], reached.get(shape, 0))
-        table, reached[shape] = _deal_stage(stages[stage], durations, table, spent, prefer, start)
-        table.limit[stage] = reached[shape]
-        np.add(load, table.load[stage], out=load)
-        listen(done + 1, len(stages))
+        start = max(least[number], reached.get(shape, 0))
+        table, reached[shape] = _deal_batch(batch.kinds, durations, table, spent, prefer, start)
+        table.limit[number] = reached[shape]
+        load += table.load[number] * batch.fired.numerator // batch.fired.denominator
+        listen(done + 1, len(batches))
     return [share for shares in table.shares.values() for share in shares]
 
 
@@ -92,7 +94,7 @@ class ChainEffort:
 
 @dataclass
 class Dealt:
-    """What is dealt so far, and what is left; by height the room and the shares, by stage the load and its limit."""
+    """What is dealt so far, and what is left; by height the room and the shares, by batch the load and its limit."""
 
     room: dict[int, Room]
     shares: dict[int, list[Share]]
@@ -106,40 +108,37 @@ class Dealt:
         return replace(self, room=room, shares=dict(self.shares), load=dict(self.load))
 
 
-def _least_cycles(problem: Problem, arrays: int, goal: Goal) -> list[int]:
-    """For each stage, the least time in which an array must be done: with the stage, its phase, or the pass."""
+def _least_cycles(problem: Problem, batches: list[Batch], arrays: int, goal: Goal) -> list[int]:
+    """For each batch, the least time in which an array must be done: with it, with its phase, or the pass."""
     stages = problem.workload.stages
     if goal == "throughput":
-        return [least_work_cycles(problem, arrays)] * len(stages)
+        return [least_work_cycles(problem, arrays)] * len(batches)
     if goal == "prefill":
         names = sorted({stage.phase for stage in stages})
         of_phase = dict(zip(names, least_phase_work_cycles(problem, arrays), strict=True))
-        return [of_phase[stage.phase] for stage in stages]
-    return least_stage_cycles(problem, arrays)
+        return [of_phase[stages[batch.stage].phase] for batch in batches]
+    return [batch.least_cycles for batch in batches]
 
 
-def _by_choice(
-    stages: list[list[StripKind]], durations: Durations, least: list[int], urgency: Mapping[int, int]
-) -> list[int]:
-    """Stages by urgency, then by the width of their pieces at their least time, widest first, then by their number.
+def _by_choice(batches: list[Batch], durations: Durations, least: list[int], urgency: Mapping[int, int]) -> list[int]:
+    """Batches by urgency, then by the width of their pieces at their least time, widest first, then by their number.
 
     Wide pieces leave uneven room, which narrow ones can still fill; the other way round they find none.
     """
 
-    def choice(stage: int) -> tuple[int, int, int, int]:
-        widths = [
-            max(1, min(kind.cols, int(durations.most_columns(kind.height, least[stage])))) for kind in stages[stage]
-        ]
-        pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(stages[stage], widths, strict=True))
-        return -urgency.get(stage, 0), -max(widths), -pieces, stage
+    def choice(number: int) -> tuple[int, int, int, int]:
+        kinds = batches[number].kinds
+        widths = [max(1, min(kind.cols, int(durations.most_columns(kind.height, least[number])))) for kind in kinds]
+        pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(kinds, widths, strict=True))
+        return -urgency.get(batches[number].stage, 0), -max(widths), -pieces, number
 
-    return sorted(range(len(stages)), key=choice)
+    return sorted(range(len(batches)), key=choice)
 
 
-def _deal_stage(
+def _deal_batch(
     kinds: list[StripKind], durations: Durations, table: Dealt, spent: Ints, prefer: Ints, least_cycles: int
 ) -> tuple[Dealt, int]:
-    """The table with the shares of one stage, at the least time at which dealing succeeds, and that time."""
+    """The table with the shares of one batch, at the least time at which dealing succeeds, and that time."""
     cycles, tries = least_cycles, 0
     needed: Counter[int] = Counter()
     for kind in kinds:
@@ -169,11 +168,11 @@ def _demand_room(needed: Mapping[int, int], durations: Durations, room: Mapping[
 
 
 def deal_within(kinds: list[StripKind], durations: Durations, table: Dealt, budget: Ints, prefer: Ints) -> None:
-    """Deal one stage such that no array works longer for it than its `budget`. Raises StageIsFull.
+    """Deal one batch such that no array works longer for it than its `budget`. Raises StageIsFull.
 
     `budget` and `prefer` of shape (arrays,); arrays with the least `prefer` go first.
     """
-    load = table.load[kinds[0].stage] = np.zeros_like(budget)
+    load = table.load[kinds[0].batch] = np.zeros_like(budget)
     crowded = {height for height in {kind.height for kind in kinds} if _is_crowded(height, kinds, durations, budget)}
     for kind in sorted(kinds, key=lambda k: (-k.height, k.row0, k.factors)):
         left = budget - load

@@ -111,7 +111,7 @@ class Exchange:
         for array in order[: min(ARRAYS_TRIED, int((able > 0).sum()))].tolist():
             wanted = int(able[array])
             for shelf in np.argsort(-self.left[array], kind="stable").tolist():
-                self._clear(array, shelf, wanted, (kind.stage,), able, self.depth)
+                self._clear(array, shelf, wanted, (kind.batch,), able, self.depth)
                 width = min(wanted, int(self.left[array, shelf]))
                 if width == wanted or (width and not whole):
                     self._fill(array, shelf, width)
@@ -124,7 +124,7 @@ class Exchange:
         if missing <= 0 or self.effort <= 0:
             return
         for run in sorted(self._runs(array, shelf), key=lambda run: -run.width):
-            stage = self.shares[run.owner].kind.stage
+            stage = self.shares[run.owner].kind.batch
             while stage not in stay and run.width and missing > 0 and self.effort > 0:
                 target = self._target(array, stage, min(missing, run.width), stay, able, depth)
                 if target is None:
@@ -174,11 +174,11 @@ class Exchange:
         """Take the last `width` columns off a run and put them there."""
         kind = self.shares[run.owner].kind
         cycles_of = self.durations.of_columns[kind.height]
-        load = self.load[kind.stage] = self.load[kind.stage].copy()
+        load = self.load[kind.batch] = self.load[kind.batch].copy()
         load[array] += cycles_of[run.width - width] - cycles_of[run.width]
         load[to] += cycles_of[width]
-        left = self.limit[kind.stage] - load[[array, to]]
-        self._most_allowed(kind.stage)[[array, to]] = self.durations.most_columns(kind.height, left)
+        left = self.limit[kind.batch] - load[[array, to]]
+        self._most_allowed(kind.batch)[[array, to]] = self.durations.most_columns(kind.height, left)
         self._fill(array, shelf, -width)
         self._fill(to, to_shelf, width)
         run.width -= width

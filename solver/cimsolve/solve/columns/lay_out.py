@@ -171,12 +171,13 @@ def _pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
     """The pieces of runs at these places: one for each of the blocks of the same input that a run reaches over."""
     kind, first = share.kind, share.first
     pieces: list[Pieces] = []
-    for factor, begin, end in zip(kind.factors, kind.edges[:-1], kind.edges[1:], strict=True):
+    factors, block = kind.blocks_of(share.strip)
+    for owner, begin, end in zip(factors, kind.edges[:-1], kind.edges[1:], strict=True):
         low = np.maximum(first, begin)
         high = np.minimum(first + share.width, end)
         index = np.flatnonzero(high > low)
         low, high = low[index], high[index]
-        owner, row0, rows = (np.full(len(index), same, dtype=np.int64) for same in (factor, kind.row0, kind.height))
-        parts = Parts(owner, kind.block0 + share.strip[index], row0, rows, low - begin, high - low)
+        row0, rows = (np.full(len(index), same, dtype=np.int64) for same in (kind.row0, kind.height))
+        parts = Parts(owner[index], block[index], row0, rows, low - begin, high - low)
         pieces.append(parts.place(share.array[index], row[index], col[index] + low - first[index]))
     return Pieces.concatenate(pieces)

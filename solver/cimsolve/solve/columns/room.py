@@ -10,7 +10,7 @@ from cimsolve.chip.wiring import busiest_of_run, weights_per_conversion
 from cimsolve.columns import Ints
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
-from cimsolve.prove.time import least_stage_cycles
+from cimsolve.solve.columns.batches import Batch
 from cimsolve.solve.columns.strips import StripKind
 
 TABLE_MAX = 1 << 20
@@ -103,29 +103,30 @@ class Durations:
         return np.maximum(alone, shared)
 
 
-def piece_widths(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
-    """The widest piece that each of `heights` has where every stage takes its least time; shape (heights,)."""
-    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
+def piece_widths(problem: Problem, batches: list[Batch], heights: Ints) -> Ints:
+    """The widest piece that each of `heights` has where every batch takes its least time; shape (heights,)."""
+    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
     widest: dict[int, int] = {}
-    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
-        for kind in kinds:
-            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, least))))
+    for batch in batches:
+        for kind in batch.kinds:
+            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, batch.least_cycles))))
             pieces = -(-kind.cols // width)
             width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
             widest[kind.height] = max(widest.get(kind.height, 1), width)
     return np.array([widest[height] for height in heights.tolist()], dtype=np.int64)
 
 
-def most_columns_an_array(problem: Problem, stages: list[list[StripKind]], heights: Ints, arrays: int) -> Ints:
-    """Most columns of each of `heights` that one array can hold if every stage takes its least time; (heights,).
+def most_columns_an_array(problem: Problem, batches: list[Batch], heights: Ints) -> Ints:
+    """Most columns of each of `heights` that one array can hold if every batch takes its least time; (heights,).
 
     An array with more shelves of one height than that cannot be filled without making a stage wait.
     """
-    durations = Durations(problem, [kind.height for kinds in stages for kind in kinds])
+    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
     most = dict.fromkeys(heights.tolist(), 0)
-    for kinds, least in zip(stages, least_stage_cycles(problem, arrays), strict=True):
-        for height in {kind.height for kind in kinds}:
-            alike = [kind for kind in kinds if kind.height == height]
+    for batch in batches:
+        least = batch.least_cycles
+        for height in {kind.height for kind in batch.kinds}:
+            alike = [kind for kind in batch.kinds if kind.height == height]
             inputs, widest = sum(kind.count for kind in alike), max(kind.cols for kind in alike)
             firings = np.arange(1, max(1, min(inputs, least // int(durations.of_columns[height][1]))) + 1)
             most[height] += int((firings * np.minimum(durations.most_columns(height, least // firings), widest)).max())

@@ -15,6 +15,7 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove.time import least_stage_cycles
+from cimsolve.solve.columns.batches import Batch, batches_of
 from cimsolve.solve.columns.deal import Goal, deal_strips
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
 from cimsolve.solve.columns.room import Room, Share, most_columns_an_array, piece_widths
@@ -39,8 +40,13 @@ class ColumnSpread:
     arrays: int
     listen: Callable[[Event], None]
     _shelves: dict[str, Shelves] = field(default_factory=dict, init=False)
+    _batches: list[Batch] = field(init=False)
     _last: tuple[object, list[Share]] = field(default=(None, []), init=False)
     """The deal before: where arrays have one shelf a height, dealing by shelf is dealing by array."""
+
+    def __post_init__(self) -> None:
+        """Find the batches, which depend on the arrays."""
+        self._batches = batches_of(self.problem, self.stages, self.arrays)
 
     def repeats(self, layout: str) -> bool:
         """Whether an earlier one of LAYOUTS has the same shelves."""
@@ -71,9 +77,9 @@ class ColumnSpread:
         """The shelves of a layout, by its name."""
         if layout not in self._shelves:
             packing = self.packing
-            widths = piece_widths(self.problem, self.stages, packing.heights, self.arrays)
+            widths = piece_widths(self.problem, self._batches, packing.heights)
             if layout == "few wide":
-                most = most_columns_an_array(self.problem, self.stages, packing.heights, self.arrays)
+                most = most_columns_an_array(self.problem, self._batches, packing.heights)
                 packing = widen_shelves(packing, self.arrays, widths, most)
             steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
             self._shelves[layout] = balanced_layout(packing, self.arrays, steps=steps)
@@ -90,7 +96,7 @@ class ColumnSpread:
         widths = [(height, here.left.shape, here.left.tobytes()) for height, here in seen.items()]
         asked = (goal, effort, sorted(urgency.items()), widths)
         if asked != self._last[0]:
-            shares = deal_strips(self.problem, self.stages, seen, self.arrays, goal, listen, effort, urgency)
+            shares = deal_strips(self.problem, self._batches, seen, self.arrays, goal, listen, effort, urgency)
             self._last = asked, shares
         shares = self._last[1]
         return map_as_dealt(self.problem, shares, room) if by_shelf else lay_out(self.problem, shares, shelves)

@@ -20,23 +20,32 @@ from cimsolve.solve.parts import cut_sizes
 class StripKind:
     """`count` strips of equal shape in one stage, each of equal parts of blocks side by side.
 
-    Strip i is row part `row0 ... row0 + height - 1` of block `block0 + i` of every factor in `factors`; `edges` are
-    the columns where those blocks begin, and where the last ends. All of a strip reads the same input elements, so any
-    run of its columns may fire together.
+    Strips are counted through the members of `factors`, which are equal experts, or one that belongs to none; each is
+    of factors with `blocks` blocks. Strip i is row part `row0 ... row0 + height - 1` of the block that is number
+    `block0 + i` of all, in every factor of its member; `edges` are the columns where those blocks begin, and where the
+    last ends. All of a strip reads the same input elements, so any run of its columns may fire together.
     """
 
     stage: int
     height: int
     row0: int
     count: int
-    factors: tuple[int, ...]
+    factors: tuple[tuple[int, ...], ...]
+    blocks: int
     edges: tuple[int, ...]
     block0: int = 0
+    batch: int = -1
+    """Number of what is dealt within one time, of which it is part."""
 
     @property
     def cols(self) -> int:
         """Logical columns of a strip."""
         return self.edges[-1]
+
+    def blocks_of(self, strip: Ints) -> tuple[Ints, Ints]:
+        """The factors that each strip is of, and the block that it is of each; shapes (members, strips), (strips,)."""
+        member, block = np.divmod(self.block0 + strip, self.blocks)
+        return np.array(self.factors, dtype=np.int64).T[:, member], block
 
 
 def cut_into_strips(problem: Problem, even: bool) -> list[list[StripKind]]:
@@ -45,13 +54,19 @@ def cut_into_strips(problem: Problem, even: bool) -> list[list[StripKind]]:
     factors = problem.workload.factors
     limit = min(problem.rows, problem.rows_limit)
     for stage, members in enumerate(problem.workload.factors_of_stage):
-        alike: dict[tuple[int, int], list[int]] = {}
+        # Strips of an expert are its own, whatever others read the same.
+        alike: dict[tuple[int, int | None, int], list[int]] = {}
         for number in members:
-            alike.setdefault((factors[number].input, factors[number].block_rows), []).append(number)
-        kinds: list[StripKind] = []
-        for (_, block_rows), numbers in alike.items():
+            factor = factors[number]
+            alike.setdefault((factor.input, factor.expert, factor.block_rows), []).append(number)
+        of_shape: dict[tuple[int, int, int, tuple[int, ...]], list[tuple[int, ...]]] = {}
+        for (_, expert, block_rows), numbers in alike.items():
             edges = tuple(np.cumsum([0, *(factors[number].block_cols for number in numbers)]).tolist())
-            whole = StripKind(stage, block_rows, 0, factors[numbers[0]].blocks, tuple(numbers), edges)
+            apart = numbers[0] if expert is None else -1
+            of_shape.setdefault((apart, factors[numbers[0]].blocks, block_rows, edges), []).append(tuple(numbers))
+        kinds: list[StripKind] = []
+        for (_, blocks, block_rows, edges), groups in of_shape.items():
+            whole = StripKind(stage, block_rows, 0, blocks * len(groups), tuple(groups), blocks, edges)
             kinds += _cut_to(whole, limit, even)
         stages.append(kinds)
     return stages

@@ -159,10 +159,11 @@ def _shape(group: Group) -> Shape:
 
 def _pieces(kind: StripKind, band: Band, array: int, place: Place) -> Iterator[tuple[int, ...]]:
     """The columns of `Pieces` for each block that the band reads."""
-    for factor, first, end in zip(kind.factors, kind.edges, kind.edges[1:], strict=False):
+    factors, block = kind.blocks_of(np.array([band.number]))
+    for factor, first, end in zip(factors[:, 0].tolist(), kind.edges, kind.edges[1:], strict=False):
         low, high = max(first, band.start), min(end, band.end)
         if low < high:
-            part = (factor, kind.block0 + band.number, kind.row0, kind.height, low - first, high - low)
+            part = (factor, int(block[0]), kind.row0, kind.height, low - first, high - low)
             yield (*part, array, place[0], place[1] + low - band.start)
 
 

@@ -63,7 +63,8 @@ class Shop:
         fired = Fired.of(problem, mapping.pieces, mapping.activation_of_piece())
         after = [each.after for each in problem.workload.stages]
         busy = np.zeros((len(after), int(fired.array.max()) + 1), dtype=np.int64)
-        np.add.at(busy, (fired.stage, fired.array), fired.cycles)
+        stage, array, cycles = fired.jobs(fired.array, fired.cycles)
+        np.add.at(busy, (stage, array), cycles)
         busy = np.unique(busy, axis=1)
         gap = fired.gaps.before_cycles.tolist()
         tail = [0] * len(after)

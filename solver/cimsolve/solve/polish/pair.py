@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, number_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 
@@ -25,7 +25,8 @@ def fire_pairs_together(problem: Problem, mapping: Mapping) -> Mapping:
     if len(pieces) > PIECES_MAX:
         return mapping
     fires = mapping.activation_of_piece()
-    stage = problem.table.stage[pieces.factor]
+    # Of different experts nothing fires together (S7).
+    stage = number_of(problem.table.stage[pieces.factor], problem.table.expert[pieces.factor] + 1)
     order = np.lexsort((fires, stage, pieces.array))
     edges = np.flatnonzero(np.diff(pieces.array[order], prepend=-1, append=-1))
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, number_of
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.prove.time import least_stage_cycles
-from cimsolve.solve.parts import number_of
 
 FAILURES_MAX = 4
 """So many late stages are given up before the search ends."""

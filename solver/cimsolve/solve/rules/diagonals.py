@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, number_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve.parts import fire_same_inputs_together, forced_parts, number_of
+from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
 
 
 def map_sparsemap(problem: Problem) -> Mapping:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cimsolve.columns import running_offsets
+from cimsolve.columns import number_of, running_offsets
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Parts
-from cimsolve.solve.parts import cut_blocks, number_of
+from cimsolve.solve.parts import cut_blocks
 
 
 def map_linear(problem: Problem) -> Mapping:

@@ -1,0 +1,95 @@
+"""What a token fires of the experts of a stage: at most, whichever it chooses. docs/formulation.md, section "Experts".
+
+Which experts a token chooses is not known when a model is mapped, so what they take is that of the worst choice. It is
+exact for a stage on every array: no choice takes longer, and one takes as long, as the largest over arrays of the
+largest over choices is the largest over choices of that over arrays.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cimsolve.columns import Bools, Floats, Ints, order_by, running_offsets, sum_by
+
+
+class _Ranked(NamedTuple):
+    """What the experts of each job take; shape (units,), sorted by job, those that take most first."""
+
+    unit_of_entry: Ints
+    """The unit of each entry that was given; shape (entries,)."""
+    job: Ints
+    taken: Ints
+    rank: Ints
+    """Number of each within its job."""
+
+
+def sum_at_most(job: Ints, expert: Ints, values: Ints, chosen: Ints) -> Ints:
+    """Sum of `values` of each job in the worst case: what always fires, and as many experts as `chosen` of the most.
+
+    `job`, `expert` (-1: always) and `values` have shape (entries,), `chosen` and the result (jobs,).
+    """
+    is_of_expert = expert >= 0
+    if not is_of_expert.any():
+        return sum_by(job, values, len(chosen))
+    total = sum_by(job[~is_of_expert], values[~is_of_expert], len(chosen))
+    ranked = _rank(job[is_of_expert], expert[is_of_expert], values[is_of_expert])
+    counted = ranked.rank < chosen[ranked.job]
+    return total + sum_by(ranked.job[counted], ranked.taken[counted], len(chosen))
+
+
+def offsets_at_most(job: Ints, expert: Ints, cycles: Ints, chosen: Ints) -> Ints:
+    """When each activation starts within its job, so that the last ends when the worst choice does; (activations,).
+
+    `job`, an array in a stage, must be sorted, and what always fires comes first in each. Experts follow, the longest
+    first, as many one after the other as a token fires; all others begin with the last of these, which is no shorter.
+    """
+    if not (expert >= 0).any():
+        return running_offsets(job, cycles)
+    start = np.zeros(len(job), dtype=np.int64)
+    always, own = np.flatnonzero(expert < 0), np.flatnonzero(expert >= 0)
+    start[always] = running_offsets(job[always], cycles[always])
+    before = sum_by(job[always], cycles[always], len(chosen))
+    ranked = _rank(job[own], expert[own], cycles[own])
+    # What is beyond those chosen takes no room of its own.
+    in_turn = np.where(ranked.rank < chosen[ranked.job] - 1, ranked.taken, 0)
+    begins = before[ranked.job] + running_offsets(ranked.job, in_turn)
+    unit = ranked.unit_of_entry
+    by_unit = order_by(unit)
+    within = np.empty(len(own), dtype=np.int64)
+    within[by_unit] = running_offsets(unit[by_unit], cycles[own][by_unit])
+    start[own] = begins[unit] + within
+    return start
+
+
+def costliest(stage: Ints, expert: Ints, values: Floats, chosen: Ints) -> Bools | slice:
+    """Which entries a token fires that chooses in every stage the experts of the most `values`; shape (entries,).
+
+    `chosen` has shape (stages,). Of equal experts those of lower number.
+    """
+    own = np.flatnonzero(expert >= 0)
+    if not len(own):
+        return slice(None)
+    span = int(expert.max()) + 1
+    keys, unit = np.unique(stage[own] * span + expert[own], return_inverse=True)
+    total = np.bincount(unit.reshape(-1), weights=values[own])
+    order = np.lexsort((keys, -total, keys // span))
+    of_stage = (keys // span)[order]
+    fires = np.empty(len(keys), dtype=bool)
+    fires[order] = running_offsets(of_stage, np.ones(len(keys), dtype=np.int64)) < chosen[of_stage]
+    found = np.ones(len(expert), dtype=bool)
+    found[own] = fires[unit.reshape(-1)]
+    return found
+
+
+def _rank(job: Ints, expert: Ints, values: Ints) -> _Ranked:
+    span = int(expert.max()) + 1
+    keys, entry = np.unique(job * span + expert, return_inverse=True)
+    taken = sum_by(entry.reshape(-1), values, len(keys))
+    owner = keys // span
+    order = np.lexsort((-taken, owner))
+    place = np.empty(len(keys), dtype=np.int64)
+    place[order] = np.arange(len(keys))
+    owner, taken = owner[order], taken[order]
+    return _Ranked(place[entry.reshape(-1)], owner, taken, running_offsets(owner, np.ones(len(keys), dtype=np.int64)))
