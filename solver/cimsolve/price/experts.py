@@ -84,12 +84,15 @@ def costliest(stage: Ints, expert: Ints, values: Floats, chosen: Ints) -> Bools 
 
 
 def _rank(job: Ints, expert: Ints, values: Ints) -> _Ranked:
-    span = int(expert.max()) + 1
-    keys, entry = np.unique(job * span + expert, return_inverse=True)
-    taken = sum_by(entry.reshape(-1), values, len(keys))
-    owner = keys // span
-    order = np.lexsort((-taken, owner))
-    place = np.empty(len(keys), dtype=np.int64)
-    place[order] = np.arange(len(keys))
-    owner, taken = owner[order], taken[order]
-    return _Ranked(place[entry.reshape(-1)], owner, taken, running_offsets(owner, np.ones(len(keys), dtype=np.int64)))
+    by_unit = order_by(job, expert)
+    job, expert = job[by_unit], expert[by_unit]
+    begins = np.append(True, (np.diff(job) != 0) | (np.diff(expert) != 0))
+    first = np.flatnonzero(begins)
+    owner, taken = job[first], np.add.reduceat(values[by_unit].astype(np.int64, copy=False), first)
+    order = order_by(owner, taken.max() - taken)
+    place = np.empty(len(first), dtype=np.int64)
+    place[order] = np.arange(len(first))
+    unit = np.empty(len(job), dtype=np.int64)
+    unit[by_unit] = place[np.cumsum(begins) - 1]
+    owner = owner[order]
+    return _Ranked(unit, owner, taken[order], running_offsets(owner, np.ones(len(owner), dtype=np.int64)))
