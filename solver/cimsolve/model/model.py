@@ -127,6 +127,8 @@ class Model:
     unmapped: tuple[str, ...]
     windows: tuple[int | None, ...] = ()
     """Most tokens that attention of each layer reads; None: all `tokens`. Empty where the family has no windows."""
+    notes: tuple[str, ...] = ()
+    """How what can be counted in several ways is counted here."""
     unknown_keys: tuple[str, ...] = ()
     """Keys of the config of which nothing is known, so that they are not obeyed."""
 

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
 from cimsolve.model.families import bart, bert, gpt2, linears, llama
-from cimsolve.model.families.config import Config
+from cimsolve.model.families.layers import Family
+from cimsolve.model.families.sizes import keys_of
 from cimsolve.model.model import Model
 
-
-class Family(NamedTuple):
-    """How models of a family are built, and the keys that are read for it."""
-
-    build: Callable[[Mapping[str, Any], str, str, int | None], Model]
-    config: type[Config]
-
-
 FAMILIES: Mapping[str, Family] = {
-    "bert": Family(bert.build, bert.BertConfig),
-    "mpnet": Family(bert.build, bert.BertConfig),
-    "gpt2": Family(gpt2.build, gpt2.Gpt2Config),
+    **bert.FAMILIES,
+    **gpt2.FAMILIES,
     "bart": Family(bart.build, bart.BartConfig),
-    **{name: Family(llama.build, config) for name, config in llama.FORMS.items()},
+    **llama.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
 LIST_THEM = (
@@ -55,7 +46,7 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
         near = [f" (did you mean {family!r}?)" for family in FAMILIES if _plain(family) == _plain(asked)]
         raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
     family = FAMILIES[asked]
-    read = frozenset(family.config.model_fields)
+    read = frozenset(key for field in family.config.model_fields for key in keys_of(family.config, field))
     family.config.keys.demand_known(config, read, origin)
     model = family.build(config, origin, name, tokens)
     return replace(model, unknown_keys=family.config.keys.unknown(config, read))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import OFF, Keys, named
-from cimsolve.model.families.recorder import Recorder, TransformerLayer, attention, kept, normalise_sum, torch_linear
+from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept, normalise_sum, torch_linear
 from cimsolve.model.model import CacheUse, Linear, Model, Operation, Tail
 
 
@@ -47,43 +47,44 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     def project(at: str, *keys: str) -> list[Linear]:
         return [torch_linear(f"{at}{key}_proj", width, width) for key in keys]
 
-    def layers(side: str, count: int, inner: int) -> list[TransformerLayer]:
-        return [
-            TransformerLayer(
-                qkv=project(at + "self_attn.", *"qkv"),
-                attention=over_all[side],
-                cache=kept(1, width, n, is_causal=side == "decoder"),
-                out=project(at + "self_attn.", "out")[0],
-                up=[torch_linear(at + "fc1", width, inner)],
-                activation=[Operation("activation", inner)],
-                down=torch_linear(at + "fc2", inner, width),
-            )
-            for at in (f"{side}.layers.{layer}." for layer in range(count))
+    def halves(side: str, layer: int, inner: int) -> tuple[Half, Half]:
+        at = f"{side}.layers.{layer}."
+        cache = kept(1, width, n, is_causal=side == "decoder")
+        out = project(at + "self_attn.", "out")
+        attending = [
+            Link("qkv", project(at + "self_attn.", *"qkv")),
+            Link("attention_output", out, over_all[side], cache, is_barrier=True),
         ]
+        widened = [
+            Link("feed_forward_up", [torch_linear(at + "fc1", width, inner)]),
+            Link("feed_forward_down", [torch_linear(at + "fc2", inner, width)], [Operation("activation", inner)]),
+        ]
+        return Half(attending), Half(widened)
 
     record = Recorder("source")
-    encoded = record.stack("encoder", layers("encoder", read.encoder_layers, read.encoder_ffn_dim))
+    encoder = [halves("encoder", layer, read.encoder_ffn_dim) for layer in range(read.encoder_layers)]
+    encoded = record.stack("encoder", [Layer(width, each) for each in encoder])
     # Keys and values of all decoder layers read the same vector, so all of them may run at once.
     record.layer = read.encoder_layers
     cross = [f"decoder.layers.{layer}.encoder_attn." for layer in range(read.decoder_layers)]
     keys_and_values = [linear for at in cross for linear in project(at, "k", "v")]
-    record.step("decoder.cross_kv", keys_and_values, [encoded], normalise_sum(width))
+    record.step("decoder.cross_kv", keys_and_values, encoded, normalise_sum(width))
 
     record.pass_name = "target"
     record.barrier()
     # The source's keys and values are written once, at the end of its pass.
     read_source = CacheUse(2 * width, n, 0, False)
-    last: int | None = None
-    for number, layer in enumerate(layers("decoder", read.decoder_layers, read.decoder_ffn_dim)):
+    last: tuple[int, ...] = ()
+    for number in range(read.decoder_layers):
         record.layer = read.encoder_layers + number
-        label = f"decoder{number}"
-        out = record.self_attention(label, last, layer)
-        cross_q = record.step(f"{label}.cross_q", project(cross[number], "q"), [out], normalise_sum(width))
-        record.barrier()
-        out_proj = project(cross[number], "out")
-        mixed = record.step(f"{label}.cross_output", out_proj, [cross_q], layer.attention, read_source)
-        last = record.feed_forward(label, mixed, layer)
+        attending, widened = halves("decoder", number, read.decoder_ffn_dim)
+        over_source = [
+            Link("cross_q", project(cross[number], "q")),
+            Link("cross_output", project(cross[number], "out"), over_all["decoder"], read_source, is_barrier=True),
+        ]
+        for half in (attending, Half(over_source), widened):
+            last = record.half(f"decoder{number}", last, width, half)
     written = 2 * read.decoder_layers * width
-    tails = {"source": Tail((), written, CacheUse(0, 0, written, False)), "target": Tail(normalise_sum(width), width)}
+    tails = {"source": Tail((), written, CacheUse(0, 0, written, False)), "target": record.tail(width)}
     unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
     return record.model(name, config, n, tails, unmapped)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Step, Tail, TensorRef
 
@@ -32,25 +31,40 @@ def kept(kv_heads: int, head_width: int, tokens: int, is_causal: bool) -> CacheU
     return CacheUse(2 * kv_heads * head_width, tokens, 2 * kv_heads * head_width, is_causal)
 
 
-@dataclass(frozen=True)
-class TransformerLayer:
-    """Self-attention and feed-forward, each with a residual sum and a normalisation.
+class Link(NamedTuple):
+    """A step of a chain: it reads the one before it, after `operations`."""
+
+    name: str
+    linears: Sequence[Linear]
+    operations: Sequence[Operation] = ()
+    cache: CacheUse | None = None
+    experts: Experts | None = None
+    is_barrier: bool = False
+    """All tokens must have come to this step before it starts, as before attention."""
+
+
+class Half(NamedTuple):
+    """A chain of steps within one residual sum: an attention, a feed-forward, or what stands in place of one.
+
+    The normalised sum before it is left to the recorder; `after` is what else is done with what it makes.
+    """
+
+    links: Sequence[Link]
+    after: Sequence[Operation] = ()
+
+
+class Layer(NamedTuple):
+    """Halves one after the other, each with a residual sum and a normalisation.
 
     Whether the normalisation stands before or after makes no difference to the work between the steps.
     """
 
-    qkv: Sequence[Linear]
-    attention: Sequence[Operation]
-    cache: CacheUse
-    out: Linear
-    up: Sequence[Linear]
-    activation: Sequence[Operation]
-    down: Linear
-
-    @property
-    def normalise_sum(self) -> tuple[Operation, ...]:
-        """The residual addition and normalisation of the layer's width."""
-        return normalise_sum(self.down.n_out)
+    width: int
+    halves: Sequence[Half]
+    is_parallel: bool = False
+    """Two halves read the same sum, and both are added to it."""
+    has_one_norm: bool = True
+    """Of parallel halves: they read one vector, so that their first linears are one step; else each has its norm."""
 
 
 class Recorder:
@@ -61,6 +75,8 @@ class Recorder:
         self.phase = 0
         self.layer = 0
         self.pass_name = pass_name
+        self.left: tuple[Operation, ...] = ()
+        """Work with what the last steps made that the next step, or the tail, waits for."""
 
     def barrier(self) -> None:
         """All tokens must have come this far before the next step: an attention, or another pass."""
@@ -80,42 +96,63 @@ class Recorder:
         self.steps.append(Step(name, self.layer, self.pass_name, self.phase, *work))
         return len(self.steps) - 1
 
-    def self_attention(self, label: str, after: int | None, layer: TransformerLayer) -> int:
-        """The attention half of a layer, which starts the pass `after` no step; the number of its last step."""
-        reads, operations = ([], ()) if after is None else ([after], layer.normalise_sum)
-        projected = self.step(f"{label}.qkv", layer.qkv, reads, operations)
-        self.barrier()
-        return self.step(f"{label}.attention_output", [layer.out], [projected], layer.attention, layer.cache)
+    def chain(self, label: str, reads: Sequence[int], links: Iterable[Link]) -> tuple[int, ...]:
+        """Record links one after the other, the first after the steps `reads`; the number of the last, alone."""
+        for link in links:
+            if link.is_barrier:
+                self.barrier()
+            work = link.operations, link.cache, link.experts
+            reads = [self.step(f"{label}.{link.name}", link.linears, reads, *work)]
+        return tuple(reads)
 
-    def feed_forward(self, label: str, after: int, layer: TransformerLayer) -> int:
-        """The feed-forward half of a layer; the number of its last step."""
-        widened = self.step(f"{label}.feed_forward_up", layer.up, [after], layer.normalise_sum)
-        return self.step(f"{label}.feed_forward_down", [layer.down], [widened], layer.activation)
+    def half(self, label: str, reads: Sequence[int], width: int, half: Half) -> tuple[int, ...]:
+        """Record a half after the steps `reads`, none where it starts its pass; the number of its last step, alone."""
+        first, *others = half.links
+        before = (*self.left, *normalise_sum(width)) if reads else ()
+        self.left = tuple(half.after)
+        first = first._replace(operations=(*before, *first.operations))
+        return self.chain(label, reads, [first, *others])
 
-    def stack(self, label: str, layers: Iterable[TransformerLayer]) -> int:
-        """One layer or more after the other, the first of which starts the pass; the number of the last step."""
-        last: int | None = None
+    def parallel(self, label: str, reads: Sequence[int], layer: Layer) -> tuple[int, ...]:
+        """Record two halves that read the same sum; the numbers of the last steps of both."""
+        attention, feed_forward = layer.halves
+        norm = (Operation("layer_norm", layer.width),)
+        # The sum is counted once, with the first of the steps that read it.
+        before = (*self.left, *normalise_sum(layer.width)) if reads else ()
+        head, wide = attention.links[0], feed_forward.links[0]
+        if layer.has_one_norm:
+            both = [*head.linears, *wide.linears]
+            begun = [self.step(f"{label}.{head.name}_{wide.name}", both, reads, before)] * 2
+        else:
+            begun = [
+                self.step(f"{label}.{head.name}", head.linears, reads, before),
+                self.step(f"{label}.{wide.name}", wide.linears, reads, norm if reads else ()),
+            ]
+        # What needs no other token comes before the barrier of attention.
+        narrowed = self.chain(label, begun[1:], feed_forward.links[1:])
+        mixed = self.chain(label, begun[:1], attention.links[1:])
+        self.left = (*attention.after, *feed_forward.after, Operation("add", layer.width))
+        return *narrowed, *mixed
+
+    def stack(self, label: str, layers: Iterable[Layer]) -> tuple[int, ...]:
+        """One layer or more after the other, the first of which starts the pass; the numbers of the last steps."""
+        last: tuple[int, ...] = ()
         for self.layer, layer in enumerate(layers):
             name = f"{label}{self.layer}"
-            last = self.feed_forward(name, self.self_attention(name, last, layer), layer)
-        return len(self.steps) - 1
+            if layer.is_parallel:
+                last = self.parallel(name, last, layer)
+                continue
+            for half in layer.halves:
+                last = self.half(name, last, layer.width, half)
+        return last
+
+    def tail(self, width: int) -> Tail:
+        """The last sum of a pass and its normalisation, and the vector that leaves the chip."""
+        left, self.left = self.left, ()
+        return Tail((*left, *normalise_sum(width)), width)
 
     def model(
         self, name: str, config: Mapping[str, Any], tokens: int, tails: Mapping[str, Tail], unmapped: Sequence[str]
     ) -> Model:
         """The model of the steps recorded; the config's `model_type` is its family."""
         return Model(name, config["model_type"], dict(config), tokens, tuple(self.steps), tails, tuple(unmapped))
-
-
-def stacked(
-    name: str,
-    config: Mapping[str, Any],
-    tokens: int,
-    width: int,
-    layers: Iterable[TransformerLayer],
-    unmapped: Sequence[str],
-) -> Model:
-    """A model of one token pass through `layers`, each `width` wide."""
-    record = Recorder()
-    record.stack("layer", layers)
-    return record.model(name, config, tokens, {"token": Tail(normalise_sum(width), width)}, unmapped)
