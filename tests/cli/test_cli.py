@@ -265,6 +265,15 @@ def test_list_shows_everything_shipped(cli: Cli) -> None:
         assert name in result.out
 
 
+def test_list_shows_what_models_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cli("list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (minilm,) = [line.split() for line in lines if line.startswith("minilm-l6 ")]
+    # 36 linears of 10.62 M weights, a weight in 8 columns of 256, 256 rows: per layer 4 of 2 x 12, 2 x 48 and 6 x 12
+    assert minilm == ["minilm-l6", "bert", "36", "10.62", "M", "10.62", "M", str(6 * (4 * 24 + 96 + 72)), "512"]
+
+
 # As a process
 
 

@@ -21,10 +21,14 @@ from cimsolve.files.library import resolve_hardware, resolve_model, shipped_hard
 MODELS = {
     # hidden size, feed-forward, layers: as in the published config.json
     "bart-large": ("d_model", 1024, "encoder_ffn_dim", 4096, "encoder_layers", 12),
+    "bert-base": ("hidden_size", 768, "intermediate_size", 3072, "num_hidden_layers", 12),
     "bert-large": ("hidden_size", 1024, "intermediate_size", 4096, "num_hidden_layers", 24),
+    "gpt2": ("n_embd", 768, "n_ctx", 1024, "n_layer", 12),
     "gpt2-medium": ("n_embd", 1024, "n_ctx", 1024, "n_layer", 24),
+    "llama-3.1-405b": ("hidden_size", 16384, "intermediate_size", 53248, "num_hidden_layers", 126),
     "llama-3-70b": ("hidden_size", 8192, "intermediate_size", 28672, "num_hidden_layers", 80),
     "llama-3-8b": ("hidden_size", 4096, "intermediate_size", 14336, "num_hidden_layers", 32),
+    "mistral-7b": ("hidden_size", 4096, "intermediate_size", 14336, "num_hidden_layers", 32),
     "minilm-l6": ("hidden_size", 384, "intermediate_size", 1536, "num_hidden_layers", 6),
     "smollm2-135m": ("hidden_size", 576, "intermediate_size", 1536, "num_hidden_layers", 30),
 }
@@ -105,7 +109,9 @@ def test_unknown_hardware_is_refused_with_the_list(text: str, message: str, tmp_
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("other", ["llama-2-70b", "llama-3.1-8b", "bert-base", "gpt2-large", "bart-base", "opt-350m"])
+@pytest.mark.parametrize(
+    "other", ["llama-2-70b", "llama-3.1-8b", "roberta-base", "bert-tiny", "gpt2-large", "bart-base", "opt-350m"]
+)
 def test_a_model_of_another_size_or_kind_is_not_suggested(other: str) -> None:
     with pytest.raises(InputError, match="there is no such model; give a file or one of"):
         resolve_model(other)

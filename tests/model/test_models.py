@@ -21,7 +21,9 @@ def workload_of(model: Model, *structure: str) -> Workload:
 
 WEIGHTS = {
     # layers * (Q, K, V, O of d x d; feed-forward up and down)
+    "bert-base": 12 * (4 * 768**2 + 2 * 768 * 3072),
     "bert-large": 24 * (4 * 1024**2 + 2 * 1024 * 4096),
+    "gpt2": 12 * (4 * 768**2 + 2 * 768 * 3072),
     "gpt2-medium": 24 * (4 * 1024**2 + 2 * 1024 * 4096),
     "minilm-l6": 6 * (4 * 384**2 + 2 * 384 * 1536),
     # 12 encoder layers, and 12 decoder layers with four more for cross-attention
@@ -29,24 +31,34 @@ WEIGHTS = {
     # Q and O of d x d, K and V of d x (groups * head), gate, up and down
     "llama-3-8b": 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336),
     "llama-3-70b": 80 * (2 * 8192**2 + 2 * 8192 * 1024 + 3 * 8192 * 28672),
+    "llama-3.1-405b": 126 * (2 * 16384**2 + 2 * 16384 * 1024 + 3 * 16384 * 53248),
+    "mistral-7b": 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336),
     "smollm2-135m": 30 * (2 * 576**2 + 2 * 576 * 192 + 3 * 576 * 1536),
 }
 LINEARS = {
+    "bert-base": 12 * 6,
     "bert-large": 24 * 6,
+    "gpt2": 12 * 6,
     "gpt2-medium": 24 * 6,
     "minilm-l6": 6 * 6,
     "bart-large": 12 * 6 + 12 * 10,
     "llama-3-8b": 32 * 7,
     "llama-3-70b": 80 * 7,
+    "llama-3.1-405b": 126 * 7,
+    "mistral-7b": 32 * 7,
     "smollm2-135m": 30 * 7,
 }
 LAYERS = {
+    "bert-base": 12,
     "bert-large": 24,
+    "gpt2": 12,
     "gpt2-medium": 24,
     "minilm-l6": 6,
     "bart-large": 24,
     "llama-3-8b": 32,
     "llama-3-70b": 80,
+    "llama-3.1-405b": 126,
+    "mistral-7b": 32,
     "smollm2-135m": 30,
 }
 

@@ -107,6 +107,10 @@ class Hardware(Section):
         """Logical columns of an array, floor(cols / w); what is left over stays empty."""
         return self.array.cols // self.columns_per_weight
 
+    def tiles(self, n_in: int, n_out: int) -> int:
+        """Arrays that a dense matrix takes where each holds one tile of it, as large as an array."""
+        return -(-n_in // self.array.rows) * -(-n_out // self.weights_per_row)
+
     @property
     def input_phases(self) -> int:
         """f, the pulses that one input takes: ceil(input.bits / dac_bits)."""

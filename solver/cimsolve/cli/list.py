@@ -14,9 +14,11 @@ class Options(CommandOptions):
 def run(options: Options) -> int:
     """Show shipped models and specs, strategies and objectives."""
     from cimsolve.chip.read import load_hardware
+    from cimsolve.cli.question import DEFAULT_HARDWARE
     from cimsolve.files.library import shipped_hardware, shipped_models
     from cimsolve.model.load import load_model
     from cimsolve.show.text.listing import print_shipped
 
-    print_shipped([load_model(name) for name in shipped_models()], [load_hardware(name) for name in shipped_hardware()])
+    models, hardware = map(load_model, shipped_models()), map(load_hardware, shipped_hardware())
+    print_shipped(list(models), list(hardware), load_hardware(DEFAULT_HARDWARE))
     return EXIT_DONE

@@ -76,7 +76,7 @@ def _shipped_or_error(kind: str, text: str, what: str) -> Path:
     word = Path(name).name.lower()
     if kind == "models":  # a model of another size or family is no slip of the pen
         alike = [each for each in names if re.findall("[0-9]+", each) == re.findall("[0-9]+", word)]
-        hint = near_name(word, alike, "did you mean {}? ", least=0.85)
+        hint = near_name(word, alike, "did you mean {}? ", least=0.9)
     else:
         hint = near_name(word, names, "did you mean {}? ")
     raise InputError(f"{shown}: there is no such {what}; {hint}give a file or one of: {', '.join(names)}")

@@ -101,6 +101,13 @@ class Step:
         shared = width_of_input.pop(None, 0)
         return shared + self.experts.chosen * next(iter(width_of_input.values()))
 
+    @property
+    def active_weight_count(self) -> int:
+        """Number of weights of the linears that a token fires, dense: of experts those of the chosen."""
+        of_experts = sum(linear.weights for linear in self.linears if linear.expert is not None)
+        always = sum(linear.weights for linear in self.linears) - of_experts
+        return always + (of_experts * self.experts.chosen // self.experts.stored if self.experts is not None else 0)
+
 
 class Tail(NamedTuple):
     """The work after the last step of a pass: operations, and the elements that leave the chip."""
@@ -151,3 +158,8 @@ class Model:
     def weight_count(self) -> int:
         """Number of weights of all linears, dense."""
         return sum(linear.weights for linear in self.linears)
+
+    @property
+    def active_weight_count(self) -> int:
+        """Number of weights of the linears that a token fires, dense: of experts those of the chosen."""
+        return sum(step.active_weight_count for step in self.steps)

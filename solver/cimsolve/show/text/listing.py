@@ -19,15 +19,24 @@ FILES_SHOWN = 12
 """Most files of a folder that are named one by one."""
 
 
-def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware]) -> None:
-    """Models, specs, strategies and objectives."""
+def print_shipped(models: Sequence[Model], hardware: Sequence[Hardware], default: Hardware) -> None:
+    """Models, with the arrays that they take dense on the `default` chip, specs, strategies and objectives."""
     heading("Models (--model)", first=True)
     rows = [
-        [each.name, each.family, len(each.linears), millions(each.weight_count), len(each.tails), each.tokens]
+        [
+            each.name,
+            each.family,
+            len(each.linears),
+            millions(each.weight_count),
+            millions(each.active_weight_count),
+            sum(default.tiles(linear.n_in, linear.n_out) for linear in each.linears),
+            each.tokens,
+        ]
         for each in models
     ]
-    titles = ("name", "family", "linears", "weights", "passes", "tokens")
+    titles = ("name", "family", "linears", "weights", "a token", "arrays", "tokens")
     print_sheet(Sheet([Column(title) for title in titles], rows), text_columns=2)
+    indented(f"a token: weights that one fires; arrays: dense, in tiles, on {default.name}")
     heading("Hardware specs (--hw)")
     labelled([(spec.name, f"{describe_arrays(spec)}; {describe_converters(spec)}") for spec in hardware])
     heading("Converter models (--converter)")

@@ -1,0 +1,44 @@
+"""Shipped models against the parameter counts that are published, and the page that names their sources."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cimsolve.files.library import shipped_models
+from cimsolve.show.units import millions
+from makers.folders import ROOT
+from makers.model_configs import shipped
+
+# What is published, as the hub counts the tensors of the file -> those of embeddings, heads and poolers, by hand.
+# Biases and norms are left out: with them the sum would be equal.
+PUBLISHED = {
+    "bart-large": (406_291_456, (50265 + 2 * 1026) * 1024),
+    "bert-base": (109_482_240, (30522 + 512 + 2) * 768 + 768**2),
+    "bert-large": (335_141_888, (30522 + 512 + 2) * 1024 + 1024**2),
+    "gpt2": (124_439_808, (50257 + 1024) * 768),
+    "gpt2-medium": (354_823_168, (50257 + 1024) * 1024),
+    "llama-3-70b": (70_553_706_496, 2 * 128256 * 8192),
+    "llama-3-8b": (8_030_261_248, 2 * 128256 * 4096),
+    "llama-3.1-405b": (405_853_388_800, 2 * 128256 * 16384),
+    "minilm-l6": (22_713_216, (30522 + 512 + 2) * 384 + 384**2),
+    "mistral-7b": (7_241_732_096, 2 * 32000 * 4096),
+    "smollm2-135m": (134_515_008, 49152 * 576),
+}
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_counts_are_those_published(name: str) -> None:
+    published, beside = PUBLISHED[name]
+    counted = shipped(name).weight_count + beside
+    assert counted <= published
+    assert counted == pytest.approx(published, rel=0.006)
+
+
+def test_the_page_has_every_model_with_its_counts() -> None:
+    rows = re.findall(
+        r"^\| `(.+?)` \| .+ \| (.+?) \| (.+?) \|$", (ROOT / "docs" / "models.md").read_text(), re.MULTILINE
+    )
+    counts = [(name, millions(PUBLISHED[name][0]), millions(shipped(name).weight_count)) for name in shipped_models()]
+    assert rows == counts
