@@ -21,6 +21,8 @@ APART = re.compile(
     r"|(^|\.)embeddings\.weight$|relative_attention_bias|_token$|A_log$"
     # a filter a channel, which is no matrix
     r"|\.(mixer|linear_attn)\.conv1d\b|\.conv\.conv\b"
+    # what multiplies tables of the model alone, so that no token fires it
+    r"|\.pos_(key|query)_proj\b"
     # heads of tasks
     r"|\bpooler\b"
     # vectors, one an expert

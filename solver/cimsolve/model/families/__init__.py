@@ -9,18 +9,23 @@ from dataclasses import replace
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
-from cimsolve.model.families import bart, bert, gpt2, linears, llama
+from cimsolve.model.families import bart, bert, gpt2, linears, llama, modernbert
 from cimsolve.model.families.layers import Family
 from cimsolve.model.families.sizes import keys_of
 from cimsolve.model.model import Model
 
 FAMILIES: Mapping[str, Family] = {
     **bert.FAMILIES,
+    **modernbert.FAMILIES,
     **gpt2.FAMILIES,
     "bart": Family(bart.build, bart.BartConfig),
     **llama.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
+NOT_BUILT = {
+    "albert": "its layers share their weights, which a token fires once a layer, and here a token fires a matrix once",
+}
+"""Families that no Model can be of, and why."""
 LIST_THEM = (
     'any other model is listed matrix by matrix: {"model_type": "linears", "steps": [{"name": "up", "linears": '
     '[{"name": "up.w", "n_in": 64, "n_out": 256}]}, ...]} (docs/file-formats.md)'
@@ -41,6 +46,8 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     known = f"expected one of {', '.join(FAMILIES)}; {LIST_THEM}"
     if not isinstance(asked, str):
         raise InputError(f"{origin}: model_type: missing or not a string; {known}")
+    if asked in NOT_BUILT:
+        raise InputError(f"{origin}: model_type: {asked} cannot be mapped: {NOT_BUILT[asked]}; {known}")
     if asked not in FAMILIES:
         # A family of a name that only looks alike is another model.
         near = [f" (did you mean {family!r}?)" for family in FAMILIES if _plain(family) == _plain(asked)]

@@ -1,19 +1,102 @@
-"""BERT and MPNet: post-norm encoders; they differ in names only."""
+"""Encoders of BERT's form: each half is normalised after its sum, and attention sees all tokens."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
-from cimsolve.model.families.keys import OFF, Keys
-from cimsolve.model.families.layers import LayerNames, Traits, transformer
-from cimsolve.model.families.sizes import InnerConfig
+from pydantic import Field, field_validator
+
+from cimsolve.model.families.config import Width
+from cimsolve.model.families.keys import OFF, Keys, named
+from cimsolve.model.families.layers import (
+    LayerNames,
+    Traits,
+    attention_half,
+    begun,
+    feed_forward_half,
+    stacked,
+    transformer,
+)
+from cimsolve.model.families.recorder import Half, Layer, Link, torch_linear
+from cimsolve.model.families.sizes import InnerConfig, renamed
+from cimsolve.model.model import Operation
+
+BERT_KEYS = Keys(
+    forward={"is_decoder": OFF, "is_causal": OFF},
+    idle=named("hidden_act layer_norm_eps relative_attention_num_buckets tie_word_embeddings output_past"),
+)
 
 
 class BertConfig(InnerConfig):
-    keys: ClassVar = Keys(
-        forward={"is_decoder": OFF, "is_causal": OFF},
-        idle=frozenset({"hidden_act", "layer_norm_eps", "relative_attention_num_buckets", "tie_word_embeddings"}),
+    keys: ClassVar = BERT_KEYS
+
+
+class RobertaConfig(InnerConfig):
+    """Positions are counted from the one behind that of padding."""
+
+    pad_token_id: Annotated[int, Field(strict=True, ge=0)] = 1
+    keys: ClassVar = BERT_KEYS
+
+    @property
+    def context(self) -> int:
+        return max(1, self.max_position_embeddings - self.pad_token_id - 1)
+
+
+class ElectraConfig(BertConfig):
+    embedding_size: Width | None = None
+    keys: ClassVar = replace(BERT_KEYS, idle=BERT_KEYS.idle | named("summary_last_dropout"))
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether embeddings are of another width than layers."""
+        return self.embedding_size not in (None, self.hidden_size)
+
+
+class DistilBertConfig(InnerConfig):
+    model_config = renamed(
+        hidden_size="dim", num_hidden_layers="n_layers", num_attention_heads="n_heads", intermediate_size="hidden_dim"
     )
+    keys: ClassVar = Keys(
+        idle=named(
+            "activation output_past qa_dropout seq_classif_dropout sinusoidal_pos_embds tie_weights_ "
+            "tie_word_embeddings"
+        )
+    )
+
+
+class DebertaConfig(InnerConfig):
+    """Scores of contents with relative positions, both ways, beside those of contents."""
+
+    relative_attention: bool = False
+    pos_att_type: frozenset[Literal["c2p", "p2c"]] = frozenset()
+    position_buckets: Annotated[int, Field(strict=True)] = -1
+    max_relative_positions: Annotated[int, Field(strict=True)] = -1
+    share_att_key: bool = False
+    keys: ClassVar = Keys(
+        values={"conv_kernel_size": OFF},
+        idle=named(
+            "attention_head_size hidden_act layer_norm_eps legacy norm_rel_ebd pooler_dropout pooler_hidden_act "
+            "pooler_hidden_size position_biased_input tie_word_embeddings"
+        ),
+    )
+
+    @field_validator("pos_att_type", mode="before")
+    @classmethod
+    def _kinds_are_listed(cls, value: Any) -> Any:
+        return value.lower().split("|") if isinstance(value, str) else value or ()
+
+    @property
+    def position_scores(self) -> int:
+        """Kinds of scores with positions: of a query's content, of a key's, or both."""
+        return len(self.pos_att_type) if self.relative_attention else 0
+
+    @property
+    def positions_seen(self) -> int:
+        """Relative positions that each content is multiplied with."""
+        farthest = self.max_position_embeddings if self.max_relative_positions < 1 else self.max_relative_positions
+        return 2 * (self.position_buckets if self.position_buckets > 0 else farthest)
 
 
 BERT_NAMES = {
@@ -23,15 +106,68 @@ BERT_NAMES = {
     "o": "attention.output.dense",
 }
 MPNET_NAMES = {"q": "attention.attn.q", "k": "attention.attn.k", "v": "attention.attn.v", "o": "attention.attn.o"}
+DISTILBERT_NAMES = {part: f"attention.{name}_lin" for part, name in zip("qkvo", ("q", "k", "v", "out"), strict=True)}
+DEBERTA_NAMES = {
+    "q": "attention.self.query_proj",
+    "k": "attention.self.key_proj",
+    "v": "attention.self.value_proj",
+    "o": "attention.output.dense",
+}
 
 
-def _names(of: dict[str, str]) -> LayerNames:
-    return LayerNames(
-        "encoder.layer.{}.", {of[part]: part for part in "qkv"}, of["o"], {"intermediate.dense": "up"}, "output.dense"
+def names_of(
+    at: str, attention: Mapping[str, str], up: str = "intermediate.dense", down: str = "output.dense"
+) -> LayerNames:
+    """Q, K and V in tensors of their own, and a feed-forward without a gate."""
+    return LayerNames(at, {attention[part]: part for part in "qkv"}, attention["o"], {up: "up"}, down)
+
+
+BERT = names_of("encoder.layer.{}.", BERT_NAMES)
+DEBERTA = names_of("encoder.layer.{}.", DEBERTA_NAMES)
+DISTILBERT = names_of("transformer.layer.{}.", DISTILBERT_NAMES, "ffn.lin1", "ffn.lin2")
+ENCODER = Traits(is_causal=False)
+NORMS = "layer norms and biases"
+HEAD = "pooler and task head"
+
+
+def _electra_layer(read: ElectraConfig, layer: int, tokens: int) -> Layer:
+    attention = attention_half(read, BERT, ENCODER, layer, tokens)
+    if layer == 0 and read.is_projected:
+        projection = torch_linear("embeddings_project", read.embedding_size or 0, read.hidden_size)
+        attention = begun(attention, Link("embeddings_project", [projection]), ())
+    return Layer(read.hidden_size, (attention, feed_forward_half(read, BERT, ENCODER, layer, read.inner)))
+
+
+def _deberta_layer(read: DebertaConfig, layer: int, tokens: int) -> Layer:
+    links, after = attention_half(read, DEBERTA, ENCODER, layer, tokens)
+    heads, kinds = read.num_attention_heads, read.position_scores
+    positions = [
+        Operation("attention_mac", kinds * read.hidden_size * read.positions_seen),
+        Operation("add", kinds * heads * tokens),
+    ]
+    qkv, out = links
+    out = out._replace(operations=(*out.operations, *(positions if kinds else ())))
+    return Layer(
+        read.hidden_size, (Half([qkv, out], after), feed_forward_half(read, DEBERTA, ENCODER, layer, read.inner))
     )
 
 
+def _unmapped(read: Any) -> tuple[str, ...]:
+    return "embeddings", "attention scores and values", NORMS, HEAD
+
+
+def _deberta_unmapped(read: DebertaConfig) -> tuple[str, ...]:
+    positions = "projections of relative positions, which are the same for all tokens and computed once"
+    return *_unmapped(read), *((positions,) if read.position_scores else ())
+
+
 FAMILIES = {
-    name: transformer(BertConfig, _names(of), Traits(is_causal=False), "layer norms and biases", "pooler and task head")
-    for name, of in (("bert", BERT_NAMES), ("mpnet", MPNET_NAMES))
+    "bert": transformer(BertConfig, BERT, ENCODER, NORMS, HEAD),
+    "mpnet": transformer(BertConfig, names_of("encoder.layer.{}.", MPNET_NAMES), ENCODER, NORMS, HEAD),
+    "roberta": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
+    "xlm-roberta": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
+    "camembert": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
+    "electra": stacked(ElectraConfig, _electra_layer, _unmapped),
+    "distilbert": transformer(DistilBertConfig, DISTILBERT, ENCODER, NORMS, HEAD),
+    "deberta-v2": stacked(DebertaConfig, _deberta_layer, _deberta_unmapped),
 }

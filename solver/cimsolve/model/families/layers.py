@@ -168,6 +168,12 @@ def after_norm(traits: Traits, width: int) -> tuple[Operation, ...]:
     return (Operation("layer_norm", width),) if traits.has_four_norms else ()
 
 
+def begun(half: Half, first: Link, operations: Sequence[Operation]) -> Half:
+    """The half with one step more before it, which starts the pass, and what is done with what that makes."""
+    head, *others = half.links
+    return half._replace(links=[first, head._replace(operations=(*operations, *head.operations)), *others])
+
+
 LayerOf = Callable[[Any, int, int], Layer]
 """A config, the layer's number and the tokens that attention has before it -> what is in the layer."""
 NORMS_AND_ROTARY = "norms, biases and rotary positions"

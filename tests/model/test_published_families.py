@@ -1,0 +1,111 @@
+"""A published model of each family that ships none: its config loads, and its parameters are as many as published."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from makers.model_configs import parse
+
+
+class Published(NamedTuple):
+    """A model of the hub: its config, its parameters, and those of tables, poolers and heads, by hand."""
+
+    config: dict[str, Any]
+    parameters: int
+    beside: int
+
+
+def bert(model_type: str, width: int, inner: int, layers: int, heads: int, positions: int, **others: Any) -> Any:
+    return {
+        "model_type": model_type,
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "max_position_embeddings": positions,
+        **others,
+    }
+
+
+ROBERTA_KEYS = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "type_vocab_size": 1, "hidden_act": "gelu"}
+DEBERTA_KEYS = {
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": "p2c|c2p",
+    "max_relative_positions": -1,
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+MODELS = {
+    "roberta-base": Published(
+        bert("roberta", 768, 3072, 12, 12, 514, **ROBERTA_KEYS), 124_645_632, (50265 + 514 + 1) * 768 + 768**2
+    ),
+    "xlm-roberta-base": Published(
+        bert("xlm-roberta", 768, 3072, 12, 12, 514, **ROBERTA_KEYS), 278_043_648, (250002 + 514 + 1) * 768 + 768**2
+    ),
+    "camembert-base": Published(
+        bert("camembert", 768, 3072, 12, 12, 514, **ROBERTA_KEYS), 110_621_952, (32005 + 514 + 1) * 768 + 768**2
+    ),
+    "distilbert-base-uncased": Published(
+        {
+            "model_type": "distilbert",
+            "activation": "gelu",
+            "dim": 768,
+            "hidden_dim": 3072,
+            "n_layers": 6,
+            "n_heads": 12,
+            "max_position_embeddings": 512,
+            "sinusoidal_pos_embds": False,
+            "tie_weights_": True,
+        },
+        66_362_880,
+        (30522 + 512) * 768,
+    ),
+    "electra-small": Published(
+        bert("electra", 256, 1024, 12, 4, 512, embedding_size=128), 13_483_008, (30522 + 512 + 2) * 128
+    ),
+    "electra-base": Published(
+        bert("electra", 768, 3072, 12, 12, 512, embedding_size=768), 108_891_648, (30522 + 512 + 2) * 768
+    ),
+    "deberta-v3-base": Published(
+        bert("deberta-v2", 768, 3072, 12, 12, 512, **DEBERTA_KEYS), 183_831_552, (128100 + 512) * 768
+    ),
+    "ModernBERT-base": Published(
+        bert("modernbert", 768, 1152, 22, 12, 8192, local_attention=128, global_attn_every_n_layers=3),
+        149_014_272,
+        50368 * 768,
+    ),
+    "nomic-embed-text-v1.5": Published(
+        {
+            "model_type": "nomic_bert",
+            "activation_function": "swiglu",
+            "n_embd": 768,
+            "n_head": 12,
+            "n_inner": 3072,
+            "n_layer": 12,
+            "n_positions": 8192,
+            "qkv_proj_bias": False,
+            "rotary_emb_fraction": 1.0,
+            "prenorm": False,
+        },
+        136_731_648,
+        (30528 + 2) * 768,
+    ),
+    "EuroBERT-210m": Published(
+        bert("eurobert", 768, 3072, 12, 12, 8192, num_key_value_heads=12, head_dim=64), 211_770_624, 128256 * 768
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_as_many_as_published(name: str) -> None:
+    config, parameters, beside = MODELS[name]
+    model = parse(config)
+    assert model.unknown_keys == ()
+    counted = model.weight_count + beside
+    assert counted <= parameters
+    assert counted == pytest.approx(parameters, rel=0.006)
