@@ -30,7 +30,7 @@ def test_unknown_models(cli: Cli, model: str) -> None:
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"[1]", "expected a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"model_type": "mamba"}', "'mamba': expected one of bert"),
+        (b'{"model_type": "rwkv"}', "'rwkv': expected a family"),
         (b'{"model_type": "bert"}', "hidden_size is missing"),
         (b'{"model_type": "bert", "hidden_size": NaN}', "NaN"),
         (b"{}", "model_type"),

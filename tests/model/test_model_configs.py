@@ -24,10 +24,11 @@ def test_architectures_written_otherwise_are_named_as_they_are_written(written: 
     message = refusal(config_of("bert-large", model_type=written))
     assert repr(written) in message
     assert f"did you mean {near!r}?" in message
-    assert all(family in message for family in FAMILIES)
+    assert near in FAMILIES
+    assert "docs/file-formats.md" in message
 
 
-@pytest.mark.parametrize("other", ["mixtral", "qwen2_moe", "qwen3", "bertt", "lama", "mbart", "gptj"])
+@pytest.mark.parametrize("other", ["mixtrall", "qwen2_vl", "qwen33", "bertt", "lama", "rwkv", "gptk"])
 def test_other_architectures_are_never_taken_for_known_ones(other: str) -> None:
     message = refusal(config_of("llama-3-8b", model_type=other))
     assert repr(other) in message
@@ -38,7 +39,7 @@ def test_other_architectures_are_never_taken_for_known_ones(other: str) -> None:
 def test_an_architecture_like_no_other_is_refused_without_a_guess() -> None:
     message = refusal({"model_type": "xyzzy"})
     assert "did you mean" not in message
-    assert "expected one of bert" in message
+    assert "expected a family" in message
 
 
 @pytest.mark.parametrize("config", [[], "bert", 3, None, {}, {"model_type": 3}, {"model_type": None}])

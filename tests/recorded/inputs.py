@@ -72,7 +72,7 @@ BROKEN = {
     "cut.json": '{"model_type": "linears"',
     "words.json": "not JSON",
     "list.json": "[1]",
-    "mamba.json": '{"model_type": "mamba"}',
+    "rwkv.json": '{"model_type": "rwkv"}',
     "keyless.json": '{"model_type": "bert"}',
     "newer.json": '{"format": "cimsolve-solution/9"}',
     "wrong_study.json": '{"format": "cimsolve-study/1", "vary": {"adc.per_aray": [4]}}',

@@ -296,7 +296,7 @@ HELP = {
         "hw new --technology rram --set array.rowz=3 --out new.json",
     ),
     "refused-files": ask(
-        *(f"--model {name}.json" for name in ("missing", "empty", "cut", "words", "list", "mamba", "keyless")),
+        *(f"--model {name}.json" for name in ("missing", "empty", "cut", "words", "list", "rwkv", "keyless")),
         "--model tiny.json --hw typo_chip.json",
         "--model tiny.json --hw cut.json",
         *(f"check {name}.json" for name in ("missing", "words", "newer", "tiny", "odd_chip")),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
-from cimsolve.model.families import bart, bert, gpt2, linears, llama, modernbert
+from cimsolve.model.families import bart, bert, gemma, gpt2, linears, llama, modernbert, parallel
+from cimsolve.model.families.config import Config, keys_of
 from cimsolve.model.families.layers import Family
-from cimsolve.model.families.sizes import keys_of
+from cimsolve.model.families.wrapped import TEXT_OF, WrapperConfig, text_within
 from cimsolve.model.model import Model
 
 FAMILIES: Mapping[str, Family] = {
@@ -20,6 +22,8 @@ FAMILIES: Mapping[str, Family] = {
     **gpt2.FAMILIES,
     "bart": Family(bart.build, bart.BartConfig),
     **llama.FAMILIES,
+    **gemma.FAMILIES,
+    **parallel.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
 NOT_BUILT = {
@@ -28,7 +32,7 @@ NOT_BUILT = {
 """Families that no Model can be of, and why."""
 LIST_THEM = (
     'any other model is listed matrix by matrix: {"model_type": "linears", "steps": [{"name": "up", "linears": '
-    '[{"name": "up.w", "n_in": 64, "n_out": 256}]}, ...]} (docs/file-formats.md)'
+    '[{"name": "up.w", "n_in": 64, "n_out": 256}]}, ...]}'
 )
 
 
@@ -43,20 +47,46 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
             "line; a model is called by its file or folder, rename that"
         )
     asked = config.get("model_type")
-    known = f"expected one of {', '.join(FAMILIES)}; {LIST_THEM}"
+    families = (*FAMILIES, *TEXT_OF)
+    known = f"expected a family that docs/file-formats.md lists, such as bert, gpt2 or llama; {LIST_THEM}"
     if not isinstance(asked, str):
         raise InputError(f"{origin}: model_type: missing or not a string; {known}")
     if asked in NOT_BUILT:
         raise InputError(f"{origin}: model_type: {asked} cannot be mapped: {NOT_BUILT[asked]}; {known}")
-    if asked not in FAMILIES:
+    if asked not in families:
         # A family of a name that only looks alike is another model.
-        near = [f" (did you mean {family!r}?)" for family in FAMILIES if _plain(family) == _plain(asked)]
+        near = [f" (did you mean {family!r}?)" for family in families if _plain(family) == _plain(asked)]
         raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
-    family = FAMILIES[asked]
-    read = frozenset(key for field in family.config.model_fields for key in keys_of(family.config, field))
-    family.config.keys.demand_known(config, read, origin)
-    model = family.build(config, origin, name, tokens)
-    return replace(model, unknown_keys=family.config.keys.unknown(config, read))
+    if asked in TEXT_OF:
+        return _parse_whole(config, origin, name, tokens)
+    return _parse_family(config, origin, name, tokens)
+
+
+def _parse_family(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    family = FAMILIES[config["model_type"]]
+    unknown = _unknown_keys(family.config, config, origin)
+    return replace(family.build(config, origin, name, tokens), unknown_keys=unknown)
+
+
+def _parse_whole(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """The language model of a model of text and more."""
+    unknown = _unknown_keys(WrapperConfig, config, origin)
+    text = text_within(config, origin)
+    model = _parse_family(text.config, text.origin, name, tokens)
+    return replace(
+        model,
+        family=config["model_type"],
+        config=dict(config),
+        unmapped=(*model.unmapped, *text.beside),
+        unknown_keys=(*unknown, *(f"text_config.{key}" for key in model.unknown_keys)),
+    )
+
+
+def _unknown_keys(kind: type[Config], config: Mapping[str, Any], origin: str) -> tuple[str, ...]:
+    """Keys of which nothing is known; raises InputError for those that ask for another model."""
+    read = frozenset(key for field in kind.model_fields for key in keys_of(kind, field))
+    kind.keys.demand_known(config, read, origin)
+    return kind.keys.unknown(config, read)
 
 
 def _plain(name: str) -> str:

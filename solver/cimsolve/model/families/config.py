@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem
+from cimsolve.files.text import shown_value
 from cimsolve.model.families.keys import Keys
 
 TOKENS_DEFAULT_MAX = 512
@@ -29,8 +30,28 @@ class Config(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
+def file_key(config: type[Config], field: str) -> str:
+    """The key in the file of a field of a Config: the first, where several are taken."""
+    return keys_of(config, field)[0]
+
+
+def keys_of(config: type[Config], field: str) -> tuple[str, ...]:
+    """All keys in the file that a field of a Config is read from."""
+    alias = config.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (alias if isinstance(alias, str) else field,)
+
+
 def read_config(kind: type[ConfigT], config: Mapping[str, Any], origin: str) -> ConfigT:
     """Validate `config`; raises InputError with one line on the first key that is wrong."""
+    for field in kind.model_fields:
+        given = [key for key in keys_of(kind, field) if key in config]
+        if any(config[key] != config[given[0]] for key in given[1:]):
+            raise InputError(
+                f"{origin}: {' and '.join(given)} say the same of a {config.get('model_type')}, and differ: "
+                f"{', '.join(shown_value(config[key]) for key in given)}; expected one of them"
+            )
     try:
         return kind.model_validate(config)
     except ValidationError as error:

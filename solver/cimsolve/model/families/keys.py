@@ -8,7 +8,7 @@ which nothing is known is named in every answer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cimsolve.errors import InputError
@@ -120,6 +120,10 @@ class Keys:
     """Key -> the values that the forward pass knows; none of them changes linears or the work between them."""
     idle: frozenset[str] = frozenset()
     """Keys that change nothing here, or that the forward pass reads itself."""
+
+    def also(self, idle: str = "", **values: Values) -> Keys:
+        """These, and more that are idle or taken at some values."""
+        return replace(self, idle=self.idle | named(idle), values={**self.values, **values})
 
     def demand_known(self, config: Mapping[str, Any], obeyed: frozenset[str], origin: str) -> None:
         """Raise InputError for a key that asks for another model than the one built; `obeyed` are read elsewhere."""

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from cimsolve.model.families.config import Config, context_tokens, read_config
 from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept
 from cimsolve.model.families.sizes import LayersConfig
-from cimsolve.model.model import Linear, Model, Operation, TensorRef
+from cimsolve.model.model import Linear, Model, Operation, Tail, TensorRef
 
 
 class Family(NamedTuple):
@@ -104,7 +104,9 @@ class Sized(Protocol):
     def head_width(self) -> int: ...
     @property
     def inner(self) -> int: ...
-    def rotated(self, layer: int) -> int: ...
+    @property
+    def rotated_width(self) -> int: ...
+    def rotates(self, layer: int) -> bool: ...
     def window_of(self, layer: int) -> int | None: ...
 
 
@@ -117,7 +119,7 @@ def attention_half(read: Sized, names: LayerNames, traits: Traits, layer: int, t
     work: list[Operation] = []
     if traits.has_head_norms:
         work += [Operation("layer_norm", q_width), Operation("layer_norm", kv_width)]
-    work += [*rotary(read.rotated(layer) * (heads + groups)), *attention(heads, head_width, seen)]
+    work += [*rotary((heads + groups) * read.rotated_width * read.rotates(layer)), *attention(heads, head_width, seen)]
     if traits.has_biased_scores:
         work.append(Operation("add", heads * seen))
     if traits.caps_scores:
@@ -174,6 +176,15 @@ def begun(half: Half, first: Link, operations: Sequence[Operation]) -> Half:
     return half._replace(links=[first, head._replace(operations=(*operations, *head.operations)), *others])
 
 
+def plain_layer(read: Sized, names: LayerNames, traits: Traits, layer: int, tokens: int) -> Layer:
+    """Attention and a feed-forward of the width of the config."""
+    halves = (
+        attention_half(read, names, traits, layer, tokens),
+        feed_forward_half(read, names, traits, layer, read.inner),
+    )
+    return Layer(read.hidden_size, halves, traits.is_parallel, traits.has_one_norm)
+
+
 LayerOf = Callable[[Any, int, int], Layer]
 """A config, the layer's number and the tokens that attention has before it -> what is in the layer."""
 NORMS_AND_ROTARY = "norms, biases and rotary positions"
@@ -184,15 +195,21 @@ def stacked(
     layer_of: LayerOf,
     unmapped: Callable[[Any], Sequence[str]],
     notes: Callable[[Any], Sequence[str]] = lambda read: (),
+    last_step: Callable[[Any], Link | None] = lambda read: None,
 ) -> Family:
-    """A family whose models are one token pass through layers of one width."""
+    """A family whose models are one token pass through layers of one width, and a last step where there is one."""
 
     def build(values: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
         read = read_config(config, values, origin)
         n = context_tokens(origin, tokens, read.context)
         record = Recorder()
-        record.stack("layer", (layer_of(read, layer, n) for layer in range(read.num_hidden_layers)))
-        model = record.model(name, values, n, {"token": record.tail(read.hidden_size)}, unmapped(read))
+        layers = record.stack("layer", (layer_of(read, layer, n) for layer in range(read.num_hidden_layers)))
+        if link := last_step(read):
+            record.half("last", layers, read.hidden_size, Half([link]))
+            tail = Tail((), link.linears[0].n_out)
+        else:
+            tail = record.tail(read.hidden_size)
+        model = record.model(name, values, n, {"token": tail}, unmapped(read))
         windows = tuple(read.window_of(layer) for layer in range(read.num_hidden_layers))
         return replace(model, windows=windows, notes=tuple(notes(read)))
 
@@ -212,9 +229,7 @@ def transformer(
         return traits if isinstance(traits, Traits) else traits(read)
 
     def layer_of(read: Any, layer: int, tokens: int) -> Layer:
-        own = traits_of(read)
-        halves = attention_half(read, names, own, layer, tokens), feed_forward_half(read, names, own, layer, read.inner)
-        return Layer(read.hidden_size, halves, own.is_parallel, own.has_one_norm)
+        return plain_layer(read, names, traits_of(read), layer, tokens)
 
     def unmapped(read: Any) -> Sequence[str]:
         return "embeddings", "attention scores and values", norms, head, *traits_of(read).extra

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AliasChoices, AliasGenerator, ConfigDict, Field, model_validator
 
 from cimsolve.files.text import shown_value
-from cimsolve.model.families.config import TOKENS_MAX, Config, Context, Count, Width
+from cimsolve.model.families.config import TOKENS_MAX, Config, Context, Count, Width, file_key
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,9 +59,14 @@ class TransformerConfig(LayersConfig):
         """Width of a head; __init__ has seen to it that the heads divide the layer's."""
         return self.hidden_size // self.num_attention_heads
 
-    def rotated(self, layer: int) -> int:
-        """Elements of each head of Q and K that rotary positions turn in a layer."""
+    @property
+    def rotated_width(self) -> int:
+        """Elements of each head of Q and K that rotary positions turn, where a layer has them."""
         return 0
+
+    def rotates(self, layer: int) -> bool:
+        """Whether the layer has the family's rotary positions."""
+        return True
 
     def _width_is_given(self) -> bool:
         return False
@@ -72,6 +77,18 @@ class TransformerConfig(LayersConfig):
         if width % heads and not self._width_is_given():
             key, width_key = file_key(type(self), "num_attention_heads"), file_key(type(self), "hidden_size")
             raise ValueError(f"{key}: {heads} does not divide {width_key} = {width}; expected a divisor of it")
+        return self
+
+    @model_validator(mode="after")
+    def _rotary_positions_turn_pairs(self) -> Self:
+        turned, whole = self.rotated_width, self.head_width
+        if turned % 2:
+            what, cause = "the head width", "head_dim, or hidden_size and num_attention_heads"
+            if turned != whole:
+                what, cause = f"of a head width of {whole} the part with rotary positions,", "that, or the head width"
+            raise ValueError(
+                f"{what} {turned} is odd: expected an even one, as rotary positions turn pairs; correct {cause}"
+            )
         return self
 
 
@@ -97,9 +114,10 @@ class GroupedConfig(TransformerConfig):
     @model_validator(mode="after")
     def _groups_divide_the_heads(self) -> Self:
         if self.num_attention_heads % self.kv_heads:
+            heads, groups = (file_key(type(self), f"num_{each}_heads") for each in ("attention", "key_value"))
             raise ValueError(
-                f"num_key_value_heads: {self.kv_heads} does not divide num_attention_heads = "
-                f"{self.num_attention_heads}; expected a divisor of it"
+                f"{groups}: {self.kv_heads} does not divide {heads} = {self.num_attention_heads}; expected a divisor "
+                "of it"
             )
         return self
 
@@ -107,19 +125,9 @@ class GroupedConfig(TransformerConfig):
 class RotaryConfig(GroupedConfig):
     """Rotary positions: pairs of elements of Q and K are turned."""
 
-    def rotated(self, layer: int) -> int:
+    @property
+    def rotated_width(self) -> int:
         return self.head_width
-
-    @model_validator(mode="after")
-    def _heads_are_pairs(self) -> Self:
-        if (turned := max(self.rotated(layer) for layer in range(min(self.num_hidden_layers, 8)))) % 2:
-            whole = turned == self.head_width
-            raise ValueError(
-                f"{'the head width' if whole else 'the part of a head that rotary positions turn,'} {turned} is odd: "
-                "expected an even one, as rotary positions turn pairs; "
-                f"correct {'head_dim, or hidden_size and num_attention_heads' if whole else 'the share of it'}"
-            )
-        return self
 
 
 class InnerConfig(TransformerConfig):
@@ -196,7 +204,8 @@ class PartialRotaryConfig(RotaryConfig):
     def _share_lies_within(cls, config: Any) -> Any:
         return lifted(config, "rope_parameters", "partial_rotary_factor")
 
-    def rotated(self, layer: int) -> int:
+    @property
+    def rotated_width(self) -> int:
         share = self.share_where_absent if self.partial_rotary_factor is None else self.partial_rotary_factor
         return int(self.head_width * share)
 
@@ -207,16 +216,3 @@ def lifted(config: Any, within: str, key: str) -> Any:
     if not isinstance(inner, Mapping) or key not in inner or key in config:
         return config
     return {**config, key: inner[key]}
-
-
-def file_key(config: type[Config], field: str) -> str:
-    """The key in the file of a field of a Config: the first, where several are taken."""
-    return keys_of(config, field)[0]
-
-
-def keys_of(config: type[Config], field: str) -> tuple[str, ...]:
-    """All keys in the file that a field of a Config is read from."""
-    alias = config.model_fields[field].validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(choice) for choice in alias.choices)
-    return (alias if isinstance(alias, str) else field,)
