@@ -30,6 +30,8 @@ MODELS = {
     "llama-3-8b": ("hidden_size", 4096, "intermediate_size", 14336, "num_hidden_layers", 32),
     "mistral-7b": ("hidden_size", 4096, "intermediate_size", 14336, "num_hidden_layers", 32),
     "minilm-l6": ("hidden_size", 384, "intermediate_size", 1536, "num_hidden_layers", 6),
+    "t5-base": ("d_model", 768, "d_ff", 3072, "num_layers", 12),
+    "whisper-small": ("d_model", 768, "encoder_ffn_dim", 3072, "encoder_layers", 12),
     "smollm2-135m": ("hidden_size", 576, "intermediate_size", 1536, "num_hidden_layers", 30),
 }
 

@@ -33,6 +33,9 @@ WEIGHTS = {
     "llama-3-70b": 80 * (2 * 8192**2 + 2 * 8192 * 1024 + 3 * 8192 * 28672),
     "llama-3.1-405b": 126 * (2 * 16384**2 + 2 * 16384 * 1024 + 3 * 16384 * 53248),
     "mistral-7b": 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336),
+    "t5-base": 12 * (4 * 768**2 + 2 * 768 * 3072) + 12 * (8 * 768**2 + 2 * 768 * 3072),
+    # likewise, and two convolutions of three taps, the first of them stored twice
+    "whisper-small": 12 * (12 * 768**2 + 4 * 768 * 3072) + 2 * 240 * 768 + 3 * 768 * 768,
     "smollm2-135m": 30 * (2 * 576**2 + 2 * 576 * 192 + 3 * 576 * 1536),
 }
 LINEARS = {
@@ -47,6 +50,8 @@ LINEARS = {
     "llama-3.1-405b": 126 * 7,
     "mistral-7b": 32 * 7,
     "smollm2-135m": 30 * 7,
+    "t5-base": 12 * 6 + 12 * 10,
+    "whisper-small": 12 * 6 + 12 * 10 + 3,
 }
 LAYERS = {
     "bert-base": 12,
@@ -60,6 +65,8 @@ LAYERS = {
     "llama-3.1-405b": 126,
     "mistral-7b": 32,
     "smollm2-135m": 30,
+    "t5-base": 24,
+    "whisper-small": 24,
 }
 
 

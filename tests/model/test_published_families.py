@@ -101,6 +101,39 @@ MODELS = {
 }
 
 
+def bart(model_type: str, width: int, inner: int, layers: int, heads: int, **others: Any) -> Any:
+    sides = {
+        f"{side}_{key}": value
+        for side in ("encoder", "decoder")
+        for key, value in (("layers", layers), ("attention_heads", heads), ("ffn_dim", inner))
+    }
+    return {"model_type": model_type, "d_model": width, "max_position_embeddings": 1024, **sides, **others}
+
+
+def t5(width: int, inner: int, layers: int, heads: int, **others: Any) -> Any:
+    sizes = {"d_model": width, "d_ff": inner, "d_kv": 64, "num_layers": layers, "num_heads": heads}
+    return {"model_type": "t5", "is_encoder_decoder": True, **sizes, **others}
+
+
+GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+MODELS |= {
+    "mbart-large-cc25": Published(
+        bart("mbart", 1024, 4096, 12, 16, normalize_before=True, add_final_layer_norm=True, scale_embedding=True),
+        610_851_840,
+        (250027 + 2 * 1026) * 1024,
+    ),
+    "pegasus-large": Published(
+        bart("pegasus", 1024, 4096, 16, 16, static_position_embeddings=True, normalize_before=True),
+        570_797_056,
+        (96103 + 2 * 1024) * 1024,
+    ),
+    "m2m100_418M": Published(bart("m2m_100", 1024, 4096, 12, 16, scale_embedding=True), 483_905_536, 128112 * 1024),
+    "t5-11b": Published({**t5(1024, 65536, 24, 128, n_positions=512), "d_kv": 128}, 11_307_321_344, 32128 * 1024),
+    "flan-t5-base": Published(t5(768, 2048, 12, 12, **GATED), 247_577_856, 2 * 32128 * 768),
+    "mt5-small": Published({**t5(512, 1024, 8, 6, **GATED), "model_type": "mt5"}, 300_176_768, 2 * 250112 * 512),
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_as_many_as_published(name: str) -> None:
     config, parameters, beside = MODELS[name]

@@ -22,7 +22,8 @@ def matrices_read(model: Model) -> dict[str, tuple[int, int]]:
     """Tensor -> the axes that its linears take of it, in the order in which the file has them."""
     parts: dict[str, list[Linear]] = defaultdict(list)
     for linear in model.linears:
-        parts[linear.tensor.name].append(linear)
+        if linear.tensor not in [each.tensor for each in parts[linear.tensor.name]]:  # else it is stored once more
+            parts[linear.tensor.name].append(linear)
     shapes: dict[str, tuple[int, int]] = {}
     for name, linears in parts.items():
         (n_in,) = {linear.n_in for linear in linears}

@@ -304,6 +304,16 @@ def test_slices_of_out_in_tensors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(linear_weight(folder, TensorRef("qkv", "out_in", 4), 3, 2), stored[4:].T)
 
 
+@pytest.mark.parametrize("shape", [(4, 2, 3), (4, 3, 2, 1)])
+def test_a_convolution_is_a_matrix_of_all_its_inputs(shape: tuple[int, ...], tmp_path: Path) -> None:
+    stored = np.arange(24, dtype=np.float32).reshape(shape)
+    save_file({"conv": stored}, tmp_path / "model.safetensors")
+    folder = WeightFolder(tmp_path)
+    np.testing.assert_array_equal(linear_weight(folder, TensorRef("conv", "out_in"), 6, 4), stored.reshape(4, 6).T)
+    with pytest.raises(InputError, match="conv"):
+        linear_weight(folder, TensorRef("conv", "out_in"), 12, 2)
+
+
 @pytest.mark.parametrize(
     ("ref", "n_in", "n_out", "message"),
     [

@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 class TensorRef:
     """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
 
-    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores; `in_out`, (n_in, n_out), GPT-2's
-    `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's `c_attn` that hold Q, K
-    and V side by side; the default is the whole of it.
+    `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores, or with n_in in several axes a convolution;
+    `in_out`, (n_in, n_out), GPT-2's `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's
+    `c_attn` that hold Q, K and V side by side; the default is the whole of it.
     """
 
     name: str

@@ -8,6 +8,7 @@ Which tensor holds a linear is the model family's knowledge, written down as a `
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -87,7 +88,8 @@ def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Flo
     """
     stored, rows = _stored_as(folder, ref, n_in, n_out)
     tensor = folder.tensor(stored)
-    return np.ascontiguousarray(tensor[rows].T if ref.layout == "out_in" else tensor[:, rows])
+    # All axes of a convolution but the first are its inputs.
+    return np.ascontiguousarray(tensor[rows].reshape(n_out, n_in).T if ref.layout == "out_in" else tensor[:, rows])
 
 
 def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[str, slice]:
@@ -95,6 +97,8 @@ def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[
     shape = folder.shape(ref.name)
     stored = folder.find(ref.name)
     axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
+    if ref.layout == "out_in" and len(shape) > 2 and math.prod(shape[1:]) == n_in:
+        shape = (shape[0], n_in)
     if len(shape) != 2:
         raise InputError(f"{folder.where(stored)} has shape {shape}, a linear's weight is {axes}")
     have_out, have_in = shape if ref.layout == "out_in" else shape[::-1]

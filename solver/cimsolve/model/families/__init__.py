@@ -10,7 +10,7 @@ from typing import Any
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
-from cimsolve.model.families import bart, bert, gemma, gpt2, linears, llama, modernbert, parallel
+from cimsolve.model.families import bart, bert, gemma, gpt2, linears, llama, modernbert, parallel, t5
 from cimsolve.model.families.config import Config, keys_of
 from cimsolve.model.families.layers import Family
 from cimsolve.model.families.wrapped import TEXT_OF, WrapperConfig, text_within
@@ -20,7 +20,8 @@ FAMILIES: Mapping[str, Family] = {
     **bert.FAMILIES,
     **modernbert.FAMILIES,
     **gpt2.FAMILIES,
-    "bart": Family(bart.build, bart.BartConfig),
+    **bart.FAMILIES,
+    **t5.FAMILIES,
     **llama.FAMILIES,
     **gemma.FAMILIES,
     **parallel.FAMILIES,

@@ -1,21 +1,28 @@
-"""BART: an encoder, and a decoder with cross-attention; two passes.
-
-The source pass runs the encoder on one source token and prepares its cross-attention keys and values for every
-decoder layer; the target pass runs the decoder on one target token.
-"""
+"""BART and encoder-decoders of its form, Whisper among them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from cimsolve.model.families.config import Config, Context, Count, Width, check_heads, context_tokens, read_config
 from cimsolve.model.families.keys import OFF, Keys, named
-from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept, normalise_sum, torch_linear
-from cimsolve.model.model import CacheUse, Linear, Model, Operation, Tail
+from cimsolve.model.families.layers import Family
+from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept, torch_linear
+from cimsolve.model.families.two_passes import Cross, DecoderLayer, model_of, two_passes
+from cimsolve.model.model import Linear, Model, Operation, TensorRef
+
+ENCODER_DECODER: Mapping[str, tuple[object, ...]] = {"is_encoder_decoder": (None, True), "is_decoder": OFF}
+BART_IDLE = named(
+    "activation_function add_bias_logits extra_pos_embeddings normalize_embedding num_hidden_layers "
+    "scale_embedding static_position_embeddings tie_word_embeddings"
+)
 
 
-class BartConfig(Config):
+class SidesConfig(Config):
+    """An encoder and a decoder of one width."""
+
     d_model: Width
     encoder_layers: Count
     decoder_layers: Count
@@ -23,37 +30,63 @@ class BartConfig(Config):
     decoder_attention_heads: Count
     encoder_ffn_dim: Width
     decoder_ffn_dim: Width
+
+
+class BartConfig(SidesConfig):
     max_position_embeddings: Context
+    keys: ClassVar = Keys(values=ENCODER_DECODER, idle=BART_IDLE)
+
+
+class MbartConfig(BartConfig):
+    """The norm before each half, and one after the last: as much work."""
+
     keys: ClassVar = Keys(
-        values={"is_encoder_decoder": (None, True), "is_decoder": OFF},
+        values=ENCODER_DECODER, idle=BART_IDLE | named("add_final_layer_norm normalize_before early_stopping")
+    )
+
+
+class WhisperConfig(SidesConfig):
+    num_mel_bins: Width = 80
+    max_source_positions: Context = 1500
+    max_target_positions: Context = 448
+    keys: ClassVar = Keys(
+        values={**ENCODER_DECODER, "use_weighted_layer_sum": OFF},
         idle=named(
-            "activation_function add_bias_logits extra_pos_embeddings normalize_embedding num_hidden_layers "
-            "scale_embedding static_position_embeddings tie_word_embeddings"
+            "activation_function alignment_heads apply_spec_augment classifier_proj_size forced_decoder_ids "
+            "lang_ids mask_feature_length mask_feature_min_masks mask_feature_prob mask_time_length "
+            "mask_time_min_masks mask_time_prob max_initial_timestamp_index median_filter_width "
+            "no_timestamps_token_id num_hidden_layers scale_embedding suppress_ids suppress_ids_begin "
+            "tie_word_embeddings"
         ),
     )
 
 
-def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
-    """The source pass and the target pass of a BART model. Raises InputError for a config that is wrong."""
-    read = read_config(BartConfig, config, origin)
-    width = read.d_model
-    n = context_tokens(origin, tokens, read.max_position_embeddings)
-    heads = {"encoder": read.encoder_attention_heads, "decoder": read.decoder_attention_heads}
-    over_all = {
-        side: attention(count, check_heads(origin, width, count, f"{side}_attention_heads", "d_model"), n)
-        for side, count in heads.items()
-    }
+def _project(at: str, width: int, *keys: str) -> list[Linear]:
+    return [torch_linear(f"{at}{key}_proj", width, width) for key in keys]
 
-    def project(at: str, *keys: str) -> list[Linear]:
-        return [torch_linear(f"{at}{key}_proj", width, width) for key in keys]
 
-    def halves(side: str, layer: int, inner: int) -> tuple[Half, Half]:
-        at = f"{side}.layers.{layer}."
-        cache = kept(1, width, n, is_causal=side == "decoder")
-        out = project(at + "self_attn.", "out")
+class _BartHalves:
+    """Halves of the layers of a config's encoder and decoder, whose attentions see so many tokens."""
+
+    def __init__(self, read: SidesConfig, origin: str, source_tokens: int, target_tokens: int) -> None:
+        self.width, self.source_tokens, self.target_tokens = read.d_model, source_tokens, target_tokens
+        self.inner = {"encoder": read.encoder_ffn_dim, "decoder": read.decoder_ffn_dim}
+        self.heads = {"encoder": read.encoder_attention_heads, "decoder": read.decoder_attention_heads}
+        for side, count in self.heads.items():
+            check_heads(origin, self.width, count, f"{side}_attention_heads", "d_model")
+
+    def over(self, side: str, tokens: int) -> tuple[Operation, ...]:
+        return attention(self.heads[side], self.width // self.heads[side], tokens)
+
+    def halves(self, side: str, layer: int) -> tuple[Half, Half]:
+        """Self-attention and feed-forward of a layer."""
+        at, width, inner = f"{side}.layers.{layer}.", self.width, self.inner[side]
+        is_causal = side == "decoder"
+        tokens = self.target_tokens if is_causal else self.source_tokens
+        out, cache = _project(at + "self_attn.", width, "out"), kept(1, width, tokens, is_causal)
         attending = [
-            Link("qkv", project(at + "self_attn.", *"qkv")),
-            Link("attention_output", out, over_all[side], cache, is_barrier=True),
+            Link("qkv", _project(at + "self_attn.", width, *"qkv")),
+            Link("attention_output", out, self.over(side, tokens), cache, is_barrier=True),
         ]
         widened = [
             Link("feed_forward_up", [torch_linear(at + "fc1", width, inner)]),
@@ -61,30 +94,64 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         ]
         return Half(attending), Half(widened)
 
-    record = Recorder("source")
-    encoder = [halves("encoder", layer, read.encoder_ffn_dim) for layer in range(read.encoder_layers)]
-    encoded = record.stack("encoder", [Layer(width, each) for each in encoder])
-    # Keys and values of all decoder layers read the same vector, so all of them may run at once.
-    record.layer = read.encoder_layers
-    cross = [f"decoder.layers.{layer}.encoder_attn." for layer in range(read.decoder_layers)]
-    keys_and_values = [linear for at in cross for linear in project(at, "k", "v")]
-    record.step("decoder.cross_kv", keys_and_values, encoded, normalise_sum(width))
+    def encoder_layer(self, layer: int) -> Layer:
+        return Layer(self.width, self.halves("encoder", layer))
 
-    record.pass_name = "target"
-    record.barrier()
-    # The source's keys and values are written once, at the end of its pass.
-    read_source = CacheUse(2 * width, n, 0, False)
-    last: tuple[int, ...] = ()
-    for number in range(read.decoder_layers):
-        record.layer = read.encoder_layers + number
-        attending, widened = halves("decoder", number, read.decoder_ffn_dim)
-        over_source = [
-            Link("cross_q", project(cross[number], "q")),
-            Link("cross_output", project(cross[number], "out"), over_all["decoder"], read_source, is_barrier=True),
-        ]
-        for half in (attending, Half(over_source), widened):
-            last = record.half(f"decoder{number}", last, width, half)
-    written = 2 * read.decoder_layers * width
-    tails = {"source": Tail((), written, CacheUse(0, 0, written, False)), "target": record.tail(width)}
-    unmapped = ["embeddings", "attention scores and values", "layer norms and biases", "language-model head"]
-    return record.model(name, config, n, tails, unmapped)
+    def decoder_layer(self, layer: int) -> DecoderLayer:
+        attending, widened = self.halves("decoder", layer)
+        query, keys, values, out = _project(f"decoder.layers.{layer}.encoder_attn.", self.width, "q", "k", "v", "out")
+        work = self.over("decoder", self.source_tokens)
+        return DecoderLayer(attending, Cross(query, [keys, values], out, work, self.source_tokens), widened)
+
+
+def _recorded(read: SidesConfig, sides: _BartHalves, record: Recorder, begun: tuple[int, ...] = ()) -> Any:
+    encoder = [sides.encoder_layer(layer) for layer in range(read.encoder_layers)]
+    decoder = [sides.decoder_layer(layer) for layer in range(read.decoder_layers)]
+    return two_passes(record, read.d_model, encoder, decoder, begun)
+
+
+def _text_family(kind: type[BartConfig]) -> Family:
+    def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+        read, record = read_config(kind, config, origin), Recorder("source")
+        n = context_tokens(origin, tokens, read.max_position_embeddings)
+        tails = _recorded(read, _BartHalves(read, origin, n, n), record)
+        return model_of(record, name, config, n, tails, "layer norms and biases")
+
+    return Family(build, kind)
+
+
+def _whisper(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+    """Speech: two convolutions over time before the encoder, the second of which leaves out every other position."""
+    read, record = read_config(WhisperConfig, config, origin), Recorder("source")
+    n = context_tokens(origin, tokens, read.max_target_positions)
+    width, taps = read.d_model, 3
+    first = TensorRef("encoder.conv1.weight", "out_in")
+    both = [
+        record.step(
+            f"encoder.conv1_{place}", [Linear(f"encoder.conv1.{place}", taps * read.num_mel_bins, width, first)], []
+        )
+        for place in ("even", "odd")
+    ]
+    convolved = record.step(
+        "encoder.conv2",
+        [torch_linear("encoder.conv2", taps * width, width)],
+        both,
+        [Operation("activation", 2 * width)],
+    )
+    record.left = (Operation("activation", width),)
+    tails = _recorded(read, _BartHalves(read, origin, read.max_source_positions, n), record, (convolved,))
+    notes = (
+        "encoder.conv1 is stored twice, as each token of the source has two of its positions",
+        f"attention to the source reads all {read.max_source_positions} positions; a prefill counts as many tokens of "
+        "the source as of the target",
+    )
+    return replace(model_of(record, name, config, n, tails, "layer norms and biases"), notes=notes)
+
+
+FAMILIES = {
+    "bart": _text_family(BartConfig),
+    "mbart": _text_family(MbartConfig),
+    "pegasus": _text_family(MbartConfig),
+    "m2m_100": _text_family(MbartConfig),
+    "whisper": Family(_whisper, WhisperConfig),
+}

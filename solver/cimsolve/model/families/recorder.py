@@ -134,9 +134,9 @@ class Recorder:
         self.left = (*attention.after, *feed_forward.after, Operation("add", layer.width))
         return *narrowed, *mixed
 
-    def stack(self, label: str, layers: Iterable[Layer]) -> tuple[int, ...]:
-        """One layer or more after the other, the first of which starts the pass; the numbers of the last steps."""
-        last: tuple[int, ...] = ()
+    def stack(self, label: str, layers: Iterable[Layer], after: Sequence[int] = ()) -> tuple[int, ...]:
+        """One layer or more in a row, the first of them `after` steps or none; the numbers of the last steps."""
+        last = tuple(after)
         for self.layer, layer in enumerate(layers):
             name = f"{label}{self.layer}"
             if layer.is_parallel:
