@@ -26,7 +26,7 @@ from cimsolve.weights.fitting import fit_alternating, fit_whitened, output_error
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.bert import BertReference
-from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences
 from cimsolve.weights.monarch import Monarch, apply, lowrank_of_equal_size, project, relative_error
 from cimsolve.weights.projection import structures_of_size
@@ -93,7 +93,7 @@ def answers(
     hidden = reference.run(sequences, product)
     if isinstance(reference, BertReference):
         return reference.embed(hidden, sequences).astype(np.float64)
-    assert isinstance(reference, LlamaReference)
+    assert isinstance(reference, LanguageModel)
     return np.array([reference.loss(hidden, sequences)])
 
 

@@ -18,9 +18,9 @@ from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import ArrayProduct, compare
 from cimsolve.weights.fitting import fit_alternating
 from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
-from cimsolve.weights.forward import Reference, listening, llama, load_reference
+from cimsolve.weights.forward import Reference, language, listening, load_reference
 from cimsolve.weights.forward.bert import BertReference
-from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences
 from cimsolve.weights.monarch import Monarch, project
 from makers.folders import WEIGHTS
@@ -131,7 +131,7 @@ def test_the_float_model_agrees_with_itself(reference: Reference) -> None:
         assert found.cosine == pytest.approx(1, abs=1e-6)
         assert (found.perplexity, found.agreement) == (None, None)
     else:
-        assert isinstance(reference, LlamaReference)
+        assert isinstance(reference, LanguageModel)
         assert found.agreement == 1
         assert found.perplexity == pytest.approx(np.exp(reference.loss(exact, SEQUENCES)))
 
@@ -166,7 +166,7 @@ def test_standard_errors_by_hand(reference: Reference) -> None:
         assert found.cosine == pytest.approx((a + b) / 2)
         assert found.error == pytest.approx(abs(a - b) / 2)
         return
-    assert isinstance(reference, LlamaReference)
+    assert isinstance(reference, LanguageModel)
     head = reference._source.tensor("model.embed_tokens.weight").astype(np.float64)
     losses = []
     for hidden in (exact, other):
@@ -181,11 +181,11 @@ def test_standard_errors_by_hand(reference: Reference) -> None:
 
 def test_next_tokens_over_parts_of_the_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = reference_of(model_folder(tmp_path, LLAMA))
-    assert isinstance(reference, LlamaReference)
+    assert isinstance(reference, LanguageModel)
     hidden = np.random.default_rng(2).normal(size=(40, 16)).astype(np.float32)
     whole = (hidden @ reference._source.tensor("model.embed_tokens.weight").T).argmax(axis=1)
     assert reference.next_tokens(hidden).tolist() == whole.tolist()
-    monkeypatch.setattr(llama, "_LOGIT_ROWS", 7)
+    monkeypatch.setattr(language, "_LOGIT_ROWS", 7)
     assert reference.next_tokens(hidden).tolist() == whole.tolist()
     assert reference.next_tokens(np.zeros((1, 16), np.float32)).tolist() == [0]  # all equal
 

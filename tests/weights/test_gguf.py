@@ -12,7 +12,7 @@ from cimsolve.errors import InputError
 from cimsolve.model.load import load_model
 from cimsolve.weights.folder import WeightFolder, open_weights
 from cimsolve.weights.forward import load_reference
-from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.forward.tokens import byte_pair_tokenizer
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.inputs import read_sequences
@@ -213,7 +213,7 @@ def test_smollm2_foretells_plain_english() -> None:
         pytest.skip("weights/smollm2 is absent: run `make weights-smollm2`")
     source = GgufFile(find_gguf(SMOLLM2) or SMOLLM2)
     reference = load_reference(load_model(SMOLLM2 / "config.json"), source)
-    assert isinstance(reference, LlamaReference)
+    assert isinstance(reference, LanguageModel)
     texts = [
         "The capital of France is Paris, which lies on the river Seine.",
         "Once upon a time there was a little girl who lived in 1984 with her grandmother in a small house near the "

@@ -15,7 +15,7 @@ from cimsolve.study.accuracy.question import AccuracyStep, Storage
 from cimsolve.study.sweep.kept import KeptRecord
 from cimsolve.weights.forward import Reference
 from cimsolve.weights.forward.bert import BertReference
-from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.tensors import Floats32
 
 
@@ -49,7 +49,7 @@ class Judge:
             self._embeddings = reference.embed(exact, sequences).astype(np.float64)
             sound = np.isfinite(self._embeddings).all()
         else:
-            assert isinstance(reference, LlamaReference)
+            assert isinstance(reference, LanguageModel)
             self._losses, self._next_tokens = reference.predictions(exact, sequences)
             sound = np.isfinite(self._losses).all()
         if not sound:
@@ -65,7 +65,7 @@ class Judge:
             found = self._reference.embed(hidden, self._sequences).astype(np.float64)
             cosines = np.einsum("sd,sd->s", found, self._embeddings)
             return Accuracy(cosine=float(cosines.mean()), error=standard_error(cosines))
-        assert isinstance(self._reference, LlamaReference)
+        assert isinstance(self._reference, LanguageModel)
         losses, next_tokens = self._reference.predictions(hidden, self._sequences)
         if not np.isfinite(losses).all():
             return Accuracy()

@@ -12,24 +12,28 @@ arrays and stay exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cimsolve.errors import InputError
 from cimsolve.model.families import FAMILIES as BUILT
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Product, Reference
 from cimsolve.weights.forward.bert import BertReference
-from cimsolve.weights.forward.llama import LlamaReference
+from cimsolve.weights.forward.decoder import Decoder, DecoderReference
+from cimsolve.weights.forward.gpt2 import gpt2_form
+from cimsolve.weights.forward.llama import llama_form
 from cimsolve.weights.tensors import Floats32, Tensors
 
 __all__ = ["FAMILIES", "Product", "Reference", "listening", "load_reference"]
 
-FAMILIES: dict[str, type[Reference]] = {
-    "bert": BertReference,
-    "llama": LlamaReference,
-    "mistral": LlamaReference,
-    "qwen2": LlamaReference,
+FORMS: Mapping[str, Callable[[Model], Decoder]] = {
+    "gpt2": gpt2_form,
+    "llama": llama_form,
+    "mistral": llama_form,
+    "qwen2": llama_form,
 }
+"""Families of decoders of one form -> what the form is by their config."""
+FAMILIES = ("bert", *FORMS)
 
 
 def load_reference(model: Model, source: Tensors) -> Reference:
@@ -44,7 +48,9 @@ def load_reference(model: Model, source: Tensors) -> Reference:
             "give `project` the inputs of its linears as a file instead"
         )
     BUILT[model.family].config.keys.demand_computed(model.config, model.name)
-    return FAMILIES[model.family](model, source)
+    if model.family == "bert":
+        return BertReference(model, source)
+    return DecoderReference(model, source, FORMS[model.family](model))
 
 
 def listening(product: Product, hear: Callable[[str, Floats32], None]) -> Product:

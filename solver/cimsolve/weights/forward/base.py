@@ -12,7 +12,7 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.weights.folder import linear_weight
-from cimsolve.weights.forward.functions import softmax
+from cimsolve.weights.forward.functions import soft_cap, softmax
 from cimsolve.weights.tensors import Floats32, Tensors
 
 Product: TypeAlias = Callable[[str, Floats32], Floats32]
@@ -47,7 +47,7 @@ class Reference(ABC):
         runs, which may take hours; a tensor of one element would be stretched then.
         """
         self._biased = frozenset(name for name in self.linears if name in biased or self._has_bias(name))
-        biases = {f"{name}.bias": (self.linears[name].n_out,) for name in self.linears if name in self._biased}
+        biases = {self._bias_of(name): self._bias_shape(name) for name in self._biased}
         for tensor, shape in (shapes | biases).items():
             self._source.demand_shape(tensor, shape, self.model.name)
         for tensor, (rows, *_) in (shapes | biases).items():
@@ -82,7 +82,16 @@ class Reference(ABC):
 
     def _has_bias(self, name: str) -> bool:
         """Whether a bias of the linear is stored."""
-        return self._source.holds(f"{name}.bias")
+        return self._source.holds(self._bias_of(name))
+
+    def _bias_of(self, name: str) -> str:
+        """The tensor that a bias of the linear is in: one beside that of its weights."""
+        return f"{self.linears[name].tensor.name.removesuffix('.weight')}.bias"
+
+    def _bias_shape(self, name: str) -> tuple[int]:
+        """As long as the output axis of the tensor of the weights, of which the linear may be a part."""
+        tensor = self.linears[name].tensor
+        return (self._source.shape(tensor.name)[0 if tensor.layout == "out_in" else -1],)
 
     @abstractmethod
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
@@ -104,7 +113,8 @@ class Reference(ABC):
         if outputs.shape != expected:
             raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
         if name in self._biased:
-            outputs = outputs + self._source.tensor(f"{name}.bias")
+            part = self.linears[name].tensor
+            outputs = outputs + self._source.tensor(self._bias_of(name))[part.start : part.stop]
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
         return np.ascontiguousarray(outputs, dtype=np.float32)
 
@@ -118,19 +128,22 @@ def attend(
     *,
     causal: bool,
     window: int | None = None,
+    scale: float | None = None,
+    cap: float | None = None,
 ) -> Floats32:
     """Attention within each sequence: query (tokens, heads * d), key and value (tokens, groups * d).
 
-    Head h reads group `h // (heads / groups)`. Scores are scaled by 1 / sqrt(d). Of what a token attends
-    to, its own key is the last of `window` ones.
+    Head h reads group `h // (heads / groups)`. Scores are times `scale`, by default 1 / sqrt(d), and at most about
+    `cap`. Of what a token attends to, its own key is the last of `window` ones.
     """
+    factor = np.float32(head_width**-0.5 if scale is None else scale)
     out = np.empty_like(query)
     for span in spans:
         heads = [each[span].reshape(-1, each.shape[1] // head_width, head_width) for each in (query, key, value)]
         q, k, v = (each.transpose(1, 0, 2) for each in heads)
         share = q.shape[0] // k.shape[0]
         k, v = np.repeat(k, share, axis=0), np.repeat(v, share, axis=0)
-        scores = (q @ k.transpose(0, 2, 1)) * np.float32(head_width**-0.5)
+        scores = soft_cap((q @ k.transpose(0, 2, 1)) * factor, cap)
         if causal:
             later = np.triu(np.ones(scores.shape[1:], dtype=np.bool_), 1)
             scores[:, later] = -np.inf

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from cimsolve.columns import Floats
 from cimsolve.weights.tensors import Floats32
@@ -64,15 +63,22 @@ ACTIVATIONS: Mapping[str, Callable[[Floats32], Floats32]] = {
 """By the name that a config calls them."""
 
 
-def rotate(x: Floats32, position: npt.NDArray[np.int64], head_width: int, theta: float) -> Floats32:
-    """Rotary positions: in each head of x (tokens, heads * d), pair (i, i + d/2) turns by position * theta^(-2i/d)."""
-    half = head_width // 2
-    angle = position[:, None] * theta ** (-np.arange(half) / half)
-    cosine, sine = (f(angle).astype(np.float32)[:, None, :] for f in (np.cos, np.sin))
-    heads = x.reshape(len(x), -1, 2, half)
-    first, second = heads[:, :, 0], heads[:, :, 1]
-    turned = np.stack([first * cosine - second * sine, second * cosine + first * sine], axis=2)
-    return _single(turned.reshape(x.shape))
+def soft_cap(x: Floats32, cap: float | None) -> Floats32:
+    """`cap * tanh(x / cap)`, nearly x where that is small and never beyond the cap; x itself without one."""
+    return x if cap is None else _single(np.float32(cap) * np.tanh(x / np.float32(cap)))
+
+
+def rotate(x: Floats32, angle: Floats, head_width: int, scale: float = 1.0) -> Floats32:
+    """Rotary positions: in each head of x (tokens, heads * head_width) pair (i, i + pairs) turns by `angle[:, i]`.
+
+    `angle` is (tokens, pairs), in radians; elements of a head beyond its pairs stay. What turns is times `scale`.
+    """
+    pairs = angle.shape[1]
+    cosine, sine = ((f(angle) * scale).astype(np.float32)[:, None, :] for f in (np.cos, np.sin))
+    heads = x.reshape(len(x), -1, head_width)
+    first, second, rest = heads[..., :pairs], heads[..., pairs : 2 * pairs], heads[..., 2 * pairs :]
+    turned = (first * cosine - second * sine, second * cosine + first * sine, rest)
+    return _single(np.concatenate(turned, axis=-1).reshape(x.shape))
 
 
 def _single(x: Floats) -> Floats32:

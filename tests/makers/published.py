@@ -1,0 +1,119 @@
+"""Small models of published families with drawn weights, and the logits that transformers gives for them.
+
+`cd tests; python -m makers.published [CASE ...]` records them anew; it needs `cimsolve[hf]`. A record holds the config,
+the names and shapes of the tensors as transformers writes them, and a few logits: the weights are drawn from a seed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from makers.folders import TESTS
+
+RECORDS = TESTS / "weights" / "published"
+SEQUENCES = [np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), np.array([9, 2, 6, 5, 3, 5, 8])]
+PLACES = ([0, 4, 9, 13, 16], [0, 7, 28])
+"""Tokens and words of the logits that are recorded."""
+
+_COMMON = {"vocab_size": 29, "max_position_embeddings": 32, "tie_word_embeddings": False}
+_LLAMA = {
+    **_COMMON,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rope_theta": 100.0,
+}
+
+
+def _rope(kind: str, **keys: Any) -> dict[str, Any]:
+    if kind in ("llama3", "yarn"):
+        keys["original_max_position_embeddings"] = 8
+    scaled = {"rope_type": kind, "rope_theta": 100.0, **keys}
+    return {**_LLAMA, "model_type": "llama", "rope_parameters": scaled}
+
+
+CASES: Mapping[str, dict[str, Any]] = {
+    "gpt2": {
+        "model_type": "gpt2",
+        "vocab_size": 29,
+        "n_positions": 32,
+        "n_embd": 16,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_inner": 24,
+    },
+    "llama": {**_LLAMA, "model_type": "llama", "attention_bias": True, "mlp_bias": True, "head_dim": 6},
+    "llama-linear": _rope("linear", factor=4.0),
+    "llama-dynamic": _rope("dynamic", factor=4.0),
+    "llama-llama3": _rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0),
+    "llama-yarn": _rope("yarn", factor=4.0),
+    "llama-yarn-mscale": _rope("yarn", factor=4.0, mscale=0.7, mscale_all_dim=1.3, beta_fast=2.0, truncate=False),
+    "mistral": {**_LLAMA, "model_type": "mistral", "sliding_window": 4},
+    "qwen2": {**_LLAMA, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
+}
+
+
+def drawn_folder(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], seed: int = 0) -> Path:
+    """A model folder of this config, its weights drawn in the order of their names."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in sorted(shapes.items()):
+        drawn = 0.4 * rng.standard_normal(shape) + (len(shape) == 1 and name.endswith("weight"))
+        tensors[name] = drawn.astype(np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def published_shapes(config: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of the tensors that transformers writes for this config."""
+    import transformers
+
+    keys = {key: value for key, value in config.items() if key != "model_type"}
+    model = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.for_model(config["model_type"], **keys)
+    )
+    with tempfile.TemporaryDirectory() as place:
+        model.save_pretrained(place)
+        with safe_open(Path(place) / "model.safetensors", "numpy") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
+def published_logits(folder: Path) -> npt.NDArray[np.float32]:
+    """Logits (tokens of all sequences, words) by transformers."""
+    import torch
+    import transformers
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    with torch.no_grad():
+        return np.concatenate([model(torch.tensor(ids[None])).logits[0].numpy() for ids in SEQUENCES])
+
+
+def record(case: str) -> None:
+    config = CASES[case]
+    shapes = published_shapes(config)
+    with tempfile.TemporaryDirectory() as place:
+        logits = published_logits(drawn_folder(Path(place), config, shapes))
+    found = [[round(float(value), 5) for value in row] for row in logits[np.ix_(*PLACES)]]
+    text = json.dumps({"config": config, "tensors": shapes, "logits": found})
+    (RECORDS / f"{case}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or CASES:
+        record(each)
