@@ -55,18 +55,24 @@ def write_gguf(
     architecture: str = "llama",
     endian: str = "LITTLE",
     groups: int | None = 2,
+    part: tuple[int, int] = (1, 1),
     **extra: Any,
 ) -> Path:
-    """The model of `folder`, of the config above, as llama.cpp's converter writes it."""
+    """The model of `folder`, of the config above, as llama.cpp's converter writes it; `part`: number and count."""
     gguf = pytest.importorskip("gguf")
     source = WeightFolder(folder)
     writer = gguf.GGUFWriter(path, architecture, endianess=gguf.GGUFEndian[endian])
-    writer.add_head_count(CONFIG["num_attention_heads"])
-    if groups is not None:
-        writer.add_head_count_kv(groups)
-    for key, value in extra.items():
-        getattr(writer, key)(value)
-    for name in source.names():
+    number, count = part
+    if number == 1:
+        writer.add_head_count(CONFIG["num_attention_heads"])
+        if groups is not None:
+            writer.add_head_count_kv(groups)
+        for key, value in extra.items():
+            getattr(writer, key)(value)
+    if count > 1:
+        writer.add_uint16("split.no", number - 1)
+        writer.add_uint16("split.count", count)
+    for name in source.names()[number - 1 :: count]:
         tensor = source.tensor(name)
         for part, heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
             if part in name:

@@ -17,7 +17,7 @@ from cimsolve.weights.forward.tokens import byte_pair_tokenizer
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.inputs import read_sequences
 from makers.folders import WEIGHTS
-from makers.gguf_files import CONFIG, write_gguf
+from makers.gguf_files import CONFIG, gguf_name, write_gguf
 from makers.tiny_models import model_folder, reference_of
 
 pytest.importorskip("gguf")
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_tensors_are_those_of_the_model(tmp_path: Path, folder: Path) -> None:
     found, expected = GgufFile(write_gguf(tmp_path / "m.gguf", folder)), WeightFolder(folder)
-    assert found.names() == expected.names()
+    assert set(found.names()) == {gguf_name(name) for name in expected.names()}
     for name in expected.names():
         assert found.shape(name) == expected.shape(name)
         np.testing.assert_array_equal(found.tensor(name), expected.tensor(name))
@@ -44,8 +44,9 @@ def test_tensors_are_those_of_the_model(tmp_path: Path, folder: Path) -> None:
 
 def test_tensors_lie_as_the_file_says(tmp_path: Path, folder: Path) -> None:
     found = GgufFile(write_gguf(tmp_path / "m.gguf", folder, add_custom_alignment=1024))
-    for name, tensor in ((name, WeightFolder(folder).tensor(name)) for name in found.names()):
-        np.testing.assert_array_equal(found.tensor(name), tensor)
+    expected = WeightFolder(folder)
+    for name in expected.names():
+        np.testing.assert_array_equal(found.tensor(name), expected.tensor(name))
 
 
 def test_the_model_runs_the_same(tmp_path: Path, folder: Path) -> None:
@@ -66,9 +67,9 @@ def test_fewer_bits_come_back_near(tmp_path: Path, folder: Path, kind: str, tole
 
 def test_missing_names_are_told_with_near_ones(tmp_path: Path, folder: Path) -> None:
     found = GgufFile(write_gguf(tmp_path / "m.gguf", folder))
-    with pytest.raises(InputError, match=r"no tensor lm_head\.weight"):
+    with pytest.raises(InputError, match=r"no tensor output\.weight"):
         found.tensor("lm_head.weight")
-    with pytest.raises(InputError, match=r"near names: model\.layers\.1\.mlp\.up_proj\.weight"):
+    with pytest.raises(InputError, match=r"no tensor blk\.2\.ffn_up\.weight; near names: .*blk\.1\.ffn_up\.weight"):
         found.tensor("model.layers.2.mlp.up_proj.weight")
 
 
@@ -118,8 +119,8 @@ def test_heads_are_those_of_the_config(tmp_path: Path, folder: Path) -> None:
     """Rows of heads are put in order by them: other heads would give other weights."""
     path = write_gguf(tmp_path / "m.gguf", folder, groups=4)
     with pytest.raises(InputError, match=r"has 4 heads, 4 of keys; the config of model says 4, 2"):
-        GgufFile(path).demand_heads(load_model(folder))
-    with pytest.raises(InputError, match=r"k_proj\.weight has 16 rows for 16 heads; .* even width"):
+        GgufFile(path).demand_model(load_model(folder))
+    with pytest.raises(InputError, match=r"attn_k\.weight has 16 rows for 16 heads; .* even width"):
         GgufFile(write_gguf(tmp_path / "n.gguf", folder, groups=16))
 
 
@@ -176,8 +177,37 @@ def test_heads_that_are_no_number(tmp_path: Path, value: bytes | None) -> None:
 
 
 def test_other_architectures_are_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(InputError, match='its architecture is "qwen2"; expected llama'):
-        GgufFile(write_gguf(tmp_path / "m.gguf", folder, architecture="qwen2"))
+    with pytest.raises(InputError, match=r'its architecture is "mamba"; expected one of bert, .*llama'):
+        GgufFile(write_gguf(tmp_path / "m.gguf", folder, architecture="mamba"))
+    other = GgufFile(write_gguf(tmp_path / "n.gguf", folder, architecture="qwen2"))
+    with pytest.raises(InputError, match="qwen2, of model_type qwen2; the config of model says llama; use"):
+        other.demand_model(load_model(folder))
+
+
+def test_a_file_in_parts_is_one(tmp_path: Path, folder: Path) -> None:
+    """The first part has the keys, all have tensors; a part of another count, or a missing one, is named."""
+    whole = GgufFile(write_gguf(tmp_path / "m.gguf", folder))
+    place = tmp_path / "parts"
+    place.mkdir()
+    parts = [write_gguf(place / f"m-0000{each}-of-00003.gguf", folder, part=(each, 3)) for each in (1, 2, 3)]
+    found = open_weights(place, load_model(folder))
+    assert find_gguf(place) == parts[0]
+    assert found.names() == whole.names()
+    for name in whole.names():
+        np.testing.assert_array_equal(found.tensor(name), whole.tensor(name))
+    assert found.where("model.norm.weight") == f"{parts[1]}: tensor output_norm.weight"
+    moved = parts[1].rename(place / "x")
+    with pytest.raises(InputError, match=r"m-00002-of-00003\.gguf is missing beside m-00001-of-00003\.gguf"):
+        open_weights(place)
+    write_gguf(parts[1], folder, part=(2, 2))
+    with pytest.raises(InputError, match=r"m-00002-of-00003\.gguf: is one of 2 parts, and lies beside 2 others"):
+        open_weights(place)
+    write_gguf(parts[1], folder, part=(1, 3))
+    with pytest.raises(InputError, match="stands twice"):
+        open_weights(place)
+    moved.rename(parts[1])
+    with pytest.raises(InputError, match="is one of 3 parts, and lies beside 0 others"):
+        GgufFile(parts[0].rename(tmp_path / "n.gguf"))
 
 
 def test_without_the_library(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ class WeightFolder(Tensors):
 def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
     """The tensors of a model folder: its safetensors, or its GGUF file.
 
-    Raises InputError where it has neither, and where a GGUF file has other attention heads than `model`. Safetensors of
+    Raises InputError where it has neither, and where a GGUF file is of another model than `model`. Safetensors of
     other names than Hugging Face's own do not come before a GGUF file: they may be factors.
     """
     place = Path(folder)
@@ -75,7 +75,7 @@ def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
         if found is not None:
             opened = GgufFile(found)
             if model is not None:
-                opened.demand_heads(model)
+                opened.demand_model(model)
             return opened
     return WeightFolder(place)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ BlockOf = Callable[[int], tuple[Any, int, int]]
 class GgufTensor:
     """Where one tensor lies: its shape, outermost axis first, its first byte, and the bytes of a row."""
 
+    file: Path
     kind: Any
     shape: tuple[int, ...]
     begin: int
@@ -39,6 +40,11 @@ class GgufTensor:
         """Number of rows, over all axes but the innermost."""
         return math.prod(self.shape[:-1])
 
+    def part(self, index: int) -> GgufTensor:
+        """One of the tensors that lie side by side along the outermost axis."""
+        begin = self.begin + index * math.prod(self.shape[1:-1]) * self.row_bytes
+        return replace(self, shape=self.shape[1:], begin=begin)
+
 
 def read_gguf_header(path: Path, block_of: BlockOf) -> tuple[Mapping[str, Any], Mapping[str, GgufTensor]]:
     """The metadata and the tensors of a GGUF file by name; arrays of numbers are numpy's, of texts are lists.
@@ -46,14 +52,14 @@ def read_gguf_header(path: Path, block_of: BlockOf) -> tuple[Mapping[str, Any], 
     Raises ValueError with what is unsound in it, OSError where it cannot be read.
     """
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _Cursor(data).header(block_of)
+        return _Cursor(path, data).header(block_of)
 
 
 class _Cursor:
     """Reads on from a place in the file, never beyond its end."""
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data, self._at = data, 0
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self._path, self._data, self._at = path, data, 0
 
     def header(self, block_of: BlockOf) -> tuple[Mapping[str, Any], Mapping[str, GgufTensor]]:
         if self._take(4) != MAGIC:
@@ -96,7 +102,7 @@ class _Cursor:
         type_, weights, size = block_of(kind)
         if shape[-1] % weights:
             raise ValueError(f"tensor {name[:60]} has rows of {shape[-1]}, expected whole blocks of {weights}")
-        found = GgufTensor(type_, shape, first + offset, shape[-1] // weights * size)
+        found = GgufTensor(self._path, type_, shape, first + offset, shape[-1] // weights * size)
         if found.begin + found.rows * found.row_bytes > len(self._data):
             raise ValueError(f"it is cut short: tensor {name[:60]} ends beyond its {len(self._data)} bytes")
         return found

@@ -23,7 +23,7 @@ from cimsolve.weights.forward.tokens import SAMPLE, byte_pair_tokenizer, load_to
 from cimsolve.weights.gguf import GgufFile
 from cimsolve.weights.monarch import demand_finite
 from cimsolve.weights.npz import NpzFile
-from cimsolve.weights.tensors import Floats32, Tensors, find_name, read_header
+from cimsolve.weights.tensors import Floats32, StoredNames, Tensors, read_header
 
 GROUPS = 50
 """Runs of samples into which the inputs of a file are cut."""
@@ -84,9 +84,10 @@ def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
 def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, context: int, most: int) -> list[Ints]:
     """Up to `most` tokens of the texts, as the model in `folder` reads them; `sample` is the text that is shipped.
 
-    Raises InputError for texts that cannot be read, and for a folder without a tokenizer.
+    Its tokenizer is tokenizer.json, or what a GGUF file says. Raises InputError for texts that cannot be read, and for
+    a folder without a tokenizer.
     """
-    if isinstance(source, GgufFile):
+    if isinstance(source, GgufFile) and not os.path.exists(folder / "tokenizer.json"):
         tokenizer = byte_pair_tokenizer(source.vocabulary(), context, source.path)
     else:
         tokenizer = load_tokenizer(folder, context)
@@ -115,12 +116,13 @@ class InputFile:
             self._shapes = {name: entry.shape for name, entry in entries.items()}
         else:
             raise InputError(f"{one_line(str(path))}: expected a .npz or a .safetensors file with an array a linear")
+        self._stored = StoredNames(self._shapes, path)
 
     def samples(self, linears: Sequence[Linear]) -> int:
         """Most samples of any linear. Raises InputError where one is missing, too short or of another width."""
         most = 0
         for linear in linears:
-            stored = find_name(linear.name, self._shapes, self.path)
+            stored = self._stored.find(linear.name)
             shape = self._shapes[stored]
             if len(shape) != 2 or shape[1] != linear.n_in:
                 raise InputError(
@@ -136,7 +138,7 @@ class InputFile:
 
         def run(visit: Visit) -> None:
             for linear in linears:
-                found = self._read(find_name(linear.name, self._shapes, self.path))
+                found = self._read(self._stored.find(linear.name))
                 group = np.arange(len(found)) * GROUPS // len(found)
                 visit(linear.name, LinearInputs.split(found, group.astype(np.int64)))
 

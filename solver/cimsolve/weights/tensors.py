@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -63,16 +65,16 @@ class Tensors:
         return self._entries[self.find(name)].shape
 
     def find(self, name: str) -> str:
-        """The stored name of tensor `name`: `name` itself, or the one stored name that ends in `.name`.
-
-        The latter because the same tensor is `encoder...` in one file and `bert.encoder...` in another.
-        Raises InputError where there is none, or where several end so.
-        """
-        return find_name(name, self.names(), self.path)
+        """The stored name of tensor `name`, as `StoredNames.find` has it. Raises InputError as that does."""
+        return self._stored.find(name)
 
     def holds(self, name: str) -> bool:
-        """Whether a stored name is `name` or ends in `.name`."""
-        return any(each == name or each.endswith("." + name) for each in self.names())
+        """Whether a stored name is one that `find` takes for `name`."""
+        return bool(self._stored.matches(name))
+
+    @cached_property
+    def _stored(self) -> StoredNames:
+        return StoredNames(self.names(), self.path)
 
     def tensor(self, name: str) -> Floats32:
         """One tensor as float32, read now.
@@ -151,19 +153,38 @@ class OnDemand(Mapping[str, T]):
         return len(self._names)
 
 
-def find_name(name: str, stored: Iterable[str], path: Path) -> str:
-    """See `Tensors.find`."""
-    names = list(stored)
-    if name in names:
-        return name
-    ends = [each for each in names if each.endswith("." + name)]
-    if len(ends) == 1:
-        return ends[0]
-    if ends:
-        raise InputError(f"{path}: tensor {name} is ambiguous: {listed(ends)}")
-    near = difflib.get_close_matches(name, names[:_NEAR_AMONG], n=3, cutoff=0.4)
-    hint = f"near names: {', '.join(near)}" if near else f"it holds {listed(names) or 'no tensors'}"
-    raise InputError(f"{path}: no tensor {name}; {hint}")
+class StoredNames:
+    """The names of a file's tensors, found by what a model calls them."""
+
+    def __init__(self, names: Iterable[str], path: Path) -> None:
+        """`path` is what errors call the place they come from."""
+        self._names, self._path = dict.fromkeys(names), path
+        self._by_end: dict[str, list[str]] = {}
+        for name in self._names:
+            for dot in re.finditer(r"\.", name):
+                self._by_end.setdefault(name[dot.end() :], []).append(name)
+
+    def matches(self, name: str) -> Sequence[str]:
+        """`name` itself, or those that end in `.name`, or the one that is `name` without its first part.
+
+        The same tensor is `encoder...` in one file and `bert.encoder...` in another, `model.layers...` of a language
+        model and `layers...` where it was saved without its head.
+        """
+        rest = name.partition(".")[2]
+        if name in self._names:
+            return (name,)
+        return self._by_end.get(name) or ((rest,) if "." in rest and rest in self._names else ())
+
+    def find(self, name: str) -> str:
+        """The one match of `name`. Raises InputError where there is none, or where several end so."""
+        found = self.matches(name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(f"{self._path}: tensor {name} is ambiguous: {listed(found)}")
+        near = difflib.get_close_matches(name, list(self._names)[:_NEAR_AMONG], n=3, cutoff=0.4)
+        hint = f"near names: {', '.join(near)}" if near else f"it holds {listed(self._names) or 'no tensors'}"
+        raise InputError(f"{self._path}: no tensor {name}; {hint}")
 
 
 def demand_regular(file: Path) -> None:

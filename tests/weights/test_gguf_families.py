@@ -1,0 +1,100 @@
+"""GGUF files of other architectures than Llama: the same model as its safetensors, tensor by tensor and run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cimsolve.model.load import load_model
+from cimsolve.weights.folder import WeightFolder, open_weights
+from cimsolve.weights.forward import load_reference
+from makers.published import RECORDS, SEQUENCES, drawn_folder
+from makers.tiny_models import reference_of
+
+gguf = pytest.importorskip("gguf")
+
+Tensor = npt.NDArray[np.float32]
+
+
+class Written(NamedTuple):
+    """How llama.cpp's converter writes a family: its architecture, the names of modules, and what it changes."""
+
+    architecture: str
+    names: Mapping[str, str]
+    change: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor
+
+
+LLAMA = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+GPT2 = {
+    "wte": "token_embd",
+    "wpe": "position_embd",
+    "ln_f": "output_norm",
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+
+
+def turned(name: str, tensor: Tensor) -> Tensor:
+    return tensor.T if ".c_" in name and tensor.ndim == 2 else tensor
+
+
+WRITTEN: Mapping[str, Written] = {
+    "gpt2": Written("gpt2", GPT2, turned),
+    "qwen2": Written("qwen2", LLAMA),
+}
+
+
+def write(path: Path, written: Written, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    writer = gguf.GGUFWriter(path, written.architecture)
+    for key, add in (("num_attention_heads", "add_head_count"), ("num_key_value_heads", "add_head_count_kv")):
+        if key in config:
+            getattr(writer, add)(config[key])
+    for name, tensor in tensors.items():
+        stem, _, part = name.removeprefix("transformer.").rpartition(".")
+        layer = re.match(r".*?(?:layers|h)\.(\d+)\.(.*)", stem)
+        stored = written.names[stem] if layer is None else f"blk.{layer[1]}.{written.names[layer[2]]}"
+        writer.add_tensor(f"{stored}.{part}", np.ascontiguousarray(written.change(name, tensor)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_the_file_is_the_model(tmp_path: Path, case: str) -> None:
+    record = json.loads((RECORDS / f"{case}.json").read_text())
+    folder = drawn_folder(tmp_path / "m", record["config"], record["tensors"])
+    expected, model = WeightFolder(folder), load_model(folder)
+    place = tmp_path / "gguf"
+    place.mkdir()
+    write(place / "m.gguf", WRITTEN[case], {name: expected.tensor(name) for name in expected.names()}, model.config)
+    found = open_weights(place, model)
+    for name in expected.names():
+        np.testing.assert_array_equal(found.tensor(name), expected.tensor(name), err_msg=name)
+        last = np.array([len(expected.tensor(name)) - 1])
+        np.testing.assert_array_equal(found.rows(name, last), expected.rows(name, last), err_msg=name)
+    np.testing.assert_array_equal(load_reference(model, found).run(SEQUENCES), reference_of(folder).run(SEQUENCES))
