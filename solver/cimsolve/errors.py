@@ -4,6 +4,7 @@
 
     CimsolveError              one clear line, never a traceback; the CLI prints it and exits
     ├── InputError             exit 2: a file, a key or an option is wrong
+    │   └── UnreadFormatError  weights are stored in a way that is not read
     └── FailedError            exit 1: the question is well posed, the answer is no
         ├── InfeasibleError    no legal mapping exists under the limits given
         └── CheckError         a solution breaks a rule or misstates a figure
@@ -27,6 +28,10 @@ class InputError(CimsolveError):
     """A hardware spec, model, weight file, solution file or option cannot be used as given."""
 
     exit_code = EXIT_UNUSABLE
+
+
+class UnreadFormatError(InputError):
+    """Weights are there, in a format that is not read; what asks for none can go on."""
 
 
 class FailedError(CimsolveError):

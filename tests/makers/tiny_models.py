@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
-from cimsolve.weights.folder import WeightFolder
+from cimsolve.weights.folder import open_weights
 from cimsolve.weights.forward import Reference, load_reference
 
 
@@ -61,4 +61,5 @@ def add_tokenizer(folder: Path) -> None:
 
 
 def reference_of(folder: Path) -> Reference:
-    return load_reference(load_model(folder / "config.json"), WeightFolder(folder))
+    model = load_model(folder / "config.json")
+    return load_reference(model, open_weights(folder, model))

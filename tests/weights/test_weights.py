@@ -15,14 +15,10 @@ from safetensors.numpy import save_file
 
 from cimsolve.columns import Floats
 from cimsolve.errors import InputError
-from cimsolve.model.load import load_model
 from cimsolve.model.model import TensorRef
 from cimsolve.model.structure import Structure
-from cimsolve.weights.folder import WeightFolder, linear_weight, weights_beside
-from cimsolve.weights.project import project_model
+from cimsolve.weights.folder import WeightFolder, linear_weight
 from cimsolve.weights.projection import project_linear
-from makers.tiny_configs import LLAMA
-from makers.tiny_models import model_folder
 
 RNG = np.random.default_rng(0)
 
@@ -349,10 +345,3 @@ def test_project_linear(tmp_path: Path) -> None:
         None,
         1.0,
     )
-
-
-def test_weights_that_are_quantised_already_are_refused(tmp_path: Path) -> None:
-    folder = model_folder(tmp_path, {**LLAMA, "quantization_config": {"quant_method": "bitnet"}})
-    for use in (lambda: weights_beside(load_model(folder), folder), lambda: project_model(folder)):
-        with pytest.raises(InputError, match="quantization_config"):
-            use()

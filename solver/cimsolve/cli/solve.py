@@ -25,7 +25,7 @@ from cimsolve.cli.question import (
     time_limit_option,
 )
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError, UnreadFormatError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.study.interrupts import interrupted_exit_code
 
@@ -146,7 +146,11 @@ def run(options: Options) -> int:
     from cimsolve.study.solving import joined_reasons, start_from
     from cimsolve.weights.folder import weights_beside
 
-    beside = weights_beside(problem.model, options.model)
+    beside = None
+    try:
+        beside = weights_beside(problem.model, options.model)
+    except UnreadFormatError as error:  # a mapping asks for no weights
+        say(f"{error}; random weights are simulated")
     weights: RealWeights | None = beside
     factors = None
     if options.weights is not None:

@@ -22,6 +22,7 @@ from cimsolve.files.json_file import read_json
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
+from cimsolve.weights.quantised import QuantisedTensors
 from cimsolve.weights.tensors import (
     Entry,
     Floats32,
@@ -77,7 +78,10 @@ def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
             if model is not None:
                 opened.demand_model(model)
             return opened
-    return WeightFolder(place)
+    opened_folder = WeightFolder(place)
+    if model is None or not model.config.get("quantization_config"):
+        return opened_folder
+    return QuantisedTensors(opened_folder, model)
 
 
 def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
@@ -175,22 +179,13 @@ def _read_index(index: Path) -> dict[str, str]:
 def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | None:
     """The real weights of a model given as a folder; None where it is no folder or holds none.
 
-    Raises InputError where they are damaged or do not fit the config; only headers are read.
+    Raises InputError where they are damaged, do not fit the config or are quantised in a way that is not read; only
+    headers are read.
     """
     folder = Path(path_or_name)
     if not (os.path.isdir(folder) and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
-    demand_plain_weights(model, folder)
     return FolderWeights(open_weights(folder, model), model)
-
-
-def demand_plain_weights(model: Model, folder: Path) -> None:
-    """Raise InputError where the config says that the weights are quantised: the numbers stored are not the weights."""
-    if quantised := model.config.get("quantization_config"):
-        raise InputError(
-            f"{folder}: quantization_config = {shown_value(quantised)}: weights that are quantised are not read; "
-            "give the config.json alone, or the weights as they were before"
-        )
 
 
 class FolderWeights(OnDemand[Floats]):

@@ -11,7 +11,7 @@ from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.weights.factor_file import FactorFile, Stored, write_factors
-from cimsolve.weights.folder import demand_plain_weights, linear_weight, open_weights
+from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import load_reference
 from cimsolve.weights.inputs import Calibration, InputFile, LinearInputs, heard_in, read_sequences
 from cimsolve.weights.names import CALIBRATED, METHODS, SAMPLES_DEFAULT
@@ -39,7 +39,6 @@ def project_model(
     if method not in METHODS:
         raise InputError(f"method {method!r}: there is none of that name; known: {', '.join(METHODS)}")
     model, place = load_model(folder), Path(folder)
-    demand_plain_weights(model, place)
     source = open_weights(place, model)
     structures = resolve_structures(model, structure)
     calibration: Calibration | None = None

@@ -56,6 +56,11 @@ class Tensors:
         self.path = path
         self._entries = dict(entries)
 
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Where each tensor lies."""
+        return self._entries
+
     def names(self) -> tuple[str, ...]:
         """Names of all stored tensors, sorted."""
         return tuple(sorted(self._entries))
@@ -83,14 +88,7 @@ class Tensors:
         """
         stored = self.find(name)
         entry = self._entries[stored]
-        kind, count = self._kind(stored, entry), math.prod(entry.shape)
-        try:
-            raw: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
-        except OSError as error:
-            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
-        if len(raw) != count:
-            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
-        return self._demand_finite(stored, _as_float32(entry, raw).reshape(entry.shape))
+        return self._demand_finite(stored, _as_float32(entry, self.raw(stored, self._kind(stored, entry))))
 
     def rows(self, name: str, index: Ints) -> Floats32:
         """Those rows of a tensor as float32, read alone: an embedding need not fit in memory.
@@ -99,12 +97,28 @@ class Tensors:
         """
         stored = self.find(name)
         entry = self._entries[stored]
-        kind = self._kind(stored, entry)
+        return self._demand_finite(
+            stored, _as_float32(entry, self.raw(stored, self._kind(stored, entry), index)), index
+        )
+
+    def raw(self, stored: str, kind: str, index: Ints | None = None) -> npt.NDArray[Any]:
+        """The numbers of a tensor as they lie in its file, read as numpy's `kind`: all, or some places of an axis.
+
+        Raises InputError where they are not all there.
+        """
+        entry, count = self._entries[stored], math.prod(self._entries[stored].shape)
         try:
-            table = np.memmap(entry.file, dtype=kind, mode="r", offset=entry.begin, shape=entry.shape)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{entry.file}: tensor {stored} cannot be read: {error}") from error
-        return self._demand_finite(stored, _as_float32(entry, np.asarray(table[index])), index)
+            if index is not None:
+                table = np.memmap(entry.file, dtype=kind, mode="r", offset=entry.begin, shape=entry.shape)
+                return np.asarray(table[index])
+            found: npt.NDArray[Any] = np.fromfile(entry.file, dtype=kind, count=count, offset=entry.begin)
+        except OSError as error:
+            raise InputError(f"{entry.file}: cannot be read: {error.strerror or error}") from error
+        except ValueError as error:  # of a memory map that would go beyond the end
+            raise InputError(f"{entry.file}: cut short while in use: tensor {stored}: {told(error)}") from error
+        if len(found) != count:
+            raise InputError(f"{entry.file}: cut short while in use: tensor {stored} is not all there")
+        return found.reshape(entry.shape)
 
     def where(self, name: str) -> str:
         """The file and the stored name of a tensor, for errors. Raises as `find` does."""

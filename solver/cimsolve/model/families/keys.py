@@ -34,7 +34,7 @@ IDLE = named(
     "_name_or_path name_or_path _attn_implementation _attn_implementation_autoset _commit_hash architectures auto_map "
     "model_type torch_dtype dtype transformers_version tokenizer_class torchscript use_bfloat16 tf_legacy_loss "
     "keys_to_ignore_at_inference unsloth_version unsloth_fixed transformers.js_config license language "
-    "custom_pipelines adapters use_flash_attn use_flash_attention_2 _flash_attn_2_enabled "
+    "custom_pipelines quantization_config adapters use_flash_attn use_flash_attention_2 _flash_attn_2_enabled "
     # how it was trained
     "initializer_range initializer_factor init_std gradient_checkpointing dropout attention_dropout hidden_dropout "
     "activation_dropout classifier_dropout classif_dropout resid_pdrop embd_pdrop attn_pdrop residual_dropout "
@@ -101,7 +101,6 @@ OTHERS: Mapping[str, Values] = {
 """Keys of other models -> the values at which they change nothing."""
 
 FORWARD: Mapping[str, Values] = {
-    "quantization_config": ABSENT,
     "compression_config": ABSENT,
     "is_causal": (None, True),
 }

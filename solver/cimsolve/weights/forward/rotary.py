@@ -96,7 +96,7 @@ class _Scaling(BaseModel):
         return self
 
 
-class RotaryConfig(Config):
+class RotaryKeys(Config):
     """Keys of rotary positions, old and new: `rope_theta` with `rope_scaling`, or `rope_parameters`."""
 
     max_position_embeddings: Context
@@ -109,7 +109,7 @@ class RotaryConfig(Config):
 
 def read_rotary(config: Mapping[str, Any], origin: str, head_width: int) -> Rotary:
     """The rotary positions that a config asks for. Raises InputError for keys that are wrong or not known."""
-    read = read_config(RotaryConfig, config, origin)
+    read = read_config(RotaryKeys, config, origin)
     scaling = read.rope_scaling or read.rope_parameters or _Scaling()
     width = int(head_width * (scaling.partial_rotary_factor or read.partial_rotary_factor))
     if width < 2 or width % 2:
