@@ -17,6 +17,9 @@ from cimsolve.solve.effort import Effort, Event
 TIE_BREAKERS = ("latency", "prefill", "energy", "throughput", "arrays", "area")
 """What the user did not ask for breaks ties, in this order."""
 
+LARGE, CLOSE = 1_000_000, 0.005
+"""Of mappings of so many pieces one so near to its bound will do: another try takes as long as all before."""
+
 Score = tuple[float, ...]
 
 
@@ -71,8 +74,20 @@ class Incumbent:
         """Whether no mapping can be better: every metric of the objective stands at its bound."""
         if self.mapping is None or self.is_over_limits:
             return False
+        return self._is_within(0.0)
+
+    def will_do(self) -> bool:
+        """Whether the search may end: no mapping can be better, or none of so many pieces by more than CLOSE."""
+        return self.is_proved() or (
+            self.mapping is not None
+            and not self.is_over_limits
+            and len(self.mapping.pieces) >= LARGE
+            and self._is_within(CLOSE)
+        )
+
+    def _is_within(self, gap: float) -> bool:
         names = [BOUND_OF_OBJECTIVE[name] for name in names_of(self.problem.objective)]
-        return all(relative_gap(name, self.metrics[name], self.lower[name].value) <= 0 for name in names)
+        return all(relative_gap(name, self.metrics[name], self.lower[name].value) <= gap for name in names)
 
     def _score(self, metrics: Metrics) -> Score:
         values = objective_values(metrics, (*self.problem.objective, *TIE_BREAKERS), self._units)

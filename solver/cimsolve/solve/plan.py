@@ -92,7 +92,7 @@ class _Search:
         """All else, until every metric of the objective is at its bound."""
         if self.problem.hardware.interconnect is None:
             self._on_a_flat_chip()
-        elif not self.best.is_proved():
+        elif not self.best.will_do():
             self._with_distance()
 
     def _with_distance(self) -> None:
@@ -115,28 +115,28 @@ class _Search:
                 continue
             for mapping in located(self.problem, inner.best.mapping):
                 self.best.offer("arrays in places", mapping)
-                if self.best.is_proved():
+                if self.best.will_do():
                     return
 
     def _on_a_flat_chip(self) -> None:
         best, problem, effort = self.best, self.problem, self.effort
-        if not best.is_proved():
+        if not best.will_do():
             self._candidates()
         if best.mapping is None or best.is_over_limits:
             self._any_mapping()
         if best.mapping is None:
             return
-        if not best.is_proved():
+        if not best.will_do():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
-        if "latency" in names_of(problem.objective) and not best.is_proved():
+        if "latency" in names_of(problem.objective) and not best.will_do():
             effort.listen(Event("activations in each other's places"))
-            exchanged = deal_again(problem, best.mapping, effort.seed, effort.workers, best.is_proved)
+            exchanged = deal_again(problem, best.mapping, effort.seed, effort.workers, best.will_do)
             best.offer("activations in each other's places", exchanged)
-        if not best.is_proved() and not problem.workload.is_chain:
+        if not best.will_do() and not problem.workload.is_chain:
             effort.listen(Event("order of the stages"))
             ordered = order_stages(problem, best.mapping, effort.seed, effort.workers)
             best.offer("stages in another order", ordered)
-        if (effort.exact or not best.is_proved()) and why_out_of_reach(problem) is None:
+        if (effort.exact or not best.will_do()) and why_out_of_reach(problem) is None:
             self._exact()
 
     def _candidates(self) -> None:
@@ -146,12 +146,12 @@ class _Search:
             if score is not None and candidate.refine is not None:
                 # Of those that came out alike one will do.
                 refinable.setdefault(score, (candidate.name, candidate.refine))
-            if self.best.is_proved():
+            if self.best.will_do():
                 return
         for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
             self.effort.listen(Event(f"{name}, refined"))
             self.best.offer(f"{name}, refined", refine())
-            if self.best.is_proved():
+            if self.best.will_do():
                 return
 
     def _try(self, candidate: Candidate) -> Score | None:
