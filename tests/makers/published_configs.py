@@ -13,9 +13,11 @@ class Published(NamedTuple):
     config: dict[str, Any]
     tables: int = 1
     """Embeddings of the vocabulary: 1 where the head is tied to them, else 2."""
+    others: float = 0
+    """Parameters of what else is counted and not mapped."""
 
 
-def _grouped(
+def grouped(
     family: str, width: int, inner: int, layers: int, heads: tuple[int, int], vocabulary: int, context: int, **own: Any
 ) -> dict[str, Any]:
     """Keys under the names that most families have; `heads` of queries, and of keys and values."""
@@ -34,11 +36,11 @@ def _grouped(
 
 DENSE: dict[str, Published] = {
     "mistral-7b-v0.1": Published(
-        7.242e9, _grouped("mistral", 4096, 14336, 32, (32, 8), 32000, 32768, sliding_window=4096), 2
+        7.242e9, grouped("mistral", 4096, 14336, 32, (32, 8), 32000, 32768, sliding_window=4096), 2
     ),
     "ministral-3-14b-text": Published(
         13.5e9,
-        _grouped("ministral3", 5120, 16384, 40, (32, 8), 131072, 262144, head_dim=128, sliding_window=None),
+        grouped("ministral3", 5120, 16384, 40, (32, 8), 131072, 262144, head_dim=128, sliding_window=None),
         2,
     ),
     "mistral-small-3.1-24b": Published(
@@ -47,7 +49,7 @@ DENSE: dict[str, Published] = {
             "model_type": "mistral3",
             "image_token_index": 10,
             "spatial_merge_size": 2,
-            "text_config": _grouped(
+            "text_config": grouped(
                 "mistral", 5120, 32768, 40, (32, 8), 131072, 131072, head_dim=128, sliding_window=None
             ),
             "vision_config": {"model_type": "pixtral", "hidden_size": 1024},
@@ -56,7 +58,7 @@ DENSE: dict[str, Published] = {
     ),
     "qwen2-0.5b": Published(
         0.494e9,
-        _grouped(
+        grouped(
             "qwen2",
             896,
             4864,
@@ -71,7 +73,7 @@ DENSE: dict[str, Published] = {
     ),
     "qwen3-0.6b": Published(
         0.596e9,
-        _grouped(
+        grouped(
             "qwen3",
             1024,
             3072,
@@ -87,7 +89,7 @@ DENSE: dict[str, Published] = {
     ),
     "smollm3-3b": Published(
         3.075e9,
-        _grouped(
+        grouped(
             "smollm3",
             2048,
             11008,
@@ -104,7 +106,7 @@ DENSE: dict[str, Published] = {
     ),
     "granite-3.1-8b": Published(
         8.171e9,
-        _grouped(
+        grouped(
             "granite",
             4096,
             12800,
@@ -118,10 +120,10 @@ DENSE: dict[str, Published] = {
             residual_multiplier=0.22,
         ),
     ),
-    "olmo-2-1b": Published(1.485e9, _grouped("olmo2", 2048, 8192, 16, (16, 16), 100352, 4096), 2),
+    "olmo-2-1b": Published(1.485e9, grouped("olmo2", 2048, 8192, 16, (16, 16), 100352, 4096), 2),
     "olmo-3-7b": Published(
         7.298e9,
-        _grouped(
+        grouped(
             "olmo3",
             4096,
             11008,
@@ -136,7 +138,7 @@ DENSE: dict[str, Published] = {
     ),
     "exaone-4.0-32b": Published(
         32.0e9,
-        _grouped(
+        grouped(
             "exaone4",
             5120,
             27392,
@@ -152,11 +154,11 @@ DENSE: dict[str, Published] = {
     ),
     "gemma-2b": Published(
         2.506e9,
-        _grouped("gemma", 2048, 16384, 18, (8, 1), 256000, 8192, head_dim=256, hidden_activation="gelu_pytorch_tanh"),
+        grouped("gemma", 2048, 16384, 18, (8, 1), 256000, 8192, head_dim=256, hidden_activation="gelu_pytorch_tanh"),
     ),
     "gemma-2-2b": Published(
         2.614e9,
-        _grouped(
+        grouped(
             "gemma2",
             2304,
             9216,
@@ -174,7 +176,7 @@ DENSE: dict[str, Published] = {
     ),
     "gemma-3-1b": Published(
         1.0e9,
-        _grouped(
+        grouped(
             "gemma3_text",
             1152,
             6912,
@@ -211,12 +213,12 @@ DENSE: dict[str, Published] = {
     ),
     "phi-2": Published(
         2.78e9,
-        _grouped("phi", 2560, 10240, 32, (32, 32), 51200, 2048, partial_rotary_factor=0.4, qk_layernorm=False),
+        grouped("phi", 2560, 10240, 32, (32, 32), 51200, 2048, partial_rotary_factor=0.4, qk_layernorm=False),
         2,
     ),
     "phi-4-mini": Published(
         3.836e9,
-        _grouped(
+        grouped(
             "phi3",
             3072,
             8192,
@@ -233,7 +235,7 @@ DENSE: dict[str, Published] = {
     ),
     "glm-4-9b": Published(
         9.4e9,
-        _grouped(
+        grouped(
             "glm4",
             4096,
             13696,
@@ -249,17 +251,17 @@ DENSE: dict[str, Published] = {
     ),
     "starcoder2-3b": Published(
         3.03e9,
-        _grouped(
+        grouped(
             "starcoder2", 3072, 12288, 30, (24, 2), 49152, 16384, sliding_window=4096, use_bias=True, norm_epsilon=1e-5
         ),
     ),
     "command-r": Published(
         34.98e9,
-        _grouped("cohere", 8192, 22528, 40, (64, 64), 256000, 131072, logit_scale=0.0625, use_qk_norm=False),
+        grouped("cohere", 8192, 22528, 40, (64, 64), 256000, 131072, logit_scale=0.0625, use_qk_norm=False),
     ),
     "command-r7b": Published(
         8.028e9,
-        _grouped(
+        grouped(
             "cohere2",
             4096,
             14336,
@@ -280,7 +282,7 @@ DENSE: dict[str, Published] = {
     ),
     "stablelm-2-1.6b": Published(
         1.645e9,
-        _grouped(
+        grouped(
             "stablelm",
             2048,
             5632,

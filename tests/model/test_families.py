@@ -9,6 +9,7 @@ import pytest
 from cimsolve.model.model import Model
 from makers.model_configs import parse, refusal
 from makers.published_configs import DENSE, Published
+from makers.published_mixtures import MIXTURES
 
 
 def text_config(published: Published) -> dict[str, Any]:
@@ -24,15 +25,18 @@ def shapes(model: Model, step: int) -> dict[str, tuple[int, int]]:
     return {linear.name.partition("layers.0.")[2]: (linear.n_in, linear.n_out) for linear in model.steps[step].linears}
 
 
-@pytest.mark.parametrize("name", sorted(DENSE))
+PUBLISHED = {**DENSE, **MIXTURES}
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_published_models_have_their_parameters(name: str) -> None:
-    published = DENSE[name]
+    published = PUBLISHED[name]
     model, text = parse(published.config), text_config(published)
     width = text.get("hidden_size", text.get("n_embd"))
     assert width == model.steps[0].linears[0].n_in
     embeddings = published.tables * text["vocab_size"] * width
     # Norms, biases and learned positions are no more than this.
-    assert model.weight_count + embeddings == pytest.approx(published.parameters, rel=0.006)
+    assert model.weight_count + embeddings + published.others == pytest.approx(published.parameters, rel=0.006)
     assert model.unknown_keys == ()
     assert len({linear.name for linear in model.linears}) == len(model.linears)
     assert "embeddings" in model.unmapped

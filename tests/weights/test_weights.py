@@ -298,6 +298,18 @@ def test_slices_of_out_in_tensors(tmp_path: Path) -> None:
     folder = one(tmp_path, qkv=stored)
     np.testing.assert_array_equal(linear_weight(folder, TensorRef("qkv", "out_in", 2, 4), 3, 2), stored[2:4].T)
     np.testing.assert_array_equal(linear_weight(folder, TensorRef("qkv", "out_in", 4), 3, 2), stored[4:].T)
+    rows = TensorRef("qkv", "in_out", 1, 3, cut="in")
+    np.testing.assert_array_equal(linear_weight(folder, rows, 2, 3), stored[1:3])
+
+
+def test_a_matrix_is_an_entry_of_a_tensor_of_experts(tmp_path: Path) -> None:
+    stored = RNG.standard_normal((4, 3, 2)).astype(np.float32)
+    folder = one(tmp_path, experts=stored)
+    for index in range(4):
+        ref = TensorRef("experts", "out_in", index=index)
+        np.testing.assert_array_equal(linear_weight(folder, ref, 2, 3), stored[index].T)
+        ref = TensorRef("experts", "in_out", index=index)
+        np.testing.assert_array_equal(linear_weight(folder, ref, 3, 2), stored[index])
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 3), (4, 3, 2, 1)])
@@ -317,6 +329,8 @@ def test_a_convolution_is_a_matrix_of_all_its_inputs(shape: tuple[int, ...], tmp
         (TensorRef("w", "in_out"), 4, 6, r"needs \(4, 6\) as \(in, out\)"),
         (TensorRef("w", "in_out", 2, 6), 6, 4, r"needs \(6, 6 or more\) as \(in, out\)"),
         (TensorRef("w", "in_out", 0, 2), 6, 4, "needs"),
+        (TensorRef("w", "in_out", 4, 8, "in"), 4, 4, r"needs \(8 or more, 4\) as \(in, out\)"),
+        (TensorRef("w", "out_in", index=0), 4, 6, r"a linear's weight is \(expert, out, in\)"),
         (TensorRef("w", "in_out", -2), 6, 2, "needs"),
         (TensorRef("v", "out_in"), 5, 1, r"v has shape \(5,\), a linear's weight is \(out, in\)"),
     ],

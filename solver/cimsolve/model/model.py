@@ -12,17 +12,21 @@ from typing import Any, Literal, NamedTuple
 
 @dataclass(frozen=True)
 class TensorRef:
-    """Where one linear's weights lie: tensor `name`, its axes, and the part of the output axis taken.
+    """Where one linear's weights lie: tensor `name`, its axes, and the part of an axis taken.
 
     `out_in`, (n_out, n_in), is what a Hugging Face `Linear` stores, or with n_in in several axes a convolution;
     `in_out`, (n_in, n_out), GPT-2's `Conv1D`. `start` and `stop` cut the output axis, for tensors such as GPT-2's
-    `c_attn` that hold Q, K and V side by side; the default is the whole of it.
+    `c_attn` that hold Q, K and V side by side, or the input axis, as the keys' part of a head in a latent attention;
+    the default is the whole of it. `index`: the entry of an axis before these two, where the matrices of all experts
+    are one tensor.
     """
 
     name: str
     layout: Literal["out_in", "in_out"]
     start: int = 0
     stop: int | None = None
+    cut: Literal["out", "in"] = "out"
+    index: int | None = None
 
 
 @dataclass(frozen=True)

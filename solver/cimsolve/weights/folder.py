@@ -90,28 +90,40 @@ def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Flo
     Raises InputError for a tensor that is missing, whose shape is not what the model's config asks for, or that holds
     NaN or infinity.
     """
-    stored, rows = _stored_as(folder, ref, n_in, n_out)
+    stored, part = _stored_as(folder, ref, n_in, n_out)
     tensor = folder.tensor(stored)
+    matrix = (tensor if ref.index is None else tensor[ref.index])[part]
     # All axes of a convolution but the first are its inputs.
-    return np.ascontiguousarray(tensor[rows].reshape(n_out, n_in).T if ref.layout == "out_in" else tensor[:, rows])
+    return np.ascontiguousarray(matrix.reshape(n_out, n_in).T if ref.layout == "out_in" else matrix)
 
 
-def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[str, slice]:
-    """The stored name of a linear's tensor and its part of the output axis; raises by the header as `linear_weight`."""
+def _stored_as(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> tuple[str, tuple[slice, slice]]:
+    """The stored name of a linear's tensor and its part of the axes; raises by the header as `linear_weight`."""
     shape = folder.shape(ref.name)
     stored = folder.find(ref.name)
-    axes = "(out, in)" if ref.layout == "out_in" else "(in, out)"
-    if ref.layout == "out_in" and len(shape) > 2 and math.prod(shape[1:]) == n_in:
+    axes, need = ["out", "in"], [n_out, n_in]
+    if ref.layout == "in_out":
+        axes, need = axes[::-1], need[::-1]
+    cut = axes.index(ref.cut)
+    leading = [] if ref.index is None else ["expert"]
+    named = f"({', '.join([*leading, *axes])})"
+    if ref == TensorRef(ref.name, "out_in") and len(shape) > 2 and math.prod(shape[1:]) == n_in:
         shape = (shape[0], n_in)
-    if len(shape) != 2:
-        raise InputError(f"{folder.where(stored)} has shape {shape}, a linear's weight is {axes}")
-    have_out, have_in = shape if ref.layout == "out_in" else shape[::-1]
-    stop = have_out if ref.stop is None else ref.stop
-    if have_in != n_in or not 0 <= ref.start <= stop <= have_out or stop - ref.start != n_out:
-        need_out = str(n_out) if ref.stop is None and ref.start == 0 else f"{stop} or more"
-        need = f"({need_out}, {n_in})" if ref.layout == "out_in" else f"({n_in}, {need_out})"
-        raise InputError(f"{folder.where(stored)} has shape {shape}, the model needs {need} as {axes}")
-    return stored, slice(ref.start, stop)
+    if len(shape) != len(leading) + 2:
+        raise InputError(f"{folder.where(stored)} has shape {shape}, a linear's weight is {named}")
+    have = list(shape[-2:])
+    stop = have[cut] if ref.stop is None else ref.stop
+    fits = have[1 - cut] == need[1 - cut] and stop - ref.start == need[cut] and 0 <= ref.start <= stop <= have[cut]
+    if not fits or (ref.index is not None and ref.index >= shape[0]):
+        wanted = [str(size) for size in need]
+        if ref.stop is not None or ref.start:
+            wanted[cut] = f"{stop} or more"
+        if ref.index is not None:
+            wanted.insert(0, f"{ref.index + 1} or more")
+        raise InputError(f"{folder.where(stored)} has shape {shape}, the model needs ({', '.join(wanted)}) as {named}")
+    part = [slice(None), slice(None)]
+    part[cut] = slice(ref.start, stop)
+    return stored, (part[0], part[1])
 
 
 def _files(folder: Path) -> tuple[list[Path], Mapping[str, str] | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
-from cimsolve.model.families import bart, bert, gemma, gpt2, linears, llama, modernbert, parallel, t5
+from cimsolve.model.families import bart, bert, gemma, gpt2, latent, linears, llama, mixtures, modernbert, parallel, t5
 from cimsolve.model.families.config import Config, keys_of
 from cimsolve.model.families.layers import Family
 from cimsolve.model.families.wrapped import TEXT_OF, WrapperConfig, text_within
@@ -25,6 +25,8 @@ FAMILIES: Mapping[str, Family] = {
     **llama.FAMILIES,
     **gemma.FAMILIES,
     **parallel.FAMILIES,
+    **mixtures.FAMILIES,
+    **latent.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
 NOT_BUILT = {

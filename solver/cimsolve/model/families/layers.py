@@ -91,6 +91,9 @@ class Traits:
     """How what can be counted in several ways is counted."""
 
 
+PLAIN = Traits()
+
+
 class Sized(Protocol):
     """What halves ask of a config."""
 
@@ -216,22 +219,24 @@ def stacked(
     return Family(build, config)
 
 
+def traits_of(traits: Traits | Callable[[Any], Traits], read: Any) -> Traits:
+    """The traits of a model, which may follow from its config."""
+    return traits if isinstance(traits, Traits) else traits(read)
+
+
 def transformer(
     config: type[LayersConfig],
     names: LayerNames,
-    traits: Traits | Callable[[Any], Traits] = Traits(),
+    traits: Traits | Callable[[Any], Traits] = PLAIN,
     norms: str = NORMS_AND_ROTARY,
     head: str = "language-model head",
 ) -> Family:
     """A family of plain layers: attention and a feed-forward, with some traits, which may follow from the config."""
 
-    def traits_of(read: Any) -> Traits:
-        return traits if isinstance(traits, Traits) else traits(read)
-
     def layer_of(read: Any, layer: int, tokens: int) -> Layer:
-        return plain_layer(read, names, traits_of(read), layer, tokens)
+        return plain_layer(read, names, traits_of(traits, read), layer, tokens)
 
     def unmapped(read: Any) -> Sequence[str]:
-        return "embeddings", "attention scores and values", norms, head, *traits_of(read).extra
+        return "embeddings", "attention scores and values", norms, head, *traits_of(traits, read).extra
 
-    return stacked(config, layer_of, unmapped, lambda read: traits_of(read).notes)
+    return stacked(config, layer_of, unmapped, lambda read: traits_of(traits, read).notes)
