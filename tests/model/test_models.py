@@ -33,6 +33,12 @@ WEIGHTS = {
     "llama-3-70b": 80 * (2 * 8192**2 + 2 * 8192 * 1024 + 3 * 8192 * 28672),
     "llama-3.1-405b": 126 * (2 * 16384**2 + 2 * 16384 * 1024 + 3 * 16384 * 53248),
     "mistral-7b": 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336),
+    # heads of 128, 256 and 128, whatever the width
+    "qwen3-0.6b": 28 * (2 * 1024 * 2048 + 2 * 1024 * 1024 + 3 * 1024 * 3072),
+    "gemma-3-1b": 26 * (2 * 1152 * 1024 + 2 * 1152 * 256 + 3 * 1152 * 6912),
+    "phi-4-mini": 32 * (2 * 3072 * 3072 + 2 * 3072 * 1024 + 3 * 3072 * 8192),
+    # and the embedding of patches of 16 x 16 in three colours
+    "vit-base": 12 * (4 * 768**2 + 2 * 768 * 3072) + 3 * 16**2 * 768,
     "t5-base": 12 * (4 * 768**2 + 2 * 768 * 3072) + 12 * (8 * 768**2 + 2 * 768 * 3072),
     # likewise, and two convolutions of three taps, the first of them stored twice
     "whisper-small": 12 * (12 * 768**2 + 4 * 768 * 3072) + 2 * 240 * 768 + 3 * 768 * 768,
@@ -50,6 +56,10 @@ LINEARS = {
     "llama-3.1-405b": 126 * 7,
     "mistral-7b": 32 * 7,
     "smollm2-135m": 30 * 7,
+    "qwen3-0.6b": 28 * 7,
+    "gemma-3-1b": 26 * 7,
+    "phi-4-mini": 32 * 4,
+    "vit-base": 12 * 6 + 1,
     "t5-base": 12 * 6 + 12 * 10,
     "whisper-small": 12 * 6 + 12 * 10 + 3,
 }
@@ -65,6 +75,10 @@ LAYERS = {
     "llama-3.1-405b": 126,
     "mistral-7b": 32,
     "smollm2-135m": 30,
+    "qwen3-0.6b": 28,
+    "gemma-3-1b": 26,
+    "phi-4-mini": 32,
+    "vit-base": 12,
     "t5-base": 24,
     "whisper-small": 24,
 }

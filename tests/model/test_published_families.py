@@ -134,6 +134,39 @@ MODELS |= {
 }
 
 
+def images(model_type: str, width: int, layers: int, heads: int, size: int, patch: int, **others: Any) -> Any:
+    return {
+        "model_type": model_type,
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "image_size": size,
+        "patch_size": patch,
+        "num_channels": 3,
+        **others,
+    }
+
+
+WIDE = {"intermediate_size": 3072}
+MODELS |= {
+    "deit-base-distilled-patch16-224": Published(
+        images("deit", 768, 12, 12, 224, 16, **WIDE), 87_338_192, (198 + 2 + 2 * 1000) * 768
+    ),
+    "dinov2-base": Published(images("dinov2", 768, 12, 12, 518, 14, mlp_ratio=4), 86_580_480, (1370 + 2) * 768),
+    "dinov2-giant": Published(
+        images("dinov2", 1536, 40, 24, 518, 14, mlp_ratio=4, use_swiglu_ffn=True), 1_136_480_768, (1370 + 2) * 1536
+    ),
+    "siglip-base-patch16-224": Published(  # with a head that is an attention and a feed-forward
+        images("siglip_vision_model", 768, 12, 12, 224, 16, **WIDE),
+        92_884_224,
+        196 * 768 + 4 * 768**2 + 2 * 768 * 3072,
+    ),
+    "clip-vit-base-patch32": Published(
+        images("clip_vision_model", 768, 12, 12, 224, 32, projection_dim=512, **WIDE), 87_456_000, (50 + 1) * 768
+    ),
+}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_as_many_as_published(name: str) -> None:
     config, parameters, beside = MODELS[name]

@@ -81,3 +81,11 @@ def test_transformers_writes_what_is_recorded(label: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs
         assert stored_matrices(FAMILY_CONFIGS[label]) == RECORDED[label]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "linears"])
+def test_all_keys_that_transformers_writes_are_known(family: str) -> None:
+    pytest.importorskip("torch", reason="needs cimsolve[hf]")
+    transformers = pytest.importorskip("transformers", reason="needs cimsolve[hf]")
+    assert parse(transformers.AutoConfig.for_model(family).to_dict()).unknown_keys == ()

@@ -10,7 +10,20 @@ from typing import Any
 from cimsolve.errors import InputError
 from cimsolve.files.kinds import MODEL, demand_kind
 from cimsolve.files.text import NAME_SHOWN_MAX, shown_name
-from cimsolve.model.families import bart, bert, gemma, gpt2, latent, linears, llama, mixtures, modernbert, parallel, t5
+from cimsolve.model.families import (
+    bart,
+    bert,
+    gemma,
+    gpt2,
+    latent,
+    linears,
+    llama,
+    mixtures,
+    modernbert,
+    parallel,
+    t5,
+    vision,
+)
 from cimsolve.model.families.config import Config, keys_of
 from cimsolve.model.families.layers import Family
 from cimsolve.model.families.wrapped import TEXT_OF, WrapperConfig, text_within
@@ -22,6 +35,7 @@ FAMILIES: Mapping[str, Family] = {
     **gpt2.FAMILIES,
     **bart.FAMILIES,
     **t5.FAMILIES,
+    **vision.FAMILIES,
     **llama.FAMILIES,
     **gemma.FAMILIES,
     **parallel.FAMILIES,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -46,7 +45,7 @@ class RobertaConfig(InnerConfig):
 
 class ElectraConfig(BertConfig):
     embedding_size: Width | None = None
-    keys: ClassVar = replace(BERT_KEYS, idle=BERT_KEYS.idle | named("summary_last_dropout"))
+    keys: ClassVar = BERT_KEYS.also("summary_last_dropout")
 
     @property
     def is_projected(self) -> bool:

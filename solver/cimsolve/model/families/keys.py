@@ -38,6 +38,7 @@ IDLE = named(
     # how it was trained
     "initializer_range initializer_factor init_std gradient_checkpointing dropout attention_dropout hidden_dropout "
     "activation_dropout classifier_dropout classif_dropout resid_pdrop embd_pdrop attn_pdrop residual_dropout "
+    "resid_dropout embed_dropout embedding_dropout "
     "attention_probs_dropout_prob hidden_dropout_prob encoder_layerdrop decoder_layerdrop layerdrop "
     "summary_first_dropout predict_special_tokens mask_token_id "
     # the same sums, taken in another order or kept

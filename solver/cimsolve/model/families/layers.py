@@ -204,7 +204,8 @@ def stacked(
 
     def build(values: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
         read = read_config(config, values, origin)
-        n = context_tokens(origin, tokens, read.context)
+        asked = read.context if read.has_all_tokens and tokens is None else tokens
+        n = context_tokens(origin, asked, read.context)
         record = Recorder()
         layers = record.stack("layer", (layer_of(read, layer, n) for layer in range(read.num_hidden_layers)))
         if link := last_step(read):

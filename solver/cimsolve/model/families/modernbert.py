@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from cimsolve.model.families.config import Context, Count
@@ -56,7 +55,7 @@ class NomicBertConfig(RotaryConfig, InnerConfig):
 
 
 class EuroBertConfig(LlamaConfig):
-    keys: ClassVar = replace(LlamaConfig.keys, idle=LlamaConfig.keys.idle | named("classifier_pooling clf_pooling"))
+    keys: ClassVar = LlamaConfig.keys.also("classifier_pooling clf_pooling")
 
 
 MODERNBERT = LayerNames("layers.{}.", {"attn.Wqkv": "q k v"}, "attn.Wo", {"mlp.Wi": "gate up"}, "mlp.Wo")

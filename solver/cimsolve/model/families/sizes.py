@@ -29,6 +29,9 @@ class LayersConfig(Config):
     hidden_size: Width
     num_hidden_layers: Count
 
+    has_all_tokens: ClassVar[bool] = False
+    """Whether a sequence is as long as the context, unless it is said how long."""
+
     @property
     def context(self) -> int:
         """Most tokens that a sequence can have."""
@@ -39,15 +42,10 @@ class LayersConfig(Config):
         return None
 
 
-class TransformerConfig(LayersConfig):
-    """Attention of equal heads, and positions that cost nothing beside the embeddings."""
+class HeadsConfig(LayersConfig):
+    """Attention of equal heads."""
 
     num_attention_heads: Count
-    max_position_embeddings: Context
-
-    @property
-    def context(self) -> int:
-        return self.max_position_embeddings
 
     @property
     def kv_heads(self) -> int:
@@ -90,6 +88,16 @@ class TransformerConfig(LayersConfig):
                 f"{what} {turned} is odd: expected an even one, as rotary positions turn pairs; correct {cause}"
             )
         return self
+
+
+class TransformerConfig(HeadsConfig):
+    """Positions that cost nothing beside the embeddings, up to the last of them."""
+
+    max_position_embeddings: Context
+
+    @property
+    def context(self) -> int:
+        return self.max_position_embeddings
 
 
 class GroupedConfig(TransformerConfig):
