@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
-from cimsolve.cli.question import QuestionOptions, objective_option, problem_of, seed_option, time_limit_option
+from cimsolve.cli.question import GraphOptions, objective_option, problem_of, seed_option, time_limit_option
 from cimsolve.cli.values import OneOf, near, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -36,7 +36,7 @@ def what_ifs(text: str) -> tuple[str, ...]:
     return found
 
 
-class Options(QuestionOptions):
+class Options(GraphOptions):
     """`cimsolve explain`: a solution `file`, or a question."""
 
     usage = "cimsolve explain FILE [options] | cimsolve explain [options]"

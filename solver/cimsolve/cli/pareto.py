@@ -9,7 +9,7 @@ from typing import Self
 from cimsolve.cli.drawing import SizeOptions, plot_option
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, output_option, verbosity
-from cimsolve.cli.question import QuestionOptions, answers_option, file_name, problem_of, time_limit_option
+from cimsolve.cli.question import GraphOptions, answers_option, file_name, problem_of, time_limit_option
 from cimsolve.cli.studying import format_option
 from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED
@@ -18,7 +18,7 @@ from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.interrupts import interrupted_exit_code
 
 
-class Options(SizeOptions, QuestionOptions):
+class Options(SizeOptions, GraphOptions):
     usage = "cimsolve pareto [options]"
     about = (
         "Find the mappings that none found beats in arrays, token latency, prefill, II and energy at once; check and "

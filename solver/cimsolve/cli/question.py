@@ -17,7 +17,20 @@ from cimsolve.cli.parser import (
     question_option,
     search_option,
 )
-from cimsolve.cli.values import Above, Names, OneOf, above_or, objective, plain, quantity, seconds, setting, whole
+from cimsolve.cli.values import (
+    Above,
+    Names,
+    OneOf,
+    above_or,
+    each_key_once,
+    objective,
+    plain,
+    quantity,
+    seconds,
+    setting,
+    size,
+    whole,
+)
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
@@ -108,8 +121,8 @@ class SubjectOptions(CommandOptions):
     hardware: str = hardware_option(group="question", again=True)
     model: str = question_option(
         "--model MODEL",
-        "shipped name, Hugging Face config.json, or a folder that holds one; with *.safetensors beside it the "
-        "simulation uses the real weights (default: {default})",
+        "shipped name, Hugging Face config.json, a folder that holds one, or an ONNX graph, FILE.onnx; with "
+        "*.safetensors beside the config the simulation uses the real weights (default: {default})",
         default=DEFAULT_MODEL,
         complete="model",
         again=True,
@@ -196,6 +209,26 @@ class QuestionOptions(TermsOptions, SubjectOptions):
     """One question."""
 
 
+class GraphOptions(QuestionOptions):
+    """One question, whose model may be an ONNX graph."""
+
+    dims: tuple[tuple[str, int], ...] = question_option(
+        "--dim NAME=N",
+        "size of a symbolic dimension of an ONNX graph; repeatable (default: the batch is 1, the sequence --tokens)",
+        size,
+        (),
+        repeat=each_key_once("dimension"),
+        shown="{0[0]}={0[1]}".format,
+    )
+    digital: tuple[str, ...] = question_option(
+        "--digital PATTERN",
+        "nodes of an ONNX graph, by name or operation, that are counted as digital work: those that are not "
+        "understood, or matrices that are not to be mapped; repeatable",
+        default=(),
+        repeat=tuple,
+    )
+
+
 class ComparedOptions(CommandOptions):
     """Strategies, and the one that the others are set against."""
 
@@ -219,7 +252,7 @@ class ComparedOptions(CommandOptions):
 
 
 def problem_of(
-    options: QuestionOptions, objective: Sequence[str] = DEFAULT_OBJECTIVE, weights: str | None = None
+    options: GraphOptions, objective: Sequence[str] = DEFAULT_OBJECTIVE, weights: str | None = None
 ) -> Problem:
     """The question that is asked; a file of factors, `weights`, says how linears are stored.
 
@@ -227,7 +260,7 @@ def problem_of(
     """
     from cimsolve.model.load import load_model
 
-    model = load_model(options.model, options.tokens)
+    model = load_model(options.model, options.tokens, dims=dict(options.dims), digital=options.digital)
     tell_unknown_keys(model)
     # Only now: a model that is none is refused before numpy loads.
     from cimsolve.chip.read import load_hardware
@@ -255,14 +288,15 @@ def tell_unknown_keys(model: Model) -> None:
         say(f"note: {model.name}: nothing is known of these keys of its config, and none is obeyed: {', '.join(keys)}")
 
 
-def file_name(options: QuestionOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:
+def file_name(options: GraphOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:
     """`<model>--<hardware>--<answer>.json` and what was asked beyond the defaults: no run hides another."""
     told = {
         name: str(term.json_schema_extra["in_name"]).format(plain(options.terms[name]))  # type: ignore[index]
         for name, term in Terms.model_fields.items()
         if options.terms[name] != term.default
     }
-    model = [problem.model.name, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
+    graph = [f"{name}={size}" for name, size in options.dims] + [f"digital={each}" for each in options.digital]
+    model = [problem.model.name, *graph, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
     hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
     how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"

@@ -6,14 +6,14 @@ from functools import partial
 from typing import Self
 
 from cimsolve.cli.parser import Parser, verbosity
-from cimsolve.cli.question import ComparedOptions, QuestionOptions, problem_of, strategies_option, time_limit_option
+from cimsolve.cli.question import ComparedOptions, GraphOptions, problem_of, strategies_option, time_limit_option
 from cimsolve.cli.studying import TableOptions, exit_code, solve_all, tell_interrupted
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.solve.names import STRATEGY_NAMES
 
 
-class Options(TableOptions, ComparedOptions, QuestionOptions):
+class Options(TableOptions, ComparedOptions, GraphOptions):
     usage = "cimsolve sensitivity [options]"
     about = (
         "Ask the question again with another converter model, other converter wiring, and with or without "

@@ -15,7 +15,7 @@ from cimsolve.cli import COMMANDS, listed_commands
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, output_option, search_option, verbosity
 from cimsolve.cli.question import (
-    QuestionOptions,
+    GraphOptions,
     answers_option,
     file_name,
     objective_option,
@@ -55,7 +55,7 @@ class _Version(argparse._VersionAction):
         super().__call__(parser, *where)
 
 
-class Options(QuestionOptions):
+class Options(GraphOptions):
     """`cimsolve`: map a model by some strategies. `time_limit_s`: None for the default."""
 
     prog = "cimsolve"

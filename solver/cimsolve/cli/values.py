@@ -102,6 +102,14 @@ def setting(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def size(text: str) -> tuple[str, int]:
+    """NAME=N, a size of at least 1; names may have `=` in them."""
+    name, equals, number = text.rpartition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=N, such as height=224")
+    return name.strip(), whole(1)(number.strip())
+
+
 def words(text: str) -> tuple[str, ...]:
     """Some words between commas."""
     found = tuple(word.strip() for word in text.split(","))

@@ -30,7 +30,7 @@ def read_json(path: Path | str, max_bytes: int) -> object:
     too deeply nested, or holds duplicate keys or numbers that are not finite.
     """
     shown = shown_name(str(path))
-    data = _read_bytes(Path(path), shown, max_bytes)
+    data = read_bytes(path, max_bytes)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -48,6 +48,31 @@ def read_json(path: Path | str, max_bytes: int) -> object:
         raise InputError(f"{shown}: nested too deeply to read; expected a flat JSON file, simplify it") from None
     except ValueError as error:
         raise InputError(f"{shown}: {error}; correct the file") from None
+
+
+def read_bytes(path: Path | str, max_bytes: int) -> bytes:
+    """The content of a file of at most `max_bytes` bytes; raises InputError where it cannot be read or is larger."""
+    path, shown = Path(path), shown_name(str(path))
+    try:
+        if path.is_dir():
+            raise InputError(f"{shown}: is a folder; expected a file, give the one in it")
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            size = status.st_size
+            # A pipe or device states no size: one byte more than allowed tells that it is too large.
+            most = size if stat.S_ISREG(status.st_mode) else max_bytes
+            data = b"" if size > max_bytes else stream.read(most + 1)
+    except FileNotFoundError:
+        raise InputError(f"{shown}: there is no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{shown}: cannot be read ({one_line(reason)}); check the path and its rights") from None
+    if size > max_bytes or len(data) > max_bytes:
+        raise InputError(
+            f"{shown}: {max(size, len(data))} bytes or more: expected at most {max_bytes}; "
+            "check that it is the right file"
+        )
+    return data
 
 
 def parse_json_text(text: str) -> object:
@@ -150,29 +175,6 @@ def _advice(kind: str, value: object) -> str:
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}"
     return "correct it"
-
-
-def _read_bytes(path: Path, shown: str, max_bytes: int) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError(f"{shown}: is a folder; expected a JSON file, give the file in it")
-        with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            size = status.st_size
-            # A pipe or device states no size: one byte more than allowed tells that it is too large.
-            most = size if stat.S_ISREG(status.st_mode) else max_bytes
-            data = b"" if size > max_bytes else stream.read(most + 1)
-    except FileNotFoundError:
-        raise InputError(f"{shown}: there is no such file; check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{shown}: cannot be read ({one_line(reason)}); check the path and its rights") from None
-    if size > max_bytes or len(data) > max_bytes:
-        raise InputError(
-            f"{shown}: {max(size, len(data))} bytes or more: expected at most {max_bytes}; "
-            "check that it is the right file"
-        )
-    return data
 
 
 def _explain_syntax(error: json.JSONDecodeError, text: str) -> str:

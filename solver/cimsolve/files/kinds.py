@@ -22,7 +22,7 @@ FIRST_BYTES = {
     b"FUGG": "a GGUF file of a big-endian machine",
     b"PK\x03\x04": "a zip archive, such as PyTorch's pickled weights, which can run code and are never loaded",
     b"\x80": "a pickle, such as PyTorch's older weights, which can run code and are never loaded",
-    b"\x08": "a protocol buffer, such as an ONNX graph",
+    b"\x08": "a protocol buffer, read as an ONNX graph where its name ends in .onnx",
     b"\x89HDF": "an HDF5 file",
     b"\x1f\x8b": "a gzip archive",
     b"\x93NUMPY": "a numpy array",

@@ -8,11 +8,13 @@
 `reads` defaults to the step before. `barrier` says that all tokens must have come this far before the step.
 `"experts": {"stored": 8, "chosen": 2, "own_inputs": false}` of a step says that it has experts, of which a token fires
 so many; its linears then may have `"expert": 0` and so on. All experts are alike.
+
+Graphs of ONNX become such a config, with `onnx` for where it comes from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +23,9 @@ from cimsolve.errors import InputError
 from cimsolve.files.lines import Name
 from cimsolve.model.families.config import Config, Context, Count, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, torch_linear
-from cimsolve.model.model import Experts, Model, Operation, Tail
+from cimsolve.model.model import CacheUse, Experts, Model, Operation, Tail
+
+Elements = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 
 
 class _Entry(BaseModel):
@@ -37,7 +41,14 @@ class LinearEntry(_Entry):
 
 class OperationEntry(_Entry):
     name: Literal["add", "multiply", "layer_norm", "activation", "softmax", "attention_mac"]
-    elements: Annotated[int, Field(strict=True, ge=1, le=2**40)]
+    elements: Elements
+
+
+class CacheEntry(_Entry):
+    read: Elements
+    tokens: Context
+    written: Elements
+    is_causal: bool
 
 
 class ExpertsEntry(_Entry):
@@ -53,17 +64,36 @@ class StepEntry(_Entry):
     operations: list[OperationEntry] = []
     barrier: bool = False
     experts: ExpertsEntry | None = None
+    cache: CacheEntry | None = None
+
+
+class TailEntry(_Entry):
+    operations: list[OperationEntry] = []
+    elements: Elements
+
+
+class OnnxEntry(_Entry):
+    file: Name
+    dims: dict[str, Context]
+    digital: list[str]
+    found: dict[Name, Elements]
 
 
 class LinearsConfig(Config):
     context: Context = 512
+    tokens: Context | None = None
     steps: Annotated[list[StepEntry], Field(min_length=1, max_length=100_000)]
+    tail: TailEntry | None = None
+    unmapped: tuple[Name, ...] = ("whatever is not listed",)
+    onnx: OnnxEntry | None = None
 
 
 def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
     """The token pass of steps that are listed one by one. Raises InputError for a config that is wrong."""
     read = read_config(LinearsConfig, config, origin)
     n = context_tokens(origin, tokens, read.context)
+    if read.tokens not in (None, n):
+        raise InputError(f"{origin}: tokens: the work listed is for {read.tokens}, not for {n}; ask for {read.tokens}")
     record = Recorder()
     numbers: dict[str, int] = {}
     seen: set[str] = set()
@@ -92,12 +122,18 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             entry.name,
             [torch_linear(linear.name, linear.n_in, linear.n_out, linear.expert) for linear in entry.linears],
             [numbers[before] for before in reads],
-            [Operation(operation.name, operation.elements) for operation in entry.operations],
-            experts=experts,
+            _operations(entry.operations),
+            CacheUse(**entry.cache.model_dump()) if entry.cache else None,
+            experts,
         )
     chosen = 0 if read.steps[-1].experts is None else read.steps[-1].experts.chosen
     leaving = sum(linear.n_out for linear in read.steps[-1].linears if linear.expert is None or linear.expert < chosen)
-    return record.model(name, config, n, {"token": Tail((), leaving)}, ["whatever is not listed"])
+    tail = Tail(_operations(read.tail.operations), read.tail.elements) if read.tail else Tail((), leaving)
+    return record.model(name, config, n, {"token": tail}, read.unmapped)
+
+
+def _operations(entries: Sequence[OperationEntry]) -> tuple[Operation, ...]:
+    return tuple(Operation(entry.name, entry.elements) for entry in entries)
 
 
 def _experts(entry: StepEntry, where: str) -> Experts | None:

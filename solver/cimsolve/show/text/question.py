@@ -75,6 +75,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ),
         *([("attention", _windows(model))] if _windows(model) else []),
         *([("counted", "; ".join(model.notes))] if model.notes else []),
+        *([("graph", _graph(model))] if "onnx" in model.config else []),
         ("not mapped", "; ".join(model.unmapped)),
         ("hardware", describe_arrays(problem.hardware)),
         ("converters", describe_converters(problem.hardware)),
@@ -94,6 +95,13 @@ def _windows(model: Model) -> str:
         return ""
     layers = f"{len(narrow)} of {len(model.windows)} layers"
     return f"reads {min(narrow)} of {plural(model.tokens, 'token')} in {layers} (sliding_window)"
+
+
+def _graph(model: Model) -> str:
+    """The file that a model was read from, and what digital work was found in it."""
+    read = model.config["onnx"]
+    found = ", ".join(f"{count} {name}" for name, count in read["found"].items())
+    return f"{read['file']}; digital work found: {found or 'none'}"
 
 
 def _memory(problem: Problem) -> str:
@@ -258,6 +266,7 @@ def question_fields(asked: Asked) -> dict[str, Any]:
         "stored_weights": problem.workload.weight_count,
         "not_mapped": model.unmapped,
         **({"counted": model.notes} if model.notes else {}),
+        **({"onnx": model.config["onnx"]} if "onnx" in model.config else {}),
         **({"windows": model.windows} if any(model.windows) else {}),
         **({"unknown_keys": model.unknown_keys} if model.unknown_keys else {}),
         "structure": problem.structures,

@@ -1,0 +1,244 @@
+"""ONNX graphs as models: the same steps as by a config, and one clear line for what is not understood."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper
+
+from cimsolve.errors import InputError
+from cimsolve.model.families import parse_model
+from cimsolve.model.load import load_model
+from cimsolve.model.model import Model, Operation, Step
+from makers.command_line import Cli
+from makers.onnx_graphs import CONFIG, Net, encoder
+
+
+def work(step: Step) -> dict[str, int]:
+    return {operation.name: operation.elements for operation in step.operations}
+
+
+def two_layers(tmp_path: Path, op: str, *reads: str, **attributes: object) -> Path:
+    """A matrix, an operation on what it makes, and another matrix."""
+    net = Net({"x": ["batch", 8]}, opset=20)
+    made = net(op, net.linear("up", "x", 8, 16), *reads, name="/between", **attributes)
+    return net.save(tmp_path / "net.onnx", net.linear("down", made, 16, 4))
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_an_encoder_is_what_its_config_says(tmp_path: Path, in_parts: bool) -> None:
+    model = load_model(encoder(tmp_path / "bert.onnx", in_parts=in_parts), 24)
+    expected = parse_model(CONFIG, "config", "bert", 24)
+    for mine, theirs in zip(model.steps, expected.steps, strict=True):
+        assert [(x.name, x.n_in, x.n_out) for x in mine.linears] == [(x.name, x.n_in, x.n_out) for x in theirs.linears]
+        assert (mine.reads, mine.phase, mine.cache) == (theirs.reads, theirs.phase, theirs.cache)
+        assert mine.operations == theirs.operations
+    assert model.tails == expected.tails
+    assert model.tokens == 24
+
+
+def test_a_model_is_built_again_from_what_a_solution_records(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    encoder(tmp_path / "bert.onnx")
+    asked = ("--hw", "paper256", "--strategy", "spread", "--out", str(out), "--tokens", "24")
+    assert cli("--model", str(tmp_path / "bert.onnx"), *asked).code == 0
+    (answer,) = out.glob("*.json")
+    assert cli("check", str(answer)).code == 0
+    config = json.loads(answer.read_text())["model"]
+    assert config["onnx"]["found"] == {"activation": 1, "add": 2, "attention_mac": 2, "layer_norm": 2, "softmax": 1}
+    rebuilt = parse_model(config, "model", "bert", 24)
+    assert rebuilt.steps == load_model(tmp_path / "bert.onnx", 24).steps
+    with pytest.raises(InputError, match="tokens: the work listed is for 24, not for 12"):
+        parse_model(config, "model", "bert", 12)
+
+
+def test_rotary_positions_gates_and_norms_without_a_mean_are_what_a_llama_does(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", "sequence", 8]}, opset=20)
+    q, k, v = (net.linear(name, "x", 8, 8, bias=False) for name in "qkv")
+
+    def turned(read: str) -> str:
+        one, other = net("Split", read, outputs=2, axis=-1, num_outputs=2)
+        rotated = net("Concat", net("Neg", other), one, axis=-1)
+        along = net("Mul", read, net.tensor(f"cos{read}", 1, 1, 8))
+        return str(net("Add", along, net("Mul", rotated, net.tensor(f"sin{read}", 1, 1, 8))))
+
+    scores = net("Mul", net("MatMul", turned(q), net("Transpose", turned(k), perm=[0, 2, 1])), net.scalar(0.35))
+    places = net("Range", net.numbers(0), net("Gather", net("Shape", "x"), net.numbers(1)), net.numbers(1))
+    late = net("Greater", places, net("Unsqueeze", places, net.numbers([1])))
+    scores = net("Where", late, net.scalar(-1e9), scores)
+    x = net("Add", net.linear("o", net("MatMul", net("Softmax", scores), v), 8, 8, bias=False), "x")
+    mean = net("ReduceMean", net("Pow", x, net.scalar(2)), net.numbers([-1]))
+    root = net("Reciprocal", net("Sqrt", net("Add", mean, net.scalar(1e-6))))
+    normed = net("Mul", net.tensor("gain", 8), net("Mul", x, root))
+    gate, up = (net.linear(name, normed, 8, 16, bias=False) for name in ("gate", "up"))
+    gated = net("Mul", net("Mul", gate, net("Sigmoid", gate)), up)
+    config = {
+        "model_type": "llama",
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 16,
+        "max_position_embeddings": 64,
+    }
+    down = net.linear("down", gated, 16, 8, bias=False)
+    model = load_model(net.save(tmp_path / "llama.onnx", net("Add", down, x)), 10)
+    expected = parse_model(config, "config", "llama", 10)
+    assert [sorted(work(step).items()) for step in model.steps] == [
+        sorted(work(step).items()) for step in expected.steps
+    ]
+    assert [step.cache for step in model.steps] == [step.cache for step in expected.steps]
+    assert model.is_causal
+
+
+def linears(model: Model) -> list[tuple[str, int, int]]:
+    return [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
+
+
+def test_matrices_are_found_on_either_side_turned_and_behind_their_levels(tmp_path: Path) -> None:
+    net = Net({"x": [1, 8]}, opset=20)
+    a = net("Gemm", "x", net.tensor("a.weight", 16, 8), net.tensor("a.bias", 16), transB=1)
+    b = net("MatMul", net.tensor("b.weight", 4, 16), net("Transpose", a, perm=[1, 0]))
+    levels = net.numbers([[1, 2, 3]] * 4, "int8")
+    weight = net("DequantizeLinear", levels, net.scalar(0.5))
+    read = net("Transpose", b, perm=[1, 0])
+    read = net("DequantizeLinear", net("QuantizeLinear", read, net.scalar(0.1)), net.scalar(0.1))
+    model = load_model(net.save(tmp_path / "net.onnx", net("MatMul", read, weight, name="/c/MatMul")))
+    assert linears(model) == [("a", 8, 16), ("b", 16, 4), ("c", 4, 3)]
+    assert [step.operations for step in model.steps] == [(), (), ()]
+    assert model.tokens == 1
+
+
+def test_branches_are_edges_and_what_they_share_is_paid_once(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 8]}, opset=20)
+    shared = net("Relu", net.linear("first", "x", 8, 8))
+    one = net.linear("one", shared, 8, 8)
+    two = net.linear("two", net("Abs", shared), 8, 8)
+    last = net.linear("last", net("Mul", net("Add", one, two), shared), 8, 8)
+    model = load_model(net.save(tmp_path / "net.onnx", last))
+    assert [step.reads for step in model.steps] == [(), (0,), (0,), (1, 2)]
+    assert [work(step) for step in model.steps] == [{}, {"activation": 8}, {"add": 8}, {"add": 8, "multiply": 8}]
+
+
+def test_what_runs_once_a_sequence_is_named_and_not_mapped(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", "sequence", 8]}, opset=20)
+    made = net("Relu", net.linear("layer", "x", 8, 16))
+    first = net("Gather", made, net.numbers(0), axis=1)
+    head = net("Tanh", net.linear("pooler", first, 16, 16))
+    model = load_model(net.save(tmp_path / "net.onnx", net.linear("classifier", head, 16, 2)), 12)
+    assert linears(model) == [("layer", 8, 16)]
+    assert any("classifier, pooler" in told for told in model.unmapped)
+    tail = model.tails["token"]
+    assert (tail.operations, tail.transfer_elements) == ((Operation("activation", 16),), 16)
+
+
+def test_weights_that_are_shared_are_told(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 8]}, opset=20)
+    weight = net.tensor("w.weight", 8, 8)
+    made = net("MatMul", net("Relu", net("MatMul", "x", weight)), weight)
+    model = load_model(net.save(tmp_path / "net.onnx", made))
+    assert len(linears(model)) == 2
+    assert any("shared (w.weight)" in told for told in model.unmapped)
+
+
+def test_an_operation_that_is_not_understood_is_refused_or_counted_as_asked(cli: Cli, tmp_path: Path) -> None:
+    path = two_layers(tmp_path, "Det2")
+    with pytest.raises(InputError, match=r"node /between \(Det2\).*--digital Det2|shape of"):
+        load_model(path)
+    path = two_layers(tmp_path, "Einsum", equation="ij->ij")
+    with pytest.raises(InputError, match=r"node /between \(Einsum\): .* is not understood; --digital Einsum"):
+        load_model(path)
+    for pattern in ("Einsum", "/betw*"):
+        assert work(load_model(path, digital=[pattern]).steps[1]) == {"activation": 16}
+    asked = ("--model", str(path), "--digital", "Einsum", "--hw", "paper256", "--strategy", "spread")
+    result = cli(*asked, "--json", "--out", str(tmp_path / "out"))
+    assert json.loads(result.out)["question"]["onnx"]["digital"] == ["Einsum"]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["net-digital=Einsum--paper256--spread.json"]
+    with pytest.raises(InputError, match=r"--digital Einsun: no node .* did you mean Einsum"):
+        load_model(path, digital=["Einsun"])
+
+
+def test_a_matrix_can_be_digital_work(tmp_path: Path) -> None:
+    path = two_layers(tmp_path, "Relu")
+    model = load_model(path, digital=["down"])
+    assert linears(model) == [("up", 8, 16)]
+    assert model.tails["token"].operations == (
+        Operation("activation", 16),
+        Operation("attention_mac", 64),
+        Operation("add", 4),
+    )
+
+
+def test_sizes_are_given_or_asked_for(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 4, "height", "width"]}, opset=20)
+    read = net("Flatten", "x")
+    weight = net("Reshape", net.tensor("w", 96, 2), net.numbers([96, 2]))
+    path = net.save(tmp_path / "net.onnx", net("MatMul", read, weight))
+    with pytest.raises(InputError, match=r"the size of height, width is not known; give it by --dim height=N"):
+        load_model(path)
+    model = load_model(path, dims={"height": 4, "width": 6})
+    assert [(n_in, n_out) for _, n_in, n_out in linears(model)] == [(96, 2)]
+    with pytest.raises(InputError, match=r"node .*MatMul.*does not fit"):
+        load_model(path, dims={"height": 4, "width": 7})
+    with pytest.raises(InputError, match=r"--dim depth: .* it has: batch, height, width"):
+        load_model(path, dims={"depth": 4})
+    with pytest.raises(InputError, match=r"--dim: .* is a config"):
+        load_model("minilm-l6", dims={"depth": 4})
+
+
+def test_a_fixed_length_is_the_number_of_tokens(tmp_path: Path) -> None:
+    net = Net({"x": [1, 20, 8]})
+    path = net.save(tmp_path / "net.onnx", net.linear("w", "x", 8, 8))
+    assert load_model(path).tokens == 20
+    with pytest.raises(InputError, match=r"--tokens: 24: the matrices of .* fire 20 times; expected 20"):
+        load_model(path, 24)
+
+
+def test_a_sequence_longer_than_a_table_of_positions_is_refused(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", "sequence", 8]})
+    places = net("Range", net.numbers(0), net("Gather", net("Shape", "x"), net.numbers(1)), net.numbers(1))
+    read = net("Add", "x", net("Gather", net.tensor("positions", 16, 8), places))
+    path = net.save(tmp_path / "net.onnx", net.linear("w", read, 8, 8))
+    assert load_model(path, 16).tokens == 16
+    with pytest.raises(InputError, match="asks for row 16 of 16"):
+        load_model(path, 17)
+
+
+def test_what_depends_on_values_is_refused(tmp_path: Path) -> None:
+    net = Net({"x": [1, 8]})
+    branch = helper.make_graph([], "b", [], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])])
+    made = net("If", net.numbers(True, bool), name="/choice", then_branch=branch, else_branch=branch)
+    with pytest.raises(InputError, match=r"node /choice \(If\)"):
+        load_model(net.save(tmp_path / "net.onnx", net.linear("w", made, 8, 8)))
+
+
+def test_convolutions_at_many_positions_are_refused(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 3, 8, 8]})
+    made = net("Conv", "x", net.tensor("w", 4, 3, 3, 3), name="/conv")
+    with pytest.raises(InputError, match=r"node /conv \(Conv\): fires at 36 positions"):
+        load_model(net.save(tmp_path / "net.onnx", made))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x09", b"\x08\x09\x3a\x00\x42\x02\x10\x11"])
+def test_what_is_no_graph_is_refused(cli: Cli, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    result = cli("--model", str(tmp_path / "net.onnx"))
+    assert result.code == 2
+    assert "net.onnx: " in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_a_graph_without_matrices_is_refused(tmp_path: Path) -> None:
+    net = Net({"x": [1, 8]})
+    with pytest.raises(InputError, match="no MatMul, Gemm or Conv with weights"):
+        load_model(net.save(tmp_path / "net.onnx", net("Relu", "x")))
+
+
+def test_a_graph_that_reads_what_nothing_makes_is_refused(tmp_path: Path) -> None:
+    net = Net({"x": [1, 8]})
+    with pytest.raises(InputError, match=r"node .*Relu.* reads nothing_made_it"):
+        load_model(net.save(tmp_path / "net.onnx", net.linear("w", net("Relu", "nothing_made_it"), 8, 8)))
