@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cimsolve.chip.wiring import busiest_of_run, weights_per_conversion
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, ceil_div
 from cimsolve.pack.columns import Shelves
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.columns.batches import Batch
 from cimsolve.solve.columns.strips import StripKind
 
+PIECES_MAX, CYCLES_MAX = 25_000_000, 1 << 40
+"""Pieces that a mapping has at most, if a longer time of its stages has that effect: what a machine can hold."""
 TABLE_MAX = 1 << 20
 """Most entries of a table by cycles."""
 
@@ -131,6 +133,30 @@ def most_columns_an_array(problem: Problem, batches: list[Batch], heights: Ints)
             firings = np.arange(1, max(1, min(inputs, least // int(durations.of_columns[height][1]))) + 1)
             most[height] += int((firings * np.minimum(durations.most_columns(height, least // firings), widest)).max())
     return np.array([most[height] for height in heights.tolist()], dtype=np.int64)
+
+
+def count_pieces(problem: Problem, batches: list[Batch]) -> int:
+    """Fewest pieces of all strips where every batch takes its least time."""
+    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
+    return _fewest_pieces(durations, batches, [batch.least_cycles for batch in batches])
+
+
+def _fewest_pieces(durations: Durations, batches: list[Batch], cycles: list[int]) -> int:
+    found = 0
+    for batch, time in zip(batches, cycles, strict=True):
+        for kind in batch.kinds:
+            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, time))))
+            found += kind.count * -(-kind.cols // width)
+    return found
+
+
+def in_few_pieces(problem: Problem, batches: list[Batch]) -> list[Batch]:
+    """The batches with so much more time, all by one factor, that they come to PIECES_MAX at most, if they can."""
+    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
+    cycles = [batch.least_cycles for batch in batches]
+    while _fewest_pieces(durations, batches, cycles) > PIECES_MAX and max(cycles) < CYCLES_MAX:
+        cycles = [ceil_div(time * 21, 20) for time in cycles]
+    return [replace(batch, least_cycles=time) for batch, time in zip(batches, cycles, strict=True)]
 
 
 @dataclass(frozen=True)
