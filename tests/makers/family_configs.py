@@ -207,6 +207,16 @@ OTHERS: dict[str, dict[str, Any]] = {
         "n_groups": 2,
         "expand": 2,
     },
+    "jamba": {
+        **DECODER,
+        "num_hidden_layers": 4,
+        "num_experts": 4,
+        "attn_layer_period": 4,
+        "attn_layer_offset": 2,
+        "mamba_d_state": 5,
+        "mamba_dt_rank": 3,
+        "use_mamba_kernels": False,
+    },
     "qwen3_next": {
         **EXPERTS,
         "num_hidden_layers": 4,

@@ -10,6 +10,7 @@ from cimsolve.model.model import Model
 from makers.model_configs import parse, refusal
 from makers.published_configs import DENSE, Published
 from makers.published_mixtures import MIXTURES
+from makers.published_states import STATES
 
 
 def text_config(published: Published) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def shapes(model: Model, step: int) -> dict[str, tuple[int, int]]:
     return {linear.name.partition("layers.0.")[2]: (linear.n_in, linear.n_out) for linear in model.steps[step].linears}
 
 
-PUBLISHED = {**DENSE, **MIXTURES}
+PUBLISHED = {**DENSE, **MIXTURES, **STATES}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -40,6 +41,17 @@ def test_published_models_have_their_parameters(name: str) -> None:
     assert model.unknown_keys == ()
     assert len({linear.name for linear in model.linears}) == len(model.linears)
     assert "embeddings" in model.unmapped
+
+
+def test_embeddings_may_be_narrower_than_layers() -> None:
+    # OPT-350m
+    config = {**DENSE["opt-1.3b"].config, "hidden_size": 1024, "ffn_dim": 4096, "num_attention_heads": 16}
+    model = parse({**config, "word_embed_proj_dim": 512, "do_layer_norm_before": False})
+    assert model.weight_count + (50272 + 2) * 512 + 2050 * 1024 == pytest.approx(331.2e6, rel=0.006)
+    first, last = model.steps[0], model.steps[-1]
+    assert [(each.name, each.n_in, each.n_out) for each in first.linears] == [("decoder.project_in", 512, 1024)]
+    assert [(each.name, each.n_in, each.n_out) for each in last.linears] == [("decoder.project_out", 1024, 512)]
+    assert model.tails["token"] == ((), 512, None)
 
 
 def test_tensors_side_by_side_are_one_linear() -> None:

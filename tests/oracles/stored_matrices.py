@@ -20,7 +20,7 @@ APART = re.compile(
     r"_embeddings(\.weight)?$|\b(embed_tokens|embed_positions|embed_in|tok_embeddings|position_embedding|shared|wte|wpe)\b"
     r"|(^|\.)embeddings\.weight$|relative_attention_bias|_token$|A_log$"
     # a filter a channel, which is no matrix
-    r"|\.(mixer|linear_attn)\.conv1d\b|\.conv\.conv\b"
+    r"|\.(mixer|mamba|linear_attn)\.conv1d\b|\.conv\.conv\b"
     # what multiplies tables of the model alone, so that no token fires it
     r"|\.pos_(key|query)_proj\b"
     # heads of tasks

@@ -15,12 +15,14 @@ from cimsolve.model.families import (
     bert,
     gemma,
     gpt2,
+    hybrids,
     latent,
     linears,
     llama,
     mixtures,
     modernbert,
     parallel,
+    states,
     t5,
     vision,
 )
@@ -41,6 +43,8 @@ FAMILIES: Mapping[str, Family] = {
     **parallel.FAMILIES,
     **mixtures.FAMILIES,
     **latent.FAMILIES,
+    **states.FAMILIES,
+    **hybrids.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
 NOT_BUILT = {

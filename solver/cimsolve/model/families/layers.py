@@ -32,7 +32,7 @@ class LayerNames(NamedTuple):
     """The tensors of a layer, without `.weight`; `at` comes before each, with the layer's number.
 
     `projections` and `up` say what lies in each tensor side by side, of `q k v` and of `gate up`; whatever is gated has
-    a `gate`.
+    a `gate`, what attention makes too.
     """
 
     at: str
@@ -129,7 +129,9 @@ def attention_half(read: Sized, names: LayerNames, traits: Traits, layer: int, t
         work += [Operation("activation", heads * seen), Operation("multiply", heads * seen)]
     if traits.has_sinks:
         work.append(Operation("softmax", heads))
-    widths = {"q": q_width, "k": kv_width, "v": kv_width}
+    if is_gated(names.projections):
+        work += activated(q_width, gated=True)
+    widths = {"q": q_width, "k": kv_width, "v": kv_width, "gate": q_width}
     cache = kept(groups, head_width, seen, traits.is_causal)
     out = names.linear(at + names.out, q_width, width)
     links = [
