@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cimsolve.model.model import Model
 DELETE = object()
 
 
+@cache
 def shipped(name: str, tokens: int | None = None) -> Model:
     return load_model(resolve_model(name), tokens)
 

@@ -39,6 +39,14 @@ WEIGHTS = {
     "phi-4-mini": 32 * (2 * 3072 * 3072 + 2 * 3072 * 1024 + 3 * 3072 * 8192),
     # and the embedding of patches of 16 x 16 in three colours
     "vit-base": 12 * (4 * 768**2 + 2 * 768 * 3072) + 3 * 16**2 * 768,
+    # and of each layer a router, and of every expert gate, up and down
+    "mixtral-8x7b": 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 4096 * 8 + 8 * 3 * 4096 * 14336),
+    "qwen3-30b-a3b": 48 * (2 * 2048 * 4096 + 2 * 2048 * 512 + 2048 * 128 + 128 * 3 * 2048 * 768),
+    "gpt-oss-20b": 24 * (2 * 2880 * 4096 + 2 * 2880 * 512 + 2880 * 32 + 32 * 3 * 2880**2),
+    # queries by way of 1536, keys and values by way of 512; three dense layers, then 256 experts and a shared one
+    "deepseek-v3": 61 * (7168 * 1536 + 1536 * 24576 + 7168 * 576 + 512 * 32768 + 16384 * 7168)
+    + 3 * 3 * 7168 * 18432
+    + 58 * (7168 * 256 + 257 * 3 * 7168 * 2048),
     "t5-base": 12 * (4 * 768**2 + 2 * 768 * 3072) + 12 * (8 * 768**2 + 2 * 768 * 3072),
     # likewise, and two convolutions of three taps, the first of them stored twice
     "whisper-small": 12 * (12 * 768**2 + 4 * 768 * 3072) + 2 * 240 * 768 + 3 * 768 * 768,
@@ -60,6 +68,10 @@ LINEARS = {
     "gemma-3-1b": 26 * 7,
     "phi-4-mini": 32 * 4,
     "vit-base": 12 * 6 + 1,
+    "mixtral-8x7b": 32 * (4 + 1 + 8 * 3),
+    "qwen3-30b-a3b": 48 * (4 + 1 + 128 * 3),
+    "gpt-oss-20b": 24 * (4 + 1 + 32 * 2),
+    "deepseek-v3": 61 * (4 + 2 * 128) + 3 * 3 + 58 * (1 + 257 * 3),  # keys and values of 128 heads one by one
     "t5-base": 12 * 6 + 12 * 10,
     "whisper-small": 12 * 6 + 12 * 10 + 3,
 }
@@ -79,9 +91,14 @@ LAYERS = {
     "gemma-3-1b": 26,
     "phi-4-mini": 32,
     "vit-base": 12,
+    "mixtral-8x7b": 32,
+    "qwen3-30b-a3b": 48,
+    "gpt-oss-20b": 24,
+    "deepseek-v3": 61,
     "t5-base": 24,
     "whisper-small": 24,
 }
+SMALL = [name for name, linears in LINEARS.items() if linears < 1000]
 
 
 def test_every_shipped_model_is_counted_here() -> None:
@@ -116,7 +133,7 @@ def test_steps_are_in_dataflow_order(name: str) -> None:
     assert set(phases) == set(range(len(set(phases))))
 
 
-@pytest.mark.parametrize("name", sorted(WEIGHTS))
+@pytest.mark.parametrize("name", SMALL)
 def test_dense_workload_stores_every_weight(name: str) -> None:
     model = shipped(name)
     workload = workload_of(model, "dense")
@@ -125,7 +142,7 @@ def test_dense_workload_stores_every_weight(name: str) -> None:
     assert len(workload.stages) == len(model.steps)
 
 
-@pytest.mark.parametrize("name", sorted(WEIGHTS))
+@pytest.mark.parametrize("name", SMALL)
 def test_sqrt_factors_have_the_shapes_of_the_equations(name: str) -> None:
     model = shipped(name)
     workload = workload_of(model, "sqrt")

@@ -28,6 +28,10 @@ PUBLISHED = {
     "gemma-3-1b": (999_885_952, 262144 * 1152),
     "phi-4-mini": (3_836_021_760, 200064 * 3072),
     "vit-base": (86_389_248, 197 * 768 + 768**2),
+    "mixtral-8x7b": (46_702_792_704, 2 * 32000 * 4096),
+    "qwen3-30b-a3b": (30_532_122_624, 2 * 151936 * 2048),
+    "gpt-oss-20b": (20_914_757_184, 2 * 201088 * 2880),
+    "deepseek-v3": (671_026_419_200, 2 * 129280 * 7168),
     "t5-base": (222_903_552, 32128 * 768),
     "whisper-small": (241_734_912, 51865 * 768 + (1500 + 448) * 768),
     "smollm2-135m": (134_515_008, 49152 * 576),
@@ -48,3 +52,17 @@ def test_the_page_has_every_model_with_its_counts() -> None:
     )
     counts = [(name, millions(PUBLISHED[name][0]), millions(shipped(name).weight_count)) for name in shipped_models()]
     assert rows == counts
+
+
+@pytest.mark.parametrize(
+    ("name", "active"),
+    [
+        # attention and router of each layer, and gate, up and down of the experts that a token fires
+        ("mixtral-8x7b", 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 4096 * 8 + 2 * 3 * 4096 * 14336)),
+        ("qwen3-30b-a3b", 48 * (2 * 2048 * 4096 + 2 * 2048 * 512 + 2048 * 128 + 8 * 3 * 2048 * 768)),
+        ("gpt-oss-20b", 24 * (2 * 2880 * 4096 + 2 * 2880 * 512 + 2880 * 32 + 4 * 3 * 2880**2)),
+        ("bert-base", 12 * (4 * 768**2 + 2 * 768 * 3072)),
+    ],
+)
+def test_a_token_fires_the_weights_of_the_experts_chosen(name: str, active: int) -> None:
+    assert shipped(name).active_weight_count == active
