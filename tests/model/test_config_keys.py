@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from cimsolve.model import families
+from cimsolve.model.families.config import keys_of
 from cimsolve.model.model import Model
+from makers.family_configs import FAMILY_CONFIGS
 from makers.model_configs import config_of, parse, refusal
 
 FAMILIES = ["bert-large", "gpt2-medium", "bart-large", "llama-3-8b"]
@@ -143,3 +146,23 @@ def test_long_contexts_are_taken() -> None:
     long = config_of("llama-3-8b", max_position_embeddings=10_485_760)
     assert parse(long).tokens == 512
     assert keys_read(parse(long, 10_485_760)) == [10_485_760] * 32
+
+
+def needed(label: str) -> list[tuple[str, ...]]:
+    """The keys, each by all its names, without which a config of the family says too little."""
+    kind = families.FAMILIES[FAMILY_CONFIGS[label]["model_type"]].config
+    return [keys_of(kind, name) for name, field in kind.model_fields.items() if field.is_required()]
+
+
+BUILT = [label for label, config in FAMILY_CONFIGS.items() if config["model_type"] in families.FAMILIES]
+
+
+@pytest.mark.parametrize("label", BUILT)
+def test_every_family_says_which_key_is_missing_or_wrong(label: str) -> None:
+    config = FAMILY_CONFIGS[label]
+    assert needed(label)
+    for names in needed(label):
+        rest = {key: value for key, value in config.items() if key not in names}
+        assert refusal(rest) == f"config.json: {names[0]} is missing; add it"
+        for wrong in ("24", -1, 0, 1.5, True, [24], 2**40):
+            assert refusal({**rest, names[0]: wrong}).startswith(f"config.json: {names[0]} = ")

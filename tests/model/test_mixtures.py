@@ -181,7 +181,13 @@ def test_layers_that_foretell_are_named() -> None:
         ("deepseek-v3", {"moe_layer_freq": 2}, "moe_layer_freq"),
         ("deepseek-v3", {"kv_lora_rank": None}, "kv_lora_rank"),
         ("deepseek-v3", {"qk_rope_head_dim": 63}, "63 is odd"),
+        ("qwen1.5-moe-a2.7b", {"sliding_window": 0, "use_sliding_window": True}, "sliding_window = 0"),
     ],
 )
 def test_what_cannot_be_obeyed_is_refused(name: str, changes: dict[str, Any], expected: str) -> None:
     assert expected in refusal({**MIXTURES[name].config, **changes})
+
+
+def test_a_window_that_is_not_used_may_be_written_as_zero() -> None:
+    plain = MIXTURES["qwen1.5-moe-a2.7b"].config
+    assert parse({**plain, "sliding_window": 0, "use_sliding_window": False}).steps == parse(plain).steps

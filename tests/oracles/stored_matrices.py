@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from makers.family_configs import FAMILY_CONFIGS
 
 RECORDED = Path(__file__).with_name("stored_matrices.json")
@@ -30,25 +32,35 @@ APART = re.compile(
 )
 
 
-def stored_matrices(config: dict[str, Any]) -> dict[str, list[int]]:
-    """Name of a tensor -> shape, as they stand in the file of the model of `config`; vectors and tables left out.
+def write_model(config: dict[str, Any], folder: Path) -> None:
+    """The files of a model of `config` with random weights, by the names of the hub.
 
-    The names are those of the hub: transformers renames modules, and puts the old names into files.
+    transformers renames modules, and puts the old names into files.
     """
-    from safetensors import safe_open
+    import torch
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    torch.manual_seed(0)
     keys = dict(config)
-    model = AutoModel.from_config(AutoConfig.for_model(keys.pop("model_type"), **keys))
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        shapes: dict[str, list[int]] = {}
-        for path in sorted(Path(folder).glob("*.safetensors")):
-            with safe_open(path, "np") as file:
-                shapes |= {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    AutoModel.from_config(AutoConfig.for_model(keys.pop("model_type"), **keys)).save_pretrained(folder)
+
+
+def stored_matrices(folder: Path) -> dict[str, list[int]]:
+    """Name of a tensor -> shape, as they stand in the files of a folder; vectors and tables left out."""
+    shapes: dict[str, list[int]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "np") as file:
+            shapes |= {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     return {name: shapes[name] for name in sorted(shapes) if len(shapes[name]) > 1 and not APART.search(name)}
+
+
+def written_matrices(config: dict[str, Any]) -> dict[str, list[int]]:
+    """The matrices of the files that transformers writes of a model of `config`."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(config, Path(folder))
+        return stored_matrices(Path(folder))
 
 
 def recorded_matrices() -> dict[str, dict[str, list[int]]]:
@@ -65,4 +77,4 @@ def as_text(found: dict[str, dict[str, list[int]]]) -> str:
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(as_text({label: stored_matrices(config) for label, config in FAMILY_CONFIGS.items()}))
+    RECORDED.write_text(as_text({label: written_matrices(config) for label, config in FAMILY_CONFIGS.items()}))

@@ -70,8 +70,8 @@ class DebertaConfig(InnerConfig):
 
     relative_attention: bool = False
     pos_att_type: frozenset[Literal["c2p", "p2c"]] = frozenset()
-    position_buckets: Annotated[int, Field(strict=True)] = -1
-    max_relative_positions: Annotated[int, Field(strict=True)] = -1
+    position_buckets: Annotated[int, Field(strict=True, ge=-1, le=2**20)] = -1
+    max_relative_positions: Annotated[int, Field(strict=True, ge=-1, le=2**20)] = -1
     share_att_key: bool = False
     keys: ClassVar = Keys(
         values={"conv_kernel_size": OFF},

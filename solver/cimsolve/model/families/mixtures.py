@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cimsolve.model.families.config import Context, Count, Width
 from cimsolve.model.families.experts import ExpertNames, ExpertsConfig, Routing, SomeSparseConfig, mixture
@@ -39,6 +39,11 @@ class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
     shared_expert_intermediate_size: Width = 5632
     norm_topk_prob: bool = False
     keys: ClassVar = LlamaConfig.keys.also(f"{OF_TRAINING} qkv_bias")
+
+    @field_validator("sliding_window", mode="before")
+    @classmethod
+    def _no_window_is_written_as_zero(cls, value: Any, info: ValidationInfo) -> Any:
+        return None if value == 0 and not info.data.get("use_sliding_window") else value
 
     @property
     def routing(self) -> Routing:

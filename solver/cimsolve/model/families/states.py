@@ -75,7 +75,7 @@ class Mamba2Config(StateConfig):
     head_dim: Width = 64
     n_groups: Count = 8
     state_size: Width = 128
-    keys: ClassVar = Keys(idle=OF_STATES)
+    keys: ClassVar = Keys(idle=OF_STATES | {"time_step_rank"})
 
     @model_validator(mode="after")
     def _heads_fill_the_inner_width(self) -> Self:
