@@ -144,6 +144,13 @@ def step(name: str, *linears: tuple[int, int], **keys: Any) -> dict[str, Any]:
     return {"name": name, "linears": entries, **keys}
 
 
+def with_experts(of_step: dict[str, Any], of: Sequence[int | None], chosen: int, own: bool = False) -> dict[str, Any]:
+    """The step with its matrices those of experts: `of` has the expert of each, None where it always fires."""
+    entries = [{**entry, "expert": expert} for entry, expert in zip(of_step["linears"], of, strict=True)]
+    stored = len({expert for expert in of if expert is not None})
+    return {**of_step, "linears": entries, "experts": {"stored": stored, "chosen": chosen, "own_inputs": own}}
+
+
 def linears(*steps: dict[str, Any], context: int = 4) -> dict[str, Any]:
     return {"model_type": "linears", "context": context, "steps": list(steps)}
 

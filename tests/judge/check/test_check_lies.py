@@ -25,6 +25,7 @@ from makers.builders import (
     rules_of,
     step,
     with_entry,
+    with_experts,
     with_figures_that_fit,
     with_header,
     with_tables,
@@ -241,6 +242,26 @@ def a_limit_on_energy_is_not_kept() -> Solution:
     return with_figures_that_fit(with_header(honest, options=options))
 
 
+MIXTURE = linears(
+    with_experts(step("a", (4, 4), (4, 2), (4, 2), (4, 2)), of=[None, 0, 1, 2], chosen=2), step("b", (4, 4))
+)
+"""What always fires, and three experts of the same input, of which a token fires two."""
+
+
+def experts_side_by_side(fires: list[int] | None = None) -> Solution:
+    """The experts on one array in the same rows, over what always fires."""
+    pieces = pieces_of(
+        (0, 0, 0, 4, 0, 4, 0, 0, 0),
+        *((1 + expert, 0, 0, 4, 0, 2, 0, 4, 2 * expert) for expert in range(3)),
+        (4, 0, 0, 4, 0, 4, 1, 0, 0),
+    )
+    return answer(ask(MIXTURE, hardware=chip(**STILL)), pieces, fires)
+
+
+def two_experts_fire_together() -> Solution:
+    return experts_side_by_side([0, 1, 1, 2, 3])
+
+
 def three_arrays_are_in_a_core_of_two() -> Solution:
     honest = apart(ask(TWO, hardware=mesh_chip()))
     return with_figures_that_fit(with_tables(honest, sites__place=[0, 0, 0]))
@@ -262,6 +283,7 @@ LIES: dict[str, Callable[[], Solution]] = {
     "adc_bits": a_converter_runs_at_fewer_bits,
     "S4": one_array_fires_twice_at_once,
     "S5": a_stage_starts_before_its_input_is_there,
+    "S7": two_experts_fire_together,
     "S6 rows": more_rows_are_driven_than_allowed,
     "S6 converters": a_converter_loses_bits,
     "S6 arrays": more_arrays_are_used_than_allowed,
