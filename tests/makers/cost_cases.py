@@ -19,6 +19,7 @@ from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
 from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, networked, remembering, step
+from makers.random_experts import mixture, stored_alike
 from makers.random_mappings import TABLES, random_mapping
 from makers.random_networks import random_network, random_places
 from oracles.naive_cost import NaiveCost
@@ -40,11 +41,12 @@ class Case:
 
 @cache
 def random_case(seed: int) -> Case:
-    """A question of up to 160 weights and a legal mapping of it; the same for the same seed."""
+    """A question of up to 160 weights and a legal mapping of it; the same for the same seed. A fifth have experts."""
     draw = Random(seed)
+    makers = [_mixtures] if seed % 5 == 4 else [_graph, _graph, _graph, _transformer]
     for tried in count():
         if tried % TRIES == 0:
-            config = draw.choice([_graph, _graph, _graph, _transformer])(draw)
+            config = draw.choice(makers)(draw)
         problem = _random_problem(draw, config)
         if problem is None:
             continue
@@ -73,7 +75,7 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
     specs = ["dense"] * 3 if draw.random() < 0.2 else ["dense", "sqrt", "k,l,T", "k,l,T", "lowrank:T"]
     rules = [f"{each.name}={_random_structure(draw, specs, each.n_in, each.n_out)}" for each in model.linears]
     chosen = StructurePolicy.parse(rules).resolve((each.name, each.n_in, each.n_out) for each in model.linears)
-    structures = {name: str(structure) for name, structure in chosen.items()}
+    structures = stored_alike(config, {name: str(structure) for name, structure in chosen.items()})
     try:
         hardware = _with_memory(Random(draw.getstate()[1][0]), _random_chip(draw), model)
         problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
@@ -108,6 +110,16 @@ def _graph(draw: Random) -> dict[str, Any]:
         shapes = [(n_in, draw.randint(1, 6)) for _ in range(draw.choice([1, 1, 2, 3]))]
         steps.append(step(f"s{number}", *shapes, **keys))
     return linears(*steps, context=draw.randint(1, 5))
+
+
+def _mixtures(draw: Random) -> dict[str, Any]:
+    """The same with experts in most steps."""
+    config = _graph(draw)
+    for at, each in enumerate(config["steps"]):
+        if draw.random() < 0.6:
+            keys = {key: each[key] for key in ("reads", "barrier", "operations") if key in each}
+            config["steps"][at] = mixture(draw, each["name"], 6, 4, **keys)
+    return config
 
 
 def _transformer(draw: Random) -> dict[str, Any]:

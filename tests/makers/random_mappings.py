@@ -188,6 +188,9 @@ class _Floor:
     def stage_of(self, number: int) -> int:
         return self.factors[self.parts[number][0]].stage
 
+    def expert_of(self, number: int) -> int | None:
+        return self.factors[self.parts[number][0]].expert
+
     def place_all(self, draw: Random) -> bool:
         """Everything somewhere free: in random order or the largest first, beside the same input or away from it."""
         order = list(range(len(self.parts)))
@@ -273,7 +276,7 @@ class _Floor:
         hardware = self.problem.hardware
         driven: dict[int, tuple[int, int]] = {}
         read: dict[int, tuple[int, int, int]] = {}
-        if len({(self.place[number][0], self.stage_of(number)) for number in group}) > 1:
+        if len({(self.place[number][0], self.stage_of(number), self.expert_of(number)) for number in group}) > 1:
             return None
         for number in group:
             factor, block, _, rows, col0, cols = self.parts[number]

@@ -17,8 +17,10 @@ from cimsolve import columns
 from cimsolve.chip import wiring
 from cimsolve.chip.array_kinds import ModelledArray
 from cimsolve.chip.spec import Hardware
-from cimsolve.model.model import Model
-from cimsolve.price import breakdown, cost, firings, gaps, memory, schedule
+from cimsolve.model import workload
+from cimsolve.model.model import Model, Step
+from cimsolve.model.workload import Workload
+from cimsolve.price import breakdown, cost, experts, firings, gaps, memory, schedule
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.memory import MemoryUse
@@ -156,6 +158,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "sums are shifted once": edited('"shift_add": self.phases *', '"shift_add":'),
     },
     (breakdown, "_array_energy"): {
+        "all experts cost energy": edited("fired.in_worst_case", "slice(None)"),
         "all convert at the most bits": edited(
             "hardware.conversion_pj(each)", "hardware.conversion_pj(int(bits.max()))"
         ),
@@ -249,6 +252,9 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a tail between passes is within": edited("not stage.after or workload.continues_pass(stage.id)", "True"),
     },
     (gaps, "partial_sum_elements"): {
+        "all experts' sums are added": edited(
+            "sum_at_most(table.stage, table.expert,", "sum_at_most(table.stage, table.expert * 0 - 1,"
+        ),
         "a block's first piece is added": edited("table.blocks * table.block_cols", "0 * table.blocks"),
     },
     (breakdown, "_gaps_of_rows"): {
@@ -278,6 +284,42 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "an array fires for two": edited("np.maximum(array_free[array[part]], ready)", "ready"),
         "the next token waits for one stage": edited("max((int(ended[before])", "min((int(ended[before])"),
     },
+    # Experts
+    (experts, "sum_at_most"): {
+        "a token fires an expert less": edited("chosen[ranked.job]", "chosen[ranked.job] - 1"),
+        "a token fires every expert": edited("ranked.rank < chosen[ranked.job]", "ranked.rank >= 0"),
+        "experts alone take time": edited("return total + ", "return 0 * total + "),
+    },
+    (experts, "_rank"): {
+        "the shortest experts are the worst choice": edited("taken.max() - taken", "taken"),
+    },
+    (experts, "offsets_at_most"): {
+        "experts begin at once": edited("chosen[ranked.job] - 1", "0"),
+        "experts follow each other, chosen or not": edited("ranked.rank < chosen[ranked.job] - 1", "ranked.rank >= 0"),
+        "experts begin beside what always fires": edited("before[ranked.job] + ", ""),
+    },
+    (experts, "costliest"): {
+        "the cheapest experts are the worst choice": edited("-total", "total"),
+        "an expert less costs": edited("chosen[of_stage]", "chosen[of_stage] - 1"),
+    },
+    (Fired, "jobs"): {
+        "arrays work for every expert": edited("self.expert, cycles", "0 * self.expert - 1, cycles"),
+    },
+    (Fired, "in_worst_case"): {
+        "the experts that convert most cost most": edited("np.sum(list(parts.values()), axis=0)", "conversions_pj"),
+    },
+    (Workload, "sum_fired"): {
+        "every expert is fixed": edited("of_experts // stored * self.chosen", "of_experts"),
+    },
+    (Step, "moved_elements"): {
+        "one expert's input is brought": edited("self.experts.chosen * next", "next"),
+        "the input of what always fires is not brought": edited("return shared + ", "return "),
+        "experts' own inputs are one": edited("self.experts is None or not self.experts.own_inputs", "True"),
+    },
+    (workload, "_shuffled_elements"): {
+        "z of every expert moves": edited("experts * step.experts.chosen // step.experts.stored", "experts"),
+        "z of no expert moves": edited("experts * step.experts.chosen // step.experts.stored", "0"),
+    },
     # Latency, II, prefill
     (cost, "evaluate"): {
         "no tail in the latency": edited(" + gaps.last_tail.cycles", ""),
@@ -301,6 +343,8 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "hardware.array.rows * hardware.array.cols",
             "hardware.array.rows * hardware.weights_per_row * hardware.columns_per_weight",
         ),
+        "all experts convert": edited("fired.columns[fired.in_worst_case]", "fired.columns"),
+        "all experts' cells are active": edited("(fired.cells * lasts)[fired.in_worst_case]", "(fired.cells * lasts)"),
         "a phase converts for all": edited("hardware.input_phases * int(", "int("),
         "bits that suffice are lossy": edited("(fired.stacked) > bits", "(fired.stacked) >= bits"),
         "the busy share is of array time": edited("(arrays * latency)", "(arrays * array_latency)"),

@@ -7,8 +7,9 @@ with the checker.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 from cimsolve.judge.check import rebuild_problem
 from cimsolve.problem.problem import Problem
@@ -140,6 +141,8 @@ class Naive:
             yield "array"
         if len({self.factors[piece.factor].stage for piece in pieces}) > 1:
             yield "stage"
+        if len({self.factors[piece.factor].expert for piece in pieces}) > 1:
+            yield "S7"
         needs: dict[int, set[tuple[int, int]]] = defaultdict(set)
         feeds: dict[int, set[tuple[int, int, int, int]]] = defaultdict(set)
         for piece in pieces:
@@ -170,11 +173,12 @@ class Naive:
 
     def time(self) -> Iterator[str]:
         busy: set[tuple[int, int]] = set()
-        for firing in self.firings:
-            for cycle in range(firing.start, firing.end):
-                if (firing.array, cycle) in busy:
+        for array, begin, end in self.things():
+            for cycle in range(begin, end):
+                if (array, cycle) in busy:
                     yield "S4"
-                busy.add((firing.array, cycle))
+                busy.add((array, cycle))
+        yield from self.experts()
         used = {piece.array for piece in self.pieces}
         count, allowed = self.chip.data["array"].get("count"), self.problem.terms.max_arrays
         if count is not None and (len(used) > count or max(used) >= count):
@@ -198,6 +202,37 @@ class Naive:
         orders = [waiting, sorted(waiting, key=lambda number: start[number])]
         if not any(self.gaps_fit(order, gap, start, end) for order in orders):
             yield "S6 shared units"
+
+    def things(self) -> Iterator[tuple[int, int, int]]:
+        """Array, start and end of what happens on it: an activation, or all that experts of a stage do."""
+        of_stage: dict[tuple[int, int], list[Firing]] = defaultdict(list)
+        for firing in self.firings:
+            factor = self.factors[self.pieces[firing.pieces[0]].factor]
+            if factor.expert is None:
+                yield firing.array, firing.start, firing.end
+            else:
+                of_stage[firing.array, factor.stage].append(firing)
+        for (array, _), firings in of_stage.items():
+            yield array, min(each.start for each in firings), max(each.end for each in firings)
+
+    def experts(self) -> Iterator[str]:
+        """S4 within what experts of a stage do on an array."""
+        of_expert: dict[tuple[int, int], dict[int, list[Firing]]] = defaultdict(lambda: defaultdict(list))
+        for firing in self.firings:
+            factor = self.factors[self.pieces[firing.pieces[0]].factor]
+            if factor.expert is not None:
+                of_expert[firing.array, factor.stage][factor.expert].append(firing)
+        for (_, stage), experts in of_expert.items():
+            whole = [firing for firings in experts.values() for firing in firings]
+            lasts = max(each.end for each in whole) - min(each.start for each in whole)
+            chosen = self.stages[stage].experts.chosen
+            for choice in combinations(experts, min(chosen, len(experts))):
+                if sum(each.end - each.start for expert in choice for each in experts[expert]) > lasts:
+                    yield "S4"
+            for firings in experts.values():
+                cycles = [cycle for each in firings for cycle in range(each.start, each.end)]
+                if len(cycles) > len(set(cycles)):
+                    yield "S4"
 
     def gaps_fit(self, order: list[int], gap: dict[int, int], start: dict[int, int], end: dict[int, int]) -> bool:
         taken: set[int] = set()
@@ -233,10 +268,18 @@ class Naive:
                 if self.factors[piece.factor].stage == before:
                     for column in range(piece.col0, piece.col0 + piece.cols):
                         fed[piece.factor, piece.block, column] += 1
-            added += sum(pieces - 1 for pieces in fed.values())
+            of_choices = []
+            for choice in self.choices(before):
+                fired = [of for of in fed if self.factors[of[0]].expert is None or self.factors[of[0]].expert in choice]
+                of_choices.append(sum(fed[of] - 1 for of in fired))
+            added += max(of_choices)
         cycles = self.chip.operation_cycles("add", added) if added else 0
         cycles += sum(self.chip.operation_cycles(each.name, each.elements) for each in stage.operations)
         return cycles + self.chip.transfer_cycles(stage.transfer_elements)
+
+    def choices(self, stage: int) -> Iterable[tuple[int, ...]]:
+        experts = self.stages[stage].experts
+        return [()] if experts is None else combinations(range(experts.stored), experts.chosen)
 
 
 def rows_of(table: object, kind: type) -> list[tuple[int, ...]]:

@@ -27,6 +27,7 @@ class Firing:
 
     array: int
     stage: int
+    expert: int | None
     start: int
     rows: set[int]
     columns: set[int]
@@ -79,6 +80,8 @@ class NaiveCost:
         firsts = [number for number in self.stages if not self.flow.stages[number].reads]
         self.begin = min(self.start[number] - self.gaps.before[number].cycles for number in firsts)
         self.latency = max(self.end) - self.begin + self.gaps.tails[self.flow.passes[-1]].cycles
+        self.work = self.find_work()
+        self.fired = self.costliest()
         self.phases = self.find_phases()
         self.cycles_of_rows = self.find_cycles()
         self.array_pj, self.outside_pj = self.find_energy()
@@ -96,7 +99,7 @@ class NaiveCost:
 
     def firing(self, start: int, numbers: Sequence[int]) -> Firing:
         fired = [self.pieces[number] for number in numbers]
-        array, stage = fired[0].array, self.flow.factors[fired[0].factor].stage
+        array, factor = fired[0].array, self.flow.factors[fired[0].factor]
         rows = {row for piece in fired for row in self.rows_of(piece)}
         columns = {column for piece in fired for column in self.columns_of(piece)}
         cells, n = 0, 0
@@ -109,18 +112,26 @@ class NaiveCost:
         needed = self.chip.bits_needed(n)
         bits = min(needed, self.chip.data["adc"]["bits_max"])
         cycles = self.chip.duration(bits, self.chip.busiest(columns))
-        return Firing(array, stage, start, rows, columns, cells, needed, bits, cycles)
+        return Firing(array, factor.stage, factor.expert, start, rows, columns, cells, needed, bits, cycles)
 
     def partial_sums(self) -> list[int]:
-        """By stage, the pieces beyond the first that feed each output element."""
+        """By stage, the pieces beyond the first that feed each output element, in the worst choice of experts."""
         fed: dict[tuple[int, int, int], int] = defaultdict(int)
         for piece in self.pieces:
             for column in range(piece.col0, piece.col0 + piece.cols):
                 fed[piece.factor, piece.block, column] += 1
-        sums = [0] * len(self.flow.stages)
-        for (factor, _, _), pieces in fed.items():
-            sums[self.flow.factors[factor].stage] += pieces - 1
-        return sums
+        found = []
+        for number, stage in enumerate(self.flow.stages):
+            of_choices = []
+            for choice in stage.choices:
+                sums = 0
+                for (of, _, _), pieces in fed.items():
+                    factor = self.flow.factors[of]
+                    if factor.stage == number and self.flow.fires(factor, choice):
+                        sums += pieces - 1
+                of_choices.append(sums)
+            found.append(max(of_choices))
+        return found
 
     # Time
 
@@ -133,10 +144,7 @@ class NaiveCost:
             ready = max((last[read] for read in self.flow.stages[stage].reads), default=0)
             if self.gaps.before[stage].cycles:
                 ready = units_free = max(ready, units_free) + self.gaps.before[stage].cycles
-            work: dict[int, int] = defaultdict(int)
-            for each in self.firings:
-                if each.stage == stage:
-                    work[each.array] += each.cycles
+            work = {array: cycles for (of, array), cycles in self.work.items() if of == stage}
             first[stage] = min(max(ready, array_free[array]) for array in work)
             for array, cycles in work.items():
                 array_free[array] = max(ready, array_free[array]) + cycles
@@ -150,10 +158,39 @@ class NaiveCost:
     def busiest(self, phase: int | None = None) -> int:
         """Cycles that the busiest array works, in a phase or in all."""
         busy: dict[int, int] = defaultdict(int)
-        for each in self.firings:
-            if phase in (None, self.flow.stages[each.stage].phase):
-                busy[each.array] += each.cycles
+        for (stage, array), cycles in self.work.items():
+            if phase in (None, self.flow.stages[stage].phase):
+                busy[array] += cycles
         return max(busy.values())
+
+    def find_work(self) -> dict[tuple[int, int], int]:
+        """(stage, array) -> cycles that it works for a token, in the worst choice of experts for it."""
+        work: dict[tuple[int, int], int] = {}
+        for number, stage in enumerate(self.flow.stages):
+            for choice in stage.choices:
+                busy: dict[int, int] = defaultdict(int)
+                for each in self.firings:
+                    if each.stage == number:
+                        busy[each.array] += each.cycles if self.fires(each, choice) else 0
+                for array, cycles in busy.items():
+                    work[number, array] = max(cycles, work.get((number, array), 0))
+        return work
+
+    def fires(self, firing: Firing, choice: tuple[int, ...]) -> bool:
+        return firing.expert is None or firing.expert in choice
+
+    def costliest(self) -> list[Firing]:
+        """What a token fires that chooses in every stage the experts of most energy; of equal choices the first."""
+        found: list[Firing] = []
+        for number, stage in enumerate(self.flow.stages):
+            most, fired = -1.0, list[Firing]()
+            for choice in stage.choices:
+                ours = [each for each in self.firings if each.stage == number and self.fires(each, choice)]
+                pj = sum(sum(self.activation_pj(each).values()) for each in ours)
+                if pj > most * (1 + 1e-12):
+                    most, fired = pj, ours
+            found += fired
+        return found
 
     def find_phases(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = defaultdict(list)
@@ -208,7 +245,7 @@ class NaiveCost:
         """Component -> pJ by stage and, last, of the tail: in arrays, and outside of them."""
         rows = self.gaps.of_rows()
         inside: dict[str, list[float]] = {}
-        for each in self.firings:
+        for each in self.fired:
             for name, pj in self.activation_pj(each).items():
                 inside.setdefault(name, [0.0] * len(rows))[each.stage] += pj
         outside: dict[str, list[float]] = {}
@@ -252,7 +289,7 @@ class NaiveCost:
         energy = sum(pj for gap in whole for pj in gap.pj.values())
         weights, hw = self.flow.weights(), self.chip.data
         if not hw.get("macro"):
-            energy += self.chip.phases * weights * self.chip.width * hw["energy_pj"]["cell"]
+            energy += self.chip.phases * self.flow.weights_fired() * self.chip.width * hw["energy_pj"]["cell"]
         arrays = 0
         while arrays * self.chip.rows * (self.chip.cols // self.chip.width) < weights:
             arrays += 1
@@ -331,11 +368,11 @@ class NaiveCost:
             **self.fixed(),
             **self.memory_metrics(),
             "area_mm2": self.area_mm2(),
-            "adc_conversions": sum(self.chip.phases * len(each.columns) for each in self.firings),
+            "adc_conversions": sum(self.chip.phases * len(each.columns) for each in self.fired),
             "adc_bits_max": max(each.bits for each in self.firings),
             "lossy_activations": sum(each.bits_needed > self.chip.data["adc"]["bits_max"] for each in self.firings),
-            "array_busy_share": sum(each.cycles for each in self.firings) / (self.arrays * latency),
-            "active_cell_share": sum(each.cells * each.cycles for each in self.firings) / (places * array_latency),
+            "array_busy_share": sum(self.work.values()) / (self.arrays * latency),
+            "active_cell_share": sum(each.cells * each.cycles for each in self.fired) / (places * array_latency),
             "pieces": len(self.pieces),
             "activations": len(self.firings),
             **self.distances(),

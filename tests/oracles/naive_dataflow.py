@@ -1,12 +1,13 @@
 """What a model stores and in which order it runs, from its steps and the texts of its structures alone.
 
-docs/formulation.md, sections "Monarch factors" and "Gaps", in plain loops; nothing of the package is imported.
+docs/formulation.md, sections "Monarch factors", "Experts" and "Gaps", in plain loops, with nothing of the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from oracles.naive_chip import Chip
@@ -21,6 +22,7 @@ class Factor:
     cols: int
     shuffles: int | None = None
     """The R factor whose z an L factor reads."""
+    expert: int | None = None
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Stage:
     operations: list[tuple[str, int]] = field(default_factory=list)
     moved: int = 0
     kept: Kept | None = None
+    choices: list[tuple[int, ...]] = field(default_factory=lambda: [()])
+    """All sets of experts that a token may fire."""
 
 
 @dataclass
@@ -59,27 +63,31 @@ class Dataflow:
             if step.reads:
                 first.reads = [result_of_step[index] for index in step.reads]
                 first.operations = [(each.name, each.elements) for each in step.operations]
-                first.moved = step.linears[0].n_in
+                first.moved = self.inputs_of(step)
                 first.kept = kept_before(step.name, step.layer, model.config, model.tokens)
             elif step.pass_name != self.passes[0]:
                 first.reads = self.ends_of(self.passes[self.passes.index(step.pass_name) - 1])
+            if step.experts is not None:
+                first.choices = list(combinations(range(step.experts.stored), step.experts.chosen))
             number = len(self.stages)
             self.stages.append(first)
             shuffled, second = 0, []
             for linear, how in stored:
                 if how == "dense":
-                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out))
+                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, expert=linear.expert))
                     continue
                 k, l, rank = (int(text) for text in how.split(","))  # noqa: E741  the equations' own letter
-                self.factors.append(Factor(number, k, linear.n_in // k, rank * l))
-                second.append(Factor(number + 1, l, rank * k, linear.n_out // l, len(self.factors) - 1))
-                shuffled += k * l * rank
+                self.factors.append(Factor(number, k, linear.n_in // k, rank * l, expert=linear.expert))
+                of_r = len(self.factors) - 1
+                second.append(Factor(number + 1, l, rank * k, linear.n_out // l, of_r, linear.expert))
+                if linear.expert is None or linear.expert in first.choices[0]:
+                    shuffled += k * l * rank
             if second:
                 first.name += ".R"
                 self.factors += second
-                self.stages.append(
-                    Stage(f"{step.name}.L", step.layer, step.pass_name, step.phase, [number], [], shuffled)
-                )
+                last = Stage(f"{step.name}.L", step.layer, step.pass_name, step.phase, [number], [], shuffled)
+                last.choices = first.choices
+                self.stages.append(last)
             result_of_step.append(len(self.stages) - 1)
         self.tails = {
             name: Tail(
@@ -90,6 +98,18 @@ class Dataflow:
             )
             for name, tail in model.tails.items()
         }
+
+    def inputs_of(self, step: Any) -> int:
+        """Elements of all vectors that a token brings to a step: experts are alike, so any choice has as many."""
+        if step.experts is None or not step.experts.own_inputs:
+            return int(step.linears[0].n_in)
+        moved, told = 0, set()
+        for linear in step.linears:
+            fires = linear.expert is None or linear.expert < step.experts.chosen
+            if fires and linear.expert not in told:
+                moved += linear.n_in
+                told.add(linear.expert)
+        return moved
 
     def ends_of(self, name: str) -> list[int]:
         """The stages of a pass that no other of it reads."""
@@ -121,10 +141,20 @@ class Dataflow:
     def weights(self) -> int:
         return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors)
 
+    def fires(self, factor: Factor, choice: tuple[int, ...]) -> bool:
+        return factor.expert is None or factor.expert in choice
+
+    def weights_fired(self) -> int:
+        """Of those, what a token fires; of the experts any it may choose, as they are alike."""
+        fired = [each for each in self.factors if self.fires(each, self.stages[each.stage].choices[0])]
+        return sum(factor.blocks * factor.rows * factor.cols for factor in fired)
+
     def fewest_sums(self, chip: Chip) -> list[int]:
         """Additions of partial sums by stage if blocks are cut along the rows no more than they must be."""
         sums, limit = [0] * len(self.stages), chip.most_rows()
         for factor in self.factors:
+            if not self.fires(factor, self.stages[factor.stage].choices[0]):
+                continue
             parts = 1
             while parts * limit < factor.rows:
                 parts += 1

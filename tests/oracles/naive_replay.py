@@ -41,13 +41,30 @@ def gaps_of(problem: Problem, solution: Solution) -> Gaps:
     return find_gaps(problem, added, moves)
 
 
-def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str, Place]:
-    gaps = gaps_of(problem, solution)
-    table, acts = solution.activations, defaultdict(lambda: defaultdict(list))
+def activations_of(problem: Problem, solution: Solution) -> dict[int, dict[object, list[int]]]:
+    """Stage -> array -> cycles of what it fires for a token: of experts those that take longest there."""
+    table, factors = solution.activations, problem.workload.factors
+    acts: dict[int, dict[object, list[int]]] = defaultdict(lambda: defaultdict(list))
+    own: dict[tuple[int, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number in range(len(table)):
         piece = int(table.piece[table.pieces_from[number]])
-        stage = int(problem.table.stage[solution.pieces.factor[piece]])
-        acts[stage][int(table.array[number])].append(int(table.end[number] - table.start[number]))
+        factor, array = factors[int(solution.pieces.factor[piece])], int(table.array[number])
+        lasts = int(table.end[number] - table.start[number])
+        if factor.expert is None:
+            acts[factor.stage][array].append(lasts)
+        else:
+            own[factor.stage, array][factor.expert].append(lasts)
+    for (stage, array), of_expert in own.items():
+        experts = problem.workload.stages[stage].experts
+        assert experts is not None
+        for durations in sorted(of_expert.values(), key=sum, reverse=True)[: experts.chosen]:
+            acts[stage][array] += durations
+    return acts
+
+
+def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str, Place]:
+    gaps = gaps_of(problem, solution)
+    acts = activations_of(problem, solution)
 
     def parts(gap: Gap) -> list[tuple[str, int]]:
         digital = gap.partial_sum_cycles + gap.digital_cycles
@@ -66,7 +83,7 @@ def places_of(problem: Problem, solution: Solution, together: bool) -> dict[str,
                 reads,
                 {read for read in reads if found[read].phase < stage.phase},
                 parts(gaps.before[stage.id]) if own else [],
-                dict(acts[stage.id]),
+                acts[stage.id],
                 stage.phase,
             )
         last = max(each.id for each in stages if each.pass_name == name)

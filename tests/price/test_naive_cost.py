@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from cimsolve.api import make_problem
@@ -24,7 +25,7 @@ from makers.folders import TESTS
 from makers.tiny_problems import random_problems
 from oracles.naive_cost import NaiveCost
 
-SEEDS = 160
+SEEDS = 200
 """Random mappings that are priced twice."""
 
 
@@ -171,6 +172,25 @@ def parts_of(case: Case) -> set[str]:
     return found
 
 
+def kinds_of_experts(case: Case) -> set[str]:
+    pieces, problem = case.mapping.pieces, case.problem
+    found = set()
+    for stage, members in zip(problem.workload.stages, problem.workload.factors_of_stage, strict=True):
+        if stage.experts is None:
+            continue
+        found.add("experts of own inputs" if stage.experts.own_inputs else "experts of one input")
+        found.add("all experts chosen" if stage.experts.chosen == stage.experts.stored else "some experts chosen")
+        always = [number for number in members if problem.table.expert[number] < 0]
+        found.add("experts and others" if always else "experts alone")
+        for array in set(pieces.array.tolist()):
+            here = problem.table.expert[pieces.factor[np.isin(pieces.factor, members) & (pieces.array == array)]]
+            if len(set(here[here >= 0].tolist())) > stage.experts.chosen:
+                found.add("more experts on an array than chosen")
+        cut = np.isin(pieces.factor, members) & (pieces.row0 > 0) & (problem.table.expert[pieces.factor] >= 0)
+        found |= {"experts cut along the rows"} if cut.any() else set()
+    return found
+
+
 def kinds_of(case: Case) -> Iterator[str]:
     """What there is about a case that is priced in its own way."""
     problem, hardware = case.problem, case.problem.hardware
@@ -193,6 +213,7 @@ def kinds_of(case: Case) -> Iterator[str]:
     yield "rows limited" if hardware.array.rows_active_max is not None else "rows free"
     yield hardware.weight.signed
     yield f"{len(hardware.adc.table or ())} lines"
+    yield from kinds_of_experts(case)
     network = hardware.network
     if network is not None:
         yield network.multicast
@@ -213,7 +234,7 @@ def test_random_mappings_are_of_every_kind() -> None:
         for kind in kinds_of(random_case(seed)):
             counts[kind] = counts.get(kind, 0) + 1
     assert {kind: count for kind, count in counts.items() if count < 8} == {}
-    assert len(counts) == 50, sorted(counts)
+    assert len(counts) == 58, sorted(counts)
 
 
 @pytest.mark.parametrize("strategy", RULES)
