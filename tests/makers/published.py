@@ -6,6 +6,7 @@ the names and shapes of the tensors as transformers writes them, and a few logit
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import tempfile
@@ -25,7 +26,7 @@ SEQUENCES = [np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), np.array([9, 2, 6, 5, 3, 
 PLACES = ([0, 4, 9, 13, 16], [0, 7, 28])
 """Tokens and words of the logits that are recorded."""
 
-_COMMON = {"vocab_size": 29, "max_position_embeddings": 32, "tie_word_embeddings": False}
+_COMMON = {"vocab_size": 29, "max_position_embeddings": 32, "tie_word_embeddings": False, "pad_token_id": 0}
 _LLAMA = {
     **_COMMON,
     "hidden_size": 16,
@@ -34,6 +35,18 @@ _LLAMA = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "rope_theta": 100.0,
+}
+
+_GEMMA = {**_LLAMA, "head_dim": 6, "sliding_window": 4, "query_pre_attn_scalar": 9, "tie_word_embeddings": True}
+_NEOX = {
+    **_COMMON,
+    "model_type": "gpt_neox",
+    "hidden_size": 32,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "rotary_emb_base": 100,
+    "rotary_pct": 0.25,
 }
 
 
@@ -61,6 +74,49 @@ CASES: Mapping[str, dict[str, Any]] = {
     "llama-yarn": _rope("yarn", factor=4.0),
     "llama-yarn-mscale": _rope("yarn", factor=4.0, mscale=0.7, mscale_all_dim=1.3, beta_fast=2.0, truncate=False),
     "mistral": {**_LLAMA, "model_type": "mistral", "sliding_window": 4},
+    "qwen3": {**_LLAMA, "model_type": "qwen3", "head_dim": 6, "attention_bias": True},
+    "smollm3": {**_LLAMA, "model_type": "smollm3", "num_hidden_layers": 4, "tie_word_embeddings": True},
+    "granite": {
+        **_LLAMA,
+        "model_type": "granite",
+        "embedding_multiplier": 3.0,
+        "residual_multiplier": 0.6,
+        "attention_multiplier": 0.3,
+        "logits_scaling": 2.0,
+    },
+    "olmo2": {**_LLAMA, "model_type": "olmo2"},
+    "phi3": {**_LLAMA, "model_type": "phi3", "sliding_window": 4},
+    "phi3-longrope": {
+        **_LLAMA,
+        "model_type": "phi3",
+        "num_attention_heads": 2,
+        "partial_rotary_factor": 0.5,
+        "original_max_position_embeddings": 8,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.1, 1.5], "long_factor": [1.5, 3.0]},
+    },
+    "gemma": {**_LLAMA, "model_type": "gemma", "head_dim": 6, "hidden_act": "gelu", "tie_word_embeddings": True},
+    "gemma2": {**_GEMMA, "model_type": "gemma2", "attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.5},
+    "gemma3": {**_GEMMA, "model_type": "gemma3_text", "num_hidden_layers": 3, "sliding_window_pattern": 3},
+    "gemma3-scaled": {
+        **_GEMMA,
+        "model_type": "gemma3_text",
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+        "rope_local_base_freq": 30.0,
+    },
+    "opt": {
+        **_COMMON,
+        "model_type": "opt",
+        "hidden_size": 16,
+        "ffn_dim": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "word_embed_proj_dim": 16,
+        "tie_word_embeddings": True,
+    },
+    "gpt_neox": {**_NEOX, "use_parallel_residual": True},
+    "gpt_neox-serial": {**_NEOX, "use_parallel_residual": False, "rotary_pct": 1.0},
+    "starcoder2": {**_LLAMA, "model_type": "starcoder2", "sliding_window": 4},
     "qwen2": {**_LLAMA, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
 }
 
@@ -82,7 +138,7 @@ def published_shapes(config: Mapping[str, Any]) -> dict[str, list[int]]:
     """Names and shapes of the tensors that transformers writes for this config."""
     import transformers
 
-    keys = {key: value for key, value in config.items() if key != "model_type"}
+    keys = {key: value for key, value in copy.deepcopy(config).items() if key != "model_type"}
     model = transformers.AutoModelForCausalLM.from_config(
         transformers.AutoConfig.for_model(config["model_type"], **keys)
     )

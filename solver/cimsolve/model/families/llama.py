@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cimsolve.model.families.config import Context, Count, read_config
+from cimsolve.model.families.config import Context, Count
 from cimsolve.model.families.keys import OFF, Keys, named
 from cimsolve.model.families.layers import LayerNames, Traits, transformer
 from cimsolve.model.families.sizes import InnerConfig, LayerTypes, PartialRotaryConfig, RotaryConfig
@@ -150,12 +150,3 @@ FAMILIES = {
     "phi3": transformer(Phi3Config, PHI3),
     "glm4": transformer(Glm4Config, GLM4, Traits(has_four_norms=True)),
 }
-
-
-def attention_windows(config: Mapping[str, Any], origin: str) -> tuple[int | None, ...]:
-    """Most keys that a token attends to in each layer, its own among them; None: all.
-
-    Raises InputError for layer types that do not fit the other keys.
-    """
-    read = read_config(FORMS[config["model_type"]], config, origin)
-    return tuple(read.window_of(layer) for layer in range(read.num_hidden_layers))

@@ -12,45 +12,38 @@ arrays and stay exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from cimsolve.errors import InputError
 from cimsolve.model.families import FAMILIES as BUILT
 from cimsolve.model.model import Model
 from cimsolve.weights.forward.base import Product, Reference
 from cimsolve.weights.forward.bert import BertReference
-from cimsolve.weights.forward.decoder import Decoder, DecoderReference
-from cimsolve.weights.forward.gpt2 import gpt2_form
-from cimsolve.weights.forward.llama import llama_form
+from cimsolve.weights.forward.decoder import DecoderReference
+from cimsolve.weights.forward.forms import FORMS, form_of, text_config
 from cimsolve.weights.tensors import Floats32, Tensors
 
 __all__ = ["FAMILIES", "Product", "Reference", "listening", "load_reference"]
 
-FORMS: Mapping[str, Callable[[Model], Decoder]] = {
-    "gpt2": gpt2_form,
-    "llama": llama_form,
-    "mistral": llama_form,
-    "qwen2": llama_form,
-}
-"""Families of decoders of one form -> what the form is by their config."""
 FAMILIES = ("bert", *FORMS)
 
 
 def load_reference(model: Model, source: Tensors) -> Reference:
     """The forward pass of `model` on the tensors of `source`; linears are read as they are needed.
 
-    Raises InputError for a family without one, for config keys that it does not know how to obey, and for embeddings,
-    heads, norms and biases that are missing, not of the config's shapes, or not finite.
+    Of a model of text and more it is that of its language model. Raises InputError for a family without one, for
+    config keys that it does not know how to obey, and for embeddings, heads, norms and biases that are missing, not of
+    the config's shapes, or not finite.
     """
-    if model.family not in FAMILIES:
+    config = text_config(model)
+    family = config["model_type"]
+    if family not in FAMILIES:
         raise InputError(
-            f"{model.name}: there is no reference forward pass for {model.family}, only for {', '.join(FAMILIES)}; "
+            f"{model.name}: there is no reference forward pass for {family}, only for {', '.join(FAMILIES)}; "
             "give `project` the inputs of its linears as a file instead"
         )
-    BUILT[model.family].config.keys.demand_computed(model.config, model.name)
-    if model.family == "bert":
-        return BertReference(model, source)
-    return DecoderReference(model, source, FORMS[model.family](model))
+    BUILT[family].config.keys.demand_computed(config, model.name)
+    return BertReference(model, source) if family == "bert" else DecoderReference(model, source, form_of(model))
 
 
 def listening(product: Product, hear: Callable[[str, Floats32], None]) -> Product:

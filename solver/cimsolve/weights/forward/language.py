@@ -21,6 +21,7 @@ class LanguageModel(Reference):
 
     _head: str
     """The tensor of the head, (vocabulary, width)."""
+    _logit_scale: float
     _logit_cap: float | None
 
     def logits(self, hidden: Floats32) -> Floats:
@@ -69,4 +70,5 @@ class LanguageModel(Reference):
         """Logits of some tokens of the vocabulary at a time: the first one's number, and (states, tokens)."""
         for first in range(0, self.vocabulary, _LOGIT_ROWS):
             rows = np.arange(first, min(first + _LOGIT_ROWS, self.vocabulary), dtype=np.int64)
-            yield first, soft_cap(states @ self._source.rows(self._head, rows).T, self._logit_cap).astype(np.float64)
+            logits = states @ self._source.rows(self._head, rows).T * np.float32(self._logit_scale)
+            yield first, soft_cap(logits, self._logit_cap).astype(np.float64)

@@ -54,7 +54,8 @@ class _Scaling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     rope_type: Literal["default", "linear", "dynamic", "llama3", "yarn", "longrope"] = "default"
     rope_theta: Base | None = None
-    partial_rotary_factor: Annotated[float, Field(gt=0, le=1)] | None = None
+    partial_rotary_factor: float | None = None
+    """Says how wide the part is that turns, which is known."""
     factor: Annotated[float, Field(ge=1)] | None = None
     original_max_position_embeddings: Context | None = None
     low_freq_factor: Positive = 1.0
@@ -104,19 +105,15 @@ class RotaryKeys(Config):
     rope_theta: Base = 10000.0
     rope_scaling: _Scaling | None = None
     rope_parameters: _Scaling | None = None
-    partial_rotary_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
-def read_rotary(config: Mapping[str, Any], origin: str, head_width: int) -> Rotary:
-    """The rotary positions that a config asks for. Raises InputError for keys that are wrong or not known."""
+def read_rotary(config: Mapping[str, Any], origin: str, width: int) -> Rotary:
+    """The rotary positions of `width` elements of a head that a config asks for.
+
+    Raises InputError for keys that are wrong or not known.
+    """
     read = read_config(RotaryKeys, config, origin)
     scaling = read.rope_scaling or read.rope_parameters or _Scaling()
-    width = int(head_width * (scaling.partial_rotary_factor or read.partial_rotary_factor))
-    if width < 2 or width % 2:
-        raise InputError(
-            f"{origin}: partial_rotary_factor: {width} of {head_width} elements of a head would turn; "
-            "expected an even number of them, as they turn in pairs"
-        )
     pairs, base = width // 2, scaling.rope_theta or read.rope_theta
     turns = base ** (-np.arange(pairs) / pairs)
     original = (
