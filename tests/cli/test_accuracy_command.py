@@ -18,6 +18,7 @@ from cimsolve.study.accuracy.measure import measure_accuracy
 from cimsolve.weights.forward import tokens
 from makers.accuracy_runs import SMALL, question, run
 from makers.command_line import Cli, Result, assert_refused
+from makers.published import RECORDS, drawn_folder
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import add_tokenizer, model_folder
 
@@ -53,6 +54,19 @@ def test_the_table_of_an_encoder(cli: Cli) -> None:
         assert part in result.out
     assert "rule" not in result.out
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_the_table_of_a_mixture_of_experts(cli: Cli) -> None:
+    """Its routers, to four experts, are too narrow for eight blocks and stay dense; experts that are stored do not."""
+    record = json.loads((RECORDS / "mixtral.json").read_text())
+    drawn_folder(Path("tiny"), record["config"], record["tensors"])
+    result = cli(*run("--method", "dense,plain", "--blocks", "8,8", "--compression", "1.2", "--json"))
+    assert (result.code, result.err) == (0, "")
+    dense, plain = json.loads(result.out)["rows"]
+    assert dense["figures"]["float"]["agreement"] == 1
+    assert plain["figures"]["float"]["agreement"] < 1
+    # Two layers of Q, K, V and O, four experts of three matrices of 384 weights, and a router of 64.
+    assert dense["stored_weights"] == 2 * (768 + 4 * 3 * 384 + 64)
 
 
 def test_rows_are_not_broken_in_a_narrow_window(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

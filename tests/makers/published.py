@@ -37,6 +37,7 @@ _LLAMA = {
     "rope_theta": 100.0,
 }
 
+_EXPERTS = {**_LLAMA, "num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
 _GEMMA = {**_LLAMA, "head_dim": 6, "sliding_window": 4, "query_pre_attn_scalar": 9, "tie_word_embeddings": True}
 _NEOX = {
     **_COMMON,
@@ -93,6 +94,19 @@ CASES: Mapping[str, dict[str, Any]] = {
         "partial_rotary_factor": 0.5,
         "original_max_position_embeddings": 8,
         "rope_scaling": {"type": "longrope", "short_factor": [1.1, 1.5], "long_factor": [1.5, 3.0]},
+    },
+    "mixtral": {**_LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen2_moe": {**_EXPERTS, "model_type": "qwen2_moe", "shared_expert_intermediate_size": 12},
+    "qwen3_moe": {**_EXPERTS, "model_type": "qwen3_moe", "head_dim": 6, "norm_topk_prob": True},
+    "qwen3_moe-sparse": {**_EXPERTS, "model_type": "qwen3_moe", "head_dim": 6, "decoder_sparse_step": 2},
+    "olmoe": {**_LLAMA, "model_type": "olmoe", "num_experts": 5, "num_experts_per_tok": 2},
+    "granitemoe": {
+        **_LLAMA,
+        "model_type": "granitemoe",
+        "num_local_experts": 5,
+        "num_experts_per_tok": 2,
+        "residual_multiplier": 0.6,
+        "attention_multiplier": 0.3,
     },
     "gemma": {**_LLAMA, "model_type": "gemma", "head_dim": 6, "hidden_act": "gelu", "tie_word_embeddings": True},
     "gemma2": {**_GEMMA, "model_type": "gemma2", "attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.5},

@@ -78,6 +78,20 @@ NEOX = {
 }
 
 
+MIXTRAL = {
+    "block_sparse_moe.gate": "ffn_gate_inp",
+    "block_sparse_moe.experts.w1": "ffn_gate_exps",
+    "block_sparse_moe.experts.w2": "ffn_down_exps",
+    "block_sparse_moe.experts.w3": "ffn_up_exps",
+}
+EXPERTS = {
+    "mlp.gate": "ffn_gate_inp",
+    "mlp.experts.gate_proj": "ffn_gate_exps",
+    "mlp.experts.down_proj": "ffn_down_exps",
+    "mlp.experts.up_proj": "ffn_up_exps",
+}
+
+
 def one_more(name: str, tensor: Tensor) -> Tensor:
     return tensor + 1 if name.endswith("norm.weight") else tensor
 
@@ -104,6 +118,8 @@ WRITTEN: Mapping[str, Written] = {
     "gemma3": Written("gemma3", {**SANDWICH, **HEAD_NORMS}, one_more),
     "gpt_neox": Written("gptneox", NEOX, by_part),
     "granite": Written("granite", LLAMA, pairs),
+    "mixtral": Written("llama", {**LLAMA, **MIXTRAL}, pairs),
+    "qwen3_moe": Written("qwen3moe", {**LLAMA, **HEAD_NORMS, **EXPERTS}),
     "olmo2": Written("olmo2", {**LLAMA, **SANDWICH, **HEAD_NORMS}),
     "phi3": Written("phi3", {**LLAMA, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}),
     "qwen2": Written("qwen2", LLAMA),
@@ -112,12 +128,21 @@ WRITTEN: Mapping[str, Written] = {
 }
 
 
+def stacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of experts one upon the other, in the order of their numbers."""
+    found: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        whole = re.sub(r"\.experts\.\d+\.", ".experts.", name)
+        found[whole] = tensor if whole == name else [*found.get(whole, []), tensor]
+    return {name: np.stack(each) if isinstance(each, list) else each for name, each in found.items()}
+
+
 def write(path: Path, written: Written, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     writer = gguf.GGUFWriter(path, written.architecture)
     for key, add in (("num_attention_heads", "add_head_count"), ("num_key_value_heads", "add_head_count_kv")):
         if key in config:
             getattr(writer, add)(config[key])
-    for name, tensor in tensors.items():
+    for name, tensor in stacked(tensors).items():
         stem, _, part = name.removeprefix("transformer.").rpartition(".")
         layer = re.match(r".*?(?:layers|h)\.(\d+)\.(.*)", stem)
         stored = written.names[stem] if layer is None else f"blk.{layer[1]}.{written.names[layer[2]]}"

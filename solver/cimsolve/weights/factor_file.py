@@ -76,6 +76,15 @@ class FactorFile:
 
         return OnDemand(list(self.structures), read)
 
+    @property
+    def operands(self) -> Mapping[str, Floats | Monarch]:
+        """Linear -> what is stored of it: the dense matrix, or its factors."""
+
+        def read(name: str) -> Floats | Monarch:
+            return self._dense(name) if self.structures[name].is_dense else Monarch(*self._pair(name))
+
+        return OnDemand(list(self.structures), read)
+
     def demand_fits(self, linears: Sequence[tuple[str, int, int]], model: str) -> None:
         """Raise InputError unless these are all `linears` of (name, n_in, n_out) of a model."""
         names = {name for name, _, _ in linears}

@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from cimsolve.model.model import Model, TensorRef
 from cimsolve.weights.gguf import GgufFile, find_gguf
 from cimsolve.weights.quantised import QuantisedTensors
 from cimsolve.weights.tensors import (
+    BYTES,
     Entry,
     Floats32,
     OnDemand,
@@ -37,6 +39,10 @@ from cimsolve.weights.tensors import (
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _INDEX_BYTES_MAX = 2**26
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_FUSED = re.compile(r"(.*\.)mlp\.experts\.(gate_up_proj|down_proj)")
+_PARTS = {"gate_up_proj": {"gate_proj": "w1", "up_proj": "w3"}, "down_proj": {"down_proj": "w2"}}
+"""What a tensor of all experts holds, and Mixtral's older names of it."""
+_EXPERTS_MAX = 4096
 _SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)\.safetensors")
 
 
@@ -61,7 +67,32 @@ class WeightFolder(Tensors):
         for name in owner or ():
             if name not in entries:
                 raise InputError(f"{folder}: the index puts tensor {name} in {(owner or {})[name]}, which lacks it")
-        super().__init__(folder, entries)
+        super().__init__(folder, entries | _parts_of_fused(entries))
+
+
+def _parts_of_fused(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The tensors of each expert, under their names on the hub, where one tensor holds those of all.
+
+    transformers 5 has them so in memory, (experts, out, in) with gates before their partners, and can write them so.
+    """
+    found: dict[str, Entry] = {}
+    for name, entry in entries.items():
+        fused = _FUSED.fullmatch(name)
+        if fused is None or len(entry.shape) != 3 or entry.dtype not in BYTES or not 0 < entry.shape[0] <= _EXPERTS_MAX:
+            continue
+        stored, rows, width = entry.shape
+        parts = _PARTS[fused[2]]
+        size = rows // len(parts)
+        for number in range(stored):
+            for place, (part, old) in enumerate(parts.items()):
+                begin = entry.begin + (number * rows + place * size) * width * BYTES[entry.dtype]
+                one = replace(entry, shape=(size, width), begin=begin)
+                found[f"{fused[1]}mlp.experts.{number}.{part}.weight"] = one
+                found[f"{fused[1]}block_sparse_moe.experts.{number}.{old}.weight"] = one
+        router = entries.get(f"{fused[1]}mlp.gate.weight")
+        if router is not None:
+            found[f"{fused[1]}block_sparse_moe.gate.weight"] = router
+    return {name: entry for name, entry in found.items() if name not in entries}
 
 
 def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
@@ -91,8 +122,9 @@ def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Flo
     NaN or infinity.
     """
     stored, part = _stored_as(folder, ref, n_in, n_out)
-    tensor = folder.tensor(stored)
-    matrix = (tensor if ref.index is None else tensor[ref.index])[part]
+    # Of the experts of one tensor the one alone is read.
+    tensor = folder.tensor(stored) if ref.index is None else folder.rows(stored, np.array([ref.index]))[0]
+    matrix = tensor[part]
     # All axes of a convolution but the first are its inputs.
     return np.ascontiguousarray(matrix.reshape(n_out, n_in).T if ref.layout == "out_in" else matrix)
 

@@ -147,10 +147,14 @@ def _output_errors(weight: Floats, factors: Monarch, inputs: LinearInputs | None
 def structures_of_size(linears: Iterable[Linear], blocks: tuple[int, int], compression: float) -> dict[str, Structure]:
     """k and l, `blocks`, for every linear, and for each the T that comes nearest to `compression` times fewer weights.
 
-    Raises InputError where k or l does not divide a side, and where T would be more than the rank of a slice.
+    One with a side shorter than that, as routers have, is stored dense. Raises InputError where k or l does not divide
+    a side, and where T would be more than the rank of a slice.
     """
     found = {}
     for linear in linears:
+        if min(linear.n_in, linear.n_out) < max(blocks):
+            found[linear.name] = Structure.dense()
+            continue
         unit = Structure.monarch(*blocks).stored_weights(linear.n_in, linear.n_out)
         structure = Structure.monarch(*blocks, max(1, round(linear.weights / (unit * compression))))
         structure.validate(linear.n_in, linear.n_out, linear.name)

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 # safetensors' name of a type -> how its bytes are read; bfloat16, which numpy lacks, as its 16 raw bits.
 _READ_AS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+BYTES = {dtype: np.dtype(kind).itemsize for dtype, kind in _READ_AS.items()}
+"""safetensors' name of a type that is read -> bytes of a number."""
 _LFS_POINTER = b"version https://git-lfs"
 _HEADER_BYTES_MAX = 2**25
 _NAME_MAX = 512

@@ -48,7 +48,7 @@ from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
-from cimsolve.weights.tensors import Floats32, OnDemand
+from cimsolve.weights.tensors import Floats32
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
@@ -211,7 +211,7 @@ class _AccuracyRun:
             if stored is None:
                 self._fit(storage, structures, path, label)
                 stored = FactorFile(path)
-            yield OnDemand(list(stored.structures), lambda name: Monarch(*stored.factors[name]))
+            yield stored.operands
             path.unlink(missing_ok=True)
 
     def _stored(self, path: Path, structures: Mapping[str, Structure]) -> FactorFile | None:
@@ -238,9 +238,11 @@ class _AccuracyRun:
         with write_factors(path, shapes, structures, **told) as put:
 
             def visit(name: str, inputs: LinearInputs | None) -> None:
-                weight = self._weight(name)
-                factors, _ = fit_factors(weight, structures[name], storage.method, inputs, self._asked.seed, name)
-                put(name, factors)
+                weight, structure = self._weight(name), structures[name]
+                if structure.is_dense:
+                    put(name, weight)
+                else:
+                    put(name, fit_factors(weight, structure, storage.method, inputs, self._asked.seed, name)[0])
                 self._listen(f"{label}: fitting", next(done), len(shapes))
 
             if storage.method == "plain":
@@ -293,7 +295,13 @@ class _AccuracyRun:
         """The product by what is stored, in float32, without arrays."""
         if isinstance(weights, FolderWeights):
             return self.reference.exact
-        return lambda name, inputs: apply(weights[name], inputs).astype(np.float32)
+
+        def product(name: str, inputs: Floats32) -> Floats32:
+            stored = weights[name]
+            found = apply(stored, inputs) if isinstance(stored, Monarch) else inputs @ stored
+            return found.astype(np.float32)
+
+        return product
 
     def _counted(self, label: str, product: Product) -> Product:
         done = itertools.count()

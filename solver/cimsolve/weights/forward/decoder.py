@@ -15,7 +15,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Linear, Model
 from cimsolve.weights.forward.base import Product, attend, positions
-from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm, rms_norm, rotate, softmax
+from cimsolve.weights.forward.functions import ACTIVATIONS, layer_norm, rms_norm, rotate, sigmoid, softmax
 from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.forward.rotary import Rotary
 from cimsolve.weights.tensors import Floats32, Tensors
@@ -198,11 +198,14 @@ class DecoderReference(LanguageModel):
 
         An expert reads zeros in the place of other tokens: whoever listens hears as many rows of every linear.
         """
-        shares = self._shares(self._step(layer, "router", normed, multiply)[0])
+        scores, *weight = self._step(layer, "router", normed, multiply)
+        shares = self._shares(scores)
         ups, downs = (self._steps[f"layer{layer}.experts_{way}"] for way in ("up", "down"))
+        # The expert that every token fires may be weighted by a score of its own.
+        always = sigmoid(weight[0]) if weight else np.ones_like(shares[:, :1])
         total = np.zeros_like(normed)
         for down in downs:
-            share = shares[:, [down.expert or 0]]
+            share = always if down.expert is None else shares[:, [down.expert]]
             read = np.where(share > 0, normed, np.float32(0))
             up = [self._linear(multiply, each.name, read) for each in ups if each.expert == down.expert]
             total += share * self._linear(multiply, down.name, self._activate(up))

@@ -160,6 +160,19 @@ def _granite(sizes: Any, keys: Any) -> dict[str, Any]:
     }
 
 
+def _experts(sizes: Any, keys: Any) -> dict[str, Any]:
+    routing = sizes.routing
+    return {"chosen": routing.chosen, "shares_sum_to_one": routing.renormalises or routing.scoring != "softmax"}
+
+
+class _Qwen2MoeKeys(_LlamaKeys):
+    qkv_bias: bool = True
+
+
+def _olmoe(sizes: Any, keys: Any) -> dict[str, Any]:
+    return {**_olmo2(sizes, keys), **_experts(sizes, keys), "names": SideNames(**HEAD_NORMS)}
+
+
 class _GemmaKeys(_TiedKeys):
     activation: str = TANH
     hidden_activation: Literal["gelu", "gelu_pytorch_tanh"] | None = None
@@ -312,6 +325,13 @@ FORMS: Mapping[str, FormRow] = {
     "granite": FormRow(_GraniteKeys, _granite),
     "olmo2": FormRow(_FineKeys, _olmo2),
     "phi3": FormRow(_FineKeys),
+    "mixtral": FormRow(_FineKeys, _experts, _one_rotary(1e6)),
+    "qwen2_moe": FormRow(
+        _Qwen2MoeKeys, lambda sizes, keys: {"biases": _said(("qkv",), keys, "qkv_bias"), **_experts(sizes, keys)}
+    ),
+    "qwen3_moe": FormRow(_LlamaKeys, lambda sizes, keys: {**_qwen3(sizes, keys), **_experts(sizes, keys)}),
+    "olmoe": FormRow(_FineKeys, _olmoe),
+    "granitemoe": FormRow(_GraniteKeys, lambda sizes, keys: {**_granite(sizes, keys), **_experts(sizes, keys)}),
     "gemma": FormRow(_GemmaKeys, _gemma),
     "gemma2": FormRow(_Gemma2Keys, _gemma2),
     "gemma3_text": FormRow(_Gemma3Keys, _gemma3, _two_rotaries),

@@ -41,11 +41,16 @@ def gelu_tanh(x: Floats32) -> Floats32:
     return _single(np.float32(0.5) * x * (1 + np.tanh(inner)))
 
 
-def silu(x: Floats32) -> Floats32:
-    """`x / (1 + exp(-x))`."""
+def sigmoid(x: Floats32) -> Floats32:
+    """`1 / (1 + exp(-x))`."""
     from scipy.special import expit
 
-    return _single(x * expit(x))
+    return _single(expit(x))
+
+
+def silu(x: Floats32) -> Floats32:
+    """`x / (1 + exp(-x))`."""
+    return x * sigmoid(x)
 
 
 def relu(x: Floats32) -> Floats32:
