@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, get_args, get_origin
 
 from cimsolve.chip.converters import CONVERTER_NAMES
 from cimsolve.cli.parser import (
@@ -34,7 +35,7 @@ from cimsolve.cli.values import (
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
-from cimsolve.problem.terms import Terms
+from cimsolve.problem.terms import ROUTING, Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
 from cimsolve.solve.names import STRATEGY_NAMES
 
@@ -134,6 +135,7 @@ def term_option(name: str, term: FieldInfo) -> Any:
     about = term.json_schema_extra
     assert isinstance(about, dict)
     read: Callable[[str], object] = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
+    read = str if name == "routing" else read
     read = above_or(read) if name in LIMITS else read
     told = f"{term.description}{' (default: {default})' if name in CHOICES else ''}"
     told += "; +20%: above the least found, not in studies" if name in LIMITS else ""
@@ -191,7 +193,8 @@ class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
                 f"{flag_of(name)} {above}: a share above the least is of one question, by cimsolve, pareto or explain; "
                 "expected an amount, such as the limit that one of them states"
             )
-        return {name: getattr(self, name) for name in Terms.model_fields}
+        given = {name: getattr(self, name) for name in Terms.model_fields}
+        return {**given, "routing": routing_term(given["routing"])}
 
     @property
     def shares(self) -> dict[str, Above]:
@@ -277,6 +280,33 @@ def problem_of(
     return Problem(ask(model, chip, structure=structures, objective=objective, **options.terms))
 
 
+def routing_term(text: str | None) -> str | None:
+    """What --routing says as a term: itself, or the counts of the file that it names.
+
+    Raises InputError for a file that has none.
+    """
+    if text is None or re.fullmatch(ROUTING, text):
+        return text
+    from cimsolve.files.json_file import read_json
+
+    if text.startswith(("zipf:", "counts:")):
+        raise InputError(f"--routing {shown_name(text)}: expected zipf:S:SEED, such as zipf:1.0:3, or a JSON file")
+    rows = read_json(text, 2**23)
+    if not _are_counts(rows):
+        raise InputError(
+            f"{shown_name(text)}: expected a list for each choice of experts, in the model's order, of how often each "
+            "expert was chosen: numbers from 0 on"
+        )
+    return "counts:" + ";".join(",".join(f"{number:.12g}".replace("e+", "e") for number in row) for row in rows)
+
+
+def _are_counts(rows: object) -> TypeGuard[list[list[float]]]:
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and row for row in rows):
+        return False
+    numbers = [number for row in rows for number in row]
+    return all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each < 1e12 for each in numbers)
+
+
 def tell_unknown_keys(model: Model) -> None:
     """One line on stderr, where the model's config has keys of which nothing is known."""
     if model.unknown_keys:
@@ -291,9 +321,9 @@ def tell_unknown_keys(model: Model) -> None:
 def file_name(options: GraphOptions, problem: Problem, answer: Sequence[str], search: Sequence[str] = ()) -> str:
     """`<model>--<hardware>--<answer>.json` and what was asked beyond the defaults: no run hides another."""
     told = {
-        name: str(term.json_schema_extra["in_name"]).format(plain(options.terms[name]))  # type: ignore[index]
+        name: str(term.json_schema_extra["in_name"]).format(plain(getattr(options, name)))  # type: ignore[index]
         for name, term in Terms.model_fields.items()
-        if options.terms[name] != term.default
+        if getattr(options, name) != term.default
     }
     graph = [f"{name}={size}" for name, size in options.dims] + [f"digital={each}" for each in options.digital]
     model = [problem.model.name, *graph, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]

@@ -7,7 +7,7 @@ rebuilds it for every solution it judges.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,6 +66,8 @@ class Stage:
     transfer_elements: int
     cache: CacheUse | None
     experts: Experts | None = None
+    choice: int | None = None
+    """Number of the choice by which a token fires experts here; stages that follow one choice fire the same."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ class Workload:
     def chosen(self) -> Ints:
         """How many of its experts a token fires in each stage, 0 where it has none; shape (stages,)."""
         return np.array([0 if each.experts is None else each.experts.chosen for each in self.stages], dtype=np.int64)
+
+    @cached_property
+    def choices(self) -> tuple[Experts, ...]:
+        """The experts of each choice, in dataflow order."""
+        found = {each.choice: each.experts for each in self.stages if each.experts is not None}
+        return tuple(found.values())
 
     @cached_property
     def has_experts(self) -> bool:
@@ -200,7 +208,9 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         cache: CacheUse | None = None,
     ) -> int:
         of_step = step.layer, step.pass_name, step.phase
-        stages.append(Stage(len(stages), step.name + suffix, *of_step, after, work, moved, cache, step.experts))
+        choice = choice_of_step[-1] if step.experts is not None else None
+        name, experts = step.name + suffix, step.experts
+        stages.append(Stage(len(stages), name, *of_step, after, work, moved, cache, experts, choice))
         return stages[-1].id
 
     def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
@@ -208,6 +218,8 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         factors.append(Factor(len(factors), linear.name, kind, layer, stage, *shape, reads, output, linear.expert))
 
     last_stage_of_step: list[int] = []
+    choice_of_step: list[int] = []
+    choices = itertools.count()
     finals: list[int] = []
     previous_pass_ends: tuple[int, ...] = ()
     current_pass = model.steps[0].pass_name
@@ -215,6 +227,7 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         if step.pass_name != current_pass:
             current_pass, previous_pass_ends, finals = step.pass_name, tuple(finals), []
         after = tuple(last_stage_of_step[index] for index in step.reads) or previous_pass_ends
+        choice_of_step.append(_choice(step, choice_of_step, choices))
         chosen = [(linear, structures[linear.name]) for linear in step.linears]
         monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
@@ -249,3 +262,11 @@ def _shuffled_elements(step: Step, monarchs: Sequence[tuple[Linear, Structure]])
         else:
             experts += elements
     return always + (experts * step.experts.chosen // step.experts.stored if step.experts is not None else 0)
+
+
+def _choice(step: Step, earlier: Sequence[int], choices: Iterator[int]) -> int:
+    """The choice that a step follows: that of the experts which it reads, or one of its own; -1 without experts."""
+    if step.experts is None:
+        return -1
+    read = [earlier[index] for index in step.reads if step.experts.own_inputs and earlier[index] >= 0]
+    return read[0] if read else next(choices)

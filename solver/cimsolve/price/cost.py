@@ -24,6 +24,7 @@ from cimsolve.price.gaps import (
     shared_cycles,
     spared_pj,
 )
+from cimsolve.price.mean import find_means
 from cimsolve.price.memory import least_interval
 from cimsolve.price.moves import bits_of
 from cimsolve.price.schedule import schedule
@@ -169,6 +170,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "active_cell_share": active / (arrays * array_cells * array_latency),
         "pieces": len(fired.pieces),
         "activations": len(activations),
+        **_mean_metrics(fired, activations, place, stages, (latency, array_energy, dynamic), leakage_pj),
         **_memory_metrics(fired, _total({name: pj for name, pj in outside_pj.items() if name == "memory"})),
         **_network_metrics(
             fired,
@@ -187,6 +189,32 @@ def stage_times(fired: Fired, activations: Activations) -> StageCosts:
     np.minimum.at(start, fired.stage, activations.start)
     end, firings = max_by(fired.stage, activations.end, count), np.bincount(fired.stage, minlength=count)
     return StageCosts(start, end, firings, pass_begins(fired.problem, fired.gaps, start))
+
+
+def _mean_metrics(
+    fired: Fired,
+    activations: Activations,
+    array: Ints,
+    stages: StageCosts,
+    worst: tuple[int, float, float],
+    leakage_pj: float,
+) -> Metrics:
+    """What is said of a model with experts alone; `worst` are latency, energy of arrays and all but leakage."""
+    problem = fired.problem
+    if not problem.workload.has_experts:
+        return {}
+    latency, array_energy, dynamic = worst
+    lasts, clock_ns = activations.end - activations.start, problem.hardware.clock_ps / 1000
+    means = find_means(fired, lasts, stages.end - stages.start, latency)
+    busy = np.bincount(array, weights=means.weight * lasts)
+    interval = max(float(busy.max()), *shared_cycles(problem, fired.gaps.own), least_interval(problem, latency))
+    energy = dynamic - array_energy + float(means.weight @ fired.cost_pj) + leakage_pj * means.latency_cycles
+    return {
+        "mean_latency_ns": means.latency_cycles * clock_ns,
+        "mean_latency_error_ns": means.error_cycles * clock_ns,
+        "mean_ii_ns": interval * clock_ns,
+        "mean_energy_pj": energy,
+    }
 
 
 def _memory_metrics(fired: Fired, memory_pj: float) -> Metrics:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs
-from cimsolve.columns import Bools, Ints, deepest_stack, merge_intervals, order_by, sum_by
+from cimsolve.columns import Bools, Floats, Ints, deepest_stack, merge_intervals, order_by, sum_by
 from cimsolve.price.experts import costliest, sum_at_most
 from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
 from cimsolve.price.moves import TokenMoves, find_moves, place_in_order
@@ -101,15 +101,18 @@ class Fired:
     @cached_property
     def in_worst_case(self) -> Bools | slice:
         """The activations of a token that chooses in every stage the experts that cost most; shape (activations,)."""
-        kind = self.problem.hardware.array_kind
         if not self.problem.workload.has_experts:
             return slice(None)
-        bits = self.problem.hardware.adc_bits_used(self.stacked)
-        conversions_pj = self.problem.hardware.conversion_pj(bits) * self.columns
-        one = np.ones(len(self), dtype=np.int64)
-        parts = kind.energy_pj(one, self.rows, self.cells, self.columns, conversions_pj)
-        cost_pj = np.sum(list(parts.values()), axis=0)
-        return costliest(self.stage, self.expert, cost_pj, self.problem.workload.chosen)
+        return costliest(self.stage, self.expert, self.cost_pj, self.problem.workload.chosen)
+
+    @cached_property
+    def cost_pj(self) -> Floats:
+        """What each activation costs in its array, pJ; shape (activations,)."""
+        hardware = self.problem.hardware
+        conversions_pj = hardware.conversion_pj(hardware.adc_bits_used(self.stacked)) * self.columns
+        once = np.ones(len(self), dtype=np.int64)
+        parts = hardware.array_kind.energy_pj(once, self.rows, self.cells, self.columns, conversions_pj)
+        return np.asarray(np.sum(list(parts.values()), axis=0))
 
     def in_order(self, order: Ints) -> Fired:
         """The activations numbered as `order`, shape (activations,), has them, and the pieces sorted by activation."""

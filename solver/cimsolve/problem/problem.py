@@ -61,6 +61,8 @@ class Problem:
         Raises InputError for experts on a chip with a network: what moves is that of the experts chosen.
         """
         memory, model = self.hardware.memory, self.model
+        if self.terms.routing is not None and all(step.experts is None for step in model.steps):
+            raise InputError(f"routing: {model.name} has no experts to choose; leave it out")
         if self.hardware.interconnect is not None and any(step.experts is not None for step in model.steps):
             raise InputError(
                 f"{model.name} has experts, and {self.hardware.name} a network: what moves there depends on those that "

@@ -15,6 +15,13 @@ CUTS: tuple[Cut, ...] = get_args(Cut)
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Limit = Annotated[float, Field(gt=0)]
+NUMBER = r"[0-9]{1,12}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?"
+ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*"
+"""How tokens choose experts, as a term says it."""
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
 
 
 class Terms(BaseModel):
@@ -48,6 +55,14 @@ class Terms(BaseModel):
         None,
         description="a token takes no more energy than this; a number in pJ, or 12uJ",
         json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
+    )
+
+    routing: Annotated[str, Field(pattern=rf"^({ROUTING})$", max_length=2**23)] | None = Field(
+        None,
+        description="how tokens choose experts, for means: zipf:S:SEED, drawn, or a JSON file with a list of each "
+        "choice's counts (default: all alike)",
+        json_schema_extra={"metavar": "HOW", "in_name": "routing-{}"},
+        exclude_if=_is_absent,
     )
 
     @classmethod

@@ -33,6 +33,7 @@ def answer_sentences(problem: Problem, found: Conclusion) -> list[str]:
     sentences = [_fit(problem, found)]
     if found.best is not None:
         sentences.append(_best(found.best))
+        sentences += _experts(problem, found.best)
         sentences.append(_decided(problem, found.best))
         sentences += _not_counted(problem)
         sentences += [_against(each, found.best) for each in found.against]
@@ -68,6 +69,22 @@ def _best(header: Header) -> str:
         if figure in (ARRAYS, LATENCY, ENERGY) or figure.objective in names_of(header.objective)
     ]
     return f"{header.strategy}: {', '.join(_value(figure, header) for figure in told)}."
+
+
+def _experts(problem: Problem, header: Header) -> list[str]:
+    """What the figures are of where a token fires some of the experts, and what they are in the mean."""
+    metrics = header.metrics
+    if "mean_latency_ns" not in metrics:
+        return []
+    kind, _, said = (problem.terms.routing or "").partition(":")
+    how = {"": "all alike", "zipf": f"by Zipf's law ({said})", "counts": "as often as was counted"}[kind]
+    error = metrics["mean_latency_error_ns"]
+    within = f" (standard error {quantity(error, 'time')})" if error else ""
+    return [
+        "These are of the worst choice of experts, stage by stage. In the mean, with experts chosen "
+        f"{how}: token latency {quantity(metrics['mean_latency_ns'], 'time')}{within}, II "
+        f"{quantity(metrics['mean_ii_ns'], 'time')}, energy {quantity(metrics['mean_energy_pj'], 'energy')}."
+    ]
 
 
 def _decided(problem: Problem, header: Header) -> str:

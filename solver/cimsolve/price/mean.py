@@ -1,0 +1,150 @@
+"""What experts take in the mean over the routes of many tokens. docs/formulation.md, section "Experts".
+
+A routing says how often a token fires each expert: all alike, drawn by Zipf's law, or as counted somewhere. Energy,
+conversions and II follow from these shares alone. Latency is the mean over routes that are drawn, seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimsolve.columns import Floats, Ints, order_by
+from cimsolve.errors import InputError
+from cimsolve.price.firings import Fired
+from cimsolve.problem.problem import Problem, found_once
+
+ROUTES = 64
+"""So many tokens are drawn."""
+ROUTES_SEED = 20_261_127
+
+
+@found_once
+def shares_of(problem: Problem) -> list[Floats]:
+    """Of each choice the share of tokens that fire each expert, shape (stored,); they sum to `chosen`.
+
+    Raises InputError for counts that do not fit the model.
+    """
+    choices = problem.workload.choices
+    kind, _, said = (problem.terms.routing or "").partition(":")
+    if kind == "zipf":
+        exponent, seed = said.split(":")
+        random = np.random.default_rng(int(seed))
+        ranks = [random.permutation(experts.stored) + 1 for experts in choices]
+        weights = [rank.astype(np.float64) ** -float(exponent) for rank in ranks]
+    elif kind == "counts":
+        weights = [np.array(row.split(","), dtype=np.float64) for row in said.split(";")]
+        _demand_counts(problem, weights)
+    else:
+        weights = [np.ones(experts.stored) for experts in choices]
+    return [_shares(weight, experts.chosen) for weight, experts in zip(weights, choices, strict=True)]
+
+
+def _demand_counts(problem: Problem, counts: Sequence[Floats]) -> None:
+    """Raise InputError for counts that are not those of the model's experts, or of fewer than a token fires."""
+    choices = problem.workload.choices
+    if len(counts) != len(choices):
+        raise InputError(f"routing: {len(counts)} lists of counts; {problem.model.name} chooses {len(choices)} times")
+    for number, (row, experts) in enumerate(zip(counts, choices, strict=True)):
+        if len(row) != experts.stored or int((row > 0).sum()) < experts.chosen:
+            raise InputError(
+                f"routing: choice {number} has {len(row)} counts, {int((row > 0).sum())} above 0; expected "
+                f"{experts.stored}, of which a token fires {experts.chosen}"
+            )
+
+
+def _shares(weights: Floats, chosen: int) -> Floats:
+    """`chosen` tokens dealt in proportion to `weights`, none beyond 1: what is beyond goes to the others."""
+    shares = np.zeros(len(weights))
+    full = np.zeros(len(weights), dtype=bool)
+    while True:
+        left = chosen - int(full.sum())
+        rest = np.where(full, 0.0, weights)
+        shares = np.where(full, 1.0, rest * (left / rest.sum()) if left else 0.0)
+        if not (shares > 1).any():
+            return shares
+        full |= shares >= 1
+
+
+@found_once
+def routes_of(problem: Problem) -> list[Ints]:
+    """Of each choice the experts that each of ROUTES tokens fires, shape (ROUTES, chosen).
+
+    Systematic sampling over a random order (Madow 1949): every expert is drawn with its share exactly, none twice.
+    """
+    random = np.random.default_rng(ROUTES_SEED)
+    found = []
+    for shares in shares_of(problem):
+        chosen = round(float(shares.sum()))
+        routes = np.empty((ROUTES, chosen), dtype=np.int64)
+        for route in routes:
+            order = random.permutation(len(shares))
+            reached = np.cumsum(shares[order])
+            points = random.random() + np.arange(chosen)
+            at = np.searchsorted(reached, points * (reached[-1] / chosen), side="right")
+            route[:] = order[np.minimum(at, len(order) - 1)]
+        found.append(routes)
+    return found
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a token takes in the mean over its routes."""
+
+    weight: Floats
+    """Share of tokens that fire each activation, shape (activations,)."""
+    latency_cycles: float
+    error_cycles: float
+    """Standard error of the mean latency, from ROUTES tokens."""
+
+
+def find_means(fired: Fired, lasts: Ints, stage_cycles: Ints, latency_cycles: int) -> Means:
+    """The means of a mapping, whose activations take `lasts` and whose stages `stage_cycles` in the worst case.
+
+    Where stages follow each other one by one, each ends when the array does that is slowest for the experts drawn.
+    Where they may overlap, the mean latency is given as that of the worst case.
+    """
+    problem = fired.problem
+    workload, shares = problem.workload, shares_of(problem)
+    weight = np.ones(len(fired))
+    saved = np.zeros(ROUTES)
+    order = order_by(fired.stage, fired.expert + 1, fired.array)
+    stage, expert, array = fired.stage[order], fired.expert[order], fired.array[order]
+    cycles = lasts[order]
+    bounds = np.searchsorted(stage, np.arange(len(workload.stages) + 1))
+    busy = np.zeros(int(array.max()) + 1, dtype=np.int64)
+    for each in workload.stages:
+        if each.choice is None:
+            continue
+        part = slice(bounds[each.id], bounds[each.id + 1])
+        own = expert[part]
+        weight[order[part]] = np.where(own < 0, 1.0, shares[each.choice][own])
+        if workload.is_chain:
+            drawn = _drawn_cycles(own, array[part], cycles[part], routes_of(problem)[each.choice], busy)
+            saved += stage_cycles[each.id] - drawn
+    mean = latency_cycles - float(saved.mean())
+    return Means(weight, mean, float(saved.std(ddof=1)) / ROUTES**0.5)
+
+
+def _drawn_cycles(expert: Ints, array: Ints, cycles: Ints, routes: Ints, busy: Ints) -> Ints:
+    """Cycles of the busiest array of a stage for each route; `expert` is sorted, `busy` is all 0 before and after."""
+    first = np.searchsorted(expert, np.arange(int(routes.max()) + 2))
+    always = slice(0, first[0])
+    np.add.at(busy, array[always], cycles[always])
+    least = int(busy[array[always]].max(initial=0))
+    known: dict[tuple[int, ...], int] = {}
+    found = []
+    for route in np.sort(routes, axis=1).tolist():
+        key = tuple(route)
+        if key not in known:
+            own = np.concatenate([np.arange(first[each], first[each + 1]) for each in route])
+            here = array[own]
+            before = busy[here]
+            np.add.at(busy, here, cycles[own])
+            known[key] = max(least, int(busy[here].max(initial=0)))
+            busy[here] = before
+        found.append(known[key])
+    busy[array[always]] = 0
+    return np.array(found, dtype=np.int64)
