@@ -14,6 +14,7 @@ from cimsolve.model.load import load_model
 from cimsolve.model.model import Linear, Operation
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
+from makers.folders import ROOT
 from makers.model_configs import DELETE, config_of, parse, refusal, shipped
 
 # Bad configs
@@ -26,6 +27,11 @@ def test_architectures_written_otherwise_are_named_as_they_are_written(written: 
     assert f"did you mean {near!r}?" in message
     assert near in FAMILIES
     assert "docs/file-formats.md" in message
+
+
+def test_the_page_that_is_named_lists_every_family() -> None:
+    page = (ROOT / "docs" / "file-formats.md").read_text()
+    assert [family for family in FAMILIES if f"`{family}`" not in page] == []
 
 
 @pytest.mark.parametrize("other", ["mixtrall", "qwen2_vl", "qwen33", "bertt", "lama", "rwkv", "gptk"])

@@ -49,7 +49,7 @@ IDLE = named(
     "decoder_start_token_id num_labels _num_labels id2label label2id finetuning_task problem_type "
     "task_specific_params directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers "
     "pooler_size_per_head pooler_type summary_activation summary_proj_to_labels summary_type summary_use_proj "
-    "n_special max_sequence_length model_max_length "
+    "n_special max_sequence_length model_max_length lm_head_bias "
     # how text is made with it
     "prefix max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature "
     "top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size "

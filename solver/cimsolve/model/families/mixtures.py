@@ -29,7 +29,7 @@ class MixtralConfig(ExpertsConfig, MistralConfig):
 
 class PhiMoeConfig(MixtralConfig):
     num_experts: Count = 16
-    keys: ClassVar = MixtralConfig.keys.also("lm_head_bias original_max_position_embeddings")
+    keys: ClassVar = MixtralConfig.keys.also("original_max_position_embeddings")
 
 
 class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
