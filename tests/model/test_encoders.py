@@ -21,7 +21,17 @@ def attention_work(model: Model, name: str) -> list[int]:
     return [sum(each.elements for each in step.operations if each.name == name) for step in steps]
 
 
-ENCODERS = ["roberta", "xlm-roberta", "camembert", "electra", "distilbert", "deberta-v2", "modernbert", "nomic_bert"]
+ENCODERS = [
+    "mpnet",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "electra",
+    "distilbert",
+    "deberta-v2",
+    "modernbert",
+    "nomic_bert",
+]
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, "eurobert"])
@@ -37,6 +47,13 @@ def test_positions_of_roberta_begin_behind_that_of_padding(family: str) -> None:
     assert parse(config, 512).tokens == 512
     assert "context of 512" in refusal(config, 513)
     del config["pad_token_id"]
+    assert "context of 512" in refusal(config, 513)
+
+
+def test_mpnet_adds_a_bias_to_each_score_and_counts_positions_as_roberta() -> None:
+    config = changed("mpnet", max_position_embeddings=514)
+    assert attention_work(parse(config, 512), "add") == [4 * 512] * 2
+    assert attention_work(parse(changed("bert", max_position_embeddings=514), 512), "add") == [0] * 2
     assert "context of 512" in refusal(config, 513)
 
 

@@ -43,6 +43,14 @@ class RobertaConfig(InnerConfig):
         return max(1, self.max_position_embeddings - self.pad_token_id - 1)
 
 
+class MpnetConfig(BertConfig):
+    """Positions as of RoBERTa, whatever stands for padding, and a bias of relative ones in the scores."""
+
+    @property
+    def context(self) -> int:
+        return max(1, self.max_position_embeddings - 2)
+
+
 class ElectraConfig(BertConfig):
     embedding_size: Width | None = None
     keys: ClassVar = BERT_KEYS.also("summary_last_dropout")
@@ -125,6 +133,7 @@ BERT = names_of("encoder.layer.{}.", BERT_NAMES)
 DEBERTA = names_of("encoder.layer.{}.", DEBERTA_NAMES)
 DISTILBERT = names_of("transformer.layer.{}.", DISTILBERT_NAMES, "ffn.lin1", "ffn.lin2")
 ENCODER = Traits(is_causal=False)
+BIASED = Traits(is_causal=False, has_biased_scores=True)
 NORMS = "layer norms and biases"
 HEAD = "pooler and task head"
 
@@ -162,7 +171,7 @@ def _deberta_unmapped(read: DebertaConfig) -> tuple[str, ...]:
 
 FAMILIES = {
     "bert": transformer(BertConfig, BERT, ENCODER, NORMS, HEAD),
-    "mpnet": transformer(BertConfig, names_of("encoder.layer.{}.", MPNET_NAMES), ENCODER, NORMS, HEAD),
+    "mpnet": transformer(MpnetConfig, names_of("encoder.layer.{}.", MPNET_NAMES), BIASED, NORMS, HEAD),
     "roberta": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
     "xlm-roberta": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
     "camembert": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
