@@ -14,7 +14,7 @@ from cimsolve.cli.studying import format_option
 from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED
 from cimsolve.problem.objective import OBJECTIVES
-from cimsolve.solve.names import RULE_NAMES
+from cimsolve.solve.names import DEFAULT_RULES
 from cimsolve.study.interrupts import interrupted_exit_code
 
 
@@ -84,7 +84,7 @@ def run(options: Options) -> int:
         demand_drawable(options.plot)
     asked = Asked(
         problem=problem,
-        strategies=RULE_NAMES,
+        strategies=DEFAULT_RULES,
         objective=(),
         seed=0,
         changes=options.changes,

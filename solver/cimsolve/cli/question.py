@@ -37,7 +37,7 @@ from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import ROUTING, Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
-from cimsolve.solve.names import STRATEGY_NAMES
+from cimsolve.solve.names import DEFAULT_NAMES, OF_EXPERTS, STRATEGY_NAMES
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -76,9 +76,9 @@ hardware_option = partial(
 strategies_option = partial(
     search_option,
     "--strategy NAME[,NAME]",
-    help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all)",
+    help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all but {OF_EXPERTS})",
     read=Names("strategy", STRATEGY_NAMES),
-    default=STRATEGY_NAMES,
+    default=DEFAULT_NAMES,
     repeat=listed,
 )
 objective_option = partial(

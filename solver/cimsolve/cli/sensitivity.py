@@ -10,7 +10,7 @@ from cimsolve.cli.question import ComparedOptions, GraphOptions, problem_of, str
 from cimsolve.cli.studying import TableOptions, exit_code, solve_all, tell_interrupted
 from cimsolve.errors import InfeasibleError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
-from cimsolve.solve.names import STRATEGY_NAMES
+from cimsolve.solve.names import OF_EXPERTS, STRATEGY_NAMES
 
 
 class Options(TableOptions, ComparedOptions, GraphOptions):
@@ -27,7 +27,7 @@ examples:
 """
 
     strategies: tuple[str, ...] = strategies_option(
-        help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all)"
+        help=f"of {', '.join(STRATEGY_NAMES)}; two or more, repeatable (default: all but {OF_EXPERTS})"
     )
     time_limit_s: float | None = time_limit_option("brake of `optimal` under each change; without it results repeat")
     verbosity: int = verbosity("only the tables", "totals beside the figures in arrays")

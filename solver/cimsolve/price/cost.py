@@ -213,6 +213,7 @@ def _mean_metrics(
         "mean_latency_ns": means.latency_cycles * clock_ns,
         "mean_latency_error_ns": means.error_cycles * clock_ns,
         "mean_ii_ns": interval * clock_ns,
+        "mean_array_ii_ns": float(busy.max()) * clock_ns,
         "mean_energy_pj": energy,
     }
 

@@ -11,6 +11,7 @@ from cimsolve.solve.effort import Answer, Strategy
 from cimsolve.solve.names import RULE_NAMES, STRATEGY_NAMES
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
+from cimsolve.solve.rules.experts import map_greedy_top2
 from cimsolve.solve.rules.linear import map_linear
 from cimsolve.solve.rules.spread import map_spread
 
@@ -19,6 +20,6 @@ def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
     return lambda problem, effort: Answer(function(problem))
 
 
-_RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread))
+_RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread, map_greedy_top2))
 STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal, map_optimal), strict=True))
 RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in RULE_NAMES}

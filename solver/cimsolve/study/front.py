@@ -13,8 +13,7 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution, StoppedBy
 from cimsolve.solve.front import FrontPoint, find_front
-from cimsolve.solve.names import DENSE
-from cimsolve.solve.strategies import RULES
+from cimsolve.solve.names import DEFAULT_RULES, DENSE
 from cimsolve.study.ask import SearchRun
 from cimsolve.study.interrupts import interrupts_held
 from cimsolve.study.solving import make_solution, mapping_of, solve, solve_and_check
@@ -80,7 +79,7 @@ class FrontRun(SearchRun):
                     report = check_solution(solution, self.problem)
                     files = self.keep(solution, report, label)
                     rows.append(FrontRow(label, point.name, solution.header, report.without_tables(), files))
-            rules += [] if self.interrupted else [self._rule(name) for name in (*RULES, DENSE)]
+            rules += [] if self.interrupted else [self._rule(name) for name in (*DEFAULT_RULES, DENSE)]
         except KeyboardInterrupt:
             self.interrupted = True
         stopped_by: StoppedBy | None = "time limit" if seconds >= self.effort.time_limit_s else None

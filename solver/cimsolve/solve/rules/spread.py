@@ -14,7 +14,7 @@ from cimsolve.chip.wiring import fewest_conversions
 from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping, Parts
+from cimsolve.problem.tables import Mapping, Parts, Pieces
 from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
 
 
@@ -58,6 +58,35 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
     return PackedParts(parts, np.stack([rows, cols], axis=1), shape, packing)
 
 
+@dataclass(frozen=True)
+class Slots:
+    """Where parts may lie on the arrays of a packing: slots of each shape, numbered on each array from 0."""
+
+    free: Ints
+    """Slots for each shape on each array; shape (arrays, shapes)."""
+    cycles: Ints
+    """How long a part of each shape keeps an array busy, wiring aside, which only the placement decides."""
+    pattern: Ints
+    """Number of each array's pattern."""
+    row: Ints
+    """Row of a slot by pattern, shape and number; `col` likewise."""
+    col: Ints
+
+    def place(self, parts: Parts, shape: Ints, array: Ints, slot: Ints) -> Pieces:
+        """The parts, each of a shape, in slots of arrays; arrays of shape (parts,)."""
+        where = self.pattern[array], shape, slot
+        return parts.place(array, self.row[where], self.col[where])
+
+
+def slots_of(problem: Problem, packed: PackedParts) -> Slots:
+    """All slots of a packing."""
+    count, row, col = _slots(packed.packing, len(packed.sizes))
+    pattern = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
+    columns = packed.sizes[:, 1] * problem.hardware.columns_per_weight
+    cycles = problem.hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(problem.hardware, columns))
+    return Slots(count[pattern], cycles, pattern, row, col)
+
+
 def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
     """Where parts may lie: `count[p, t]` slots of shape t, the k-th at `row[p, t, k]`, `col[p, t, k]` of pattern p."""
     count = np.array([pattern.counts(shapes) for pattern in packing.patterns], dtype=np.int64).reshape(-1, shapes)
@@ -72,15 +101,10 @@ def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
 
 def deal(problem: Problem, packed: PackedParts) -> Mapping:
     """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
-    parts, hardware = packed.parts, problem.hardware
-    count, row, col = _slots(packed.packing, len(packed.sizes))
-    patterns = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
-    # How long one part of each shape keeps an array busy; wiring aside, which only the placement decides.
-    columns = packed.sizes[:, 1] * hardware.columns_per_weight
-    cycles = hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(hardware, columns))
-    array, slot = deal_slots(count[patterns], problem.table.stage[parts.factor], packed.shape, cycles)
-    where = patterns[array], packed.shape, slot
-    pieces = parts.place(array, row[where], col[where])
+    slots = slots_of(problem, packed)
+    stage = problem.table.stage[packed.parts.factor]
+    array, slot = deal_slots(slots.free, stage, packed.shape, slots.cycles)
+    pieces = slots.place(packed.parts, packed.shape, array, slot)
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
 
 
