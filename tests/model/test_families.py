@@ -91,6 +91,19 @@ def test_heads_have_their_family_s_width(name: str, width: int, absent: bool) ->
     assert parse({**config, "head_dim": 64}).linears[0].n_out == config["num_attention_heads"] * 64
 
 
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("mistral-7b-v0.1", 8), ("gemma-2-2b", 4), ("glm-4-9b", 2), ("phi-4-mini", 24), ("command-r", 64)],
+)
+def test_heads_of_keys_left_out_are_as_many_as_in_transformers(name: str, groups: int) -> None:
+    config = {key: value for key, value in DENSE[name].config.items() if key != "num_key_value_heads"}
+    width = 256 if name.startswith("gemma") else 128
+    layers = config["num_hidden_layers"]
+    assert parse(config, 1).cached_elements == layers * 2 * groups * width
+    all_heads = parse({**config, "num_key_value_heads": None}, 1)
+    assert all_heads.cached_elements == layers * 2 * config["num_attention_heads"] * width
+
+
 # Order of steps and the work between them
 
 

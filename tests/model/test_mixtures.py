@@ -97,6 +97,13 @@ def test_layers_have_experts_where_the_family_says(name: str, changes: dict[str,
     assert {linear.n_out for linear in dense.linears} == {MIXTURES[name].config["intermediate_size"]}
 
 
+def test_windows_of_mixtures_are_in_the_layers_of_the_family() -> None:
+    windows = {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 3}
+    assert mixture("qwen1.5-moe-a2.7b", 6, **windows).windows == (64, None, 64, None, None, None)
+    assert mixture("qwen3-30b-a3b", 6, **windows).windows == (64,) * 6
+    assert mixture("gpt-oss-20b", 4, layer_types=None).windows == (128, None, 128, None)
+
+
 def test_experts_in_one_tensor_are_its_entries() -> None:
     layer = steps(mixture("gpt-oss-20b", layer_types=["full_attention"]))
     second = layer["experts_up"].linears[1]
@@ -118,7 +125,9 @@ def test_scores_may_multiply_what_experts_read() -> None:
     assert up.moved_elements == 2 * 5120  # of the shared expert and of the one chosen
     assert elements(up)["multiply"] == 5120
     assert model.windows == (8192, 8192, 8192, None)
-    assert "multiply" not in elements(steps(model, 3)["attention_output"])  # no rotary positions
+    assert elements(steps(model)["attention_output"])["layer_norm"] == (40 + 8) * 128
+    # No rotary positions, and so no norm of Q and K.
+    assert elements(steps(model, 3)["attention_output"]).keys() == {"attention_mac", "softmax"}
 
 
 # Latent attention

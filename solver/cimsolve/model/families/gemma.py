@@ -12,15 +12,17 @@ from cimsolve.model.families.sizes import renamed
 
 
 class GemmaConfig(LlamaConfig):
+    num_key_value_heads: Count | None = 16
     head_width_where_absent = 256
     keys: ClassVar = LlamaConfig.keys.also("hidden_activation", use_bidirectional_attention=OFF)
 
 
 class Gemma2Config(GemmaConfig):
+    num_key_value_heads: Count | None = 4
     types_only_confirm = False
     sliding_window: Context | None = 4096
     attn_logit_softcapping: float | None = 50.0
-    keys: ClassVar = GemmaConfig.keys.also("query_pre_attn_scalar final_logit_softcapping cache_implementation")
+    keys: ClassVar = GemmaConfig.keys.also("query_pre_attn_scalar final_logit_softcapping")
 
     @property
     def window(self) -> int | None:
@@ -35,7 +37,6 @@ class Gemma3Config(Gemma2Config):
 
     model_config = renamed(sliding_window_pattern="sliding_window_pattern _sliding_window_pattern")
     num_attention_heads: Count = 8
-    num_key_value_heads: Count | None = 4
     max_position_embeddings: Context = 131072
     attn_logit_softcapping: float | None = None
     sliding_window_pattern: Count = 6

@@ -109,6 +109,7 @@ class BloomConfig(FourfoldConfig):
 
 
 class Starcoder2Config(MistralConfig):
+    num_key_value_heads: Count | None = 2
     sliding_window: Context | None = None
     keys: ClassVar = LlamaConfig.keys.also("activation_function mlp_type norm_epsilon norm_type use_bias")
 

@@ -64,6 +64,7 @@ class Qwen3NextConfig(HybridConfig, SomeSparseConfig, PartialRotaryConfig, Inner
     share_where_absent = 0.25
     other_type = "linear_attention"
     keys: ClassVar = LlamaConfig.keys.also(OF_TRAINING)
+    num_key_value_heads: Count | None = 2
     num_experts: Count = 512
     num_experts_per_tok: Count = 10
     norm_topk_prob: bool = True
@@ -94,6 +95,7 @@ class Lfm2Config(HybridConfig, RotaryConfig, InnerConfig):
         intermediate_size="intermediate_size block_ff_dim", num_attention_heads="num_attention_heads num_heads"
     )
     other_type = "conv"
+    num_key_value_heads: Count | None = 8
     full_attn_idxs: list[Annotated[int, Field(strict=True, ge=0)]] | None = None
     conv_L_cache: Count = 3
     block_auto_adjust_ff_dim: bool = True

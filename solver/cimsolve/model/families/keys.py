@@ -34,13 +34,14 @@ IDLE = named(
     "_name_or_path name_or_path _attn_implementation _attn_implementation_autoset _commit_hash architectures auto_map "
     "model_type torch_dtype dtype transformers_version tokenizer_class torchscript use_bfloat16 tf_legacy_loss "
     "keys_to_ignore_at_inference unsloth_version unsloth_fixed transformers.js_config license language "
-    "custom_pipelines quantization_config adapters use_flash_attn use_flash_attention_2 _flash_attn_2_enabled "
+    "custom_pipelines quantization_config adapters cache_implementation use_flash_attn use_flash_attention_2 "
+    "_flash_attn_2_enabled "
     # how it was trained
     "initializer_range initializer_factor init_std gradient_checkpointing dropout attention_dropout hidden_dropout "
     "activation_dropout classifier_dropout classif_dropout resid_pdrop embd_pdrop attn_pdrop residual_dropout "
     "resid_dropout embed_dropout embedding_dropout "
     "attention_probs_dropout_prob hidden_dropout_prob encoder_layerdrop decoder_layerdrop layerdrop "
-    "summary_first_dropout predict_special_tokens mask_token_id "
+    "summary_first_dropout embed_dropout resid_dropout embedding_dropout predict_special_tokens mask_token_id "
     # the same sums, taken in another order or kept
     "pretraining_tp chunk_size_feed_forward use_cache reorder_and_upcast_attn output_attentions "
     "output_hidden_states output_scores output_past return_dict return_dict_in_generate "

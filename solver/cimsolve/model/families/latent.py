@@ -25,7 +25,7 @@ class LatentConfig(FirstDenseConfig, InnerConfig, TransformerConfig):
     """Heads of a width of their own, in two parts: one of contents, one of rotary positions."""
 
     kv_lora_rank: Width
-    q_lora_rank: Width | None = None
+    q_lora_rank: Width | None = 1536
     qk_nope_head_dim: Width = 128
     qk_rope_head_dim: Width = 64
     v_head_dim: Width = 128

@@ -26,6 +26,7 @@ class LlamaConfig(LayerTypes, RotaryConfig, InnerConfig):
 
 
 class MistralConfig(LlamaConfig):
+    num_key_value_heads: Count | None = 8
     sliding_window: Context | None = 4096
     use_sliding_window: bool | None = None
 
@@ -44,6 +45,7 @@ class MistralConfig(LlamaConfig):
 
 class Qwen2Config(LlamaConfig):
     types_only_confirm = False
+    num_key_value_heads: Count | None = 32
     use_sliding_window: bool | None = False
     sliding_window: Context | None = 4096
     max_window_layers: Annotated[int, Field(strict=True, ge=0)] = 28
@@ -66,6 +68,7 @@ class Qwen3Config(Qwen2Config):
 
 
 class SmolLm3Config(Qwen2Config):
+    num_key_value_heads: Count | None = 4
     sliding_window: Context | None = None
     no_rope_layers: list[Literal[0, 1]] | None = None
     no_rope_layer_interval: Count = 4
@@ -104,11 +107,12 @@ class Olmo3Config(LlamaConfig):
 
 
 class Exaone4Config(Olmo3Config):
+    num_key_value_heads: Count | None = 32
     sliding_window_pattern: Count | Annotated[str, Field(pattern="^[LG]+$")] | None = 4
 
     def slides(self, layer: int) -> bool:
         pattern = self.sliding_window_pattern
-        if pattern is None or layer == self.num_hidden_layers - 1:
+        if pattern is None:
             return False
         return (layer + 1) % pattern != 0 if isinstance(pattern, int) else pattern[layer % len(pattern)] == "L"
 
@@ -117,11 +121,13 @@ class Exaone4Config(Olmo3Config):
 
 
 class Phi3Config(PartialRotaryConfig, MistralConfig):
+    num_key_value_heads: Count | None = None
     sliding_window: Context | None = None
     keys: ClassVar = LlamaConfig.keys.also("original_max_position_embeddings full_attn_mod interpolate_factor")
 
 
 class Glm4Config(PartialRotaryConfig, LlamaConfig):
+    num_key_value_heads: Count | None = 2
     head_width_where_absent = 128
     share_where_absent = 0.5
 

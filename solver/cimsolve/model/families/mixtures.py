@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cimsolve.model.families.config import Context, Count, Width
 from cimsolve.model.families.experts import ExpertNames, ExpertsConfig, Routing, SomeSparseConfig, mixture
-from cimsolve.model.families.layers import Traits
+from cimsolve.model.families.layers import LayerNames, Traits, attention_half
 from cimsolve.model.families.llama import HEAD_NORMS, LLAMA, LlamaConfig, MistralConfig, Qwen2Config
+from cimsolve.model.families.recorder import Half
 from cimsolve.model.families.sizes import PartialRotaryConfig, renamed
 
 OF_TRAINING = "router_aux_loss_coef output_router_logits router_jitter_noise input_jitter_noise router_z_loss_coef"
@@ -35,6 +37,7 @@ class PhiMoeConfig(MixtralConfig):
 class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
     model_config = renamed(num_experts="num_experts num_local_experts")
     num_experts: Count = 60
+    num_key_value_heads: Count | None = 16
     num_experts_per_tok: Count = 4
     shared_expert_intermediate_size: Width = 5632
     norm_topk_prob: bool = False
@@ -44,6 +47,9 @@ class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
     @classmethod
     def _no_window_is_written_as_zero(cls, value: Any, info: ValidationInfo) -> Any:
         return None if value == 0 and not info.data.get("use_sliding_window") else value
+
+    def slides(self, layer: int) -> bool:
+        return layer % 2 == 0 and layer < self.max_window_layers
 
     @property
     def routing(self) -> Routing:
@@ -60,8 +66,12 @@ class Qwen3MoeConfig(SomeSparseConfig, Qwen2Config):
     model_config = renamed(num_experts="num_experts num_local_experts")
     num_experts: Count = 128
     num_experts_per_tok: Count = 8
+    num_key_value_heads: Count | None = 4
     norm_topk_prob: bool = False
     keys: ClassVar = LlamaConfig.keys.also(OF_TRAINING)
+
+    def slides(self, layer: int) -> bool:
+        return True
 
     @property
     def routing(self) -> Routing:
@@ -124,12 +134,15 @@ class FirstDenseConfig(ExpertsConfig):
 
 
 class Glm4MoeConfig(FirstDenseConfig, PartialRotaryConfig, LlamaConfig):
+    num_key_value_heads: Count | None = 8
     share_where_absent = 0.5
     first_k_dense_replace: Annotated[int, Field(strict=True, ge=0)] = 1
     n_shared_experts: Count | None = 1
     norm_topk_prob: bool = True
     use_qk_norm: bool = False
-    keys: ClassVar = LlamaConfig.keys.also(f"{OF_TRAINING} routed_scaling_factor topk_group")
+    keys: ClassVar = LlamaConfig.keys.also(
+        f"{OF_TRAINING} routed_scaling_factor topk_group topk_method", scoring_func=(None, "sigmoid")
+    )
 
 
 class GptOssConfig(ExpertsConfig, LlamaConfig):
@@ -142,6 +155,7 @@ class GptOssConfig(ExpertsConfig, LlamaConfig):
     types_only_confirm = False
     num_experts: Count = 128
     num_experts_per_tok: Count = 4
+    num_key_value_heads: Count | None = 8
     sliding_window: Context | None = 128
     keys: ClassVar = LlamaConfig.keys.also(f"{OF_TRAINING} swiglu_limit swiglu_alpha initial_context_length")
 
@@ -164,6 +178,7 @@ class Llama4Config(ExpertsConfig, LlamaConfig):
     head_width_where_absent = 128
     types_only_confirm = False
     sliding_types = ("chunked_attention",)
+    num_key_value_heads: Count | None = 8
     num_experts: Count = 16
     num_experts_per_tok: Count = 1
     intermediate_size_mlp: Width = 16384
@@ -172,8 +187,9 @@ class Llama4Config(ExpertsConfig, LlamaConfig):
     attention_chunk_size: Context | None = 8192
     no_rope_layers: list[Literal[0, 1]] | None = None
     no_rope_layer_interval: Count = 4
+    use_qk_norm: bool = True
     keys: ClassVar = LlamaConfig.keys.also(
-        f"{OF_TRAINING} attn_scale attn_temperature_tuning floor_scale for_llm_compressor use_qk_norm"
+        f"{OF_TRAINING} attn_scale attn_temperature_tuning floor_scale for_llm_compressor"
     )
 
     @property
@@ -209,6 +225,12 @@ class Llama4Config(ExpertsConfig, LlamaConfig):
                 "a 1 for each layer with rotary positions and a 0 for each without"
             )
         return self
+
+
+def _chunked_half(read: Llama4Config, names: LayerNames, traits: Traits, layer: int, tokens: int) -> Half:
+    """Q and K are normalised where they are turned."""
+    own = replace(traits, has_head_norms=read.use_qk_norm and read.rotates(layer))
+    return attention_half(read, names, own, layer, tokens)
 
 
 MIXTRAL = ExpertNames("block_sparse_moe.gate", "block_sparse_moe.experts.{}.", {"w1": "gate", "w3": "up"}, "w2")
@@ -251,6 +273,6 @@ FAMILIES = {
             one_tensor="in_out",
             weight="",
         ),
-        HEAD_NORMS,
+        attention=_chunked_half,
     ),
 }

@@ -35,7 +35,7 @@ class CohereConfig(LlamaConfig):
 class Cohere2Config(Olmo3Config):
     sliding_window_pattern: Count = 4
     keys: ClassVar = CohereConfig.keys.also(
-        "cache_implementation layer_switch order_of_interleaved_layers use_embedding_sharing use_gated_activation "
+        "layer_switch order_of_interleaved_layers use_embedding_sharing use_gated_activation "
         "use_parallel_embedding rope_pct",
         position_embedding_type=(None, "rope", "rope_gptj"),
         use_parallel_block=(None, True),
@@ -52,6 +52,7 @@ class Cohere2Config(Olmo3Config):
 
 class StableLmConfig(PartialRotaryConfig, LlamaConfig):
     model_config = renamed(partial_rotary_factor="partial_rotary_factor rope_pct")
+    num_key_value_heads: Count | None = 32
     share_where_absent = 0.25
     use_parallel_residual: bool | None = False
     qk_layernorm: bool | None = False

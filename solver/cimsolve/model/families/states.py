@@ -99,6 +99,7 @@ class JambaConfig(RankConfig, ExpertsConfig, GroupedConfig, InnerConfig):
     )
     num_experts: Count = 16
     num_experts_per_tok: Count = 2
+    num_key_value_heads: Count | None = 8
     attn_layer_period: Count = 8
     attn_layer_offset: int = 4
     expert_layer_period: Count = 2
