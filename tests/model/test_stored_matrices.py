@@ -107,3 +107,17 @@ def test_all_keys_that_transformers_writes_are_known(family: str) -> None:
     transformers = pytest.importorskip("transformers", reason="needs cimsolve[hf]")
     config = transformers.AutoConfig.for_model(family).to_dict()
     assert parse({**config, **NO_MODEL_BY_DEFAULT.get(family, {})}).unknown_keys == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "linears"])
+def test_what_is_left_out_is_as_in_transformers(family: str) -> None:
+    pytest.importorskip("torch", reason="needs cimsolve[hf]")
+    transformers = pytest.importorskip("transformers", reason="needs cimsolve[hf]")
+    needed = NO_MODEL_BY_DEFAULT.get(family, {})
+    config = {**transformers.AutoConfig.for_model(family).to_dict(), **needed}
+    whole = parse(config)
+    left_out = {"layer_types", "num_key_value_heads", "head_dim", "no_rope_layers", "moe_layers", "q_lora_rank"}
+    for key in left_out - needed.keys():
+        without = parse({other: value for other, value in config.items() if other != key})
+        assert (without.windows, without.steps) == (whole.windows, whole.steps), key
