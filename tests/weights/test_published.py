@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from cimsolve.errors import InputError
 from cimsolve.weights.forward import FAMILIES, listening
 from cimsolve.weights.forward.language import LanguageModel
 from makers.published import CASES, PLACES, RECORDS, SEQUENCES, drawn_folder, published_logits, published_shapes
@@ -32,6 +33,26 @@ def test_logits_recorded_from_transformers(tmp_path: Path, case: str) -> None:
 
 def test_every_language_model_is_compared() -> None:
     assert {config["model_type"] for config in CASES.values()} == set(FAMILIES) - {"bert"}
+
+
+@pytest.mark.parametrize("prefix", ["", "language_model.model.", "model.language_model.", "text."])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_language_model_by_itself_or_within_a_whole(tmp_path: Path, prefix: str, is_whole: bool) -> None:
+    """The names of its tensors begin as they do in files of either, and beside it other models have theirs."""
+    record = json.loads((RECORDS / "gemma3.json").read_text())
+    folder = drawn_folder(tmp_path, record["config"], record["tensors"])
+    expected = logits_of(folder)
+    if is_whole:
+        (folder / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": record["config"]}))
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {prefix + name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+    beside = {"vision_tower.encoder.layers.0.mlp.fc1.weight": np.ones((2, 2), dtype=np.float32)}
+    save_file({**renamed, **beside}, folder / "model.safetensors")
+    if prefix == "text.":
+        with pytest.raises(InputError, match=r"no tensor model\."):
+            logits_of(folder)
+    else:
+        np.testing.assert_array_equal(logits_of(folder), expected)
 
 
 @pytest.mark.parametrize("case", ["qwen3_moe", "mixtral"])

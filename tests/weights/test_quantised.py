@@ -16,6 +16,7 @@ from cimsolve.weights.folder import open_weights, weights_beside
 from cimsolve.weights.project import project_model
 from cimsolve.weights.tensors import Tensors
 from makers.command_line import Cli
+from makers.quantised_files import write_safetensors
 from makers.tiny_configs import LLAMA
 from makers.tiny_models import model_folder
 
@@ -27,13 +28,7 @@ def quantised(folder: Path, format_: Mapping[str, Any], tensors: Mapping[str, tu
     """A model folder with these tensors, name -> type in safetensors and numbers as they lie in the file."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**LLAMA, "quantization_config": format_}))
-    header, data = {}, b""
-    for name, (kind, values) in tensors.items():
-        array = np.asarray(values)
-        begin, data = len(data), data + array.tobytes()
-        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [begin, len(data)]}
-    text = json.dumps(header).encode()
-    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+    write_safetensors(folder / "model.safetensors", tensors)
     return open_weights(folder, load_model(folder))
 
 

@@ -150,7 +150,7 @@ def run(options: Options) -> int:
     try:
         beside = weights_beside(problem.model, options.model)
     except UnreadFormatError as error:  # a mapping asks for no weights
-        say(f"{error}; random weights are simulated")
+        say(f"note: {error}; random weights are simulated")
     weights: RealWeights | None = beside
     factors = None
     if options.weights is not None:

@@ -72,7 +72,9 @@ class QuantisedTensors(Tensors):
         stored = self.find(name)
         match self._entries[stored].dtype:
             case "F8_E4M3":
-                return self._demand_finite(stored, _E4M3[self.raw(stored, "u1")] * self._scales_of(stored))
+                with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+                    found = _E4M3[self.raw(stored, "u1")] * self._scales_of(stored)
+                return self._demand_finite(stored, found)
             case "MXFP4":
                 return self._demand_finite(
                     stored, _mxfp4(self.raw(f"{stored}_blocks", "u1"), self.raw(f"{stored}_scales", "u1"))

@@ -181,15 +181,16 @@ class StoredNames:
                 self._by_end.setdefault(name[dot.end() :], []).append(name)
 
     def matches(self, name: str) -> Sequence[str]:
-        """`name` itself, or those that end in `.name`, or the one that is `name` without its first part.
+        """`name` itself; or those that end in `.name`; or one whose first part is another.
 
-        The same tensor is `encoder...` in one file and `bert.encoder...` in another, `model.layers...` of a language
-        model and `layers...` where it was saved without its head.
+        The same tensor is `encoder...` in one file and `bert.encoder...` in another; `model.layers...` of a language
+        model is `layers...` where it was saved without its head, and `model.language_model.layers...` within a whole.
         """
-        rest = name.partition(".")[2]
+        first, _, rest = name.partition(".")
         if name in self._names:
             return (name,)
-        return self._by_end.get(name) or ((rest,) if "." in rest and rest in self._names else ())
+        others = (rest, f"{first}.language_model.{rest}") if "." in rest else ()
+        return self._by_end.get(name) or [each for each in others if each in self._names][:1]
 
     def find(self, name: str) -> str:
         """The one match of `name`. Raises InputError where there is none, or where several end so."""

@@ -15,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 from fuzz.damage import HOSTILE, damage_bytes, damage_json, damage_value, json_text
 from fuzz.kind import Kind, run
 from makers.gguf_files import CONFIG, write_gguf
+from makers.published import RECORDS, drawn_folder
+from makers.quantised_files import write_safetensors
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import add_tokenizer, model_folder
 
@@ -100,6 +102,42 @@ def _damage_shards(rng: Random, folder: Path) -> None:
         damage_json(rng, folder / "m" / f"{_SAFE}.index.json")
     else:
         damage_safetensors(rng, folder / "m" / f"model-0000{rng.choice([1, 2])}-of-00002.safetensors")
+
+
+def _published(case: str) -> Callable[[Path], None]:
+    """A small model of another family."""
+
+    def make(folder: Path) -> None:
+        record = json.loads((RECORDS / f"{case}.json").read_text())
+        add_tokenizer(drawn_folder(folder / "m", record["config"], record["tensors"]))
+
+    return make
+
+
+def _quantised(folder: Path) -> None:
+    """FP8, with a scale for each block of 4 x 8."""
+    _llama(folder)
+    file = folder / "m" / _SAFE
+    rng, stored = np.random.default_rng(0), {}
+    for name, tensor in load_file(file).items():
+        if "proj" in name:
+            rows, columns = tensor.shape
+            stored[name] = "F8_E4M3", rng.integers(0, 127, tensor.shape, dtype=np.uint8)
+            stored[f"{name}_scale_inv"] = "F32", rng.random((rows // 4, columns // 8), dtype=np.float32)
+        else:
+            stored[name] = "F32", tensor
+    write_safetensors(file, stored)
+    said = {"quant_method": "fp8", "weight_block_size": [4, 8]}
+    (folder / "m" / "config.json").write_text(json.dumps({**_LLAMA, "quantization_config": said}))
+
+
+def _damage_quantised(rng: Random, folder: Path) -> None:
+    if rng.random() < 0.5:
+        damage_safetensors(rng, folder / "m" / _SAFE)
+        return
+    config = json.loads((folder / "m" / "config.json").read_text())
+    config["quantization_config"] = damage_value(rng, config["quantization_config"])
+    (folder / "m" / "config.json").write_text(json_text(config))
 
 
 _LETTERS = [chr(number) for number in range(97, 97 + 26)] + ["Ġ", "th", "the"]
@@ -215,5 +253,10 @@ KINDS = {
     "factors": Kind(_factors, _damage_factors, [(*_MAP, *_GIVEN), ("simulate", _ANSWER, *_GIVEN, "-q")]),
     "tokenizer": Kind(make_bert, _damage_json("tokenizer"), [_TEXT]),
     "config": Kind(make_bert, _damage_json("config"), [_PROJECT, _MAP, _TEXT, ACCURACY]),
+    "quantised": Kind(_quantised, _damage_quantised, [_PROJECT, _MAP, _TEXT]),
+    "config-gemma": Kind(_published("gemma3-scaled"), _damage_json("config"), [_TEXT, ACCURACY]),
+    "config-phi": Kind(_published("phi3-longrope"), _damage_json("config"), [_TEXT, ACCURACY]),
+    "experts": Kind(_published("mixtral"), _weights, [_TEXT, ACCURACY]),
+    "config-experts": Kind(_published("qwen3_moe"), _damage_json("config"), [ACCURACY]),
     "config-llama": Kind(_llama, _damage_json("config"), [_TEXT, ACCURACY]),
 }
