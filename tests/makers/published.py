@@ -100,6 +100,22 @@ CASES: Mapping[str, dict[str, Any]] = {
     "qwen3_moe": {**_EXPERTS, "model_type": "qwen3_moe", "head_dim": 6, "norm_topk_prob": True},
     "qwen3_moe-sparse": {**_EXPERTS, "model_type": "qwen3_moe", "head_dim": 6, "decoder_sparse_step": 2},
     "olmoe": {**_LLAMA, "model_type": "olmoe", "num_experts": 5, "num_experts_per_tok": 2},
+    "gpt_oss": {
+        **_LLAMA,
+        "model_type": "gpt_oss",
+        "head_dim": 6,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 2,
+        "sliding_window": 4,
+        "swiglu_limit": 1.5,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 8,
+            "beta_fast": 2.0,
+            "truncate": False,
+        },
+    },
     "granitemoe": {
         **_LLAMA,
         "model_type": "granitemoe",

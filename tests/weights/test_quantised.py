@@ -160,3 +160,42 @@ def test_a_model_whose_weights_are_not_read_can_be_mapped(tmp_path: Path, cli: C
     refused = cli("simulate", str(next(tmp_path.glob("*.json"))), "--weights", str(folder))
     assert (refused.code, refused.out) == (2, "")
     assert 'quant_method = "awq"' in refused.err
+
+
+def test_experts_in_mxfp4_are_read_one_at_a_time(tmp_path: Path) -> None:
+    """As gpt-oss is published: all experts in one tensor, whose columns are the inputs."""
+    config = {
+        "model_type": "gpt_oss",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "num_local_experts": 3,
+        "num_experts_per_tok": 2,
+        "max_position_embeddings": 64,
+        "vocab_size": 29,
+        "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": ["self_attn"]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = load_model(tmp_path)
+    rng = np.random.default_rng(3)
+    at = "model.layers.0.mlp.experts."
+    tensors: dict[str, tuple[str, Any]] = {
+        linear.tensor.name: ("F32", rng.standard_normal((linear.n_out, linear.n_in)).astype(np.float32))
+        for linear in model.linears
+        if linear.expert is None
+    }
+    for name, rows, columns in (("gate_up_proj", 128, 32), ("down_proj", 32, 64)):
+        blocks = rng.integers(0, 256, (3, rows, columns // 32, 16), dtype=np.uint8)
+        scales = rng.integers(124, 130, (3, rows, columns // 32), dtype=np.uint8)
+        tensors |= {f"{at}{name}_blocks": ("U8", blocks), f"{at}{name}_scales": ("U8", scales)}
+    write_safetensors(tmp_path / "model.safetensors", tensors)
+    source, weights = open_weights(tmp_path, model), weights_beside(model, tmp_path)
+    assert weights is not None
+    for name, shape in (("gate_up_proj", (32, 128)), ("down_proj", (64, 32))):
+        whole = source.tensor(f"{at}{name}")
+        for expert in range(3):
+            assert weights[f"{at}{name}.{expert}"].shape == shape
+            np.testing.assert_array_equal(weights[f"{at}{name}.{expert}"], whole[expert])

@@ -86,12 +86,19 @@ class Reference(ABC):
 
     def _bias_of(self, name: str) -> str:
         """The tensor that a bias of the linear is in: one beside that of its weights."""
-        return f"{self.linears[name].tensor.name.removesuffix('.weight')}.bias"
+        stem = self.linears[name].tensor.name
+        return f"{stem.removesuffix('.weight')}.bias" if stem.endswith(".weight") else f"{stem}_bias"
 
-    def _bias_shape(self, name: str) -> tuple[int]:
+    def _bias_shape(self, name: str) -> tuple[int, ...]:
         """As long as the output axis of the tensor of the weights, of which the linear may be a part."""
         tensor = self.linears[name].tensor
-        return (self._source.shape(tensor.name)[0 if tensor.layout == "out_in" else -1],)
+        *experts, first, last = self._source.shape(tensor.name)
+        return (*experts, first if tensor.layout == "out_in" else last)
+
+    def _bias(self, name: str) -> Floats32:
+        part, stored = self.linears[name].tensor, self._bias_of(name)
+        whole = self._source.tensor(stored)
+        return (whole if part.index is None else whole[part.index])[part.start : part.stop]
 
     @abstractmethod
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
@@ -113,8 +120,7 @@ class Reference(ABC):
         if outputs.shape != expected:
             raise ValueError(f"{name}: the product has shape {outputs.shape}, expected {expected}")
         if name in self._biased:
-            part = self.linears[name].tensor
-            outputs = outputs + self._source.tensor(self._bias_of(name))[part.start : part.stop]
+            outputs = outputs + self._bias(name)
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
         return np.ascontiguousarray(outputs, dtype=np.float32)
 
@@ -130,11 +136,13 @@ def attend(
     window: int | None = None,
     scale: float | None = None,
     cap: float | None = None,
+    sinks: Floats32 | None = None,
 ) -> Floats32:
     """Attention within each sequence: query (tokens, heads * d), key and value (tokens, groups * d).
 
     Head h reads group `h // (heads / groups)`. Scores are times `scale`, by default 1 / sqrt(d), and at most about
-    `cap`. Of what a token attends to, its own key is the last of `window` ones.
+    `cap`. Of what a token attends to, its own key is the last of `window` ones. `sinks` has a further score of each
+    head, of no value.
     """
     factor = np.float32(head_width**-0.5 if scale is None else scale)
     out = np.empty_like(query)
@@ -149,7 +157,9 @@ def attend(
             scores[:, later] = -np.inf
         if window is not None:
             scores[:, np.tril(np.ones(scores.shape[1:], dtype=np.bool_), -window)] = -np.inf
-        mixed = softmax(scores) @ v
+        if sinks is not None:
+            scores = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))], axis=2)
+        mixed = softmax(scores)[..., : k.shape[1]] @ v
         out[span] = mixed.transpose(1, 0, 2).reshape(mixed.shape[1], -1)
     return out
 

@@ -40,6 +40,8 @@ class SideNames:
     query: str | None = None
     """Of Q as wide as its norm: each head alone, or all of them together."""
     key: str | None = None
+    sinks: str | None = None
+    """A further score of each head, in the place of a norm's scale."""
     after_attention: str | None = None
     before_feed_forward: str | None = "post_attention_layernorm"
     after_feed_forward: str | None = None
@@ -74,6 +76,8 @@ class Decoder:
     scale_from: float = 0.0
     """What is added to the stored scales of norms."""
     gated: bool = True
+    clamped: tuple[float, float] | None = None
+    """Of gates that alternate with their partners, the limit of both and the steepness of the sigmoid."""
     parallel: bool = False
     """Whether attention and feed-forward read the same sum."""
     heads_of_fused: int | None = None
@@ -116,13 +120,18 @@ class DecoderReference(LanguageModel):
         self._logit_scale, self._logit_cap = form.logit_scale, form.logit_cap
         self._steps: dict[str, Sequence[Linear]] = {step.name: step.linears for step in model.steps}
         self._demand_biases()
-        shapes = dict.fromkeys((f"{self._names.embedding}.weight", self._head), (self.vocabulary, self.width))
+        table = (self.vocabulary, self.width)
+        shapes: dict[str, tuple[int, ...]] = {f"{self._names.embedding}.weight": table, self._head: table}
         if self._names.positions is not None:
             shapes[f"{self._names.positions}.weight"] = (self.context + form.first_position, self.width)
         norms: dict[str, tuple[int, ...]] = {self._names.final: (self.width,)}
         for layer in range(self.layers):
             norms |= dict.fromkeys(self._names.norms(layer), (self.width,))
             at = self._names.layer.format(layer)
+            if self._names.sinks is not None:
+                shapes[at + self._names.sinks] = (
+                    self._steps[f"layer{layer}.attention_output"][0].n_in // form.head_width,
+                )
             for name, width in ((self._names.query, form.query_norm), (self._names.key, form.key_norm)):
                 if name is not None:
                     norms[at + name] = (width,)
@@ -172,8 +181,14 @@ class DecoderReference(LanguageModel):
         if rotary is not None:
             angles = rotary.angles(spans)
             q, k = (rotate(each, angles, width, rotary.scale) for each in (q, k))
-        window = form.windows[layer] if form.windows else None
-        mixed = attend(q, k, v, spans, width, causal=True, window=window, scale=form.score_scale, cap=form.score_cap)
+        mixed = attend(
+            *(q, k, v, spans, width),
+            causal=True,
+            window=form.windows[layer] if form.windows else None,
+            scale=form.score_scale,
+            cap=form.score_cap,
+            sinks=None if self._names.sinks is None else self._source.tensor(at + self._names.sinks),
+        )
         return self._step(layer, "attention_output", mixed, multiply)[0]
 
     def _parts(self, found: Sequence[Floats32], layer: int) -> Sequence[Floats32]:
@@ -222,6 +237,10 @@ class DecoderReference(LanguageModel):
         """What the activation makes of the outputs of `up`: of a gate and its partner their product."""
         if not self._form.gated:
             return self._activation(up[0])
+        if self._form.clamped is not None:
+            limit, steepness = map(np.float32, self._form.clamped)
+            gate = np.minimum(up[0][:, ::2], limit)
+            return (np.clip(up[0][:, 1::2], -limit, limit) + 1) * gate * sigmoid(gate * steepness)
         gate, partner = up if len(up) == 2 else np.split(up[0], 2, axis=1)
         return self._activation(gate) * partner
 

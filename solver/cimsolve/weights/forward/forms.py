@@ -19,7 +19,7 @@ from cimsolve.model.families.config import Config, Width, file_key, read_config
 from cimsolve.model.families.sizes import renamed
 from cimsolve.model.families.wrapped import TEXT_OF, text_within
 from cimsolve.model.model import Model
-from cimsolve.weights.forward.decoder import STEPS, Decoder, SideNames
+from cimsolve.weights.forward.decoder import EXPERT_STEPS, STEPS, Decoder, SideNames
 from cimsolve.weights.forward.rotary import Rotary, read_rotary
 
 Epsilon = Annotated[float, Field(gt=0)]
@@ -171,6 +171,28 @@ class _Qwen2MoeKeys(_LlamaKeys):
 
 def _olmoe(sizes: Any, keys: Any) -> dict[str, Any]:
     return {**_olmo2(sizes, keys), **_experts(sizes, keys), "names": SideNames(**HEAD_NORMS)}
+
+
+class _GptOssKeys(_FineKeys):
+    attention_bias: bool | None = True
+    swiglu_limit: Epsilon = 7.0
+    swiglu_alpha: Epsilon = 1.702
+
+
+def _gpt_oss(sizes: Any, keys: Any) -> dict[str, Any]:
+    return {
+        "biases": {**_said(ATTENTION, keys, "attention_bias"), **_always(EXPERT_STEPS, "gpt_oss")},
+        "names": SideNames(sinks="self_attn.sinks"),
+        "clamped": (keys.swiglu_limit, keys.swiglu_alpha),
+        **_experts(sizes, keys),
+    }
+
+
+def _gpt_oss_rotary(config: Mapping[str, Any], origin: str, sizes: Any) -> Sequence[Rotary | None]:
+    if config.get("rope_scaling") is None and config.get("rope_parameters") is None:
+        original = {"factor": 32.0, "truncate": False, "original_max_position_embeddings": 4096}
+        config = {**config, "rope_scaling": {"rope_type": "yarn", **original}}
+    return _one_rotary(150000.0)(config, origin, sizes)
 
 
 class _GemmaKeys(_TiedKeys):
@@ -331,6 +353,7 @@ FORMS: Mapping[str, FormRow] = {
     ),
     "qwen3_moe": FormRow(_LlamaKeys, lambda sizes, keys: {**_qwen3(sizes, keys), **_experts(sizes, keys)}),
     "olmoe": FormRow(_FineKeys, _olmoe),
+    "gpt_oss": FormRow(_GptOssKeys, _gpt_oss, _gpt_oss_rotary),
     "granitemoe": FormRow(_GraniteKeys, lambda sizes, keys: {**_granite(sizes, keys), **_experts(sizes, keys)}),
     "gemma": FormRow(_GemmaKeys, _gemma),
     "gemma2": FormRow(_Gemma2Keys, _gemma2),

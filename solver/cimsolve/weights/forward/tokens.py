@@ -80,7 +80,7 @@ def byte_pair_tokenizer(vocabulary: Mapping[str, Any], context: int, origin: Pat
     if kind != "gpt2" or split not in ("default", "gpt-2", "smollm"):
         raise InputError(
             f"{origin}: its tokenizer is {shown_value(kind)}, {shown_value(split)}; "
-            "expected gpt2 with default, gpt-2 or smollm; give `project` the inputs as a file instead"
+            "expected gpt2 with default, gpt-2 or smollm; put the model's tokenizer.json beside it"
         )
     try:
         tokens, merges = list(vocabulary["tokens"]), [tuple(each.split(" ")) for each in vocabulary["merges"]]
