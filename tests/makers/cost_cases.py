@@ -78,6 +78,8 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
     structures = stored_alike(config, {name: str(structure) for name, structure in chosen.items()})
     try:
         hardware = _with_memory(Random(draw.getstate()[1][0]), _random_chip(draw), model)
+        if "network" not in hardware:
+            config = _at_positions(Random(draw.getstate()[1][1]), config)
         problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
     except InputError:
         return None
@@ -120,6 +122,13 @@ def _mixtures(draw: Random) -> dict[str, Any]:
             keys = {key: each[key] for key in ("reads", "barrier", "operations") if key in each}
             config["steps"][at] = mixture(draw, each["name"], 6, 4, **keys)
     return config
+
+
+def _at_positions(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
+    """The config, some steps of which fire more than once in a pass where they are listed."""
+    if config["model_type"] != "linears" or draw.random() < 0.5:
+        return config
+    return {**config, "steps": [{**each, "positions": draw.choice([1, 2, 3, 7])} for each in config["steps"]]}
 
 
 def _transformer(draw: Random) -> dict[str, Any]:

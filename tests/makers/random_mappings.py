@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from random import Random
 from typing import Any
@@ -30,16 +31,24 @@ TABLES = (
 # Random questions
 
 
-def random_question(draw: Random, row_cuts: bool | None = None, chain: bool = True, network: bool = False) -> Problem:
+def random_question(
+    draw: Random,
+    row_cuts: bool | None = None,
+    chain: bool = True,
+    network: bool = False,
+    positions: Sequence[int] = (),
+) -> Problem:
     """A question of a few dozen weights over all that matters to the bounds.
 
     `row_cuts`: whether some block must be cut along its rows, None for either; `chain`: every stage follows the
-    one before it; `network`: the chip has cores and a network, often one so slow that its moves take most time.
+    one before it; `network`: the chip has cores and a network, often one so slow that its moves take most time;
+    `positions`: how many times a step may fire in a pass.
     """
     while True:
         structure: dict[str, str] = {}
         steps = [_random_step(draw, number, structure, chain) for number in range(draw.choice([1, 1, 2, 2, 3]))]
         cuts = ["none", "columns", "columns"] + ([] if row_cuts is False else ["both"])
+        steps = [{**each, "positions": draw.choice(positions)} for each in steps] if positions else steps
         config = linears(*steps, context=draw.randint(1, 4))
         try:
             hardware = _random_networked_chip(draw) if network else _random_chip(draw)

@@ -216,11 +216,67 @@ def test_what_depends_on_values_is_refused(tmp_path: Path) -> None:
         load_model(net.save(tmp_path / "net.onnx", net.linear("w", made, 8, 8)))
 
 
-def test_convolutions_at_many_positions_are_refused(tmp_path: Path) -> None:
+def small_cnn(path: Path) -> Path:
+    """Two convolutions, one behind a norm, pools and a head."""
     net = Net({"x": ["batch", 3, 8, 8]})
-    made = net("Conv", "x", net.tensor("w", 4, 3, 3, 3), name="/conv")
-    with pytest.raises(InputError, match=r"node /conv \(Conv\): fires at 36 positions"):
-        load_model(net.save(tmp_path / "net.onnx", made))
+    first = net("Conv", "x", net.tensor("first.weight", 4, 3, 3, 3), net.tensor("first.bias", 4))
+    scales = [net.tensor(name, 4) for name in ("scale", "offset", "mean", "variance")]
+    pooled = net("MaxPool", net("Relu", net("BatchNormalization", first, *scales)), kernel_shape=[2, 2], strides=[2, 2])
+    second = net("Conv", pooled, net.tensor("second.weight", 6, 4, 3, 3), pads=[1, 1, 1, 1])
+    beside = net("Conv", pooled, net.tensor("beside.weight", 6, 4, 1, 1))
+    joined = net("Relu", net("Add", second, beside))
+    flat = net("Flatten", net("GlobalAveragePool", joined))
+    return net.save(path, net("Gemm", flat, net.tensor("head.weight", 5, 6), transB=1))
+
+
+def test_a_convolution_is_a_matrix_that_fires_at_its_positions(tmp_path: Path) -> None:
+    model = load_model(small_cnn(tmp_path / "cnn.onnx"))
+    assert linears(model) == [("first", 27, 4), ("second", 36, 6), ("beside", 4, 6), ("head", 6, 5)]
+    assert [step.positions for step in model.steps] == [36, 9, 9, 1]
+    assert [step.reads for step in model.steps] == [(), (0,), (0,), (1, 2)]
+    assert [step.moved_elements for step in model.steps] == [36 * 27, 9 * 36, 9 * 4, 6]
+    pooled = {"activation": 144, "add": 36 * 4}
+    assert [work(step) for step in model.steps] == [{}, pooled, {}, {"add": 54 + 54, "activation": 54}]
+    assert model.tokens == 1
+    with pytest.raises(InputError, match=r"--tokens: 4: a pass of .* is that of its whole input"):
+        load_model(tmp_path / "cnn.onnx", 4)
+
+
+def test_what_fires_at_many_positions_is_mapped_and_passes_the_checker(cli: Cli, tmp_path: Path) -> None:
+    path, out = small_cnn(tmp_path / "cnn.onnx"), tmp_path / "out"
+    asked = ("--model", str(path), "--hw", "paper256", "--out", str(out), "--set", "array.rows=32", "-q")
+    assert cli(*asked, "--simulate", "all").code == 0
+    answers = sorted(out.glob("*.json"))
+    assert len(answers) == 6
+    assert cli("check", *map(str, answers)).code == 0
+    assert cli("replay", str(answers[0])).code == 0
+    content = json.loads(answers[0].read_text())
+    content["stages"][0]["positions"] = 35
+    answers[0].write_text(json.dumps(content))
+    assert cli("check", str(answers[0])).code == 1
+    assert "has a network" in cli("--model", str(path), "--hw", "paper256-mesh").err
+
+
+def test_convolutions_in_groups_are_refused_or_digital_work(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 4, 8, 8]})
+    made = net("Conv", "x", net.tensor("w.weight", 4, 4, 1, 1))
+    made = net("Conv", made, net.tensor("g", 4, 1, 3, 3), group=4, name="/each")
+    path = net.save(tmp_path / "net.onnx", net("Conv", made, net.tensor("v.weight", 2, 4, 1, 1)))
+    with pytest.raises(InputError, match=r"node /each \(Conv\): a convolution in 4 groups .* --digital GroupedConv"):
+        load_model(path)
+    model = load_model(path, digital=["GroupedConv"])
+    assert work(model.steps[1]) == {"attention_mac": 36 * 9 * 4}
+
+
+def test_patches_and_tokens_of_one_graph_are_a_pass_of_the_whole(tmp_path: Path) -> None:
+    net = Net({"x": ["batch", 3, 8, 8]})
+    patches = net("Conv", "x", net.tensor("patch.weight", 16, 3, 4, 4), strides=[4, 4])
+    tokens = net("Transpose", net("Reshape", patches, net.numbers([1, 16, 4])), perm=[0, 2, 1])
+    tokens = net("Concat", net.tensor("class", 1, 1, 16), tokens, axis=1)
+    tokens = net("Add", tokens, net.tensor("positions", 1, 5, 16))
+    model = load_model(net.save(tmp_path / "vit.onnx", net.linear("layer", tokens, 16, 16)))
+    assert [step.positions for step in model.steps] == [4, 5]
+    assert work(model.steps[1]) == {"add": 80}
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x09", b"\x08\x09\x3a\x00\x42\x02\x10\x11"])

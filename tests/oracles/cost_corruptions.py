@@ -147,6 +147,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     },
     (Fired, "of"): {
         "cells count weights": edited("* pieces.cols * hardware.columns_per_weight", "* pieces.cols"),
+        "an activation lasts as at one position": edited("* problem.workload.positions[stage]", ""),
     },
     (ModelledArray, "cell_pj"): {
         "cells are driven once": edited("self.phases * ", ""),
@@ -157,13 +158,16 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "conversions are made once": edited('"conversions": self.phases *', '"conversions":'),
         "sums are shifted once": edited('"shift_add": self.phases *', '"shift_add":'),
     },
+    (Fired, "times"): {
+        "energy is that of one position": lambda real: property(lambda fired: 1 + 0 * real.fget(fired)),
+    },
     (breakdown, "_array_energy"): {
         "all experts cost energy": edited("fired.in_worst_case", "slice(None)"),
         "all convert at the most bits": edited(
             "hardware.conversion_pj(each)", "hardware.conversion_pj(int(bits.max()))"
         ),
         "a macro is paid by the stage": edited(
-            "np.bincount(stage, minlength=rows)", "(np.bincount(stage, minlength=rows) > 0)"
+            "firings = sum_by(stage, times, rows)", "firings = sum_by(stage, times, rows) > 0"
         ),
     },
     # Gaps
@@ -256,6 +260,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "sum_at_most(table.stage, table.expert,", "sum_at_most(table.stage, table.expert * 0 - 1,"
         ),
         "a block's first piece is added": edited("table.blocks * table.block_cols", "0 * table.blocks"),
+        "sums of one position are added": edited("added * workload.positions", "added"),
     },
     (breakdown, "_gaps_of_rows"): {
         "the passes' tail is paid by nobody": edited("if within or first[id(gap)] == stage", "if within"),
@@ -310,14 +315,17 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     },
     (Workload, "sum_fired"): {
         "every expert is fixed": edited("of_experts // stored * self.chosen", "of_experts"),
+        "cells are driven at one position": edited("return fired * self.positions", "return fired"),
     },
     (Step, "moved_elements"): {
         "one expert's input is brought": edited("self.experts.chosen * next", "next"),
-        "the input of what always fires is not brought": edited("return shared + ", "return "),
+        "one position's input is brought": edited("self.positions * self.linears", "self.linears"),
+        "the input of what always fires is not brought": edited("(shared + ", "("),
         "experts' own inputs are one": edited("self.experts is None or not self.experts.own_inputs", "True"),
     },
     (workload, "_shuffled_elements"): {
         "z of every expert moves": edited("experts * step.experts.chosen // step.experts.stored", "experts"),
+        "z of one position moves": edited("step.positions * ", ""),
         "z of no expert moves": edited("experts * step.experts.chosen // step.experts.stored", "0"),
     },
     # Latency, II, prefill
@@ -343,7 +351,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
             "hardware.array.rows * hardware.array.cols",
             "hardware.array.rows * hardware.weights_per_row * hardware.columns_per_weight",
         ),
-        "all experts convert": edited("fired.columns[fired.in_worst_case]", "fired.columns"),
+        "all experts convert": edited("fired.columns)[fired.in_worst_case]", "fired.columns)"),
         "all experts' cells are active": edited("(fired.cells * lasts)[fired.in_worst_case]", "(fired.cells * lasts)"),
         "a phase converts for all": edited("hardware.input_phases * int(", "int("),
         "bits that suffice are lossy": edited("(fired.stacked) > bits", "(fired.stacked) >= bits"),

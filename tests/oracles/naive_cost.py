@@ -35,6 +35,8 @@ class Firing:
     bits_needed: int
     bits: int
     cycles: int
+    times: int
+    """At how many positions it fires, one after the other."""
 
     @property
     def end(self) -> int:
@@ -111,8 +113,9 @@ class NaiveCost:
             cells, n = cells + stacked, max(n, stacked)
         needed = self.chip.bits_needed(n)
         bits = min(needed, self.chip.data["adc"]["bits_max"])
-        cycles = self.chip.duration(bits, self.chip.busiest(columns))
-        return Firing(array, factor.stage, factor.expert, start, rows, columns, cells, needed, bits, cycles)
+        times = self.flow.stages[factor.stage].positions
+        cycles = sum(self.chip.duration(bits, self.chip.busiest(columns)) for _ in range(times))
+        return Firing(array, factor.stage, factor.expert, start, rows, columns, cells, needed, bits, cycles, times)
 
     def partial_sums(self) -> list[int]:
         """By stage, the pieces beyond the first that feed each output element, in the worst choice of experts."""
@@ -128,7 +131,7 @@ class NaiveCost:
                 for (of, _, _), pieces in fed.items():
                     factor = self.flow.factors[of]
                     if factor.stage == number and self.flow.fires(factor, choice):
-                        sums += pieces - 1
+                        sums += (pieces - 1) * stage.positions
                 of_choices.append(sums)
             found.append(max(of_choices))
         return found
@@ -247,7 +250,7 @@ class NaiveCost:
         inside: dict[str, list[float]] = {}
         for each in self.fired:
             for name, pj in self.activation_pj(each).items():
-                inside.setdefault(name, [0.0] * len(rows))[each.stage] += pj
+                inside.setdefault(name, [0.0] * len(rows))[each.stage] += pj * each.times
         outside: dict[str, list[float]] = {}
         for number, gap in enumerate(rows):
             for name, pj in gap.pj.items():
@@ -368,7 +371,7 @@ class NaiveCost:
             **self.fixed(),
             **self.memory_metrics(),
             "area_mm2": self.area_mm2(),
-            "adc_conversions": sum(self.chip.phases * len(each.columns) for each in self.fired),
+            "adc_conversions": sum(self.chip.phases * len(each.columns) * each.times for each in self.fired),
             "adc_bits_max": max(each.bits for each in self.firings),
             "lossy_activations": sum(each.bits_needed > self.chip.data["adc"]["bits_max"] for each in self.firings),
             "array_busy_share": sum(self.work.values()) / (self.arrays * latency),

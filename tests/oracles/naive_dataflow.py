@@ -37,6 +37,8 @@ class Stage:
     kept: Kept | None = None
     choices: list[tuple[int, ...]] = field(default_factory=lambda: [()])
     """All sets of experts that a token may fire."""
+    positions: int = 1
+    """How many times its blocks fire in a pass."""
 
 
 @dataclass
@@ -59,11 +61,11 @@ class Dataflow:
             if step.pass_name not in self.passes:
                 self.passes.append(step.pass_name)
             stored = [(each, structure[each.name]) for each in step.linears]
-            first = Stage(step.name, step.layer, step.pass_name, step.phase, [])
+            first = Stage(step.name, step.layer, step.pass_name, step.phase, [], positions=step.positions)
             if step.reads:
                 first.reads = [result_of_step[index] for index in step.reads]
                 first.operations = [(each.name, each.elements) for each in step.operations]
-                first.moved = self.inputs_of(step)
+                first.moved = sum(self.inputs_of(step) for _ in range(step.positions))
                 first.kept = kept_before(step.name, step.layer, model.config, model.tokens)
             elif step.pass_name != self.passes[0]:
                 first.reads = self.ends_of(self.passes[self.passes.index(step.pass_name) - 1])
@@ -85,7 +87,8 @@ class Dataflow:
             if second:
                 first.name += ".R"
                 self.factors += second
-                last = Stage(f"{step.name}.L", step.layer, step.pass_name, step.phase, [number], [], shuffled)
+                last = Stage(f"{step.name}.L", step.layer, step.pass_name, step.phase, [number], [])
+                last.moved, last.positions = step.positions * shuffled, step.positions
                 last.choices = first.choices
                 self.stages.append(last)
             result_of_step.append(len(self.stages) - 1)
@@ -145,9 +148,9 @@ class Dataflow:
         return factor.expert is None or factor.expert in choice
 
     def weights_fired(self) -> int:
-        """Of those, what a token fires; of the experts any it may choose, as they are alike."""
+        """Of those, what a token fires, as often as it does; of the experts any it may choose, as they are alike."""
         fired = [each for each in self.factors if self.fires(each, self.stages[each.stage].choices[0])]
-        return sum(factor.blocks * factor.rows * factor.cols for factor in fired)
+        return sum(self.stages[each.stage].positions * each.blocks * each.rows * each.cols for each in fired)
 
     def fewest_sums(self, chip: Chip) -> list[int]:
         """Additions of partial sums by stage if blocks are cut along the rows no more than they must be."""
@@ -160,5 +163,5 @@ class Dataflow:
                 parts += 1
             for _ in range(factor.blocks):
                 for _ in range(factor.cols):
-                    sums[factor.stage] += parts - 1
+                    sums[factor.stage] += (parts - 1) * self.stages[factor.stage].positions
         return sums

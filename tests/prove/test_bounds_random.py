@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -97,9 +98,16 @@ def test_no_bound_lies_above_any_of_many_more(seed: int, row_cuts: bool | None) 
     compare_with_random(Random(2000 + seed), row_cuts, questions=40, mappings=300)
 
 
-def compare_with_random(draw: Random, row_cuts: bool | None, questions: int, mappings: int) -> None:
+@pytest.mark.parametrize("seed", range(6))
+def test_no_bound_lies_above_any_mapping_of_stages_that_fire_at_many_positions(seed: int) -> None:
+    compare_with_random(Random(400 + seed), None, questions=2, mappings=40, positions=(1, 2, 5, 300))
+
+
+def compare_with_random(
+    draw: Random, row_cuts: bool | None, questions: int, mappings: int, positions: Sequence[int] = ()
+) -> None:
     for _ in range(questions):
-        problem = random_question(draw, row_cuts, chain=draw.random() < 0.7)
+        problem = random_question(draw, row_cuts, chain=draw.random() < 0.7, positions=positions)
         least = least_arrays(problem, 10**9)[0]
         best: dict[tuple[int, str], Metrics] = {}
         tried = [RULES[name](problem, Effort()).mapping for name in ("sparsemap", "densemap", "spread")]

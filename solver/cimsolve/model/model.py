@@ -82,6 +82,8 @@ class CacheUse(NamedTuple):
 class Step:
     """Linears with one common input, and what happens between the steps they read and them, once per token.
 
+    `operations` are those of all positions together.
+
     `phase` counts the stretches between attention barriers: tokens of one sequence may follow each other
     through a phase, but attention needs all of them before the next begins.
     """
@@ -95,15 +97,17 @@ class Step:
     operations: tuple[Operation, ...]
     cache: CacheUse | None = None
     experts: Experts | None = None
+    positions: int = 1
+    """How many vectors a pass brings to the linears, which fire for each: the places of a convolution's kernel."""
 
     @property
     def moved_elements(self) -> int:
         """Elements of all the vectors that a token brings to the linears."""
         if self.experts is None or not self.experts.own_inputs:
-            return self.linears[0].n_in
+            return self.positions * self.linears[0].n_in
         width_of_input = {linear.expert: linear.n_in for linear in self.linears}
         shared = width_of_input.pop(None, 0)
-        return shared + self.experts.chosen * next(iter(width_of_input.values()))
+        return self.positions * (shared + self.experts.chosen * next(iter(width_of_input.values())))
 
     @property
     def active_weight_count(self) -> int:

@@ -68,6 +68,8 @@ class Stage:
     experts: Experts | None = None
     choice: int | None = None
     """Number of the choice by which a token fires experts here; stages that follow one choice fire the same."""
+    positions: int = 1
+    """How many times its blocks fire in a pass, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -132,18 +134,30 @@ class Workload:
         """Whether some stage has experts."""
         return bool(self.chosen.any())
 
+    @cached_property
+    def positions(self) -> Ints:
+        """How many times each stage's blocks fire in a pass; shape (stages,)."""
+        return np.array([stage.positions for stage in self.stages], dtype=np.int64)
+
+    @cached_property
+    def has_positions(self) -> bool:
+        """Whether some stage fires more than once in a pass."""
+        return bool((self.positions > 1).any())
+
     def sum_fired(self, of_factors: Ints) -> Ints:
         """Sum for each stage of what a token fires: of the experts, all alike, of as many as it chooses; (stages,).
+
+        All positions of a stage count.
 
         `of_factors` has shape (factors,).
         """
         table, count = self.table, len(self.stages)
         fired = sum_by(table.stage, np.where(table.expert < 0, of_factors, 0), count)
         if not self.has_experts:
-            return fired
+            return fired * self.positions
         stored = np.array([1 if each.experts is None else each.experts.stored for each in self.stages], dtype=np.int64)
         of_experts = sum_by(table.stage, np.where(table.expert < 0, 0, of_factors), count)
-        return np.asarray(fired + of_experts // stored * self.chosen)
+        return np.asarray((fired + of_experts // stored * self.chosen) * self.positions)
 
     @property
     def fired_weight_count(self) -> int:
@@ -210,7 +224,7 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         of_step = step.layer, step.pass_name, step.phase
         choice = choice_of_step[-1] if step.experts is not None else None
         name, experts = step.name + suffix, step.experts
-        stages.append(Stage(len(stages), name, *of_step, after, work, moved, cache, experts, choice))
+        stages.append(Stage(len(stages), name, *of_step, after, work, moved, cache, experts, choice, step.positions))
         return stages[-1].id
 
     def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
@@ -261,7 +275,8 @@ def _shuffled_elements(step: Step, monarchs: Sequence[tuple[Linear, Structure]])
             always += elements
         else:
             experts += elements
-    return always + (experts * step.experts.chosen // step.experts.stored if step.experts is not None else 0)
+    chosen = experts * step.experts.chosen // step.experts.stored if step.experts is not None else 0
+    return step.positions * (always + chosen)
 
 
 def _choice(step: Step, earlier: Sequence[int], choices: Iterator[int]) -> int:

@@ -64,14 +64,16 @@ def _array_energy(fired: Fired, bits: Ints, rows: int) -> dict[str, Floats]:
     Of experts those count that cost a token most.
     """
     hardware, counted = fired.problem.hardware, fired.in_worst_case
-    stage, bits = fired.stage[counted], bits[counted]
+    stage, bits, times = fired.stage[counted], bits[counted], fired.times[counted]
     conversions_pj = np.zeros(rows)
-    of_bits = sum_by(bits * rows + stage, fired.columns[counted], (int(bits.max()) + 1) * rows)
+    of_bits = sum_by(bits * rows + stage, times * fired.columns[counted], (int(bits.max()) + 1) * rows)
     for each, read in enumerate(of_bits.reshape(-1, rows)):
         if read.any():
             conversions_pj += float(hardware.conversion_pj(each)) * read
-    rows_driven, cells, columns = (sum_by(stage, of[counted], rows) for of in (fired.rows, fired.cells, fired.columns))
-    firings = np.bincount(stage, minlength=rows)
+    rows_driven, cells, columns = (
+        sum_by(stage, times * of[counted], rows) for of in (fired.rows, fired.cells, fired.columns)
+    )
+    firings = sum_by(stage, times, rows)
     return hardware.array_kind.energy_pj(firings, rows_driven, cells, columns, conversions_pj)
 
 

@@ -31,6 +31,7 @@ def describe_stages(problem: Problem, gaps: Gaps) -> list[StageEntry]:
             after=[AfterEntry(stage=before, gap_cycles=gaps.before[stage.id].cycles) for before in stage.after],
             tail_cycles=gaps.tails[stage.pass_name].cycles if stage.id in workload.last_stages[stage.pass_name] else 0,
             experts_chosen=None if stage.experts is None else stage.experts.chosen,
+            positions=None if stage.positions == 1 else stage.positions,
         )
         for stage in workload.stages
     ]

@@ -162,7 +162,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         **fixed_metrics(problem, gaps),
         # Converters of the widest resolution that any activation uses.
         "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6 + _cores_mm2(fired, used),
-        "adc_conversions": hardware.input_phases * int(fired.columns[fired.in_worst_case].sum()),
+        "adc_conversions": hardware.input_phases * int((fired.times * fired.columns)[fired.in_worst_case].sum()),
         "adc_bits_max": int(bits.max()),
         "lossy_activations": int((hardware.adc_bits_needed(fired.stacked) > bits).sum()),
         "array_busy_share": float(busy.sum() / (arrays * latency)),

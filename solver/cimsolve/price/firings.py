@@ -44,6 +44,7 @@ class Fired:
     cells: Ints
     """Occupied driven cells in read columns."""
     cycles: Ints
+    """How long it lasts: all positions of its stage, one after the other."""
     place: Ints | None
     """The place of the core that holds each array, shape (arrays,); None on a flat chip."""
     moves: TokenMoves | None
@@ -80,10 +81,16 @@ class Fired:
             expert,
             **shapes,
             cells=cells,
-            cycles=hardware.activation_cycles(shapes["stacked"], shapes["conversions"]),
+            cycles=hardware.activation_cycles(shapes["stacked"], shapes["conversions"])
+            * problem.workload.positions[stage],
             place=place,
             moves=moves,
         )
+
+    @property
+    def times(self) -> Ints:
+        """How many times each activation fires in a pass: at every position of its stage; shape (activations,)."""
+        return self.problem.workload.positions[self.stage]
 
     def jobs(self, array: Ints, cycles: Ints) -> tuple[Ints, Ints, Ints]:
         """Stage, array and cycles of jobs that may be summed by either: of experts the worst that a token can choose.
@@ -107,12 +114,12 @@ class Fired:
 
     @cached_property
     def cost_pj(self) -> Floats:
-        """What each activation costs in its array, pJ; shape (activations,)."""
+        """What each activation costs in its array at all positions, pJ; shape (activations,)."""
         hardware = self.problem.hardware
         conversions_pj = hardware.conversion_pj(hardware.adc_bits_used(self.stacked)) * self.columns
         once = np.ones(len(self), dtype=np.int64)
         parts = hardware.array_kind.energy_pj(once, self.rows, self.cells, self.columns, conversions_pj)
-        return np.asarray(np.sum(list(parts.values()), axis=0))
+        return np.asarray(self.times * np.sum(list(parts.values()), axis=0))
 
     def in_order(self, order: Ints) -> Fired:
         """The activations numbered as `order`, shape (activations,), has them, and the pieces sorted by activation."""

@@ -126,7 +126,8 @@ def partial_sum_elements(problem: Problem, pieces: Pieces) -> Ints:
     """
     table, workload = problem.table, problem.workload
     made = sum_by(pieces.factor, pieces.cols, len(table.blocks))
-    return sum_at_most(table.stage, table.expert, made - table.blocks * table.block_cols, workload.chosen)
+    added = sum_at_most(table.stage, table.expert, made - table.blocks * table.block_cols, workload.chosen)
+    return added * workload.positions
 
 
 def least_partial_sum_elements(problem: Problem) -> Ints:

@@ -46,6 +46,10 @@ class InputGroup(NamedTuple):
         return self.inputs * self.columns
 
 
+CYCLES_MAX = 2**42
+"""Most cycles that one activation may last at all its positions: sums of a million of them fit int64."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mapping question, and what follows from it alone. Raises InfeasibleError where no mapping can be an answer.
@@ -58,11 +62,13 @@ class Problem:
     def __post_init__(self) -> None:
         """Raise InfeasibleError where the chip's memory cannot hold the keys and values of one sequence.
 
-        Raises InputError for experts on a chip with a network: what moves is that of the experts chosen.
+        Raises InputError for experts on a chip with a network, where what moves is that of the experts chosen; for
+        convolutions there; and for more time than can be counted.
         """
         memory, model = self.hardware.memory, self.model
         if self.terms.routing is not None and all(step.experts is None for step in model.steps):
             raise InputError(f"routing: {model.name} has no experts to choose; leave it out")
+        self._demand_countable_positions()
         if self.hardware.interconnect is not None and any(step.experts is not None for step in model.steps):
             raise InputError(
                 f"{model.name} has experts, and {self.hardware.name} a network: what moves there depends on those that "
@@ -77,6 +83,23 @@ class Problem:
             f"(memory.kv_bits), or give memory.mbit = {needed:.12g}",
             is_final=True,
         )
+
+    def _demand_countable_positions(self) -> None:
+        most = max(step.positions for step in self.model.steps)
+        if most == 1:
+            return
+        if self.hardware.interconnect is not None:
+            raise InputError(
+                f"{self.model.name} fires at many positions, and {self.hardware.name} has a network: what moves there "
+                "is not priced; take a chip without network and core, such as paper256"
+            )
+        array = self.hardware.array
+        longest = int(self.hardware.activation_cycles(np.array([self.rows_limit]), np.array([array.cols]))[0])
+        if most * longest > CYCLES_MAX:
+            raise InputError(
+                f"{self.model.name} fires at {most} positions, of up to {longest} cycles on {self.hardware.name}: more "
+                f"than can be counted; expected at most {CYCLES_MAX} cycles in all"
+            )
 
     def asking(self, **changes: Any) -> Problem:
         """The problem of `Question.asking(**changes)`."""

@@ -77,6 +77,8 @@ class StageEntry(_Part):
     tail_cycles: Integer
     experts_chosen: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
     """Of a stage with experts: so many of them a token fires."""
+    positions: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    """Of a stage that fires more than once in a pass: how many times."""
 
 
 class FactorEntry(_Part):

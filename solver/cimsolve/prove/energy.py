@@ -30,11 +30,11 @@ def least_energy_pj(
     total += least_moves_pj(problem)
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
-    kind = hardware.array_kind
+    kind, times = hardware.array_kind, problem.workload.positions.tolist()
     if isinstance(kind, MeasuredCore):
-        kinds = problem.stage_groups
-        fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(kinds)}
-        return float(total + kind.measured.mvm_pj * sum(fewest[groups] for groups in kinds))
+        fewest = {groups: least_activations(problem, groups, most_arrays) for groups in set(problem.stage_groups)}
+        fired = zip(problem.stage_groups, times, strict=True)
+        return float(total + kind.measured.mvm_pj * sum(fewest[groups] * each for groups, each in fired))
     energy, phases = kind.energy, kind.phases
     floor = converter_floor(problem)
     free_rows = problem.cut == "both"
@@ -42,22 +42,28 @@ def least_energy_pj(
     total += kind.cell_pj * problem.weight_cells_fired * width
     chain = problem.workload.is_chain
     each_pj = floor.energy_pj + energy.column + energy.shift_add
-    stages = list(zip(problem.stage_groups, stage_cycles, strict=True))
+    stages = list(zip(problem.stage_groups, stage_cycles, times, strict=True))
     parts_pj = {
-        (groups, least): [
-            phases * group.all_columns * width * column_price(each_pj, group.height, group.parts, free_rows)
+        (groups, least, each): [
+            each * phases * group.all_columns * width * column_price(each_pj, group.height, group.parts, free_rows)
             for group in groups
         ]
-        + [_least_rows_pj(problem, floor, groups, least, phases * energy.row, leaked_pj if chain else 0.0)]
-        for groups, least in set(stages)
+        + [_least_rows_pj(problem, floor, groups, least, each, phases * energy.row, leaked_pj if chain else 0.0)]
+        for groups, least, each in set(stages)
     }
     return float(sum((part for stage in stages for part in parts_pj[stage]), start=total))
 
 
 def _least_rows_pj(
-    problem: Problem, floor: ConverterFloor, groups: tuple[InputGroup, ...], least: int, row_pj: float, leaked_pj: float
+    problem: Problem,
+    floor: ConverterFloor,
+    groups: tuple[InputGroup, ...],
+    least: int,
+    times: int,
+    row_pj: float,
+    leaked_pj: float,
 ) -> float:
-    """Least energy of the rows that a stage drives, and of the leakage in the time that it takes beyond `least`.
+    """Least energy of the rows that a stage drives so many `times`, and of leakage in what it takes beyond `least`.
 
     If no activation takes longer than t, none reads more than k(t) columns, so an input element that feeds c
     columns is driven ceil(c / k) times at least, whatever else fires with it. Groups on one vector may share rows.
@@ -69,14 +75,14 @@ def _least_rows_pj(
         most_elements = max(elements, group.inputs * group.height)
         feeds[group.vector] = most_elements, columns + group.columns, min(fastest_ps, part_ps)
     reads = np.arange(1, problem.weights_per_row + 1)
-    cycles = {ps: least_activation_cycles(problem, reads, ps) for _, _, ps in feeds.values()}
+    cycles = {ps: times * least_activation_cycles(problem, reads, ps) for _, _, ps in feeds.values()}
     at = np.unique(np.maximum(least, np.concatenate(list(cycles.values()))))
     driven = np.zeros(len(at))
     for elements, columns, ps in feeds.values():
         most = np.searchsorted(cycles[ps], at, side="right")
         driven += elements * -(-columns // np.maximum(most, 1))
         driven[most == 0] = np.inf
-    return float((row_pj * driven + leaked_pj * (at - least)).min())
+    return float((times * row_pj * driven + leaked_pj * (at - least)).min())
 
 
 def least_area_mm2(problem: Problem, arrays: int) -> float:

@@ -20,6 +20,8 @@ def why_not_modelled(problem: Problem) -> str | None:
         return "the chip has a network, whose moves the exact model does not know"
     if problem.workload.has_experts:
         return "a token fires some of the model's experts, and the exact model all"
+    if problem.workload.has_positions:
+        return "stages fire more than once in a pass, and those of the exact model once"
     if problem.cut == "both":
         return "rows may be cut"
     if problem.must_cut_rows:

@@ -50,20 +50,33 @@ def least_latency_cycles(
     path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, problem.stage_groups, arrays, merging).least_cycles()
+    work = _Work(problem, _firings(problem), arrays, merging).least_cycles()
     return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
 def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> list[int]:
     """Least cycles of every stage, as if it had all the arrays to itself."""
     known = _least_cycles_of_kinds(problem, arrays, merging)
-    return [known[kind] for kind in _kinds_of_stages(problem)]
+    fired = problem.workload.positions.tolist()
+    return [known[kind] * times for kind, times in zip(_kinds_of_stages(problem), fired, strict=True)]
+
+
+def _firings(problem: Problem, phase: int | None = None) -> Counter[tuple[InputGroup, ...]]:
+    """What the stages of a phase, or all of them, fire, and how many times in a pass.
+
+    A stage that fires at many positions counts as so many stages, which might lie apart: no bound rises by that.
+    """
+    found = Counter[tuple[InputGroup, ...]]()
+    for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
+        if phase in (None, stage.phase):
+            found[groups] += stage.positions
+    return found
 
 
 @found_once
 def least_cycles_of(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
     """Least cycles in which `arrays` fire all of some groups."""
-    return _Work(problem, (groups,), arrays).least_cycles()
+    return _Work(problem, Counter((groups,)), arrays).least_cycles()
 
 
 class _StageKind(NamedTuple):
@@ -83,9 +96,11 @@ def _kinds_of_stages(problem: Problem) -> list[_StageKind]:
 def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapping[_StageKind, int]:
     found = {}
     for kind in set(_kinds_of_stages(problem)):
-        least = _Work(problem, (kind.fired,), arrays, merging).least_cycles()
+        least = _Work(problem, Counter((kind.fired,)), arrays, merging).least_cycles()
         if kind.experts is not None:
-            least = max(least, _Work(problem, (kind.stored,), arrays, merging).least_cycles_of_experts(kind.experts))
+            least = max(
+                least, _Work(problem, Counter((kind.stored,)), arrays, merging).least_cycles_of_experts(kind.experts)
+            )
         found[kind] = least
     return found
 
@@ -101,7 +116,7 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     if problem.cut == "both":
         columns = sum(group.all_columns for group in groups)  # row parts may be stacked in one activation
     elements = {group.vector: group.inputs * group.height for group in groups}
-    apart = _Work(problem, (groups,), arrays).activations_without_merges()
+    apart = _Work(problem, Counter((groups,)), arrays).activations_without_merges()
     return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
 
 
@@ -123,16 +138,14 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
     """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, problem.stage_groups, arrays).least_cycles()
+    return _Work(problem, _firings(problem), arrays).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least time that the busiest array works per token in each phase: its work, shared evenly."""
-    members: dict[int, list[tuple[InputGroup, ...]]] = {}
-    for stage, groups in zip(problem.workload.stages, problem.stage_groups, strict=True):
-        members.setdefault(stage.phase, []).append(groups)
-    kinds = [tuple(members[phase]) for phase in sorted(members)]
-    known = {stages: _Work(problem, stages, arrays).least_cycles() for stages in set(kinds)}
+    phases = sorted({stage.phase for stage in problem.workload.stages})
+    kinds = [tuple(_firings(problem, phase).items()) for phase in phases]
+    known = {stages: _Work(problem, Counter(dict(stages)), arrays).least_cycles() for stages in set(kinds)}
     return [known[stages] for stages in kinds]
 
 
@@ -156,11 +169,11 @@ class _Load:
 class _Work:
     """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array.
 
-    Stages of equal groups are one kind; `loads` and `sharing` hold each kind once, with the number of its stages.
+    Stages of equal groups are one of `kinds`, with their number; `loads` and `sharing` hold each kind once.
     """
 
     def __init__(
-        self, problem: Problem, stages: Sequence[tuple[InputGroup, ...]], arrays: int, merging: bool = True
+        self, problem: Problem, kinds: Counter[tuple[InputGroup, ...]], arrays: int, merging: bool = True
     ) -> None:
         self.problem = problem
         self.arrays = arrays
@@ -172,7 +185,7 @@ class _Work:
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
         self.lines = hardware.array_kind.duration_lines
-        floor, kinds = converter_floor(problem), Counter(stages)
+        floor = converter_floor(problem)
         by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]

@@ -26,6 +26,7 @@ from cimsolve.model.families.recorder import Recorder, torch_linear
 from cimsolve.model.model import CacheUse, Experts, Model, Operation, Tail
 
 Elements = Annotated[int, Field(strict=True, ge=1, le=2**40)]
+Positions = Annotated[int, Field(strict=True, ge=1, le=2**24)]
 
 
 class _Entry(BaseModel):
@@ -65,6 +66,7 @@ class StepEntry(_Entry):
     barrier: bool = False
     experts: ExpertsEntry | None = None
     cache: CacheEntry | None = None
+    positions: Positions = 1
 
 
 class TailEntry(_Entry):
@@ -125,9 +127,11 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             _operations(entry.operations),
             CacheUse(**entry.cache.model_dump()) if entry.cache else None,
             experts,
+            entry.positions,
         )
     chosen = 0 if read.steps[-1].experts is None else read.steps[-1].experts.chosen
-    leaving = sum(linear.n_out for linear in read.steps[-1].linears if linear.expert is None or linear.expert < chosen)
+    made = (each.n_out for each in read.steps[-1].linears if each.expert is None or each.expert < chosen)
+    leaving = read.steps[-1].positions * sum(made)
     tail = Tail(_operations(read.tail.operations), read.tail.elements) if read.tail else Tail((), leaving)
     return record.model(name, config, n, {"token": tail}, read.unmapped)
 

@@ -90,9 +90,10 @@ class Recorder:
         operations: Sequence[Operation] = (),
         cache: CacheUse | None = None,
         experts: Experts | None = None,
+        positions: int = 1,
     ) -> int:
         """Record a step of linears with one input; returns its number, by which later steps name it in `reads`."""
-        work = tuple(linears), tuple(reads), tuple(operations), cache, experts
+        work = tuple(linears), tuple(reads), tuple(operations), cache, experts, positions
         self.steps.append(Step(name, self.layer, self.pass_name, self.phase, *work))
         return len(self.steps) - 1
 

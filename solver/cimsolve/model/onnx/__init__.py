@@ -30,6 +30,11 @@ def read_onnx(
         return resolve_dims(graph, held, origin, length, dims)
 
     builder = Builder(read_graph(path, origin, resolve), origin, digital)
+    if builder.is_whole and tokens not in (None, 1):
+        raise InputError(
+            f"--tokens: {tokens}: a pass of {origin} is that of its whole input, as it has convolutions; "
+            "expected 1 or no --tokens; give the length of a symbolic axis by --dim NAME=N"
+        )
     if tokens not in (None, builder.tokens):
         raise InputError(
             f"--tokens: {tokens}: the matrices of {origin} fire {builder.tokens} times; "

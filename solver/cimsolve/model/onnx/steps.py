@@ -27,11 +27,14 @@ class Builder:
         matrices = {n: found for n in self.live if (found := matrix_of(graph, origin, graph.nodes[n]))}
         names = _names(graph, matrices)
         self.asked = self._asked(names)
-        self.tokens = _most_positions([m for n, m in matrices.items() if n not in self.asked])
-        self.once = [n for n, m in matrices.items() if n not in self.asked and m.positions == 1 < self.tokens]
+        mapped = {n: m for n, m in matrices.items() if n not in self.asked}
+        self.is_whole = any(m.positions > 1 and graph.nodes[n].op in CONVOLUTIONS for n, m in mapped.items())
+        """Whether a pass is that of the whole input, in which a matrix fires at all its positions; else a token's."""
+        self.tokens = 1 if self.is_whole else _most_positions(mapped.values())
+        self.once = [n for n, m in mapped.items() if m.positions == 1 < self.tokens]
         """Matrices of a whole sequence, such as those of a task's head."""
         self.names = names
-        self.matrices = {n: m for n, m in matrices.items() if n not in self.asked and n not in self.once}
+        self.matrices = {n: m for n, m in mapped.items() if n not in self.once}
         self._demand_mappable()
         self.macs = {n: m.macs for n, m in matrices.items() if n in self.asked}
         self.flow = Flow(graph, self.matrices, frozenset(self.once))
@@ -41,14 +44,14 @@ class Builder:
 
     def config(self) -> dict[str, Any]:
         """Steps, tail and what is not mapped, as keys of `linears`."""
-        groups: dict[str, list[int]] = {}
-        for number in self.matrices:
-            groups.setdefault(self._alias(self.matrices[number].read), []).append(number)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, matrix in self.matrices.items():
+            groups.setdefault(self._input_of(number, matrix), []).append(number)
         number_of_step = {each: step for step, members in enumerate(groups.values()) for each in members}
         before: dict[int, int] = {}  # step -> bits of the steps before it
         reach: dict[str, int] = {}  # value -> bits of the steps that it comes from, none before another
         steps: list[dict[str, Any]] = []
-        for value, members in groups.items():
+        for (value, *_), members in groups.items():
             reads = self._reach(value, number_of_step, reach, before)
             step = len(steps)
             before[step] = 0
@@ -61,6 +64,8 @@ class Builder:
             ]
             entry["reads"] = [steps[each]["name"] for each in _bits(reads)]
             self._add_work(entry, self._pending([value]))
+            if self.is_whole:
+                entry["positions"] = self.matrices[members[0]].positions
             steps.append(entry)
         return {"steps": steps, "tail": self._tail(), "unmapped": self._unmapped()}
 
@@ -72,6 +77,7 @@ class Builder:
                 for number in self.live
                 for node in [self.graph.nodes[number]]
                 if any(fnmatchcase(name, pattern) for name in (node.name, node.op, names.get(number, node.name)))
+                or (pattern == GROUPED and node.op in CONVOLUTIONS and node.attributes.get("group", 1) > 1)
             }
             if not matching:
                 known = {self.graph.nodes[number].op for number in self.live} | set(names.values())
@@ -92,19 +98,22 @@ class Builder:
             node = self.graph.nodes[number]
             if matrix.groups > 1:
                 raise InputError(
-                    f"{self.origin}: {said(node)}: a convolution in {matrix.groups} groups is not mapped; count it as "
-                    f"digital work by --digital {node.name}"
+                    f"{self.origin}: {said(node)}: a convolution in {matrix.groups} groups is not mapped; "
+                    f"count such as digital work by --digital {GROUPED}"
                 )
-            if matrix.positions != self.tokens:
+            if not self.is_whole and matrix.positions != self.tokens:
                 raise InputError(
                     f"{self.origin}: {said(node)}: fires {matrix.positions} times where most fire {self.tokens} times; "
                     f"expected one firing a token; count it as digital work by --digital {node.name}"
                 )
-            if node.op in CONVOLUTIONS and matrix.positions > 1:
-                raise InputError(
-                    f"{self.origin}: {said(node)}: fires at {matrix.positions} positions; convolutions of more than "
-                    f"one are not mapped; count it as digital work by --digital {node.op}"
-                )
+
+    def _input_of(self, number: int, matrix: Matrix) -> tuple[str, ...]:
+        """What a matrix reads, and how: windows of a convolution are another input than what they slide over."""
+        node = self.graph.nodes[number]
+        if node.op not in CONVOLUTIONS:
+            return (self._alias(matrix.read), str(matrix.positions) if self.is_whole else "")
+        keys = ("kernel_shape", "strides", "pads", "dilations", "auto_pad")
+        return (self._alias(matrix.read), *(str(node.attributes.get(key)) for key in keys), str(matrix.n_in))
 
     def _alias(self, value: str) -> str:
         """The value that a matrix reads, whatever it was called or shaped on the way."""
@@ -165,7 +174,8 @@ class Builder:
             if work is None:
                 continue
             elements[work[0]] = elements.get(work[0], 0) + work[1]
-            if node.op in OPERANDS and number not in self.asked and len(self.flow.made_inputs(node)) == 2:
+            is_product = node.op in OPERANDS and number not in self.asked and len(self.flow.made_inputs(node)) == 2
+            if is_product and not self.is_whole:
                 cached += self._fewest_elements(node.inputs[OPERANDS[node.op][1]])
                 is_causal = is_causal or self._is_causal(node)
         entry["operations"] = [
@@ -250,6 +260,8 @@ class Builder:
         return [shown_name(each) for each in told]
 
 
+GROUPED = "GroupedConv"
+"""What convolutions in groups are called, such as those of each channel for itself."""
 _SHAPED = frozenset({"Identity", "Cast", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 _NAME_KEPT = 160
 

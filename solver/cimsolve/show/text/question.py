@@ -101,7 +101,9 @@ def _graph(model: Model) -> str:
     """The file that a model was read from, and what digital work was found in it."""
     read = model.config["onnx"]
     found = ", ".join(f"{count} {name}" for name, count in read["found"].items())
-    return f"{read['file']}; digital work found: {found or 'none'}"
+    whole = max(step.positions for step in model.steps)
+    once = f"a pass is that of the whole input, at up to {whole} positions; " if whole > 1 else ""
+    return f"{read['file']}; {once}digital work found: {found or 'none'}"
 
 
 def _memory(problem: Problem) -> str:

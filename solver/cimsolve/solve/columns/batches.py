@@ -21,6 +21,8 @@ class Batch:
     kinds: list[StripKind]
     least_cycles: int
     fired: Fraction = Fraction(1)
+    positions: int = 1
+    """How many times all of it fires in a pass; `least_cycles` are those of once."""
 
 
 def batches_of(problem: Problem, stages: list[list[StripKind]], arrays: int) -> list[Batch]:
@@ -32,7 +34,11 @@ def batches_of(problem: Problem, stages: list[list[StripKind]], arrays: int) -> 
     found: list[Batch] = []
     for stage, kinds in enumerate(stages):
         found += [
-            replace(batch, kinds=[replace(kind, batch=number) for kind in batch.kinds])
+            replace(
+                batch,
+                kinds=[replace(kind, batch=number) for kind in batch.kinds],
+                positions=problem.workload.stages[stage].positions,
+            )
             for number, batch in enumerate(_batches(problem, stage, kinds, arrays), start=len(found))
         ]
     return found

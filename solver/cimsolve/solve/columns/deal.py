@@ -66,19 +66,19 @@ def deal_strips(
         dict(room), {height: [] for height in room}, {}, {}, ChainEffort(effort if goal in TIMED_BY_STAGE else 0)
     )
     # Batches of equal shape come one after the other, and room only shrinks: what failed once fails again.
-    reached: dict[tuple[tuple[int, ...], ...], int] = {}
+    reached: dict[tuple[int, tuple[tuple[int, ...], ...]], int] = {}
     busy: dict[int, Ints] = {}
     for done, number in enumerate(_by_choice(batches, durations, least, urgency or {})):
         batch = batches[number]
-        shape = tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in batch.kinds)
+        shape = batch.positions, tuple((kind.height, kind.row0, kind.count, *kind.edges) for kind in batch.kinds)
         phase = 0 if goal == "throughput" else problem.workload.stages[batch.stage].phase
         load = busy.setdefault(phase, np.zeros(arrays, dtype=np.int64))
         spent = load if goal in ("prefill", "throughput") else np.zeros_like(load)
         prefer = np.zeros_like(load) if goal == "latency" else load
         start = max(least[number], reached.get(shape, 0))
-        table, reached[shape] = _deal_batch(batch.kinds, durations, table, spent, prefer, start)
-        table.limit[number] = reached[shape]
-        load += table.load[number] * batch.fired.numerator // batch.fired.denominator
+        table, reached[shape] = _deal_batch(batch, durations, table, spent, prefer, start)
+        table.limit[number] = reached[shape] // batch.positions
+        load += table.load[number] * batch.positions * batch.fired.numerator // batch.fired.denominator
         listen(done + 1, len(batches))
     return [share for shares in table.shares.values() for share in shares]
 
@@ -117,7 +117,7 @@ def _least_cycles(problem: Problem, batches: list[Batch], arrays: int, goal: Goa
         names = sorted({stage.phase for stage in stages})
         of_phase = dict(zip(names, least_phase_work_cycles(problem, arrays), strict=True))
         return [of_phase[stages[batch.stage].phase] for batch in batches]
-    return [batch.least_cycles for batch in batches]
+    return [batch.least_cycles * batch.positions for batch in batches]
 
 
 def _by_choice(batches: list[Batch], durations: Durations, least: list[int], urgency: Mapping[int, int]) -> list[int]:
@@ -127,8 +127,8 @@ def _by_choice(batches: list[Batch], durations: Durations, least: list[int], urg
     """
 
     def choice(number: int) -> tuple[int, int, int, int]:
-        kinds = batches[number].kinds
-        widths = [max(1, min(kind.cols, int(durations.most_columns(kind.height, least[number])))) for kind in kinds]
+        kinds, cycles = batches[number].kinds, least[number] // batches[number].positions
+        widths = [max(1, min(kind.cols, int(durations.most_columns(kind.height, cycles)))) for kind in kinds]
         pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(kinds, widths, strict=True))
         return -urgency.get(batches[number].stage, 0), -max(widths), -pieces, number
 
@@ -136,21 +136,22 @@ def _by_choice(batches: list[Batch], durations: Durations, least: list[int], urg
 
 
 def _deal_batch(
-    kinds: list[StripKind], durations: Durations, table: Dealt, spent: Ints, prefer: Ints, least_cycles: int
+    batch: Batch, durations: Durations, table: Dealt, spent: Ints, prefer: Ints, least_cycles: int
 ) -> tuple[Dealt, int]:
     """The table with the shares of one batch, at the least time at which dealing succeeds, and that time."""
-    cycles, tries = least_cycles, 0
+    kinds, cycles, tries = batch.kinds, least_cycles, 0
     needed: Counter[int] = Counter()
     for kind in kinds:
         needed[kind.height] += kind.count * kind.cols
     while True:
         try:
+            budget = (cycles - spent) // batch.positions
             # Where no run may move, most times are refused without dealing.
             if table.effort.left <= 0:
-                _demand_room(needed, durations, table.room, cycles - spent)
+                _demand_room(needed, durations, table.room, budget)
             trial = table.copy(kinds)
             trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
-            deal_within(kinds, durations, trial, cycles - spent, prefer)
+            deal_within(kinds, durations, trial, budget, prefer)
         except StageIsFull:
             tries += 1
             # Small steps first, where the least time matters; then growing ones, to end.
