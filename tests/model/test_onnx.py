@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from cimsolve.errors import InputError
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import load_model
 from cimsolve.model.model import Model, Operation, Step
+from cimsolve.weights.folder import weights_beside
 from makers.command_line import Cli
 from makers.onnx_graphs import CONFIG, Net, encoder
 
@@ -298,3 +301,67 @@ def test_a_graph_that_reads_what_nothing_makes_is_refused(tmp_path: Path) -> Non
     net = Net({"x": [1, 8]})
     with pytest.raises(InputError, match=r"node .*Relu.* reads nothing_made_it"):
         load_model(net.save(tmp_path / "net.onnx", net.linear("w", net("Relu", "nothing_made_it"), 8, 8)))
+
+
+# Weights
+
+
+def test_the_weights_that_a_file_holds_are_simulated(tmp_path: Path) -> None:
+    path = small_cnn(tmp_path / "cnn.onnx")
+    model = load_model(path)
+    weights = weights_beside(model, path)
+    assert weights is not None
+    held = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+    assert np.array_equal(weights["first"], held["first.weight"].reshape(4, 27).T)
+    assert np.array_equal(weights["head"], held["head.weight"].T)
+    net = Net({"x": [1, 8]})
+    made = net.linear("w", "x", 8, 4)
+    turned = net("Transpose", net("Identity", net.tensor("t", 3, 4)), perm=[1, 0])
+    path = net.save(tmp_path / "net.onnx", net("MatMul", made, turned, name="/t/MatMul"))
+    found = weights_beside(load_model(path), path)
+    assert found is not None
+    assert found["w"].shape == (8, 4)
+    assert np.array_equal(found["t"], (np.arange(12, dtype=np.float32).reshape(3, 4) / 7 - 1).T)
+
+
+def test_weights_beside_a_file_are_read_from_its_folder_alone(cli: Cli, tmp_path: Path) -> None:
+    net = Net({"x": [1, 256]})
+    path, folder = tmp_path / "a" / "net.onnx", tmp_path / "a"
+    folder.mkdir()
+    onnx.save(net.proto(net.linear("w", "x", 256, 8)), path, save_as_external_data=True, location="net.data")
+    model, asked = load_model(path), ("--model", str(path), "--strategy", "spread", "--out", str(tmp_path / "out"))
+    found = weights_beside(model, path)
+    assert found is not None
+    assert found["w"][0, 1] == np.float32(1 / 7) - 1
+    data = (folder / "net.data").rename(tmp_path / "net.data")
+    assert "the weights of w are not there" in cli(*asked).err
+    for place, wrong in (("../net.data", "expected a file beside it"), (str(data), "expected a file beside it")):
+        proto = onnx.load(path, load_external_data=False)
+        (entry,) = (e for e in proto.graph.initializer[0].external_data if e.key == "location")
+        entry.value = place
+        path.write_bytes(proto.SerializeToString())
+        result = cli(*asked)
+        assert (result.code, len(result.err.splitlines())) == (2, 1)
+        assert wrong in result.err
+    entry.value = "link"
+    path.write_bytes(proto.SerializeToString())
+    (folder / "link").symlink_to(data)
+    assert "is a link" in cli(*asked).err
+    (folder / "link").unlink()
+    (folder / "link").write_bytes(data.read_bytes()[:4000])
+    assert "takes 8192 bytes" in cli(*asked).err
+
+
+# Graphs of others
+
+
+def test_resnet_50_of_the_onnx_package_has_its_published_counts() -> None:
+    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
+    if not path.exists():
+        pytest.skip("this onnx comes without its test data")
+    model = load_model(path)
+    # 25,557,032 parameters, of which 53,120 are of norms and 1000 biases; 4.09 G multiplications.
+    assert model.weight_count == 25_502_912
+    assert len(model.linears) == 54
+    assert sum(step.positions * linear.weights for step in model.steps for linear in step.linears) == 4_089_184_256
+    assert model.config["onnx"]["found"] == {"activation": 49, "add": 18, "softmax": 1}

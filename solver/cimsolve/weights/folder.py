@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from cimsolve.columns import Floats
-from cimsolve.errors import InputError
+from cimsolve.errors import InputError, UnreadFormatError
 from cimsolve.files.json_file import read_json
 from cimsolve.files.text import shown_value
 from cimsolve.model.model import Model, TensorRef
@@ -227,6 +227,8 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
     headers are read.
     """
     folder = Path(path_or_name)
+    if folder.suffix.lower() == ".onnx" and os.path.isfile(folder):
+        return _weights_of_graph(model, folder)
     if not (os.path.isdir(folder) and any(any(folder.glob(f"*{suffix}")) for suffix in (".safetensors", ".gguf"))):
         return None
     return FolderWeights(open_weights(folder, model), model)
@@ -246,3 +248,14 @@ class FolderWeights(OnDemand[Floats]):
             return linear_weight(folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
 
         super().__init__(linears, read)
+
+
+def _weights_of_graph(model: Model, path: Path) -> FolderWeights:
+    """The weights that an ONNX file holds, or has beside it; raises UnreadFormatError where some are not there."""
+    from cimsolve.weights.onnx_file import OnnxFile  # needs `onnx`
+
+    tensors = OnnxFile(path)
+    for linear in model.linears:
+        if linear.tensor.name not in tensors.entries:
+            raise UnreadFormatError(f"{path}: the weights of {linear.name} are not there as plain numbers")
+    return FolderWeights(tensors, model)

@@ -20,10 +20,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cimsolve.errors import InputError
-from cimsolve.files.lines import Name
+from cimsolve.files.lines import Name, Visible
 from cimsolve.model.families.config import Config, Context, Count, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder, torch_linear
-from cimsolve.model.model import CacheUse, Experts, Model, Operation, Tail
+from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Tail, TensorRef
 
 Elements = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 Positions = Annotated[int, Field(strict=True, ge=1, le=2**24)]
@@ -33,10 +33,16 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TensorEntry(_Entry):
+    name: Annotated[str, Field(min_length=1, max_length=512), Visible]
+    layout: Literal["out_in", "in_out"]
+
+
 class LinearEntry(_Entry):
     name: Name
     n_in: Width
     n_out: Width
+    tensor: TensorEntry | None = None
     expert: Annotated[int, Field(strict=True, ge=0)] | None = None
 
 
@@ -122,7 +128,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             record.barrier()
         numbers[entry.name] = record.step(
             entry.name,
-            [torch_linear(linear.name, linear.n_in, linear.n_out, linear.expert) for linear in entry.linears],
+            [_linear(linear) for linear in entry.linears],
             [numbers[before] for before in reads],
             _operations(entry.operations),
             CacheUse(**entry.cache.model_dump()) if entry.cache else None,
@@ -134,6 +140,13 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     leaving = read.steps[-1].positions * sum(made)
     tail = Tail(_operations(read.tail.operations), read.tail.elements) if read.tail else Tail((), leaving)
     return record.model(name, config, n, {"token": tail}, read.unmapped)
+
+
+def _linear(entry: LinearEntry) -> Linear:
+    if entry.tensor is None:
+        return torch_linear(entry.name, entry.n_in, entry.n_out, entry.expert)
+    tensor = TensorRef(entry.tensor.name, entry.tensor.layout)
+    return Linear(entry.name, entry.n_in, entry.n_out, tensor, entry.expert)
 
 
 def _operations(entries: Sequence[OperationEntry]) -> tuple[Operation, ...]:

@@ -70,6 +70,8 @@ class Matrix:
     n_in: int
     n_out: int
     positions: int
+    is_turned: bool
+    """Whether the file has an output a row, not an input."""
     groups: int
     """Of a convolution: it stands in so many equal blocks, each of which reads inputs of its own."""
 
@@ -106,7 +108,7 @@ def matrix_of(graph: Graph, origin: str, node: GraphNode) -> Matrix | None:
         if weight == first:
             raise InputError(f"{origin}: {said(node)}: its kernel is no constant; expected weights that the file holds")
         groups = int(node.attributes.get("group", 1))
-        n_in, n_out = math.prod(shape[1:]), shape[0]
+        n_in, n_out, is_turned = math.prod(shape[1:]), shape[0], True
         positions = made // n_out
     else:
         if math.prod(shape[:-2]) != 1:
@@ -120,7 +122,7 @@ def matrix_of(graph: Graph, origin: str, node: GraphNode) -> Matrix | None:
         positions = math.prod(of_read) // max(1, n_in)
     if n_in == 1 and groups == 1:  # an outer product, such as that of positions and frequencies
         return None
-    return Matrix(weight, read, n_in, n_out, positions, groups)
+    return Matrix(weight, read, n_in, n_out, positions, is_turned, groups)
 
 
 def work_of(graph: Graph, origin: str, node: GraphNode) -> tuple[Name, int] | None:

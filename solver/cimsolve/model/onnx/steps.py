@@ -59,7 +59,12 @@ class Builder:
                 before[step] |= before[each] | 1 << each
             entry: dict[str, Any] = {"name": self.names[members[0]]}
             entry["linears"] = [
-                {"name": self.names[each], "n_in": self.matrices[each].n_in, "n_out": self.matrices[each].n_out}
+                {
+                    "name": self.names[each],
+                    "n_in": self.matrices[each].n_in,
+                    "n_out": self.matrices[each].n_out,
+                    **self._tensor(each),
+                }
                 for each in members
             ]
             entry["reads"] = [steps[each]["name"] for each in _bits(reads)]
@@ -127,6 +132,23 @@ class Builder:
         if not hasattr(self, "_made_by"):
             self._made_by = {name: n for n, node in enumerate(self.graph.nodes) for name in node.outputs if name}
         return self._made_by
+
+    def _tensor(self, number: int) -> dict[str, Any]:
+        """Where the file holds the numbers of a matrix, if it does as they are."""
+        matrix, nodes = self.matrices[number], self.graph.nodes
+        value, is_turned = matrix.weight, matrix.is_turned
+        while (maker := self._makers.get(value)) is not None:
+            if nodes[maker].op == "Transpose" and nodes[maker].attributes.get("perm", [1, 0]) == [1, 0]:
+                is_turned = not is_turned
+            elif nodes[maker].op != "Identity":
+                return {}
+            value = nodes[maker].inputs[0]
+        rank = len(self.graph.values[value].shape or ())
+        if value not in self.graph.weights or not value.isprintable() or len(value) > TENSOR_NAME_MAX:
+            return {}
+        if rank != 2 and nodes[number].op not in CONVOLUTIONS:
+            return {}
+        return {"tensor": {"name": value, "layout": "out_in" if is_turned else "in_out"}}
 
     def _reach(self, value: str, step_of: Mapping[int, int], reach: dict[str, int], before: Mapping[int, int]) -> int:
         """Bits of the steps that a value comes from, without those before another of them."""
@@ -260,6 +282,7 @@ class Builder:
         return [shown_name(each) for each in told]
 
 
+TENSOR_NAME_MAX = 512
 GROUPED = "GroupedConv"
 """What convolutions in groups are called, such as those of each channel for itself."""
 _SHAPED = frozenset({"Identity", "Cast", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
