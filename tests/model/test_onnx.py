@@ -153,7 +153,7 @@ def test_an_operation_that_is_not_understood_is_refused_or_counted_as_asked(cli:
     with pytest.raises(InputError, match=r"node /between \(Det2\).*--digital Det2|shape of"):
         load_model(path)
     path = two_layers(tmp_path, "Einsum", equation="ij->ij")
-    with pytest.raises(InputError, match=r"node /between \(Einsum\): .* is not understood; --digital Einsum"):
+    with pytest.raises(InputError, match=r"node /between \(Einsum\): .* is not mapped; --digital Einsum"):
         load_model(path)
     for pattern in ("Einsum", "/betw*"):
         assert work(load_model(path, digital=[pattern]).steps[1]) == {"activation": 16}
@@ -269,6 +269,10 @@ def test_convolutions_in_groups_are_refused_or_digital_work(tmp_path: Path) -> N
         load_model(path)
     model = load_model(path, digital=["GroupedConv"])
     assert work(model.steps[1]) == {"attention_mac": 36 * 9 * 4}
+    net = Net({"x": ["batch", 4, 8, 8]})
+    made = net("ConvTranspose", net("Conv", "x", net.tensor("w.weight", 4, 4, 1, 1)), net.tensor("t", 4, 2, 3, 3))
+    path = net.save(tmp_path / "net.onnx", net("Conv", made, net.tensor("v.weight", 2, 2, 1, 1)))
+    assert work(load_model(path, digital=["ConvTranspose"]).steps[1]) == {"attention_mac": 4 * 64 * 2 * 9}
 
 
 def test_patches_and_tokens_of_one_graph_are_a_pass_of_the_whole(tmp_path: Path) -> None:

@@ -125,6 +125,14 @@ def matrix_of(graph: Graph, origin: str, node: GraphNode) -> Matrix | None:
     return Matrix(weight, read, n_in, n_out, positions, is_turned, groups)
 
 
+def digital_work_of(graph: Graph, origin: str, node: GraphNode) -> tuple[Name, int]:
+    """What a node that is not understood counts as where digital work is asked for, and its elements in one pass."""
+    if node.op == "ConvTranspose":  # every element read meets the kernels of its channel
+        kernels = math.prod(sizes(graph, origin, node, node.inputs[1])[1:])
+        return "attention_mac", math.prod(sizes(graph, origin, node, node.inputs[0])) * kernels
+    return "activation", math.prod(sizes(graph, origin, node, node.outputs[0]))
+
+
 def work_of(graph: Graph, origin: str, node: GraphNode) -> tuple[Name, int] | None:
     """What a node without weights is done as, and its elements in one pass; None where it costs nothing.
 
@@ -139,8 +147,8 @@ def work_of(graph: Graph, origin: str, node: GraphNode) -> tuple[Name, int] | No
         return "attention_mac", made * inner
     if node.op not in NAMES:
         raise InputError(
-            f"{origin}: {said(node)}: this operation is not understood; --digital {node.op} counts it as digital "
-            "work, one activation an element that it makes"
+            f"{origin}: {said(node)}: this operation is not mapped; --digital {node.op} counts it as digital work, "
+            + ("by its products" if node.op == "ConvTranspose" else "one activation an element that it makes")
         )
     elements = made
     if node.op in REDUCTIONS or node.op in POOLS:

@@ -13,7 +13,16 @@ from cimsolve.errors import InputError
 from cimsolve.files.text import near_name, one_line, shown_name
 from cimsolve.model.onnx.fuse import ON_SCORES, Flow, fuse
 from cimsolve.model.onnx.graph import Graph, GraphNode, said
-from cimsolve.model.onnx.operations import CONVOLUTIONS, FREE, OPERANDS, Matrix, matrix_of, sizes, work_of
+from cimsolve.model.onnx.operations import (
+    CONVOLUTIONS,
+    FREE,
+    OPERANDS,
+    Matrix,
+    digital_work_of,
+    matrix_of,
+    sizes,
+    work_of,
+)
 
 _COMPARISONS = frozenset({"LessOrEqual", "Less", "GreaterOrEqual", "Greater"})
 
@@ -214,7 +223,7 @@ class Builder:
             if number in self.macs:
                 return "attention_mac", self.macs[number]
             if node.op not in OPERANDS:
-                return "activation", math.prod(sizes(self.graph, self.origin, node, node.outputs[0]))
+                return digital_work_of(self.graph, self.origin, node)
         if number in self.fused.whole:
             self.found[self.fused.whole[number]] += 1
             return self.fused.whole[number], math.prod(sizes(self.graph, self.origin, node, node.outputs[0]))
