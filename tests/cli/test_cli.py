@@ -21,6 +21,7 @@ from cimsolve.judge.simulate import SimulationReport
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.problem.problem import Problem
 from cimsolve.solve.effort import Answer, Effort
+from cimsolve.solve.names import DEFAULT_NAMES
 from cimsolve.solve.strategies import RULES, STRATEGIES
 from cimsolve.study import ask as study_ask
 from makers.command_line import Cli
@@ -36,8 +37,8 @@ pytestmark = pytest.mark.usefixtures("tiny_folder")
 def test_all_strategies_are_checked_simulated_and_written(cli: Cli) -> None:
     result = cli(*TINY_RUN)
     assert (result.code, result.err) == (0, "")
-    assert written() == sorted(f"tiny--paper256--{name}.json" for name in STRATEGIES)
-    for name in STRATEGIES:
+    assert written() == sorted(f"tiny--paper256--{name}.json" for name in DEFAULT_NAMES)
+    for name in DEFAULT_NAMES:
         assert name in result.out
     assert "FAILED" not in result.out
     assert cli("check", *(str(path) for path in Path("results").glob("*.json"))).code == 0
@@ -50,7 +51,7 @@ def test_json_is_one_object_and_nothing_else(cli: Cli) -> None:
     assert found["format"] == "cimsolve-run/1"
     assert found["exit_code"] == result.code == 0
     assert found["question"]["model"] == "tiny"
-    assert list(found["strategies"]) == list(STRATEGIES)
+    assert list(found["strategies"]) == list(DEFAULT_NAMES)
     for name, one in found["strategies"].items():
         assert one["state"] == "solved"
         assert one["check"] == {"passed": True, "violations": [], "unverified_bounds": []} or "optimal" in name

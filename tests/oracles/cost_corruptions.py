@@ -20,7 +20,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.model import workload
 from cimsolve.model.model import Model, Step
 from cimsolve.model.workload import Workload
-from cimsolve.price import breakdown, cost, experts, firings, gaps, memory, schedule
+from cimsolve.price import breakdown, cost, experts, firings, gaps, mean, memory, schedule
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.memory import MemoryUse
@@ -311,7 +311,27 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "arrays work for every expert": edited("self.expert, cycles", "0 * self.expert - 1, cycles"),
     },
     (Fired, "in_worst_case"): {
-        "the experts that convert most cost most": edited("np.sum(list(parts.values()), axis=0)", "conversions_pj"),
+        "the experts that convert most cost most": edited("self.cost_pj", "self.columns.astype(float)"),
+    },
+    (mean, "_shares"): {
+        "all experts fire": edited("left / rest.sum()", "len(weights) / rest.sum()"),
+    },
+    (mean, "routes_of"): {
+        "tokens fire the first experts": edited("order[np.minimum", "np.arange(len(order))[np.minimum"),
+    },
+    (mean, "find_means"): {
+        "no expert is spared": edited("saved += stage_cycles[each.id] - drawn", "pass"),
+        "what always fires has a share": edited("np.where(own < 0, 1.0, shares", "np.where(own < 0, 0.5, shares"),
+        "the error is that of one token": edited("/ ROUTES**0.5", ""),
+    },
+    (mean, "_drawn_cycles"): {
+        "what always fires is not beside experts": edited("least = int(busy", "busy[:] = 0\n    least = int(busy"),
+    },
+    (cost, "_mean_metrics"): {
+        "arrays cost the worst": edited("float(means.weight @ fired.cost_pj)", "array_energy"),
+        "nothing leaks in the mean": edited(" + leakage_pj * means.latency_cycles", ""),
+        "the worst array works": edited("means.weight * lasts", "lasts"),
+        "shared units do not count in the mean": edited("*shared_cycles(problem, fired.gaps.own), ", ""),
     },
     (Workload, "sum_fired"): {
         "every expert is fixed": edited("of_experts // stored * self.chosen", "of_experts"),

@@ -15,6 +15,7 @@ from typing import Any
 from oracles.naive_chip import Chip, Piece
 from oracles.naive_dataflow import Dataflow
 from oracles.naive_gaps import Gaps
+from oracles.naive_means import means
 from oracles.naive_moves import Moves
 
 Number = int | float
@@ -370,6 +371,7 @@ class NaiveCost:
             "throughput_energy_pj": every_token_pj + self.leak_pj * ii,
             **self.fixed(),
             **self.memory_metrics(),
+            **means(self),
             "area_mm2": self.area_mm2(),
             "adc_conversions": sum(self.chip.phases * len(each.columns) * each.times for each in self.fired),
             "adc_bits_max": max(each.bits for each in self.firings),

@@ -37,6 +37,8 @@ class Stage:
     kept: Kept | None = None
     choices: list[tuple[int, ...]] = field(default_factory=lambda: [()])
     """All sets of experts that a token may fire."""
+    choice: int | None = None
+    """Number of the choice that says which; steps whose experts read what those of another made follow its."""
     positions: int = 1
     """How many times its blocks fire in a pass."""
 
@@ -57,6 +59,9 @@ class Dataflow:
         self.stages: list[Stage] = []
         self.passes: list[str] = []
         result_of_step: list[int] = []
+        choice_of_step: list[int | None] = []
+        choices_of_step: list[list[tuple[int, ...]]] = []
+        choices = 0
         for step in model.steps:
             if step.pass_name not in self.passes:
                 self.passes.append(step.pass_name)
@@ -71,6 +76,15 @@ class Dataflow:
                 first.reads = self.ends_of(self.passes[self.passes.index(step.pass_name) - 1])
             if step.experts is not None:
                 first.choices = list(combinations(range(step.experts.stored), step.experts.chosen))
+                followed = [
+                    choice_of_step[index]
+                    for index in step.reads
+                    if step.experts.own_inputs and choices_of_step[index] == first.choices
+                ]
+                first.choice = followed[0] if followed else choices
+                choices += not followed
+            choice_of_step.append(first.choice)
+            choices_of_step.append(first.choices)
             number = len(self.stages)
             self.stages.append(first)
             shuffled, second = 0, []
@@ -89,7 +103,7 @@ class Dataflow:
                 self.factors += second
                 last = Stage(f"{step.name}.L", step.layer, step.pass_name, step.phase, [number], [])
                 last.moved, last.positions = step.positions * shuffled, step.positions
-                last.choices = first.choices
+                last.choices, last.choice = first.choices, first.choice
                 self.stages.append(last)
             result_of_step.append(len(self.stages) - 1)
         self.tails = {

@@ -241,7 +241,7 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         if step.pass_name != current_pass:
             current_pass, previous_pass_ends, finals = step.pass_name, tuple(finals), []
         after = tuple(last_stage_of_step[index] for index in step.reads) or previous_pass_ends
-        choice_of_step.append(_choice(step, choice_of_step, choices))
+        choice_of_step.append(_choice(model, step, choice_of_step, choices))
         chosen = [(linear, structures[linear.name]) for linear in step.linears]
         monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
@@ -279,9 +279,13 @@ def _shuffled_elements(step: Step, monarchs: Sequence[tuple[Linear, Structure]])
     return step.positions * (always + chosen)
 
 
-def _choice(step: Step, earlier: Sequence[int], choices: Iterator[int]) -> int:
-    """The choice that a step follows: that of the experts which it reads, or one of its own; -1 without experts."""
-    if step.experts is None:
+def _choice(model: Model, step: Step, earlier: Sequence[int], choices: Iterator[int]) -> int:
+    """The choice that a step follows: that of as many experts which it reads, or one of its own; -1 without experts."""
+    experts = step.experts
+    if experts is None:
         return -1
-    read = [earlier[index] for index in step.reads if step.experts.own_inputs and earlier[index] >= 0]
-    return read[0] if read else next(choices)
+    for index in step.reads if experts.own_inputs else ():
+        read = model.steps[index].experts
+        if read is not None and read[:2] == experts[:2]:
+            return earlier[index]
+    return next(choices)

@@ -9,7 +9,7 @@ STRATEGY_LINES: Mapping[str, str] = {
     "sparsemap": "one factor's blocks on the diagonal of its arrays, fired together: fast, many arrays",
     "densemap": "arrays filled with rotated diagonals of one block shape: few arrays, slow",
     "spread": "densest packing of whole blocks, each stage's blocks dealt over all arrays",
-    "greedy-top2": "experts kept together on arrays, in order of load, each where the least of its partners are",
+    "greedy-top2": "experts kept together, the most used first, each where the least of its partners are",
     "dense-optimal": "the solver on the dense weights: the best that the same chip does without factors",
     "optimal": "the solver: placement and schedule as one problem, with a proof or a gap",
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping as MappingABC
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.effort import Answer, Strategy
-from cimsolve.solve.names import RULE_NAMES, STRATEGY_NAMES
+from cimsolve.solve.names import DEFAULT_RULES, STRATEGY_NAMES
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
 from cimsolve.solve.rules.experts import map_greedy_top2
@@ -22,4 +22,5 @@ def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
 
 _RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread, map_greedy_top2))
 STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal, map_optimal), strict=True))
-RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in RULE_NAMES}
+RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in DEFAULT_RULES}
+"""The rules that answer for any model."""

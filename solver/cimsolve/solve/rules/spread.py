@@ -59,11 +59,11 @@ def _pack(problem: Problem, parts: Parts) -> PackedParts:
 
 
 @dataclass(frozen=True)
-class Slots:
+class PackedSlots:
     """Where parts may lie on the arrays of a packing: slots of each shape, numbered on each array from 0."""
 
     free: Ints
-    """Slots for each shape on each array; shape (arrays, shapes)."""
+    """PackedSlots for each shape on each array; shape (arrays, shapes)."""
     cycles: Ints
     """How long a part of each shape keeps an array busy, wiring aside, which only the placement decides."""
     pattern: Ints
@@ -78,13 +78,13 @@ class Slots:
         return parts.place(array, self.row[where], self.col[where])
 
 
-def slots_of(problem: Problem, packed: PackedParts) -> Slots:
+def slots_of(problem: Problem, packed: PackedParts) -> PackedSlots:
     """All slots of a packing."""
     count, row, col = _slots(packed.packing, len(packed.sizes))
     pattern = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
     columns = packed.sizes[:, 1] * problem.hardware.columns_per_weight
     cycles = problem.hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(problem.hardware, columns))
-    return Slots(count[pattern], cycles, pattern, row, col)
+    return PackedSlots(count[pattern], cycles, pattern, row, col)
 
 
 def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:

@@ -16,7 +16,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping as Placed
 from cimsolve.solve.effort import Effort, Event, ignore
-from cimsolve.solve.strategies import RULES
+from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.names import OF_MEMORIES, OF_NETWORKS, WHAT_IFS
 from cimsolve.study.solving import solve_and_check, whole_answers_only
 
@@ -153,7 +153,7 @@ def _half_the_places(network: NetworkSection) -> dict[str, object]:
 
 def _more_arrays(name: str, problem: Problem, solution: Solution) -> Problem:
     """Room for more arrays, and an objective that makes use of them."""
-    if solution.header.strategy in RULES:
+    if solution.header.strategy in RULE_NAMES:
         raise _ImpossibleError("the rule takes as many arrays as it needs; more change nothing")
     used = int(solution.header.metrics["arrays"])
     more = 1 if name == "array+1" else used // 100

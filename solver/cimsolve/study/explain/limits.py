@@ -13,7 +13,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header
 from cimsolve.prove.time import least_latency_cycles
 from cimsolve.solve.effort import Effort, Event, ignore
-from cimsolve.solve.strategies import RULES
+from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.solving import problem_for, solve_and_check, whole_answers_only
 
 OBJECTIVE_OF_LIMIT = {"max_arrays": "arrays", "max_latency_ns": "latency", "max_energy_pj": "energy"}
@@ -79,7 +79,7 @@ def find_relief(
         if header is None:
             found.append(Relief(name, given, None, None, None, reason))
             continue
-        if name == "max_arrays" and strategy not in RULES and relaxed.has_cost_limits:
+        if name == "max_arrays" and strategy not in RULE_NAMES and relaxed.has_cost_limits:
             header = _fewest(relaxed, header, strategy, effort)
         least = float(header.metrics[name.removeprefix("max_")])
         found.append(Relief(name, given, least, _lower(relaxed, strategy, name, header), header))
