@@ -322,6 +322,32 @@ def test_breadth_first_gives_every_core_a_place_of_its_own(script):
     assert places.breadth_first(bits, 2, 3, places.Random(0), (4, 0))[1:3] == [4, 0]
 
 
+MIXTRAL = {
+    "model_type": "mixtral",
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "max_position_embeddings": 64,
+}
+
+
+def test_experts(script, tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(MIXTRAL))
+    out = tmp_path / "experts.md"
+    model = str(tmp_path / "tiny.json")
+    arguments = ["--models", model, "--large", model, "--seeds", "1", "--out", str(out)]
+    assert script("bench_experts").main(arguments) == 0
+    rows = rows_of(report_of(out))[2:]
+    assert [row[2] for row in rows] == ["spread", "greedy-top2", "optimal", "spread", "optimal"]
+    for row in rows:
+        worst, bound, mean = (float(row[at]) for at in (5, 6, 8))
+        assert bound <= worst >= mean
+
+
 def test_moves(script, tmp_path):
     (tmp_path / "tiny.json").write_text(json.dumps(BERT))
     out = tmp_path / "moves.md"
