@@ -15,6 +15,7 @@ from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from makers.builders import Row, ask, chip, linears, macro_chip, networked, pieces_of, step
+from makers.random_experts import mixture, stored_alike
 from makers.random_networks import random_network
 
 BOUNDED = ("arrays", "latency_cycles", "prefill_ns", "ii_cycles", "energy_pj", "area_mm2")
@@ -37,25 +38,28 @@ def random_question(
     chain: bool = True,
     network: bool = False,
     positions: Sequence[int] = (),
+    experts: bool = False,
 ) -> Problem:
     """A question of a few dozen weights over all that matters to the bounds.
 
     `row_cuts`: whether some block must be cut along its rows, None for either; `chain`: every stage follows the
     one before it; `network`: the chip has cores and a network, often one so slow that its moves take most time;
-    `positions`: how many times a step may fire in a pass.
+    `positions`: how many times a step may fire in a pass; `experts`: the last step has some.
     """
     while True:
         structure: dict[str, str] = {}
         steps = [_random_step(draw, number, structure, chain) for number in range(draw.choice([1, 1, 2, 2, 3]))]
+        if experts:
+            steps[-1] = _random_mixture(draw, steps[-1], structure)
         cuts = ["none", "columns", "columns"] + ([] if row_cuts is False else ["both"])
         steps = [{**each, "positions": draw.choice(positions)} for each in steps] if positions else steps
         config = linears(*steps, context=draw.randint(1, 4))
         try:
             hardware = _random_networked_chip(draw) if network else _random_chip(draw)
-            problem = ask(config, structure, hardware, draw.choice(cuts))  # type: ignore[arg-type]
+            problem = ask(config, stored_alike(config, structure), hardware, draw.choice(cuts))  # type: ignore[arg-type]
         except InputError:
             continue
-        if problem.weight_cells <= 30 and row_cuts in (None, problem.must_cut_rows):
+        if problem.weight_cells <= (50 if experts else 30) and row_cuts in (None, problem.must_cut_rows):
             return problem
 
 
@@ -63,15 +67,25 @@ def _random_step(draw: Random, number: int, structure: dict[str, str], chain: bo
     n_in = draw.choice([4, 6, 8]) if draw.random() < 0.3 else draw.randint(1, 8)
     shapes = [(n_in, draw.randint(1, 6)) for _ in range(draw.choice([1, 1, 2, 2, 3]))]
     for index, (_, n_out) in enumerate(shapes):
-        k, l = (draw.choice([d for d in range(1, n + 1) if n % d == 0]) for n in (n_in, n_out))  # noqa: E741
-        monarch = f"{k},{l},{draw.randint(1, min(n_in // k, n_out // l, 3))}"
-        structure[f"s{number}{index}"] = draw.choice(["dense", monarch])
+        structure[f"s{number}{index}"] = _random_structure(draw, n_in, n_out)
     keys: dict[str, Any] = {}
     if number and not chain and draw.random() < 0.6:
         keys["reads"] = draw.choice([[], [f"s{draw.randrange(number)}"]])
     elif number and draw.random() < 0.3:
         keys["barrier"] = True
     return step(f"s{number}", *shapes, **keys)
+
+
+def _random_mixture(draw: Random, like: dict[str, Any], structure: dict[str, str]) -> dict[str, Any]:
+    found = mixture(draw, like["name"], 6, 4, **{key: like[key] for key in ("reads", "barrier") if key in like})
+    for entry in found["linears"]:
+        structure[entry["name"]] = _random_structure(draw, entry["n_in"], entry["n_out"])
+    return found
+
+
+def _random_structure(draw: Random, n_in: int, n_out: int) -> str:
+    k, l = (draw.choice([d for d in range(1, n + 1) if n % d == 0]) for n in (n_in, n_out))  # noqa: E741
+    return draw.choice(["dense", f"{k},{l},{draw.randint(1, min(n_in // k, n_out // l, 3))}"])
 
 
 def _random_chip(draw: Random) -> dict[str, Any]:

@@ -32,11 +32,13 @@ class Piece:
     vector: int
     element: int
     """Element of `vector` that the first row takes."""
+    expert: int = -1
+    """The expert of its stage that it is of; -1: every token fires it."""
 
     @property
     def kind(self) -> tuple[int, ...]:
         """Pieces of one kind behave alike."""
-        return (self.stage, self.vector, self.element, self.rows, self.cols)
+        return (self.stage, self.vector, self.element, self.rows, self.cols, self.expert)
 
 
 def best(problem: Problem, max_arrays: int) -> tuple[int, int] | None:
@@ -84,7 +86,7 @@ def measure(problem: Problem, mapping: Mapping) -> tuple[int, int]:
 def least_latency(problem: Problem, max_arrays: int) -> int | None:
     """The least token latency on at most `max_arrays` arrays, in cycles, over all cuts that are allowed."""
     spec = problem.hardware.to_json()
-    stages = len(problem.workload.stages)
+    stages = [0 if stage.experts is None else stage.experts.chosen for stage in problem.workload.stages]
     totals: list[int] = []
     kinds_tried: set[tuple[tuple[int, ...], ...]] = set()
     for pieces in all_cuts(problem):
@@ -107,8 +109,9 @@ def all_cuts(problem: Problem) -> Iterator[list[Piece]]:
             for number, width in enumerate(widths):
                 element = block * factor.block_rows
                 col0 = sum(widths[:number])
+                expert = -1 if factor.expert is None else factor.expert
                 pieces.append(
-                    Piece(factor.id, block, col0, factor.block_rows, width, factor.stage, factor.input, element)
+                    Piece(factor.id, block, col0, factor.block_rows, width, factor.stage, factor.input, element, expert)
                 )
         yield pieces
 
@@ -121,8 +124,11 @@ def _compositions(total: int) -> Iterator[list[int]]:
             yield [first, *rest]
 
 
-def _over_arrays(spec: dict[str, Any], pieces: list[Piece], max_arrays: int, stages: int) -> set[Times]:
-    """Stage times of all mappings of `pieces`: the pieces dealt over the arrays in every way."""
+def _over_arrays(spec: dict[str, Any], pieces: list[Piece], max_arrays: int, stages: list[int]) -> set[Times]:
+    """Stage times of all mappings of `pieces`: the pieces dealt over the arrays in every way.
+
+    `stages`: how many of its experts a token fires in each.
+    """
 
     @cache
     def of_array(kinds: tuple[tuple[int, ...], ...], indices: tuple[int, ...]) -> frozenset[Times]:
@@ -140,7 +146,7 @@ def _over_arrays(spec: dict[str, Any], pieces: list[Piece], max_arrays: int, sta
     for groups in partitions(tuple(range(len(pieces)))):
         if len(groups) > max_arrays:
             continue
-        partial: set[Times] = {(0,) * stages}
+        partial: set[Times] = {(0,) * len(stages)}
         for group in groups:
             partial = {tuple(map(max, a, b)) for a in partial for b in times(group)}
         found |= partial
@@ -160,12 +166,12 @@ def partitions(indices: tuple[int, ...]) -> Iterator[list[tuple[int, ...]]]:
             yield [(head, *others), *tail]
 
 
-def _times_of_array(spec: dict[str, Any], pieces: list[Piece], stages: int) -> set[Times]:
+def _times_of_array(spec: dict[str, Any], pieces: list[Piece], stages: list[int]) -> set[Times]:
     """Stage times of all placements of `pieces` on one array, fired in every way; the undominated."""
     found: set[Times] = set()
     for places in _placements(spec, pieces):
         array = _Array(spec, pieces, places)
-        found.add(tuple(array.least_cycles(stage) for stage in range(stages)))
+        found.add(tuple(array.worst_cycles(stage, chosen) for stage, chosen in enumerate(stages)))
     return {
         times
         for times in found
@@ -206,9 +212,15 @@ class _Array:
                 for c in range(piece.cols * self.width):
                     self.cells[row + r, col * self.width + c] = number
 
-    def least_cycles(self, stage: int) -> int:
-        """Least time in which the pieces of `stage` fire once, one activation after the other (S1, S4)."""
-        members = tuple(i for i, piece in enumerate(self.pieces) if piece.stage == stage)
+    def worst_cycles(self, stage: int, chosen: int) -> int:
+        """Least time of what always fires in a stage, and of the `chosen` experts that take longest."""
+        experts = {piece.expert for piece in self.pieces if piece.stage == stage and piece.expert >= 0}
+        longest = sorted((self.least_cycles(stage, expert) for expert in experts), reverse=True)
+        return self.least_cycles(stage, -1) + sum(longest[:chosen])
+
+    def least_cycles(self, stage: int, expert: int) -> int:
+        """Least time in which the pieces of one expert fire once, one activation after the other (S1, S4, S7)."""
+        members = tuple(i for i, piece in enumerate(self.pieces) if (piece.stage, piece.expert) == (stage, expert))
         cycles = {}
         for mask in range(1, 2 ** len(members)):
             group = tuple(i for bit, i in enumerate(members) if mask >> bit & 1)

@@ -39,6 +39,13 @@ class InputGroup(NamedTuple):
     columns: int
     blocks: int
     block_cols: int
+    experts: int = 0
+    """Of so many experts, with as many inputs each, which never fire together; 0: every token fires it."""
+
+    @property
+    def inputs_together(self) -> int:
+        """Inputs that may fire together: those of one expert."""
+        return self.inputs // max(1, self.experts)
 
     @property
     def all_columns(self) -> int:
@@ -245,21 +252,22 @@ class Problem:
         """The groups of a stage that fires so many of its experts (None: all), and what `always` fires."""
         factors, experts = self.workload.factors, self.workload.stages[stage].experts
         vectors: dict[tuple[int, bool], int] = {}
-        widths: dict[tuple[int, int, int], list[int]] = {}
+        widths: dict[tuple[int, int, int, int], list[int]] = {}
         for factor in (factors[number] for number in self.workload.factors_of_stage[stage]):
-            inputs = factor.blocks
+            inputs, apart = factor.blocks, 0
             if factor.expert is None:
                 inputs *= always
             elif experts is not None:  # all are as the first of them
-                inputs *= (experts.stored if fired is None else fired) * (factor.expert == 0)
+                apart = experts.stored if fired is None else fired
+                inputs *= apart * (factor.expert == 0)
             if not inputs:
                 continue
             vector = vectors.setdefault((factor.input, factor.expert is None), len(vectors))
-            widths.setdefault((vector, factor.block_rows, inputs), []).append(factor.block_cols)
+            widths.setdefault((vector, factor.block_rows, inputs, apart), []).append(factor.block_cols)
         # Of blocks of several widths on one input only the least is used, to stay on the safe side.
         return tuple(
-            InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols))
-            for (vector, rows, inputs), cols in widths.items()
+            InputGroup(vector, rows, ceil_div(rows, self.rows_limit), inputs, sum(cols), len(cols), min(cols), apart)
+            for (vector, rows, inputs, apart), cols in widths.items()
         )
 
 

@@ -98,9 +98,8 @@ def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapp
     for kind in set(_kinds_of_stages(problem)):
         least = _Work(problem, Counter((kind.fired,)), arrays, merging).least_cycles()
         if kind.experts is not None:
-            least = max(
-                least, _Work(problem, Counter((kind.stored,)), arrays, merging).least_cycles_of_experts(kind.experts)
-            )
+            of_all = _Work(problem, Counter((kind.stored,)), arrays, merging)
+            least = max(least, of_all.least_cycles_of_experts(kind.experts))
         found[kind] = least
     return found
 
@@ -214,26 +213,29 @@ class _Work:
         """The least cycles of the busiest array in the worst choice of experts, where this is the work of all of them.
 
         In less time than `chosen` of the shortest activations take, no array holds columns of so many experts: all of
-        them may be chosen at once, and the array does all that it holds. In a longer time t fewer than `chosen` hold
-        more columns there than an activation reads in t / chosen; these too may be chosen at once, and are read in t.
+        them may be chosen at once, and the array does all that it holds. In a longer time t an array that holds columns
+        of fewer than `chosen` reads all of them in t. Any other reads in t, in as many activations at least, those of
+        the `chosen` that have most, of which one has no more than an activation reads in t / chosen; nor have others.
         """
         all_at_once = self.least_cycles()
         fastest_ps = min(load.part_ps for _, load in self.loads)
         columns = np.arange(1, self.row + 1)
         of_chosen = experts.chosen * least_activation_cycles(self.problem, columns, fastest_ps)
-        needed = sum(load.group.all_columns for _, load in self.loads)
+        needed = sum(load.group.all_columns * (1 if self.free_rows else load.group.parts) for _, load in self.loads)
 
         def has_room(cycles: int) -> bool:
-            if cycles >= of_chosen[-1]:
+            most = self._most_activations(cycles, fastest_ps)
+            if cycles >= of_chosen[-1] or most > FIRINGS_MAX:
                 return True
-            firings = np.arange(1, max(1, min(FIRINGS_MAX, self._most_activations(cycles, fastest_ps))) + 1)
-            read = int(self._columns_of(cycles * self.clock_ps, firings, fastest_ps, self.row).max())
-            beside = experts.stored * int(np.searchsorted(of_chosen, cycles, side="right"))
-            return self.arrays * (read + beside) >= needed
+            others = (experts.stored - experts.chosen) * int(np.searchsorted(of_chosen, cycles, side="right"))
+            for widest, merged in self._widest(most):
+                read = self._columns_of(cycles * self.clock_ps, np.arange(1, most + 1), fastest_ps, widest)
+                held = max(int(read.max()), int(read[experts.chosen - 1 :].max()) + others)
+                if needed > self.arrays * held + merged:
+                    return False
+            return True
 
-        if all_at_once <= of_chosen[0]:
-            return all_at_once
-        return bisect_left(range(all_at_once), True, lo=int(of_chosen[0]), key=has_room)
+        return bisect_left(range(all_at_once), True, lo=min(all_at_once, int(of_chosen[0])), key=has_room)
 
     def activations_without_merges(self) -> int:
         """Fewest activations if no array has the empty cells for a merge; 0 if one may have."""
@@ -339,16 +341,21 @@ class _Work:
             if repeats * kind_ps
         ]
         at = min(int(mean), most) - 1
-        # One input, with what may share its rows, fills an activation with its own columns at most; each merge adds
-        # another input's.
-        widest = min(self.row, max(sum(load.group.columns for load in loads) for _, loads in self.sharing))
-        for most_columns, merged in ((self.row, 0), (widest, self.merges * most * widest)):
+        for most_columns, merged in self._widest(most):
             room = self._columns_of(time_ps, firings, kind_ps, most_columns)
             local = min(0.0, float(room[min(at + 1, most - 1)] - room[at]))
             hull = min(float((room - slope * (firings - mean)).max()) for slope in (*slopes, local))
             if columns > math.floor(self.arrays * hull * (1 + 1e-12)) + merged:
                 return False
         return True
+
+    def _widest(self, most: int) -> tuple[tuple[int, int], ...]:
+        """Columns that an activation reads at most, and how many more merges add in `most` firings: two ways to count.
+
+        One input, with what may share its rows, fills an activation with its own columns; each merge adds another's.
+        """
+        widest = min(self.row, max(sum(load.group.columns for load in loads) for _, loads in self.sharing))
+        return (self.row, 0), (widest, self.merges * most * widest)
 
     def _columns_of(self, time_ps: int, activations: Ints, conversion_ps: int, widest: int) -> Ints:
         """Most columns in each of many counts of activations that read at most `widest` each."""

@@ -21,12 +21,14 @@ def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
     the other are empty, except on rows that both need with the same input. So different row ranges of one height
     leave two rectangles of at least that many rows empty; different heights on one vector their difference. Where
     blocks are cut along the rows, runs of columns may be cut at different rows, and ranges differ by a row only.
-    None: no two inputs, nothing to merge.
+    Inputs of different experts never share one (S7). None: no two inputs, nothing to merge.
     """
     if any(group.parts > 1 for group in groups):
         return 1
-    cells = [2 * group.height for group in groups if group.inputs > 1]
+    cells = [2 * group.height for group in groups if group.inputs_together > 1]
     for one, other in combinations(groups, 2):
+        if bool(one.experts) != bool(other.experts):
+            continue
         cells.append(abs(one.height - other.height) if one.vector == other.vector else one.height + other.height)
     return min(cells, default=None)
 
