@@ -16,7 +16,7 @@ from cimsolve.problem.solution import Solution
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.strategies import RULES
 from cimsolve.study.solving import make_solution
-from makers.builders import ask, fired_of, linears, step
+from makers.builders import ask, fired_of, linears, step, with_experts
 from makers.random_networks import random_places
 from oracles import naive_replay
 
@@ -35,8 +35,11 @@ def work_of(problem: Problem, solution: Solution) -> Work:
     return find_work(fired_of(problem, solution), solution.activations)
 
 
-def random_case(draw: random.Random, hardware: dict[str, Any]) -> tuple[Problem, Solution]:
-    """A graph of up to six steps with branches, barriers and digital work, by one of the rules; arrays anywhere."""
+def random_case(draw: random.Random, hardware: dict[str, Any], experts: bool = False) -> tuple[Problem, Solution]:
+    """A graph of up to six steps with branches, barriers and digital work, by one of the rules; arrays anywhere.
+
+    `experts`: half of the steps have some.
+    """
     steps: list[dict[str, Any]] = []
     for number in range(draw.randint(2, 6)):
         reads = sorted(draw.sample(range(number), min(number, draw.choice([1, 1, 1, 2]))))
@@ -46,7 +49,12 @@ def random_case(draw: random.Random, hardware: dict[str, Any]) -> tuple[Problem,
             keys["operations"] = [{"name": name, "elements": draw.randint(1, 12)}] * draw.randint(0, 2)
             keys["barrier"] = draw.random() < 0.3
         size = draw.choice([2, 4])
-        steps.append(step(f"s{number}", *[(4, size)] * draw.randint(1, 2), **keys))
+        listed = step(f"s{number}", *[(4, size)] * draw.randint(1, 2), **keys)
+        if experts and draw.random() < 0.5:
+            of = draw.choice([[0, 1], [0, 1, 2], [None, 0, 1]])
+            shapes = [(4, size)] * len(of)
+            listed = with_experts(step(f"s{number}", *shapes, **keys), of, draw.randint(1, 2), own=draw.random() < 0.5)
+        steps.append(listed)
     problem = ask(linears(*steps, context=draw.randint(1, 5)), draw.choice(["dense", "2,2,1"]), hardware)
     return problem, solve_by_rule(draw, problem, draw.choice(["sparsemap", "densemap", "spread"]))
 

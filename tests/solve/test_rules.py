@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.strategies import RULES as STRATEGIES
 from cimsolve.study.solving import problem_for, solve
-from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, fired_of, linears, macro_chip, rules_of
+from makers.builders import NOTHING, OPERATIONS, answer, ask, chip, fired_of, linears, macro_chip, rules_of, step
+from makers.random_experts import mixture, stored_alike
 from oracles.naive_checker import broken_rules, shapes_of
 
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
@@ -70,23 +72,25 @@ def problems(draw: st.DrawFn, width: int = 12) -> Problem:
     steps: list[dict[str, Any]] = []
     structure: dict[str, str] = {}
     for index in range(draw(st.integers(1, 4))):
-        n_in = draw(st.integers(1, width))
-        entries = []
-        for number in range(draw(st.integers(1, 2))):
-            entry = {"name": f"s{index}.{number}", "n_in": n_in, "n_out": draw(st.integers(1, width))}
-            structure[entry["name"]] = draw(structures(n_in, entry["n_out"]))
-            entries.append(entry)
-        step: dict[str, Any] = {"name": f"s{index}", "linears": entries}
+        if draw(st.integers(0, 3)):
+            n_in = draw(st.integers(1, width))
+            shapes = [(n_in, draw(st.integers(1, width))) for _ in range(draw(st.integers(1, 2)))]
+            listed = step(f"s{index}", *shapes)
+        else:
+            listed = mixture(Random(draw(st.integers(0, 999))), f"s{index}", width, min(width, 6))
+        for entry in listed["linears"]:
+            structure[entry["name"]] = draw(structures(entry["n_in"], entry["n_out"]))
         if index:
             earlier = [f"s{before}" for before in range(index)]
-            step["barrier"] = draw(st.booleans())
-            step["reads"] = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=2))
-            if step["reads"] and draw(st.booleans()):
-                step["operations"] = [{"name": "activation", "elements": draw(st.integers(1, 9))}]
-        steps.append(step)
+            listed["barrier"] = draw(st.booleans())
+            listed["reads"] = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=2))
+            if listed["reads"] and draw(st.booleans()):
+                listed["operations"] = [{"name": "activation", "elements": draw(st.integers(1, 9))}]
+        steps.append(listed)
     cut = draw(st.sampled_from(["none", "columns", "both"]))
+    config = linears(*steps, context=3)
     try:
-        return ask(linears(*steps, context=3), structure, draw(hardware()), cut)
+        return ask(config, stored_alike(config, structure), draw(hardware()), cut)
     except InputError:
         assume(False)
         raise

@@ -22,7 +22,7 @@ from cimsolve.problem import solution as solution_module
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution, read_solution, write_solution
 from cimsolve.study.solving import solve
-from makers.builders import ask, chip, linears, macro_chip, mesh_chip, step
+from makers.builders import ask, chip, linears, macro_chip, mesh_chip, step, with_experts
 from oracles.naive_checker import broken_rules
 
 QUESTION = {"hw", "model", "model_name", "structure", "options", "objective"}
@@ -48,17 +48,28 @@ def question(hardware: dict[str, Any]) -> Problem:
     return ask(config, {"a0": "3,2,1", "a1": "3,2,1", "b0": "dense", "c0": "1,1,2"}, hardware)
 
 
+def mixed(hardware: dict[str, Any]) -> Problem:
+    """The same with experts in the first two steps."""
+    config = linears(
+        with_experts(step("a", (12, 8), (12, 8), (12, 8)), of=[0, 1, 2], chosen=2),
+        with_experts(step("b", (8, 12), (8, 12), (8, 12), (6, 12)), of=[0, 1, 2, None], chosen=2, own=True),
+        step("c", (12, 4), reads=["a"], barrier=True),
+    )
+    return ask(config, "2,2,1", hardware)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The JSON of honest answers: modelled arrays, a measured core, and cores on a network."""
+    """The JSON of honest answers: modelled arrays, a measured core, cores on a network, and a model with experts."""
     contents = []
-    for name, hardware in (
-        ("array", chip(array__rows_active_max=6)),
-        ("macro", macro_chip()),
-        ("mesh", mesh_chip(core__arrays=8)),
+    for name, problem in (
+        ("array", question(chip(array__rows_active_max=6))),
+        ("macro", question(macro_chip())),
+        ("mesh", question(mesh_chip(core__arrays=8))),
+        ("experts", mixed(chip())),
     ):
         path = tmp_path_factory.mktemp("honest") / f"{name}.json"
-        write_solution(solve(question(hardware), "sparsemap"), path)
+        write_solution(solve(problem, "sparsemap"), path)
         assert check_solution(read_solution(path)).passed
         contents.append(json.loads(path.read_text()))
     return contents
@@ -149,7 +160,7 @@ def alike(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-mutations = given(data=st.data(), which=st.integers(0, 2), times=st.integers(1, 3))
+mutations = given(data=st.data(), which=st.integers(0, 3), times=st.integers(1, 3))
 
 
 @mutations
@@ -181,17 +192,19 @@ def no_mutation_is_believed(
     passes_only_if_it_may(place, content, files[which])
 
 
-@given(data=st.data())
-@settings(fuzz, max_examples=150)
-def test_no_mutation_of_the_tables_is_believed(files: list[dict[str, Any]], place: Path, data: st.DataObject) -> None:
-    content = copy.deepcopy(files[0])
+@given(data=st.data(), which=st.sampled_from([0, 3]))
+@settings(fuzz, max_examples=200)
+def test_no_mutation_of_the_tables_is_believed(
+    files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int
+) -> None:
+    content = copy.deepcopy(files[which])
     tables = {name: content[name] for name in ("pieces", "activations")}
     mutate(tables, data)
     content |= tables
     if tables.keys() != {"pieces", "activations"}:
         content = {key: content[key] for key in content if key in tables or key not in {"pieces", "activations"}}
     place.write_text(json.dumps(content))
-    passes_only_if_it_may(place, content | tables if len(tables) == 2 else files[0], files[0])
+    passes_only_if_it_may(place, content | tables if len(tables) == 2 else files[which], files[which])
 
 
 @given(at=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())

@@ -132,10 +132,11 @@ def random_chip(draw: random.Random) -> dict[str, Any]:
     return chip(**PRICED, **(STILL if draw.random() < 0.2 else {}), clock_ns=draw.choice([1, 1.5]))
 
 
+@pytest.mark.parametrize("experts", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_times_are_those_of_an_event_for_every_activation(seed: int) -> None:
+def test_times_are_those_of_an_event_for_every_activation(seed: int, experts: bool) -> None:
     draw = random.Random(seed)
-    problem, solution = random_case(draw, random_chip(draw))
+    problem, solution = random_case(draw, random_chip(draw), experts)
     for _ in range(3):
         assert_same_times(problem, solution, draw)
 
@@ -166,11 +167,12 @@ def test_whole_models_are_replayed_alike() -> None:
 # One token
 
 
+@pytest.mark.parametrize("experts", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_one_token_takes_as_long_as_the_equations_say(seed: int) -> None:
+def test_one_token_takes_as_long_as_the_equations_say(seed: int, experts: bool) -> None:
     """Also with branches, where gaps queue."""
     draw = random.Random(seed)
-    _, solution = random_case(draw, random_chip(draw))
+    _, solution = random_case(draw, random_chip(draw), experts)
     assert replayed(solution, tokens=1, stream=0).agrees
 
 
