@@ -306,8 +306,10 @@ pitch from the areas, H-trees 0.1 pJ a level. `rram256-mesh` and `paper256-mesh`
 
 All answers but the one priced afterwards have passed the checker. A bound holds for every mapping on as many arrays.
 Whole commands are judged by processor seconds, of one thread; wall seconds stand beside them below. The floor of
-network energy is the energy bound's part of links and of buses. "The same answer for arrays numbered in
-any order" is a test: `test_the_numbers_of_arrays_do_not_matter` in tests/solve/test_places.py."""
+network energy, links + buses, is what no mapping goes below whose arrays take their least time, as those of `optimal`
+do: a stage then needs many cores, and what several of them read passes a link for each ("Energy of fast mappings" in
+docs/formulation.md). "The same answer for arrays numbered in any order" is a test:
+`test_the_numbers_of_arrays_do_not_matter` in tests/solve/test_places.py."""
 
 
 def report(kept: Mapping[str, Any], options: Any, argv: Sequence[str] | None) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cimsolve.chip.spec import Hardware
     from cimsolve.price.gaps import Gaps
-    from cimsolve.problem.problem import Problem
 
 MODEL = "bert-large"
 CORE = {"bus": {"bits_per_ns": 256, "pj_per_bit": 0.054}}
@@ -89,7 +88,7 @@ def measure(name: str) -> dict[str, Any]:
     """One case, in this process."""
     from cimsolve.api import make_problem, map_model
     from cimsolve.price.cost import price
-    from cimsolve.prove.network import least_gaps, stretched_cycles
+    from cimsolve.prove.network import least_gaps, least_moves_pj, stretched_cycles
     from cimsolve.prove.time import least_stage_cycles
     from cimsolve.study.solving import mapping_of
 
@@ -103,9 +102,11 @@ def measure(name: str) -> dict[str, Any]:
     rule = map_model(problem.question, strategy="spread")
     afterwards = price(problem, mapping_of(of_flat, flat)).costs
     arrays = best.header.metrics["arrays"]
-    stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
+    least = least_stage_cycles(problem, arrays)
+    stages = stretched_cycles(problem, arrays, least)
     cycles = best.header.breakdown.latency_cycles
-    links, buses = floor_pj(problem)
+    is_fast = cycles["array"] == sum(least)
+    floor = least_moves_pj(problem, least if is_fast else None)
     return {
         "optimal": best.header.metrics,
         "flat": of_flat.header.metrics,
@@ -119,24 +120,11 @@ def measure(name: str) -> dict[str, Any]:
         "parts": split_cycles(problem.hardware, price(problem, mapping_of(best, problem)).costs.gaps, cycles["array"]),
         "least_parts": split_cycles(problem.hardware, least_gaps(problem, arrays), sum(stages)),
         "bound": {key: entry.lower for key, entry in best.header.bounds.items()},
-        "floor_links_pj": links,
-        "floor_buses_pj": buses,
+        "floor_links_pj": floor.links_pj,
+        "floor_buses_pj": floor.buses_pj,
         "clock_ns": problem.hardware.clock_ps / 1000,
         "cpu_s": cpu_s,
     }
-
-
-def floor_pj(problem: Problem) -> tuple[float, float]:
-    """The least energy of links, and of buses: the bound's, without additions."""
-    from cimsolve.chip.read import parse_hardware
-    from cimsolve.prove.network import least_moves_pj
-
-    data = problem.hardware.to_json()
-    data["digital"]["ops"]["add"]["per_element_pj"] = 0
-    both = least_moves_pj(problem.asking(hardware=parse_hardware(data, "without additions")))
-    data["core"]["bus"]["pj_per_bit"] = 0
-    links = least_moves_pj(problem.asking(hardware=parse_hardware(data, "without buses")))
-    return links, both - links
 
 
 def split_cycles(hardware: Hardware, gaps: Gaps, array_cycles: int) -> dict[str, int]:

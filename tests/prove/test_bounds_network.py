@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cimsolve.price.cost import Metrics
+from cimsolve.price.cost import Costs, Metrics, price
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
@@ -51,6 +51,11 @@ def columns_at(problem: Problem, *arrays: tuple[int, int], rows: int = 4) -> Met
     return measure(problem, Mapping(pieces_of(*taken), np.arange(len(taken)), place=places))
 
 
+def stage_cycles_of(costs: Costs) -> list[int]:
+    cycles: list[int] = (costs.stages.end - costs.stages.start).tolist()
+    return cycles
+
+
 # By hand: a matrix of 4 x 4 on the round mesh
 
 
@@ -70,7 +75,7 @@ def test_moves_of_one_matrix_on_one_and_on_two_arrays() -> None:
 def test_energy_of_moves_of_one_matrix() -> None:
     """8 bits down and 16 bits up over one hop at 1 pJ, and over the bus at 0.5 pJ."""
     problem = dense(4, mesh_chip())
-    assert least_moves_pj(problem) == pytest.approx(24 * 1 + 24 * 0.5)
+    assert sum(least_moves_pj(problem)) == pytest.approx(24 * 1 + 24 * 0.5)
     assert columns_at(problem, (4, 0))["network_energy_pj"] == pytest.approx(36)
 
 
@@ -86,7 +91,35 @@ def test_weights_with_most_bits_lie_nearest_to_the_hub() -> None:
         "dense",
         mesh_chip(core=core, network=network(at=[0, 0])),
     )
-    assert least_moves_pj(problem) == pytest.approx(48 + 0.5 * (24 + 96))
+    assert sum(least_moves_pj(problem)) == pytest.approx(48 + 0.5 * (24 + 96))
+
+
+def test_a_short_stage_lies_on_many_cores() -> None:
+    """Sixteen columns of four rows, an array a core, 1 pJ a bit and link; 4 elements of 2 bits, 16 outputs of 4 bits.
+
+    In 22 ns an array reads 8 columns: two cores, each one link from the hub. The elements must be at both: each passes
+    two links, of which the bound has one and a half. In 14 ns it reads 4: two more cores lie two links away, so outputs
+    pass 1.5, and elements of four cores 1.5 and the mean of 0 ... 3 further ones.
+    """
+    core = {"arrays": 1, "bus": FREE_BUS}
+    problem = dense(16, mesh_chip(core=core))
+    assert least_moves_pj(problem).links_pj == pytest.approx(8 * 1 + 64 * 1)
+    assert least_moves_pj(problem, [22]).links_pj == pytest.approx(8 * 1.5 + 64 * 1)
+    assert least_moves_pj(problem, [14]).links_pj == pytest.approx(8 * 3 + 64 * 1.5)
+    assert columns_at(problem, (8, 0), (8, 1))["network_energy_pj"] == pytest.approx(8 * 2 + 64)
+    assert columns_at(problem, *((4, place) for place in range(4)))["network_energy_pj"] == pytest.approx(8 * 4 + 96)
+
+
+def test_what_several_cores_read_of_another_passes_a_link_to_each_but_one() -> None:
+    """A 4 x 4 of rank 1, an array a core; each of two arrays reads two columns of L: z passes a link."""
+    core = {"arrays": 1, "bus": FREE_BUS}
+    problem = ask(linears(step("a", (4, 4))), "1,1,1", mesh_chip(core=core))
+    rows = [(0, 0, 0, 4, 0, 1, 0, 0, 0), (1, 0, 0, 1, 0, 2, 0, 0, 1), (1, 0, 0, 1, 2, 2, 1, 0, 1)]
+    costs = price(problem, Mapping(pieces_of(*rows), np.arange(3), place=np.array([0, 1]))).costs
+    # Down 8 bits by one link; z of 2 bits from one core to its neighbour; up two outputs of 4 bits by each link.
+    assert costs.metrics["network_energy_pj"] == pytest.approx(8 + 2 + 16)
+    assert least_moves_pj(problem, stage_cycles_of(costs)).links_pj == pytest.approx(8 + 2 + 16)
+    assert least_moves_pj(problem).links_pj == pytest.approx(8 + 16)
 
 
 def test_a_longer_stage_may_lie_nearer_to_the_hub() -> None:
@@ -235,7 +268,10 @@ def compare_with_random(draw: Random, row_cuts: bool | None, questions: int, map
                 continue
             arrays = int(found.pieces.array.max()) + 1
             for _ in range(2):
-                metrics = measure(problem, replace(found, place=random_places(draw, problem, arrays)))
+                costs = price(problem, replace(found, place=random_places(draw, problem, arrays))).costs
+                metrics = costs.metrics
+                links_pj, buses_pj, _ = least_moves_pj(problem, stage_cycles_of(costs))
+                assert metrics["network_energy_pj"] >= (links_pj + buses_pj) * (1 - 1e-12), problem
                 for objective in (("arrays",), ("latency",)):
                     key = metrics["arrays"], objective
                     if key not in bounds:

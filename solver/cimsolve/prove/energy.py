@@ -27,7 +27,7 @@ def least_energy_pj(
     """
     hardware = problem.hardware
     total = sum(sum(gap.energy_pj.values()) for gap in least_gaps(problem).own)
-    total += least_moves_pj(problem)
+    total += sum(least_moves_pj(problem))
     leaked_pj = arrays * hardware.array.leakage_uw * hardware.clock_ps * 1e-6  # in a cycle
     total += leaked_pj * latency_cycles
     kind, times = hardware.array_kind, problem.workload.positions.tolist()

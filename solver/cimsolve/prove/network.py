@@ -7,10 +7,12 @@ weights behind it answer for, at least, and there is room and time for so many o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.moves import Move, TokenMoves
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.shares import BitShare, StageMoves, Weights, moves_of_stages
+from cimsolve.prove.transport import Goods, least_transport_pj
 from cimsolve.prove.work import converter_floor, group_part_ps
 
 ROUNDING = 1e-9
@@ -65,15 +68,27 @@ def stretched_cycles(problem: Problem, arrays: int, stage_cycles: Sequence[int])
     return [known[stage] for stage in stages]
 
 
-def least_moves_pj(problem: Problem) -> float:
-    """The least energy of links and buses, and of adding parts, pJ: a transport of all weights to the nearest cores.
+class MovesEnergy(NamedTuple):
+    """Energy of moves, pJ: on links, on buses, and of adding parts."""
+
+    links_pj: float
+    buses_pj: float
+    added_pj: float
+
+
+def least_moves_pj(problem: Problem, stage_cycles: Sequence[int] | None = None) -> MovesEnergy:
+    """The least energy of moves: a transport of all weights to the nearest cores, all buses, and all additions.
 
     The links that carry an element or an output are at least as long as the way to the farthest core that has weights
     of it, and that is at least the mean over its weights. A core has room for so many weights, so the sum is least
     where those that answer for most bits lie nearest to the hub.
+
+    `stage_cycles`: of mappings no stage of which takes longer. Then a core has time for so many columns of a stage
+    only. So each stage lies on many cores; and an element that more than one core must read passes one more link for
+    each further core: the last into it, which the way to a core no farther does not have.
     """
     network = _Network.of(problem, 1)
-    return 0.0 if network is None else network.energy_pj()
+    return MovesEnergy(0.0, 0.0, 0.0) if network is None else network.energy(stage_cycles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +239,7 @@ class _Network:
         bus_ps = self._ps(bus_bits / self.cores, 1, self.channels.bus_bits_per_ns)
         return int(self.hardware.cycles(max(most_ps, bus_ps)))
 
-    def energy_pj(self) -> float:
+    def energy(self, stage_cycles: Sequence[int] | None) -> MovesEnergy:
         """See `least_moves_pj`."""
         factors, (_, way_pj) = self.problem.workload.factors, self.ways
         link_bits, bus_bits = np.zeros(len(factors)), float(sum(moves.over_bits for moves in self.moves))
@@ -232,14 +247,56 @@ class _Network:
             for share in (*moves.down, *moves.up):
                 link_bits[share.factor] += share.link_bits
                 bus_bits += share.cells * share.core_bits / share.shared_by
-        weights = Weights(
-            np.array([factor.weights for factor in factors], dtype=np.float64), link_bits, link_bits, self.room
-        )
-        filled = weights.heaviest(link_bits, np.arange(len(way_pj) + 1) * float(self.room))
+        if stage_cycles is None:
+            amount = np.array([factor.weights for factor in factors], dtype=np.float64)
+            filled = Weights(amount, link_bits, link_bits, self.room).heaviest(
+                link_bits, np.arange(len(way_pj) + 1) * float(self.room)
+            )
+            links_pj = float(np.diff(filled) @ way_pj)
+        else:
+            links_pj = self._fast_links_pj(link_bits, stage_cycles)
         added = int(self.problem.forced_additions.sum())
         add_pj = min(self.hardware.digital.ops.add.per_element_pj, self.hardware.core_add_pj)
-        total = float(np.diff(filled) @ way_pj) + bus_bits * self.channels.bus_pj_per_bit + added * add_pj
-        return total * (1 - ROUNDING)
+        parts = (links_pj, bus_bits * self.channels.bus_pj_per_bit, added * add_pj)
+        return MovesEnergy(*(part * (1 - ROUNDING) for part in parts))
+
+    def _fast_links_pj(self, link_bits: Floats, stage_cycles: Sequence[int]) -> float:
+        """The least energy of links where no stage takes longer; `link_bits` of a weight, by factor."""
+        workload, rows_limit = self.problem.workload, self.problem.rows_limit
+        stages: Counter[tuple[int, tuple[tuple[int, float, int], ...]]] = Counter()
+        further_bits = 0.0
+        for stage, (moves, groups, cycles) in enumerate(
+            zip(self.moves, self.problem.stage_groups, stage_cycles, strict=True)
+        ):
+            members = [workload.factors[number] for number in workload.factors_of_stage[stage]]
+            columns = int(self._columns_in(groups, cycles)[1][0]) * self.arrays_of_core
+            if workload.stages[stage].experts is not None:  # A token does not read all of their columns.
+                columns = self.room
+            weights = ((one.weights, float(link_bits[one.id]), min(one.block_rows, rows_limit)) for one in members)
+            stages[columns, tuple(weights)] += 1
+            for share in moves.down:
+                further_bits += share.cells * share.link_bits * _mean_number(share.shared_by, columns)
+            for one in members:
+                if one.kind == "L":  # From core to core the way to the nearest may be none.
+                    bits = one.blocks * one.block_rows * self.channels.input_bits
+                    further_bits += bits * (-(-one.block_cols // columns) - 1)
+        amount, bits, height = np.array([one for _, each in stages for one in each], dtype=np.float64).T
+        goods = Goods(
+            amount,
+            bits,
+            height,
+            np.repeat(np.arange(len(stages)), [len(each) for _, each in stages]),
+            np.array(list(stages.values()), dtype=np.float64),
+            np.array([columns for columns, _ in stages], dtype=np.float64),
+        )
+        links = self.channels.topology.link_pj_per_bit
+        return least_transport_pj(goods, self.ways[1], self.room) + further_bits * float(links.min())
+
+
+def _mean_number(columns: int, most: int) -> float:
+    """Mean over `columns` of the number, from 0, of the core that each is in; a core takes up to `most`."""
+    full, rest = divmod(columns, most)
+    return (most * full * (full - 1) / 2 + rest * full) / columns
 
 
 def _widest(sides: Sequence[tuple[int, int]], number: int) -> list[tuple[int, int]]:
