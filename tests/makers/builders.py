@@ -144,6 +144,16 @@ def step(name: str, *linears: tuple[int, int], **keys: Any) -> dict[str, Any]:
     return {"name": name, "linears": entries, **keys}
 
 
+def again(steps: Sequence[dict[str, Any]], laps: int = 1) -> list[dict[str, Any]]:
+    """The steps, and so many more laps through them, each step after the one before it."""
+    later = [
+        {**{key: value for key, value in each.items() if key != "reads"}, "name": f"{each['name']}.{lap}"}
+        for lap in range(laps)
+        for each in steps
+    ]
+    return [*steps, *later]
+
+
 def with_experts(of_step: dict[str, Any], of: Sequence[int | None], chosen: int, own: bool = False) -> dict[str, Any]:
     """The step with its matrices those of experts: `of` has the expert of each, None where it always fires."""
     entries = [{**entry, "expert": expert} for entry, expert in zip(of_step["linears"], of, strict=True)]

@@ -18,7 +18,7 @@ from cimsolve.model.model import Model
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
-from makers.builders import OPERATIONS, ask, chip, linears, macro_chip, networked, remembering, step
+from makers.builders import OPERATIONS, again, ask, chip, linears, macro_chip, networked, remembering, step
 from makers.random_experts import mixture, stored_alike
 from makers.random_mappings import TABLES, random_mapping
 from makers.random_networks import random_network, random_places
@@ -80,6 +80,7 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
         hardware = _with_memory(Random(draw.getstate()[1][0]), _random_chip(draw), model)
         if "network" not in hardware:
             config = _at_positions(Random(draw.getstate()[1][1]), config)
+        config = _in_laps(Random(draw.getstate()[1][2]), config)
         problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
     except InputError:
         return None
@@ -129,6 +130,15 @@ def _at_positions(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
     if config["model_type"] != "linears" or draw.random() < 0.5:
         return config
     return {**config, "steps": [{**each, "positions": draw.choice([1, 2, 3, 7])} for each in config["steps"]]}
+
+
+def _in_laps(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
+    """The config, through some last steps of which a token goes again where they are listed."""
+    if config["model_type"] != "linears" or draw.random() < 0.7:
+        return config
+    steps = config["steps"]
+    first = draw.randrange(len(steps))
+    return {**config, "steps": [*steps[:first], *again(steps[first:], draw.choice([1, 2]))]}
 
 
 def _transformer(draw: Random) -> dict[str, Any]:

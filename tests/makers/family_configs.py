@@ -49,6 +49,8 @@ IMAGES = {
     "num_channels": 3,
 }
 ENCODERS: dict[str, dict[str, Any]] = {
+    "albert": {**ENCODER, "embedding_size": 20},
+    "albert:groups": {**ENCODER, "num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2},
     "bert": ENCODER,
     "mpnet": ENCODER,
     "roberta": ENCODER,

@@ -12,9 +12,10 @@ import numpy as np
 from cimsolve.errors import InputError
 from cimsolve.price.cost import Metrics, evaluate
 from cimsolve.price.schedule import schedule
+from cimsolve.problem.laps import repeated
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from makers.builders import Row, ask, chip, linears, macro_chip, networked, pieces_of, step
+from makers.builders import Row, again, ask, chip, linears, macro_chip, networked, pieces_of, step
 from makers.random_experts import mixture, stored_alike
 from makers.random_networks import random_network
 
@@ -39,12 +40,14 @@ def random_question(
     network: bool = False,
     positions: Sequence[int] = (),
     experts: bool = False,
+    laps: bool = False,
 ) -> Problem:
     """A question of a few dozen weights over all that matters to the bounds.
 
     `row_cuts`: whether some block must be cut along its rows, None for either; `chain`: every stage follows the
     one before it; `network`: the chip has cores and a network, often one so slow that its moves take most time;
-    `positions`: how many times a step may fire in a pass; `experts`: the last step has some.
+    `positions`: how many times a step may fire in a pass; `experts`: the last step has some; `laps`: a token goes
+    through all of them again.
     """
     while True:
         structure: dict[str, str] = {}
@@ -53,6 +56,7 @@ def random_question(
             steps[-1] = _random_mixture(draw, steps[-1], structure)
         cuts = ["none", "columns", "columns"] + ([] if row_cuts is False else ["both"])
         steps = [{**each, "positions": draw.choice(positions)} for each in steps] if positions else steps
+        steps = again(steps, draw.choice([1, 1, 2, 5])) if laps else steps
         config = linears(*steps, context=draw.randint(1, 4))
         try:
             hardware = _random_networked_chip(draw) if network else _random_chip(draw)
@@ -133,6 +137,9 @@ def _random_networked_chip(draw: Random) -> dict[str, Any]:
 
 def random_mapping(problem: Problem, draw: Random, arrays: int) -> Mapping | None:
     """A legal mapping on at most `arrays` arrays that fires together what it can, or None where it finds none."""
+    if problem.stored is not problem:
+        of_first_lap = random_mapping(problem.stored, draw, arrays)
+        return None if of_first_lap is None else repeated(problem, of_first_lap)
     floor = _Floor(problem, _random_parts(problem, draw), arrays)
     if not floor.place_all(draw):
         return None

@@ -28,6 +28,7 @@ ENCODERS = [
     "camembert",
     "electra",
     "distilbert",
+    "albert",
     "deberta-v2",
     "modernbert",
     "nomic_bert",
@@ -122,6 +123,24 @@ def test_nomic_bert_is_read_by_the_keys_of_the_hub() -> None:
     assert "rotary_emb_fraction" in refusal({**hub, "rotary_emb_fraction": 0.5})
 
 
-def test_albert_is_refused_with_its_reason() -> None:
-    message = refusal(changed("bert", model_type="albert"))
-    assert "albert cannot be mapped: its layers share their weights" in message
+def test_albert_goes_round_each_of_its_groups() -> None:
+    model = parse(FAMILY_CONFIGS["albert:groups"])
+    # 2 groups of 2 layers, gone through twice each: 4 * (qkv, out, up, down) steps a lap, after a projection.
+    assert [step.name for step in model.steps[:2]] == ["layer0.embeddings_project", "layer0.inner0.qkv"]
+    assert len(model.steps) == 1 + 4 * 8
+    assert len(model.linears) == 1 + 2 * 2 * 6
+    laps = [[step.linears for step in model.steps if step.name.startswith(f"layer{lap}.inner")] for lap in range(4)]
+    assert laps[0] == laps[1] != laps[2] == laps[3]
+    of_layer = 4 * 24 * 24 + 2 * 24 * 40
+    assert model.weight_count == 128 * 24 + 4 * of_layer
+    assert model.active_weight_count == 128 * 24 + 8 * of_layer
+    message = refusal(changed("albert:groups", num_hidden_groups=5))
+    assert "num_hidden_groups: 5 is more than num_hidden_layers = 4" in message
+
+
+def test_albert_works_as_a_bert_of_as_many_layers() -> None:
+    albert, bert = parse(FAMILY_CONFIGS["albert"]), parse(FAMILY_CONFIGS["bert"])
+    assert [step.operations for step in albert.steps[2:]] == [step.operations for step in bert.steps[1:]]
+    assert [step.cache for step in albert.steps[1:]] == [step.cache for step in bert.steps]
+    assert [step.phase for step in albert.steps[1:]] == [step.phase for step in bert.steps]
+    assert albert.active_weight_count == 20 * 24 + bert.weight_count

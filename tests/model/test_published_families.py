@@ -65,6 +65,9 @@ MODELS = {
         66_362_880,
         (30522 + 512) * 768,
     ),
+    "albert-base-v2": Published(
+        bert("albert", 768, 3072, 12, 12, 512, embedding_size=128), 11_683_584, (30000 + 512 + 2) * 128 + 768**2
+    ),
     "electra-small": Published(
         bert("electra", 256, 1024, 12, 4, 512, embedding_size=128), 13_483_008, (30522 + 512 + 2) * 128
     ),

@@ -149,6 +149,9 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "cells count weights": edited("* pieces.cols * hardware.columns_per_weight", "* pieces.cols"),
         "an activation lasts as at one position": edited("* problem.workload.positions[stage]", ""),
     },
+    (Fired, "is_stored"): {
+        "weights that fire again take cells of their own": lambda real: property(lambda fired: fired.pieces.rows > 0),
+    },
     (ModelledArray, "cell_pj"): {
         "cells are driven once": edited("self.phases * ", ""),
     },

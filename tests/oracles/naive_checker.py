@@ -60,11 +60,23 @@ class Naive:
             for i in range(len(table))
         ]
         self.place = None if solution.sites is None else solution.sites.place.tolist()
-        self.cell: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+        self.cell: dict[tuple[int, int, int], set[int]] = defaultdict(set)
+        """The pieces in each cell; those of weights that fire again are the pieces whose cells they are."""
+        stored = {self.cells_of(piece): number for number, piece in enumerate(self.pieces) if self.is_stored(piece)}
+        self.stored = [stored.get(self.cells_of(piece)) for piece in self.pieces]
         for number, piece in enumerate(self.pieces):
             for row in self.rows_of(piece):
                 for column in self.columns_of(piece):
-                    self.cell[piece.array, row, column].append(number)
+                    if (held := self.stored[number]) is not None:
+                        self.cell[piece.array, row, column].add(held)
+
+    def is_stored(self, piece: Piece) -> bool:
+        return self.factors[piece.factor].repeats is None
+
+    def cells_of(self, piece: Piece) -> tuple[int, ...]:
+        """What a piece is of what is stored, and where."""
+        repeats = self.factors[piece.factor].repeats
+        return (piece.factor if repeats is None else repeats, *list(vars(piece).values())[1:])
 
     def rows_of(self, piece: Piece) -> range:
         return range(piece.array_row, piece.array_row + piece.rows)
@@ -129,6 +141,8 @@ class Naive:
                         yield "cut"
         if any(len(numbers) > 1 for numbers in self.cell.values()):
             yield "P3"
+        if any(held is None for held in self.stored):
+            yield "P5"
         if self.place is not None:
             if any(piece.array >= len(self.place) for piece in self.pieces):
                 yield "sites"
@@ -156,9 +170,10 @@ class Naive:
             yield "S2"
         if any(len(elements) > 1 for elements in feeds.values()):
             yield "S3 outputs"
+        fired = {self.stored[number] for number in firing.pieces}
         for row in needs:
             for column in feeds:
-                if set(self.cell.get((firing.array, row, column), ())) - set(firing.pieces):
+                if self.cell.get((firing.array, row, column), set()) - fired:
                     yield "S3 columns"
         shape = self.shape(firing)
         if firing.end - firing.start != shape.cycles:

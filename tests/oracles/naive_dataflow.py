@@ -23,6 +23,8 @@ class Factor:
     shuffles: int | None = None
     """The R factor whose z an L factor reads."""
     expert: int | None = None
+    is_stored: bool = True
+    """False: its weights are those of an earlier step, and fire again."""
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Dataflow:
         self.factors: list[Factor] = []
         self.stages: list[Stage] = []
         self.passes: list[str] = []
+        told: set[str] = set()
         result_of_step: list[int] = []
         choice_of_step: list[int | None] = []
         choices_of_step: list[list[tuple[int, ...]]] = []
@@ -89,13 +92,15 @@ class Dataflow:
             self.stages.append(first)
             shuffled, second = 0, []
             for linear, how in stored:
+                new = linear.name not in told
+                told.add(linear.name)
                 if how == "dense":
-                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, expert=linear.expert))
+                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, None, linear.expert, new))
                     continue
                 k, l, rank = (int(text) for text in how.split(","))  # noqa: E741  the equations' own letter
-                self.factors.append(Factor(number, k, linear.n_in // k, rank * l, expert=linear.expert))
+                self.factors.append(Factor(number, k, linear.n_in // k, rank * l, None, linear.expert, new))
                 of_r = len(self.factors) - 1
-                second.append(Factor(number + 1, l, rank * k, linear.n_out // l, of_r, linear.expert))
+                second.append(Factor(number + 1, l, rank * k, linear.n_out // l, of_r, linear.expert, new))
                 if linear.expert is None or linear.expert in first.choices[0]:
                     shuffled += k * l * rank
             if second:
@@ -156,7 +161,7 @@ class Dataflow:
         return any(stage.kept.is_causal for stage in self.stages if stage.kept)
 
     def weights(self) -> int:
-        return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors)
+        return sum(factor.blocks * factor.rows * factor.cols for factor in self.factors if factor.is_stored)
 
     def fires(self, factor: Factor, choice: tuple[int, ...]) -> bool:
         return factor.expert is None or factor.expert in choice

@@ -103,12 +103,22 @@ def test_no_bound_lies_above_any_mapping_of_stages_that_fire_at_many_positions(s
     compare_with_random(Random(400 + seed), None, questions=2, mappings=40, positions=(1, 2, 5, 300))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_no_bound_lies_above_any_mapping_of_weights_that_fire_again(seed: int) -> None:
+    compare_with_random(Random(500 + seed), None, questions=2, mappings=40, laps=True)
+
+
 def compare_with_random(
-    draw: Random, row_cuts: bool | None, questions: int, mappings: int, positions: Sequence[int] = ()
+    draw: Random,
+    row_cuts: bool | None,
+    questions: int,
+    mappings: int,
+    positions: Sequence[int] = (),
+    laps: bool = False,
 ) -> None:
     for _ in range(questions):
-        problem = random_question(draw, row_cuts, chain=draw.random() < 0.7, positions=positions)
-        least = least_arrays(problem, 10**9)[0]
+        problem = random_question(draw, row_cuts, chain=draw.random() < 0.7, positions=positions, laps=laps)
+        least = least_arrays(problem.stored, 10**9)[0]
         best: dict[tuple[int, str], Metrics] = {}
         tried = [RULES[name](problem, Effort()).mapping for name in ("sparsemap", "densemap", "spread")]
         for number in range(mappings):
@@ -125,11 +135,12 @@ def compare_with_random(
             assert_above_bounds(problem, metrics)
 
 
-def test_random_mappings_are_legal() -> None:
+@pytest.mark.parametrize("laps", [False, True])
+def test_random_mappings_are_legal(laps: bool) -> None:
     draw = Random(3)
     for row_cuts in (False, True, None) * 8:
-        problem = random_question(draw, row_cuts)
-        mapping = random_mapping(problem, draw, least_arrays(problem, 10**9)[0] + 1)
+        problem = random_question(draw, row_cuts, laps=laps)
+        mapping = random_mapping(problem, draw, least_arrays(problem.stored, 10**9)[0] + 1)
         if mapping is not None:
             solution = answer(problem, mapping.pieces, mapping.fires.tolist())
             assert not {v for v in check_solution(solution).violations if v.rule != "below bound"}

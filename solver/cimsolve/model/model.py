@@ -6,7 +6,8 @@ A model is a Hugging Face `config.json`. Only matrices with weights are mapped; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 
@@ -82,6 +83,8 @@ class CacheUse(NamedTuple):
 class Step:
     """Linears with one common input, and what happens between the steps they read and them, once per token.
 
+    A step may have the linears of an earlier one: their weights are stored once and fire again.
+
     `operations` are those of all positions together.
 
     `phase` counts the stretches between attention barriers: tokens of one sequence may follow each other
@@ -149,8 +152,20 @@ class Model:
 
     @property
     def linears(self) -> tuple[Linear, ...]:
-        """All linears, in dataflow order."""
-        return tuple(linear for step in self.steps for linear in step.linears)
+        """All linears, each once, in dataflow order."""
+        return tuple({linear.name: linear for step in self.steps for linear in step.linears}.values())
+
+    @cached_property
+    def stored(self) -> Model:
+        """The model with the first only of the steps that have the same linears; itself where none have."""
+        first: dict[str, int] = {}
+        number: list[int] = []
+        kept: list[Step] = []
+        for step in self.steps:
+            number.append(first.setdefault(step.linears[0].name, len(kept)))
+            if number[-1] == len(kept):
+                kept.append(replace(step, reads=tuple(dict.fromkeys(number[read] for read in step.reads))))
+        return self if len(kept) == len(self.steps) else replace(self, steps=tuple(kept))
 
     @property
     def cached_elements(self) -> int:

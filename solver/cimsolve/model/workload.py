@@ -26,7 +26,7 @@ class Factor:
     `blocks` diagonal blocks of `block_rows x block_cols` weights each. `input` and `output` number the vectors
     that it reads and makes: row r of block b takes element `b * block_rows + r` of `input`, its column c makes
     element `b * block_cols + c` of `output`. `expert`: the one of its stage to which it belongs; None: every token
-    fires it.
+    fires it. `repeats`: the factor of an earlier stage whose weights it fires again; None: it is stored itself.
     """
 
     id: int
@@ -40,6 +40,7 @@ class Factor:
     input: int
     output: int
     expert: int | None = None
+    repeats: int | None = None
 
     @property
     def weights(self) -> int:
@@ -85,6 +86,8 @@ class FactorTable:
     """Number of the factor's first block when all blocks of the workload are counted through."""
     expert: Ints
     """The expert of each factor's stage to which it belongs; -1: every token fires it."""
+    stored: Ints
+    """The factor with whose weights each fires: itself, or the one that it repeats."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,9 @@ class Workload:
 
         columns = {name: column(name) for name in ("blocks", "block_rows", "block_cols", "stage", "input")}
         expert = np.array([-1 if factor.expert is None else factor.expert for factor in self.factors], dtype=np.int64)
+        stored = [factor.id if factor.repeats is None else factor.repeats for factor in self.factors]
         first_block = np.cumsum(columns["blocks"]) - columns["blocks"]
-        return FactorTable(**columns, first_block=first_block, expert=expert)
+        return FactorTable(**columns, first_block=first_block, expert=expert, stored=np.array(stored, dtype=np.int64))
 
     @property
     def block_count(self) -> int:
@@ -116,7 +120,12 @@ class Workload:
     @property
     def weight_count(self) -> int:
         """Number of weights stored in all factors."""
-        return sum(factor.weights for factor in self.factors)
+        return sum(factor.weights for factor in self.factors if factor.repeats is None)
+
+    @cached_property
+    def laps(self) -> int:
+        """Most times that a token goes through stages of the same weights; 1 where no weights fire again."""
+        return int(np.bincount(self.table.stored).max())
 
     @cached_property
     def chosen(self) -> Ints:
@@ -212,6 +221,7 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
     factors: list[Factor] = []
     stages: list[Stage] = []
     vectors = itertools.count()
+    stored: dict[tuple[str, str], int] = {}
 
     def add_stage(
         step: Step,
@@ -229,7 +239,10 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
 
     def add_factor(linear: Linear, kind: str, stage: int, shape: tuple[int, int, int], reads: int) -> None:
         layer, output = stages[stage].layer, next(vectors)
-        factors.append(Factor(len(factors), linear.name, kind, layer, stage, *shape, reads, output, linear.expert))
+        number = len(factors)
+        first = stored.setdefault((linear.name, kind), number)
+        repeats = None if first == number else first
+        factors.append(Factor(number, linear.name, kind, layer, stage, *shape, reads, output, linear.expert, repeats))
 
     last_stage_of_step: list[int] = []
     choice_of_step: list[int] = []

@@ -141,7 +141,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     active = float((fired.cells * lasts)[fired.in_worst_case].sum())
     metrics: Metrics = {
         "arrays": arrays,
-        "occupancy": int(fired.cells.sum()) / (arrays * array_cells),
+        "occupancy": fired.cells_stored / (arrays * array_cells),
         "latency_cycles": latency,
         "latency_ns": latency * clock_ns,
         "array_latency_ns": array_latency * clock_ns,

@@ -88,6 +88,17 @@ class Fired:
         )
 
     @property
+    def cells_stored(self) -> int:
+        """Cells that the pieces take: those of weights that fire again once."""
+        weights = (self.pieces.rows.astype(np.int64) * self.pieces.cols)[self.is_stored]
+        return int(weights.sum()) * self.problem.hardware.columns_per_weight
+
+    @property
+    def is_stored(self) -> Bools:
+        """Whether each piece is stored itself, and does not fire the weights of another again; shape (pieces,)."""
+        return np.asarray(self.problem.table.stored[self.pieces.factor] == self.pieces.factor)
+
+    @property
     def times(self) -> Ints:
         """How many times each activation fires in a pass: at every position of its stage; shape (activations,)."""
         return self.problem.workload.positions[self.stage]

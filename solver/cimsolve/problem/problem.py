@@ -125,6 +125,12 @@ class Problem:
         """Factors, stages and edges of the model as it is stored."""
         return build_workload(self.model, self.structures)
 
+    @cached_property
+    def stored(self) -> Problem:
+        """The problem of the weights as they are stored, those that fire again once; itself where none do."""
+        stored = self.model.stored
+        return self if stored is self.model else Problem(self.question.asking(model=stored))
+
     @property
     def hardware(self) -> Hardware:
         return self.question.hardware

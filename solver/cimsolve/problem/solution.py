@@ -95,6 +95,8 @@ class FactorEntry(_Part):
     output: Integer
     expert: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
     """Of a factor of an expert: which of its stage."""
+    repeats: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    """Of a factor that fires weights again: the factor that stores them."""
 
 
 class Breakdown(_Part):

@@ -189,7 +189,8 @@ class _Work:
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
         cells = [need for groups in kinds if (need := cells_per_merge(groups)) is not None]
-        free = arrays * problem.rows * self.row - problem.weight_cells
+        # Stages of the same weights may use the same empty cells.
+        free = problem.workload.laps * (arrays * problem.rows * self.row - problem.weight_cells)
         self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
         self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
 

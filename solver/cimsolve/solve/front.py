@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cimsolve.price.cost import Metrics
+from cimsolve.problem.laps import repeated
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
@@ -45,11 +46,13 @@ def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
     points: list[FrontPoint] = []
     try:
         with ends_within(effort.time_limit_s), stopped_in_time():
-            for candidate in _all(problem, effort):
+            stored = problem.stored
+            for candidate in _all(stored, effort):
                 effort.listen(Event(candidate.name))
                 found = candidate.find()
                 if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
-                    mapping = nearest(problem, fire_pairs_together(problem, found))
+                    mapping = nearest(stored, fire_pairs_together(stored, found))
+                    mapping = mapping if stored is problem else repeated(problem, mapping)
                     metrics = measure(problem, mapping)
                     if problem.excess(metrics) == 0:
                         points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
+from dataclasses import replace
 
+from cimsolve.problem.laps import repeated
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
-from cimsolve.solve.effort import Answer, Strategy
+from cimsolve.solve.effort import Answer, Effort, Strategy
 from cimsolve.solve.names import DEFAULT_RULES, STRATEGY_NAMES
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
@@ -17,10 +19,23 @@ from cimsolve.solve.rules.spread import map_spread
 
 
 def _rule(function: Callable[[Problem], Mapping]) -> Strategy:
-    return lambda problem, effort: Answer(function(problem))
+    return _of_what_is_stored(lambda problem, effort: Answer(function(problem)))
+
+
+def _of_what_is_stored(strategy: Strategy) -> Strategy:
+    """The strategy, which places weights that fire again as if they fired once, and then fires them as often."""
+
+    def answer(problem: Problem, effort: Effort) -> Answer:
+        if problem.stored is problem:
+            return strategy(problem, effort)
+        found = strategy(problem.stored, replace(effort, start=None))
+        return Answer(repeated(problem, found.mapping), stopped_by=found.stopped_by)
+
+    return answer
 
 
 _RULES = map(_rule, (map_linear, map_sparsemap, map_densemap, map_spread, map_greedy_top2))
-STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, map_optimal, map_optimal), strict=True))
+_SEARCH = _of_what_is_stored(map_optimal)
+STRATEGIES: MappingABC[str, Strategy] = dict(zip(STRATEGY_NAMES, (*_RULES, _SEARCH, _SEARCH), strict=True))
 RULES: MappingABC[str, Strategy] = {name: STRATEGIES[name] for name in DEFAULT_RULES}
 """The rules that answer for any model."""

@@ -14,6 +14,7 @@ from cimsolve.problem.solution import Solution
 from makers.builders import (
     STILL,
     TWO,
+    again,
     answer,
     ask,
     broken,
@@ -267,6 +268,11 @@ def three_arrays_are_in_a_core_of_two() -> Solution:
     return with_figures_that_fit(with_tables(honest, sites__place=[0, 0, 0]))
 
 
+def weights_that_fire_again_have_cells_of_their_own() -> Solution:
+    problem = ask(linears(*again([step("a", (4, 4))])), hardware=chip(**STILL))
+    return answer(problem, pieces_of((0, 0, 0, 4, 0, 4, 0, 0, 0), (1, 0, 0, 4, 0, 4, 0, 4, 4)))
+
+
 LIES: dict[str, Callable[[], Solution]] = {
     "factors": a_factor_reads_another_vector,
     "P1": a_block_is_stored_twice,
@@ -274,6 +280,7 @@ LIES: dict[str, Callable[[], Solution]] = {
     "P2": a_piece_reaches_beyond_the_array,
     "P3": two_pieces_share_cells,
     "P4": three_arrays_are_in_a_core_of_two,
+    "P5": weights_that_fire_again_have_cells_of_their_own,
     "array": an_activation_names_another_array,
     "stage": two_stages_fire_at_once,
     "S2": two_inputs_drive_one_row,

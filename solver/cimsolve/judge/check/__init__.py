@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("P2", placement.p2_pieces_lie_inside_their_array),
     Rule("P3", placement.p3_pieces_share_no_cell),
     Rule("P4", placement.p4_a_core_holds_no_more_arrays_than_it_has),
+    Rule("P5", placement.p5_weights_that_fire_again_are_stored_once),
     Rule("array", firing.an_activation_fires_pieces_of_its_own_array),
     Rule("stage", firing.an_activation_serves_one_stage),
     Rule("S7", firing.s7_an_activation_is_of_one_expert),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from cimsolve.columns import Bools, Ints
+from cimsolve.columns import Bools, Ints, number_of
 from cimsolve.errors import CheckError
 from cimsolve.price.cost import Costs, evaluate
 from cimsolve.price.firings import Fired
@@ -102,6 +102,20 @@ class Case:
     def bounds(self) -> Bounds:
         """The bounds of the question, found again."""
         return find_bounds(self.problem, self.costs.metrics, self.problem.objective)
+
+    @cached_property
+    def stored(self) -> Ints:
+        """The piece in whose cells each lies: itself or, of weights that fire again, the first; -1: none is there."""
+        pieces, numbers = self.pieces, np.arange(len(self.pieces))
+        stored = self.problem.table.stored[pieces.factor]
+        if self.problem.workload.laps == 1:
+            return numbers
+        others = [getattr(pieces, each.name) for each in fields(pieces) if each.name != "factor"]
+        place = number_of(stored, *others)
+        found = np.full(len(pieces), -1, dtype=np.int64)
+        own = np.flatnonzero(stored == pieces.factor)
+        found[place[own]] = own
+        return np.where(stored == pieces.factor, numbers, found[place])
 
     def name_of_block(self, number: int) -> str:
         """A block counted through all factors, in words."""

@@ -81,6 +81,7 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
     driven = merge_intervals(group, some.array_row, some.array_row + some.rows)
     read = merge_intervals(group, some.array_col, some.array_col + some.cols)
     order = order_by(pieces.array)
+    order = order[case.stored[order] == order]
     arrays = pieces.array[order]
     low = np.searchsorted(arrays, fired.array[open_ones])
     high = np.searchsorted(arrays, fired.array[open_ones], side="right")
@@ -91,7 +92,9 @@ def s3_no_other_piece_lies_on_driven_rows_and_read_columns(case: Case) -> Iterat
             here = start[piece]
             hit = np.flatnonzero(meets_intervals(merged, activation, here, here + size[piece]))
             activation, piece = activation[hit], piece[hit]
-        for at in first(fires[piece] != open_ones[activation]):
+        # What fires again lies in cells of a stored piece.
+        of_piece, of_fired = (each * len(pieces) for each in (open_ones[activation], fires[index]))
+        for at in first(~np.isin(of_piece + piece, of_fired + case.stored[index])):
             which = open_ones[activation[at]]
             yield (
                 f"activation {which} on array {fired.array[which]} reads a column in which piece {piece[at]} "

@@ -1,4 +1,4 @@
-"""P1 to P4 and the cuts: what may lie where."""
+"""P1 to P5 and the cuts: what may lie where."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
     """P3: no cell holds two weights."""
     pieces = case.pieces
     order = order_by(pieces.array)
+    order = order[case.stored[order] == order]
     begins = np.diff(pieces.array[order], prepend=-1) > 0
     # Whole arrays at a time.
     edges = np.flatnonzero(begins)
@@ -112,6 +113,13 @@ def p3_pieces_share_no_cell(case: Case) -> Iterator[str]:
             one, other = sorted(int(index[at]) for at in found)
             yield f"pieces {one} and {other} share a cell of array {int(pieces.array[one])}"
             return
+
+
+def p5_weights_that_fire_again_are_stored_once(case: Case) -> Iterator[str]:
+    """P5: a piece of weights that fire again lies in the cells of one that fires them first."""
+    for at in first(case.stored < 0):
+        linear = case.problem.workload.factors[case.pieces.factor[at]].linear
+        yield f"piece {at} fires weights of {linear} again, but no piece that is stored lies in its place"
 
 
 def every_array_has_a_place(case: Case) -> Iterator[str]:

@@ -40,6 +40,7 @@ from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress, TokenPass
+from cimsolve.problem.laps import first_lap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
 
@@ -77,11 +78,14 @@ def simulate(
     taken as they are, before `weights`. Linears without an entry get random weights. `progress(done, total)` counts
     the activations of each run.
 
+    Weights that fire again do so as at first, with other inputs: of them the first firing is run.
+
     Where converters must lose something the pass runs twice, the second time without rounding: that run
     verifies mapping and schedule. Raises InputError for unknown layers, weights that do not fit, and bits so
     many that sums are not exact in float64.
     """
     begun = time.perf_counter()
+    problem, pieces, activations = first_lap(problem, pieces, activations)
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     firings = collect_firings(problem, operands, pieces, activations)

@@ -27,6 +27,7 @@ from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
 from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress
+from cimsolve.problem.laps import first_lap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
 
@@ -87,6 +88,7 @@ def study(
     run on. Raises InputError as `ArraySimulator` does, and for vectors or a seed that are none.
     """
     begun = time.perf_counter()
+    problem, pieces, activations = first_lap(problem, pieces, activations)
     noise = Noise() if noise is None else noise
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)

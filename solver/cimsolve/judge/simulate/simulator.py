@@ -35,6 +35,7 @@ from cimsolve.judge.simulate.prepare import PreparedGroup, prepare_groups
 from cimsolve.judge.simulate.products import DrivenPhases, ReadNoise, multiply
 from cimsolve.judge.simulate.quantise import quantise_inputs
 from cimsolve.model.workload import Factor
+from cimsolve.problem.laps import first_lap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
 
@@ -104,6 +105,7 @@ class ArraySimulator:
                 f"pairs = 'subtracted' with weight.signed = {problem.hardware.weight.signed!r}: expected differential"
             )
         demand_kernel(kernel)
+        problem, pieces, activations = first_lap(problem, pieces, activations)
         self.problem = problem
         self.kernels: set[str] = set()
         """Names of the kernels that have run."""

@@ -47,10 +47,6 @@ FAMILIES: Mapping[str, Family] = {
     **hybrids.FAMILIES,
     "linears": Family(linears.build, linears.LinearsConfig),
 }
-NOT_BUILT = {
-    "albert": "its layers share their weights, which a token fires once a layer, and here a token fires a matrix once",
-}
-"""Families that no Model can be of, and why."""
 LIST_THEM = (
     'any other model is listed matrix by matrix: {"model_type": "linears", "steps": [{"name": "up", "linears": '
     '[{"name": "up.w", "n_in": 64, "n_out": 256}]}, ...]}'
@@ -72,8 +68,6 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
     known = f"expected a family that docs/file-formats.md lists, such as bert, gpt2 or llama; {LIST_THEM}"
     if not isinstance(asked, str):
         raise InputError(f"{origin}: model_type: missing or not a string; {known}")
-    if asked in NOT_BUILT:
-        raise InputError(f"{origin}: model_type: {asked} cannot be mapped: {NOT_BUILT[asked]}; {known}")
     if asked not in families:
         # A family of a name that only looks alike is another model.
         near = [f" (did you mean {family!r}?)" for family in families if _plain(family) == _plain(asked)]

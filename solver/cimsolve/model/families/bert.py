@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from cimsolve.model.families.config import Width
+from cimsolve.model.families.config import Count, Width
 from cimsolve.model.families.keys import OFF, Keys, named
 from cimsolve.model.families.layers import (
     LayerNames,
@@ -61,6 +61,26 @@ class ElectraConfig(BertConfig):
         return self.embedding_size not in (None, self.hidden_size)
 
 
+class AlbertConfig(InnerConfig):
+    """Groups of `inner_group_num` layers, each of which a token goes through several times before the next."""
+
+    embedding_size: Width = 128
+    num_hidden_groups: Count = 1
+    inner_group_num: Count = 1
+    keys: ClassVar = BERT_KEYS.also(
+        "classifier_dropout_prob down_scale_factor gap_size net_structure_type num_memory_blocks"
+    )
+
+    @model_validator(mode="after")
+    def _each_group_has_a_lap(self) -> Self:
+        if self.num_hidden_groups > self.num_hidden_layers:
+            raise ValueError(
+                f"num_hidden_groups: {self.num_hidden_groups} is more than num_hidden_layers = "
+                f"{self.num_hidden_layers}; expected as many or fewer"
+            )
+        return self
+
+
 class DistilBertConfig(InnerConfig):
     model_config = renamed(
         hidden_size="dim", num_hidden_layers="n_layers", num_attention_heads="n_heads", intermediate_size="hidden_dim"
@@ -112,6 +132,9 @@ BERT_NAMES = {
     "v": "attention.self.value",
     "o": "attention.output.dense",
 }
+ALBERT_NAMES = {
+    part: f"attention.{name}" for part, name in zip("qkvo", ("query", "key", "value", "dense"), strict=True)
+}
 MPNET_NAMES = {"q": "attention.attn.q", "k": "attention.attn.k", "v": "attention.attn.v", "o": "attention.attn.o"}
 DISTILBERT_NAMES = {part: f"attention.{name}_lin" for part, name in zip("qkvo", ("q", "k", "v", "out"), strict=True)}
 DEBERTA_NAMES = {
@@ -130,6 +153,7 @@ def names_of(
 
 
 BERT = names_of("encoder.layer.{}.", BERT_NAMES)
+ALBERT = names_of("", ALBERT_NAMES, "ffn", "ffn_output")
 DEBERTA = names_of("encoder.layer.{}.", DEBERTA_NAMES)
 DISTILBERT = names_of("transformer.layer.{}.", DISTILBERT_NAMES, "ffn.lin1", "ffn.lin2")
 ENCODER = Traits(is_causal=False)
@@ -144,6 +168,24 @@ def _electra_layer(read: ElectraConfig, layer: int, tokens: int) -> Layer:
         projection = torch_linear("embeddings_project", read.embedding_size or 0, read.hidden_size)
         attention = begun(attention, Link("embeddings_project", [projection]), ())
     return Layer(read.hidden_size, (attention, feed_forward_half(read, BERT, ENCODER, layer, read.inner)))
+
+
+def _albert_layer(read: AlbertConfig, lap: int, tokens: int) -> Layer:
+    """One lap of a group: its tensors are those of the laps before it."""
+    halves: list[Half] = []
+    for inner in range(read.inner_group_num):
+        at = f"encoder.albert_layer_groups.{lap * read.num_hidden_groups // read.num_hidden_layers}"
+        names = ALBERT._replace(at=f"{at}.albert_layers.{inner}.")
+        pair = attention_half(read, names, ENCODER, 0, tokens), feed_forward_half(read, names, ENCODER, 0, read.inner)
+        prefix = f"inner{inner}." if read.inner_group_num > 1 else ""
+        halves += [
+            half._replace(links=[link._replace(name=prefix + link.name) for link in half.links]) for half in pair
+        ]
+    if lap == 0:
+        name = "encoder.embedding_hidden_mapping_in"
+        projection = torch_linear(name, read.embedding_size, read.hidden_size)
+        halves[0] = begun(halves[0], Link("embeddings_project", [projection]), ())
+    return Layer(read.hidden_size, halves)
 
 
 def _deberta_layer(read: DebertaConfig, layer: int, tokens: int) -> Layer:
@@ -176,6 +218,7 @@ FAMILIES = {
     "xlm-roberta": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
     "camembert": transformer(RobertaConfig, BERT, ENCODER, NORMS, HEAD),
     "electra": stacked(ElectraConfig, _electra_layer, _unmapped),
+    "albert": stacked(AlbertConfig, _albert_layer, _unmapped),
     "distilbert": transformer(DistilBertConfig, DISTILBERT, ENCODER, NORMS, HEAD),
     "deberta-v2": stacked(DebertaConfig, _deberta_layer, _deberta_unmapped),
 }

@@ -105,6 +105,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     record = Recorder()
     numbers: dict[str, int] = {}
     seen: set[str] = set()
+    listed: list[list[LinearEntry]] = []
     for index, entry in enumerate(read.steps):
         where = f"{origin}: steps.{index}"
         if entry.name in numbers:
@@ -113,10 +114,14 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         widths = {linear.n_in for linear in entry.linears}
         if len(widths) > 1 and not (experts is not None and experts.own_inputs):
             raise InputError(f"{where}.linears: n_in {sorted(widths)} differ; the linears of a step share one input")
-        for linear in entry.linears:
+        for linear in entry.linears if entry.linears not in listed else ():
             if linear.name in seen:
-                raise InputError(f"{where}.linears: {linear.name!r} is used twice; expected one name a linear")
+                raise InputError(
+                    f"{where}.linears: {linear.name!r} is used twice; expected one name a linear, or, for a step that "
+                    "fires the weights of an earlier one again, all of its linears"
+                )
             seen.add(linear.name)
+        listed.append(entry.linears)
         reads = entry.reads if entry.reads is not None else [read.steps[index - 1].name] if index else []
         for before in reads:
             if before not in numbers:

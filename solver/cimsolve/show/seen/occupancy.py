@@ -43,7 +43,7 @@ def find_arrays(judged: Judged) -> ArrayTable:
     width = judged.hardware.columns_per_weight
     return ArrayTable(
         number=judged.array_numbers,
-        cells=sum_by(of_piece, pieces.rows * pieces.cols * width, count),
+        cells=sum_by(of_piece, judged.costs.fired.is_stored * pieces.rows * pieces.cols * width, count),
         busy_cycles=sum_by(of_activation, activations.end - activations.start, count),
         pieces=np.bincount(of_piece, minlength=count),
         firings=np.bincount(of_activation, minlength=count),

@@ -49,7 +49,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
     """The question in words: label and text, one line each."""
     problem = asked.problem
     model, workload = problem.model, problem.workload
-    stored, dense = workload.weight_count, model.weight_count
+    stored, dense, fired = workload.weight_count, model.weight_count, workload.fired_weight_count
     phases = len({stage.phase for stage in workload.stages})
     how = [f"objective {', then '.join(asked.objective)}" if asked.objective else FRONT, f"may cut {problem.cut}"]
     if problem.array_limit is not None:
@@ -65,8 +65,9 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         ("model", f"{model.name} ({model.family}): {len(model.linears)} linears, {millions(dense)} weights"),
         (
             "stored",
-            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer), "
-            f"and as many MACs a token; dense strategies store and multiply all {millions(dense)}",
+            f"{millions(stored)} weights, {share(stored / dense)} of dense (x{number(dense / stored)} fewer), and "
+            f"{'as many' if fired == stored else millions(fired)} MACs a token; dense strategies store "
+            f"{'and multiply ' if fired == stored else ''}all {millions(dense)}",
         ),
         (
             "workload",

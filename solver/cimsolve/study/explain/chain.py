@@ -155,7 +155,7 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
         busy_cycles=int(busy[busiest]),
         mean_busy_cycles=float(busy.mean()),
         as_busy=int((busy >= 0.99 * busy[busiest]).sum()),
-        cells=int(cells.sum()),
+        cells=int(cells[costs.fired.is_stored[own]].sum()),
         stage=stages,
         cycles=sum_by(at.reshape(-1), duration[mine], count),
         activations=np.bincount(at.reshape(-1), minlength=count),
