@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cimsolve.solve.effort import Effort
     from cimsolve.study.accuracy import AccuracyTable, measure_accuracy
     from cimsolve.study.ask import Outcome
+    from cimsolve.study.choose import ChoiceFound, choose_structures
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
@@ -58,6 +59,7 @@ __all__ = [
     "ArraySimulator",
     "CheckError",
     "CheckReport",
+    "ChoiceFound",
     "CimsolveError",
     "Effort",
     "FailedError",
@@ -77,6 +79,7 @@ __all__ = [
     "Terms",
     "__version__",
     "check_solution",
+    "choose_structures",
     "compare_converters",
     "compare_solutions",
     "explain_solution",
@@ -114,6 +117,7 @@ _NAMES_OF = {
     "solve.effort": ["Effort"],
     "study.accuracy": ["AccuracyTable", "measure_accuracy"],
     "study.ask": ["Outcome"],
+    "study.choose": ["ChoiceFound", "choose_structures"],
     "study.explain.answer": ["explain_solution"],
     "study.sweep.run": ["sweep_study"],
     "study.two": ["compare_solutions"],

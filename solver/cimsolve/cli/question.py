@@ -147,8 +147,8 @@ class StorageOptions(CommandOptions):
 
     structures: tuple[str, ...] = question_option(
         "--structure [PATTERN=]HOW",
-        "how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches; repeatable, the "
-        "last that matches counts (default: sqrt)",
+        "how linears are stored: dense, sqrt, k,l,T or lowrank:T, all or those whose name matches, or chosen:FILE, all "
+        "as `choose` wrote it; repeatable, the last that matches counts (default: sqrt)",
         default=(),
         repeat=tuple,
     )

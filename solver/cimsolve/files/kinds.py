@@ -7,11 +7,13 @@ from pathlib import Path
 from cimsolve.errors import InputError
 
 SOLUTION, SPEC, MODEL, STUDY = "a solution", "a hardware spec", "a model config", "a study"
+STRUCTURES = "a file of structures"
 
 KINDS = {
     "cimsolve-solution": SOLUTION,
     "cimsolve-hw": SPEC,
     "cimsolve-study": STUDY,
+    "cimsolve-structures": STRUCTURES,
     "cimsolve-infeasible": "what `cimsolve sweep` keeps of a question without an answer",
 }
 """What `format` says before its version -> the kind; other formats of cimsolve are of what it prints."""

@@ -11,6 +11,7 @@ from cimsolve.files.json_file import read_json
 from cimsolve.files.kinds import kind_of_weights
 from cimsolve.files.library import resolve_model
 from cimsolve.files.text import shown_name
+from cimsolve.model.chosen import read_structures
 from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure, StructurePolicy
@@ -23,6 +24,9 @@ WEIGHTS_ADVICE = (
 
 Structures: TypeAlias = str | Sequence[str] | Mapping[str, Structure]
 """How linears are stored: texts as of `--structure` (`sqrt`, `*.query=dense`), or name -> structure."""
+
+CHOSEN = "chosen:"
+"""Before the name of a file of structures, in a text that is for all linears."""
 
 
 def load_model(
@@ -71,4 +75,8 @@ def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Stru
         return structure
     texts = [structure] if isinstance(structure, str) else list(structure)
     shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
-    return StructurePolicy.parse(texts).resolve(shapes)
+    last = max((number for number, text in enumerate(texts) if text.startswith(CHOSEN)), default=None)
+    if last is None:
+        return StructurePolicy.parse(texts).resolve(shapes)
+    chosen = read_structures(texts[last].removeprefix(CHOSEN), model).structures()
+    return StructurePolicy.parse(texts[last + 1 :]).resolve(shapes, chosen)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from cimsolve.errors import InputError
 _NUMBER = r"([1-9][0-9]{0,8})"
 _MONARCH = re.compile(rf"{_NUMBER},{_NUMBER},{_NUMBER}")
 _LOWRANK = re.compile(rf"lowrank:{_NUMBER}")
-_SPECS = "dense, sqrt, k,l,T (three whole numbers from 1) or lowrank:T"
+_SPECS = "dense, sqrt, k,l,T (three whole numbers from 1), lowrank:T or, for all linears, chosen:FILE"
 
 
 class FactorShape(NamedTuple):
@@ -161,16 +161,24 @@ class StructurePolicy:
         """
         return cls((_rule(default), *map(_rule, texts)))
 
-    def choose(self, name: str, n_in: int, n_out: int) -> Structure:
-        """The structure of one linear. Raises InputError where the winning rule does not fit its shape."""
-        spec = next(rule.spec for rule in reversed(self.rules) if rule.matches(name))
-        structure = _structure(spec, n_in, n_out)
+    def choose(self, name: str, n_in: int, n_out: int, otherwise: Structure | None = None) -> Structure:
+        """The structure of one linear. Raises InputError where the winning rule does not fit its shape.
+
+        `otherwise` stands for the default.
+        """
+        rule = next(rule for rule in reversed(self.rules) if rule.matches(name))
+        if rule is self.rules[0] and otherwise is not None:
+            return otherwise
+        structure = _structure(rule.spec, n_in, n_out)
         structure.validate(n_in, n_out, name)
         return structure
 
-    def resolve(self, linears: Iterable[tuple[str, int, int]]) -> dict[str, Structure]:
+    def resolve(
+        self, linears: Iterable[tuple[str, int, int]], chosen: Mapping[str, Structure] | None = None
+    ) -> dict[str, Structure]:
         """Linear name -> structure for `linears` of (name, n_in, n_out), in their order.
 
+        `chosen` says how those are stored that no text matches.
         Raises InputError where a rule does not fit, or where a pattern matches no linear at all.
         """
         items = list(linears)
@@ -178,7 +186,7 @@ class StructurePolicy:
         for rule in self.rules:
             if rule.pattern is not None and not any(map(rule.matches, names)):
                 raise InputError(f"structure {rule.pattern}={rule.spec}: {_no_match(rule.pattern, names)}")
-        return {name: self.choose(name, n_in, n_out) for name, n_in, n_out in items}
+        return {name: self.choose(name, n_in, n_out, (chosen or {}).get(name)) for name, n_in, n_out in items}
 
 
 def _rule(text: str) -> _Rule:

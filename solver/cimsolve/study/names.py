@@ -38,3 +38,10 @@ BLOCKS_DEFAULT = (4, 4)
 BITS_DEFAULT = (8, 6, 5)
 TEST_TOKENS_DEFAULT = 512
 CALIBRATION_TOKENS_DEFAULT = 64
+
+ALONE = "alone"
+"""Losses measured with one linear stored otherwise and all others as they are."""
+CHOICE_SAMPLES_DEFAULT = 32768
+LOSS_TOKENS_DEFAULT = 2048
+FRONT_DEFAULT = (1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0)
+"""Times fewer arrays than the cells of dense weights take."""

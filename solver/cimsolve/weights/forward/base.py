@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -55,13 +56,23 @@ class Reference(ABC):
                 self._source.rows(tensor, np.arange(first, min(first + _CHECKED_ROWS, rows), dtype=np.int64))
 
     @np.errstate(over="ignore", invalid="ignore")  # who asks judges what is not finite in the end
-    def run(self, sequences: Sequence[Ints], product: Product | None = None) -> Floats32:
+    def run(
+        self, sequences: Sequence[Ints], product: Product | None = None, first: int = 0, hidden: Floats32 | None = None
+    ) -> Floats32:
         """Hidden states after the last layer, (tokens of all sequences, width).
 
         `sequences` are token numbers, each from position 0 on. Every linear is multiplied by `product`, by default
-        `exact`. Raises InputError for token numbers or lengths that the model does not know, ValueError for outputs
-        of another shape than the linear's.
+        `exact`. `hidden` are the states before layer `first`, as of `states`, where those before it have been run.
+        Raises InputError for token numbers or lengths that the model does not know, ValueError for outputs of another
+        shape than the linear's.
         """
+        last = deque(self.states(sequences, product, first, hidden), maxlen=1)
+        return self._finish(last.pop())
+
+    def states(
+        self, sequences: Sequence[Ints], product: Product | None = None, first: int = 0, hidden: Floats32 | None = None
+    ) -> Iterator[Floats32]:
+        """Hidden states before layer `first` and after it and each further one; arguments and errors as of `run`."""
         for ids in sequences:
             if not 1 <= len(ids) <= self.context or ids.min() < 0 or ids.max() >= self.vocabulary:
                 raise InputError(
@@ -70,10 +81,11 @@ class Reference(ABC):
                 )
         ends = np.cumsum([len(ids) for ids in sequences]).tolist()
         spans = [slice(end - len(ids), end) for ids, end in zip(sequences, ends, strict=True)]
-        hidden = self._embed(sequences)
-        for layer in range(self.layers):
+        hidden = self._embed(sequences) if hidden is None else hidden
+        yield hidden
+        for layer in range(first, self.layers):
             hidden = self._layer(layer, hidden, spans, product or self.exact)
-        return self._finish(hidden)
+            yield hidden
 
     def exact(self, name: str, inputs: Floats32) -> Floats32:
         """The product with the stored weights, read now: what `run` does where nothing replaces it."""

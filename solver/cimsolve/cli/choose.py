@@ -1,0 +1,143 @@
+"""`cimsolve choose`: which structure for which matrix, under one budget of arrays."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Self
+
+from cimsolve.cli.parser import CommandOptions, Parser, json_switch, option, output_option, verbosity
+from cimsolve.cli.question import hardware_option, tell_unknown_keys
+from cimsolve.cli.values import each_key_once, number, setting, whole
+from cimsolve.errors import EXIT_DONE
+from cimsolve.study.names import CHOICE_SAMPLES_DEFAULT, FRONT_DEFAULT, LOSS_TOKENS_DEFAULT
+
+SUFFIX = ".json"
+
+model_option = partial(option, group="model and chip")
+text_option = partial(option, group="text")
+
+
+class Options(CommandOptions):
+    usage = "cimsolve choose --model FOLDER --max-arrays N | --compression X [options]"
+    about = (
+        "Choose for each linear of a real model how it is stored, dense or low rank of some T, so that the model's "
+        "answers lose least on a number of arrays; with the bound that no other choice beats."
+    )
+    epilog = """\
+losses:
+  alone     one linear after the other is stored at a third of its weights, all others as they are, and what the model's
+            answers lose is measured; other ranks in proportion to the error of the linear's outputs
+
+  Of every five paragraphs three are fitted, one says what each linear loses, and one is only tested.
+
+examples:
+  cimsolve choose --model weights/minilm --compression 3 --text mine.txt --text other.txt --out chosen.json
+  cimsolve --model weights/minilm --structure chosen:chosen.json --weights chosen.safetensors
+  cimsolve choose --model weights/minilm --losses chosen.json --max-arrays 300 --front
+"""
+
+    model: str = model_option(
+        "--model FOLDER",
+        "a folder with a config.json, a tokenizer.json and *.safetensors, or with a GGUF file; with --losses any model",
+        required=True,
+        complete="model",
+    )
+    hardware: str = hardware_option(group="model and chip")
+    settings: tuple[tuple[str, str], ...] = model_option(
+        "--set KEY=VALUE",
+        "change a key of the hardware spec, such as cell.bits=4; repeatable",
+        setting,
+        (),
+        repeat=each_key_once("key"),
+        shown="=".join,
+    )
+    max_arrays: int | None = option(
+        "--max-arrays N",
+        "at most so many arrays, as the mapper finds them",
+        whole(1),
+        group="budget",
+        exclusive="budget",
+    )
+    compression: float | None = option(
+        "--compression X",
+        "so many times fewer arrays than the cells of the dense weights fill",
+        number("from 1, times fewer", lambda value: 1 <= value < float("inf")),
+        group="budget",
+        exclusive="budget",
+    )
+    front: bool = option(
+        "--front",
+        f"also choose at {', '.join(f'{each:g}' for each in FRONT_DEFAULT)} times fewer arrays",
+        group="budget",
+    )
+    text: tuple[str, ...] = text_option(
+        "--text FILE",
+        "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable, as much is "
+        "read of each (default: {default})",
+        default=("sample",),
+        repeat=tuple,
+        complete="file",
+    )
+    samples: int = text_option(
+        "--samples N", "most tokens of all texts (default: {default})", whole(1), CHOICE_SAMPLES_DEFAULT
+    )
+    loss_tokens: int = text_option(
+        "--loss-tokens N",
+        "about the most tokens on which a linear's loss is measured (default: {default})",
+        whole(1),
+        LOSS_TOKENS_DEFAULT,
+    )
+    losses: str | None = text_option(
+        "--losses FILE", "take losses from this file of structures, rather than measure them", complete="file"
+    )
+    out: str | None = output_option(
+        "--out FILE",
+        "write the structures there, as JSON, and their factors beside it, as .safetensors",
+        writes="new file",
+    )
+    json: bool = json_switch()
+    verbosity: int = verbosity("only what was chosen, kind by kind")
+
+    def settled(self, parser: Parser) -> Self:
+        if (self.max_arrays is None) == (self.compression is None):
+            parser.error("--max-arrays, --compression: expected one of them, as the budget")
+        if self.out is not None and not self.out.endswith(SUFFIX):
+            parser.error(f"--out {self.out or repr(self.out)}: expected a name that ends in {SUFFIX}")
+        return self
+
+
+def run(options: Options) -> int:
+    """Choose, show what was chosen, and write it where asked.
+
+    Raises InputError for weights, a text, losses or a chip that cannot be used, InfeasibleError for too few arrays.
+    """
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
+    from cimsolve.model.load import load_model
+    from cimsolve.show.text.choose import describe_choice, print_choice
+    from cimsolve.show.text.console import print_json, say
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.choose import choose_structures
+
+    hardware = with_settings(load_hardware(options.hardware), dict(options.settings))
+    tell_unknown_keys(load_model(options.model))
+    with Progress(options.verbosity >= 0) as progress:
+        found = choose_structures(
+            options.model,
+            hardware,
+            max_arrays=options.max_arrays,
+            compression=options.compression,
+            text=options.text,
+            samples=options.samples,
+            loss_tokens=options.loss_tokens,
+            losses=options.losses,
+            front=FRONT_DEFAULT if options.front else (),
+            out=options.out,
+            listen=lambda what, done, total: progress.begin(f"{what}: {done} of {total}"),
+            tell=say,
+        )
+    if options.json:
+        print_json(describe_choice(found, options.command()))
+    else:
+        print_choice(found, options.out, options.verbosity)
+    return EXIT_DONE

@@ -1,0 +1,236 @@
+"""From a folder of weights and texts to chosen structures, their factors, and what they do on other text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
+from cimsolve.columns import Ints
+from cimsolve.errors import InputError
+from cimsolve.files.json_file import write_json_atomically
+from cimsolve.files.memory import demand_memory
+from cimsolve.files.text import shown_name
+from cimsolve.model.chosen import ChosenLinear, StructureFile, losses_of, read_structures
+from cimsolve.model.load import load_model
+from cimsolve.model.model import Model
+from cimsolve.model.structure import Structure
+from cimsolve.study.accuracy.answers import Accuracy, Judge
+from cimsolve.study.choose.ask import Chooser, Chosen, front_of
+from cimsolve.study.choose.fit import Whitened, read_of
+from cimsolve.study.choose.losses import Losses, losses_alone
+from cimsolve.study.choose.menu import Menu, menu_of
+from cimsolve.study.names import ALONE, CHOICE_SAMPLES_DEFAULT, LOSS_TOKENS_DEFAULT
+from cimsolve.weights.factor_file import write_factors
+from cimsolve.weights.folder import linear_weight, open_weights
+from cimsolve.weights.forward import Reference, load_reference
+from cimsolve.weights.inputs import read_sequences
+from cimsolve.weights.monarch import apply
+from cimsolve.weights.projection import structures_of_size
+from cimsolve.weights.tensors import Floats32, Tensors
+
+_FITTED, _MEASURED, _TESTED, _OF = (0, 1, 3), 2, 4, 5
+"""Of every five paragraphs some are fitted, one says what each linear loses, one is only tested."""
+
+Listen = Callable[[str, int, int], None]
+"""Told of progress: what runs, steps done and steps in all."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One way of storing the whole model, run in float32 on text that nothing was fitted to."""
+
+    arrays: int
+    answers: Accuracy
+
+
+@dataclass(frozen=True)
+class ChoiceFound:
+    """What was chosen, and what it rests on."""
+
+    model: Model
+    hardware: Hardware
+    loss: str
+    """How losses were found."""
+    menu: Menu
+    losses: Losses
+    chosen: Chosen
+    front: Sequence[Chosen] = ()
+    chosen_tested: Tested | None = None
+    uniform_tested: Tested | None = None
+    """Low rank at one compression, the same for all linears, of as many weights."""
+    exact: Accuracy | None = None
+    fitted_tokens: int = 0
+    measured_tokens: int = 0
+    tested_tokens: int = 0
+
+    @property
+    def stored_weights(self) -> int:
+        """Weights that the chosen structures store."""
+        of = self.chosen.structures
+        return sum(of[each.name].stored_weights(each.n_in, each.n_out) for each in self.model.linears)
+
+
+def choose_structures(
+    folder: Path | str,
+    hardware: Hardware | Path | str = "rram256",
+    *,
+    max_arrays: int | None = None,
+    compression: float | None = None,
+    text: Sequence[Path | str] = ("sample",),
+    samples: int = CHOICE_SAMPLES_DEFAULT,
+    loss_tokens: int = LOSS_TOKENS_DEFAULT,
+    losses: Path | str | None = None,
+    front: Sequence[float] = (),
+    out: Path | str | None = None,
+    command: str = "",
+    listen: Listen = lambda *_: None,
+    tell: Tell = lambda _: None,
+) -> ChoiceFound:
+    """How to store each linear of a model so that its answers lose least on a number of arrays, with the bound.
+
+    `folder` holds weights and tokenizer; a model by name alone will do where `losses` is a file that was written before
+    and nothing is to be fitted. One of `max_arrays` and `compression` says how many arrays. `out` is the file of
+    structures to write; their factors go beside it, as .safetensors. `front` are further compressions to choose at.
+    Raises InputError for a model, text or losses that do not do, InfeasibleError for too few arrays.
+    """
+    if (max_arrays is None) == (compression is None) or not (max_arrays or 0) >= 0 or not (compression or 1) >= 1:
+        raise InputError("budget: expected one of max_arrays and compression, from 1")
+    chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    model = load_model(folder)
+    menu = menu_of(model, chip)
+    given = None if losses is None else read_structures(losses, model)
+    place = Path(folder)
+    if not place.is_dir():
+        if given is None:
+            raise InputError(
+                f"{shown_name(str(folder))}: expected a folder with weights and a tokenizer, from which losses are "
+                "measured, or --losses FILE"
+            )
+        if out is not None:
+            raise InputError(f"{shown_name(str(folder))}: has no weights to make factors of; leave --out away")
+    loss, found = (given.loss, losses_of(given, str(losses))) if given is not None else (ALONE, {})
+    run = _Run(model, place, text, samples, listen, tell) if place.is_dir() else None
+    if given is None:
+        assert run is not None
+        found = run.losses(menu, loss_tokens)
+    chooser = Chooser(model, chip, menu, found)
+    listen("choosing", 0, 1)
+    chosen = chooser.choose(max_arrays or chooser.arrays_for(compression or 1.0))
+    fronts = front_of(chooser, front, lambda done: listen("choosing", done, len(front)))
+    answer = ChoiceFound(model, chip, loss, menu, found, chosen, fronts)
+    return answer if run is None else run.finished(answer, chooser, None if out is None else Path(out), command)
+
+
+class _Run:
+    """A model's weights and the three parts of its texts."""
+
+    def __init__(
+        self, model: Model, folder: Path, text: Sequence[Path | str], samples: int, listen: Listen, tell: Tell
+    ) -> None:
+        self._model, self._listen = model, listen
+        self._source: Tensors = open_weights(folder, model)
+        self._reference: Reference = load_reference(model, self._source)
+        self._parts: list[list[Ints]] = [[] for _ in range(_OF)]
+        for each in text:  # as much of each: kinds of text are mixed
+            read = read_sequences([each], folder, self._source, self._reference.context, max(1, samples // len(text)))
+            for number, ids in enumerate(read):
+                self._parts[number % _OF].append(ids)
+        self.fitted = [ids for part in _FITTED for ids in self._parts[part]]
+        self.tested = self._parts[_TESTED]
+        if not self.tested:
+            raise InputError(f"the text: {sum(map(len, self._parts))} paragraphs; expected {_OF} or more in each text")
+        tokens, width = sum(map(len, self.fitted)), max(linear.n_in for linear in model.linears)
+        if tokens < width:
+            tell(
+                f"warning: factors are fitted to {tokens} tokens, fewer than the {width} inputs of the widest linear: "
+                "what they do on other text is left to chance; give more --text or --samples"
+            )
+        squares = {(step.name, linear.n_in) for step in model.steps for linear in step.linears}
+        demand_memory(
+            8 * sum(width**2 for _, width in squares) + 16 * tokens * width,
+            f"fitting {model.name} to {tokens} tokens",
+            "use fewer --samples or a machine with more",
+        )
+        listen(f"{model.name}: what its linears read", 0, 1)
+        self._read = read_of(self._reference, self.fitted)
+
+    def losses(self, menu: Menu, tokens: int) -> Losses:
+        """What each way of storing each linear loses."""
+        self.measured = _first(self._parts[_MEASURED], tokens)
+        what = f"{self._model.name}: linears measured alone"
+        return losses_alone(
+            self._reference, menu, self._whitened, self.measured, lambda done: self._listen(what, done, len(menu))
+        )
+
+    def finished(self, found: ChoiceFound, chooser: Chooser, out: Path | None, command: str) -> ChoiceFound:
+        """With the answers on the text that is only tested, beside those of uniform low rank; written where asked."""
+        model, structures = self._model, found.chosen.structures
+        exact = self._reference.run(self.tested)
+        judge = Judge(self._reference, self.tested, exact)
+        uniform = structures_of_size(model.linears, (1, 1), model.weight_count / found.stored_weights)
+        tested = []
+        for what, each in (("chosen", structures), ("uniform", uniform)):
+            self._listen(f"{model.name}: {what} structures tested", 0, 1)
+            hidden = self._reference.run(self.tested, partial(self._product, each))
+            arrays = found.chosen.arrays if what == "chosen" else chooser.placed(each).packing.arrays
+            tested.append(Tested(arrays, judge(hidden)))
+        if out is not None:
+            self._write(found, out, command)
+        return ChoiceFound(
+            **{
+                **vars(found),
+                "chosen_tested": tested[0],
+                "uniform_tested": tested[1],
+                "exact": judge(exact),
+                "fitted_tokens": sum(map(len, self.fitted)),
+                "measured_tokens": sum(map(len, getattr(self, "measured", []))),
+                "tested_tokens": sum(map(len, self.tested)),
+            }
+        )
+
+    def _write(self, found: ChoiceFound, out: Path, command: str) -> None:
+        """The factors, and then the structures: who finds the latter finds both."""
+        model, structures = self._model, found.chosen.structures
+        shapes = [(each.name, each.n_in, each.n_out) for each in model.linears]
+        told = {"model": model.name, "method": "chosen", "seed": "0"}
+        with write_factors(out.with_suffix(".safetensors"), shapes, structures, **told) as put:
+            for done, (name, _, _) in enumerate(shapes, 1):
+                dense = structures[name].is_dense
+                put(name, self._weight(name) if dense else self._whitened(name).factors(structures[name]))
+                self._listen(f"{model.name}: factors", done, len(shapes))
+        linears = {
+            name: ChosenLinear(
+                n_in=n_in,
+                n_out=n_out,
+                structure=str(structures[name]),
+                losses={str(each): loss for each, loss in found.losses[name].items()},
+            )
+            for name, n_in, n_out in shapes
+        }
+        file = StructureFile(model=model.name, loss=found.loss, command=command, linears=linears)
+        write_json_atomically(out, file.model_dump())
+
+    def _product(self, structures: Mapping[str, Structure], name: str, inputs: Floats32) -> Floats32:
+        if structures[name].is_dense:
+            return self._reference.exact(name, inputs)
+        return apply(self._whitened(name).factors(structures[name]), inputs).astype(np.float32)
+
+    def _whitened(self, name: str) -> Whitened:
+        return Whitened(self._weight(name), self._read[name])
+
+    def _weight(self, name: str) -> Floats32:
+        linear = self._reference.linears[name]
+        return linear_weight(self._source, linear.tensor, linear.n_in, linear.n_out)
+
+
+def _first(sequences: Sequence[Ints], tokens: int) -> list[Ints]:
+    """The first sequences, of about so many tokens together and at least one."""
+    ends = np.cumsum([len(ids) for ids in sequences])
+    return list(sequences[: int(np.searchsorted(ends, tokens)) + 1])
