@@ -80,6 +80,20 @@ def test_slots_by_hand(tiny: Judged) -> None:
     assert slots.converters_in_all.tolist() == [0.5] * 7 + [0.0] + [1.0] * 5
 
 
+def test_an_array_is_drawn_to_fire_as_many_experts_as_a_token_does() -> None:
+    """Three experts on one array, of which two are chosen: two in turn, and no converter twice at once."""
+    members = [{"name": f"e{number}", "n_in": 4, "n_out": 4, "expert": number} for number in range(3)]
+    steps = [{"name": "up", "linears": members, "experts": {"stored": 3, "chosen": 2}}]
+    problem = ask({"model_type": "linears", "steps": steps}, "dense", chip(array__rows=16))
+    seen = judge(cimsolve.map_model(problem.model, problem.hardware, structure="dense", strategy="spread"), "experts")
+    assert len(seen.array_numbers) == 1
+    length = seen.costs.stages.end[0]
+    slots = find_slots(seen, 0, length)
+    assert slots.busy.max() <= 1
+    assert find_arrays(seen).busy_cycles.tolist() == [length]
+    assert find_trace(seen, 100).firings.sum() == 2
+
+
 def test_slots_of_a_window_show_the_arrays_that_fire_in_it(tiny: Judged) -> None:
     slots = find_slots(tiny, 0, 10, slots_max=5)
     assert slots.members.tolist() == [0]

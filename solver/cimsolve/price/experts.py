@@ -39,6 +39,16 @@ def sum_at_most(job: Ints, expert: Ints, values: Ints, chosen: Ints) -> Ints:
     return total + sum_by(ranked.job[counted], ranked.taken[counted], len(chosen))
 
 
+def fires_at_most(job: Ints, expert: Ints, values: Ints, chosen: Ints) -> Bools:
+    """Which entries the worst choice of each job fires: those that `sum_at_most` adds; shape (entries,)."""
+    found = expert < 0
+    own = np.flatnonzero(~found)
+    if len(own):
+        ranked = _rank(job[own], expert[own], values[own])
+        found[own] = (ranked.rank < chosen[ranked.job])[ranked.unit_of_entry]
+    return found
+
+
 def offsets_at_most(job: Ints, expert: Ints, cycles: Ints, chosen: Ints) -> Ints:
     """When each activation starts within its job, so that the last ends when the worst choice does; (activations,).
 

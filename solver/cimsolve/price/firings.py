@@ -10,7 +10,7 @@ import numpy as np
 from cimsolve.chip.spec import Hardware
 from cimsolve.chip.wiring import busiest_of_run, busiest_of_runs
 from cimsolve.columns import Bools, Floats, Ints, deepest_stack, merge_intervals, order_by, sum_by
-from cimsolve.price.experts import costliest, sum_at_most
+from cimsolve.price.experts import costliest, fires_at_most, sum_at_most
 from cimsolve.price.gaps import Gaps, find_gaps, partial_sum_elements
 from cimsolve.price.moves import TokenMoves, find_moves, place_in_order
 from cimsolve.problem.problem import Problem
@@ -115,6 +115,15 @@ class Fired:
         stage, array = np.divmod(keys, arrays)
         chosen = self.problem.workload.chosen[stage]
         return stage, array, sum_at_most(job.reshape(-1), self.expert, cycles, chosen)
+
+    @cached_property
+    def slowest(self) -> Bools:
+        """The activations of the experts that keep each array longest in each stage, and of none; (activations,)."""
+        jobs = np.unique(self.stage * (int(self.array.max()) + 1) + self.array, return_inverse=True)
+        job = jobs[1].reshape(-1)
+        chosen = np.zeros(len(jobs[0]), dtype=np.int64)
+        chosen[job] = self.problem.workload.chosen[self.stage]
+        return fires_at_most(job, self.expert, self.cycles, chosen)
 
     @cached_property
     def in_worst_case(self) -> Bools | slice:

@@ -44,7 +44,7 @@ def find_arrays(judged: Judged) -> ArrayTable:
     return ArrayTable(
         number=judged.array_numbers,
         cells=sum_by(of_piece, judged.costs.fired.is_stored * pieces.rows * pieces.cols * width, count),
-        busy_cycles=sum_by(of_activation, activations.end - activations.start, count),
+        busy_cycles=sum_by(of_activation, (activations.end - activations.start) * judged.costs.fired.slowest, count),
         pieces=np.bincount(of_piece, minlength=count),
         firings=np.bincount(of_activation, minlength=count),
         first_layer=top - max_by(of_piece, top - layer, count),

@@ -98,6 +98,7 @@ def one_layer(judged: Judged, kinds: Kinds) -> tuple[int, int, int] | None:
 
 
 def find_firings(judged: Judged, start: int, end: int) -> Ints:
-    """The activations that run at any time from cycle `start` to `end`, as indices."""
+    """The activations that run at any time from cycle `start` to `end`, as indices; of experts the slowest."""
     activations = judged.solution.activations
-    return np.flatnonzero((activations.start < end) & (activations.end > start))
+    inside = (activations.start < end) & (activations.end > start)
+    return np.flatnonzero(inside & judged.costs.fired.slowest)

@@ -40,6 +40,7 @@ def find_trace(judged: Judged, events_max: int) -> Trace:
     """
     activations = judged.solution.activations
     order = np.lexsort((activations.start, judged.array_of_activation))
+    order = order[judged.costs.fired.slowest[order]]  # of experts those that keep an array longest
     array, stage = judged.array_of_activation[order], judged.costs.fired.stage[order]
     start, end = activations.start[order], activations.end[order]
     pieces, bits = (activations.pieces_to - activations.pieces_from)[order], activations.adc_bits[order]
