@@ -124,7 +124,9 @@ def _not_counted(problem: Problem) -> list[str]:
     missing = [] if hardware.network is not None else ["distance between arrays"]
     missing += ["reading keys and values"] if hardware.memory is None and problem.model.cached_elements else []
     with_distance = f"{hardware.name}-mesh"
-    instead = f"; {with_distance} does" if with_distance in shipped_hardware() else ""
+    # Neither experts nor many positions are priced on a network.
+    is_priced = all(step.experts is None and step.positions == 1 for step in problem.model.steps)
+    instead = f"; {with_distance} does" if is_priced and with_distance in shipped_hardware() else ""
     return [f"Not counted, as the chip does not state it: {_and(missing)}{instead}."] if missing else []
 
 

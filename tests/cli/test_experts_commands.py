@@ -1,0 +1,60 @@
+"""Commands on a `linears` model with experts: what a token multiplies, what does not fit, and files of answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from makers.builders import linears, step, with_experts
+from makers.command_line import Cli
+
+MIXTURE = linears(
+    step("router", (8, 3)),
+    with_experts(step("up", (8, 4), (8, 4), (8, 4)), of=[0, 1, 2], chosen=2),
+    with_experts(step("down", (4, 8), (4, 8), (4, 8)), of=[0, 1, 2], chosen=2, own=True),
+)
+RUN = ["--hw", "paper256", "--model", "mixture.json", "--structure", "dense"]
+
+
+@pytest.fixture(autouse=True)
+def _a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    Path("mixture.json").write_text(json.dumps(MIXTURE))
+
+
+def test_the_answer_says_what_a_token_multiplies(cli: Cli) -> None:
+    """8 * 3 weights, and of three experts of 8 * 4 and 4 * 8 those of two: 152 of 216."""
+    result = cli(*RUN, "--strategy", "spread")
+    assert result.code == 0
+    words = " ".join(result.out.split())
+    assert "152 MACs a token; dense strategies store all 216" in words
+    assert "distance between arrays." in words  # nor does a chip with a network price experts
+    assert "paper256-mesh" not in words
+
+
+def test_experts_on_a_network_are_refused_in_a_line(cli: Cli) -> None:
+    result = cli("--hw", "paper256-mesh", "--model", "mixture.json", "--strategy", "spread")
+    assert (result.code, result.out) == (2, "")
+    assert "mixture has experts" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["check", "replay", "simulate", "report"])
+def test_commands_on_a_file_take_it(cli: Cli, command: str) -> None:
+    assert cli(*RUN, "--strategy", "spread").code == 0
+    (path,) = Path("results").glob("*.json")
+    result = cli(command, str(path))
+    assert result.code == 0
+    assert "Traceback" not in result.out + result.err
+
+
+def test_a_file_that_says_fewer_are_chosen_is_refused(cli: Cli) -> None:
+    assert cli(*RUN, "--strategy", "spread").code == 0
+    (path,) = Path("results").glob("*.json")
+    content = json.loads(path.read_text())
+    content["model"]["steps"][1]["experts"]["chosen"] = 1
+    path.write_text(json.dumps(content))
+    assert cli("check", str(path)).code == 1
