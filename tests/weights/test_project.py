@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cimsolve.weights.monarch import Monarch, reconstruct
 from cimsolve.weights.project import project_model, read_factors
 from cimsolve.weights.projection import memory_needed, project_linear
 from makers.command_line import Cli, Result, assert_refused
+from makers.published import RECORDS, drawn_folder
 from makers.tiny_configs import BERT
 from makers.tiny_models import model_folder
 
@@ -279,3 +281,25 @@ def test_the_report_says_when_low_rank_is_better_and_that_fine_tuning_is_needed(
     assert "linears: --method lowrank keeps it" in " ".join(out.split())
     exact = cli("project", "--model", "tiny", "--structure", "dense", "-q").out
     assert "fine-tuned" not in exact
+
+
+def test_experts_do_the_work_of_the_tokens_that_fire_them(cli: Cli) -> None:
+    """Of four experts a token fires two; the last is fired by none, and its error is not known."""
+    record = json.loads((RECORDS / "mixtral.json").read_text())
+    drawn_folder(Path("moe"), record["config"], record["tensors"])
+    random, model = np.random.default_rng(3), cimsolve.load_model("moe")
+    inputs = {each.name: random.normal(size=(60, each.n_in)).astype(np.float32) for each in model.linears}
+    inputs |= {name: 0 * given for name, given in inputs.items() if ".experts.3." in name}
+    np.savez("inputs.npz", **inputs)
+    rows = project_model("moe", structure=["dense", "*experts*=2,2,1"], inputs="inputs.npz")
+    for row in rows:
+        fires = Fraction(1, 2) if ".experts." in row.linear else 1
+        assert row.flops == 2 * row.stored_weights * fires
+        if ".experts." in row.linear:
+            assert row.outputs is not None
+            assert (row.outputs.held_out is None) == (".experts.3." in row.linear)
+    stored = ("--structure", "dense", "--structure", "*experts*=2,2,1")
+    result = cli("project", "--model", "moe", *stored, "--inputs", "inputs.npz")
+    unfired = [line.split() for line in result.out.splitlines() if "experts.3." in line]
+    assert len(unfired) == 6
+    assert all(cells[-1] == cells[-2] == cells[-5] == "-" for cells in unfired)

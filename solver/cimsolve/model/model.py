@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -166,6 +167,17 @@ class Model:
             if number[-1] == len(kept):
                 kept.append(replace(step, reads=tuple(dict.fromkeys(number[read] for read in step.reads))))
         return self if len(kept) == len(self.steps) else replace(self, steps=tuple(kept))
+
+    @property
+    def firings(self) -> dict[str, Fraction]:
+        """Linear -> how many times a token fires it; of an expert in the mean, if all are chosen as often."""
+        found: dict[str, Fraction] = {}
+        for step in self.steps:
+            for linear in step.linears:
+                experts = None if linear.expert is None else step.experts
+                share = Fraction(1) if experts is None else Fraction(experts.chosen, experts.stored)
+                found[linear.name] = found.get(linear.name, Fraction(0)) + step.positions * share
+        return found
 
     @property
     def cached_elements(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from cimsolve.errors import InputError
@@ -59,7 +60,7 @@ def project_model(
         shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
         written = structures_stored(model.linears, structures, method)
         keep = write_factors(Path(out), shapes, written, model=model.name, method=method, seed=str(seed))
-    linears = {linear.name: linear for linear in model.linears}
+    linears, firings = {linear.name: linear for linear in model.linears}, model.firings
     rows: dict[str, ProjectionRow] = {}
     with keep as put:
 
@@ -70,6 +71,7 @@ def project_model(
             rows[name], stored = project_linear(
                 name, weight, structures[name], method=method, inputs=read, seed=seed, tensor=tensor
             )
+            rows[name] = replace(rows[name], firings=firings[name])
             if put is not None:
                 put(name, stored)
             if progress is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from cimsolve.columns import Floats
 from cimsolve.files.memory import demand_memory
@@ -21,10 +22,13 @@ from cimsolve.weights.names import CALIBRATED
 
 @dataclass(frozen=True)
 class OutputErrors:
-    """`||X (W - M)||_F / ||X W||_F` on the inputs that were fitted and on those held out."""
+    """`||X (W - M)||_F / ||X W||_F` on the inputs that were fitted and on those held out.
 
-    calibration: float
-    held_out: float
+    None where all inputs are 0: no token fires the expert.
+    """
+
+    calibration: float | None
+    held_out: float | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class ProjectionRow:
     lowrank_whitened: OutputErrors | None = None
     sweeps: int | None = None
     """How many sweeps of `als` were kept; None for another method."""
+    firings: Fraction = Fraction(1)
+    """How many times a token fires it; of an expert in the mean."""
 
     @property
     def compression(self) -> float:
@@ -56,9 +62,9 @@ class ProjectionRow:
         return self.n_in * self.n_out / self.stored_weights
 
     @property
-    def flops(self) -> int:
-        """Operations per token: a multiplication and an addition a stored weight."""
-        return 2 * self.stored_weights
+    def flops(self) -> Fraction:
+        """Operations per token: a multiplication and an addition a stored weight, as often as it fires."""
+        return 2 * self.stored_weights * self.firings
 
 
 def project_linear(
@@ -141,18 +147,23 @@ def fit_factors(
 def _output_errors(weight: Floats, factors: Monarch, inputs: LinearInputs | None) -> OutputErrors | None:
     if inputs is None:
         return None
-    return OutputErrors(*(output_error(weight, factors, part) for part in (inputs.calibration, inputs.held_out)))
+    parts = inputs.calibration, inputs.held_out
+    return OutputErrors(*(output_error(weight, factors, part) if part.any() else None for part in parts))
 
 
 def structures_of_size(linears: Iterable[Linear], blocks: tuple[int, int], compression: float) -> dict[str, Structure]:
     """k and l, `blocks`, for every linear, and for each the T that comes nearest to `compression` times fewer weights.
 
-    One with a side shorter than that, as routers have, is stored dense. Raises InputError where k or l does not divide
-    a side, and where T would be more than the rank of a slice.
+    Where k or l does not divide a side, as of many routers, it is stored dense. Raises InputError where that is so of
+    most weights, and where T would be more than the rank of a slice.
     """
     found = {}
-    for linear in linears:
-        if min(linear.n_in, linear.n_out) < max(blocks):
+    asked = list(linears)
+    k, across = blocks
+    left = {each.name: each.weights for each in asked if each.n_in % k or each.n_out % across}
+    leaves_most = 2 * sum(left.values()) > sum(each.weights for each in asked)
+    for linear in asked:
+        if linear.name in left and not leaves_most:
             found[linear.name] = Structure.dense()
             continue
         unit = Structure.monarch(*blocks).stored_weights(linear.n_in, linear.n_out)

@@ -106,9 +106,19 @@ def conditions(found: AccuracyTable) -> list[str]:
         f"{tested}, none of them used for anything else. Factors are fitted to {found.fitted_tokens} tokens of others, "
         f"ranges of converters set on {found.calibration_tokens} of these.",
         *errors(found),
+        *left_dense(found),
         f"All {found.linears} linears run on the arrays of a checked mapping. Biases, norms, embeddings, attention and "
         "the language-model head stay float32. Nothing is fine-tuned, and cells and converters have no noise.",
     ]
+
+
+def left_dense(found: AccuracyTable) -> list[str]:
+    """Which linears no row factors."""
+    names = found.left_dense
+    if not names:
+        return []
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"Dense in every row, as the blocks do not divide a side: {names[0]}{more}."]
 
 
 def errors(found: AccuracyTable) -> list[str]:
@@ -147,6 +157,7 @@ def describe_accuracy(found: AccuracyTable, command: str, exit_code: int) -> dic
         "command": command,
         "exit_code": exit_code,
         "steps": [step.name for step in found.steps],
+        "left_dense": list(found.left_dense),
         "float_model": _present(found.float_model, found),
         "rows": rows,
     }

@@ -78,8 +78,9 @@ def print_written(path: Path) -> None:
 def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
     of_outputs = "; ||X(W - M)|| / ||XW|| of the outputs, on inputs that were fitted and on those held out."
     lines = [f"Errors: ||W - M|| / ||W|| of the weights (Frobenius){of_outputs if measured else '.'}"]
-    errors = [row.outputs.held_out if row.outputs else row.relative_error for row in rows]
-    mean = sum(errors) / len(errors)
+    found = [row.relative_error if row.outputs is None else row.outputs.held_out for row in rows]
+    errors = [error for error in found if error is not None]
+    mean = sum(errors) / len(errors) if errors else 0.0
     if mean >= SURVIVES:
         lines.append(
             f"With a mean error of {mean:.2f} the model's answers are not to be trusted before the factors have been "
@@ -98,9 +99,10 @@ def _explained(rows: Sequence[ProjectionRow], measured: bool) -> list[str]:
 def _lowrank_is_better(row: ProjectionRow) -> bool:
     if row.structure.k == row.structure.l == 1 or row.lowrank_error is None:
         return False
-    if row.outputs is None or row.lowrank_whitened is None:
+    theirs, ours = _held_out(row.lowrank_whitened), _held_out(row.outputs)
+    if theirs is None or ours is None:
         return row.lowrank_error < row.relative_error
-    return row.lowrank_whitened.held_out < row.outputs.held_out
+    return theirs < ours
 
 
 def _cells(row: ProjectionRow, measured: bool) -> list[str]:
@@ -121,7 +123,7 @@ def _mean(rows: Sequence[ProjectionRow], of: ErrorOf) -> str:
 
 def _sizes(rows: Sequence[ProjectionRow]) -> list[str]:
     dense, stored = sum(row.n_in * row.n_out for row in rows), sum(row.stored_weights for row in rows)
-    flops = sum(row.flops for row in rows)
+    flops = round(sum(row.flops for row in rows))
     return [str(len(rows)), millions(dense), millions(stored), f"x{number(dense / stored)}", millions(flops)]
 
 

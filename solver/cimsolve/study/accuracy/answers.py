@@ -118,6 +118,8 @@ class AccuracyTable:
     fitted_tokens: int
     calibration_tokens: int
     vocabulary: int
+    left_dense: Sequence[str] = ()
+    """Linears that are dense in every row, as the blocks do not divide a side of theirs."""
 
     @property
     def embeds(self) -> bool:

@@ -105,6 +105,7 @@ def rows_measured(
         fitted_tokens=sum(map(len, run.fitted)),
         calibration_tokens=sum(map(len, run.calibrating)),
         vocabulary=run.reference.vocabulary,
+        left_dense=run.left_dense(),
     )
     yield table
     storages = asked.storages()
@@ -140,6 +141,13 @@ class _AccuracyRun:
         if not np.isfinite(self.exact).all():
             raise InputError(f"{asked.folder}: the float model's own answers are NaN or infinite; check its weights")
         self.judge = Judge(self.reference, self.test, self.exact)
+
+    def left_dense(self) -> Sequence[str]:
+        """Linears that are stored dense in every row of factors."""
+        factored = [found for storage, found in self._structures.items() if storage.compression is not None]
+        dense = ({name for name, how in found.items() if how.is_dense} for found in factored)
+        left = set.intersection(*dense) if factored else set()
+        return [each.name for each in self.model.linears if each.name in left]
 
     def row(self, storage: Storage, steps: Sequence[AccuracyStep], fresh: bool, label: str) -> AccuracyRow:
         """What is kept of a way of storing, and the steps that are missing run; `label` tells of it."""
