@@ -80,6 +80,7 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
         hardware = _with_memory(Random(draw.getstate()[1][0]), _random_chip(draw), model)
         if "network" not in hardware:
             config = _at_positions(Random(draw.getstate()[1][1]), config)
+        config = _of_several_inputs(Random(draw.getstate()[1][3]), config)
         config = _in_laps(Random(draw.getstate()[1][2]), config)
         problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
     except InputError:
@@ -130,6 +131,18 @@ def _at_positions(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
     if config["model_type"] != "linears" or draw.random() < 0.5:
         return config
     return {**config, "steps": [{**each, "positions": draw.choice([1, 2, 3, 7])} for each in config["steps"]]}
+
+
+def _of_several_inputs(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
+    """The config, some matrices of which read another vector than the others of their step, where they are listed."""
+    if config["model_type"] != "linears" or draw.random() < 0.6:
+        return config
+    steps = [
+        {**each, "linears": [{**linear, "input": draw.choice([0, 0, 2])} for linear in each["linears"]]}
+        for each in config["steps"]
+        if "experts" not in each
+    ]
+    return {**config, "steps": steps} if len(steps) == len(config["steps"]) else config
 
 
 def _in_laps(draw: Random, config: dict[str, Any]) -> dict[str, Any]:

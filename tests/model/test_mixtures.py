@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cimsolve.model.model import CacheUse, Experts, Model, Operation, Step
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import build_workload
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import ask
+from cimsolve.study.solving import solve_and_check
+from makers.family_configs import FAMILY_CONFIGS
 from makers.model_configs import parse, refusal
 from makers.published_mixtures import MIXTURES
 
@@ -163,6 +168,26 @@ def test_latent_attention_runs_over_what_the_cache_holds() -> None:
     }
     assert values.moved_elements == 128 * 512
     assert steps(mixture("deepseek-v3"))["absorbed_keys"].moved_elements == 128 * 128
+
+
+def test_heads_of_a_latent_attention_read_vectors_of_their_own_and_all_fire() -> None:
+    layer = steps(parse(FAMILY_CONFIGS["deepseek_v3"]))
+    for name in ("absorbed_keys", "absorbed_values"):
+        step = layer[name]
+        assert step.experts is None
+        assert [linear.input for linear in step.linears] == [*range(len(step.linears))]
+        assert step.active_weight_count == sum(linear.weights for linear in step.linears)
+
+
+def test_a_latent_attention_without_experts_is_mapped_on_a_network() -> None:
+    config = {**FAMILY_CONFIGS["deepseek_v3"], "first_k_dense_replace": 99}
+    problem = Problem(ask(parse(config), "paper256-mesh"))
+    assert not problem.workload.has_experts
+    _, report = solve_and_check(problem, "spread")
+    assert report.passed
+    table = problem.table
+    stage = next(each.id for each in problem.workload.stages if each.name.endswith("absorbed_keys.R"))
+    assert len(set(table.input[table.stage == stage].tolist())) == len(np.flatnonzero(table.stage == stage))
 
 
 def test_queries_may_come_from_no_latent() -> None:

@@ -341,10 +341,11 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "cells are driven at one position": edited("return fired * self.positions", "return fired"),
     },
     (Step, "moved_elements"): {
-        "one expert's input is brought": edited("self.experts.chosen * next", "next"),
-        "one position's input is brought": edited("self.positions * self.linears", "self.linears"),
+        "one expert's input is brought": edited("self.experts.chosen * of_expert", "of_expert"),
+        "one position's input is brought": edited("self.positions * (", "1 * ("),
         "the input of what always fires is not brought": edited("(shared + ", "("),
-        "experts' own inputs are one": edited("self.experts is None or not self.experts.own_inputs", "True"),
+        "one of several inputs is brought": edited("else None, linear.input)", "else None, 0)"),
+        "experts' own inputs are one": edited("self.experts is not None and self.experts.own_inputs", "False"),
     },
     (workload, "_shuffled_elements"): {
         "z of every expert moves": edited("experts * step.experts.chosen // step.experts.stored", "experts"),

@@ -25,6 +25,8 @@ class Factor:
     expert: int | None = None
     is_stored: bool = True
     """False: its weights are those of an earlier step, and fire again."""
+    begins: int = 0
+    """Where its input begins, if the vectors of its stage stand one after the other."""
 
 
 @dataclass
@@ -94,11 +96,14 @@ class Dataflow:
             for linear, how in stored:
                 new = linear.name not in told
                 told.add(linear.name)
+                begins = 0
+                for earlier in {each.input: each.n_in for each in step.linears if each.input < linear.input}.values():
+                    begins += earlier
                 if how == "dense":
-                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, None, linear.expert, new))
+                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, None, linear.expert, new, begins))
                     continue
                 k, l, rank = (int(text) for text in how.split(","))  # noqa: E741  the equations' own letter
-                self.factors.append(Factor(number, k, linear.n_in // k, rank * l, None, linear.expert, new))
+                self.factors.append(Factor(number, k, linear.n_in // k, rank * l, None, linear.expert, new, begins))
                 of_r = len(self.factors) - 1
                 second.append(Factor(number + 1, l, rank * k, linear.n_out // l, of_r, linear.expert, new))
                 if linear.expert is None or linear.expert in first.choices[0]:
@@ -123,14 +128,14 @@ class Dataflow:
 
     def inputs_of(self, step: Any) -> int:
         """Elements of all vectors that a token brings to a step: experts are alike, so any choice has as many."""
-        if step.experts is None or not step.experts.own_inputs:
-            return int(step.linears[0].n_in)
+        own = step.experts is not None and step.experts.own_inputs
         moved, told = 0, set()
         for linear in step.linears:
-            fires = linear.expert is None or linear.expert < step.experts.chosen
-            if fires and linear.expert not in told:
+            fires = not own or linear.expert is None or linear.expert < step.experts.chosen
+            vector = (linear.expert if own else None, linear.input)
+            if fires and vector not in told:
                 moved += linear.n_in
-                told.add(linear.expert)
+                told.add(vector)
         return moved
 
     def ends_of(self, name: str) -> list[int]:

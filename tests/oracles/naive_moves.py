@@ -39,7 +39,7 @@ class Moves:
     def count(self, piece: Piece, place: int) -> None:
         factor = self.flow.factors[piece.factor]
         for row in range(piece.row0, piece.row0 + piece.rows):
-            read: Element = (-1 - factor.stage, piece.block * factor.rows + row)
+            read: Element = (-1 - factor.stage, factor.begins + piece.block * factor.rows + row)
             if factor.shuffles is not None:
                 # z's element j is row j div l of block j mod l.
                 read = (factor.shuffles, row * factor.blocks + piece.block)

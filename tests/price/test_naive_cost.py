@@ -200,6 +200,8 @@ def kinds_of(case: Case) -> Iterator[str]:
     yield "chain" if workload.is_chain else "branches"
     yield "own order" if case.mapping.order is not None else "order of the model"
     yield "several tokens" if problem.model.tokens > 1 else "one token"
+    several = any(len({each.input for each in step.linears}) > 1 for step in problem.model.steps)
+    yield "steps of several inputs" if several else "steps of one input"
     yield "weights fire again" if workload.laps > 1 else "weights fire once"
     yield f"cut {problem.cut}"
     yield "forced row cuts" if problem.must_cut_rows else "no forced row cuts"
@@ -235,7 +237,7 @@ def test_random_mappings_are_of_every_kind() -> None:
         for kind in kinds_of(random_case(seed)):
             counts[kind] = counts.get(kind, 0) + 1
     assert {kind: count for kind, count in counts.items() if count < 8} == {}
-    assert len(counts) == 60, sorted(counts)
+    assert len(counts) == 62, sorted(counts)
 
 
 @pytest.mark.parametrize("strategy", RULES)

@@ -35,7 +35,8 @@ class TensorRef:
 class Linear:
     """One weight matrix, y = x W with W of shape (n_in, n_out).
 
-    `expert`: the number of the expert of its step to which it belongs; None: every token fires it.
+    `expert`: the number of the expert of its step to which it belongs; None: every token fires it. `input`: which of
+    its step's vectors it reads, where they are several.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Linear:
     n_out: int
     tensor: TensorRef
     expert: int | None = None
+    input: int = 0
 
     @property
     def weights(self) -> int:
@@ -84,6 +86,8 @@ class CacheUse(NamedTuple):
 class Step:
     """Linears with one common input, and what happens between the steps they read and them, once per token.
 
+    Where linears have several numbers of `input`, there is one for each.
+
     A step may have the linears of an earlier one: their weights are stored once and fire again.
 
     `operations` are those of all positions together.
@@ -107,11 +111,11 @@ class Step:
     @property
     def moved_elements(self) -> int:
         """Elements of all the vectors that a token brings to the linears."""
-        if self.experts is None or not self.experts.own_inputs:
-            return self.positions * self.linears[0].n_in
-        width_of_input = {linear.expert: linear.n_in for linear in self.linears}
-        shared = width_of_input.pop(None, 0)
-        return self.positions * (shared + self.experts.chosen * next(iter(width_of_input.values())))
+        own = self.experts is not None and self.experts.own_inputs
+        widths = {(linear.expert if own else None, linear.input): linear.n_in for linear in self.linears}
+        shared = sum(width for (expert, _), width in widths.items() if expert is None)
+        of_expert = sum(width for (expert, _), width in widths.items() if expert == 0)
+        return self.positions * (shared + (self.experts.chosen * of_expert if self.experts is not None else 0))
 
     @property
     def active_weight_count(self) -> int:

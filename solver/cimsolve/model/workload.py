@@ -261,9 +261,9 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         work, moved, cache = (step.operations, step.moved_elements, step.cache) if step.reads else ((), 0, None)
         last = first = add_stage(step, ".R" if monarchs else "", after, work, moved, cache)
         own_inputs = step.experts is not None and step.experts.own_inputs
-        inputs: dict[int | None, int] = {}
+        inputs: dict[tuple[int | None, int], int] = {}
         for linear, structure in chosen:
-            of = linear.expert if own_inputs else None
+            of = linear.expert if own_inputs else None, linear.input
             reads = inputs[of] if of in inputs else inputs.setdefault(of, next(vectors))
             if structure.is_dense:
                 add_factor(linear, "dense", first, (1, linear.n_in, linear.n_out), reads)

@@ -15,7 +15,7 @@ import numpy as np
 from cimsolve.chip.interconnect import Interconnect
 from cimsolve.chip.routes import PlaceSets, Sends, Traffic, repeats
 from cimsolve.chip.sections import picoseconds
-from cimsolve.columns import Ints, max_by, sum_by
+from cimsolve.columns import Ints, sum_by
 from cimsolve.errors import InputError
 from cimsolve.model.workload import Workload
 from cimsolve.problem.problem import Problem
@@ -175,8 +175,8 @@ class _Intervals:
 class _Vectors:
     """What follows from the workload alone: the vectors that factors read and make, end to end on a line each.
 
-    All have an entry for each factor; `follower` has one for each stage, the L stage of an R stage and any other
-    stage itself.
+    All have an entry for each factor; `begins` is where its input begins on the line of its stage. `follower` has one
+    for each stage, the L stage of an R stage and any other stage itself.
     """
 
     def __init__(self, workload: Workload) -> None:
@@ -186,9 +186,18 @@ class _Vectors:
         self.follower = np.arange(len(workload.stages))
         for stage in np.unique(table.stage[is_shuffled]).tolist():
             self.follower[workload.stages[stage].after[0]] = stage
-        # Factors of a stage read one vector, but each L factor reads its own z: vectors of stages, then of L factors.
+        # Each L factor reads its own z: the vectors of stages, one after the other where they are several, then those
+        # of L factors.
         sizes = table.blocks * table.block_rows
-        of_stage = max_by(table.stage, np.where(is_shuffled, 0, sizes), len(workload.stages))
+        of_stage = np.zeros(len(workload.stages), dtype=np.int64)
+        self.begins = np.zeros(len(sizes), dtype=np.int64)
+        known: dict[int, int] = {}
+        for factor, (stage, vector) in enumerate(zip(table.stage.tolist(), table.input.tolist(), strict=True)):
+            if not is_shuffled[factor]:
+                if vector not in known:
+                    known[vector] = int(of_stage[stage])
+                    of_stage[stage] += sizes[factor]
+                self.begins[factor] = known[vector]
         self.reads = table.stage.copy()
         self.reads[self.shuffled] = len(of_stage) + np.arange(len(self.shuffled))
         read_sizes = np.concatenate([of_stage, sizes[self.shuffled]])
@@ -205,7 +214,8 @@ class _Finder:
         self.stages, self.places = len(problem.workload.stages), interconnect.topology.places
         self.vectors = vectors = _Vectors(problem.workload)
         factor, table = pieces.factor, problem.table
-        row = vectors.read_offset[vectors.reads[factor]] + pieces.block * table.block_rows[factor] + pieces.row0
+        begins = vectors.read_offset[vectors.reads[factor]] + vectors.begins[factor]
+        row = begins + pieces.block * table.block_rows[factor] + pieces.row0
         column = vectors.made_offset[factor] + pieces.block * table.block_cols[factor] + pieces.col0
         self.read = _Intervals.of(vectors.read_offset, row, pieces.rows, place, self.places)
         self.made = _Intervals.of(vectors.made_offset, column, pieces.cols, place, self.places)

@@ -18,7 +18,7 @@ from cimsolve.model.families.llama import LLAMA, LlamaConfig
 from cimsolve.model.families.mixtures import OF_TRAINING, SHARED, FirstDenseConfig
 from cimsolve.model.families.recorder import Half, Link
 from cimsolve.model.families.sizes import InnerConfig, TransformerConfig
-from cimsolve.model.model import CacheUse, Experts, Linear, Operation, TensorRef
+from cimsolve.model.model import CacheUse, Linear, Operation, TensorRef
 
 
 class LatentConfig(FirstDenseConfig, InnerConfig, TransformerConfig):
@@ -82,8 +82,6 @@ def latent_half(read: LatentConfig, names: LayerNames, traits: Traits, layer: in
                 [Operation("layer_norm", read.q_lora_rank)],
             ),
         ]
-    # Each head reads a vector of its own, and all of them fire.
-    of_heads = Experts(heads, heads, own_inputs=True)
     scores = [
         Operation("layer_norm", latent),
         *rotary((heads + 1) * read.qk_rope_head_dim),
@@ -92,15 +90,18 @@ def latent_half(read: LatentConfig, names: LayerNames, traits: Traits, layer: in
     ]
     cache = CacheUse(cached, tokens, cached, traits.is_causal)
     links += [
-        Link("absorbed_keys", [*_parts(read, at, "k")], experts=of_heads),
-        Link("absorbed_values", [*_parts(read, at, "v")], scores, cache, of_heads, is_barrier=True),
+        Link("absorbed_keys", [*_parts(read, at, "k")]),
+        Link("absorbed_values", [*_parts(read, at, "v")], scores, cache, is_barrier=True),
         Link("attention_output", [names.linear(at + "o_proj", heads * read.v_head_dim, width)]),
     ]
     return Half(links, after_norm(traits, width))
 
 
 def _parts(read: LatentConfig, at: str, part: str) -> Iterator[Linear]:
-    """What the heads take of `kv_b_proj`: head after head it has the rows of a key and then those of a value."""
+    """What the heads take of `kv_b_proj`: head after head it has the rows of a key and then those of a value.
+
+    Each reads a vector of its own, and all of them fire.
+    """
     keys, values, latent = read.qk_nope_head_dim, read.v_head_dim, read.kv_lora_rank
     tensor = f"{at}kv_b_proj.weight"
     for head in range(read.num_attention_heads):
@@ -108,9 +109,9 @@ def _parts(read: LatentConfig, at: str, part: str) -> Iterator[Linear]:
         middle, stop = start + keys, start + keys + values
         name = f"{at}kv_b_proj.{part}{head}"
         if part == "k":
-            yield Linear(name, keys, latent, TensorRef(tensor, "in_out", start, middle, "in"), head)
+            yield Linear(name, keys, latent, TensorRef(tensor, "in_out", start, middle, "in"), input=head)
         else:
-            yield Linear(name, latent, values, TensorRef(tensor, "out_in", middle, stop), head)
+            yield Linear(name, latent, values, TensorRef(tensor, "out_in", middle, stop), input=head)
 
 
 ABSORBED = Traits(

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cimsolve.errors import InputError
 from cimsolve.files.lines import Name, Visible
 from cimsolve.model.families.config import Config, Context, Count, Width, context_tokens, read_config
-from cimsolve.model.families.recorder import Recorder, torch_linear
+from cimsolve.model.families.recorder import Recorder
 from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Tail, TensorRef
 
 Elements = Annotated[int, Field(strict=True, ge=1, le=2**40)]
@@ -44,6 +44,7 @@ class LinearEntry(_Entry):
     n_out: Width
     tensor: TensorEntry | None = None
     expert: Annotated[int, Field(strict=True, ge=0)] | None = None
+    input: Annotated[int, Field(strict=True, ge=0)] = 0
 
 
 class OperationEntry(_Entry):
@@ -111,9 +112,8 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
         if entry.name in numbers:
             raise InputError(f"{where}.name: {entry.name!r} is used twice; expected one name a step")
         experts = _experts(entry, where)
-        widths = {linear.n_in for linear in entry.linears}
-        if len(widths) > 1 and not (experts is not None and experts.own_inputs):
-            raise InputError(f"{where}.linears: n_in {sorted(widths)} differ; the linears of a step share one input")
+        if experts is None or not experts.own_inputs:
+            _demand_one_width_an_input(entry.linears, where)
         for linear in entry.linears if entry.linears not in listed else ():
             if linear.name in seen:
                 raise InputError(
@@ -149,9 +149,19 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
 
 def _linear(entry: LinearEntry) -> Linear:
     if entry.tensor is None:
-        return torch_linear(entry.name, entry.n_in, entry.n_out, entry.expert)
-    tensor = TensorRef(entry.tensor.name, entry.tensor.layout)
-    return Linear(entry.name, entry.n_in, entry.n_out, tensor, entry.expert)
+        tensor = TensorRef(f"{entry.name}.weight", "out_in")
+    else:
+        tensor = TensorRef(entry.tensor.name, entry.tensor.layout)
+    return Linear(entry.name, entry.n_in, entry.n_out, tensor, entry.expert, entry.input)
+
+
+def _demand_one_width_an_input(linears: Sequence[LinearEntry], where: str) -> None:
+    for number in sorted({linear.input for linear in linears}):
+        widths = sorted({linear.n_in for linear in linears if linear.input == number})
+        if len(widths) > 1:
+            raise InputError(
+                f"{where}.linears: n_in {widths} differ; the linears of a step share one input, or say which by `input`"
+            )
 
 
 def _operations(entries: Sequence[OperationEntry]) -> tuple[Operation, ...]:
