@@ -187,3 +187,16 @@ def test_too_few_tokens_for_the_widest_linear_are_told(cli: Cli) -> None:
 def test_one_budget_is_asked_for_in_python() -> None:
     with pytest.raises(InputError, match="max_arrays"):
         choose_structures("tiny")
+
+
+def test_what_was_written_is_run_by_arrays(cli: Cli) -> None:
+    words = ("--weights", "tiny", *ARRAYS, "--samples", "300", "--test-tokens", "30", "--bits", "6", "--json")
+    found = json.loads(cli("accuracy", *words, "--method", "dense", "--factors", "c.safetensors").out)
+    dense, factors = found["rows"]
+    assert (factors["method"], factors["file"]) == ("factors", "c.safetensors")
+    assert factors["stored_weights"] < dense["stored_weights"]
+    assert factors["figures"]["float"]["cosine"] < dense["figures"]["float"]["cosine"]
+    assert factors["figures"]["lossless"]["cosine"] == pytest.approx(factors["figures"]["float"]["cosine"], abs=0.02)
+    first = Path("c.safetensors").read_bytes()
+    Path("c.safetensors").write_bytes(first[:-4])
+    assert_refused(cli("accuracy", *words, "--factors", "c.safetensors"), 2, "c.safetensors")

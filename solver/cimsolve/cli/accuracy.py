@@ -67,6 +67,7 @@ exit codes:
 examples:
   cimsolve accuracy --weights weights/minilm
   cimsolve accuracy --weights weights/minilm --method dense,als --compression 2 --bits 7,6 --out accuracy.json
+  cimsolve accuracy --weights weights/minilm --method dense --factors chosen.safetensors --text other.txt
   cimsolve accuracy --weights weights/smollm2 --hw paper256 --method dense --text mine.txt --json
 """
 
@@ -103,6 +104,13 @@ examples:
         "blocks of the factors; the rank T of each linear follows from the compression (default: {default})",
         blocks,
         names.BLOCKS_DEFAULT,
+    )
+    factors: tuple[str, ...] = storage_option(
+        "--factors FILE",
+        "also run factors as `project` or `choose` wrote them; repeatable",
+        default=(),
+        repeat=tuple,
+        complete="file",
     )
     bits: tuple[int, ...] = storage_option(
         "--bits N[,N]",

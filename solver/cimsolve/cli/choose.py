@@ -7,9 +7,9 @@ from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, json_switch, option, output_option, verbosity
 from cimsolve.cli.question import hardware_option, tell_unknown_keys
-from cimsolve.cli.values import each_key_once, number, setting, whole
+from cimsolve.cli.values import OneOf, each_key_once, number, setting, whole
 from cimsolve.errors import EXIT_DONE
-from cimsolve.study.names import CHOICE_SAMPLES_DEFAULT, FRONT_DEFAULT, LOSS_TOKENS_DEFAULT
+from cimsolve.study.names import CHOICE_SAMPLES_DEFAULT, FRONT_DEFAULT, LOSS_TOKENS_DEFAULT, LOSSES
 
 SUFFIX = ".json"
 
@@ -25,6 +25,7 @@ class Options(CommandOptions):
     )
     epilog = """\
 losses:
+  two-sided by inputs and by gradients of -ln p(next token), drawn from the model itself (K-FAC)
   alone     one linear after the other is stored at a third of its weights, all others as they are, and what the model's
             answers lose is measured; other ranks in proportion to the error of the linear's outputs
 
@@ -87,6 +88,11 @@ examples:
         whole(1),
         LOSS_TOKENS_DEFAULT,
     )
+    loss: str | None = text_option(
+        "--loss NAME",
+        f"of {', '.join(LOSSES)} (default: two-sided for decoders of the Llama form, else alone)",
+        OneOf(LOSSES),
+    )
     losses: str | None = text_option(
         "--losses FILE", "take losses from this file of structures, rather than measure them", complete="file"
     )
@@ -130,6 +136,7 @@ def run(options: Options) -> int:
             text=options.text,
             samples=options.samples,
             loss_tokens=options.loss_tokens,
+            loss=options.loss,
             losses=options.losses,
             front=FRONT_DEFAULT if options.front else (),
             out=options.out,

@@ -29,7 +29,7 @@ OF_NETWORKS = ("transfer-x2", "port-x2", "hub-place", "core-x2", "tree")
 OF_MEMORIES = ("banks-x2",)
 """Changes that are tried unasked on chips with a memory alone."""
 
-DENSE = "dense"
+DENSE, FACTORS = "dense", "factors"
 ACCURACY_METHODS = (DENSE, *METHODS)
 """`dense` stores the weights as they are, each of the others as factors."""
 
@@ -41,6 +41,9 @@ CALIBRATION_TOKENS_DEFAULT = 64
 
 ALONE = "alone"
 """Losses measured with one linear stored otherwise and all others as they are."""
+TWO_SIDED = "two-sided"
+"""Losses by inputs and gradients of decoders."""
+LOSSES = (TWO_SIDED, ALONE)
 CHOICE_SAMPLES_DEFAULT = 32768
 LOSS_TOKENS_DEFAULT = 2048
 FRONT_DEFAULT = (1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0)

@@ -144,6 +144,7 @@ def describe_accuracy(found: AccuracyTable, command: str, exit_code: int) -> dic
         {
             "method": row.storage.method,
             "compression_asked": row.storage.compression,
+            **({} if row.storage.file is None else {"file": row.storage.file}),
             "compression": found.compression(row),
             **picked(row, "stored_weights", "metrics", "processor_s"),
             "figures": {step.name: _present(row.figures[step.name], found) for step in found.steps},

@@ -38,7 +38,7 @@ from cimsolve.problem.question import ask
 from cimsolve.study.accuracy.answers import AccuracyRow, AccuracyTable, Judge, KeptRow, with_figures
 from cimsolve.study.accuracy.product import ArrayProduct
 from cimsolve.study.accuracy.question import AccuracyQuestion, AccuracyStep, Storage
-from cimsolve.study.names import DENSE
+from cimsolve.study.names import DENSE, FACTORS
 from cimsolve.study.solving import solve_passing
 from cimsolve.study.sweep.kept import Records, Tell, tell_nobody
 from cimsolve.study.sweep.point import digest_of
@@ -47,6 +47,7 @@ from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
 from cimsolve.weights.forward import Product, listening, load_reference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply
+from cimsolve.weights.project import read_factors
 from cimsolve.weights.projection import demand_memory_for, fit_factors, structures_of_size, structures_stored
 from cimsolve.weights.tensors import Floats32
 
@@ -213,6 +214,9 @@ class _AccuracyRun:
         if storage.method == DENSE:
             yield FolderWeights(self._source, self.model)
             return
+        if storage.file is not None:
+            yield FactorFile(storage.file).operands
+            return
         with TemporaryDirectory() if self._cache is None else contextlib.nullcontext(self._cache) as folder:
             path = Path(folder) / f"factors-{digest}.safetensors"
             stored = self._stored(path, structures)
@@ -261,13 +265,15 @@ class _AccuracyRun:
 
     def _stored_as(self, storage: Storage) -> Mapping[str, Structure]:
         linears = self.model.linears
+        if storage.file is not None:
+            return read_factors(storage.file, self.model).structures
         if storage.compression is None:
             return {each.name: Structure.dense() for each in linears}
         asked = structures_of_size(linears, self._asked.blocks, storage.compression)
         return structures_stored(linears, asked, storage.method)
 
     def _demand_memory(self) -> None:
-        if any(storage.method != DENSE for storage in self._structures):
+        if any(storage.method not in (DENSE, FACTORS) for storage in self._structures):
             demand_memory_for(self.model.linears, sum(map(len, self._sequences)))
         for storage, structures in self._structures.items():
             of_layer: Counter[int] = Counter()
@@ -291,7 +297,10 @@ class _AccuracyRun:
             "calibrating": _digest_of_tokens(self.calibrating),
             "scales": [asked.weight_scale, asked.input_scale],
         }
-        if storage.method != DENSE:
+        if storage.file is not None:
+            with open(storage.file, "rb") as stream:
+                content["factors"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        elif storage.method != DENSE:
             content |= {"fitted": _digest_of_tokens(self._sequences), "seed": asked.seed}
         return digest_of(content)
 

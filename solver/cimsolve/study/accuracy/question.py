@@ -12,22 +12,28 @@ import numpy as np
 
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
-from cimsolve.files.text import demand_known
+from cimsolve.files.text import demand_known, plain_name
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Range, Scale, WeightScale
 from cimsolve.judge.simulate.converters import full_scale
 from cimsolve.study import names
-from cimsolve.study.names import ACCURACY_METHODS, DENSE
+from cimsolve.study.names import ACCURACY_METHODS, DENSE, FACTORS
 from cimsolve.weights.names import SAMPLES_DEFAULT
 
 
 @dataclass(frozen=True)
 class Storage:
-    """One way of storing all linears; `compression`, times fewer weights as asked for, is None for dense."""
+    """One way of storing all linears; `compression`, times fewer weights as asked for, is None for dense.
+
+    So it is where `file` has the factors.
+    """
 
     method: str
     compression: float | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
+        if self.file is not None:
+            return plain_name(Path(self.file).stem)
         return self.method if self.compression is None else f"{self.method} {self.compression:g}x"
 
 
@@ -69,6 +75,8 @@ class AccuracyQuestion:
     """Times fewer weights than dense; each method but `dense` is run at each."""
     blocks: tuple[int, int] = names.BLOCKS_DEFAULT
     """k and l of all factors; the rank T of each linear follows from the compression."""
+    factors: Sequence[Path | str] = ()
+    """Files of factors, each of which is run too."""
     bits: Sequence[int] = names.BITS_DEFAULT
     text: Sequence[Path | str] = ("sample",)
     samples: int = SAMPLES_DEFAULT
@@ -100,9 +108,9 @@ class AccuracyQuestion:
         for times in self.compressions:
             if not 1 <= times < math.inf:
                 raise InputError(f"compression = {times:g}: expected a number from 1, times fewer weights")
-        if not self.methods:
+        if not self.methods and not self.factors:
             raise InputError(f"methods: none given; expected some of {', '.join(ACCURACY_METHODS)}")
-        if set(self.methods) != {DENSE} and not self.compressions:
+        if {*self.methods} - {DENSE} and not self.compressions:
             raise InputError("compressions: none given; expected a number from 1, times fewer weights")
 
     def storages(self) -> list[Storage]:
@@ -110,6 +118,7 @@ class AccuracyQuestion:
         factored = [method for method in self.methods if method != DENSE]
         found = [Storage(DENSE)] if DENSE in self.methods else []
         found += [Storage(method, compression) for compression in self.compressions for method in factored]
+        found += [Storage(FACTORS, file=str(file)) for file in self.factors]
         return list(dict.fromkeys(found))
 
     def steps(self) -> list[AccuracyStep]:

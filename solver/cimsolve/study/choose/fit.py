@@ -2,6 +2,9 @@
 
 With C = X^T X + ridge, C = F F^T, the factors of rank T nearest in ||X (W - M)|| are F^-T times the truncated singular
 value decomposition of F^T W; what they lose is the sum of its squared singular values beyond T.
+
+Two-sided, with G the sum of g g^T over gradients g at the outputs, G + ridge = H H^T, the same of F^T W H is nearest in
+||F^T (W - M) H||, and the wide factor is taken back by H^-1: errors count where the loss feels them (K-FAC).
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from cimsolve.columns import Floats, Ints
+from cimsolve.columns import Bools, Floats, Ints
 from cimsolve.model.structure import Structure
 from cimsolve.weights.eigenvectors import Floats64, best_product
 from cimsolve.weights.forward import Reference, listening
+from cimsolve.weights.forward.backward import DecoderGradients
+from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.monarch import Monarch, demand_finite, from_slices
 from cimsolve.weights.tensors import Floats32
 
@@ -25,10 +30,12 @@ _ROWS = 1 << 12
 
 
 def read_of(reference: Reference, sequences: Sequence[Ints]) -> Mapping[str, Floats64]:
-    """Linear -> X^T X of what it reads while the model runs over `sequences`, in float64; shared where it is the same.
+    """Linear -> mean of x x^T of what it reads while the model runs over `sequences`; shared where it is the same.
 
-    Raises InputError for inputs that are no numbers.
+    A decoder's first positions are left out: all later ones rest on them, and their inputs may be a thousand times
+    larger, so that nothing else would count. Raises InputError for inputs that are no numbers.
     """
+    counted = counted_tokens(reference, sequences)
     found: dict[str, Floats64] = {}
     last: tuple[Floats32 | None, str] = (None, "")
 
@@ -38,27 +45,54 @@ def read_of(reference: Reference, sequences: Sequence[Ints]) -> Mapping[str, Flo
             found[name] = found[last[1]]
             return
         demand_finite(inputs, f"{reference.model.name}: what {name} reads", "numbers")
-        total = np.zeros((inputs.shape[1], inputs.shape[1]))
-        for first in range(0, len(inputs), _ROWS):
-            part = inputs[first : first + _ROWS].astype(np.float64)
-            total += part.T @ part
-        found[name], last = total, (inputs, name)
+        found[name], last = mean_square(inputs, counted), (inputs, name)
 
     reference.run(sequences, listening(reference.exact, hear))
     return found
 
 
-class Whitened:
-    """One linear's weight as its inputs see it: F^T W."""
+def gradients_of(decoder: DecoderGradients, sequences: Sequence[Ints]) -> Mapping[str, Floats64]:
+    """Linear -> mean of g g^T over gradients at its outputs. Raises InputError where they are no numbers."""
+    counted = counted_tokens(decoder, sequences)
+    found: dict[str, Floats64] = {}
 
-    def __init__(self, weight: Floats, read: Floats64) -> None:
-        """`weight` (n_in, n_out), `read` X^T X (n_in, n_in)."""
-        ridge = RIDGE * (float(np.trace(read)) / len(read) or 1.0)
-        self._root = np.linalg.cholesky(read + ridge * np.eye(len(read)))
+    def hear(name: str, slopes: Floats32) -> None:
+        demand_finite(slopes, f"{decoder.model.name}: gradients at {name}", "numbers")
+        found[name] = mean_square(slopes, counted)
+
+    decoder.gradients(sequences, hear)
+    return found
+
+
+def counted_tokens(reference: Reference, sequences: Sequence[Ints]) -> Bools:
+    """Which tokens count: all, of a decoder all but the first of each sequence."""
+    whole = not isinstance(reference, LanguageModel) or all(len(ids) == 1 for ids in sequences)
+    return np.concatenate([np.arange(len(ids)) >= (0 if whole else 1) for ids in sequences])
+
+
+def mean_square(numbers: Floats32, counted: Bools) -> Floats64:
+    """The mean of x x^T over the rows of numbers (tokens, width) that count, in float64."""
+    total = np.zeros((numbers.shape[1], numbers.shape[1]))
+    kept = np.flatnonzero(counted)
+    for first in range(0, len(kept), _ROWS):
+        part = numbers[kept[first : first + _ROWS]].astype(np.float64)
+        total += part.T @ part
+    return np.asarray(total / len(kept))
+
+
+class Whitened:
+    """One linear's weight as its inputs, and the loss behind its outputs, see it: F^T W, or F^T W H."""
+
+    def __init__(self, weight: Floats, read: Floats64, felt: Floats64 | None = None) -> None:
+        """`weight` (n_in, n_out), `read` the mean of x x^T, `felt` that of g g^T; None: all outputs count alike."""
+        self._root = _root(read)
         self._seen: Floats64 = self._root.T @ weight
+        self._felt = None if felt is None else _root(felt)
+        if self._felt is not None:
+            self._seen = self._seen @ self._felt
 
     def lost(self) -> Floats64:
-        """What low-rank factors of T = 0, 1, 2, ... lose, ||X (W - M)||^2; shape (min(n_in, n_out) + 1,)."""
+        """What low-rank factors of T = 0, 1, 2, ... lose, squared, in the mean; shape (min(n_in, n_out) + 1,)."""
         squares = np.linalg.svd(self._seen, compute_uv=False) ** 2
         return np.append(np.cumsum(squares[::-1])[::-1], 0.0)
 
@@ -66,4 +100,12 @@ class Whitened:
         """The nearest factors of low rank, in float32."""
         tall, wide = best_product(self._seen[None], structure.rank)
         tall = solve_triangular(self._root, tall[0], lower=True, trans="T", check_finite=False)
+        if self._felt is not None:
+            wide = solve_triangular(self._felt, wide[0].T, lower=True, trans="T", check_finite=False).T[None]
         return from_slices(tall[None, None], wide[None], np.float32)
+
+
+def _root(square: Floats64) -> Floats64:
+    """Lower triangular F, F F^T = the square and a ridge."""
+    ridge = RIDGE * (float(np.trace(square)) / len(square) or 1.0)
+    return np.asarray(np.linalg.cholesky(square + ridge * np.eye(len(square))))

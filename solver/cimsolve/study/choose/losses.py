@@ -1,5 +1,8 @@
 """What the ways of storing one linear lose of a model's answers, found with all others as they are.
 
+`two-sided`, for decoders whose backward pass is known: l(T) = 1/2 * the two-sided loss of `Whitened.lost`, the second
+order of the loss by the Fisher matrix, inputs and gradients taken as independent.
+
 `alone`: l(T) = L(T0) * e(T) / e(T0), with L the loss of the answers as the linear alone is stored at T0, about a third
 of its weights, and e what `Whitened.lost` says. The loss of answers is 1 - cosine of sentence embeddings, or
 ln(perplexity / the float model's).
@@ -67,6 +70,16 @@ def losses_alone(
             raise InputError(f"{reference.model.name}: {name} at {rank} ranks: the answers are no numbers any more")
         share = loss / lost[rank] if lost[rank] else 0.0
         found[name] = {each: 0.0 if each.is_dense else float(share * lost[each.rank]) for each in choices}
+        listen(len(found))
+    return found
+
+
+def losses_two_sided(menu: Menu, whitened: Callable[[str], Whitened], listen: Callable[[int], None]) -> Losses:
+    """The loss of each way of storing each linear, in nats a token; `listen` is told how many are done."""
+    found: dict[str, Mapping[Structure, float]] = {}
+    for name, choices in menu.items():
+        lost = whitened(name).lost()
+        found[name] = {each: 0.0 if each.is_dense else float(lost[each.rank]) / 2 for each in choices}
         listen(len(found))
     return found
 

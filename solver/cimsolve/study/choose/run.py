@@ -15,20 +15,23 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import write_json_atomically
 from cimsolve.files.memory import demand_memory
-from cimsolve.files.text import shown_name
+from cimsolve.files.text import demand_known, shown_name
 from cimsolve.model.chosen import ChosenLinear, StructureFile, losses_of, read_structures
 from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy.answers import Accuracy, Judge
 from cimsolve.study.choose.ask import Chooser, Chosen, front_of
-from cimsolve.study.choose.fit import Whitened, read_of
-from cimsolve.study.choose.losses import Losses, losses_alone
+from cimsolve.study.choose.fit import Whitened, gradients_of, read_of
+from cimsolve.study.choose.losses import Losses, losses_alone, losses_two_sided
 from cimsolve.study.choose.menu import Menu, menu_of
-from cimsolve.study.names import ALONE, CHOICE_SAMPLES_DEFAULT, LOSS_TOKENS_DEFAULT
+from cimsolve.study.names import ALONE, CHOICE_SAMPLES_DEFAULT, LOSS_TOKENS_DEFAULT, LOSSES, TWO_SIDED
+from cimsolve.weights.eigenvectors import Floats64
 from cimsolve.weights.factor_file import write_factors
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
+from cimsolve.weights.forward.backward import DecoderGradients
+from cimsolve.weights.forward.forms import FORMS, form_of
 from cimsolve.weights.inputs import read_sequences
 from cimsolve.weights.monarch import apply
 from cimsolve.weights.projection import structures_of_size
@@ -64,7 +67,7 @@ class ChoiceFound:
     front: Sequence[Chosen] = ()
     chosen_tested: Tested | None = None
     uniform_tested: Tested | None = None
-    """Low rank at one compression, the same for all linears, of as many weights."""
+    """Low rank nearest in the outputs, at one compression for all linears, of as many weights."""
     exact: Accuracy | None = None
     fitted_tokens: int = 0
     measured_tokens: int = 0
@@ -86,6 +89,7 @@ def choose_structures(
     text: Sequence[Path | str] = ("sample",),
     samples: int = CHOICE_SAMPLES_DEFAULT,
     loss_tokens: int = LOSS_TOKENS_DEFAULT,
+    loss: str | None = None,
     losses: Path | str | None = None,
     front: Sequence[float] = (),
     out: Path | str | None = None,
@@ -96,7 +100,8 @@ def choose_structures(
     """How to store each linear of a model so that its answers lose least on a number of arrays, with the bound.
 
     `folder` holds weights and tokenizer; a model by name alone will do where `losses` is a file that was written before
-    and nothing is to be fitted. One of `max_arrays` and `compression` says how many arrays. `out` is the file of
+    and nothing is to be fitted. One of `max_arrays` and `compression` says how many arrays. `loss` is
+    one of `names.LOSSES`, two-sided by default where it can be. `out` is the file of
     structures to write; their factors go beside it, as .safetensors. `front` are further compressions to choose at.
     Raises InputError for a model, text or losses that do not do, InfeasibleError for too few arrays.
     """
@@ -115,16 +120,19 @@ def choose_structures(
             )
         if out is not None:
             raise InputError(f"{shown_name(str(folder))}: has no weights to make factors of; leave --out away")
-    loss, found = (given.loss, losses_of(given, str(losses))) if given is not None else (ALONE, {})
-    run = _Run(model, place, text, samples, listen, tell) if place.is_dir() else None
-    if given is None:
+    if loss is not None:
+        demand_known("loss", loss, LOSSES)
+    run = _Run(model, place, text, samples, loss, loss_tokens, listen, tell) if place.is_dir() else None
+    if given is not None:
+        how, found = given.loss, losses_of(given, str(losses))
+    else:
         assert run is not None
-        found = run.losses(menu, loss_tokens)
+        how, found = run.loss, run.losses(menu)
     chooser = Chooser(model, chip, menu, found)
     listen("choosing", 0, 1)
     chosen = chooser.choose(max_arrays or chooser.arrays_for(compression or 1.0))
     fronts = front_of(chooser, front, lambda done: listen("choosing", done, len(front)))
-    answer = ChoiceFound(model, chip, loss, menu, found, chosen, fronts)
+    answer = ChoiceFound(model, chip, how, menu, found, chosen, fronts)
     return answer if run is None else run.finished(answer, chooser, None if out is None else Path(out), command)
 
 
@@ -132,7 +140,15 @@ class _Run:
     """A model's weights and the three parts of its texts."""
 
     def __init__(
-        self, model: Model, folder: Path, text: Sequence[Path | str], samples: int, listen: Listen, tell: Tell
+        self,
+        model: Model,
+        folder: Path,
+        text: Sequence[Path | str],
+        samples: int,
+        loss: str | None,
+        loss_tokens: int,
+        listen: Listen,
+        tell: Tell,
     ) -> None:
         self._model, self._listen = model, listen
         self._source: Tensors = open_weights(folder, model)
@@ -158,16 +174,28 @@ class _Run:
             f"fitting {model.name} to {tokens} tokens",
             "use fewer --samples or a machine with more",
         )
+        self.measured = _first(self._parts[_MEASURED], loss_tokens)
+        decoder = DecoderGradients(model, self._source, form_of(model)) if model.family in FORMS else None
+        self.loss = loss or (TWO_SIDED if decoder is not None and decoder.is_known else ALONE)
+        if self.loss == TWO_SIDED and (decoder is None or not decoder.is_known):
+            raise InputError(f"--loss {TWO_SIDED}: gradients of {model.family} are not known; expected {ALONE}")
         listen(f"{model.name}: what its linears read", 0, 1)
         self._read = read_of(self._reference, self.fitted)
+        self._felt: Mapping[str, Floats64] = {}
+        if self.loss == TWO_SIDED and decoder is not None:
+            listen(f"{model.name}: gradients at its linears", 0, 1)
+            self._felt = gradients_of(decoder, self.measured)
 
-    def losses(self, menu: Menu, tokens: int) -> Losses:
+    def losses(self, menu: Menu) -> Losses:
         """What each way of storing each linear loses."""
-        self.measured = _first(self._parts[_MEASURED], tokens)
-        what = f"{self._model.name}: linears measured alone"
-        return losses_alone(
-            self._reference, menu, self._whitened, self.measured, lambda done: self._listen(what, done, len(menu))
-        )
+        what = f"{self._model.name}: losses of linears, {self.loss}"
+
+        def listen(done: int) -> None:
+            self._listen(what, done, len(menu))
+
+        if self.loss == TWO_SIDED:
+            return losses_two_sided(menu, self._whitened, listen)
+        return losses_alone(self._reference, menu, self._whitened, self.measured, listen)
 
     def finished(self, found: ChoiceFound, chooser: Chooser, out: Path | None, command: str) -> ChoiceFound:
         """With the answers on the text that is only tested, beside those of uniform low rank; written where asked."""
@@ -176,9 +204,12 @@ class _Run:
         judge = Judge(self._reference, self.tested, exact)
         uniform = structures_of_size(model.linears, (1, 1), model.weight_count / found.stored_weights)
         tested = []
-        for what, each in (("chosen", structures), ("uniform", uniform)):
+        for what, each, fitted in (
+            ("chosen", structures, self._whitened),
+            ("uniform", uniform, lambda name: Whitened(self._weight(name), self._read[name])),
+        ):
             self._listen(f"{model.name}: {what} structures tested", 0, 1)
-            hidden = self._reference.run(self.tested, partial(self._product, each))
+            hidden = self._reference.run(self.tested, partial(self._product, each, fitted))
             arrays = found.chosen.arrays if what == "chosen" else chooser.placed(each).packing.arrays
             tested.append(Tested(arrays, judge(hidden)))
         if out is not None:
@@ -190,7 +221,7 @@ class _Run:
                 "uniform_tested": tested[1],
                 "exact": judge(exact),
                 "fitted_tokens": sum(map(len, self.fitted)),
-                "measured_tokens": sum(map(len, getattr(self, "measured", []))),
+                "measured_tokens": sum(map(len, self.measured)),
                 "tested_tokens": sum(map(len, self.tested)),
             }
         )
@@ -217,13 +248,15 @@ class _Run:
         file = StructureFile(model=model.name, loss=found.loss, command=command, linears=linears)
         write_json_atomically(out, file.model_dump())
 
-    def _product(self, structures: Mapping[str, Structure], name: str, inputs: Floats32) -> Floats32:
+    def _product(
+        self, structures: Mapping[str, Structure], fitted: Callable[[str], Whitened], name: str, inputs: Floats32
+    ) -> Floats32:
         if structures[name].is_dense:
             return self._reference.exact(name, inputs)
-        return apply(self._whitened(name).factors(structures[name]), inputs).astype(np.float32)
+        return apply(fitted(name).factors(structures[name]), inputs).astype(np.float32)
 
     def _whitened(self, name: str) -> Whitened:
-        return Whitened(self._weight(name), self._read[name])
+        return Whitened(self._weight(name), self._read[name], self._felt.get(name))
 
     def _weight(self, name: str) -> Floats32:
         linear = self._reference.linears[name]
