@@ -287,6 +287,22 @@ def test_accuracy(script, tmp_path, config):
     assert "### tiny on paper256" in text
 
 
+@pytest.mark.parametrize("config", [BERT, LLAMA], ids=["bert", "llama"])
+def test_choose(script, tmp_path, config):
+    folder = model_folder(tmp_path / "tiny", config)
+    add_tokenizer(folder)
+    out = tmp_path / "choose.md"
+    arguments = ["--models", str(folder), str(tmp_path / "none"), "--drawn", "minilm-l6", "--compressions", "3"]
+    assert script("bench_choose").main([*arguments, "--samples", "300", "--out", str(out)]) == 0
+    text = report_of(out)
+    assert "## none\n\nNot run: " in text
+    rows = rows_of(text)
+    assert [row[1] for row in rows if row[0] == "3x"][:2] == ["chosen", "uniform low rank"]
+    drawn = rows[-1]
+    assert int(drawn[2]) <= int(drawn[1])
+    assert 0 <= float(drawn[3]) < 1
+
+
 def test_cost(script, tmp_path):
     out = tmp_path / "cost.md"
     small = ["--largest", "minilm-l6", "--models", "minilm-l6", "--hw", "paper256", "--all-of", "minilm-l6"]
