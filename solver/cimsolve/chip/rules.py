@@ -125,6 +125,13 @@ def a_network_takes_the_place_of_transfer(hardware: Hardware) -> None:
         )
 
 
+def write_and_load_go_together(hardware: Hardware) -> None:
+    """What is written comes from somewhere, and what is loaded is written."""
+    for key, section, other in (("write", hardware.write, hardware.load), ("load", hardware.load, hardware.write)):
+        if section is None and other is not None:
+            raise ValueError(f"{key} is missing; write and load go together: add it, or remove the other")
+
+
 def network_keys_follow_from_its_topology(hardware: Hardware) -> None:
     """A mesh has rows, columns and a hub among them, an H-tree levels; neither has a key of the other."""
     network = hardware.network
@@ -195,6 +202,7 @@ HARDWARE_RULES: tuple[Callable[[Hardware], None], ...] = (
     a_network_takes_the_place_of_transfer,
     network_keys_follow_from_its_topology,
     places_hold_the_arrays,
+    write_and_load_go_together,
     every_figure_has_a_source,
 )
 

@@ -252,6 +252,30 @@ class MemorySection(Section):
         return self.banks * self.bits_per_ns
 
 
+class WriteSection(Section):
+    """Writing weights into arrays while the chip runs."""
+
+    row_ns: Time = Field(
+        description="Writing the cells of one row of an array, with all pulses and reads that verify, ns."
+    )
+    cell_pj: Energy = Field(description="Energy of writing one cell, pJ.")
+    rows_at_once: int = Field(default=1, ge=1, le=ROWS_MAX, description="Rows of one array that are written together.")
+    arrays_at_once: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
+        default=None, description="Arrays that are written side by side; null or absent: all."
+    )
+    endurance: Annotated[float, Field(ge=1, le=1e18)] | None = Field(
+        default=None, description="Writes that a cell endures; null or absent: not limited."
+    )
+
+
+class LoadSection(Section):
+    """Weights that come from off the chip to be written."""
+
+    bits_per_ns: Rate = Field(description="Throughput, bits per ns.")
+    base_ns: TimeOrNone = Field(description="Latency before the first bit, ns.")
+    pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
+
+
 class OperationSection(Section):
     """One digital operation on a vector: base + per_element * elements, dealt out over the lanes."""
 

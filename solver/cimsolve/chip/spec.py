@@ -27,6 +27,7 @@ from cimsolve.chip.sections import (
     CoreSection,
     DigitalSection,
     InputSection,
+    LoadSection,
     MacroSection,
     MemorySection,
     NetworkSection,
@@ -37,6 +38,7 @@ from cimsolve.chip.sections import (
     Time,
     TransferSection,
     WeightSection,
+    WriteSection,
     picoseconds,
 )
 from cimsolve.columns import Floats, Ints
@@ -77,6 +79,12 @@ class Hardware(Section):
     network: NetworkSection | None = Field(default=None, description="What joins cores and hub, or absent.")
     memory: MemorySection | None = Field(
         default=None, description="What holds keys and values, or absent: their reads are then not counted."
+    )
+    write: WriteSection | None = Field(
+        default=None, description="How weights are written while the chip runs, or absent: they are written once."
+    )
+    load: LoadSection | None = Field(
+        default=None, description="Where weights that are written come from; it goes with write."
     )
     sources: dict[str, SourceNote] = Field(
         description="Where each figure comes from: a key's dotted path, or a prefix of it, to its source."

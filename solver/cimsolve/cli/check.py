@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
+from cimsolve.errors import InputError
 
 if TYPE_CHECKING:
     from cimsolve.show.text.progress import Progress
@@ -36,13 +37,26 @@ examples:
 def run(options: Options) -> int:
     """Judge every file; returns 2 where one cannot be read, else 1 where one fails, else 0."""
     from cimsolve.judge.check import check_solution
+    from cimsolve.judge.check.rounds import check_rounds
+    from cimsolve.problem.rounds import is_rounds, read_rounds
     from cimsolve.problem.solution import read_solution
     from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
+    from cimsolve.show.text.rounds import describe_checked_rounds, print_checked_rounds
 
     if options.prove:
         from cimsolve.study.searching import search_again  # the only part of checking that loads the solver
 
     def judge(name: str, progress: Progress) -> Found:
+        if is_rounds(Path(name)):
+            if options.prove:
+                raise InputError(f"{name}: --prove: is of a run's own file; expected one of those that this names")
+            rounds = read_rounds(Path(name))
+            verdict = check_rounds(rounds)
+            return Found(
+                not verdict.passed,
+                lambda: describe_checked_rounds(rounds, verdict),
+                lambda: print_checked_rounds(name, rounds, verdict, options.verbosity),
+            )
         solution = read_solution(Path(name))
         report = check_solution(solution)
         if options.prove:

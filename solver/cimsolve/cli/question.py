@@ -63,6 +63,8 @@ CHOICES = {
 }
 """Terms that are one of some words -> the words."""
 
+TEXTS = ("routing", "steps")
+"""Terms that are texts, which Terms reads."""
 LIMITS = tuple(name for name in Terms.model_fields if name.startswith("max_"))
 """Terms that may be a share above the least."""
 SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
@@ -135,7 +137,7 @@ def term_option(name: str, term: FieldInfo) -> Any:
     about = term.json_schema_extra
     assert isinstance(about, dict)
     read: Callable[[str], object] = OneOf(CHOICES[name]) if name in CHOICES else AMOUNTS.get(name, whole(1))
-    read = str if name == "routing" else read
+    read = str if name in TEXTS else read
     read = above_or(read) if name in LIMITS else read
     told = f"{term.description}{' (default: {default})' if name in CHOICES else ''}"
     told += "; +20%: above the least found, not in studies" if name in LIMITS else ""

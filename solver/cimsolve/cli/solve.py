@@ -24,6 +24,7 @@ from cimsolve.cli.question import (
     strategies_option,
     time_limit_option,
 )
+from cimsolve.cli.rounds import answer_in_rounds, told_ladder
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError, UnreadFormatError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
@@ -98,6 +99,16 @@ examples:
     workers: int = search_option(
         "--workers N", "search threads (default: {default})", whole(1, WORKERS_MAX), 1, again=True
     )
+    when_short: str = search_option(
+        "--when-short WHAT",
+        "where the arrays allowed are too few: refuse, or rounds, whose weights are written one after the other "
+        "(default: {default})",
+        OneOf(("refuse", "rounds")),
+        "refuse",
+    )
+    batch: int | None = search_option(
+        "--batch N", "tokens that pass one round before the next is written (default: those of a prefill)", whole(1)
+    )
     out: str = answers_option()
     json: bool = json_switch()
     verbosity: int = verbosity("only the answer in words", "also bounds, breakdowns, proofs and sources")
@@ -125,6 +136,11 @@ examples:
         for flag, given in (("--exact", self.exact), ("--start", self.start is not None)):
             if given and "optimal" not in self.strategies:
                 parser.error(f"{flag}: of the strategies only optimal searches; expected it in --strategy")
+        if self.when_short == "rounds":
+            without = ("--exact", "--start", "--weights", "--max-latency", "--max-energy", "--steps")
+            parser.demand_absent(without, "is not obeyed in rounds; leave it or --when-short out")
+        elif self.batch is not None:
+            parser.error("--batch: is of rounds; expected --when-short rounds with it")
         return self
 
 
@@ -136,6 +152,16 @@ def run(options: Options) -> int:
     command, shown = options.command(), options.verbosity >= 0
     settled = settle_limits(options, _problem, lambda: _effort(options), shown)
     options, problem, start = settled.options, settled.problem, settled.start
+    if options.when_short == "rounds" and _is_short(options, problem):
+        return answer_in_rounds(
+            problem,
+            options.strategies,
+            _effort(options),
+            options.batch,
+            lambda name: Path(options.out, answer_name(options, problem, name)),
+            json=options.json,
+            verbosity=options.verbosity,
+        )
 
     from cimsolve.problem.solution import solution_of
     from cimsolve.show.text.console import print_json, say
@@ -190,11 +216,21 @@ def run(options: Options) -> int:
         print_run(asked, outcomes, options.verbosity)
     if hopeless:
         reasons = joined_reasons([(each.strategy, each.reason, each.shortage) for each in outcomes])
-        raise InputError(reasons) if outcomes[0].state == "refused" else InfeasibleError(reasons)
+        if outcomes[0].state == "refused":
+            raise InputError(reasons)
+        raise InfeasibleError(reasons + (told_ladder(problem) if _is_short(options, problem) else ""))
     if run.interrupted:
         without = [outcome.strategy for outcome in outcomes if outcome.state != "solved"]
         say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
     return code
+
+
+def _is_short(options: Options, problem: Problem) -> bool:
+    """Whether arrays are too few for every strategy asked for, as bounds show."""
+    from cimsolve.study.rounds import is_short_of_arrays
+    from cimsolve.study.solving import problem_for
+
+    return all(is_short_of_arrays(problem_for(name, problem)) for name in options.strategies)
 
 
 def _problem(options: Options) -> Problem:

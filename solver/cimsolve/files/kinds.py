@@ -8,9 +8,11 @@ from cimsolve.errors import InputError
 
 SOLUTION, SPEC, MODEL, STUDY = "a solution", "a hardware spec", "a model config", "a study"
 STRUCTURES = "a file of structures"
+ROUNDS = "an answer in rounds"
 
 KINDS = {
     "cimsolve-solution": SOLUTION,
+    "cimsolve-rounds": ROUNDS,
     "cimsolve-hw": SPEC,
     "cimsolve-study": STUDY,
     "cimsolve-structures": STRUCTURES,

@@ -107,6 +107,16 @@ class Step:
     experts: Experts | None = None
     positions: int = 1
     """How many vectors a pass brings to the linears, which fire for each: the places of a convolution's kernel."""
+    begins_part: bool = False
+    """Whether all it reads was made before the part of a model in which it is, and lies in memory."""
+
+    @property
+    def made_elements(self) -> int:
+        """Elements of all the vectors that a token makes in the linears, of experts in those of the chosen."""
+        of_experts = sum(linear.n_out for linear in self.linears if linear.expert is not None)
+        always = sum(linear.n_out for linear in self.linears) - of_experts
+        chosen = of_experts * self.experts.chosen // self.experts.stored if self.experts is not None else 0
+        return self.positions * (always + chosen)
 
     @property
     def moved_elements(self) -> int:
@@ -154,6 +164,8 @@ class Model:
     """How what can be counted in several ways is counted here."""
     unknown_keys: tuple[str, ...] = ()
     """Keys of the config of which nothing is known, so that they are not obeyed."""
+    part: tuple[int, int] | None = None
+    """Of a part of a model: its first step there, and the one after its last."""
 
     @property
     def linears(self) -> tuple[Linear, ...]:

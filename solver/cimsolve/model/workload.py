@@ -54,7 +54,7 @@ class Stage:
 
     `operations` are the digital operations, `transfer_elements` the vector elements moved, `cache` what is read and
     written of keys and values, all before the stage starts and once per token; a stage without `after` starts its pass
-    and has none.
+    and has none, or a part of a model.
     """
 
     id: int
@@ -258,7 +258,8 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
         chosen = [(linear, structures[linear.name]) for linear in step.linears]
         monarchs = [(linear, structure) for linear, structure in chosen if not structure.is_dense]
         # The first stage of a later pass waits for the earlier pass but reads nothing of it.
-        work, moved, cache = (step.operations, step.moved_elements, step.cache) if step.reads else ((), 0, None)
+        has_work = bool(step.reads) or step.begins_part
+        work, moved, cache = (step.operations, step.moved_elements, step.cache) if has_work else ((), 0, None)
         last = first = add_stage(step, ".R" if monarchs else "", after, work, moved, cache)
         own_inputs = step.experts is not None and step.experts.own_inputs
         inputs: dict[tuple[int | None, int], int] = {}

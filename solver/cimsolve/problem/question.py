@@ -14,6 +14,7 @@ from cimsolve.files.text import one_line, shown_value
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model, Step
+from cimsolve.model.part import part_of
 from cimsolve.model.structure import Structure
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
 from cimsolve.problem.terms import Terms
@@ -58,6 +59,7 @@ class Question:
 
     def __post_init__(self) -> None:
         demand_objective(self.objective)
+        self._take_part()
         names = {linear.name for linear in self.model.linears}
         for name in self.structures:
             if name not in names:
@@ -74,6 +76,23 @@ class Question:
                 f"tokens = {self.terms.tokens}: {self.model.name} is loaded for {tokens}; give load_model the number"
             )
         object.__setattr__(self, "terms", self.terms.model_copy(update={"tokens": tokens}))
+
+    def _take_part(self) -> None:
+        """Leave of the model, and of its structures, the steps that the terms name."""
+        if self.terms.steps is None:
+            return
+        if (self.terms.routing or "").startswith("counts:"):
+            raise InputError(
+                f"steps = {self.terms.steps}: counts of --routing are of a whole model; leave one of them out"
+            )
+        first, end = map(int, self.terms.steps.split(":"))
+        if self.model.part not in (None, (first, end)):
+            raise InputError(f"steps = {self.terms.steps}: the model is a part already; expected the whole of it")
+        if self.model.part is None:
+            object.__setattr__(self, "model", part_of(self.model, first, end))
+        names = {linear.name for linear in self.model.linears}
+        kept = {name: structure for name, structure in self.structures.items() if name in names}
+        object.__setattr__(self, "structures", kept)
 
     def _demand_alike(self, step: Step) -> None:
         """Raise InputError where experts of a step are stored in different ways: which a token fires is not known."""

@@ -65,6 +65,13 @@ class Terms(BaseModel):
         exclude_if=_is_absent,
     )
 
+    steps: Annotated[str, Field(pattern=r"^[0-9]{1,6}:[0-9]{1,6}$")] | None = Field(
+        None,
+        description="map a part of the model, its steps from FIRST to before END, as if the others were done elsewhere",
+        json_schema_extra={"metavar": "FIRST:END", "in_name": "steps{}"},
+        exclude_if=_is_absent,
+    )
+
     @classmethod
     def of(cls, terms: Mapping[str, Any], origin: str = "the question") -> Self:
         """The terms of these names and values. Raises InputError in the name of `origin` for others."""

@@ -1,0 +1,56 @@
+"""A part of a model: some of its steps in a row, with what comes to them from before and leaves them for later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cimsolve.errors import InputError
+from cimsolve.model.model import Model, Step, Tail
+
+
+def part_of(model: Model, first: int, end: int) -> Model:
+    """The steps from `first` to before `end` as a model; raises InputError where there are none.
+
+    What steps before them made lies in memory: a step that reads nothing else has its work before it still. What steps
+    after them read leaves the arrays when the part ends, unless its pass ends there, whose own tail moves it.
+    """
+    count = len(model.steps)
+    if not first < end <= count:
+        raise InputError(
+            f"steps = {first}:{end}: {model.name} has steps 0 to {count - 1}; expected FIRST:END with "
+            f"0 <= FIRST < END <= {count}"
+        )
+    chosen = model.steps[first:end]
+    steps = tuple(
+        replace(
+            step,
+            reads=(reads := tuple(each - first for each in step.reads if each >= first)),
+            begins_part=bool(step.reads) and not reads,
+        )
+        for step in chosen
+    )
+    tails = {name: tail for name, tail in model.tails.items() if any(step.pass_name == name for step in chosen)}
+    last = chosen[-1].pass_name
+    if any(step.pass_name == last for step in model.steps[end:]):
+        tails[last] = Tail((), made_for_later(model.steps, first, end))
+    linears = {linear.name for step in chosen for linear in step.linears}
+    unmapped = (*model.unmapped, *(each.name for each in model.linears if each.name not in linears))
+    return replace(model, steps=steps, tails=tails, unmapped=unmapped, part=(first, end))
+
+
+def made_for_later(steps: Sequence[Step], first: int, end: int) -> int:
+    """Elements that the steps from `first` to before `end` make and steps from `end` on read."""
+    read = {each for step in steps[end:] for each in step.reads if first <= each < end}
+    return sum(steps[each].made_elements for each in read)
+
+
+def kept_elements(steps: Sequence[Step], end: int) -> int:
+    """Elements of one token that lie in memory between the steps before `end` and those from it on.
+
+    They are what later steps read, and the vector to which the next addition adds, which runs beside the steps.
+    """
+    if not 0 < end < len(steps):
+        return 0
+    additions = (each.elements for step in steps[end:] for each in step.operations if each.name == "add")
+    return made_for_later(steps, 0, end) + next(additions, 0)

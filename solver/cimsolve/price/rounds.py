@@ -1,0 +1,208 @@
+"""What it costs to write weights while the chip runs, and to pass a batch of tokens through runs one after the other.
+
+docs/formulation.md, section "Rounds".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+import numpy as np
+
+from cimsolve.chip.sections import LoadSection, WriteSection, picoseconds
+from cimsolve.chip.spec import Hardware
+from cimsolve.columns import Ints, ceil_div
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.model.part import kept_elements
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Pieces
+
+DAY_NS = 86_400e9
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """One run in cycles: its weights written, and tokens passed through it."""
+
+    write: int
+    latency: int
+    ii: int
+    prefill: int
+
+    def compute(self, of: str, batch: int = 1) -> int:
+        """Cycles of a `token`, of a `prefill`, or of a `batch` of tokens of many sequences."""
+        if of == "prefill":
+            return self.prefill
+        return self.latency + (batch - 1) * self.ii if of == "batch" else self.latency
+
+
+def writing_sections(hardware: Hardware) -> tuple[WriteSection, LoadSection]:
+    """How a chip writes and loads weights. Raises InputError for one that says neither."""
+    if hardware.write is None or hardware.load is None:
+        raise InputError(
+            f"{hardware.name}: write is missing; a spec whose weights are written while the chip runs says how: "
+            "add write and load"
+        )
+    return hardware.write, hardware.load
+
+
+def write_cycles(hardware: Hardware, rows: Ints | int, weights: int, arrays: int | None = None) -> int:
+    """Cycles of writing so many rows of each array, shape (arrays,), and of loading their weights meanwhile.
+
+    Where `rows` is one number, it is that of all arrays together, and `arrays` are as many as may be written: no
+    array is then the last.
+    """
+    write, load = writing_sections(hardware)
+    if isinstance(rows, int):
+        pulses = [ceil_div(rows, write.rows_at_once)]
+        side_by_side = min(arrays or rows, write.arrays_at_once or rows)
+        longest = 0
+    else:
+        pulses = ceil_div(rows, write.rows_at_once).tolist()
+        side_by_side = min(len(pulses), write.arrays_at_once or len(pulses))
+        longest = max(pulses)
+    steps = max(longest, ceil_div(sum(pulses), max(side_by_side, 1)))
+    writing = int(hardware.cycles(steps * int(picoseconds(write.row_ns))))
+    return max(writing, _load_cycles(hardware, load, weights * hardware.weight.bits))
+
+
+def _load_cycles(hardware: Hardware, load: LoadSection, bits: int) -> int:
+    return int(hardware.cycles(int(picoseconds(load.base_ns)) + int(picoseconds(bits / load.bits_per_ns))))
+
+
+def written_rows(pieces: Pieces, arrays: Ints) -> Ints:
+    """Rows of each of `arrays` in which a piece lies."""
+    order = np.lexsort((pieces.array_row, pieces.array))
+    array, top = pieces.array[order], pieces.array_row[order]
+    place = np.searchsorted(arrays, array)
+    span = int((pieces.array_row + pieces.rows).max()) + 1
+    begin, end = place * span + top, place * span + top + pieces.rows[order]
+    reached = np.maximum.accumulate(end)
+    before = np.append(0, reached[:-1])
+    rows = np.maximum(0, end - np.maximum(begin, before))
+    return np.bincount(place, weights=rows, minlength=len(arrays)).astype(np.int64)
+
+
+def times_of_run(hardware: Hardware, pieces: Pieces, metrics: Mapping[str, int | float]) -> RunTimes:
+    """What a run takes, its pieces written before it, by the metrics of its solution."""
+    weights = int((pieces.rows * pieces.cols).sum())
+    return RunTimes(
+        write=write_cycles(hardware, written_rows(pieces, np.unique(pieces.array)), weights),
+        latency=int(metrics["latency_cycles"]),
+        ii=int(metrics["ii_cycles"]),
+        prefill=round(float(metrics["prefill_ns"]) * 1000 / hardware.clock_ps),
+    )
+
+
+def write_pj(hardware: Hardware, weights: int) -> float:
+    """Energy of loading and writing so many weights."""
+    write, load = writing_sections(hardware)
+    return weights * (hardware.columns_per_weight * write.cell_pj + hardware.weight.bits * load.pj_per_bit)
+
+
+def total_cycles(runs: Sequence[RunTimes], double: bool, of: str, batch: int = 1) -> int:
+    """Cycles from the first weight that is written to the end of the last run."""
+    computing = [run.compute(of, batch) for run in runs]
+    if not double:
+        return sum(run.write for run in runs) + sum(computing)
+    hidden = (max(run.write, before) for run, before in zip(runs[1:], computing, strict=False))
+    return runs[0].write + sum(hidden) + computing[-1]
+
+
+def begins_of_runs(runs: Sequence[RunTimes], double: bool, of: str, batch: int = 1) -> list[tuple[int, int]]:
+    """When each run begins to be written, and when it begins to compute; the last ends at `total_cycles`."""
+    found: list[tuple[int, int]] = []
+    writes_at = computes_at = 0
+    for number, run in enumerate(runs):
+        if double and number:
+            writes_at = computes_at  # with what the run before computes
+            ended = computes_at + runs[number - 1].compute(of, batch)
+            computes_at = max(ended, writes_at + run.write)
+        else:
+            writes_at = computes_at + (runs[number - 1].compute(of, batch) if number else 0)
+            computes_at = writes_at + run.write
+        found.append((writes_at, computes_at))
+    return found
+
+
+def period_cycles(runs: Sequence[RunTimes], double: bool, batch: int) -> int:
+    """Cycles from one batch to the next, where batches follow each other."""
+    total = total_cycles(runs, double, "batch", batch)
+    if not double:
+        return total
+    last = runs[-1].compute("batch", batch)
+    return total - runs[0].write - last + max(runs[0].write, last)
+
+
+def plan_metrics(
+    problem: Problem,
+    ends: Sequence[int],
+    runs: Sequence[tuple[RunTimes, Mapping[str, int | float]]],
+    double: bool,
+    batch: int,
+) -> dict[str, int | float]:
+    """All figures of an answer in rounds; `ends` are the steps before which runs end, `runs` times and metrics."""
+    hardware = problem.hardware
+    write, _ = writing_sections(hardware)
+    clock_ns = hardware.clock_ps / 1000
+    times = [run for run, _ in runs]
+    token, prefill = (total_cycles(times, double, of) for of in ("token", "prefill"))
+    period = period_cycles(times, double, batch)
+    kept_bits = [kept_elements(problem.model.steps, end) * hardware.input.bits for end in ends]
+    most = most_in_batch(problem, max(kept_bits))
+    needed = max(batch, problem.model.tokens)
+    if most is not None and most < needed:
+        raise InfeasibleError(
+            f"memory.mbit is short: between two runs each token keeps {max(kept_bits)} bits, and {most} tokens have "
+            f"room, not {needed}; ask for fewer (--batch, --tokens) or give more memory.mbit"
+        )
+    kept_pj = sum(kept_bits) * (
+        0.0 if hardware.memory is None else hardware.memory.read_pj_per_bit + hardware.memory.write_pj_per_bit
+    )
+    once_pj = write_pj(hardware, problem.workload.weight_count)
+    token_pj = fsum(float(each["energy_pj"]) for _, each in runs) + kept_pj
+    writes = (ceil_div(len(runs), 2) if double else len(runs)) * DAY_NS / (period * clock_ns)
+    tokens = problem.model.tokens
+    metrics: dict[str, int | float] = {
+        "runs": len(runs),
+        "arrays": max(int(each["arrays"]) for _, each in runs),
+        "write_cycles": sum(run.write for run in times),
+        "write_ns": sum(run.write for run in times) * clock_ns,
+        "latency_cycles": token,
+        "latency_ns": token * clock_ns,
+        "prefill_tokens": tokens,
+        "prefill_cycles": prefill,
+        "prefill_ns": prefill * clock_ns,
+        "batch": batch,
+        "batch_cycles": period,
+        "batch_ns": period * clock_ns,
+        "decode_tokens_per_s": 1e9 / (token * clock_ns),
+        "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
+        "batch_tokens_per_s": batch * 1e9 / (period * clock_ns),
+        "batch_of_a_tenth": batch_of_a_tenth(times),
+        "kept_bits_max": max(kept_bits),
+        "write_energy_pj": once_pj,
+        "energy_pj": token_pj + once_pj,
+        "batch_energy_pj": token_pj + once_pj / batch,
+        "cell_writes_per_day": writes,
+    }
+    if write.endurance is not None:
+        metrics["endurance_days"] = write.endurance / writes
+    return metrics
+
+
+def batch_of_a_tenth(runs: Sequence[RunTimes]) -> int:
+    """The least batch of which writing, none of it hidden, is at most a tenth of the time."""
+    writing, first = sum(run.write for run in runs), sum(run.latency for run in runs)
+    return max(1, 1 + ceil_div(9 * writing - first, sum(run.ii for run in runs)))
+
+
+def most_in_batch(problem: Problem, kept_bits: int) -> int | None:
+    """Most tokens that memory has room for between two runs, beside keys and values of a sequence; None: any number."""
+    memory = problem.hardware.memory
+    if memory is None or not kept_bits:
+        return None
+    free: int = memory.bits - problem.model.cached_elements * memory.kv_bits
+    return free // kept_bits

@@ -1,0 +1,87 @@
+"""What can be done about a model that a chip has too few arrays for: rounds, more chips, or less stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cimsolve.errors import CimsolveError
+from cimsolve.model.structure import Structure
+from cimsolve.problem.problem import Problem
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.rounds import LeastRuns, find_rounds_bounds
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Three ways, each as bounds show it; None where there is none."""
+
+    limit: int
+    rounds: int | None
+    """Fewest runs."""
+    most_tokens_per_s: float | None
+    """What one token after the other reaches at most in rounds; None where the chip does not say how it writes."""
+    chips: int | None
+    """Fewest chips in a row, each of which holds some of the steps."""
+    rank: int | None
+    """Largest rank at which all matrices, stored as low rank, may fit."""
+
+    @property
+    def told(self) -> str:
+        """The ways in one line."""
+        ways = []
+        if self.rounds is not None and self.most_tokens_per_s is not None:
+            ways.append(
+                f"in at least {self.rounds} rounds, at most {self.most_tokens_per_s:.4g} tokens/s one by one "
+                "(--when-short rounds)"
+            )
+        if self.chips is not None:
+            ways.append(f"on at least {self.chips} such chips")
+        if self.rank is not None:
+            ways.append(f"stored with rank {self.rank} at most (--structure lowrank:{self.rank})")
+        return f"{self.limit} arrays may do {', or '.join(ways)}" if ways else ""
+
+
+def find_ladder(problem: Problem) -> Ladder | None:
+    """The ways for a question whose arrays are short; None where its arrays are not limited."""
+    limit = problem.array_limit
+    if limit is None:
+        return None
+    try:
+        rounds = tokens = None
+        if problem.hardware.write is not None:
+            lower = find_rounds_bounds(problem, problem.model.tokens)["latency_cycles"].value
+            rounds = _fewest_runs(problem, limit)
+            tokens = 1e12 / (lower * problem.hardware.clock_ps) if rounds and lower else None
+        chips = rounds if rounds is not None else _fewest_runs(problem, limit)
+        return Ladder(limit, rounds, tokens, chips, _largest_rank(problem, limit))
+    except CimsolveError:
+        return None
+
+
+def _fewest_runs(problem: Problem, limit: int) -> int | None:
+    """Fewest parts of the model that may fit one after the other: each as long as can be."""
+    least, count, first, runs = LeastRuns(problem, limit), len(problem.model.steps), 0, 0
+    while first < count:
+        end = first
+        while end < count and least.fits(first, end + 1):
+            end += 1
+        if end == first:
+            return None
+        first, runs = end, runs + 1
+    return runs
+
+
+def _largest_rank(problem: Problem, limit: int) -> int | None:
+    """By bisection: what is stored grows with the rank. Matrices too small for a rank stay dense."""
+    low, high = 0, max(min(each.n_in, each.n_out) for each in problem.model.linears) // 2
+    while low < high:
+        rank = (low + high + 1) // 2
+        structures = {
+            each.name: Structure(1, 1, rank) if 2 * rank <= min(each.n_in, each.n_out) else Structure.dense()
+            for each in problem.model.linears
+        }
+        if least_arrays(problem.asking(structures=structures), limit + 1)[0] <= limit:
+            low = rank
+        else:
+            high = rank - 1
+    return low or None

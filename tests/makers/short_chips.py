@@ -1,0 +1,31 @@
+"""Chips with fewer arrays than a model needs, that write weights while they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cimsolve.chip.read import parse_hardware
+from cimsolve.model.families import parse_model
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import ask
+from makers.builders import chip
+
+ROW_NS, CELL_PJ, BITS_PER_NS, BASE_NS, PJ_PER_BIT = 5, 2.0, 4.0, 3, 0.5
+
+
+def writing(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A chip with `write` and `load`; `changes` are keys of either."""
+    write = {"row_ns": ROW_NS, "cell_pj": CELL_PJ}
+    load = {"bits_per_ns": BITS_PER_NS, "base_ns": BASE_NS, "pj_per_bit": PJ_PER_BIT}
+    for key, value in changes.items():
+        (load if key in load else write)[key] = value
+    note = {"from": "made up", "mark": "assumed"}
+    sources = {**data["sources"], "write": note, "load": note}
+    return {**data, "write": write, "load": load, "sources": sources}
+
+
+def short(config: dict[str, Any], arrays: int, *objective: str, structure: str = "dense", **changes: Any) -> Problem:
+    """A question on so few arrays of the plain chip."""
+    hardware = parse_hardware(writing(chip(array__count=arrays), **changes), "chip")
+    model = parse_model(config, "model", "tiny")
+    return Problem(ask(model, hardware, structure=structure, objective=objective or ("latency",)))

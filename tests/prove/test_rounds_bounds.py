@@ -1,0 +1,66 @@
+"""The best cut into runs against all cuts, and bounds of rounds against every answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from cimsolve.price.rounds import RunTimes, total_cycles
+from cimsolve.prove.rounds import Cut, LeastRuns, best_cut, find_rounds_bounds
+from cimsolve.study.rounds import solve_rounds
+from makers.builders import linears, step
+from makers.short_chips import short
+from makers.tiny_configs import BERT
+
+
+def _cuts(count: int, begin: int = 0) -> Iterator[Cut]:
+    if begin == count:
+        yield ()
+    for end in range(begin + 1, count + 1):
+        for others in _cuts(count, end):
+            yield ((begin, end), *others)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("double", [False, True])
+def test_no_cut_is_better_than_the_best(seed: int, double: bool) -> None:
+    draw = random.Random(seed)
+    count = draw.randint(1, 6)
+    runs = {
+        (first, end): RunTimes(*(draw.randint(1, 40) for _ in range(4)))
+        for first in range(count)
+        for end in range(first + 1, count + 1)
+        if end - first <= draw.randint(1, 4)
+    }
+    of = draw.choice(["token", "prefill"])
+    totals = [
+        total_cycles([runs[run] for run in cut], double, of) for cut in _cuts(count) if all(run in runs for run in cut)
+    ]
+    found = best_cut(runs, count, double, of, 1)
+    assert (found is None) == (not totals)
+    if found is not None:
+        assert total_cycles([runs[run] for run in found], double, of) == min(totals)
+
+
+@pytest.mark.parametrize("strategy", ["linear", "spread", "optimal"])
+@pytest.mark.parametrize("arrays", [2, 5])
+def test_no_answer_lies_below_its_bounds(strategy: str, arrays: int) -> None:
+    problem = short(linears(*(step(name, (8, 8), (8, 8)) for name in "abc")), arrays)
+    rounds = solve_rounds(problem, strategy, batch=3)
+    for name, bound in find_rounds_bounds(problem, 3).items():
+        assert 0 < bound.value <= rounds.header.metrics[name]
+
+
+def test_more_arrays_never_raise_the_bounds() -> None:
+    found = [find_rounds_bounds(short({**BERT, "num_hidden_layers": 1}, arrays), 12) for arrays in (16, 24)]
+    for name in found[0]:
+        values = [bounds[name].value for bounds in found]
+        assert values == sorted(values, reverse=True)
+
+
+def test_layers_alike_are_looked_at_once() -> None:
+    least = LeastRuns(short({**BERT, "num_hidden_layers": 4}, 40), 40)
+    assert least.times(5, 7) == least.times(9, 11)
+    assert least.times(5, 7) is least.times(9, 11)
