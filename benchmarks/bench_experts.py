@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common import BenchmarkError, last_line, log, make_parser, markdown_table, provenance, run_command, write_report
 
-MODELS = ("mixtral-8x7b", "qwen3-30b-a3b", "gpt-oss-20b")
+MODELS = ("mixtral-8x7b", "qwen3-30b-a3b")
 LARGE = ("deepseek-v3", "llama-3.1-405b")
 STRATEGIES = ("spread", "greedy-top2", "optimal")
 
