@@ -16,6 +16,7 @@ from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import most_arrays
+from cimsolve.solve.columns.batches import lots_of
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
 from cimsolve.solve.columns.spread import LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import cut_into_strips, question_of_strips, ways_to_strips
@@ -27,7 +28,8 @@ from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
 
 GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Array counts to try where more than the least may help, as multiples of it."""
-
+MIXED_MAX = 20_000
+"""Inputs of a model with experts beyond which they are not grouped: each is taken one by one."""
 
 RULES = 4
 """So many of the candidates are rules of the field."""
@@ -57,25 +59,35 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
         for arrays in _array_counts(problem, packed.packing.arrays):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
-    if problem.cut != "none":
-        for stages, packing in ways_to_strips(problem):
-            least.append(packing.arrays)
-            for arrays in _array_counts(problem, packing.arrays):
-                spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
-                for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
-                    dealt = "by shelf" if by_shelf else "by array"
-                    name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
-                    find = partial(_find, spread, layout, by_shelf, goal)
-                    refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
-                    yield Candidate(name, find, arrays, layout, refine)
+    ways = ways_to_strips(problem) if problem.cut != "none" else []
+    least += [packing.arrays for _, packing in ways]
+    grouped = _grouped(problem, min(least))
+    if problem.workload.has_experts:
+        yield from grouped  # formed in less time than it takes to deal the columns of every expert
+    for stages, packing in ways:
+        for arrays in _array_counts(problem, packing.arrays):
+            spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
+            for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
+                dealt = "by shelf" if by_shelf else "by array"
+                name = f"columns cut for {goal}, spread over {arrays} arrays {dealt}, {layout} shelves"
+                find = partial(_find, spread, layout, by_shelf, goal)
+                refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
+                yield Candidate(name, find, arrays, layout, refine)
+    yield from grouped
+
+
+def _grouped(problem: Problem, least: int) -> Iterator[Candidate]:
+    """Inputs that fire together, where a stage has more of them than there are arrays."""
     strips = cut_into_strips(problem, even=False)
-    most_inputs = max(sum(kind.count for kind in kinds) for kinds in strips)
+    inputs = [sum(kind.count for kind in kinds) for kinds in strips]
+    if problem.workload.has_experts and sum(inputs) > MIXED_MAX:
+        return
+    lots = lots_of(problem, strips)
     cuts = (False,) if problem.cut == "none" else (False, True)
-    for arrays, cut in product(_array_counts(problem, min(least)), cuts):
-        # Inputs fire together where a stage has more of them than there are arrays; those of experts cannot (S7).
-        if most_inputs > arrays and not problem.workload.has_experts:
+    for arrays, cut in product(_array_counts(problem, least), cuts):
+        if max(inputs) > arrays:
             name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
-            yield Candidate(name, GroupSpread(problem, strips, arrays, cut).find, arrays)
+            yield Candidate(name, GroupSpread(problem, lots, arrays, cut).find, arrays)
 
 
 def _tiles(problem: Problem) -> Mapping | None:

@@ -50,18 +50,30 @@ def _batches(problem: Problem, stage: int, kinds: list[StripKind], arrays: int) 
     if experts is None:
         return [together]
     alone = _least(problem, stage, 1, False, arrays)
-    always = [kind for kind in kinds if problem.table.expert[kind.factors[0][0]] < 0]
+    always, of_each = _apart(problem, kinds)
     first = [Batch(stage, always, _least(problem, stage, 0, True, arrays))] if always else []
     if sum(batch.least_cycles for batch in first) + experts.chosen * alone >= together.least_cycles:
         return [together]
+    share = Fraction(experts.chosen, experts.stored)
+    return [*first, *(Batch(stage, own, alone, share) for own in of_each)]
+
+
+def lots_of(problem: Problem, stages: list[list[StripKind]]) -> list[list[StripKind]]:
+    """What of each stage may fire together: what always fires, and what each of its experts has (S7)."""
+    apart = [_apart(problem, kinds) for kinds in stages]
+    return [lot for always, of_each in apart for lot in (always, *of_each) if lot]
+
+
+def _apart(problem: Problem, kinds: list[StripKind]) -> tuple[list[StripKind], list[list[StripKind]]]:
+    """The strips of a stage that always fire, and those of each expert."""
+    always = [kind for kind in kinds if problem.table.expert[kind.factors[0][0]] < 0]
     of_each: dict[int, list[StripKind]] = {}
     for kind in kinds:
         if kind not in always:
             for member, factors in enumerate(kind.factors):
                 part = _of_member(kind, member)
                 of_each.setdefault(int(problem.table.expert[factors[0]]), []).extend(part)
-    share = Fraction(experts.chosen, experts.stored)
-    return [*first, *(Batch(stage, own, alone, share) for own in of_each.values() if own)]
+    return always, [own for own in of_each.values() if own]
 
 
 def _least(problem: Problem, stage: int, experts: int | None, always: bool, arrays: int) -> int:

@@ -35,17 +35,17 @@ Slots = list[list[tuple[Place, ...]]]
 
 
 class GroupSpread:
-    """All stages' groupings on so many arrays."""
+    """Groupings of all lots of strips on so many arrays: what of a stage may fire together is one."""
 
-    def __init__(self, problem: Problem, stages: list[list[StripKind]], arrays: int, cut: bool) -> None:
-        self.problem, self.stages, self.arrays, self.cut = problem, stages, arrays, cut
+    def __init__(self, problem: Problem, lots: list[list[StripKind]], arrays: int, cut: bool) -> None:
+        self.problem, self.lots, self.arrays, self.cut = problem, lots, arrays, cut
 
     @cached_property
     def choices(self) -> list[list[Grouping]]:
-        """For each stage what `groupings` finds."""
+        """For each lot what `groupings` finds."""
         known: dict[tuple[tuple[int, int, tuple[int, ...]], ...], list[Grouping]] = {}
         found: list[list[Grouping]] = []
-        for kinds in self.stages:
+        for kinds in self.lots:
             key = tuple((kind.height, kind.count, kind.edges) for kind in kinds)
             if key not in known:
                 known[key] = groupings(self.problem, kinds, self.arrays, self.cut)
@@ -75,7 +75,7 @@ class GroupSpread:
         return best
 
     def _placed(self, chosen: list[Grouping]) -> Mapping | None:
-        stage = np.repeat(np.arange(len(chosen)), [len(each.groups) for each in chosen])
+        lot = np.repeat(np.arange(len(chosen)), [len(each.groups) for each in chosen])
         groups = [group for each in chosen for group in each.groups]
         found: dict[Shape, int] = {}
         shape = np.array([found.setdefault(_shape(group), len(found)) for group in groups], dtype=np.int64)
@@ -92,11 +92,11 @@ class GroupSpread:
             layouts[number] = layout
         slots = [layouts[number] for number in content.reshape(-1).tolist()]
         free = np.array([[len(places) for places in each] for each in slots])
-        array, slot = deal_slots(free, stage, shape, cycles)
+        array, slot = deal_slots(free, lot, shape, cycles)
         lines: list[tuple[int, ...]] = []
         for number, group in enumerate(groups):
             places = slots[int(array[number])][int(shape[number])][int(slot[number])]
-            kinds = self.stages[int(stage[number])]
+            kinds = self.lots[int(lot[number])]
             for (_, band), place in zip(group.ordered(), places, strict=True):
                 lines += [(*piece, number) for piece in _pieces(kinds[band.kind], band, int(array[number]), place)]
         columns = np.array(lines, dtype=np.int64).T
