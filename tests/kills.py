@@ -55,6 +55,10 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "simulate": ["simulate", "answer.json"],
     "project": ["project", "--model", "tiny", "--structure", "2,2,2", "--out", "f.safetensors"],
+    "choose": [
+        *("choose", "--model", "tiny", "--set", "array.rows=16", "--set", "array.cols=64", "--compression", "2"),
+        *("--samples", "400", "--loss-tokens", "40", "--out", "chosen.json"),
+    ],
     "accuracy": accuracy("--method", "dense,plain", "--cache", "out/cache", "--out", "table.json", "--fresh"),
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -139,10 +143,15 @@ def damages(folder: Path) -> Iterator[str]:
         report = check_solution(read_solution(path))
         if not report.passed:
             yield f"{path}: {report.violations[0]}"
-    for path in [*(folder / "out").rglob("accuracy-*.json"), folder / "trace.json", folder / "table.json"]:
+    for path in [
+        *(folder / "out").rglob("accuracy-*.json"),
+        folder / "trace.json",
+        folder / "table.json",
+        folder / "chosen.json",
+    ]:
         if path.exists():
             json.loads(path.read_text())
-    for path in [*(folder / "out").rglob("*.safetensors"), folder / "f.safetensors"]:
+    for path in [*(folder / "out").rglob("*.safetensors"), *folder.glob("*.safetensors")]:
         if path.exists() and not path.name.startswith("."):
             FactorFile(path)
     page = folder / "report.html"

@@ -17,7 +17,7 @@ from cimsolve.model.structure import Structure
 
 BYTES_MAX = 2**27
 
-Loss = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Loss = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 
 
 class ChosenLinear(BaseModel):

@@ -34,6 +34,11 @@ ACCURACY = (
     *("--test-tokens", "10", "--calibration-tokens", "10", "--cache", "cache", "-q", "--json"),
 )
 
+_CHOOSE = (
+    *("choose", "--model", "m", "--hw", "paper256", "--set", "array.rows=16", "--set", "array.cols=16"),
+    *("--compression", "2", "--samples", "200", "--loss-tokens", "20", "-q"),
+)
+
 
 def make_bert(folder: Path) -> None:
     """A model folder with a tokenizer."""
@@ -237,6 +242,15 @@ def _damage_factors(rng: Random, folder: Path) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
 
 
+def _structures(folder: Path) -> None:
+    make_bert(folder)
+    run(*_CHOOSE, "--out", "c.json")
+
+
+def _damage_structures(rng: Random, folder: Path) -> None:
+    damage_json(rng, folder / "c.json")
+
+
 def _damage_json(name: str) -> Callable[[Random, Path], None]:
     return lambda rng, folder: damage_json(rng, folder / "m" / f"{name}.json")
 
@@ -251,6 +265,12 @@ KINDS = {
     "gguf": Kind(_gguf, _damage_gguf, [_PROJECT, _MAP, _TEXT]),
     "inputs": Kind(_inputs, _damage_inputs, _FITTED),
     "factors": Kind(_factors, _damage_factors, [(*_MAP, *_GIVEN), ("simulate", _ANSWER, *_GIVEN, "-q")]),
+    "structures": Kind(
+        _structures, _damage_structures, [(*_MAP, "--structure", "chosen:c.json"), (*_CHOOSE, "--losses", "c.json")]
+    ),
+    "choose": Kind(make_bert, _weights, [_CHOOSE]),
+    "choose-llama": Kind(_llama, _weights, [_CHOOSE]),
+    "config-choose": Kind(_llama, _damage_json("config"), [_CHOOSE]),
     "tokenizer": Kind(make_bert, _damage_json("tokenizer"), [_TEXT]),
     "config": Kind(make_bert, _damage_json("config"), [_PROJECT, _MAP, _TEXT, ACCURACY]),
     "quantised": Kind(_quantised, _damage_quantised, [_PROJECT, _MAP, _TEXT]),

@@ -28,6 +28,7 @@ from cimsolve.study.choose.menu import Menu, menu_of
 from cimsolve.study.names import ALONE, CHOICE_SAMPLES_DEFAULT, LOSS_TOKENS_DEFAULT, LOSSES, TWO_SIDED
 from cimsolve.weights.eigenvectors import Floats64
 from cimsolve.weights.factor_file import write_factors
+from cimsolve.weights.fitting import demand_in_range
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.backward import DecoderGradients
@@ -206,7 +207,7 @@ class _Run:
         tested = []
         for what, each, fitted in (
             ("chosen", structures, self._whitened),
-            ("uniform", uniform, lambda name: Whitened(self._weight(name), self._read[name])),
+            ("uniform", uniform, lambda name: Whitened(self._weight_in_range(name), self._read[name])),
         ):
             self._listen(f"{model.name}: {what} structures tested", 0, 1)
             hidden = self._reference.run(self.tested, partial(self._product, each, fitted))
@@ -256,7 +257,13 @@ class _Run:
         return apply(fitted(name).factors(structures[name]), inputs).astype(np.float32)
 
     def _whitened(self, name: str) -> Whitened:
-        return Whitened(self._weight(name), self._read[name], self._felt.get(name))
+        return Whitened(self._weight_in_range(name), self._read[name], self._felt.get(name))
+
+    def _weight_in_range(self, name: str) -> Floats32:
+        """The weight of a linear; raises InputError where its outputs may be too large to be fitted."""
+        weight = self._weight(name)
+        demand_in_range(weight, np.sqrt(np.diag(self._read[name]))[None], name)
+        return weight
 
     def _weight(self, name: str) -> Floats32:
         linear = self._reference.linears[name]
