@@ -92,6 +92,7 @@ def test_json_is_one_object_whose_losses_fall_with_rank_and_whose_bound_holds(cl
 def test_a_decoder_is_tested_by_its_perplexity(cli: Cli) -> None:
     add_tokenizer(model_folder(Path("tiny"), LLAMA))
     found = chosen(cli, "--compression", "1.5")
+    assert found["loss_method"] == "two-sided"
     assert found["tested"]["chosen"]["perplexity"] > 1
     assert found["tested"]["chosen"]["cosine"] is None
 
@@ -163,6 +164,8 @@ def test_losses_that_are_no_numbers(cli: Cli) -> None:
         (("--max-arrays", "1"), 1, ("at most 1 arrays", "smallest structures", "allow more")),
         (("--compression", "2", "--out", "d.npz"), 2, ("ends in .json",)),
         (("--compression", "2", "--text", "short.txt"), 2, ("expected 5 or more",)),
+        (("--compression", "2", "--losses", "c.json", "--loss", "two-sided"), 2, ("c.json", "alone", "leave one")),
+        (("--compression", "2", "--loss", "two-sided"), 2, ("gradients of bert", "expected alone")),
         (("--compression", "2", "--losses", "none.json"), 2, ("none.json", "no such file")),
     ],
 )

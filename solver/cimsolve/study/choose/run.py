@@ -123,6 +123,12 @@ def choose_structures(
             raise InputError(f"{shown_name(str(folder))}: has no weights to make factors of; leave --out away")
     if loss is not None:
         demand_known("loss", loss, LOSSES)
+    if given is not None:
+        shown = shown_name(str(losses))
+        demand_known(f"{shown}: loss", given.loss, LOSSES)
+        if loss not in (None, given.loss):
+            raise InputError(f"loss {loss}: {shown} has losses {given.loss}; leave one of them away")
+        loss = given.loss
     run = _Run(model, place, text, samples, loss, loss_tokens, listen, tell) if place.is_dir() else None
     if given is not None:
         how, found = given.loss, losses_of(given, str(losses))
