@@ -245,7 +245,7 @@ HELP = {
     "help-solve": printed("--help", "list --help", "completion --help"),
     "help-studies": printed(*(f"{name} --help" for name in ("pareto", "compare", "sensitivity", "sweep", "explain"))),
     "help-files": printed(*(f"{name} --help" for name in ("check", "replay", "report", "simulate"))),
-    "help-weights": printed(*(f"{name} --help" for name in ("project", "accuracy"))),
+    "help-weights": printed(*(f"{name} --help" for name in ("project", "choose", "accuracy"))),
     "help-hw": printed(*(f"hw {name} --help" for name in ("", "new", "check", "schema"))),
     "list": ask("list", "--version"),
     "completion": Question(("completion bash", "completion fish"), ("python", "shtab")),
