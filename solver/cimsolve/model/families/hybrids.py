@@ -25,7 +25,7 @@ from cimsolve.model.families.llama import HEAD_NORMS, LLAMA, LlamaConfig
 from cimsolve.model.families.mixtures import OF_TRAINING
 from cimsolve.model.families.recorder import Half, Layer, Link, torch_linear
 from cimsolve.model.families.sizes import InnerConfig, LayersConfig, PartialRotaryConfig, RotaryConfig, renamed
-from cimsolve.model.families.states import STATES, Convolution
+from cimsolve.model.families.states import STATES, Convolution, kept_state
 from cimsolve.model.model import Operation
 
 
@@ -125,8 +125,9 @@ def _delta_rule(read: Qwen3NextConfig, at: str) -> Half:
     keys = read.linear_num_key_heads * read.linear_key_head_dim
     heads, values = read.linear_num_value_heads, read.linear_num_value_heads * read.linear_value_head_dim
     cells = values * read.linear_key_head_dim
+    convolution = Convolution(2 * keys + values, read.linear_conv_kernel_dim)
     updates = [
-        *Convolution(2 * keys + values, read.linear_conv_kernel_dim).operations,
+        *convolution.operations,
         Operation("layer_norm", 2 * keys),
         Operation("activation", 2 * heads),  # decays, and how much is corrected
         Operation("multiply", cells + values),
@@ -141,14 +142,19 @@ def _delta_rule(read: Qwen3NextConfig, at: str) -> Half:
         torch_linear(at + "in_proj_ba", read.hidden_size, 2 * heads),
     ]
     out = torch_linear(at + "out_proj", values, read.hidden_size)
-    return Half([Link("state_in", inputs), Link("state_out", [out], updates)])
+    return Half([Link("state_in", inputs), Link("state_out", [out], updates, kept_state(cells, convolution))])
 
 
 def _gated_convolution(read: Lfm2Config, at: str) -> Half:
     width = read.hidden_size
     work = [Operation("multiply", 2 * width), Operation("attention_mac", width * read.conv_L_cache)]
     inputs, out = torch_linear(at + "in_proj", width, 3 * width), torch_linear(at + "out_proj", width, width)
-    return Half([Link("convolution_in", [inputs]), Link("convolution_out", [out], work)])
+    return Half(
+        [
+            Link("convolution_in", [inputs]),
+            Link("convolution_out", [out], work, Convolution(width, read.conv_L_cache).cache),
+        ]
+    )
 
 
 def _next(read: Qwen3NextConfig, names: LayerNames, traits: Traits, layer: int, tokens: int) -> Half:

@@ -1,6 +1,7 @@
 """Layers with a state in place of attention: Mamba, Mamba-2, and Jamba, which has both.
 
-A token's work with the state is digital and does not grow with the tokens before it. Its multiply-accumulates, those of
+A token's work with the state is digital and does not grow with the tokens before it; where the chip has a memory, it
+reads and writes the state there. Its multiply-accumulates, those of
 the short convolution before it among them, are priced as those of attention.
 """
 
@@ -18,7 +19,7 @@ from cimsolve.model.families.llama import LLAMA
 from cimsolve.model.families.mixtures import OF_TRAINING
 from cimsolve.model.families.recorder import Half, Layer, Link, torch_linear
 from cimsolve.model.families.sizes import GroupedConfig, InnerConfig, LayersConfig, renamed
-from cimsolve.model.model import Operation
+from cimsolve.model.model import CacheUse, Operation
 
 OF_STATES = named(
     "chunk_size conv_bias fused_add_norm hidden_act layer_norm_epsilon norm_before_gate pad_vocab_size_multiple "
@@ -135,11 +136,24 @@ class Convolution(NamedTuple):
         """Its work for one token."""
         return Operation("attention_mac", self.width * self.tokens), Operation("activation", self.width)
 
+    @property
+    def cache(self) -> CacheUse:
+        """The last tokens of each element, which it reads, and the one that it adds."""
+        return CacheUse(self.width, self.tokens, self.width, is_causal=True)
+
+
+def kept_state(cells: int, convolution: Convolution | None = None) -> CacheUse:
+    """A state that a token reads and writes whole, with what a convolution in the same step keeps."""
+    if convolution is None:
+        return CacheUse(cells, 1, cells, is_causal=True)
+    width, tokens = convolution
+    return CacheUse(cells + width * tokens, 1, cells + width, is_causal=True)
+
 
 def mamba_half(read: RankConfig, at: str, has_norms: bool) -> Half:
     """A state for each element with decays of its own; `has_norms`: of time steps, inputs and outputs."""
     width, inner, states = read.hidden_size, read.state_inner, read.state_size
-    cells = inner * states
+    cells, convolution = inner * states, Convolution(inner, read.conv_kernel)
     updates = [
         Operation("activation", inner),  # time steps
         Operation("multiply", cells),
@@ -156,10 +170,11 @@ def mamba_half(read: RankConfig, at: str, has_norms: bool) -> Half:
             Link(
                 "state_parameters",
                 [torch_linear(at + "x_proj", inner, read.rank + 2 * states)],
-                Convolution(inner, read.conv_kernel).operations,
+                convolution.operations,
+                convolution.cache,
             ),
             Link("time_steps", [torch_linear(at + "dt_proj", read.rank, inner)], norms),
-            Link("state_out", [torch_linear(at + "out_proj", inner, width)], updates),
+            Link("state_out", [torch_linear(at + "out_proj", inner, width)], updates, kept_state(cells)),
         ]
     )
 
@@ -171,8 +186,9 @@ def _mamba(read: MambaConfig, layer: int, tokens: int) -> Layer:
 def _mamba2(read: Mamba2Config, layer: int, tokens: int) -> Layer:
     at, width, inner, heads = f"backbone.layers.{layer}.mixer.", read.hidden_size, read.state_inner, read.num_heads
     shared, cells = 2 * read.n_groups * read.state_size, inner * read.state_size
+    convolution = Convolution(inner + shared, read.conv_kernel)
     updates = [
-        *Convolution(inner + shared, read.conv_kernel).operations,
+        *convolution.operations,
         Operation("activation", 2 * heads),  # time steps and decays
         Operation("multiply", heads + inner + 2 * cells),  # inputs, and the state that decays
         Operation("add", cells),
@@ -183,7 +199,7 @@ def _mamba2(read: Mamba2Config, layer: int, tokens: int) -> Layer:
     ]
     links = [
         Link("state_in", [torch_linear(at + "in_proj", width, 2 * inner + shared + heads)]),
-        Link("state_out", [torch_linear(at + "out_proj", inner, width)], updates),
+        Link("state_out", [torch_linear(at + "out_proj", inner, width)], updates, kept_state(cells, convolution)),
     ]
     return Layer(width, [Half(links)])
 
