@@ -101,3 +101,12 @@ def test_limits_and_checks_of_an_answer_hold_for_all_laps() -> None:
     assert report.passed
     assert check_solution(solution, problem).passed
     assert solution.header.metrics["latency_cycles"] >= solution.header.bounds["latency_cycles"].lower
+
+
+def test_chips_and_ranks_that_would_do_are_those_of_what_is_stored(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "laps.json").write_text(json.dumps(linears(*again([step("a", (8, 8)), step("b", (8, 8))], 5))))
+    common = ("--model", str(tmp_path / "laps.json"), "--hw", "rram256", "--structure", "dense")
+    sizes = ("--set", "array.rows=8", "--set", "array.cols=64", "--set", "adc.per_array=8", "--max-arrays")
+    result = cli(*common, *sizes, "1", "--strategy", "spread", "--out", str(tmp_path))
+    assert result.code == 1
+    assert "on at least 2 such chips, or stored with rank 2 at most" in result.err

@@ -118,7 +118,7 @@ def compare_with_random(
 ) -> None:
     for _ in range(questions):
         problem = random_question(draw, row_cuts, chain=draw.random() < 0.7, positions=positions, laps=laps)
-        least = least_arrays(problem.stored, 10**9)[0]
+        least = least_arrays(problem, 10**9)[0]
         best: dict[tuple[int, str], Metrics] = {}
         tried = [RULES[name](problem, Effort()).mapping for name in ("sparsemap", "densemap", "spread")]
         for number in range(mappings):
@@ -140,7 +140,7 @@ def test_random_mappings_are_legal(laps: bool) -> None:
     draw = Random(3)
     for row_cuts in (False, True, None) * 8:
         problem = random_question(draw, row_cuts, laps=laps)
-        mapping = random_mapping(problem, draw, least_arrays(problem.stored, 10**9)[0] + 1)
+        mapping = random_mapping(problem, draw, least_arrays(problem, 10**9)[0] + 1)
         if mapping is not None:
             solution = answer(problem, mapping.pieces, mapping.fires.tolist())
             assert not {v for v in check_solution(solution).violations if v.rule != "below bound"}

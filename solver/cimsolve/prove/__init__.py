@@ -56,7 +56,7 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
 @found_once
 def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
     """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
-    count, proof = least_arrays(problem.stored, used)
+    count, proof = least_arrays(problem, used)
     stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
     latency = least_latency_cycles(problem, arrays, stages)
     clock_ns = problem.hardware.clock_ps / 1000

@@ -33,6 +33,7 @@ def block_types(problem: Problem) -> BlockTypes:
 
 def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
     """A lower bound on the array count and the name of its proof; the search stops where it reaches `target`."""
+    problem = problem.stored
     types = block_types(problem)
     rows, cols = problem.rows, problem.weights_per_row
     area = lower_bound_area(types.rows, types.cols, types.count, rows, cols), "area"

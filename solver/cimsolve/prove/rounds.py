@@ -25,19 +25,21 @@ Cut = tuple[tuple[int, int], ...]
 def shape_of(part: Model, structures: Mapping[str, Structure]) -> Hashable:
     """All that tells a part of a model from others but its names: parts of equal shape have the same mappings."""
     passes = {name: number for number, name in enumerate(part.tails)}
+    first: dict[str, int] = {}
     steps = tuple(
         (
             step.phase - part.steps[0].phase,
             passes[step.pass_name],
             step.reads,
-            tuple((each.n_in, each.n_out, each.expert, structures[each.name]) for each in step.linears),
+            first.setdefault(step.linears[0].name, number),
+            tuple((each.n_in, each.n_out, each.expert, each.input, structures[each.name]) for each in step.linears),
             step.operations,
             step.cache,
             step.experts,
             step.positions,
             step.begins_part,
         )
-        for step in part.steps
+        for number, step in enumerate(part.steps)
     )
     return steps, tuple(part.tails.values())
 

@@ -52,7 +52,8 @@ def find_ladder(problem: Problem) -> Ladder | None:
             lower = find_rounds_bounds(problem, problem.model.tokens)["latency_cycles"].value
             rounds = _fewest_runs(problem, limit)
             tokens = 1e12 / (lower * problem.hardware.clock_ps) if rounds and lower else None
-        chips = rounds if rounds is not None else _fewest_runs(problem, limit)
+        # Weights that fire again lie on one chip; rounds write them again.
+        chips = rounds if rounds is not None and problem.stored is problem else _fewest_runs(problem.stored, limit)
         return Ladder(limit, rounds, tokens, chips, _largest_rank(problem, limit))
     except CimsolveError:
         return None
