@@ -118,7 +118,10 @@ def doubts(**changes: Any) -> list[str]:
         ),
         ({"read_ns": 1e6}, "read_ns"),
         ({"clock_ns": 1000}, "clock_ns"),
-        ({"sources": {key: {"from": "x", "mark": "assumed"} for key in chip()["sources"]}}, "sources"),
+        (
+            {"sources": {key: {"from": "x", "mark": "assumed"} for key in (*chip()["sources"], "write", "load")}},
+            "sources",
+        ),
     ],
 )
 def test_what_looks_wrong_is_named(changes: dict[str, Any], key: str) -> None:

@@ -396,3 +396,13 @@ def test_sweep(script, tmp_path, monkeypatch):
     assert counts["the same again"] == ["1", "1", "1"]
     assert counts["with adc.per_array=96 added"] == ["2", "2", "1"]
     assert rows[-1][:3] == ["256", "256", "11"]
+
+
+def test_rounds(script, tmp_path):
+    out = tmp_path / "rounds.md"
+    case = "minilm-l6/dense/sram256/array.count=1000"
+    assert script("bench_rounds").main(["--cases", case, "--strategies", "linear", "--out", str(out)]) == 0
+    token, prefill = (row for row in rows_of(report_of(out)) if row[3] == "linear")
+    assert token[4] == prefill[4]
+    for row in (token, prefill):
+        assert float(row[7]) >= float(row[8])

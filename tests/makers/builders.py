@@ -22,7 +22,7 @@ from cimsolve.problem.tables import Activations, Mapping, Pieces
 from cimsolve.problem.terms import Cut, Terms
 from cimsolve.prove import find_bounds, relative_gap
 from cimsolve.study.solving import make_solution
-from makers.hardware_specs import spec
+from makers.hardware_specs import DELETE, spec
 
 NOTHING = {"base_ns": 0, "per_element_ns": 0, "base_pj": 0, "per_element_pj": 0}
 OPERATIONS = ("add", "multiply", "layer_norm", "activation", "softmax", "attention_mac")
@@ -66,7 +66,7 @@ STILL = {"transfer__base_ns": 0, "transfer__bits_per_ns": 1e9}
 
 def chip(**changes: Any) -> dict[str, Any]:
     """The plain chip as a spec; keyword `adc__bits_max=3` sets adc.bits_max."""
-    data = spec("rram256", **PLAIN)
+    data = spec("rram256", write=DELETE, load=DELETE, **PLAIN)
     data["sources"] = {key: {"from": "a test", "mark": "assumed"} for key in PLAIN}
     data["sources"]["node_nm"] = {"from": "a test", "mark": "assumed"}
     for path, value in changes.items():
