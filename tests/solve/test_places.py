@@ -108,6 +108,29 @@ def test_no_answer_is_worse_than_the_flat_one_priced_afterwards(multicast: str, 
     assert found["latency_cycles"] <= measure(problem, map_spread(problem))["latency_cycles"]
 
 
+@pytest.mark.parametrize("weighed", [{"max_energy_pj": 1e4}, {"objective": ("latency:0.5+energy:0.5",)}])
+def test_where_energy_is_weighed_against_time_some_steps_save_it(weighed: dict[str, Any]) -> None:
+    network = {**MESH, "hub": {**MESH["hub"], "at": [1, 1]}, "rows": 5, "cols": 5}
+    chip = mesh_chip(network=network, array__leakage_uw=0)
+    problem = ask(linears(*(step(f"s{number}", (24, 24)) for number in range(4))), hardware=chip)
+    mapping = map_spread(problem)
+    fast, several = ways_by_places(problem, mapping), ways_by_places(problem.asking(**weighed), mapping)
+    assert all(len(ways) == 1 and ways <= several[places] for places, ways in fast.items())
+    slower = [(way, fastest) for places, (fastest,) in fast.items() for way in several[places] - {fastest}]
+    assert all(cycles > least_cycles for (cycles, _), (least_cycles, _) in slower)
+    assert any(pj < most_pj for (_, pj), (_, most_pj) in slower)
+
+
+def ways_by_places(problem: Problem, mapping: Mapping) -> dict[bytes, set[tuple[float, float]]]:
+    """Cycles and pJ of the ways to deal a mapping, by the places of its arrays."""
+    found: dict[bytes, set[tuple[float, float]]] = {}
+    for way in located(problem, mapping):
+        metrics = measure(problem, way)
+        assert way.place is not None
+        found.setdefault(way.place.tobytes(), set()).add((metrics["latency_cycles"], metrics["energy_pj"]))
+    return found
+
+
 def test_parts_of_an_output_are_added_in_one_core() -> None:
     # 8 rows of two arrays make 8 x 2 parts of each of 16 outputs; a core has two arrays, one for each part.
     problem = ask(linears(step("a", (16, 16))), hardware=mesh_chip())

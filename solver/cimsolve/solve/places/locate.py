@@ -8,23 +8,24 @@ from itertools import product
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Floats, Ints
 from cimsolve.price.gaps import cycles_of_move
 from cimsolve.price.moves import TokenMoves, find_moves
-from cimsolve.problem.objective import names_of
+from cimsolve.problem.objective import is_weighted, names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.places.arrange import arrangements, path_of
 from cimsolve.solve.places.holdings import Holdings
 
-Cost = tuple[float, float]
+SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
+"""Of the steps that can save energy, those that do, where it is weighed against time."""
 
 
 def located(problem: Problem, mapping: Mapping) -> Iterator[Mapping]:
     """The mapping with its arrays in places and their contents dealt along them, in several ways."""
     holdings = Holdings(problem, mapping)
     for place in arrangements(problem, mapping.pieces, holdings.outline[holdings.fires]):
-        yield _dealt(problem, holdings, place)
+        yield from _dealt(problem, holdings, place)
 
 
 def nearest(problem: Problem, mapping: Mapping) -> Mapping:
@@ -32,27 +33,53 @@ def nearest(problem: Problem, mapping: Mapping) -> Mapping:
     return mapping if problem.hardware.interconnect is None else next(located(problem, mapping))
 
 
-def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Mapping:
-    """Contents dealt to slots along the path of places, every step's in the order in which least moves."""
+def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Iterator[Mapping]:
+    """Contents dealt to slots along the path of places, every step's in the order in which least moves.
+
+    Where time and energy are weighed against each other there are several: so many of the steps save energy.
+    """
     topology = problem.hardware.topology
     assert topology is not None
     along = path_of(topology)[place[holdings.array]]
     inputs, outputs = holdings.inputs, holdings.outputs
     orders = [holdings.dealt(keys, along) for keys in ((inputs, outputs), (outputs, inputs))]
     begins = _begins_step(problem)
-    best: list[tuple[Cost, Ints]] = []
     # Where no step has a second stage, there is nothing to combine.
-    for first, second in zip(orders, orders, strict=True) if begins.all() else product(orders, repeat=2):
-        slots = np.where(begins[holdings.stage], first, second)
-        costs = _costs_of_steps(problem, find_moves(problem, holdings.moved(slots), place), begins)
-        ways = [(cost, slots) for cost in costs]
-        best = [min(pair, key=lambda way: way[0]) for pair in zip(best, ways, strict=True)] if best else ways
+    pairs = zip(orders, orders, strict=True) if begins.all() else product(orders, repeat=2)
+    slots = np.stack([np.where(begins[holdings.stage], first, second) for first, second in pairs])
+    moves = (find_moves(problem, holdings.moved(each), place) for each in slots)
+    costs = np.array([_costs_of_steps(problem, each, begins) for each in moves])
     step = (np.cumsum(begins) - 1)[holdings.stage]
-    found = np.empty_like(step)
-    for number, (_, slots) in enumerate(best):
-        mine = step == number
-        found[mine] = slots[mine]
-    return replace(holdings.mapping, pieces=holdings.moved(found), place=place)
+    known: set[bytes] = set()
+    for chosen in _choices(problem, costs):
+        if chosen.tobytes() not in known:
+            known.add(chosen.tobytes())
+            found = slots[chosen[step], np.arange(len(step))]
+            yield replace(holdings.mapping, pieces=holdings.moved(found), place=place)
+
+
+def _choices(problem: Problem, costs: Floats) -> Iterator[Ints]:
+    """The way for each step, shape (steps,), of `costs` of each, shape (ways, steps, cycles and pJ)."""
+    cycles, pj = costs[..., 0], costs[..., 1]
+    fast, frugal = _least(cycles, pj), _least(pj, cycles)
+    wanted = names_of(problem.objective)
+    times = {"latency", "prefill", "throughput"}
+    energy_first = "energy" in wanted and not times & set(wanted[: wanted.index("energy")])
+    yield frugal if energy_first else fast
+    is_in_sum = any("energy" in names_of([item]) for item in problem.objective if is_weighted(item))
+    if not is_in_sum and not problem.has_cost_limits:
+        return
+    steps = np.arange(costs.shape[1])
+    saved_pj, lost = pj[fast, steps] - pj[frugal, steps], cycles[frugal, steps] - cycles[fast, steps]
+    # Those that save most for a cycle first.
+    rank = np.argsort(np.argsort(-saved_pj / np.maximum(lost, 1e-9), kind="stable"))
+    for share in SHARES:
+        yield np.where(rank < share * np.count_nonzero(saved_pj), frugal, fast)
+
+
+def _least(first: Floats, then: Floats) -> Ints:
+    """Which way is least by `first`, ties by `then`, for each step; both have shape (ways, steps)."""
+    return np.asarray(np.lexsort((then, first), axis=0)[0])
 
 
 def _begins_step(problem: Problem) -> Ints:
@@ -61,10 +88,9 @@ def _begins_step(problem: Problem) -> Ints:
     return np.array([workload.kinds[members[0]] != "L" for members in workload.factors_of_stage])
 
 
-def _costs_of_steps(problem: Problem, moves: TokenMoves, begins: Ints) -> list[Cost]:
-    """What each step moves: cycles and picojoules, or the other way round where energy is sought first."""
+def _costs_of_steps(problem: Problem, moves: TokenMoves, begins: Ints) -> list[list[float]]:
+    """Cycles and picojoules of what each step moves."""
     hardware = problem.hardware
-    wanted = names_of(problem.objective)
     costs: list[list[float]] = []
     for stage, begin in enumerate(begins.tolist()):
         if begin:
@@ -75,7 +101,4 @@ def _costs_of_steps(problem: Problem, moves: TokenMoves, begins: Ints) -> list[C
         if added := int(moves.hub_added[stage]):
             costs[-1][0] += int(hardware.cycles(hardware.digital_ps("add", added)))
             costs[-1][1] += float(hardware.digital_pj("add", added))
-    energy_first = "energy" in wanted and not {"latency", "prefill", "throughput"} & set(
-        wanted[: wanted.index("energy")]
-    )
-    return [(pj, cycles) if energy_first else (cycles, pj) for cycles, pj in costs]
+    return costs
