@@ -299,8 +299,9 @@ All answers but the one priced afterwards have passed the checker. A bound holds
 Whole commands are judged by processor seconds, of one thread; wall seconds stand beside them below. The floor of
 network energy, links + buses, is what no mapping goes below whose arrays take their least time, as those of `optimal`
 do: a stage then needs many cores, and what several of them read passes a link for each ("Energy of fast mappings" in
-docs/formulation.md). Where a token's latency and energy are both named and the answer takes more energy, they are asked
-of the answer with that limit of energy, if there is one. "The same answer for arrays numbered in any order" is a test:
+docs/formulation.md). Slower arrays may go below it, to the energy bound's part of links and of buses. Where a token's
+latency and energy are both named and the answer takes more energy, they are asked of the answer with that limit of
+energy, if there is one. "The same answer for arrays numbered in any order" is a test:
 `test_the_numbers_of_arrays_do_not_matter` in tests/solve/test_places.py."""
 
 
@@ -319,6 +320,7 @@ def report(kept: Mapping[str, Any], options: Any, argv: Sequence[str] | None) ->
         "# Chips with distance: targets, gaps, costs",
         provenance(__file__, argv),
         NOTES,
+        options.note,
         "\n".join(f"- {name}: not answered: {why}" for name, why in failed.items()),
         f"## Targets\n\n{len(rows) - missed} of {len(rows)} met.",
         markdown_table(HEADER, rows),
@@ -382,6 +384,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout: compare its answers of flat chips")
     parser.add_argument("--timeout", type=float, default=1200.0, metavar="SECONDS", help="of one case")
     parser.add_argument("--resume", type=Path, metavar="JSON", help="keep what is measured there; measure the rest")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what else is to be known of these figures")
     parser.add_argument("--case", metavar="CASE", help="this case, here, as JSON")
     parser.add_argument("--price", metavar="FILE", help="this solution, here, as JSON")
     options = parser.parse_args(argv)
