@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from cimsolve.judge.check import check_solution
+from cimsolve.judge.check.rounds import check_rounds
 from cimsolve.judge.replay import replay
 from cimsolve.judge.simulate import simulate
 from cimsolve.price.cost import price
 from cimsolve.problem.laps import first_lap, repeated
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.names import RULE_NAMES
+from cimsolve.study.rounds import solve_rounds
 from cimsolve.study.solving import solve_and_check
 from makers.builders import again, ask, chip, linears, pieces_of, step
 from makers.command_line import Cli
 from makers.family_configs import FAMILY_CONFIGS
 from makers.model_configs import refusal
 from makers.random_mappings import random_mapping, random_question
+from makers.short_chips import short
 
 ROUND = linears(
     step("a", (4, 4)),
@@ -110,3 +113,12 @@ def test_chips_and_ranks_that_would_do_are_those_of_what_is_stored(cli: Cli, tmp
     result = cli(*common, *sizes, "1", "--strategy", "spread", "--out", str(tmp_path))
     assert result.code == 1
     assert "on at least 2 such chips, or stored with rank 2 at most" in result.err
+
+
+def test_rounds_write_weights_again_in_each_run_that_fires_them() -> None:
+    config = linears(*again([step(name, (8, 8)) for name in "abc"], 3))
+    for arrays, runs in ((1, 12), (2, 6)):
+        problem = short(config, arrays)
+        found = solve_rounds(problem, "optimal")
+        assert len(found.header.runs) == runs
+        assert check_rounds(found, problem).violations == ()
