@@ -22,9 +22,7 @@ from cimsolve.study.rounds import solve_rounds
 
 CASES = (
     "bert-base/dense/paper256/array.rows=512,array.cols=512,array.count=64",
-    "bert-base/dense/paper256/array.rows=512,array.cols=512,array.count=64,load.bits_per_ns=20",
     "bert-base/dense/sram256/array.count=4096",
-    "llama-3-8b/sqrt/pcm256/array.count=64",
 )
 OBJECTIVES = ("latency", "prefill")
 
