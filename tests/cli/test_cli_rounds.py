@@ -101,3 +101,11 @@ def test_a_part_of_a_model_is_mapped(cli: Cli) -> None:
     header = json.loads(next(Path("results").glob("*steps*")).read_text())
     assert header["options"]["steps"] == "1:3"
     assert cli("check", *map(str, Path("results").glob("*steps*"))).code == 0
+
+
+def test_an_explanation_names_what_may_do(cli: Cli) -> None:
+    result = cli("explain", *RUN)
+    assert result.code == 1
+    words = " ".join(result.out.split())
+    assert "such chips" in words
+    assert "--when-short rounds" in words

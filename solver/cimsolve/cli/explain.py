@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
 from cimsolve.cli.question import GraphOptions, objective_option, problem_of, seed_option, time_limit_option
+from cimsolve.cli.rounds import told_ladder
 from cimsolve.cli.values import OneOf, near, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -141,6 +142,7 @@ def run(options: Options) -> int:
 def _solve(options: Options, problem: Problem, effort: Effort, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
     from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
+    from cimsolve.study.rounds import is_short_of_arrays
     from cimsolve.study.solving import problem_for, solve, whole_answers_only
 
     try:
@@ -148,12 +150,12 @@ def _solve(options: Options, problem: Problem, effort: Effort, progress: Progres
     except InfeasibleError as error:
         if not limits_of(problem):
             raise
-        reason = str(error)
+        question = problem_for(options.strategy, problem)
+        reason = str(error) + (told_ladder(question) if is_short_of_arrays(question) else "")
     began = time.monotonic()
     progress.begin("searching for limits that would do")
     relief = find_relief(problem, options.strategy, options.seed, progress.listen)
     together = None
     if all(one.least is None for one in relief):
         together = relax_all(problem, options.strategy, options.seed, progress.listen)
-    question = problem_for(options.strategy, problem)
     return Short(question, options.strategy, reason, relief, together, time.monotonic() - began)
