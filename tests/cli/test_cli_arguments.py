@@ -16,7 +16,7 @@ from cimsolve.cli import COMMANDS, options_of, parse_command, solve, values
 from cimsolve.cli.hw import ACTIONS
 from cimsolve.cli.parser import Parser
 from cimsolve.errors import InputError
-from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.solve.names import DEFAULT_NAMES
 from cimsolve.study.solving import library_versions
 from makers.command_line import Cli
 from makers.tiny_runs import refused
@@ -28,7 +28,7 @@ def test_defaults_are_the_main_job() -> None:
     options = solve.Options.parse([])
     assert isinstance(options, solve.Options)
     assert (options.hardware, options.model, options.out) == ("rram256", "bert-large", "results")
-    assert options.strategies == tuple(STRATEGIES)
+    assert options.strategies == DEFAULT_NAMES
     assert (options.workers, options.simulate, options.cut) == (1, "layer", "columns")
 
 

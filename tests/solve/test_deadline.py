@@ -19,7 +19,7 @@ from cimsolve.prove import objective_units, objective_values
 from cimsolve.solve.deadline import TimeIsUp, ends_within, seconds_left, stopped_in_time
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.front import find_front
-from cimsolve.solve.names import RULE_NAMES
+from cimsolve.solve.names import DEFAULT_RULES
 from cimsolve.study.solving import problem_for, solve, solve_and_check
 from makers.medium_problems import MEDIUM
 from makers.tiny_problems import tiny_problem
@@ -79,7 +79,7 @@ def test_no_limit_makes_an_answer_worse_than_a_rule(number: int, objective: tupl
     assert report.passed
     assert solution.header.stopped_by in ("time limit", None)
     mine = objective_values(solution.header.metrics, objective, units)
-    for rule in RULE_NAMES:
+    for rule in DEFAULT_RULES:
         if problem_for(rule, problem).structures == problem.structures:
             theirs = objective_values(solve(problem, rule).header.metrics, objective, units)
             assert mine <= tuple(value * (1 + 1e-12) for value in theirs), rule
