@@ -308,7 +308,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     },
     (experts, "costliest"): {
         "the cheapest experts are the worst choice": edited("-total", "total"),
-        "an expert less costs": edited("chosen[of_stage]", "chosen[of_stage] - 1"),
+        "an expert less costs": edited("rank < chosen[:, None]", "rank < chosen[:, None] - 1"),
     },
     (Fired, "jobs"): {
         "arrays work for every expert": edited("self.expert, cycles", "0 * self.expert - 1, cycles"),

@@ -82,14 +82,12 @@ def costliest(stage: Ints, expert: Ints, values: Floats, chosen: Ints) -> Bools 
     if not len(own):
         return slice(None)
     span = int(expert.max()) + 1
-    keys, unit = np.unique(stage[own] * span + expert[own], return_inverse=True)
-    total = np.bincount(unit.reshape(-1), weights=values[own])
-    order = np.lexsort((keys, -total, keys // span))
-    of_stage = (keys // span)[order]
-    fires = np.empty(len(keys), dtype=bool)
-    fires[order] = running_offsets(of_stage, np.ones(len(keys), dtype=np.int64)) < chosen[of_stage]
+    unit = stage[own] * span + expert[own]
+    total = np.bincount(unit, weights=values[own], minlength=len(chosen) * span).reshape(len(chosen), span)
+    rank = np.empty(total.shape, dtype=np.int64)
+    np.put_along_axis(rank, np.argsort(-total, axis=1, kind="stable"), np.arange(span)[None], axis=1)
     found = np.ones(len(expert), dtype=bool)
-    found[own] = fires[unit.reshape(-1)]
+    found[own] = (rank < chosen[:, None]).reshape(-1)[unit]
     return found
 
 

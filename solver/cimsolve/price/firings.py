@@ -16,6 +16,8 @@ from cimsolve.price.moves import TokenMoves, find_moves, place_in_order
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
+CHUNK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Fired:
@@ -135,11 +137,15 @@ class Fired:
     @cached_property
     def cost_pj(self) -> Floats:
         """What each activation costs in its array at all positions, pJ; shape (activations,)."""
-        hardware = self.problem.hardware
-        conversions_pj = hardware.conversion_pj(hardware.adc_bits_used(self.stacked)) * self.columns
-        once = np.ones(len(self), dtype=np.int64)
-        parts = hardware.array_kind.energy_pj(once, self.rows, self.cells, self.columns, conversions_pj)
-        return np.asarray(self.times * np.sum(list(parts.values()), axis=0))
+        hardware, found = self.problem.hardware, np.empty(len(self))
+        for begin in range(0, len(self), CHUNK):  # all components of all at once would take gigabytes
+            here = slice(begin, begin + CHUNK)
+            columns, positions = self.columns[here], self.problem.workload.positions[self.stage[here]]
+            conversions_pj = hardware.conversion_pj(hardware.adc_bits_used(self.stacked[here])) * columns
+            once = np.ones(len(columns), dtype=np.int64)
+            parts = hardware.array_kind.energy_pj(once, self.rows[here], self.cells[here], columns, conversions_pj)
+            found[here] = positions * np.sum(list(parts.values()), axis=0)
+        return found
 
     def in_order(self, order: Ints) -> Fired:
         """The activations numbered as `order`, shape (activations,), has them, and the pieces sorted by activation."""

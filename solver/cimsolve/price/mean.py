@@ -110,19 +110,17 @@ def find_means(fired: Fired, lasts: Ints, stage_cycles: Ints, latency_cycles: in
     workload, shares = problem.workload, shares_of(problem)
     weight = np.ones(len(fired))
     saved = np.zeros(ROUTES)
-    order = order_by(fired.stage, fired.expert + 1, fired.array)
-    stage, expert, array = fired.stage[order], fired.expert[order], fired.array[order]
-    cycles = lasts[order]
-    bounds = np.searchsorted(stage, np.arange(len(workload.stages) + 1))
-    busy = np.zeros(int(array.max()) + 1, dtype=np.int64)
+    order = order_by(fired.stage, fired.expert + 1)
+    bounds = np.append(0, np.cumsum(np.bincount(fired.stage, minlength=len(workload.stages))))
+    busy = np.zeros(int(fired.array.max()) + 1, dtype=np.int64)
     for each in workload.stages:
         if each.choice is None:
             continue
-        part = slice(bounds[each.id], bounds[each.id + 1])
-        own = expert[part]
-        weight[order[part]] = np.where(own < 0, 1.0, shares[each.choice][own])
+        part = order[bounds[each.id] : bounds[each.id + 1]]
+        own = fired.expert[part]
+        weight[part] = np.where(own < 0, 1.0, shares[each.choice][own])
         if workload.is_chain:
-            drawn = _drawn_cycles(own, array[part], cycles[part], routes_of(problem)[each.choice], busy)
+            drawn = _drawn_cycles(own, fired.array[part], lasts[part], routes_of(problem)[each.choice], busy)
             saved += stage_cycles[each.id] - drawn
     mean = latency_cycles - float(saved.mean())
     return Means(weight, mean, float(saved.std(ddof=1)) / ROUTES**0.5)
