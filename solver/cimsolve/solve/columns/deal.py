@@ -207,7 +207,7 @@ def _one_each(kind: StripKind, durations: Durations, room: Room, budget: Ints, p
     candidates = np.flatnonzero(able >= width.max())
     if len(candidates) < len(width):
         return None
-    array = _first_to_fill(candidates, room, prefer)[: len(width)]
+    array = _first_to_fill(candidates, room, prefer, len(width))
     strip = np.repeat(np.arange(kind.count), pieces)
     return Share(kind, strip, np.tile(edge[:-1], kind.count), width, array, room.take(array, width))
 
@@ -225,7 +225,7 @@ def _several_each(kind: StripKind, durations: Durations, table: Dealt, budget: I
         raise StageIsFull
     candidates = np.flatnonzero(able >= full)
     fulls = min(kind.count * (kind.cols // full), len(candidates))
-    array = _first_to_fill(candidates, room, prefer)[:fulls]
+    array = _first_to_fill(candidates, room, prefer, fulls)
     width = np.full(fulls, full, dtype=np.int64)
     strip = np.arange(fulls) % kind.count
     first = np.arange(fulls) // kind.count * full
@@ -243,10 +243,11 @@ def _several_each(kind: StripKind, durations: Durations, table: Dealt, budget: I
     return Share(kind, *(np.concatenate(columns) for columns in zip(whole, runs, strict=True)))
 
 
-def _first_to_fill(candidates: Ints, room: Room, prefer: Ints) -> Ints:
-    """The candidates by least `prefer`, then by most room."""
+def _first_to_fill(candidates: Ints, room: Room, prefer: Ints, count: int) -> Ints:
+    """So many of the candidates, by least `prefer`, then by most room."""
     total = room.total[candidates]
-    return np.asarray(candidates[order_by(prefer[candidates], total.max(initial=0) - total)])
+    order = order_by(prefer[candidates], total.max(initial=0) - total)
+    return np.asarray(candidates[order[:count]])
 
 
 def _share_out(

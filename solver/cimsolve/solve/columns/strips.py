@@ -15,13 +15,16 @@ from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.solve.parts import cut_sizes
 
+KINDS_MAX = 64
+"""With more inputs in a stage, those of equal shape are one kind."""
+
 
 @dataclass(frozen=True)
 class StripKind:
     """`count` strips of equal shape in one stage, each of equal parts of blocks side by side.
 
-    Strips are counted through the members of `factors`, which are equal experts, or one that belongs to none; each is
-    of factors with `blocks` blocks. Strip i is row part `row0 ... row0 + height - 1` of the block that is number
+    Strips are counted through the members of `factors`, equal experts or many equal inputs, or one alone; each is of
+    factors with `blocks` blocks. Strip i is row part `row0 ... row0 + height - 1` of the block that is number
     `block0 + i` of all, in every factor of its member; `edges` are the columns where those blocks begin, and where the
     last ends. All of a strip reads the same input elements, so any run of its columns may fire together.
     """
@@ -62,7 +65,8 @@ def cut_into_strips(problem: Problem, even: bool) -> list[list[StripKind]]:
         of_shape: dict[tuple[int, int, int, tuple[int, ...]], list[tuple[int, ...]]] = {}
         for (_, expert, block_rows), numbers in alike.items():
             edges = tuple(np.cumsum([0, *(factors[number].block_cols for number in numbers)]).tolist())
-            apart = numbers[0] if expert is None else -1
+            # Dealing takes kind by kind what always fires, unless that is as many as the heads of an attention.
+            apart = -1 if expert is not None else -2 if len(alike) > KINDS_MAX else numbers[0]
             of_shape.setdefault((apart, factors[numbers[0]].blocks, block_rows, edges), []).append(tuple(numbers))
         kinds: list[StripKind] = []
         for (_, blocks, block_rows, edges), groups in of_shape.items():
