@@ -310,7 +310,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "the cheapest experts are the worst choice": edited("-total", "total"),
         "an expert less costs": edited("rank < chosen[:, None]", "rank < chosen[:, None] - 1"),
     },
-    (Fired, "jobs"): {
+    (Fired, "whole_jobs"): {
         "arrays work for every expert": edited("self.expert, cycles", "0 * self.expert - 1, cycles"),
     },
     (Fired, "in_worst_case"): {

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.parser import CommandOptions, json_switch, listed, option, output_option, verbosity
-from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option, tell_unknown_keys
-from cimsolve.cli.values import Names, OneOf, each_key_once, number, setting, several, whole
+from cimsolve.cli.question import DEFAULT_OUT, hardware_option, seed_option, settings_option, tell_unknown_keys
+from cimsolve.cli.values import Names, OneOf, number, several, whole
 from cimsolve.errors import EXIT_DONE, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Scale, WeightScale
 from cimsolve.study import names
@@ -78,14 +78,7 @@ examples:
         complete="folder",
     )
     hardware: str = hardware_option(group="model and chip")
-    settings: tuple[tuple[str, str], ...] = model_option(
-        "--set KEY=VALUE",
-        "change a key of the hardware spec, such as cell.bits=4; repeatable",
-        setting,
-        (),
-        repeat=each_key_once("key"),
-        shown="=".join,
-    )
+    settings: tuple[tuple[str, str], ...] = settings_option(group="model and chip")
     methods: tuple[str, ...] = storage_option(
         "--method NAME[,NAME]",
         f"of {', '.join(ACCURACY_METHODS)}; repeatable (default: all)",

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Self
 
 from cimsolve.cli.parser import CommandOptions, Parser, json_switch, option, output_option, verbosity
-from cimsolve.cli.question import hardware_option, tell_unknown_keys
-from cimsolve.cli.values import OneOf, each_key_once, number, setting, whole
+from cimsolve.cli.question import hardware_option, settings_option, tell_unknown_keys
+from cimsolve.cli.values import OneOf, number, whole
 from cimsolve.errors import EXIT_DONE
 from cimsolve.study.names import CHOICE_SAMPLES_DEFAULT, FRONT_DEFAULT, LOSS_TOKENS_DEFAULT, LOSSES
 
@@ -44,14 +44,7 @@ examples:
         complete="model",
     )
     hardware: str = hardware_option(group="model and chip")
-    settings: tuple[tuple[str, str], ...] = model_option(
-        "--set KEY=VALUE",
-        "change a key of the hardware spec, such as cell.bits=4; repeatable",
-        setting,
-        (),
-        repeat=each_key_once("key"),
-        shown="=".join,
-    )
+    settings: tuple[tuple[str, str], ...] = settings_option(group="model and chip")
     max_arrays: int | None = option(
         "--max-arrays N",
         "at most so many arrays, as the mapper finds them",

@@ -75,6 +75,15 @@ SHORT_NAMES = {"adc.per_array": "adcs", "adc.model": "adc-"}
 hardware_option = partial(
     option, "--hw SPEC", "shipped name or JSON file (default: {default})", default=DEFAULT_HARDWARE, complete="hardware"
 )
+settings_option = partial(
+    option,
+    "--set KEY=VALUE",
+    "change a key of the hardware spec, such as cell.bits=4; repeatable",
+    setting,
+    (),
+    repeat=each_key_once("key"),
+    shown="=".join,
+)
 strategies_option = partial(
     search_option,
     "--strategy NAME[,NAME]",

@@ -112,20 +112,24 @@ class Fired:
         """
         if not self.problem.workload.has_experts:
             return self.stage, array, cycles
+        return self.whole_jobs(array, cycles)
+
+    def whole_jobs(self, array: Ints, cycles: Ints) -> tuple[Ints, Ints, Ints]:
+        """Stage, array and cycles of what each array does in each stage, sorted by stage and array; see `jobs`."""
+        stage, of_job, job = self._numbered_jobs(array)
+        return stage, of_job, sum_at_most(job, self.expert, cycles, self.problem.workload.chosen[stage])
+
+    def _numbered_jobs(self, array: Ints) -> tuple[Ints, Ints, Ints]:
+        """Stage and array of each job, sorted, and the number of the job of each activation."""
         arrays = int(array.max()) + 1
         keys, job = np.unique(self.stage * arrays + array, return_inverse=True)
-        stage, array = np.divmod(keys, arrays)
-        chosen = self.problem.workload.chosen[stage]
-        return stage, array, sum_at_most(job.reshape(-1), self.expert, cycles, chosen)
+        return *np.divmod(keys, arrays), job.reshape(-1)
 
     @cached_property
     def slowest(self) -> Bools:
         """The activations of the experts that keep each array longest in each stage, and of none; (activations,)."""
-        jobs = np.unique(self.stage * (int(self.array.max()) + 1) + self.array, return_inverse=True)
-        job = jobs[1].reshape(-1)
-        chosen = np.zeros(len(jobs[0]), dtype=np.int64)
-        chosen[job] = self.problem.workload.chosen[self.stage]
-        return fires_at_most(job, self.expert, self.cycles, chosen)
+        stage, _, job = self._numbered_jobs(self.array)
+        return fires_at_most(job, self.expert, self.cycles, self.problem.workload.chosen[stage])
 
     @cached_property
     def in_worst_case(self) -> Bools | slice:

@@ -28,7 +28,7 @@ from cimsolve.files.text import shown_value
 from cimsolve.files.whole import folder_locked
 from cimsolve.problem.question import Question, question_from
 from cimsolve.problem.tables import Activations, Pieces, Sites
-from cimsolve.problem.terms import Terms
+from cimsolve.problem.terms import Terms, is_absent
 
 FORMAT = "cimsolve-solution/1"
 INLINE_PIECES_MAX = 100_000
@@ -47,10 +47,6 @@ Text = Annotated[str, Field(max_length=4096), Visible]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _is_absent(value: object) -> bool:
-    return value is None
 
 
 class BoundEntry(_Part):
@@ -75,9 +71,9 @@ class StageEntry(_Part):
     phase: Integer
     after: list[AfterEntry]
     tail_cycles: Integer
-    experts_chosen: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    experts_chosen: Annotated[Integer | None, Field(exclude_if=is_absent)] = None
     """Of a stage with experts: so many of them a token fires."""
-    positions: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    positions: Annotated[Integer | None, Field(exclude_if=is_absent)] = None
     """Of a stage that fires more than once in a pass: how many times."""
 
 
@@ -93,9 +89,9 @@ class FactorEntry(_Part):
     cols_per_weight: Integer
     input: Integer
     output: Integer
-    expert: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    expert: Annotated[Integer | None, Field(exclude_if=is_absent)] = None
     """Of a factor of an expert: which of its stage."""
-    repeats: Annotated[Integer | None, Field(exclude_if=_is_absent)] = None
+    repeats: Annotated[Integer | None, Field(exclude_if=is_absent)] = None
     """Of a factor that fires weights again: the factor that stores them."""
 
 

@@ -20,7 +20,8 @@ ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*"
 """How tokens choose experts, as a term says it."""
 
 
-def _is_absent(value: object) -> bool:
+def is_absent(value: object) -> bool:
+    """Whether a field says nothing: such fields are left out of files, which were written before there were any."""
     return value is None
 
 
@@ -62,14 +63,14 @@ class Terms(BaseModel):
         description="how tokens choose experts, for means: zipf:S:SEED, drawn, or a JSON file with a list of each "
         "choice's counts (default: all alike)",
         json_schema_extra={"metavar": "HOW", "in_name": "routing-{}"},
-        exclude_if=_is_absent,
+        exclude_if=is_absent,
     )
 
     steps: Annotated[str, Field(pattern=r"^[0-9]{1,6}:[0-9]{1,6}$")] | None = Field(
         None,
         description="map a part of the model, its steps from FIRST to before END, as if the others were done elsewhere",
         json_schema_extra={"metavar": "FIRST:END", "in_name": "steps{}"},
-        exclude_if=_is_absent,
+        exclude_if=is_absent,
     )
 
     @classmethod

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cimsolve.pack.columns import ColumnPacking
 from cimsolve.pack.even_out import even_out
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
@@ -19,7 +20,7 @@ from cimsolve.prove import most_arrays
 from cimsolve.solve.columns.batches import lots_of
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
 from cimsolve.solve.columns.spread import LAYOUTS, ColumnSpread
-from cimsolve.solve.columns.strips import cut_into_strips, question_of_strips, ways_to_strips
+from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
@@ -61,9 +62,16 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []
     least += [packing.arrays for _, packing in ways]
-    grouped = _grouped(problem, min(least))
-    if problem.workload.has_experts:
-        yield from grouped  # formed in less time than it takes to deal the columns of every expert
+    parts = [_columns_cut(problem, effort, ways), _grouped(problem, min(least))]
+    # Groups are formed in less time than it takes to deal the columns of every expert.
+    for part in reversed(parts) if problem.workload.has_experts else parts:
+        yield from part
+
+
+def _columns_cut(
+    problem: Problem, effort: Effort, ways: list[tuple[list[list[StripKind]], ColumnPacking]]
+) -> Iterator[Candidate]:
+    """Strips of columns dealt over arrays, for every goal and layout."""
     for stages, packing in ways:
         for arrays in _array_counts(problem, packing.arrays):
             spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
@@ -73,7 +81,6 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
                 find = partial(_find, spread, layout, by_shelf, goal)
                 refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                 yield Candidate(name, find, arrays, layout, refine)
-    yield from grouped
 
 
 def _grouped(problem: Problem, least: int) -> Iterator[Candidate]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from cimsolve.columns import Ints
 from cimsolve.judge.replay.channels import MoveJob, find_move_jobs
-from cimsolve.price.experts import sum_at_most
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import Gap, arriving
 from cimsolve.price.memory import MemoryUse
@@ -193,7 +192,7 @@ def find_work(fired: Fired, activations: Activations, in_prefill: bool = False) 
     `in_prefill`: of a token of a prefill, whose queries share reads of the memory.
     """
     workload, gaps = fired.problem.workload, fired.gaps
-    job_stage, job_array, job_cycles = _jobs(fired, activations)
+    job_stage, job_array, job_cycles = fired.whole_jobs(activations.array, activations.end - activations.start)
     group_of_array, array_of_group = _group_arrays(job_stage, job_array, job_cycles)
     stops = np.searchsorted(job_stage, np.arange(len(workload.stages) + 1))
     moves = find_move_jobs(fired.problem, fired.moves, len(array_of_group))
@@ -242,18 +241,6 @@ def find_work(fired: Fired, activations: Activations, in_prefill: bool = False) 
         nodes.append(Node(f"end of {pass_name} pass", phase, last, frozenset(), gap, NOBODY, NOBODY))
     names = moves.names if fired.problem.hardware.memory is None else (*moves.names, "memory")
     return Work(tuple(nodes), tuple(node_of_stage), array_of_group, names)
-
-
-def _jobs(fired: Fired, activations: Activations) -> tuple[Ints, Ints, Ints]:
-    """All activations of a stage on an array are one job: (stage, array, cycles), sorted by stage and array.
-
-    Of experts those of the worst choice.
-    """
-    arrays = int(activations.array.max()) + 1
-    keys, job = np.unique(fired.stage * arrays + activations.array, return_inverse=True)
-    stage, array = np.divmod(keys, arrays)
-    lasts, chosen = activations.end - activations.start, fired.problem.workload.chosen[stage]
-    return stage, array, sum_at_most(job.reshape(-1), fired.expert, lasts, chosen)
 
 
 def _group_arrays(stage: Ints, array: Ints, cycles: Ints) -> tuple[Ints, Ints]:

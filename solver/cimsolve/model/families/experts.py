@@ -123,6 +123,23 @@ class SomeSparseConfig(ExpertsConfig):
         return layer not in (self.mlp_only_layers or ()) and (layer + 1) % self.decoder_sparse_step == 0
 
 
+class SharedConfig(SomeSparseConfig):
+    """Beside them an expert of a width of its own, which every token fires."""
+
+    shared_expert_intermediate_size: Width
+    norm_topk_prob: bool
+
+    @property
+    def routing(self) -> Routing:
+        return Routing(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.moe_intermediate_size,
+            self.shared_expert_intermediate_size,
+            renormalises=self.norm_topk_prob,
+        )
+
+
 def experts_half(
     read: LayersConfig, names: LayerNames, experts: ExpertNames, routing: Routing, traits: Traits, layer: int
 ) -> Half:

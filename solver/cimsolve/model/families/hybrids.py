@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cimsolve.files.text import shown_value
 from cimsolve.model.families.config import Count, Width
-from cimsolve.model.families.experts import ExpertNames, Routing, SomeSparseConfig, mixture
+from cimsolve.model.families.experts import ExpertNames, SharedConfig, mixture
 from cimsolve.model.families.keys import Keys, named
 from cimsolve.model.families.layers import (
     NORMS_AND_ROTARY,
@@ -58,7 +58,7 @@ class HybridConfig(LayersConfig):
         return self
 
 
-class Qwen3NextConfig(HybridConfig, SomeSparseConfig, PartialRotaryConfig, InnerConfig):
+class Qwen3NextConfig(HybridConfig, SharedConfig, PartialRotaryConfig, InnerConfig):
     model_config = renamed(num_experts="num_experts num_local_experts")
     head_width_where_absent = 256
     share_where_absent = 0.25
@@ -78,16 +78,6 @@ class Qwen3NextConfig(HybridConfig, SomeSparseConfig, PartialRotaryConfig, Inner
 
     def attends(self, layer: int) -> bool:
         return (layer + 1) % self.full_attention_interval == 0
-
-    @property
-    def routing(self) -> Routing:
-        return Routing(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-            self.shared_expert_intermediate_size,
-            renormalises=self.norm_topk_prob,
-        )
 
 
 class Lfm2Config(HybridConfig, RotaryConfig, InnerConfig):

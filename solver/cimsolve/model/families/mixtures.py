@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cimsolve.model.families.config import Context, Count, Width
-from cimsolve.model.families.experts import ExpertNames, ExpertsConfig, Routing, SomeSparseConfig, mixture
+from cimsolve.model.families.experts import ExpertNames, ExpertsConfig, Routing, SharedConfig, SomeSparseConfig, mixture
 from cimsolve.model.families.layers import LayerNames, Traits, attention_half
 from cimsolve.model.families.llama import HEAD_NORMS, LLAMA, LlamaConfig, MistralConfig, Qwen2Config
 from cimsolve.model.families.recorder import Half
@@ -34,7 +34,7 @@ class PhiMoeConfig(MixtralConfig):
     keys: ClassVar = MixtralConfig.keys.also("original_max_position_embeddings")
 
 
-class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
+class Qwen2MoeConfig(SharedConfig, Qwen2Config):
     model_config = renamed(num_experts="num_experts num_local_experts")
     num_experts: Count = 60
     num_key_value_heads: Count | None = 16
@@ -50,16 +50,6 @@ class Qwen2MoeConfig(SomeSparseConfig, Qwen2Config):
 
     def slides(self, layer: int) -> bool:
         return layer % 2 == 0 and layer < self.max_window_layers
-
-    @property
-    def routing(self) -> Routing:
-        return Routing(
-            self.num_experts,
-            self.num_experts_per_tok,
-            self.moe_intermediate_size,
-            self.shared_expert_intermediate_size,
-            renormalises=self.norm_topk_prob,
-        )
 
 
 class Qwen3MoeConfig(SomeSparseConfig, Qwen2Config):

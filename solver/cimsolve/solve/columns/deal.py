@@ -128,9 +128,8 @@ def _by_choice(batches: list[Batch], durations: Durations, least: list[int], urg
 
     def choice(number: int) -> tuple[int, int, int, int]:
         kinds, cycles = batches[number].kinds, least[number] // batches[number].positions
-        widths = [max(1, min(kind.cols, int(durations.most_columns(kind.height, cycles)))) for kind in kinds]
-        pieces = sum(kind.count * -(-kind.cols // width) for kind, width in zip(kinds, widths, strict=True))
-        return -urgency.get(batches[number].stage, 0), -max(widths), -pieces, number
+        widest = max(durations.widest_piece(kind, cycles) for kind in kinds)
+        return -urgency.get(batches[number].stage, 0), -widest, -durations.fewest_pieces(kinds, cycles), number
 
     return sorted(range(len(batches)), key=choice)
 

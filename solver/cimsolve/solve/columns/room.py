@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,6 +97,14 @@ class Durations:
             return self._most_columns[height].take(cycles, mode="clip")
         return np.maximum(np.searchsorted(self.of_columns[height], cycles, side="right") - 1, 0)
 
+    def widest_piece(self, kind: StripKind, cycles: int) -> int:
+        """Columns of the widest piece of a strip that one firing reads in so many cycles, one at least."""
+        return max(1, min(kind.cols, int(self.most_columns(kind.height, cycles))))
+
+    def fewest_pieces(self, kinds: Iterable[StripKind], cycles: int) -> int:
+        """Fewest pieces of all strips of which each fires in so many cycles."""
+        return sum(kind.count * -(-kind.cols // self.widest_piece(kind, cycles)) for kind in kinds)
+
     def most_columns_of_runs(self, height: int, cycles: Ints, widest: Ints) -> Ints:
         """No fewer columns than any number of firings read in so many cycles, `widest` each at most; elementwise."""
         alone = np.minimum(self.most_columns(height, cycles), widest)
@@ -111,7 +120,7 @@ def piece_widths(problem: Problem, batches: list[Batch], heights: Ints) -> Ints:
     widest: dict[int, int] = {}
     for batch in batches:
         for kind in batch.kinds:
-            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, batch.least_cycles))))
+            width = durations.widest_piece(kind, batch.least_cycles)
             pieces = -(-kind.cols // width)
             width = min(width, -(-kind.cols // pieces // durations.step) * durations.step)
             widest[kind.height] = max(widest.get(kind.height, 1), width)
@@ -135,26 +144,13 @@ def most_columns_an_array(problem: Problem, batches: list[Batch], heights: Ints)
     return np.array([most[height] for height in heights.tolist()], dtype=np.int64)
 
 
-def count_pieces(problem: Problem, batches: list[Batch]) -> int:
-    """Fewest pieces of all strips where every batch takes its least time."""
-    durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
-    return _fewest_pieces(durations, batches, [batch.least_cycles for batch in batches])
-
-
-def _fewest_pieces(durations: Durations, batches: list[Batch], cycles: list[int]) -> int:
-    found = 0
-    for batch, time in zip(batches, cycles, strict=True):
-        for kind in batch.kinds:
-            width = max(1, min(kind.cols, int(durations.most_columns(kind.height, time))))
-            found += kind.count * -(-kind.cols // width)
-    return found
-
-
 def in_few_pieces(problem: Problem, batches: list[Batch]) -> list[Batch]:
     """The batches with so much more time, all by one factor, that they come to PIECES_MAX at most, if they can."""
     durations = Durations(problem, [kind.height for batch in batches for kind in batch.kinds])
     cycles = [batch.least_cycles for batch in batches]
-    while _fewest_pieces(durations, batches, cycles) > PIECES_MAX and max(cycles) < CYCLES_MAX:
+    while max(cycles) < CYCLES_MAX:
+        if sum(map(durations.fewest_pieces, (batch.kinds for batch in batches), cycles)) <= PIECES_MAX:
+            break
         cycles = [ceil_div(time * 21, 20) for time in cycles]
     return [replace(batch, least_cycles=time) for batch, time in zip(batches, cycles, strict=True)]
 

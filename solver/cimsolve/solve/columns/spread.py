@@ -21,7 +21,6 @@ from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
 from cimsolve.solve.columns.room import (
     Room,
     Share,
-    count_pieces,
     in_few_pieces,
     most_columns_an_array,
     piece_widths,
@@ -54,11 +53,6 @@ class ColumnSpread:
     def __post_init__(self) -> None:
         """Find the batches, which depend on the arrays."""
         self._batches = in_few_pieces(self.problem, batches_of(self.problem, self.stages, self.arrays))
-
-    @property
-    def pieces(self) -> int:
-        """About as many pieces as a mapping will have."""
-        return count_pieces(self.problem, self._batches)
 
     def repeats(self, layout: str) -> bool:
         """Whether an earlier one of LAYOUTS has the same shelves."""
