@@ -196,7 +196,7 @@ def corrupted(solution: Solution, random: np.random.Generator) -> Solution:
 
 
 @given(problem=problems(width=4), seed=st.integers(0, 2**32))
-@settings(quick, max_examples=80)
+@settings(quick, max_examples=50)
 def test_the_naive_checker_agrees_on_random_mappings(problem: Problem, seed: int) -> None:
     random = np.random.default_rng(seed)
     shell = shell_of(problem)
@@ -240,9 +240,10 @@ def compare(solution: Solution) -> None:
         return  # nothing else is defined
     # What has no answer: how often a block is cut, what its sums cost and what it feeds beyond its end, if it is
     # not covered; which converter reads a column outside the array; whose column is spoilt where pieces overlap
-    # or fire on two arrays.
+    # or fire on two arrays; when an activation runs that is of two experts.
     moot = {"cut", "S2", "S3 outputs", "S5", "S6 shared units"} if "P1" in found else set()
     moot |= {"durations"} if "P2" in found else set()
     moot |= {"S3 columns"} if found & {"P3", "P5", "array"} else set()
+    moot |= {"S4"} if "S7" in found else set()
     naive = broken_rules(solution)
     assert found - moot == naive - moot

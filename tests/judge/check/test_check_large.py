@@ -36,7 +36,7 @@ def hostile(model: dict[str, Any], **hardware: Any) -> Solution:
 
 
 def test_many_layers_and_few_pieces() -> None:
-    layers = 4096
+    layers = 2048
     model = {
         "model_type": "llama",
         "hidden_size": 1024,
