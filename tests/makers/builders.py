@@ -171,9 +171,10 @@ def ask(
     hardware: dict[str, Any] | None = None,
     cut: Cut = "columns",
     max_arrays: int | None = None,
+    source_tokens: int | None = None,
 ) -> Problem:
     """A question; `structure` for every linear or by name."""
-    model = parse_model(config, "model", "tiny")
+    model = parse_model(config, "model", "tiny", None, source_tokens)
     texts = structure if isinstance(structure, dict) else {each.name: structure for each in model.linears}
     structures = {name: Structure.parse(text) for name, text in texts.items()}
     terms = Terms(cut=cut, max_arrays=max_arrays)

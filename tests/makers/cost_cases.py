@@ -82,7 +82,8 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
             config = _at_positions(Random(draw.getstate()[1][1]), config)
         config = _of_several_inputs(Random(draw.getstate()[1][3]), config)
         config = _in_laps(Random(draw.getstate()[1][2]), config)
-        problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]))
+        source_tokens = Random(draw.getstate()[1][4]).randint(1, model.tokens) if model.source_tokens else None
+        problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]), None, source_tokens)
     except InputError:
         return None
     return problem if problem.weight_cells <= WEIGHTS_MAX else None

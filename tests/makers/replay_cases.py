@@ -70,7 +70,10 @@ def assert_same_times(problem: Problem, solution: Solution, draw: random.Random)
     work = work_of(problem, solution)
     stages = problem.workload.stages
     oldest, together, barriers = (draw.random() < 0.5 for _ in range(3))
-    tokens = draw.randint(1, 5)
+    tokens: int | dict[int, int] = draw.randint(1, 5)
+    if barriers and len(problem.workload.tails) > 1:
+        of_pass = {name: draw.randint(1, 5) for name in problem.workload.tails}
+        tokens = {stage.phase: of_pass[stage.pass_name] for stage in stages}
     pace = {stage.phase: draw.choice([0, 7, work.pace_cycles(stage.phase)]) for stage in stages}
     fast = replay_stream(work, tokens, Rules(pace, barriers, oldest, together)).tolist()
     slow = naive_replay.run(problem, solution, tokens, pace, barriers, oldest, together)

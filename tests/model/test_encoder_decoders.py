@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cimsolve.errors import InputError
+from cimsolve.model.families import parse_model
 from cimsolve.model.model import Model, Operation, Step
 from cimsolve.model.structure import StructurePolicy
 from cimsolve.model.workload import build_workload
@@ -116,3 +118,24 @@ def test_whisper_attends_to_all_positions_of_the_sound_and_to_the_text_so_far() 
     }
     assert seen == {"encoder0.attention": 16, "decoder0.attention": 8, "decoder0.cross": 16}
     assert "--tokens" in refusal(FAMILY_CONFIGS["whisper"], 9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_source_may_have_other_tokens_than_the_target(family: str) -> None:
+    config = FAMILY_CONFIGS[family]
+    model = parse_model(config, "config.json", "test", 8, 5)
+    assert (model.tokens, model.source_tokens) == (8, 5)
+    assert (model.tokens_of("source"), model.tokens_of("target")) == (5, 8)
+    kept = {
+        name: step_of(model, f"{name}_output").cache
+        for name in ("encoder0.attention", "decoder1.attention", "decoder1.cross")
+    }
+    assert [of.tokens for of in kept.values() if of is not None] == [5, 8, 5]
+    assert parse_model(config, "config.json", "test", 8).source_tokens == (16 if family == "whisper" else 8)
+
+
+def test_a_source_is_of_encoder_decoders_and_no_longer_than_they_read() -> None:
+    for family, tokens, told in (("whisper", 17, "context of 16"), ("bart", 0, "1 to"), ("bert", 4, "no encoder")):
+        with pytest.raises(InputError, match=told) as refused:
+            parse_model(FAMILY_CONFIGS[family], "config.json", "test", None, tokens)
+        assert "--source-tokens" in str(refused.value)

@@ -241,7 +241,8 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "a layer is kept for one token": edited("step.cache.read * step.cache.tokens", "step.cache.read"),
     },
     (gaps, "spared_pj"): {
-        "one token spares": edited("problem.model.tokens * ", ""),
+        "one token spares": edited("tokens * math.fsum(each)", "math.fsum(each)"),
+        "all tokens are of one pass": edited("gap.memory.tokens, []", "0, []"),
     },
     (Gap, "memory_cycles"): {
         "no gap waits for keys": edited("self.memory.beyond_cycles", "0"),
@@ -360,16 +361,20 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         ),
         "II is that of arrays": edited("*shared_cycles(problem, gaps.own)", "0"),
         "II knows no room": edited(", least_interval(problem, latency)", ""),
-        "a prefill spares no reads": edited(" - spared_pj(problem, gaps)", ""),
+        "a prefill spares no reads": edited("- spared_pj(gaps)", ""),
         "throughput is that of arrays": edited("1e9 / (interval * clock_ns)", "1e9 / (int(busy.max()) * clock_ns)"),
         "prefill's rate is of one token": edited("tokens * 1e9 / (prefill", "1e9 / (prefill"),
-        "arrays have a token more": edited("(tokens - 1) * phase.array_ii_cycles", "tokens * phase.array_ii_cycles"),
+        "arrays have a token more": edited("each * phase.array_ii_cycles", "(each + 1) * phase.array_ii_cycles"),
         "one array leaks": edited("leakage_pj = arrays * hardware", "leakage_pj = hardware"),
         "cycles leak, not ns": edited("leakage_uw * clock_ns * 1e-3", "leakage_uw * 1e-3"),
         "arrays leak while they work": edited("np.sum(list(cycles.values()), axis=0)", 'cycles["array"]'),
         "a prefill leaks for a token": edited("leakage_pj * prefill", "leakage_pj * latency"),
         "a prefill leaks for each token": edited("dynamic = energy - _total(", "dynamic = energy - 0 * _total("),
         "a prefill pays one token": edited("tokens * dynamic", "dynamic"),
+        "the source costs as many tokens": edited("problem.model.tokens_of(SOURCE) - tokens", "0"),
+        "decoding takes the source too": edited("latency - before_target", "latency"),
+        "decoding costs the source too": edited("dynamic - of_source", "dynamic"),
+        "decoding leaks for all": edited("leakage_pj * decoding", "leakage_pj * latency"),
         "a stream leaks for a latency": edited("leakage_pj * interval", "leakage_pj * latency"),
         "spare columns are not there": edited(
             "hardware.array.rows * hardware.array.cols",
@@ -387,10 +392,21 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (cost, "stage_times"): {
         "a stage ends with its last start": edited("activations.end", "activations.start"),
     },
+    (cost, "_source_cycles"): {"what comes down is the source's": edited("- down", "")},
+    (cost, "_source_pj"): {
+        "the source has no tail": edited("if gaps.within[stage]), tail]", "if gaps.within[stage])]"),
+        "the source has no arrays": edited("in_gaps + float", "in_gaps + 0 * float"),
+        "coming down is paid by the source": edited('each.way == "down"', "False"),
+    },
     (cost, "_phases"): {
-        "a token more follows": edited("(problem.model.tokens - 1) * interval", "problem.model.tokens * interval"),
+        "a token more follows": edited(
+            "(problem.phase_tokens[name] - 1) * interval", "problem.phase_tokens[name] * interval"
+        ),
+        "the source has as many tokens": edited("problem.phase_tokens[name] - 1", "problem.model.tokens - 1"),
         "the fill is an interval": edited("prefill_cycles=fill +", "prefill_cycles=interval +"),
-        "every token fills": edited("(problem.model.tokens - 1) * interval", "(problem.model.tokens - 1) * fill"),
+        "every token fills": edited(
+            "(problem.phase_tokens[name] - 1) * interval", "(problem.phase_tokens[name] - 1) * fill"
+        ),
         "phases know no digital units": edited(
             "max(busiest[index], digital, transfer, memory)", "max(busiest[index], transfer, memory)"
         ),
@@ -425,7 +441,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         ),
         "fixed II knows no room": edited(", least_interval(problem, latency)", ""),
         "a fixed prefill shares no reads": edited(", moves[phase])", ")"),
-        "a fixed token more follows": edited("(problem.model.tokens - 1)", "problem.model.tokens"),
+        "a fixed token more follows": edited("(problem.phase_tokens[phase] - 1)", "problem.phase_tokens[phase]"),
         "fixed phases have no tails": edited("gap.cycles for gap in members", "gap.cycles for gap in members[:-1]"),
     },
     # The breakdown

@@ -214,11 +214,15 @@ class NaiveCost:
             found["array_ii_cycles"].append(self.busiest(phase))
             found["digital_cycles"].append(digital)
             found["transfer_cycles"].append(transfer)
-            found["prefill_cycles"].append(end - reached + (self.tokens - 1) * interval)
+            found["prefill_cycles"].append(end - reached + (self.tokens_in(phase) - 1) * interval)
             if self.chip.data.get("memory"):
                 found["memory_cycles"].append(memory)
             reached = end
         return dict(found)
+
+    def tokens_in(self, phase: int) -> int:
+        (count,) = {self.flow.tokens[stage.of_pass] for stage in self.flow.stages if stage.phase == phase}
+        return int(count)
 
     def find_cycles(self) -> dict[str, list[int]]:
         """Component -> cycles by stage and, last, of the tail."""
@@ -288,7 +292,7 @@ class NaiveCost:
         for phase in self.phases["phase"]:
             paid = gaps.of_phase(phase)
             units = gaps.units_cycles(paid, in_prefill=True)
-            prefill += sum(gap.cycles for gap in paid) + (self.tokens - 1) * max(units)
+            prefill += sum(gap.cycles for gap in paid) + (self.tokens_in(phase) - 1) * max(units)
         ii = max(*gaps.units_cycles(whole), self.turn(latency))
         energy = sum(pj for gap in whole for pj in gap.pj.values())
         weights, hw = self.flow.weights(), self.chip.data
@@ -340,14 +344,15 @@ class NaiveCost:
         array_latency, array_ii = self.working(self.stages), self.busiest()
         prefill = sum(phases["prefill_cycles"])
         array_prefill = 0
-        for fill, interval in zip(phases["array_fill_cycles"], phases["array_ii_cycles"], strict=True):
-            array_prefill += fill + (tokens - 1) * interval
+        of_phases = (phases[name] for name in ("phase", "array_fill_cycles", "array_ii_cycles"))
+        for phase, fill, interval in zip(*of_phases, strict=True):
+            array_prefill += fill + (self.tokens_in(phase) - 1) * interval
         ii = max(array_ii, *self.gaps.units_cycles(self.gaps.of_phase()), self.turn(latency))
         array_pj = sum(sum(values) for values in self.array_pj.values())
         every_token_pj = array_pj + sum(pj for gap in self.gaps.of_phase() for pj in gap.pj.values())
-        prefill_pj = tokens * every_token_pj
-        for gap in self.gaps.of_phase():
-            prefill_pj += tokens * (gap.prefill_pj - gap.pj.get("memory", 0.0))
+        prefill_pj = 0.0
+        for name in self.flow.passes:
+            prefill_pj += self.flow.tokens[name] * self.pass_pj(name, in_prefill=True)
         places = self.arrays * self.chip.rows * self.chip.cols
         return {
             "arrays": self.arrays,
@@ -362,7 +367,7 @@ class NaiveCost:
             "ii_ns": ii * ns,
             "array_ii_cycles": array_ii,
             "array_ii_ns": array_ii * ns,
-            "decode_tokens_per_s": 1e9 / (latency * ns),
+            "decode_tokens_per_s": 1e9 / (self.decoding() * ns),
             "prefill_tokens_per_s": 1e9 * tokens / (prefill * ns),
             "throughput_tokens_per_s": 1e9 / (ii * ns),
             "energy_pj": every_token_pj + self.leak_pj * latency,
@@ -370,6 +375,7 @@ class NaiveCost:
             "prefill_energy_pj": prefill_pj + self.leak_pj * prefill,
             "throughput_energy_pj": every_token_pj + self.leak_pj * ii,
             **self.fixed(),
+            **self.decoding_metrics(),
             **self.memory_metrics(),
             **means(self),
             "area_mm2": self.area_mm2(),
@@ -382,6 +388,42 @@ class NaiveCost:
             "activations": len(self.firings),
             **self.distances(),
         }
+
+    def pass_pj(self, name: str, in_prefill: bool = False) -> float:
+        """What arrays and gaps take for a token in a pass; what comes down before its first stages is its own."""
+        flow, found = self.flow, 0.0
+        paid = [self.gaps.tails[name]]
+        for number, stage in enumerate(flow.stages):
+            if stage.of_pass == name:
+                found += sum(values[number] for values in self.array_pj.values())
+                earlier = flow.pass_before(number)
+                if earlier is None:
+                    paid.append(self.gaps.before[number])
+                else:
+                    found += self.gaps.down_pj(number)
+            elif flow.pass_before(number) == name:
+                found -= self.gaps.down_pj(number)
+        for gap in paid:
+            found += sum(pj for part, pj in gap.pj.items() if part != "memory")
+            found += gap.prefill_pj if in_prefill else gap.pj.get("memory", 0.0)
+        return found
+
+    def decoding(self) -> int:
+        """Cycles of a token of a sequence whose source is there: those of the last pass."""
+        firsts = [number for number in self.stages if self.flow.pass_before(number) is not None]
+        if not firsts:
+            return self.latency
+        begins = min(self.start[number] for number in firsts)
+        if self.moves is not None:
+            begins -= sum(self.moves.network.cycles(self.moves.down[number]) for number in firsts)
+        return max(self.end) - begins + self.gaps.tails[self.flow.passes[-1]].cycles
+
+    def decoding_metrics(self) -> dict[str, Number]:
+        if len(self.flow.passes) == 1:
+            return {}
+        cycles = self.decoding()
+        pj = self.pass_pj(self.flow.passes[-1]) + self.leak_pj * cycles
+        return {"decode_latency_ns": cycles * self.clock_ns, "decode_energy_pj": pj}
 
     def distances(self) -> dict[str, Number]:
         """What is said of a chip with a network alone."""

@@ -62,6 +62,9 @@ class Dataflow:
         self.factors: list[Factor] = []
         self.stages: list[Stage] = []
         self.passes: list[str] = []
+        self.tokens = {"source": model.source_tokens, "target": model.tokens, "token": model.tokens}
+        """By pass, those of a prefill."""
+        lengths = model.tokens, model.source_tokens
         told: set[str] = set()
         result_of_step: list[int] = []
         choice_of_step: list[int | None] = []
@@ -76,7 +79,7 @@ class Dataflow:
                 first.reads = [result_of_step[index] for index in step.reads]
                 first.operations = [(each.name, each.elements) for each in step.operations]
                 first.moved = sum(self.inputs_of(step) for _ in range(step.positions))
-                first.kept = kept_before(step.name, step.layer, model.config, model.tokens)
+                first.kept = kept_before(step.name, step.layer, model.config, *lengths)
             elif step.pass_name != self.passes[0]:
                 first.reads = self.ends_of(self.passes[self.passes.index(step.pass_name) - 1])
             if step.experts is not None:
@@ -121,7 +124,7 @@ class Dataflow:
                 self.ends_of(name),
                 [(each.name, each.elements) for each in tail.operations],
                 tail.transfer_elements,
-                written_after(name, model.config, model.tokens),
+                written_after(name, model.config, model.source_tokens),
             )
             for name, tail in model.tails.items()
         }

@@ -138,6 +138,14 @@ class Gaps:
                 gap.charge("bus", network.energy_pj(move, "bus"))
                 gap.bits.update(move.bits)
 
+    def down_pj(self, stage: int) -> float:
+        """Energy of what comes down to a stage."""
+        move = None if self.moves is None else self.moves.down[stage]
+        if move is None:
+            return 0.0
+        network = self.moves.network
+        return float(network.energy_pj(move, "link") + network.energy_pj(move, "bus"))
+
     def core_sum_pj(self) -> float:
         if self.chip.data.get("macro"):
             return float(self.chip.data["digital"]["ops"]["add"]["per_element_pj"])

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Kept:
-    """Of one layer: elements of one token's keys and values, how many tokens there are, and whom a token looks at."""
+    """Of one layer: elements of one token's keys and values, how many tokens ask, and how many a token looks at."""
 
     elements: int = 0
     tokens: int = 1
@@ -41,18 +41,19 @@ class Kept:
         return times, elements
 
 
-def kept_before(step: str, layer: int, config: Mapping[str, Any], tokens: int) -> Kept | None:
+def kept_before(step: str, layer: int, config: Mapping[str, Any], tokens: int, source_tokens: int) -> Kept | None:
     """What the attention before a step reads and writes; None where there is none."""
     kind = config["model_type"]
     if kind == "linears" or not step.endswith((".attention_output", ".cross_output")):
         return None
     if step.endswith(".cross_output"):
-        return Kept(keys_and_values(1, config["d_model"]), tokens, tokens, False)
+        return Kept(keys_and_values(1, config["d_model"]), tokens, source_tokens, False)
     heads, width, causal, window = 1, config.get("hidden_size", config.get("d_model", config.get("n_embd"))), True, None
     if kind in ("bert", "mpnet"):
         causal = False
     elif kind == "bart":
         causal = step.startswith("decoder")
+        tokens = tokens if causal else source_tokens
     elif kind != "gpt2":
         heads = config.get("num_key_value_heads") or config["num_attention_heads"]
         width = config.get("head_dim") or width // config["num_attention_heads"]
@@ -81,9 +82,9 @@ def window_of(layer: int, config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def written_after(name: str, config: Mapping[str, Any], tokens: int) -> Kept | None:
+def written_after(name: str, config: Mapping[str, Any], source_tokens: int) -> Kept | None:
     """What a pass writes at its end: that of a source, the keys and values of every decoder layer."""
     if config["model_type"] != "bart" or name != "source":
         return None
     written = sum(keys_and_values(1, config["d_model"]) for _ in range(config["decoder_layers"]))
-    return Kept(tokens=tokens, written=written)
+    return Kept(tokens=source_tokens, written=written)

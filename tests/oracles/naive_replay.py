@@ -178,14 +178,14 @@ def with_memory(problem: Problem, solution: Solution, places: dict[str, Place], 
 def run(
     problem: Problem,
     solution: Solution,
-    tokens: int,
+    tokens: int | dict[int, int],
     pace: dict[int, int],
     barriers: bool,
     oldest_first: bool = False,
     together: bool = False,
     in_prefill: bool = False,
 ) -> list[int]:
-    """When each token leaves."""
+    """When each token of the last pass leaves; `tokens` may be by phase."""
     places = places_of(problem, solution, together)
     moves = moves_of(problem, solution)
     if moves is not None and not together:
@@ -193,6 +193,7 @@ def run(
     if not together:
         places = with_memory(problem, solution, places, in_prefill)
     final = list(places)[-1]
+    numbers = {name: range(tokens if isinstance(tokens, int) else tokens[each.phase]) for name, each in places.items()}
     ended: dict[tuple[int, str], int] = {}
     begun: dict[tuple[int, str], int] = {}
     """When a token asked for a place."""
@@ -219,7 +220,7 @@ def run(
         else:
             ended[token, name] = now + max(0, place.latency)
 
-    while (tokens - 1, final) not in ended or len([key for key in ended if key[1] == final]) < tokens:
+    while len([key for key in ended if key[1] == final]) < len(numbers[final]):
         for _, token, name, unit in [each for each in running if each[0] == time]:
             if isinstance(unit, str):
                 at[token, name] += 1
@@ -233,14 +234,14 @@ def run(
         changed = True
         while changed:
             changed = False
-            for token in range(tokens):
+            for token in range(max(map(len, numbers.values()))):
                 for name, place in places.items():
-                    if (token, name) in begun:
+                    if token not in numbers[name] or (token, name) in begun:
                         continue
                     ready = 0 if place.reads else token * pace[place.phase]
                     for read in place.reads:
                         whole = barriers and read in place.barriers
-                        needed = [ended.get((each, read)) for each in (range(tokens) if whole else [token])]
+                        needed = [ended.get((each, read)) for each in (numbers[read] if whole else [token])]
                         if None in needed:
                             break
                         ready = max(ready, max(needed) + (token * pace[place.phase] if whole else 0))
@@ -266,4 +267,4 @@ def run(
         if not later:
             break
         time = min(later)
-    return [ended[token, final] for token in range(tokens)]
+    return [ended[token, final] for token in numbers[final]]

@@ -35,7 +35,7 @@ from cimsolve.cli.values import (
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
-from cimsolve.problem.terms import ROUTING, Terms
+from cimsolve.problem.terms import OF_MODEL, ROUTING, Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
 from cimsolve.solve.names import DEFAULT_NAMES, OF_EXPERTS, STRATEGY_NAMES
 
@@ -274,7 +274,8 @@ def problem_of(
     """
     from cimsolve.model.load import load_model
 
-    model = load_model(options.model, options.tokens, dims=dict(options.dims), digital=options.digital)
+    lengths = (getattr(options, name) for name in OF_MODEL)
+    model = load_model(options.model, *lengths, dims=dict(options.dims), digital=options.digital)
     tell_unknown_keys(model)
     # Only now: a model that is none is refused before numpy loads.
     from cimsolve.chip.read import load_hardware
@@ -337,7 +338,7 @@ def file_name(options: GraphOptions, problem: Problem, answer: Sequence[str], se
         if getattr(options, name) != term.default
     }
     graph = [f"{name}={size}" for name, size in options.dims] + [f"digital={each}" for each in options.digital]
-    model = [problem.model.name, *graph, *options.structures, *([told.pop("tokens")] if "tokens" in told else [])]
+    model = [problem.model.name, *graph, *options.structures, *(told.pop(name) for name in OF_MODEL if name in told)]
     hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
     how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
     return "--".join("-".join(map(plain_name, parts)) for parts in (model, hardware, how)) + ".json"

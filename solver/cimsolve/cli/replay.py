@@ -28,6 +28,9 @@ examples:
 
     files: tuple[str, ...] = solution_files()
     tokens: int | None = option("--tokens N", "of the prefill (default: as many as the solution says)", whole(1))
+    source_tokens: int | None = option(
+        "--source-tokens N", "of the source of an encoder-decoder (default: as many as the solution says)", whole(1)
+    )
     stream: int | None = option(
         "--stream N",
         "tokens of the stream, each of a sequence of its own, 0 for none (default: what it takes to settle)",
@@ -69,6 +72,7 @@ def run(options: Options) -> int:
                 solution.activations,
                 report.costs,
                 tokens=options.tokens,
+                source_tokens=options.source_tokens,
                 stream=options.stream,
                 controller=options.controller,
                 gaps=options.gaps,

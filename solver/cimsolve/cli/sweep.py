@@ -36,7 +36,7 @@ class Options(SizeOptions, TableOptions, QuestionOptions):
     epilog = """\
 keys of --vary:
   any key of the hardware spec (adc.per_array, array.rows, cell.bits, ...), and of the question: hw, model,
-  structure, strategy, objective, cut, tokens, max_arrays, max_latency_ns, max_energy_pj, seed
+  structure, strategy, objective, cut, tokens, source_tokens, max_arrays, max_latency_ns, max_energy_pj, seed
   array.rows+array.cols=128,256   gives both keys the same value in every point
   max_latency_ns=30us,1ms         limits may have a unit, as those of --max-latency and --max-energy
   structure=32,32,1;sqrt          values with commas of their own are set apart by semicolons

@@ -32,18 +32,21 @@ CHOSEN = "chosen:"
 def load_model(
     path_or_name: Path | str,
     tokens: int | None = None,
+    source_tokens: int | None = None,
     *,
     dims: Mapping[str, int] | None = None,
     digital: Sequence[str] = (),
 ) -> Model:
     """A model by shipped name, `config.json`, folder with one, or ONNX graph; raises InputError for anything else.
 
-    `tokens` is the context and the length of a prefill; by default the model's context, at most 512. Of an ONNX graph
-    `dims` are the sizes of its symbolic dimensions, and `digital` patterns of nodes to count as digital work.
+    `tokens` is the context and the length of a prefill; by default the model's context, at most 512. `source_tokens`
+    are those of the source of an encoder-decoder; by default as many, of Whisper all positions of its encoder. Of an
+    ONNX graph `dims` are the sizes of its symbolic dimensions, and `digital` patterns of nodes to count as digital
+    work.
     """
     path = resolve_model(str(path_or_name))
     if path.suffix.lower() == ".onnx":
-        return _load_graph(path, tokens, dims or {}, digital)
+        return _load_graph(path, tokens, source_tokens, dims or {}, digital)
     if dims or digital:
         raise InputError(
             f"{'--dim' if dims else '--digital'}: {shown_name(str(path))} is a config; expected a graph, FILE.onnx"
@@ -51,17 +54,19 @@ def load_model(
     if kind := kind_of_weights(path):
         raise InputError(f"{shown_name(str(path))}: this is {kind}, no model config; {WEIGHTS_ADVICE}")
     name = _folder_name(path.parent) if path.name == "config.json" else path.stem
-    return parse_model(read_json(path, CONFIG_BYTES_MAX), shown_name(str(path)), name, tokens)
+    return parse_model(read_json(path, CONFIG_BYTES_MAX), shown_name(str(path)), name, tokens, source_tokens)
 
 
-def _load_graph(path: Path, tokens: int | None, dims: Mapping[str, int], digital: Sequence[str]) -> Model:
+def _load_graph(
+    path: Path, tokens: int | None, source_tokens: int | None, dims: Mapping[str, int], digital: Sequence[str]
+) -> Model:
     shown = shown_name(str(path))
     try:
         from cimsolve.model.onnx import read_onnx
     except ImportError:
         raise InputError(f"{shown}: ONNX needs the onnx library: pip install 'cimsolve[onnx]'") from None
     name = path.stem if path.stem != "model" else _folder_name(path.parent)
-    return parse_model(read_onnx(path, shown, tokens, dims, digital), shown, name, tokens)
+    return parse_model(read_onnx(path, shown, tokens, dims, digital), shown, name, tokens, source_tokens)
 
 
 def _folder_name(folder: Path) -> str:

@@ -11,6 +11,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+SOURCE = "source"
+"""Name of the pass of an encoder-decoder that reads the source; the other one is `target`."""
+
 
 @dataclass(frozen=True)
 class TensorRef:
@@ -148,7 +151,8 @@ class Model:
     """The steps of one token pass in dataflow order (encoder-decoders: the source pass, then the target pass).
 
     `tails` maps a pass to what follows its last step, in the order in which the passes run.
-    `tokens` is the cached context that attention runs over, and the length of a prefill.
+    `tokens` is the cached context that attention runs over, and the length of a prefill; of an encoder-decoder they are
+    those of the target.
     """
 
     name: str
@@ -164,8 +168,20 @@ class Model:
     """How what can be counted in several ways is counted here."""
     unknown_keys: tuple[str, ...] = ()
     """Keys of the config of which nothing is known, so that they are not obeyed."""
+    source_tokens: int | None = None
+    """Tokens of the source, to which an encoder-decoder attends; None: there is one pass."""
     part: tuple[int, int] | None = None
     """Of a part of a model: its first step there, and the one after its last."""
+
+    @property
+    def tokens_told(self) -> str:
+        """How many tokens a prefill has, in words."""
+        of_source = "" if self.source_tokens is None else f" of the target and {self.source_tokens} of the source"
+        return f"{self.tokens} token{'' if self.tokens == 1 else 's'}{of_source}"
+
+    def tokens_of(self, pass_name: str) -> int:
+        """Tokens of a prefill in a pass."""
+        return self.source_tokens if pass_name == SOURCE and self.source_tokens is not None else self.tokens
 
     @property
     def linears(self) -> tuple[Linear, ...]:

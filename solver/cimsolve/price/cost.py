@@ -6,6 +6,7 @@ believes enters here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cimsolve.columns import Floats, Ints, max_by, sum_by
+from cimsolve.model.model import SOURCE
 from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
 from cimsolve.price.gaps import (
@@ -94,7 +96,7 @@ class PhaseCosts:
     digital_cycles: int
     transfer_cycles: int
     prefill_cycles: int
-    """fill + (tokens - 1) * ii; sums to `prefill_ns` in cycles."""
+    """fill + (tokens of the pass - 1) * ii; sums to `prefill_ns` in cycles."""
     memory_cycles: int | None
     """None on a chip without a memory of keys and values."""
 
@@ -127,7 +129,10 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     latency = int(stages.end.max()) - stages.begins + gaps.last_tail.cycles
     phases = _phases(fired, (job_stage, job_array, job_cycles), arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
-    prefill_array = sum(phase.array_fill_cycles + (tokens - 1) * phase.array_ii_cycles for phase in phases)
+    later = [of_phase - 1 for of_phase in problem.phase_tokens.values()]
+    prefill_array = sum(
+        phase.array_fill_cycles + each * phase.array_ii_cycles for phase, each in zip(phases, later, strict=True)
+    )
     interval = max(int(busy.max()), *shared_cycles(problem, gaps.own), least_interval(problem, latency))
     cycles = split_latency(stages.begins, stages.start, stages.end, gaps)
     array_latency = int(cycles["array"].sum())
@@ -137,6 +142,9 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     array_energy = _total(array_pj)
     energy = array_energy + _total(outside_pj)
     dynamic = energy - _total({"leakage": outside_pj["leakage"]})
+    # A prefill has as many tokens of the source as there are, not as of the target.
+    of_source, before_target = _source_pj(fired, array_pj), _source_cycles(problem, stages, gaps)
+    decoding = latency - before_target
     array_cells = hardware.array.rows * hardware.array.cols
     active = float((fired.cells * lasts)[fired.in_worst_case].sum())
     metrics: Metrics = {
@@ -152,14 +160,20 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
         "ii_ns": interval * clock_ns,
         "array_ii_cycles": int(busy.max()),
         "array_ii_ns": int(busy.max()) * clock_ns,
-        "decode_tokens_per_s": 1e9 / (latency * clock_ns),
+        "decode_tokens_per_s": 1e9 / (decoding * clock_ns),
         "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
         "throughput_tokens_per_s": 1e9 / (interval * clock_ns),
         "energy_pj": energy,
         "array_energy_pj": array_energy,
-        "prefill_energy_pj": tokens * dynamic + leakage_pj * prefill - spared_pj(problem, gaps),
+        "prefill_energy_pj": (
+            tokens * dynamic
+            + (problem.model.tokens_of(SOURCE) - tokens) * of_source
+            + leakage_pj * prefill
+            - spared_pj(gaps)
+        ),
         "throughput_energy_pj": dynamic + leakage_pj * interval,
         **fixed_metrics(problem, gaps),
+        **_decoding_metrics(problem, decoding * clock_ns, dynamic - of_source + leakage_pj * decoding),
         # Converters of the widest resolution that any activation uses.
         "area_mm2": arrays * float(hardware.array_um2(bits.max())) * 1e-6 + _cores_mm2(fired, used),
         "adc_conversions": hardware.input_phases * int((fired.times * fired.columns)[fired.in_worst_case].sum()),
@@ -189,6 +203,36 @@ def stage_times(fired: Fired, activations: Activations) -> StageCosts:
     np.minimum.at(start, fired.stage, activations.start)
     end, firings = max_by(fired.stage, activations.end, count), np.bincount(fired.stage, minlength=count)
     return StageCosts(start, end, firings, pass_begins(fired.problem, fired.gaps, start))
+
+
+def _decoding_metrics(problem: Problem, decoding_ns: float, decoding_pj: float) -> Metrics:
+    """What is said of a model with a source alone: of a sequence that decodes, whose source has been there once."""
+    if len(problem.workload.tails) == 1:
+        return {}
+    return {"decode_latency_ns": decoding_ns, "decode_energy_pj": decoding_pj}
+
+
+def _source_cycles(problem: Problem, stages: StageCosts, gaps: Gaps) -> int:
+    """Cycles of a token's pass before that of the target begins, in which alone a sequence decodes; 0 if it is all."""
+    first = [stage.id for stage in problem.workload.stages if stage.pass_name != SOURCE and not gaps.within[stage.id]]
+    if not first or SOURCE not in gaps.tails:
+        return 0
+    # What comes down to the target's first stages is moved for every token of it.
+    down = sum(each.counted_cycles for each in gaps.tails[SOURCE].passing if each.way == "down")
+    return int(stages.start[first].min()) - down - stages.begins
+
+
+def _source_pj(fired: Fired, array_pj: MappingABC[str, Floats]) -> float:
+    """Energy of a token of the source in arrays and gaps."""
+    gaps, stages = fired.gaps, fired.problem.workload.stages
+    own = [stage.id for stage in stages if stage.pass_name == SOURCE]
+    if SOURCE not in gaps.tails or not own:
+        return 0.0
+    tail = gaps.tails[SOURCE]
+    paid = [*(gaps.before[stage] for stage in own if gaps.within[stage]), tail]
+    in_gaps = math.fsum(pj for gap in paid for pj in gap.energy_pj.values())
+    in_gaps -= math.fsum(each.move.network_pj + each.move.bus_pj for each in tail.passing if each.way == "down")
+    return in_gaps + float(sum(values[own].sum() for values in array_pj.values()))
 
 
 def _mean_metrics(
@@ -282,7 +326,7 @@ def _phases(fired: Fired, jobs: tuple[Ints, Ints, Ints], arrays: int, stages: St
                 array_ii_cycles=busiest[index],
                 digital_cycles=digital,
                 transfer_cycles=transfer,
-                prefill_cycles=fill + (problem.model.tokens - 1) * interval,
+                prefill_cycles=fill + (problem.phase_tokens[name] - 1) * interval,
                 memory_cycles=None if problem.hardware.memory is None else memory,
             )
         )

@@ -156,7 +156,8 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
         last = workload.last_stages[name]
         later = [stage.id for stage in workload.stages if stage.after == last and not workload.continues_pass(stage.id)]
         moved = carried(problem, last, later, tail.transfer_elements)
-        tails[name] = _gap(problem, sum(adds[stage] for stage in last), tail.operations, moved, tail.cache)
+        summed = sum(adds[stage] for stage in last)
+        tails[name] = _gap(problem, summed, tail.operations, moved, tail.cache, problem.model.tokens_of(name))
     before: list[Gap] = []
     for stage in workload.stages:
         if stage.after and not workload.continues_pass(stage.id):
@@ -166,7 +167,8 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
             read = stage.after if problem.hardware.transfer is not None else arriving(workload, stage.id)
             summed = sum(adds[earlier] for earlier in read)
             moved = carried(problem, read, [stage.id], stage.transfer_elements)
-            before.append(gap(summed, stage.operations, moved, stage.cache))
+            tokens = problem.model.tokens_of(stage.pass_name)
+            before.append(gap(summed, stage.operations, moved, stage.cache, tokens))
     within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
     return Gaps(tuple(before), within, tails, added)
 
@@ -310,10 +312,13 @@ def shared_cycles(problem: Problem, gaps: Iterable[Gap], moves: Sequence[Move] |
     return sum(gap.units_cycles for gap in held), transfer, memory
 
 
-def spared_pj(problem: Problem, gaps: Gaps) -> float:
+def spared_pj(gaps: Gaps) -> float:
     """What a prefill saves of its tokens' energy, as their queries share reads of the memory, pJ."""
-    uses = [(gap.energy_pj["memory"], gap.memory.prefill_pj) for gap in gaps.own if gap.memory is not None]
-    return problem.model.tokens * math.fsum(alone - shared for alone, shared in uses)
+    spared: dict[int, list[float]] = {}
+    for gap in gaps.own:
+        if gap.memory is not None:
+            spared.setdefault(gap.memory.tokens, []).append(gap.energy_pj["memory"] - gap.memory.prefill_pj)
+    return math.fsum(tokens * math.fsum(each) for tokens, each in spared.items())
 
 
 def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
@@ -335,7 +340,7 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
     moves = moves_of_phases(problem, least)
     for phase, members in gaps_of_phases(problem, least).items():
         shared = shared_cycles(problem, members, moves[phase])
-        prefill += sum(gap.cycles for gap in members) + (problem.model.tokens - 1) * max(shared)
+        prefill += sum(gap.cycles for gap in members) + (problem.phase_tokens[phase] - 1) * max(shared)
     energy = sum(value for gap in least.own for value in gap.energy_pj.values())
     energy += hardware.array_kind.cell_pj * (problem.weight_cells_fired * hardware.columns_per_weight)
     arrays = -(-problem.weight_cells // (problem.rows * problem.weights_per_row))
@@ -350,7 +355,12 @@ def fixed_metrics(problem: Problem, gaps: Gaps) -> dict[str, int | float]:
 
 
 def _gap(
-    problem: Problem, added: int, operations: tuple[Operation, ...], carried: _Carried, cache: CacheUse | None
+    problem: Problem,
+    added: int,
+    operations: tuple[Operation, ...],
+    carried: _Carried,
+    cache: CacheUse | None,
+    tokens: int,
 ) -> Gap:
     hardware = problem.hardware
     if max([added, *(operation.elements for operation in operations)]) > ELEMENTS_MAX:
@@ -376,7 +386,7 @@ def _gap(
         cache = cache or CacheUse(0, 0, 0, False)
         if (cache.read * cache.tokens + cache.written) * hardware.memory.kv_bits > BITS_MAX:
             raise _too_much_work(problem)
-        memory, energy_pj["memory"] = use_memory(problem, cache, beside_cycles)
+        memory, energy_pj["memory"] = use_memory(problem, cache, beside_cycles, tokens)
     gap = Gap(partial_sum_cycles, digital_cycles, transfer_cycles, energy_pj, carried.moves, passing, memory)
     if gap.cycles > CYCLES_MAX:
         raise _too_much_work(problem)

@@ -34,6 +34,8 @@ class MemoryUse:
     """Of the operations that run meanwhile."""
     prefill_pj: float = 0.0
     """Of a token in a prefill, in the mean."""
+    tokens: int = 1
+    """Tokens of a prefill that ask for it."""
 
     @property
     def beyond_cycles(self) -> int:
@@ -41,9 +43,12 @@ class MemoryUse:
         return max(0, self.waited_cycles - self.beside_cycles)
 
 
-def use_memory(problem: Problem, cache: CacheUse, beside_cycles: int) -> tuple[MemoryUse, float]:
-    """What a gap with `cache` asks of the memory of a chip that has one, and its energy for a token, pJ."""
-    hardware, memory, tokens = problem.hardware, problem.hardware.memory, problem.model.tokens
+def use_memory(problem: Problem, cache: CacheUse, beside_cycles: int, tokens: int) -> tuple[MemoryUse, float]:
+    """What a gap with `cache` asks of the memory of a chip that has one, and its energy for a token, pJ.
+
+    A prefill has so many `tokens` in its pass.
+    """
+    hardware, memory = problem.hardware, problem.hardware.memory
     assert memory is not None
     read, written = cache.read * cache.tokens * memory.kv_bits, cache.written * memory.kv_bits
     if not read + written:
@@ -59,6 +64,7 @@ def use_memory(problem: Problem, cache: CacheUse, beside_cycles: int) -> tuple[M
         prefill_cycles=int(hardware.cycles(prefill_ps)),
         beside_cycles=beside_cycles,
         prefill_pj=shared_bits * memory.read_pj_per_bit + written * memory.write_pj_per_bit,
+        tokens=tokens,
     )
     return use, read * memory.read_pj_per_bit + written * memory.write_pj_per_bit
 

@@ -151,13 +151,14 @@ def plan_metrics(
     token, prefill = (total_cycles(times, double, of) for of in ("token", "prefill"))
     period = period_cycles(times, double, batch)
     kept_bits = [kept_elements(problem.model.steps, end) * hardware.input.bits for end in ends]
-    most = most_in_batch(problem, max(kept_bits))
-    needed = max(batch, problem.model.tokens)
-    if most is not None and most < needed:
-        raise InfeasibleError(
-            f"memory.mbit is short: between two runs each token keeps {max(kept_bits)} bits, and {most} tokens have "
-            f"room, not {needed}; ask for fewer (--batch, --tokens) or give more memory.mbit"
-        )
+    for end, bits in zip(ends, kept_bits, strict=True):
+        most = most_in_batch(problem, bits)
+        needed = max(batch, problem.model.tokens_of(problem.model.steps[end - 1].pass_name))
+        if most is not None and most < needed:
+            raise InfeasibleError(
+                f"memory.mbit is short: between two runs each token keeps {bits} bits, and {most} tokens have "
+                f"room, not {needed}; ask for fewer (--batch, --tokens) or give more memory.mbit"
+            )
     kept_pj = sum(kept_bits) * (
         0.0 if hardware.memory is None else hardware.memory.read_pj_per_bit + hardware.memory.write_pj_per_bit
     )

@@ -84,9 +84,10 @@ class Problem:
         if memory is None or model.cached_elements * memory.kv_bits <= memory.bits:
             return
         needed = model.cached_elements * memory.kv_bits / 1e6
+        flags = "--tokens" if model.source_tokens is None else "--tokens, --source-tokens"
         raise InfeasibleError(
-            f"memory.mbit = {memory.mbit:g} is short: keys and values of {model.tokens} tokens of {model.name} take "
-            f"{needed:.12g} Mbit at memory.kv_bits = {memory.kv_bits}; ask for fewer tokens (--tokens) or bits "
+            f"memory.mbit = {memory.mbit:g} is short: keys and values of {model.tokens_told} of {model.name} take "
+            f"{needed:.12g} Mbit at memory.kv_bits = {memory.kv_bits}; ask for fewer tokens ({flags}) or bits "
             f"(memory.kv_bits), or give memory.mbit = {needed:.12g}",
             is_final=True,
         )
@@ -225,6 +226,12 @@ class Problem:
     def least_pieces(self) -> Ints:
         """Fewest pieces that each factor must be cut into, to fit an array and the rows at once; shape (factors,)."""
         return self.table.blocks * self.row_parts * ceil_div(self.table.block_cols, self.weights_per_row)
+
+    @cached_property
+    def phase_tokens(self) -> Mapping[int, int]:
+        """Phase -> tokens of a prefill that go through it, those of its pass; phases in order."""
+        found = {stage.phase: self.model.tokens_of(stage.pass_name) for stage in self.workload.stages}
+        return dict(sorted(found.items()))
 
     @cached_property
     def weight_cells(self) -> int:

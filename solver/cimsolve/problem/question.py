@@ -17,7 +17,7 @@ from cimsolve.model.model import Model, Step
 from cimsolve.model.part import part_of
 from cimsolve.model.structure import Structure
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
-from cimsolve.problem.terms import Terms
+from cimsolve.problem.terms import OF_MODEL, Terms
 
 
 class Difference(NamedTuple):
@@ -41,7 +41,7 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Question:
-    """One mapping question, checked; `terms.tokens` is that of the model.
+    """One mapping question, checked; `terms.tokens` and `terms.source_tokens` are those of the model.
 
     Raises InputError for a structure that names no linear of the model, a missing one, a `k` or `l` that does not
     divide, and an objective that is none.
@@ -70,12 +70,14 @@ class Question:
             self.structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
         for step in (each for each in self.model.steps if each.experts is not None):
             self._demand_alike(step)
-        tokens = self.model.tokens
-        if self.terms.tokens not in (None, tokens):
-            raise InputError(
-                f"tokens = {self.terms.tokens}: {self.model.name} is loaded for {tokens}; give load_model the number"
-            )
-        object.__setattr__(self, "terms", self.terms.model_copy(update={"tokens": tokens}))
+        loaded = {name: getattr(self.model, name) for name in OF_MODEL}
+        for name, tokens in loaded.items():
+            asked = getattr(self.terms, name)
+            if asked not in (None, tokens):
+                raise InputError(
+                    f"{name} = {asked}: {self.model.name} is loaded for {tokens}; give load_model the number"
+                )
+        object.__setattr__(self, "terms", self.terms.model_copy(update=loaded))
 
     def _take_part(self) -> None:
         """Leave of the model, and of its structures, the steps that the terms name."""
@@ -112,7 +114,7 @@ class Question:
     def asking(self, **changes: Any) -> Question:
         """A copy with some of its fields, or of its terms, changed. Raises InputError where they are unsound."""
         terms = {name: changes.pop(name) for name in list(changes) if name in Terms.model_fields}
-        terms |= {"tokens": None} if "model" in changes else {}
+        terms |= dict.fromkeys(OF_MODEL) if "model" in changes else {}
         return replace(self, terms=Terms.of(self.terms.model_dump() | terms), **changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -157,7 +159,7 @@ def ask(
     Raises InputError where the parts are wrong or do not fit together.
     """
     agreed = Terms.of(terms)
-    asked = model if isinstance(model, Model) else load_model(model, agreed.tokens)
+    asked = model if isinstance(model, Model) else load_model(model, agreed.tokens, agreed.source_tokens)
     chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     return Question(chip, asked, dict(resolve_structures(asked, structure)), agreed, tuple(objective))
 
@@ -167,7 +169,7 @@ def question_from(content: Mapping[str, Any]) -> Question:
     terms = content["options"] if isinstance(content["options"], Terms) else Terms.of(content["options"], "options")
     return Question(
         parse_hardware(content["hw"], "hw"),
-        parse_model(dict(content["model"]), "model", content["model_name"], terms.tokens),
+        parse_model(dict(content["model"]), "model", content["model_name"], terms.tokens, terms.source_tokens),
         {name: Structure.parse(text) for name, text in content["structure"].items()},
         terms,
         tuple(content["objective"]),

@@ -18,6 +18,8 @@ Limit = Annotated[float, Field(gt=0)]
 NUMBER = r"[0-9]{1,12}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?"
 ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*"
 """How tokens choose experts, as a term says it."""
+OF_MODEL = ("tokens", "source_tokens")
+"""Terms that the model is loaded for, in the order in which it takes them."""
 
 
 def is_absent(value: object) -> bool:
@@ -46,6 +48,12 @@ class Terms(BaseModel):
         None,
         description="context and prefill length (default: the model's, at most 512)",
         json_schema_extra={"metavar": "N", "in_name": "tokens{}"},
+    )
+    source_tokens: Count | None = Field(
+        None,
+        description="tokens of the source of an encoder-decoder (default: as --tokens; of Whisper all its positions)",
+        json_schema_extra={"metavar": "N", "in_name": "source{}"},
+        exclude_if=is_absent,
     )
     max_latency_ns: Limit | None = Field(
         None,

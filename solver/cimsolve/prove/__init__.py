@@ -62,7 +62,8 @@ def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
     clock_ns = problem.hardware.clock_ps / 1000
     interval = max(least_ii_cycles(problem, arrays), least_interval(problem, latency))
     phases = least_phase_ii_cycles(problem, arrays)
-    prefill = latency + (problem.model.tokens - 1) * sum(phases)
+    tokens = problem.phase_tokens.values()
+    prefill = latency + sum((each - 1) * cycles for each, cycles in zip(tokens, phases, strict=True))
     energy = least_energy_pj(problem, count, arrays, latency, stages)
     return Bounds(
         {

@@ -30,6 +30,7 @@ def shape_of(part: Model, structures: Mapping[str, Structure]) -> Hashable:
         (
             step.phase - part.steps[0].phase,
             passes[step.pass_name],
+            part.tokens_of(step.pass_name),
             step.reads,
             first.setdefault(step.linears[0].name, number),
             tuple((each.n_in, each.n_out, each.expert, each.input, structures[each.name]) for each in step.linears),

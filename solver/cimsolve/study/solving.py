@@ -22,6 +22,7 @@ from cimsolve.problem.objective import names_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import FORMAT, BoundEntry, Header, Solution, StoppedBy
 from cimsolve.problem.tables import Mapping, Sites
+from cimsolve.problem.terms import OF_MODEL
 from cimsolve.prove import BOUND_OF_OBJECTIVE, find_bounds, relative_gap
 from cimsolve.prove.search import SEARCH
 from cimsolve.solve.effort import Effort, Event, ignore
@@ -172,7 +173,7 @@ def start_from(given: Solution, problem: Problem, name: str = "the given solutio
         theirs = given.question()
     except InputError as error:
         raise InputError(f"--start {name}: {error}") from None
-    apart = ("model_name", "objective", *(term for term in type(problem.terms).model_fields if term != "tokens"))
+    apart = ("model_name", "objective", *(term for term in type(problem.terms).model_fields if term not in OF_MODEL))
     if difference := theirs.difference(problem.question, apart):
         raise InputError(
             f"--start {name}: {difference.told('there', 'in the question')}; expected a solution of the same question"

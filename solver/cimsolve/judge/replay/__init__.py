@@ -19,6 +19,7 @@ from cimsolve.judge.names import Controller, SharedUnits
 from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
 from cimsolve.judge.replay.token import replay_token
 from cimsolve.judge.replay.work import Work, find_work
+from cimsolve.model.model import SOURCE
 from cimsolve.price.cost import Costs
 from cimsolve.price.memory import least_interval
 from cimsolve.problem.tables import Activations
@@ -70,6 +71,8 @@ class Replay:
 
     token: Figure
     tokens: int
+    source_tokens: int | None
+    """None: there is no source."""
     prefill: Figure
     busiest: str
     """The unit that worked most in the prefill."""
@@ -90,6 +93,7 @@ def replay(
     costs: Costs,
     *,
     tokens: int | None = None,
+    source_tokens: int | None = None,
     stream: int | None = None,
     controller: Controller = "paced",
     gaps: SharedUnits = "apart",
@@ -97,7 +101,8 @@ def replay(
     """Replay one token, a prefill of `tokens` and a stream of `stream` tokens of many sequences.
 
     The tables must obey the rules; `costs` are those that the equations give for them. `tokens` None: the prefill
-    of the question. `stream` None: as many as it takes, 0: no stream.
+    of the question, as are `source_tokens`, those of an encoder-decoder's source. `stream` None: as many as it takes,
+    0: no stream.
 
     `controller`: `paced` admits the tokens of a phase one by one, at the pace of its busiest unit, and every unit
     serves first come, first served; with `oldest` digital units and a flat chip's interconnect take the oldest token
@@ -113,8 +118,16 @@ def replay(
     of_prefill = work if problem.hardware.memory is None else find_work(costs.fired, activations, in_prefill=True)
     count = problem.model.tokens if tokens is None else tokens
     most = min(TOKENS_MAX, VISITS_MAX // len(work.jobs(together)))
-    if not 1 <= count <= most:
-        raise InputError(f"--tokens: {count} cannot be replayed for {problem.model.name}; expected 1 to {most}")
+    if source_tokens is not None and problem.model.source_tokens is None:
+        raise InputError(
+            f"--source-tokens: {source_tokens}: {problem.model.name} has no source beside it; leave it out"
+        )
+    of_source = problem.model.tokens_of(SOURCE) if source_tokens is None else source_tokens
+    for flag, number in (("--tokens", count), ("--source-tokens", of_source)):
+        if not 1 <= number <= most:
+            raise InputError(f"{flag}: {number} cannot be replayed for {problem.model.name}; expected 1 to {most}")
+    passes = {stage.phase: stage.pass_name for stage in problem.workload.stages}
+    through = {phase: of_source if name == SOURCE else count for phase, name in passes.items()}
     if stream and not 3 <= stream <= most:
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
@@ -123,16 +136,17 @@ def replay(
     phases = dict.fromkeys(node.phase for node in work.nodes)
     pace = {phase: of_prefill.pace_cycles(phase, together) for phase in phases}
     admitted = dict.fromkeys(phases, 0) if controller == "burst" else pace
-    prefill = int(replay_stream(of_prefill, count, Rules(admitted, True, oldest, together)).max())
-    busy = of_prefill.busy_cycles(together=together) * count
-    expected = sum(phase.fill_cycles + (count - 1) * phase.ii_cycles for phase in costs.phases)
+    prefill = int(replay_stream(of_prefill, through, Rules(admitted, True, oldest, together)).max())
+    busy = np.sum([of_prefill.busy_cycles(phase, together) * each for phase, each in through.items()], axis=0)
+    expected = sum(phase.fill_cycles + (through[phase.phase] - 1) * phase.ii_cycles for phase in costs.phases)
     return Replay(
         token=Figure(int(costs.metrics["latency_cycles"]) * clock_ns, alone * clock_ns),
         tokens=count,
+        source_tokens=None if problem.model.source_tokens is None else of_source,
         prefill=Figure(expected * clock_ns, prefill * clock_ns),
         busiest=work.units[int(np.argmax(busy))],
         utilisation=float(busy.max() / prefill),
-        pace_share=count * sum(pace.values()) / prefill,
+        pace_share=sum(each * pace[phase] for phase, each in through.items()) / prefill,
         stream=_replay_many(work, stream, alone, costs, oldest, together),
     )
 

@@ -40,15 +40,18 @@ class Rules:
     """A gap holds digital units and interconnect as one unit, from its beginning to its end."""
 
 
-def replay_stream(work: Work, tokens: int, rules: Rules) -> Ints:
-    """Cycle in which each token has left the last pass, from the first admission; shape (tokens,)."""
+def replay_stream(work: Work, tokens: int | Mapping[int, int], rules: Rules) -> Ints:
+    """Cycle in which each token of the last pass has left it, from the first admission; shape (tokens there,).
+
+    `tokens`: as many in all passes, or phase -> tokens of its pass; passes of different numbers need barriers.
+    """
     return _Stream(work, tokens, rules).run()
 
 
 class _Stream:
-    def __init__(self, work: Work, tokens: int, rules: Rules) -> None:
-        self.tokens, self.rules = tokens, rules
-        self.jobs = work.jobs(rules.together)
+    def __init__(self, work: Work, tokens: int | Mapping[int, int], rules: Rules) -> None:
+        self.rules, self.jobs = rules, work.jobs(rules.together)
+        self.tokens = [tokens if isinstance(tokens, int) else tokens[job.phase] for job in self.jobs]
         self.free = np.zeros(len(work.units), dtype=np.int64)
         count = len(self.jobs)
         self.readers: list[list[int]] = [[] for _ in range(count)]
@@ -56,21 +59,22 @@ class _Stream:
             for read in job.reads:
                 self.readers[read].append(number)
         self.parts = [_parts(job) for job in self.jobs]
-        self.missing = [[len(job.reads) for job in self.jobs] for _ in range(tokens)]
-        self.ready = [[0] * count for _ in range(tokens)]
+        most = max(self.tokens)
+        self.missing = [[len(job.reads) for job in self.jobs] for _ in range(most)]
+        self.ready = [[0] * count for _ in range(most)]
         self.latest_end = [0] * count
-        self.not_ended = [tokens] * count
+        self.not_ended = [*self.tokens]
         self.events: list[Event] = []
         self.waiting: list[list[tuple[int, ...]]] = [[], []]
         self.busy = [False, False]
         self.shared_free = [0, 0]
 
     def run(self) -> Ints:
-        finished = np.zeros(self.tokens, dtype=np.int64)
+        finished = np.zeros(self.tokens[-1], dtype=np.int64)
         for number, job in enumerate(self.jobs):
             if not job.reads:
                 pace = self.rules.pace[job.phase]
-                self.events += [(token * pace, ARRIVAL, token, number, 0) for token in range(self.tokens)]
+                self.events += [(token * pace, ARRIVAL, token, number, 0) for token in range(self.tokens[number])]
         heapq.heapify(self.events)
         while self.events:
             time, kind, token, number, part = heapq.heappop(self.events)
@@ -111,7 +115,7 @@ class _Stream:
                 self._read(reader, token, time)
             elif not self.not_ended[number]:
                 pace = self.rules.pace[self.jobs[reader].phase]
-                for each in range(self.tokens):
+                for each in range(self.tokens[reader]):
                     self._read(reader, each, self.latest_end[number] + each * pace)
 
     def _read(self, number: int, token: int, time: int) -> None:

@@ -53,7 +53,9 @@ LIST_THEM = (
 )
 
 
-def parse_model(config: object, origin: str, name: str, tokens: int | None = None) -> Model:
+def parse_model(
+    config: object, origin: str, name: str, tokens: int | None = None, source_tokens: int | None = None
+) -> Model:
     """Build the model that a parsed config describes; `origin` names it in errors."""
     demand_kind(config, MODEL, origin)
     if not isinstance(config, dict):
@@ -72,15 +74,19 @@ def parse_model(config: object, origin: str, name: str, tokens: int | None = Non
         # A family of a name that only looks alike is another model.
         near = [f" (did you mean {family!r}?)" for family in families if _plain(family) == _plain(asked)]
         raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
+    if asked in FAMILIES and FAMILIES[asked].has_source:
+        return _parse_family(config, origin, name, tokens, source_tokens)
+    if source_tokens is not None:
+        raise InputError(f"--source-tokens: {source_tokens}: {origin} has no encoder beside a decoder; leave it out")
     if asked in TEXT_OF:
         return _parse_whole(config, origin, name, tokens)
     return _parse_family(config, origin, name, tokens)
 
 
-def _parse_family(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
+def _parse_family(config: Mapping[str, Any], origin: str, name: str, *tokens: int | None) -> Model:
     family = FAMILIES[config["model_type"]]
     unknown = _unknown_keys(family.config, config, origin)
-    return replace(family.build(config, origin, name, tokens), unknown_keys=unknown)
+    return replace(family.build(config, origin, name, *tokens), unknown_keys=unknown)
 
 
 def _parse_whole(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:

@@ -10,8 +10,8 @@ from cimsolve.model.families.config import Config, Context, Count, Width, check_
 from cimsolve.model.families.keys import OFF, Keys, named
 from cimsolve.model.families.layers import Family
 from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept, torch_linear
-from cimsolve.model.families.two_passes import Cross, DecoderLayer, model_of, two_passes
-from cimsolve.model.model import Linear, Model, Operation, TensorRef
+from cimsolve.model.families.two_passes import Cross, DecoderLayer, Lengths, model_of, two_passes
+from cimsolve.model.model import SOURCE, Linear, Model, Operation, TensorRef
 
 ENCODER_DECODER: Mapping[str, tuple[object, ...]] = {"is_encoder_decoder": (None, True), "is_decoder": OFF}
 BART_IDLE = named(
@@ -68,8 +68,8 @@ def _project(at: str, width: int, *keys: str) -> list[Linear]:
 class _BartHalves:
     """Halves of the layers of a config's encoder and decoder, whose attentions see so many tokens."""
 
-    def __init__(self, read: SidesConfig, origin: str, source_tokens: int, target_tokens: int) -> None:
-        self.width, self.source_tokens, self.target_tokens = read.d_model, source_tokens, target_tokens
+    def __init__(self, read: SidesConfig, origin: str, lengths: Lengths) -> None:
+        self.width, self.lengths = read.d_model, lengths
         self.inner = {"encoder": read.encoder_ffn_dim, "decoder": read.decoder_ffn_dim}
         self.heads = {"encoder": read.encoder_attention_heads, "decoder": read.decoder_attention_heads}
         for side, count in self.heads.items():
@@ -82,7 +82,7 @@ class _BartHalves:
         """Self-attention and feed-forward of a layer."""
         at, width, inner = f"{side}.layers.{layer}.", self.width, self.inner[side]
         is_causal = side == "decoder"
-        tokens = self.target_tokens if is_causal else self.source_tokens
+        tokens = self.lengths.target if is_causal else self.lengths.source
         out, cache = _project(at + "self_attn.", width, "out"), kept(1, width, tokens, is_causal)
         attending = [
             Link("qkv", _project(at + "self_attn.", width, *"qkv")),
@@ -100,8 +100,9 @@ class _BartHalves:
     def decoder_layer(self, layer: int) -> DecoderLayer:
         attending, widened = self.halves("decoder", layer)
         query, keys, values, out = _project(f"decoder.layers.{layer}.encoder_attn.", self.width, "q", "k", "v", "out")
-        work = self.over("decoder", self.source_tokens)
-        return DecoderLayer(attending, Cross(query, [keys, values], out, work, self.source_tokens), widened)
+        seen = self.lengths.source
+        work = self.over("decoder", seen)
+        return DecoderLayer(attending, Cross(query, [keys, values], out, work, seen), widened)
 
 
 def _recorded(read: SidesConfig, sides: _BartHalves, record: Recorder, begun: tuple[int, ...] = ()) -> Any:
@@ -111,19 +112,27 @@ def _recorded(read: SidesConfig, sides: _BartHalves, record: Recorder, begun: tu
 
 
 def _text_family(kind: type[BartConfig]) -> Family:
-    def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
-        read, record = read_config(kind, config, origin), Recorder("source")
-        n = context_tokens(origin, tokens, read.max_position_embeddings)
-        tails = _recorded(read, _BartHalves(read, origin, n, n), record)
-        return model_of(record, name, config, n, tails, "layer norms and biases")
+    def build(
+        config: Mapping[str, Any], origin: str, name: str, tokens: int | None, source_tokens: int | None
+    ) -> Model:
+        read, record = read_config(kind, config, origin), Recorder(SOURCE)
+        context = read.max_position_embeddings
+        lengths = Lengths.of(origin, source_tokens, context_tokens(origin, tokens, context), context)
+        tails = _recorded(read, _BartHalves(read, origin, lengths), record)
+        return model_of(record, name, config, lengths, tails, "layer norms and biases")
 
-    return Family(build, kind)
+    return Family(build, kind, has_source=True)
 
 
-def _whisper(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
-    """Speech: two convolutions over time before the encoder, the second of which leaves out every other position."""
-    read, record = read_config(WhisperConfig, config, origin), Recorder("source")
-    n = context_tokens(origin, tokens, read.max_target_positions)
+def _whisper(config: Mapping[str, Any], origin: str, name: str, tokens: int | None, source_tokens: int | None) -> Model:
+    """Speech: two convolutions over time before the encoder, the second of which leaves out every other position.
+
+    The sound is filled up to all positions of the encoder, unless it is asked for fewer.
+    """
+    read, record = read_config(WhisperConfig, config, origin), Recorder(SOURCE)
+    positions = read.max_source_positions
+    target = context_tokens(origin, tokens, read.max_target_positions)
+    lengths = Lengths.of(origin, source_tokens, target, positions, usual=positions)
     width, taps = read.d_model, 3
     first = TensorRef("encoder.conv1.weight", "out_in")
     both = [
@@ -139,13 +148,9 @@ def _whisper(config: Mapping[str, Any], origin: str, name: str, tokens: int | No
         [Operation("activation", 2 * width)],
     )
     record.left = (Operation("activation", width),)
-    tails = _recorded(read, _BartHalves(read, origin, read.max_source_positions, n), record, (convolved,))
-    notes = (
-        "encoder.conv1 is stored twice, as each token of the source has two of its positions",
-        f"attention to the source reads all {read.max_source_positions} positions; a prefill counts as many tokens of "
-        "the source as of the target",
-    )
-    return replace(model_of(record, name, config, n, tails, "layer norms and biases"), notes=notes)
+    tails = _recorded(read, _BartHalves(read, origin, lengths), record, (convolved,))
+    notes = ("encoder.conv1 is stored twice, as each token of the source has two of its positions",)
+    return replace(model_of(record, name, config, lengths, tails, "layer norms and biases"), notes=notes)
 
 
 FAMILIES = {
@@ -153,5 +158,5 @@ FAMILIES = {
     "mbart": _text_family(MbartConfig),
     "pegasus": _text_family(MbartConfig),
     "m2m_100": _text_family(MbartConfig),
-    "whisper": Family(_whisper, WhisperConfig),
+    "whisper": Family(_whisper, WhisperConfig, has_source=True),
 }

@@ -67,10 +67,13 @@ def check_heads(origin: str, width: int, heads: int, key: str, width_key: str = 
 
 def context_tokens(origin: str, tokens: int | None, context: int) -> int:
     """The number of tokens asked for, or the model's context up to 512."""
-    if tokens is None:
-        return min(context, TOKENS_DEFAULT_MAX)
+    return demand_tokens("--tokens", origin, min(context, TOKENS_DEFAULT_MAX) if tokens is None else tokens, context)
+
+
+def demand_tokens(flag: str, origin: str, tokens: int, context: int) -> int:
+    """`tokens`, where a model with such a context has so many. Raises InputError in the name of `flag`."""
     if not 1 <= tokens <= TOKENS_MAX:
-        raise InputError(f"--tokens: {tokens}: expected a whole number from 1 to {TOKENS_MAX}")
+        raise InputError(f"{flag}: {tokens}: expected a whole number from 1 to {TOKENS_MAX}")
     if tokens > context:
-        raise InputError(f"--tokens: {tokens} is more than the model's context of {context} ({origin})")
+        raise InputError(f"{flag}: {tokens} is more than the model's context of {context} ({origin})")
     return tokens

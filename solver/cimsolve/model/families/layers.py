@@ -24,8 +24,10 @@ from cimsolve.model.model import Linear, Model, Operation, Tail, TensorRef
 class Family(NamedTuple):
     """How models of a family are built, and the keys that are read for it."""
 
-    build: Callable[[Mapping[str, Any], str, str, int | None], Model]
+    build: Callable[..., Model]
+    """Config, origin, name and number of tokens -> model; that of `source_tokens` too, where it `has_source`."""
     config: type[Config]
+    has_source: bool = False
 
 
 class LayerNames(NamedTuple):

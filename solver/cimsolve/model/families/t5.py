@@ -12,8 +12,8 @@ from cimsolve.model.families.config import TOKENS_MAX, Config, Count, Width, con
 from cimsolve.model.families.keys import Keys, named
 from cimsolve.model.families.layers import Family, activated
 from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, attention, kept, torch_linear
-from cimsolve.model.families.two_passes import Cross, DecoderLayer, model_of, two_passes
-from cimsolve.model.model import Linear, Model, Operation
+from cimsolve.model.families.two_passes import Cross, DecoderLayer, Lengths, model_of, two_passes
+from cimsolve.model.model import SOURCE, Linear, Model, Operation
 
 
 class T5Config(Config):
@@ -74,26 +74,31 @@ def _feed_forward(read: T5Config, side: str, layer: int) -> Half:
     return Half([Link("feed_forward_up", up), Link("feed_forward_down", down, activated(read.d_ff, read.is_gated))])
 
 
-def _decoder_layer(read: T5Config, layer: int, tokens: int) -> DecoderLayer:
+def _decoder_layer(read: T5Config, layer: int, lengths: Lengths) -> DecoderLayer:
     at = f"decoder.block.{layer}.layer.1.EncDecAttention."
     query, keys, values = _project(read, at, *"qkv")
-    cross = Cross(query, [keys, values], _out(read, at), attention(read.num_heads, read.d_kv, tokens), tokens)
-    return DecoderLayer(_attention(read, "decoder", layer, tokens), cross, _feed_forward(read, "decoder", layer))
+    seen = lengths.source
+    cross = Cross(query, [keys, values], _out(read, at), attention(read.num_heads, read.d_kv, seen), seen)
+    own = _attention(read, "decoder", layer, lengths.target)
+    return DecoderLayer(own, cross, _feed_forward(read, "decoder", layer))
 
 
 def _family(kind: type[T5Config]) -> Family:
-    def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None) -> Model:
-        read, record = read_config(kind, config, origin), Recorder("source")
-        n = context_tokens(origin, tokens, TOKENS_MAX)
+    def build(
+        config: Mapping[str, Any], origin: str, name: str, tokens: int | None, source_tokens: int | None
+    ) -> Model:
+        read, record = read_config(kind, config, origin), Recorder(SOURCE)
+        lengths = Lengths.of(origin, source_tokens, context_tokens(origin, tokens, TOKENS_MAX), TOKENS_MAX)
+        source = lengths.source
         encoder = [
-            Layer(read.d_model, (_attention(read, "encoder", layer, n), _feed_forward(read, "encoder", layer)))
+            Layer(read.d_model, (_attention(read, "encoder", layer, source), _feed_forward(read, "encoder", layer)))
             for layer in range(read.num_layers)
         ]
-        decoder = [_decoder_layer(read, layer, n) for layer in range(read.num_decoder_layers or read.num_layers)]
+        decoder = [_decoder_layer(read, layer, lengths) for layer in range(read.num_decoder_layers or read.num_layers)]
         tails = two_passes(record, read.d_model, encoder, decoder)
-        return model_of(record, name, config, n, tails, "norms and biases of positions")
+        return model_of(record, name, config, lengths, tails, "norms and biases of positions")
 
-    return Family(build, kind)
+    return Family(build, kind, has_source=True)
 
 
 FAMILIES = {"t5": _family(T5Config), "mt5": _family(Mt5Config)}

@@ -7,10 +7,12 @@ decoder layer; the target pass runs the decoder on one target token.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from cimsolve.model.families.config import demand_tokens
 from cimsolve.model.families.recorder import Half, Layer, Link, Recorder, normalise_sum
-from cimsolve.model.model import CacheUse, Linear, Model, Operation, Tail
+from cimsolve.model.model import SOURCE, CacheUse, Linear, Model, Operation, Tail
 
 
 class Cross(NamedTuple):
@@ -52,7 +54,7 @@ def two_passes(
         record.layer = len(encoder) + number
         for half in (layer.attention, _over_source(layer.cross), layer.feed_forward):
             last = record.half(f"decoder{number}", last, width, half)
-    return {"source": Tail((), written, CacheUse(0, 0, written, False)), "target": record.tail(width)}
+    return {SOURCE: Tail((), written, CacheUse(0, 0, written, False)), "target": record.tail(width)}
 
 
 def _over_source(cross: Cross) -> Half:
@@ -66,9 +68,23 @@ def _over_source(cross: Cross) -> Half:
     )
 
 
+class Lengths(NamedTuple):
+    """Tokens of the source and of the target."""
+
+    source: int
+    target: int
+
+    @staticmethod
+    def of(origin: str, source_tokens: int | None, target: int, context: int, usual: int | None = None) -> Lengths:
+        """As many of the source as are asked for, of a model with `context` there; else the `usual`, or as many."""
+        asked = (usual or target) if source_tokens is None else source_tokens
+        return Lengths(demand_tokens("--source-tokens", origin, asked, context), target)
+
+
 def model_of(
-    record: Recorder, name: str, config: Mapping[str, Any], tokens: int, tails: Mapping[str, Tail], norms: str
+    record: Recorder, name: str, config: Mapping[str, Any], lengths: Lengths, tails: Mapping[str, Tail], norms: str
 ) -> Model:
     """The model of what is recorded; what is not mapped is the same in all of them."""
     unmapped = ["embeddings", "attention scores and values", norms, "language-model head"]
-    return record.model(name, config, tokens, tails, unmapped)
+    model = record.model(name, config, lengths.target, tails, unmapped)
+    return replace(model, source_tokens=lengths.source)

@@ -73,7 +73,7 @@ def _answer(problem: Problem, found: Conclusion) -> dict[str, Any]:
         "rests_on": [
             ("chip", describe_arrays(problem.hardware)),
             ("weights stored as k,l,T", describe_structure(problem)),
-            ("minimised", f"{', then '.join(problem.objective)}; context of {problem.model.tokens} tokens"),
+            ("minimised", f"{', then '.join(problem.objective)}; context of {problem.model.tokens_told}"),
             ("figures", f"{describe_sources(problem.hardware)}; cells and wires are ideal, attention is digital"),
         ],
     }

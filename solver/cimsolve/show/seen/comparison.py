@@ -77,8 +77,8 @@ def value_of(judged: Judged, figure: CostFigure) -> float:
 
 def compare(judged: Sequence[Judged]) -> list[ComparedMetric]:
     """The columns of the comparison; the best are marked where all answer one question on one chip."""
-    tokens = {each.problem.model.tokens for each in judged}
-    prefill = f"prefill of {min(tokens)} tokens" if len(tokens) == 1 else "prefill"
+    lengths = {each.problem.model.tokens_told for each in judged}
+    prefill = f"prefill of {min(lengths)}" if len(lengths) == 1 else "prefill"
 
     def values(of: str | CostFigure) -> list[float]:
         return [float(each.costs.metrics[of]) if isinstance(of, str) else value_of(each, of) for each in judged]
@@ -143,7 +143,9 @@ def status_of(judged: Judged) -> str:
 
 def comparable(judged: Sequence[Judged]) -> bool:
     """Whether one may be best: all on one chip, of one model and context; storage may differ, as of `linear`."""
-    asked = [(each.hardware.to_json(), each.problem.model.config, each.problem.model.tokens) for each in judged]
+    models = [each.problem.model for each in judged]
+    chips = (each.hardware.to_json() for each in judged)
+    asked = [(chip, of.config, of.tokens, of.source_tokens) for chip, of in zip(chips, models, strict=True)]
     return all(each == asked[0] for each in asked)
 
 

@@ -14,7 +14,7 @@ from cimsolve.show.units import choose_unit, component
 from cimsolve.study.ask import Solved
 
 RATES = ("decode", "prefill", "throughput")
-ENERGY_OF_RATE = {"prefill": "prefill_energy_pj", "throughput": "throughput_energy_pj"}
+ENERGY_OF_RATE = {rate: f"{rate}_energy_pj" for rate in RATES}
 FIXED = (LATENCY, PREFILL, INTERVAL, ENERGY)
 KINDS_SHOWN = 16
 TAIL = "end of the pass"
@@ -53,7 +53,7 @@ def _print_rates(solved: Sequence[Solved]) -> None:
 
 
 def _energy_of(header: Header, rate: str) -> float:
-    pj = float(header.metrics[ENERGY_OF_RATE.get(rate, ENERGY.metric)])
+    pj = float(header.metrics.get(ENERGY_OF_RATE[rate], header.metrics[ENERGY.metric]))
     return pj / header.metrics["prefill_tokens"] if rate == "prefill" else pj
 
 

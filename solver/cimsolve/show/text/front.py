@@ -83,7 +83,7 @@ def print_front(asked: Asked, found: FrontFound, plot: str | None, form: str, ve
 
 
 def _title(asked: Asked) -> str:
-    return f"Front: one token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)"
+    return f"Front: one token, prefill of {asked.problem.model.tokens_told}, II (1/II = throughput)"
 
 
 def _print_tables(asked: Asked, found: FrontFound, verbosity: int) -> None:

@@ -72,7 +72,7 @@ def describe_question(asked: Asked) -> list[tuple[str, str]]:
         (
             "workload",
             f"{plural(workload.block_count, 'block')} in {plural(len(workload.stages), 'stage')} and "
-            f"{plural(phases, 'phase')}; prefill and cached context {plural(model.tokens, 'token')}",
+            f"{plural(phases, 'phase')}; prefill and cached context {model.tokens_told}",
         ),
         *([("attention", _windows(model))] if _windows(model) else []),
         *([("counted", "; ".join(model.notes))] if model.notes else []),
@@ -117,7 +117,7 @@ def _memory(problem: Problem) -> str:
         return f"{text}; this model says nothing of keys and values, so none are counted"
     at_once = tokens_in_flight(problem)
     return (
-        f"{text}; keys and values of a sequence of {plural(problem.model.tokens, 'token')} take "
+        f"{text}; keys and values of a sequence of {problem.model.tokens_told} take "
         f"{number(taken / 1e6)} Mbit, so that {plural(at_once or 0, 'token')} can be under way"
     )
 

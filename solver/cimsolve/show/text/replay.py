@@ -31,7 +31,9 @@ def print_replayed(name: str, header: Header, report: CheckReport, found: Replay
     print_violations(report)
     if found is None or verbosity < 0:
         return
-    rows = [_row("token latency", found.token), _row(f"prefill of {plural(found.tokens, 'token')}", found.prefill)]
+    of_source = "" if found.source_tokens is None else f", {found.source_tokens} of the source"
+    prefill = f"prefill of {plural(found.tokens, 'token')}{of_source}"
+    rows = [_row("token latency", found.token), _row(prefill, found.prefill)]
     if stream is not None:
         rows.append(_row("II", stream.interval))
     print_table(["", "analysis", "replayed", "difference"], rows)
@@ -74,7 +76,8 @@ def _describe(found: Replay) -> dict[str, Any]:
     if found.stream is not None:
         stream = {"ii": picked(found.stream.interval, *both), "tokens_in_flight": found.stream.in_flight}
         stream |= picked(found.stream, "tokens", "settled", "latency_ns")
-    of_prefill = picked(found, "tokens", "busiest", "utilisation", "pace_share")
+    names = ("tokens",) if found.source_tokens is None else ("tokens", "source_tokens")
+    of_prefill = picked(found, *names, "busiest", "utilisation", "pace_share")
     return {
         "latency": picked(found.token, *both),
         "prefill": {**picked(found.prefill, *both), **of_prefill},

@@ -26,12 +26,13 @@ BAR = 32
 def print_rounds(answers: Sequence[Answered], verbosity: int) -> None:
     """A table of all answers, then the runs of the best."""
     first = answers[0][0].header
-    problem_batch, tokens = first.batch, first.metrics["prefill_tokens"]
+    problem_batch, source = first.batch, first.options.source_tokens
+    tokens = f"{first.metrics['prefill_tokens']} tokens{f' and {source} of the source' if source else ''}"
     heading(f"{first.model_name} on {first.hw.get('name')}, in rounds", first=True)
     for title, metric, bound in FIGURES:
         values = [rounds.header.metrics[metric] for rounds, _, _ in answers]
         unit = choose_unit("time", values)
-        of = {"prefill": f" of {tokens} tokens", "batch": f" of {problem_batch} tokens"}.get(title, ", one token")
+        of = {"prefill": f" of {tokens}", "batch": f" of {problem_batch} tokens"}.get(title, ", one token")
         heading(f"{title}{of}, {unit.name}")
         rows: list[list[Cell]] = []
         for rounds, report, _ in answers:

@@ -35,7 +35,7 @@ def print_run(asked: Asked, outcomes: Sequence[Outcome], verbosity: int) -> None
     """The end of a run, the answer in words last; with `verbosity` below 0 that alone, above 0 what experts read."""
     solved = solved_ones(outcomes)
     if solved and verbosity >= 0:
-        heading(f"One token, prefill of {asked.problem.model.tokens} tokens, II (1/II = throughput)")
+        heading(f"One token, prefill of {asked.problem.model.tokens_told}, II (1/II = throughput)")
         _print_figures(asked, outcomes)
         indented(_verdicts(solved))
     for outcome in outcomes:

@@ -42,7 +42,8 @@ class Swept:
     def marks(self) -> list[bool]:
         """Which rows are on the front: no other row of the same model and length of sequence beats them."""
         figures = [figure for name in self.front for figure in FIGURES if figure.objective == name]
-        groups = [(solved.record.model_name, solved.record.tokens) if solved.record else None for solved in self.rows]
+        records = [solved.record for solved in self.rows]
+        groups = [(each.model_name, each.tokens, each.source_tokens) if each else None for each in records]
         values = [[f.total(s.record) for f in figures] if s.record and s.has_figures else None for s in self.rows]
         return on_front(groups, values)
 

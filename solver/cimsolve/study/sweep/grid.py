@@ -112,7 +112,7 @@ def _row(
     study: SweepStudy,
     values: Mapping[str, Value],
     load_chip: Callable[[str], Hardware],
-    load: Callable[[str, int | None], Model],
+    load: Callable[[str, int | None, int | None], Model],
 ) -> Row:
     fields = study.model_dump(exclude={"vary"})
     for axis, value in values.items():
@@ -122,7 +122,7 @@ def _row(
     settings = {key: setting_text(value) for key, value in asked.set.items()}
     try:
         question = ask(
-            load(asked.model, asked.tokens),
+            load(asked.model, asked.tokens, asked.source_tokens),
             with_settings(load_chip(asked.hw), settings),
             structure=asked.structure,
             objective=asked.objective,

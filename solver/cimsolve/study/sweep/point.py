@@ -24,6 +24,7 @@ from cimsolve.judge.check import CheckReport, check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry, Solution
+from cimsolve.problem.terms import OF_MODEL
 from cimsolve.solve.effort import Effort
 from cimsolve.study.solving import library_versions, problem_for, solve_and_check, whole_answers_only
 from cimsolve.study.sweep.kept import KeptRecord
@@ -77,6 +78,7 @@ class Record(BaseModel):
     hw: dict[str, Any]
     model_name: str
     tokens: int
+    source_tokens: int | None = None
     strategy: str
     objective: list[str]
     metrics: dict[str, int | float] = Field(default_factory=dict)
@@ -167,7 +169,7 @@ def _record(point: Point, digest: str, began: float, state: State, found: dict[s
         state=state,
         hw=dict(asked["hw"]),
         model_name=asked["model_name"],
-        tokens=asked["options"]["tokens"],
+        **{name: asked["options"].get(name) for name in OF_MODEL},
         strategy=point.strategy,
         objective=list(asked["objective"]),
         runtime_s=round(time.perf_counter() - began, 3),
