@@ -81,6 +81,7 @@ def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:
         if "network" not in hardware:
             config = _at_positions(Random(draw.getstate()[1][1]), config)
         config = _of_several_inputs(Random(draw.getstate()[1][3]), config)
+        config = _in_groups(Random(draw.getstate()[1][5]), config, structures)
         config = _in_laps(Random(draw.getstate()[1][2]), config)
         source_tokens = Random(draw.getstate()[1][4]).randint(1, model.tokens) if model.source_tokens else None
         problem = ask(config, structures, hardware, draw.choice(["none", "columns", "both"]), None, source_tokens)
@@ -144,6 +145,22 @@ def _of_several_inputs(draw: Random, config: dict[str, Any]) -> dict[str, Any]:
         if "experts" not in each
     ]
     return {**config, "steps": steps} if len(steps) == len(config["steps"]) else config
+
+
+def _in_groups(draw: Random, config: dict[str, Any], structures: dict[str, str]) -> dict[str, Any]:
+    """The config, some matrices of which that are stored dense are in groups, where they are listed."""
+    if config["model_type"] != "linears" or draw.random() < 0.6:
+        return config
+
+    def grouped(linear: dict[str, Any]) -> dict[str, Any]:
+        common = math.gcd(linear["n_in"], linear["n_out"])
+        return {**linear, "groups": draw.choice([1, common])} if structures[linear["name"]] == "dense" else linear
+
+    steps = [
+        {**each, "linears": [*map(grouped, each["linears"])]} if "experts" not in each else each
+        for each in config["steps"]
+    ]
+    return {**config, "steps": steps}
 
 
 def _in_laps(draw: Random, config: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,16 @@ pytest.importorskip("onnx")
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from cimsolve.errors import InputError
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import load_model
 from cimsolve.model.model import Model, Operation, Step
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import ask
 from cimsolve.weights.folder import weights_beside
+from cimsolve.weights.monarch import Monarch
 from makers.command_line import Cli
 from makers.onnx_graphs import CONFIG, Net, encoder
 
@@ -260,19 +264,95 @@ def test_what_fires_at_many_positions_is_mapped_and_passes_the_checker(cli: Cli,
     assert "has a network" in cli("--model", str(path), "--hw", "paper256-mesh").err
 
 
-def test_convolutions_in_groups_are_refused_or_digital_work(tmp_path: Path) -> None:
+def test_convolutions_in_groups_and_turned_ones_are_digital_work_where_asked(tmp_path: Path) -> None:
     net = Net({"x": ["batch", 4, 8, 8]})
     made = net("Conv", "x", net.tensor("w.weight", 4, 4, 1, 1))
     made = net("Conv", made, net.tensor("g", 4, 1, 3, 3), group=4, name="/each")
     path = net.save(tmp_path / "net.onnx", net("Conv", made, net.tensor("v.weight", 2, 4, 1, 1)))
-    with pytest.raises(InputError, match=r"node /each \(Conv\): a convolution in 4 groups .* --digital GroupedConv"):
-        load_model(path)
     model = load_model(path, digital=["GroupedConv"])
     assert work(model.steps[1]) == {"attention_mac": 36 * 9 * 4}
     net = Net({"x": ["batch", 4, 8, 8]})
     made = net("ConvTranspose", net("Conv", "x", net.tensor("w.weight", 4, 4, 1, 1)), net.tensor("t", 4, 2, 3, 3))
     path = net.save(tmp_path / "net.onnx", net("Conv", made, net.tensor("v.weight", 2, 2, 1, 1)))
     assert work(load_model(path, digital=["ConvTranspose"]).steps[1]) == {"attention_mac": 4 * 64 * 2 * 9}
+
+
+def small_mobile_net(path: Path) -> Path:
+    """A kernel for each channel between kernels of one place, then one in groups, with strides and paddings."""
+    net = Net({"x": ["batch", 3, 10, 10]})
+    made = net("Relu", net("Conv", "x", net.tensor("stem.weight", 8, 3, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1]))
+    made = net("Relu", net("Conv", made, net.tensor("each.weight", 8, 1, 3, 3), group=8, pads=[1, 1, 1, 1]))
+    made = net("Conv", made, net.tensor("point.weight", 12, 8, 1, 1))
+    made = net("Conv", made, net.tensor("quarters.weight", 16, 3, 3, 3), group=4)
+    flat = net("Flatten", net("GlobalAveragePool", made))
+    return net.save(path, net("Gemm", flat, net.tensor("head.weight", 5, 16), transB=1))
+
+
+def test_a_convolution_in_groups_is_block_diagonal(tmp_path: Path) -> None:
+    model = load_model(small_mobile_net(tmp_path / "net.onnx"))
+    assert linears(model) == [
+        ("stem", 27, 8),
+        ("each", 72, 8),
+        ("point", 8, 12),
+        ("quarters", 108, 16),
+        ("head", 16, 5),
+    ]
+    assert [step.positions for step in model.steps] == [25, 25, 25, 9, 1]
+    assert model.weight_count == 27 * 8 + 8 * 9 + 8 * 12 + 16 * 27 + 16 * 5
+    for structure in ("sqrt", "dense", "lowrank:2"):
+        asked = ask(model, "paper256", structure=structure)
+        blocks = {each.linear: each for each in Problem(asked).workload.factors}
+        assert [blocks["each"].kind, *model.linears[1].block] == ["dense", 8, 9, 1]
+        assert (blocks["quarters"].blocks, blocks["quarters"].block_rows, blocks["quarters"].block_cols) == (4, 27, 4)
+    with pytest.raises(InputError, match="'quarters' is 4,4,1: it has 4 blocks as it is"):
+        ask(model, "paper256", structure="quarters=4,4,1")
+
+
+def test_weights_in_groups_make_what_the_graph_makes(tmp_path: Path) -> None:
+    """Windows by hand, times the blocks on a diagonal, are what ONNX's own evaluator makes of each convolution."""
+    path = small_mobile_net(tmp_path / "net.onnx")
+    model, proto = load_model(path), onnx.load(path)
+    weights = weights_beside(model, path)
+    assert weights is not None
+    x = np.random.default_rng(1).normal(size=(1, 3, 10, 10)).astype(np.float32)
+    for number, name in enumerate(["stem", "each", "point", "quarters"]):
+        node = [each for each in proto.graph.node if each.op_type == "Conv"][number]
+        given = {node.input[0]: x, node.input[1]: numpy_helper.to_array(proto.graph.initializer[number])}
+        (made,) = ReferenceEvaluator(node).run(None, given)
+        linear, held = model.linears[number], weights[name]
+        assert not isinstance(held, Monarch)
+        groups, rows, cols = linear.block
+        blocks = held.reshape(groups, rows, cols)
+        keys = {each.name: list(each.ints) for each in node.attribute if each.ints}
+        before, stride, side = keys.get("pads", [0])[0], keys.get("strides", [1])[0], given[node.input[1]].shape[2]
+        padded = np.pad(x, [(0, 0), (0, 0), (before, before), (before, before)])
+        for row, col in np.ndindex(made.shape[2:]):
+            top, left = row * stride, col * stride
+            window = padded[0, :, top : top + side, left : left + side].reshape(groups, rows)
+            assert np.allclose(np.einsum("gr,grc->gc", window, blocks).ravel(), made[0, :, row, col], atol=1e-4)
+        x = made
+
+
+def test_what_is_in_groups_is_mapped_simulated_checked_and_replayed(cli: Cli, tmp_path: Path) -> None:
+    path, out = small_mobile_net(tmp_path / "net.onnx"), tmp_path / "out"
+    asked = ("--model", str(path), "--hw", "paper256", "--out", str(out), "--set", "array.rows=48")
+    asked += ("--strategy", "linear,densemap,optimal")
+    shown = cli(*asked, "--simulate", "all", "-v")
+    assert shown.code == 0
+    assert "8 of 9x1, as is" in shown.out
+    answers = sorted(out.glob("*.json"))
+    assert len(answers) == 3
+    assert cli("check", *map(str, answers)).code == 0
+    assert cli("replay", str(answers[0])).code == 0
+    found = {json.loads(each.read_text())["strategy"]: json.loads(each.read_text())["metrics"] for each in answers}
+    # `linear` has tiles of an array for the others, and puts blocks on the diagonals of theirs.
+    assert found["linear"]["arrays"] == 1 + 2 + 1 + 4 + 1
+    assert found["optimal"]["arrays"] < found["linear"]["arrays"]
+    content = json.loads(answers[0].read_text())
+    content["model"]["steps"][1]["linears"][0]["groups"] = 3
+    answers[0].write_text(json.dumps(content))
+    told = " ".join(cli("check", str(answers[0])).out.split())
+    assert "groups = 3 does not divide" in told
 
 
 def test_patches_and_tokens_of_one_graph_are_a_pass_of_the_whole(tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ class Dataflow:
                 for earlier in {each.input: each.n_in for each in step.linears if each.input < linear.input}.values():
                     begins += earlier
                 if how == "dense":
-                    self.factors.append(Factor(number, 1, linear.n_in, linear.n_out, None, linear.expert, new, begins))
+                    blocks = linear.groups
+                    rows, cols = linear.n_in // blocks, linear.n_out // blocks
+                    self.factors.append(Factor(number, blocks, rows, cols, None, linear.expert, new, begins))
                     continue
                 k, l, rank = (int(text) for text in how.split(","))  # noqa: E741  the equations' own letter
                 self.factors.append(Factor(number, k, linear.n_in // k, rank * l, None, linear.expert, new, begins))

@@ -80,8 +80,9 @@ def resolve_structures(model: Model, structure: Structures) -> Mapping[str, Stru
         return structure
     texts = [structure] if isinstance(structure, str) else list(structure)
     shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
+    as_it_is = {linear.name: Structure.dense() for linear in model.linears if linear.groups > 1}
     last = max((number for number, text in enumerate(texts) if text.startswith(CHOSEN)), default=None)
     if last is None:
-        return StructurePolicy.parse(texts).resolve(shapes)
+        return StructurePolicy.parse(texts).resolve(shapes, as_it_is=as_it_is)
     chosen = read_structures(texts[last].removeprefix(CHOSEN), model).structures()
-    return StructurePolicy.parse(texts[last + 1 :]).resolve(shapes, chosen)
+    return StructurePolicy.parse(texts[last + 1 :]).resolve(shapes, chosen, as_it_is)

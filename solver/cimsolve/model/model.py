@@ -48,11 +48,18 @@ class Linear:
     tensor: TensorRef
     expert: int | None = None
     input: int = 0
+    groups: int = 1
+    """Of a convolution in groups: W is block-diagonal, with so many blocks, which alone are stored."""
 
     @property
     def weights(self) -> int:
-        """Number of weights of the dense matrix."""
-        return self.n_in * self.n_out
+        """Number of weights of the matrix as it is."""
+        return self.n_in * self.n_out // self.groups
+
+    @property
+    def block(self) -> tuple[int, int, int]:
+        """Blocks of the matrix as it is, and rows and columns of each."""
+        return self.groups, self.n_in // self.groups, self.n_out // self.groups
 
 
 @dataclass(frozen=True)

@@ -174,11 +174,14 @@ class StructurePolicy:
         return structure
 
     def resolve(
-        self, linears: Iterable[tuple[str, int, int]], chosen: Mapping[str, Structure] | None = None
+        self,
+        linears: Iterable[tuple[str, int, int]],
+        chosen: Mapping[str, Structure] | None = None,
+        as_it_is: Mapping[str, Structure] | None = None,
     ) -> dict[str, Structure]:
         """Linear name -> structure for `linears` of (name, n_in, n_out), in their order.
 
-        `chosen` says how those are stored that no text matches.
+        `chosen` says how those are stored that no text matches, `as_it_is` those that no text names by a pattern.
         Raises InputError where a rule does not fit, or where a pattern matches no linear at all.
         """
         items = list(linears)
@@ -186,7 +189,15 @@ class StructurePolicy:
         for rule in self.rules:
             if rule.pattern is not None and not any(map(rule.matches, names)):
                 raise InputError(f"structure {rule.pattern}={rule.spec}: {_no_match(rule.pattern, names)}")
-        return {name: self.choose(name, n_in, n_out, (chosen or {}).get(name)) for name, n_in, n_out in items}
+        kept = {name: structure for name, structure in (as_it_is or {}).items() if not self._names(name)}
+        return {
+            name: kept[name] if name in kept else self.choose(name, n_in, n_out, (chosen or {}).get(name))
+            for name, n_in, n_out in items
+        }
+
+    def _names(self, name: str) -> bool:
+        """Whether a pattern is for this linear."""
+        return any(rule.pattern is not None and rule.matches(name) for rule in self.rules)
 
 
 def _rule(text: str) -> _Rule:

@@ -21,7 +21,7 @@ from cimsolve.model.structure import Structure
 
 @dataclass(frozen=True)
 class Factor:
-    """What is stored of one linear: a dense matrix, or one of the two block-diagonal factors.
+    """What is stored of one linear: the matrix as it is, or one of the two block-diagonal factors.
 
     `blocks` diagonal blocks of `block_rows x block_cols` weights each. `input` and `output` number the vectors
     that it reads and makes: row r of block b takes element `b * block_rows + r` of `input`, its column c makes
@@ -267,7 +267,7 @@ def build_workload(model: Model, structures: Mapping[str, Structure]) -> Workloa
             of = linear.expert if own_inputs else None, linear.input
             reads = inputs[of] if of in inputs else inputs.setdefault(of, next(vectors))
             if structure.is_dense:
-                add_factor(linear, "dense", first, (1, linear.n_in, linear.n_out), reads)
+                add_factor(linear, "dense", first, linear.block, reads)
             else:
                 add_factor(linear, "R", first, structure.factors(linear.n_in, linear.n_out)[0], reads)
         if monarchs:

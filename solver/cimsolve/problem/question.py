@@ -68,6 +68,11 @@ class Question:
             if linear.name not in self.structures:
                 raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
             self.structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
+            if linear.groups > 1 and not self.structures[linear.name].is_dense:
+                raise InputError(
+                    f"structure: {linear.name!r} is {self.structures[linear.name]}: it has {linear.groups} blocks as "
+                    "it is, which are stored alone; expected 'dense'"
+                )
         for step in (each for each in self.model.steps if each.experts is not None):
             self._demand_alike(step)
         loaded = {name: getattr(self.model, name) for name in OF_MODEL}

@@ -33,7 +33,7 @@ def shape_of(part: Model, structures: Mapping[str, Structure]) -> Hashable:
             part.tokens_of(step.pass_name),
             step.reads,
             first.setdefault(step.linears[0].name, number),
-            tuple((each.n_in, each.n_out, each.expert, each.input, structures[each.name]) for each in step.linears),
+            tuple((*each.block, each.expert, each.input, structures[each.name]) for each in step.linears),
             step.operations,
             step.cache,
             step.experts,

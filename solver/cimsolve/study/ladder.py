@@ -74,11 +74,13 @@ def _fewest_runs(problem: Problem, limit: int) -> int | None:
 
 def _largest_rank(problem: Problem, limit: int) -> int | None:
     """By bisection: what is stored grows with the rank. Matrices too small for a rank stay dense."""
-    low, high = 0, max(min(each.n_in, each.n_out) for each in problem.model.linears) // 2
+    low, high = 0, max(min(each.block[1:]) for each in problem.model.linears) // 2
     while low < high:
         rank = (low + high + 1) // 2
         structures = {
-            each.name: Structure(1, 1, rank) if 2 * rank <= min(each.n_in, each.n_out) else Structure.dense()
+            each.name: Structure(1, 1, rank)
+            if each.groups == 1 and 2 * rank <= min(each.n_in, each.n_out)
+            else Structure.dense()
             for each in problem.model.linears
         }
         if least_arrays(problem.asking(structures=structures), limit + 1)[0] <= limit:

@@ -235,17 +235,22 @@ def weights_beside(model: Model, path_or_name: Path | str) -> FolderWeights | No
 
 
 class FolderWeights(OnDemand[Floats]):
-    """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for."""
+    """Linear name -> its weight matrix, (n_in, n_out), read from disk each time it is asked for.
+
+    Of one in groups its blocks, (groups, n_in / groups, n_out / groups).
+    """
 
     def __init__(self, folder: Tensors, model: Model) -> None:
         """Raises InputError where a tensor is missing or its shape is not what the model's config says."""
         linears = {linear.name: linear for linear in model.linears}
         for linear in model.linears:
-            _stored_as(folder, linear.tensor, linear.n_in, linear.n_out)
+            _stored_as(folder, linear.tensor, linear.block[1], linear.n_out)
 
         def read(name: str) -> Floats:
             linear = linears[name]
-            return linear_weight(folder, linear.tensor, linear.n_in, linear.n_out).astype(np.float64)
+            groups, rows, cols = linear.block
+            found = linear_weight(folder, linear.tensor, rows, linear.n_out).astype(np.float64)
+            return found if groups == 1 else found.reshape(rows, groups, cols).swapaxes(0, 1)
 
         super().__init__(linears, read)
 

@@ -163,7 +163,11 @@ class _RealFactors:
                 weights = self._projected(factor.linear, weights)
             self._kept = (factor.linear, weights)
         kept = self._kept[1]
-        parts = {"R": kept.R, "L": kept.L} if isinstance(kept, Monarch) else {"dense": kept[None]}
+        parts = (
+            {"R": kept.R, "L": kept.L}
+            if isinstance(kept, Monarch)
+            else {"dense": kept if kept.ndim == 3 else kept[None]}
+        )
         expected = (factor.blocks, factor.block_rows, factor.block_cols)
         blocks = parts.get(factor.kind)
         if blocks is None or blocks.shape != expected:

@@ -7,7 +7,8 @@
 
 `reads` defaults to the step before. `barrier` says that all tokens must have come this far before the step.
 `"experts": {"stored": 8, "chosen": 2, "own_inputs": false}` of a step says that it has experts, of which a token fires
-so many; its linears then may have `"expert": 0` and so on. All experts are alike.
+so many; its linears then may have `"expert": 0` and so on. All experts are alike. `"groups": 8` of a linear: it is
+block-diagonal, with so many blocks of `n_in / 8 x n_out / 8`.
 
 Graphs of ONNX become such a config, with `onnx` for where it comes from.
 """
@@ -45,6 +46,7 @@ class LinearEntry(_Entry):
     tensor: TensorEntry | None = None
     expert: Annotated[int, Field(strict=True, ge=0)] | None = None
     input: Annotated[int, Field(strict=True, ge=0)] = 0
+    groups: Annotated[int, Field(strict=True, ge=1)] = 1
 
 
 class OperationEntry(_Entry):
@@ -133,7 +135,7 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
             record.barrier()
         numbers[entry.name] = record.step(
             entry.name,
-            [_linear(linear) for linear in entry.linears],
+            [_linear(linear, where) for linear in entry.linears],
             [numbers[before] for before in reads],
             _operations(entry.operations),
             CacheUse(**entry.cache.model_dump()) if entry.cache else None,
@@ -147,12 +149,17 @@ def build(config: Mapping[str, Any], origin: str, name: str, tokens: int | None)
     return record.model(name, config, n, {"token": tail}, read.unmapped)
 
 
-def _linear(entry: LinearEntry) -> Linear:
+def _linear(entry: LinearEntry, where: str) -> Linear:
+    if entry.n_in % entry.groups or entry.n_out % entry.groups:
+        raise InputError(
+            f"{where}.linears: {entry.name!r}: groups = {entry.groups} does not divide n_in = {entry.n_in} and "
+            f"n_out = {entry.n_out}; expected a divisor of both"
+        )
     if entry.tensor is None:
         tensor = TensorRef(f"{entry.name}.weight", "out_in")
     else:
         tensor = TensorRef(entry.tensor.name, entry.tensor.layout)
-    return Linear(entry.name, entry.n_in, entry.n_out, tensor, entry.expert, entry.input)
+    return Linear(entry.name, entry.n_in, entry.n_out, tensor, entry.expert, entry.input, entry.groups)
 
 
 def _demand_one_width_an_input(linears: Sequence[LinearEntry], where: str) -> None:
@@ -170,10 +177,10 @@ def _operations(entries: Sequence[OperationEntry]) -> tuple[Operation, ...]:
 
 def _experts(entry: StepEntry, where: str) -> Experts | None:
     """The experts of a step. Raises InputError where they are not those that its linears say, or not alike."""
-    shapes: dict[int, list[tuple[int, int]]] = {}
+    shapes: dict[int, list[tuple[int, int, int]]] = {}
     for linear in entry.linears:
         if linear.expert is not None:
-            shapes.setdefault(linear.expert, []).append((linear.n_in, linear.n_out))
+            shapes.setdefault(linear.expert, []).append((linear.n_in, linear.n_out, linear.groups))
     if entry.experts is None:
         if shapes:
             raise InputError(f"{where}.linears: {min(shapes)} is an expert's number; expected experts of the step too")

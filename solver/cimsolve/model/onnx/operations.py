@@ -73,12 +73,12 @@ class Matrix:
     is_turned: bool
     """Whether the file has an output a row, not an input."""
     groups: int
-    """Of a convolution: it stands in so many equal blocks, each of which reads inputs of its own."""
+    """Of a convolution: so many equal blocks on the diagonal, each of which reads inputs of its own."""
 
     @property
     def macs(self) -> int:
         """Products of one pass of the graph."""
-        return self.positions * self.n_in * self.n_out
+        return self.positions * self.n_in * self.n_out // self.groups
 
 
 def sizes(graph: Graph, origin: str, node: GraphNode, value: str) -> tuple[int, ...]:
@@ -108,7 +108,7 @@ def matrix_of(graph: Graph, origin: str, node: GraphNode) -> Matrix | None:
         if weight == first:
             raise InputError(f"{origin}: {said(node)}: its kernel is no constant; expected weights that the file holds")
         groups = int(node.attributes.get("group", 1))
-        n_in, n_out, is_turned = math.prod(shape[1:]), shape[0], True
+        n_in, n_out, is_turned = groups * math.prod(shape[1:]), shape[0], True
         positions = made // n_out
     else:
         if math.prod(shape[:-2]) != 1:

@@ -72,6 +72,7 @@ class Builder:
                     "name": self.names[each],
                     "n_in": self.matrices[each].n_in,
                     "n_out": self.matrices[each].n_out,
+                    **({"groups": self.matrices[each].groups} if self.matrices[each].groups > 1 else {}),
                     **self._tensor(each),
                 }
                 for each in members
@@ -110,11 +111,6 @@ class Builder:
             )
         for number, matrix in self.matrices.items():
             node = self.graph.nodes[number]
-            if matrix.groups > 1:
-                raise InputError(
-                    f"{self.origin}: {said(node)}: a convolution in {matrix.groups} groups is not mapped; "
-                    f"count such as digital work by --digital {GROUPED}"
-                )
             if not self.is_whole and matrix.positions != self.tokens:
                 raise InputError(
                     f"{self.origin}: {said(node)}: fires {matrix.positions} times where most fire {self.tokens} times; "

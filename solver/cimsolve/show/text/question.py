@@ -195,16 +195,18 @@ def _except(hardware: Hardware, path: str) -> str:
 
 def _print_groups(problem: Problem) -> None:
     """How many linears of each shape there are, and in what blocks they are stored."""
-    groups: dict[tuple[int, int, Structure], list[str]] = {}
+    groups: dict[tuple[int, int, Structure, int], list[str]] = {}
     for linear in problem.model.linears:
-        key = (linear.n_in, linear.n_out, problem.structures[linear.name])
+        key = (linear.n_in, linear.n_out, problem.structures[linear.name], linear.groups)
         groups.setdefault(key, []).append(linear.name)
     rows = []
-    for (n_in, n_out, structure), members in list(groups.items())[:GROUPS_SHOWN]:
+    for (n_in, n_out, structure, blocks), members in list(groups.items())[:GROUPS_SHOWN]:
         names = ", ".join(dict.fromkeys(map(kind_of, members)))
         shapes = ["-", "-"]
         if not structure.is_dense:
             shapes = [f"{shape.blocks} of {shape.rows}x{shape.cols}" for shape in structure.factors(n_in, n_out)]
+        elif blocks > 1:
+            shapes = [f"{blocks} of {n_in // blocks}x{n_out // blocks}, as is", "-"]
         rows.append([names, str(len(members)), f"{n_in}x{n_out}", str(structure), *shapes])
     if len(groups) > GROUPS_SHOWN:
         rows.append([f"and {len(groups) - GROUPS_SHOWN} groups more", "", "", "", "", ""])

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 
 from cimsolve.columns import Ints, number_of
+from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
@@ -22,13 +24,18 @@ def map_sparsemap(problem: Problem) -> Mapping:
     Parts on a diagonal share neither rows nor columns, so all fire at once, or in turn where the rows driven at
     once are limited.
     """
+    return Mapping(*along_diagonals(problem, problem.workload.factors))
+
+
+def along_diagonals(problem: Problem, factors: Iterable[Factor]) -> tuple[Pieces, Ints]:
+    """Pieces of these factors down the diagonals of arrays of their own, from 0, and the activation of each."""
     parts = forced_parts(problem)
     bounds = np.searchsorted(parts.factor, np.arange(len(problem.workload.factors) + 1))
     known: dict[tuple[int, int, int], tuple[Ints, Ints, Ints, Ints]] = {}
     placed: list[Pieces] = []
     fires: list[Ints] = []
     arrays = activations = 0
-    for factor in problem.workload.factors:
+    for factor in factors:
         own = parts.take(np.arange(bounds[factor.id], bounds[factor.id + 1]))
         shape = (factor.blocks, factor.block_rows, factor.block_cols)
         if shape not in known:
@@ -38,7 +45,7 @@ def map_sparsemap(problem: Problem) -> Mapping:
         fires.append(fire + activations)
         arrays += int(array[-1]) + 1
         activations += int(fire[-1]) + 1
-    return Mapping(Pieces.concatenate(placed), np.concatenate(fires))
+    return Pieces.concatenate(placed), np.concatenate(fires)
 
 
 def _diagonals(problem: Problem, rows: Ints, cols: Ints) -> tuple[Ints, Ints, Ints, Ints]:
