@@ -58,3 +58,40 @@ def test_a_file_that_says_fewer_are_chosen_is_refused(cli: Cli) -> None:
     content["model"]["steps"][1]["experts"]["chosen"] = 1
     path.write_text(json.dumps(content))
     assert cli("check", str(path)).code == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [[5, 3, 2]],
+        {"counts": [[5, 3, 2]]},
+        {"counts": [[5, 3, 2]], "pairs": [[[0, 1, 3], [2, 0, 2]]]},
+    ],
+)
+def test_a_file_says_how_tokens_choose(cli: Cli, content: object) -> None:
+    Path("routing.json").write_text(json.dumps(content))
+    result = cli(*RUN, "--strategy", "optimal,greedy-top2", "--routing", "routing.json")
+    assert result.code == 0
+    assert "as was counted" in " ".join(result.out.split())
+    for path in Path("results").glob("*.json"):
+        assert cli("check", str(path)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"pairs": [[[0, 1, 3]]]}, "counts: null"),
+        ({"counts": [[5, 3, 2]], "pair": []}, "'pair' is no key"),
+        ({"counts": [[5, 3, 2]], "pairs": [[[0, 1]]]}, "choice 0 has a list"),
+        ({"counts": [[5, 3, 2]], "pairs": [7]}, "choice 0 is 7"),
+        ({"counts": [[5, -3, 2]]}, "choice 0 has -3"),
+        ({"counts": [[5, 3, 2]], "pairs": [[[0, 1, 3], [2, 0, 1]]]}, "pairs of expert 0 sum to 4; expected 5"),
+        ([], "a list"),
+    ],
+)
+def test_a_file_that_does_not_say_so_is_refused_in_a_line(cli: Cli, content: object, told: str) -> None:
+    Path("routing.json").write_text(json.dumps(content))
+    result = cli(*RUN, "--strategy", "spread", "--routing", "routing.json")
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err
+    assert len(result.err.splitlines()) == 1

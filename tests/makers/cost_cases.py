@@ -19,7 +19,7 @@ from cimsolve.model.structure import StructurePolicy
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Mapping, Pieces
 from makers.builders import OPERATIONS, again, ask, chip, linears, macro_chip, networked, remembering, step
-from makers.random_experts import mixture, stored_alike
+from makers.random_experts import mixture, random_routing, stored_alike
 from makers.random_mappings import TABLES, random_mapping
 from makers.random_networks import random_network, random_places
 from oracles.naive_cost import NaiveCost
@@ -54,6 +54,7 @@ def random_case(seed: int) -> Case:
         arrays = min(least + draw.randint(1, 6), problem.hardware.arrays_max or WEIGHTS_MAX)
         mapping = random_mapping(problem, draw, arrays)
         if mapping is not None:
+            problem = problem.asking(routing=random_routing(Random(seed), problem))
             place = random_places(draw, problem, int(mapping.pieces.array.max()) + 1)
             return Case(problem, replace(mapping, order=_random_order(problem, draw), place=place))
     raise AssertionError
@@ -66,7 +67,8 @@ def naive_of(case: Case, pieces: Pieces, activations: Activations) -> NaiveCost:
     hw = problem.hardware.to_json()
     arrays = range(int(pieces.array.max()) + 1)
     in_order = [array // hw["core"]["arrays"] for array in arrays] if "core" in hw else None
-    return NaiveCost(hw, problem.model, structure, pieces, activations, in_order if place is None else place.tolist())
+    places = in_order if place is None else place.tolist()
+    return NaiveCost(hw, problem.model, structure, pieces, activations, places, problem.terms.routing)
 
 
 def _random_problem(draw: Random, config: dict[str, Any]) -> Problem | None:

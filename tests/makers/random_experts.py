@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from random import Random
 from typing import Any
 
+from cimsolve.problem.problem import Problem
 from makers.builders import step, with_experts
 
 
@@ -36,3 +38,21 @@ def stored_alike(config: dict[str, Any], structure: dict[str, str]) -> dict[str,
                 found[entry["name"]] = structure[first[told.setdefault(expert, 0)]]
                 told[expert] += 1
     return found
+
+
+def random_routing(draw: Random, problem: Problem) -> str | None:
+    """How tokens choose: not said, by Zipf's law, or as counted of some drawn tokens, with pairs or without."""
+    choices = problem.workload.choices
+    how = draw.choice(["", "zipf", "counts", "pairs"])
+    if not how or not choices:
+        return None
+    if how == "zipf":
+        return f"zipf:{draw.choice([0.5, 1, 3])}:{draw.randint(0, 99)}"
+    counts, pairs = [], []
+    for experts in choices:
+        some = [draw.sample(range(experts.stored), experts.chosen) for _ in range(draw.randint(1, 6))]
+        counts.append(",".join(str(sum(each in one for one in some)) for each in range(experts.stored)))
+        listed = combinations(range(experts.stored), 2)
+        together = {pair: sum(set(pair) <= set(one) for one in some) for pair in listed}
+        pairs.append(",".join(f"{first}-{second}={count}" for (first, second), count in together.items() if count))
+    return f"counts:{';'.join(counts)}" + (f"|{';'.join(pairs)}" if how == "pairs" else "")

@@ -320,15 +320,23 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
     (mean, "_shares"): {
         "all experts fire": edited("left / rest.sum()", "len(weights) / rest.sum()"),
     },
-    (mean, "routes_of"): {
+    (mean, "shares_of"): {
+        "counts are not read": edited("problem.counted is not None", "kind == 'none'"),
+        "Zipf's law is not read": edited("weights: list[Floats] = [rank", "weights = [rank**0 * 1.0 + 0 * rank"),
+    },
+    (mean, "_drawn_alone"): {
         "tokens fire the first experts": edited("order[np.minimum", "np.arange(len(order))[np.minimum"),
+    },
+    (mean, "_drawn_with_partners"): {
+        "the next is any": edited("(pairs[drawn] / of_each[drawn, None]).sum(axis=0)", "np.ones(len(pairs))"),
+        "the first is any": edited("weight, route = of_each,", "weight, route = 1.0 * (of_each > 0),"),
     },
     (mean, "find_means"): {
         "no expert is spared": edited("saved += stage_cycles[each.id] - drawn", "pass"),
         "what always fires has a share": edited("np.where(own < 0, 1.0, shares", "np.where(own < 0, 0.5, shares"),
         "the error is that of one token": edited("/ ROUTES**0.5", ""),
     },
-    (mean, "_drawn_cycles"): {
+    (mean, "cycles_of_routes"): {
         "what always fires is not beside experts": edited("least = int(busy", "busy[:] = 0\n    least = int(busy"),
     },
     (cost, "_mean_metrics"): {

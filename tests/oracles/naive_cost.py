@@ -55,7 +55,10 @@ class NaiveCost:
         pieces: Any,
         acts: Any,
         place: Sequence[int] | None = None,
+        routing: str | None = None,
     ) -> None:
+        self.routing = routing
+        """How tokens choose experts, as the question has it."""
         self.chip, self.flow, self.tokens = Chip(hw), Dataflow(model, structure), int(model.tokens)
         self.pieces = [
             Piece(*row) for row in zip(*(getattr(pieces, name).tolist() for name in Piece.__annotations__), strict=True)

@@ -33,7 +33,8 @@ def naive_of_solution(solution: Solution) -> NaiveCost:
     header = solution.header
     model = parse_model(header.model, "model", header.model_name, header.options.tokens)
     place = None if solution.sites is None else solution.sites.place.tolist()
-    return NaiveCost(header.hw, model, header.structure, solution.pieces, solution.activations, place)
+    tables = solution.pieces, solution.activations, place, header.options.routing
+    return NaiveCost(header.hw, model, header.structure, *tables)
 
 
 def assert_header_agrees(solution: Solution, earliest: bool = True) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from cimsolve.chip.converters import CONVERTER_NAMES
 from cimsolve.cli.parser import (
@@ -35,7 +34,7 @@ from cimsolve.cli.values import (
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, plain_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
-from cimsolve.problem.terms import OF_MODEL, ROUTING, Terms
+from cimsolve.problem.terms import OF_MODEL, Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
 from cimsolve.solve.names import DEFAULT_NAMES, OF_EXPERTS, STRATEGY_NAMES
 
@@ -205,7 +204,11 @@ class TermsOptions(_OptionsOfTerms):  # type: ignore[misc]
                 "expected an amount, such as the limit that one of them states"
             )
         given = {name: getattr(self, name) for name in Terms.model_fields}
-        return {**given, "routing": routing_term(given["routing"])}
+        if given["routing"] is not None:
+            from cimsolve.problem.routing import routing_term
+
+            given["routing"] = routing_term(given["routing"])
+        return given
 
     @property
     def shares(self) -> dict[str, Above]:
@@ -290,33 +293,6 @@ def problem_of(
         structures = stored_structures(model, weights, options.structures)
     chip = with_settings(load_hardware(options.hardware), dict(options.settings))
     return Problem(ask(model, chip, structure=structures, objective=objective, **options.terms))
-
-
-def routing_term(text: str | None) -> str | None:
-    """What --routing says as a term: itself, or the counts of the file that it names.
-
-    Raises InputError for a file that has none.
-    """
-    if text is None or re.fullmatch(ROUTING, text):
-        return text
-    from cimsolve.files.json_file import read_json
-
-    if text.startswith(("zipf:", "counts:")):
-        raise InputError(f"--routing {shown_name(text)}: expected zipf:S:SEED, such as zipf:1.0:3, or a JSON file")
-    rows = read_json(text, 2**23)
-    if not _are_counts(rows):
-        raise InputError(
-            f"{shown_name(text)}: expected a list for each choice of experts, in the model's order, of how often each "
-            "expert was chosen: numbers from 0 on"
-        )
-    return "counts:" + ";".join(",".join(f"{number:.12g}".replace("e+", "e") for number in row) for row in rows)
-
-
-def _are_counts(rows: object) -> TypeGuard[list[list[float]]]:
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and row for row in rows):
-        return False
-    numbers = [number for row in rows for number in row]
-    return all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each < 1e12 for each in numbers)
 
 
 def tell_unknown_keys(model: Model) -> None:

@@ -1,18 +1,17 @@
 """What experts take in the mean over the routes of many tokens. docs/formulation.md, section "Experts".
 
-A routing says how often a token fires each expert: all alike, drawn by Zipf's law, or as counted somewhere. Energy,
-conversions and II follow from these shares alone. Latency is the mean over routes that are drawn, seeded.
+A routing says how often a token fires each expert: all alike, drawn by Zipf's law, or as counted somewhere, and may
+say how often two of them together. Energy, conversions and II follow from the shares alone. Latency is the mean over
+routes that are drawn, seeded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cimsolve.columns import Floats, Ints, order_by
-from cimsolve.errors import InputError
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem, found_once
 
@@ -23,36 +22,24 @@ ROUTES_SEED = 20_261_127
 
 @found_once
 def shares_of(problem: Problem) -> list[Floats]:
-    """Of each choice the share of tokens that fire each expert, shape (stored,); they sum to `chosen`.
-
-    Raises InputError for counts that do not fit the model.
-    """
+    """Of each choice the share of tokens that fire each expert, shape (stored,); they sum to `chosen`."""
     choices = problem.workload.choices
     kind, _, said = (problem.terms.routing or "").partition(":")
     if kind == "zipf":
         exponent, seed = said.split(":")
         random = np.random.default_rng(int(seed))
         ranks = [random.permutation(experts.stored) + 1 for experts in choices]
-        weights = [rank.astype(np.float64) ** -float(exponent) for rank in ranks]
-    elif kind == "counts":
-        weights = [np.array(row.split(","), dtype=np.float64) for row in said.split(";")]
-        _demand_counts(problem, weights)
+        weights: list[Floats] = [rank.astype(np.float64) ** -float(exponent) for rank in ranks]
+    elif problem.counted is not None:
+        weights = problem.counted.counts
     else:
         weights = [np.ones(experts.stored) for experts in choices]
     return [_shares(weight, experts.chosen) for weight, experts in zip(weights, choices, strict=True)]
 
 
-def _demand_counts(problem: Problem, counts: Sequence[Floats]) -> None:
-    """Raise InputError for counts that are not those of the model's experts, or of fewer than a token fires."""
-    choices = problem.workload.choices
-    if len(counts) != len(choices):
-        raise InputError(f"routing: {len(counts)} lists of counts; {problem.model.name} chooses {len(choices)} times")
-    for number, (row, experts) in enumerate(zip(counts, choices, strict=True)):
-        if len(row) != experts.stored or int((row > 0).sum()) < experts.chosen:
-            raise InputError(
-                f"routing: choice {number} has {len(row)} counts, {int((row > 0).sum())} above 0; expected "
-                f"{experts.stored}, of which a token fires {experts.chosen}"
-            )
+def pairs_of(problem: Problem) -> list[Floats | None]:
+    """Of each choice how often a token fires two experts, by its counts; shape (stored, stored). None: not counted."""
+    return [None] * len(problem.workload.choices) if problem.counted is None else problem.counted.pairs
 
 
 def _shares(weights: Floats, chosen: int) -> Floats:
@@ -69,24 +56,46 @@ def _shares(weights: Floats, chosen: int) -> Floats:
 
 
 @found_once
-def routes_of(problem: Problem) -> list[Ints]:
-    """Of each choice the experts that each of ROUTES tokens fires, shape (ROUTES, chosen).
-
-    Systematic sampling over a random order (Madow 1949): every expert is drawn with its share exactly, none twice.
-    """
-    random = np.random.default_rng(ROUTES_SEED)
+def routes_of(problem: Problem, routes: int = ROUTES, seed: int = ROUTES_SEED) -> list[Ints]:
+    """Of each choice the experts that each of so many tokens fires, shape (routes, chosen)."""
+    random = np.random.default_rng(seed)
     found = []
-    for shares in shares_of(problem):
+    for shares, pairs in zip(shares_of(problem), pairs_of(problem), strict=True):
         chosen = round(float(shares.sum()))
-        routes = np.empty((ROUTES, chosen), dtype=np.int64)
-        for route in routes:
-            order = random.permutation(len(shares))
-            reached = np.cumsum(shares[order])
-            points = random.random() + np.arange(chosen)
-            at = np.searchsorted(reached, points * (reached[-1] / chosen), side="right")
-            route[:] = order[np.minimum(at, len(order) - 1)]
-        found.append(routes)
+        drawn = [
+            _drawn_alone(random, shares, chosen) if pairs is None else _drawn_with_partners(random, pairs, chosen)
+            for _ in range(routes)
+        ]
+        found.append(np.array(drawn, dtype=np.int64))
     return found
+
+
+def _drawn_alone(random: np.random.Generator, shares: Floats, chosen: int) -> Ints:
+    """Systematic sampling over a random order (Madow 1949): each expert with its share exactly, none twice."""
+    order = random.permutation(len(shares))
+    reached = np.cumsum(shares[order])
+    points = random.random() + np.arange(chosen)
+    at = np.searchsorted(reached, points * (reached[-1] / chosen), side="right")
+    return np.asarray(order[np.minimum(at, len(order) - 1)])
+
+
+def _drawn_with_partners(random: np.random.Generator, pairs: Floats, chosen: int) -> Ints:
+    """One expert by how often it is in pairs; each next by how often those drawn were with it, none twice.
+
+    Of two, each pair comes with its share exactly.
+    """
+    of_each = pairs.sum(axis=1)
+    weight, route = of_each, np.empty(chosen, dtype=np.int64)
+    for place in range(chosen):
+        reached = np.cumsum(weight)
+        route[place] = np.searchsorted(reached, random.random() * reached[-1], side="right")
+        drawn = route[: place + 1]
+        weight = (pairs[drawn] / of_each[drawn, None]).sum(axis=0)
+        weight[drawn] = 0.0
+        if not weight.any():  # with those drawn no other ever was
+            weight = of_each.copy()
+            weight[drawn] = 0.0
+    return route
 
 
 @dataclass(frozen=True)
@@ -120,14 +129,17 @@ def find_means(fired: Fired, lasts: Ints, stage_cycles: Ints, latency_cycles: in
         own = fired.expert[part]
         weight[part] = np.where(own < 0, 1.0, shares[each.choice][own])
         if workload.is_chain:
-            drawn = _drawn_cycles(own, fired.array[part], lasts[part], routes_of(problem)[each.choice], busy)
+            drawn = cycles_of_routes(own, fired.array[part], lasts[part], routes_of(problem)[each.choice], busy)
             saved += stage_cycles[each.id] - drawn
     mean = latency_cycles - float(saved.mean())
     return Means(weight, mean, float(saved.std(ddof=1)) / ROUTES**0.5)
 
 
-def _drawn_cycles(expert: Ints, array: Ints, cycles: Ints, routes: Ints, busy: Ints) -> Ints:
-    """Cycles of the busiest array of a stage for each route; `expert` is sorted, `busy` is all 0 before and after."""
+def cycles_of_routes(expert: Ints, array: Ints, cycles: Ints, routes: Ints, busy: Ints) -> Ints:
+    """Cycles of the busiest array of a stage for each route, shape (routes,).
+
+    `expert` of its activations is sorted; `busy`, of every array, is all 0 before and after.
+    """
     first = np.searchsorted(expert, np.arange(int(routes.max()) + 2))
     always = slice(0, first[0])
     np.add.at(busy, array[always], cycles[always])

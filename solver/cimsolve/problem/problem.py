@@ -19,6 +19,7 @@ from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import FactorTable, Workload, build_workload
 from cimsolve.problem.question import Question
+from cimsolve.problem.routing import Counted, counted, is_counted
 from cimsolve.problem.terms import Cut, Terms
 
 Others = ParamSpec("Others")
@@ -70,11 +71,12 @@ class Problem:
         """Raise InfeasibleError where the chip's memory cannot hold the keys and values of one sequence.
 
         Raises InputError for experts on a chip with a network, where what moves is that of the experts chosen; for
-        convolutions there; and for more time than can be counted.
+        convolutions there; for more time than can be counted; and for a routing that is not one of this model.
         """
         memory, model = self.hardware.memory, self.model
         if self.terms.routing is not None and all(step.experts is None for step in model.steps):
             raise InputError(f"routing: {model.name} has no experts to choose; leave it out")
+        _ = self.counted
         self._demand_countable_positions()
         if self.hardware.interconnect is not None and any(step.experts is not None for step in model.steps):
             raise InputError(
@@ -127,10 +129,18 @@ class Problem:
         return build_workload(self.model, self.structures)
 
     @cached_property
+    def counted(self) -> Counted | None:
+        """What was counted of how tokens choose experts; None where nothing was."""
+        routing = self.terms.routing
+        return counted(routing, self.workload.choices, self.model.name) if routing and is_counted(routing) else None
+
+    @cached_property
     def stored(self) -> Problem:
         """The problem of the weights as they are stored, those that fire again once; itself where none do."""
         stored = self.model.stored
-        return self if stored is self.model else Problem(self.question.asking(model=stored))
+        # Counts are of the choices of all laps.
+        routing = None if is_counted(self.terms.routing) else self.terms.routing
+        return self if stored is self.model else Problem(self.question.asking(model=stored, routing=routing))
 
     @property
     def hardware(self) -> Hardware:

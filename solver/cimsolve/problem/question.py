@@ -17,6 +17,7 @@ from cimsolve.model.model import Model, Step
 from cimsolve.model.part import part_of
 from cimsolve.model.structure import Structure
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
+from cimsolve.problem.routing import is_counted
 from cimsolve.problem.terms import OF_MODEL, Terms
 
 
@@ -88,7 +89,7 @@ class Question:
         """Leave of the model, and of its structures, the steps that the terms name."""
         if self.terms.steps is None:
             return
-        if (self.terms.routing or "").startswith("counts:"):
+        if is_counted(self.terms.routing):
             raise InputError(
                 f"steps = {self.terms.steps}: counts of --routing are of a whole model; leave one of them out"
             )

@@ -16,8 +16,11 @@ CUTS: tuple[Cut, ...] = get_args(Cut)
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Limit = Annotated[float, Field(gt=0)]
 NUMBER = r"[0-9]{1,12}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?"
-ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*"
-"""How tokens choose experts, as a term says it."""
+PAIR = rf"[0-9]{{1,6}}-[0-9]{{1,6}}={NUMBER}"
+ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*(\|({PAIR})?([,;]({PAIR})?)*)?"
+"""How tokens choose experts, as a term says it; `problem/routing.py` reads it."""
+ROUTING_MAX = 2**23
+"""Most characters of it."""
 OF_MODEL = ("tokens", "source_tokens")
 """Terms that the model is loaded for, in the order in which it takes them."""
 
@@ -66,10 +69,10 @@ class Terms(BaseModel):
         json_schema_extra={"metavar": "PJ", "in_name": "energy{}pJ"},
     )
 
-    routing: Annotated[str, Field(pattern=rf"^({ROUTING})$", max_length=2**23)] | None = Field(
+    routing: Annotated[str, Field(pattern=rf"^({ROUTING})$", max_length=ROUTING_MAX)] | None = Field(
         None,
         description="how tokens choose experts, for means: zipf:S:SEED, drawn, or a JSON file with a list of each "
-        "choice's counts (default: all alike)",
+        "choice's counts, and of pairs chosen together (default: all alike)",
         json_schema_extra={"metavar": "HOW", "in_name": "routing-{}"},
         exclude_if=is_absent,
     )

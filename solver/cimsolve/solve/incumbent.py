@@ -16,6 +16,12 @@ from cimsolve.solve.effort import Effort, Event
 
 TIE_BREAKERS = ("latency", "prefill", "energy", "throughput", "arrays", "area")
 """What the user did not ask for breaks ties, in this order."""
+MEANS: MappingABC[str, str] = {
+    "latency": "mean_latency_ns",
+    "throughput": "mean_array_ii_ns",
+    "energy": "mean_energy_pj",
+}
+"""Objective -> its mean over the routes of a model with experts, which breaks the ties that are left."""
 
 LARGE, CLOSE = 1_000_000, 0.005
 """Of mappings of so many pieces one so near to its bound will do: another try takes as long as all before."""
@@ -91,7 +97,15 @@ class Incumbent:
 
     def _score(self, metrics: Metrics) -> Score:
         values = objective_values(metrics, (*self.problem.objective, *TIE_BREAKERS), self._units)
-        return (self.problem.excess(metrics), *values)
+        means = (metrics[MEANS[name]] for name in means_in_order(self.problem))
+        return (self.problem.excess(metrics), *values, *means)
+
+
+def means_in_order(problem: Problem) -> list[str]:
+    """The objectives that have a mean over a model's routes, those of the question first; none without experts."""
+    if not problem.workload.has_experts:
+        return []
+    return [name for name in dict.fromkeys((*names_of(problem.objective), *TIE_BREAKERS)) if name in MEANS]
 
 
 def count_arrays(mapping: Mapping) -> int:

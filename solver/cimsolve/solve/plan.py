@@ -23,8 +23,9 @@ from cimsolve.solve.candidates import RULES, Candidate, candidates
 from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
-from cimsolve.solve.incumbent import Incumbent, Score
+from cimsolve.solve.incumbent import Incumbent, Score, means_in_order
 from cimsolve.solve.places.locate import located
+from cimsolve.solve.polish.experts import seat_experts
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
@@ -94,6 +95,16 @@ class _Search:
             self._on_a_flat_chip()
         elif not self.best.will_do():
             self._with_distance()
+        self._seat_experts()
+
+    def _seat_experts(self) -> None:
+        """Experts in the places of others of their stages, where it is said how often tokens choose each."""
+        if self.problem.terms.routing is None or self.best.mapping is None:
+            return
+        for_latency = means_in_order(self.problem)[0] == "latency"
+        self.effort.listen(Event("experts in each other's places"))
+        seated = seat_experts(self.problem, self.best.mapping, for_latency)
+        self.best.offer("experts in each other's places", seated)
 
     def _with_distance(self) -> None:
         """The best of the arrays alone; then places for them and, within stages, for what they hold."""

@@ -77,7 +77,8 @@ def _experts(problem: Problem, header: Header) -> list[str]:
     if "mean_latency_ns" not in metrics:
         return []
     kind, _, said = (problem.terms.routing or "").partition(":")
-    how = {"": "all alike", "zipf": f"by Zipf's law ({said})", "counts": "as often as was counted"}[kind]
+    together = ", and with each other," if "|" in said else ""
+    how = {"": "all alike", "zipf": f"by Zipf's law ({said})", "counts": f"as often{together} as was counted"}[kind]
     error = metrics["mean_latency_error_ns"]
     within = f" (standard error {quantity(error, 'time')})" if error else ""
     return [

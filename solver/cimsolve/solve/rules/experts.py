@@ -1,16 +1,19 @@
 """`greedy-top2`: experts kept together, placed in order of load; by Buechel et al., Nature Computational Science 2025.
 
 Their simulator stacks experts on tiles, each tile one at a time, and chooses which share a tile greedily from routing
-statistics. Here a tile is a group of arrays, as many groups as a layer has experts, or as there are arrays.
+statistics (GREEDY_TOP2 in mapping/mapper.py of IBM/3D-CiM-LLM-Inference-Simulator). Here a tile is a group of arrays,
+as many groups as a layer has experts, or as there are arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from cimsolve.columns import Ints, order_by
+from cimsolve.columns import Floats, Ints, order_by
 from cimsolve.errors import InputError
-from cimsolve.price.mean import shares_of
+from cimsolve.price.mean import pairs_of, shares_of
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.parts import fire_same_inputs_together
@@ -55,15 +58,32 @@ def _groups(problem: Problem, arrays: int) -> list[list[Ints]]:
     most = max(experts.stored for experts in problem.workload.choices)
     members = np.array_split(np.arange(arrays), min(most, arrays))
     load = np.zeros(len(members))
-    for shares in shares_of(problem):
-        group = np.empty(len(shares), dtype=np.int64)
-        partners, number = np.zeros(len(members)), np.zeros(len(members))
-        for expert in np.argsort(-shares, kind="stable").tolist():
-            # Those that fire with it as often as if tokens chose each apart; then few, then little so far.
-            at = int(np.lexsort((load, number, partners))[0])
-            group[expert] = at
-            partners[at] += shares[expert]
-            number[at] += 1
-            load[at] += shares[expert]
-        found.append([members[at] for at in group.tolist()])
+    for shares, counted in zip(shares_of(problem), pairs_of(problem), strict=True):
+        # Not counted, they fire together as often as if tokens chose each apart.
+        together = np.outer(shares, shares) if counted is None else counted
+        at = np.zeros(len(shares), dtype=np.int64)
+        placed: list[int] = []
+        for expert in _in_turn(together, len(members)):
+            partners = np.bincount(at[placed], weights=together[expert, placed], minlength=len(members))
+            number = np.bincount(at[placed], minlength=len(members))
+            # The least of its partners; then few, then little so far.
+            at[expert] = np.lexsort((load, number, partners))[0]
+            load[at[expert]] += shares[expert]
+            placed.append(expert)
+        found.append([members[group] for group in at.tolist()])
     return found
+
+
+def _in_turn(together: Floats, tiles: int) -> Iterator[int]:
+    """The experts in the order of the rule: first the most used; then, until each tile has one more, as next the one
+    most used and most often with those before it; and again.
+    """
+    used = together.sum(axis=1)
+    left = np.ones(len(used), dtype=bool)
+    while left.any():
+        row: list[int] = []
+        while left.any() and len(row) < tiles:
+            wanted = used * (together[:, row].sum(axis=1) if row else 1.0)
+            row.append(int(np.where(left, wanted, -1.0).argmax()))
+            left[row[-1]] = False
+            yield row[-1]
