@@ -15,7 +15,7 @@ from common import BenchmarkError, log, make_parser, markdown_table, percent, pr
 
 from cimsolve.chip.read import load_hardware
 from cimsolve.chip.settings import with_settings
-from cimsolve.judge.check.rounds import check_rounds
+from cimsolve.judge.check.plan import check_plan
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
 from cimsolve.study.rounds import solve_rounds
@@ -36,7 +36,7 @@ def line_of(case: str, objective: str, strategy: str) -> list[object]:
     began = time.process_time()
     rounds = solve_rounds(problem, strategy)
     took = time.process_time() - began
-    report = check_rounds(rounds)
+    report = check_plan(rounds)
     if not report.passed:
         raise BenchmarkError(str(report.violations[0]))
     metrics, bounds = rounds.header.metrics, rounds.header.bounds

@@ -119,7 +119,11 @@ def doubts(**changes: Any) -> list[str]:
         ({"read_ns": 1e6}, "read_ns"),
         ({"clock_ns": 1000}, "clock_ns"),
         (
-            {"sources": {key: {"from": "x", "mark": "assumed"} for key in (*chip()["sources"], "write", "load")}},
+            {
+                "sources": {
+                    key: {"from": "x", "mark": "assumed"} for key in (*chip()["sources"], "write", "load", "chip_link")
+                }
+            },
             "sources",
         ),
     ],

@@ -1,4 +1,4 @@
-"""`--when-short rounds` by the command line: the answer, its files, refusals and what they name."""
+"""`--when-short rounds` and `chips` by the command line: answers, their files, refusals and what they name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from makers.tiny_configs import BERT
 
 RUN = ["--hw", "chip.json", "--model", "tiny.json", "--structure", "dense", "--strategy", "linear"]
 ROUNDS = [*RUN, "--when-short", "rounds"]
+CHIPS = [*RUN, "--when-short", "chips"]
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def _a_short_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mute.json").write_text(json.dumps(chip(array__count=16)))
 
 
-def _file() -> Path:
-    return next(path for path in Path("results").iterdir() if path.name.endswith("-rounds.json"))
+def _file(way: str = "rounds") -> Path:
+    return next(path for path in Path("results").iterdir() if path.name.endswith(f"-{way}.json"))
 
 
 def test_an_answer_is_printed_written_and_judged(cli: Cli) -> None:
@@ -39,6 +40,24 @@ def test_an_answer_is_printed_written_and_judged(cli: Cli) -> None:
     judged = cli("check", str(_file()), *(str(Path("results", run["file"])) for run in content["runs"]), "--json")
     assert judged.code == 0
     assert all(each["passed"] for each in json.loads(judged.out)["files"].values())
+
+
+def test_chips_in_a_row_are_printed_written_and_judged(cli: Cli) -> None:
+    result = cli(*CHIPS)
+    assert result.code == 0
+    assert "on chips in a row" in result.out
+    content = json.loads(_file("chips").read_text())
+    assert content["metrics"]["chips"] == len(content["runs"]) > 1
+    judged = cli("check", str(_file("chips")), "--json")
+    assert judged.code == 0
+    assert next(iter(json.loads(judged.out)["files"].values()))["chips"] == len(content["runs"])
+
+
+def test_more_chips_may_be_used_than_needed(cli: Cli) -> None:
+    fewest = json.loads(cli(*CHIPS, "--json").out)["answers"][0]
+    more = ["--chips", "7", "--strategy", "optimal", "--objective", "throughput", "--json"]
+    many = json.loads(cli(*CHIPS[:6], *CHIPS[8:], *more).out)["answers"][0]
+    assert fewest["metrics"]["chips"] < many["metrics"]["chips"] <= many["chips"] == 7
 
 
 def test_json_has_all_figures(cli: Cli) -> None:
@@ -80,6 +99,11 @@ def test_a_model_that_fits_is_mapped_as_ever(cli: Cli) -> None:
     ("words", "code", "parts"),
     [
         ([*RUN, "--batch", "3"], 2, ["--batch", "--when-short rounds"]),
+        ([*RUN, "--chips", "3"], 2, ["--chips", "--when-short chips"]),
+        ([*ROUNDS, "--chips", "3"], 2, ["--chips", "--when-short chips"]),
+        ([*CHIPS, "--chips", "1"], 1, ["at most 1 runs", "fewer than 2"]),
+        ([*CHIPS, "--max-latency", "60us"], 2, ["--max-latency", "chips"]),
+        ([*CHIPS, "--hw", "mute.json"], 2, ["chip_link is missing"]),
         ([*ROUNDS, "--max-latency", "60us"], 2, ["--max-latency", "rounds"]),
         ([*RUN, "--when-short", "later"], 2, ["--when-short"]),
         ([*ROUNDS, "--hw", "mute.json"], 2, ["write is missing"]),

@@ -66,7 +66,7 @@ STILL = {"transfer__base_ns": 0, "transfer__bits_per_ns": 1e9}
 
 def chip(**changes: Any) -> dict[str, Any]:
     """The plain chip as a spec; keyword `adc__bits_max=3` sets adc.bits_max."""
-    data = spec("rram256", write=DELETE, load=DELETE, **PLAIN)
+    data = spec("rram256", write=DELETE, load=DELETE, chip_link=DELETE, **PLAIN)
     data["sources"] = {key: {"from": "a test", "mark": "assumed"} for key in PLAIN}
     data["sources"]["node_nm"] = {"from": "a test", "mark": "assumed"}
     for path, value in changes.items():

@@ -1,4 +1,4 @@
-"""Chips with fewer arrays than a model needs, that write weights while they run."""
+"""Chips with fewer arrays than a model needs, that write weights while they run, or stand in a row."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from cimsolve.problem.question import ask
 from makers.builders import chip
 
 ROW_NS, CELL_PJ, BITS_PER_NS, BASE_NS, PJ_PER_BIT = 5, 2.0, 4.0, 3, 0.5
+LINK = {"base_ns": 7, "bits_per_ns": 2.0, "pj_per_bit": 0.25}
 
 
 def writing(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A chip with `write` and `load`; `changes` are keys of either."""
+    """A chip with `write`, `load` and `chip_link`; `changes` are keys of the first two."""
     write = {"row_ns": ROW_NS, "cell_pj": CELL_PJ}
     load = {"bits_per_ns": BITS_PER_NS, "base_ns": BASE_NS, "pj_per_bit": PJ_PER_BIT}
     for key, value in changes.items():
         (load if key in load else write)[key] = value
     note = {"from": "made up", "mark": "assumed"}
-    sources = {**data["sources"], "write": note, "load": note}
-    return {**data, "write": write, "load": load, "sources": sources}
+    sources = {**data["sources"], "write": note, "load": note, "chip_link": note}
+    return {**data, "write": write, "load": load, "chip_link": LINK, "sources": sources}
 
 
 def short(config: dict[str, Any], arrays: int, *objective: str, structure: str = "dense", **changes: Any) -> Problem:

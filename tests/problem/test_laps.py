@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cimsolve.judge.check import check_solution
-from cimsolve.judge.check.rounds import check_rounds
+from cimsolve.judge.check.plan import check_plan
 from cimsolve.judge.replay import replay
 from cimsolve.judge.simulate import simulate
 from cimsolve.price.cost import price
@@ -106,13 +106,15 @@ def test_limits_and_checks_of_an_answer_hold_for_all_laps() -> None:
     assert solution.header.metrics["latency_cycles"] >= solution.header.bounds["latency_cycles"].lower
 
 
-def test_chips_and_ranks_that_would_do_are_those_of_what_is_stored(cli: Cli, tmp_path: Path) -> None:
+def test_chips_in_a_row_hold_weights_that_fire_again_each_and_ranks_are_those_of_what_is_stored(
+    cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "laps.json").write_text(json.dumps(linears(*again([step("a", (8, 8)), step("b", (8, 8))], 5))))
     common = ("--model", str(tmp_path / "laps.json"), "--hw", "rram256", "--structure", "dense")
     sizes = ("--set", "array.rows=8", "--set", "array.cols=64", "--set", "adc.per_array=8", "--max-arrays")
     result = cli(*common, *sizes, "1", "--strategy", "spread", "--out", str(tmp_path))
     assert result.code == 1
-    assert "on at least 2 such chips, or stored with rank 2 at most" in result.err
+    assert "on at least 12 such chips in a row (--when-short chips), or stored with rank 2 at most" in result.err
 
 
 def test_rounds_write_weights_again_in_each_run_that_fires_them() -> None:
@@ -121,4 +123,4 @@ def test_rounds_write_weights_again_in_each_run_that_fires_them() -> None:
         problem = short(config, arrays)
         found = solve_rounds(problem, "optimal")
         assert len(found.header.runs) == runs
-        assert check_rounds(found, problem).violations == ()
+        assert check_plan(found, problem).violations == ()

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from cimsolve.price.rounds import RunTimes, total_cycles
-from cimsolve.prove.rounds import Cut, LeastRuns, best_cut, find_rounds_bounds
+from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_rounds
+from cimsolve.prove.runs import Cut
 from cimsolve.study.rounds import solve_rounds
 from makers.builders import linears, step
 from makers.short_chips import short
@@ -61,6 +62,5 @@ def test_more_arrays_never_raise_the_bounds() -> None:
 
 
 def test_layers_alike_are_looked_at_once() -> None:
-    least = LeastRuns(short({**BERT, "num_hidden_layers": 4}, 40), 40)
-    assert least.times(5, 7) == least.times(9, 11)
-    assert least.times(5, 7) is least.times(9, 11)
+    least = least_rounds(short({**BERT, "num_hidden_layers": 4}, 40), 40)
+    assert least[5, 7] is least[9, 11]

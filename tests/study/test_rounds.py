@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.judge.check.rounds import check_rounds
-from cimsolve.problem.rounds import Rounds, read_rounds, write_rounds
+from cimsolve.judge.check.plan import check_plan
+from cimsolve.problem.plan import Rounds, read_plan, write_plan
 from cimsolve.study.ladder import find_ladder
-from cimsolve.study.rounds import is_short_of_arrays, solve_rounds
+from cimsolve.study.rounds import solve_rounds
+from cimsolve.study.runs import is_short_of_arrays
 from makers.builders import TWO, ask, chip, linears, remembering, step
 from makers.short_chips import short, writing
 from makers.tiny_configs import BERT
@@ -32,7 +33,7 @@ def answer() -> Rounds:
 def test_every_answer_passes(strategy: str, objective: str) -> None:
     problem = short(LAYER, 16, objective)
     rounds = solve_rounds(problem, strategy)
-    assert check_rounds(rounds, problem).violations == ()
+    assert check_plan(rounds, problem).violations == ()
     assert len(rounds.runs) > 1
     assert rounds.header.metrics["arrays"] <= 16
 
@@ -53,19 +54,19 @@ def test_the_weights_are_written_once_in_all() -> None:
 
 def test_a_file_comes_back_and_old_runs_go(tmp_path: Path, answer: Rounds) -> None:
     path = tmp_path / "a.json"
-    write_rounds(solve_rounds(short(CHAIN, 2), "linear"), path)
-    files = write_rounds(answer, path)
+    write_plan(solve_rounds(short(CHAIN, 2), "linear"), path)
+    files = write_plan(answer, path)
     assert sorted(tmp_path.iterdir()) == sorted(files)
-    again = read_rounds(path)
-    assert check_rounds(again).passed
+    again = read_plan(path)
+    assert check_plan(again).passed
     assert again.header.metrics == answer.header.metrics
 
 
 def test_a_run_that_was_changed_is_not_read(tmp_path: Path, answer: Rounds) -> None:
-    files = write_rounds(answer, tmp_path / "a.json")
+    files = write_plan(answer, tmp_path / "a.json")
     files[1].write_text(files[1].read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(InputError, match="SHA-256 differs"):
-        read_rounds(files[0])
+        read_plan(files[0])
 
 
 def _claiming(rounds: Rounds, **metrics: float) -> Rounds:
@@ -93,7 +94,7 @@ def _entries(rounds: Rounds, **changes: int) -> Rounds:
     ],
 )
 def test_lies_are_refused(answer: Rounds, lie: Callable[[Rounds], Rounds], rule: str) -> None:
-    report = check_rounds(lie(answer))
+    report = check_plan(lie(answer))
     assert not report.passed
     assert not rule or rule in {violation.rule for violation in report.violations}
 
@@ -102,7 +103,7 @@ def test_two_runs_must_fit_side_by_side_where_one_is_written_beside_the_other() 
     rounds = solve_rounds(short(CHAIN, 2), "spread")
     assert not rounds.header.double
     assert rounds.header.metrics["arrays"] == 2
-    report = check_rounds(replace(rounds, header=rounds.header.model_copy(update={"double": True})))
+    report = check_plan(replace(rounds, header=rounds.header.model_copy(update={"double": True})))
     assert {violation.rule for violation in report.violations} == {"arrays"}
 
 
@@ -128,10 +129,10 @@ def test_the_ladder_names_three_ways() -> None:
     found = find_ladder(short(CHAIN, 2))
     assert found is not None
     rounds = solve_rounds(short(CHAIN, 2), "optimal")
-    assert found.rounds is not None
-    assert found.rounds <= len(rounds.runs)
-    assert found.chips == found.rounds
+    assert found.runs is not None
+    assert found.runs <= len(rounds.runs)
     assert found.rank is not None
     assert found.most_tokens_per_s is not None
     assert found.most_tokens_per_s >= rounds.header.metrics["decode_tokens_per_s"]
     assert "--when-short rounds" in found.told
+    assert "--when-short chips" in found.told

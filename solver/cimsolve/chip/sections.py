@@ -276,6 +276,14 @@ class LoadSection(Section):
     pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
 
 
+class ChipLinkSection(Section):
+    """The link from one chip to the next, where several stand in a row."""
+
+    base_ns: TimeOrNone = Field(description="Latency before the first bit, ns.")
+    bits_per_ns: Rate = Field(description="Throughput, bits per ns.")
+    pj_per_bit: Energy = Field(description="Energy of one bit, pJ.")
+
+
 class OperationSection(Section):
     """One digital operation on a vector: base + per_element * elements, dealt out over the lanes."""
 

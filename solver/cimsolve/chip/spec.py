@@ -24,6 +24,7 @@ from cimsolve.chip.sections import (
     ArrayEnergySection,
     ArraySection,
     CellSection,
+    ChipLinkSection,
     CoreSection,
     DigitalSection,
     InputSection,
@@ -85,6 +86,9 @@ class Hardware(Section):
     )
     load: LoadSection | None = Field(
         default=None, description="Where weights that are written come from; it goes with write."
+    )
+    chip_link: ChipLinkSection | None = Field(
+        default=None, description="What joins like chips in a row, or absent: nothing is known of several."
     )
     sources: dict[str, SourceNote] = Field(
         description="Where each figure comes from: a key's dotted path, or a prefix of it, to its source."

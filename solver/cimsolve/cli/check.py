@@ -37,25 +37,25 @@ examples:
 def run(options: Options) -> int:
     """Judge every file; returns 2 where one cannot be read, else 1 where one fails, else 0."""
     from cimsolve.judge.check import check_solution
-    from cimsolve.judge.check.rounds import check_rounds
-    from cimsolve.problem.rounds import is_rounds, read_rounds
+    from cimsolve.judge.check.plan import check_plan
+    from cimsolve.problem.plan import is_plan, read_plan
     from cimsolve.problem.solution import read_solution
     from cimsolve.show.text.check import CHECK_FORMAT, describe_check, print_checked
-    from cimsolve.show.text.rounds import describe_checked_rounds, print_checked_rounds
+    from cimsolve.show.text.plan import describe_checked_plan, print_checked_plan
 
     if options.prove:
         from cimsolve.study.searching import search_again  # the only part of checking that loads the solver
 
     def judge(name: str, progress: Progress) -> Found:
-        if is_rounds(Path(name)):
+        if is_plan(Path(name)):
             if options.prove:
                 raise InputError(f"{name}: --prove: is of a run's own file; expected one of those that this names")
-            rounds = read_rounds(Path(name))
-            verdict = check_rounds(rounds)
+            plan = read_plan(Path(name))
+            verdict = check_plan(plan)
             return Found(
                 not verdict.passed,
-                lambda: describe_checked_rounds(rounds, verdict),
-                lambda: print_checked_rounds(name, rounds, verdict, options.verbosity),
+                lambda: describe_checked_plan(plan, verdict),
+                lambda: print_checked_plan(name, plan, verdict, options.verbosity),
             )
         solution = read_solution(Path(name))
         report = check_solution(solution)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
 from cimsolve.cli.question import GraphOptions, objective_option, problem_of, seed_option, time_limit_option
-from cimsolve.cli.rounds import told_ladder
+from cimsolve.cli.short import told_ladder
 from cimsolve.cli.values import OneOf, near, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.solve.names import STRATEGY_NAMES
@@ -142,7 +142,7 @@ def run(options: Options) -> int:
 def _solve(options: Options, problem: Problem, effort: Effort, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
     from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
-    from cimsolve.study.rounds import is_short_of_arrays
+    from cimsolve.study.runs import is_short_of_arrays
     from cimsolve.study.solving import problem_for, solve, whole_answers_only
 
     try:

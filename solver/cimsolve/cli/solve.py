@@ -24,7 +24,7 @@ from cimsolve.cli.question import (
     strategies_option,
     time_limit_option,
 )
-from cimsolve.cli.rounds import answer_in_rounds, told_ladder
+from cimsolve.cli.short import WAYS, answer_in_runs, told_ladder
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError, UnreadFormatError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SIMULATED = {"layer": "the first layer", "all": "all layers", "none": "none"}
 WORKERS_MAX = 1024
+CHIPS_MAX = 10_000
 
 
 class _Version(argparse._VersionAction):
@@ -101,13 +102,16 @@ examples:
     )
     when_short: str = search_option(
         "--when-short WHAT",
-        "where the arrays allowed are too few: refuse, or rounds, whose weights are written one after the other "
-        "(default: {default})",
-        OneOf(("refuse", "rounds")),
-        "refuse",
+        "where the arrays allowed are too few: refuse; or rounds, whose weights are written one after the other; or "
+        "chips, several of them in a row (default: {default})",
+        OneOf(WAYS),
+        WAYS[0],
     )
     batch: int | None = search_option(
         "--batch N", "tokens that pass one round before the next is written (default: those of a prefill)", whole(1)
+    )
+    chips: int | None = search_option(
+        "--chips N", "most chips in a row (default: as few as can be found)", whole(1, CHIPS_MAX)
     )
     out: str = answers_option()
     json: bool = json_switch()
@@ -136,11 +140,12 @@ examples:
         for flag, given in (("--exact", self.exact), ("--start", self.start is not None)):
             if given and "optimal" not in self.strategies:
                 parser.error(f"{flag}: of the strategies only optimal searches; expected it in --strategy")
-        if self.when_short == "rounds":
+        if self.when_short != WAYS[0]:
             without = ("--exact", "--start", "--weights", "--max-latency", "--max-energy", "--steps")
-            parser.demand_absent(without, "is not obeyed in rounds; leave it or --when-short out")
-        elif self.batch is not None:
-            parser.error("--batch: is of rounds; expected --when-short rounds with it")
+            parser.demand_absent(without, f"is not obeyed in {self.when_short}; leave it or --when-short out")
+        for flag, number, way in (("--batch", self.batch, "rounds"), ("--chips", self.chips, "chips")):
+            if number is not None and self.when_short != way:
+                parser.error(f"{flag}: is of {way}; expected --when-short {way} with it")
         return self
 
 
@@ -152,12 +157,13 @@ def run(options: Options) -> int:
     command, shown = options.command(), options.verbosity >= 0
     settled = settle_limits(options, _problem, lambda: _effort(options), shown)
     options, problem, start = settled.options, settled.problem, settled.start
-    if options.when_short == "rounds" and _is_short(options, problem):
-        return answer_in_rounds(
+    if options.when_short != WAYS[0] and _is_short(options, problem):
+        return answer_in_runs(
             problem,
+            options.when_short,
             options.strategies,
             _effort(options),
-            options.batch,
+            options.batch if options.when_short == "rounds" else options.chips,
             lambda name: Path(options.out, answer_name(options, problem, name)),
             json=options.json,
             verbosity=options.verbosity,
@@ -227,7 +233,7 @@ def run(options: Options) -> int:
 
 def _is_short(options: Options, problem: Problem) -> bool:
     """Whether arrays are too few for every strategy asked for, as bounds show."""
-    from cimsolve.study.rounds import is_short_of_arrays
+    from cimsolve.study.runs import is_short_of_arrays
     from cimsolve.study.solving import problem_for
 
     return all(is_short_of_arrays(problem_for(name, problem)) for name in options.strategies)

@@ -8,11 +8,12 @@ from cimsolve.errors import InputError
 
 SOLUTION, SPEC, MODEL, STUDY = "a solution", "a hardware spec", "a model config", "a study"
 STRUCTURES = "a file of structures"
-ROUNDS = "an answer in rounds"
+ROUNDS, CHIPS = "an answer in rounds", "an answer on chips in a row"
 
 KINDS = {
     "cimsolve-solution": SOLUTION,
     "cimsolve-rounds": ROUNDS,
+    "cimsolve-chips": CHIPS,
     "cimsolve-hw": SPEC,
     "cimsolve-study": STUDY,
     "cimsolve-structures": STRUCTURES,

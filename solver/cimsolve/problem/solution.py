@@ -45,11 +45,13 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=4096), Visible]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Some of what a file of answers holds: no other keys, and nothing that changes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BoundEntry(_Part):
+class BoundEntry(Part):
     """`lower`: what no mapping can beat; `gap` = (value - lower) / lower; `proof`: what shows it."""
 
     value: Integer | Number
@@ -58,12 +60,12 @@ class BoundEntry(_Part):
     proof: Line
 
 
-class AfterEntry(_Part):
+class AfterEntry(Part):
     stage: Integer
     gap_cycles: Integer
 
 
-class StageEntry(_Part):
+class StageEntry(Part):
     id: Integer
     name: Text
     layer: Integer
@@ -77,7 +79,7 @@ class StageEntry(_Part):
     """Of a stage that fires more than once in a pass: how many times."""
 
 
-class FactorEntry(_Part):
+class FactorEntry(Part):
     id: Integer
     linear: Text
     kind: Literal["dense", "R", "L"]
@@ -95,7 +97,7 @@ class FactorEntry(_Part):
     """Of a factor that fires weights again: the factor that stores them."""
 
 
-class Breakdown(_Part):
+class Breakdown(Part):
     """The metrics again, by component, by stage and by phase; each sums to its total, exactly.
 
     `tail` is what stands after the last stage: the same keys as those of `stages` in cycles and pJ.
@@ -108,12 +110,12 @@ class Breakdown(_Part):
     phases: dict[str, list[Integer]]
 
 
-class TablesEntry(_Part):
+class TablesEntry(Part):
     file: Line
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Header(_Part):
+class Header(Part):
     """Everything in the JSON file except inline tables."""
 
     format: Literal["cimsolve-solution/1"]
@@ -136,7 +138,7 @@ class Header(_Part):
     tables: TablesEntry | None = None
 
 
-class _InlineTables(_Part):
+class _InlineTables(Part):
     pieces: dict[str, list[Integer]]
     activations: dict[str, list[Integer]]
     sites: dict[str, list[Integer]] | None = None

@@ -5,96 +5,31 @@ docs/formulation.md, section "Rounds".
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from cimsolve.columns import ceil_div
-from cimsolve.model.model import Model
-from cimsolve.model.part import part_of
-from cimsolve.model.structure import Structure
 from cimsolve.price.rounds import RunTimes, total_cycles, write_cycles
-from cimsolve.problem.problem import Problem
-from cimsolve.problem.rounds import run_problem
+from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, find_bounds
-from cimsolve.prove.arrays import least_arrays
-
-Cut = tuple[tuple[int, int], ...]
-"""Runs in order: the first step of each, and the one after its last."""
+from cimsolve.prove.runs import Cut, LeastRuns, Run
 
 
-def shape_of(part: Model, structures: Mapping[str, Structure]) -> Hashable:
-    """All that tells a part of a model from others but its names: parts of equal shape have the same mappings."""
-    passes = {name: number for number, name in enumerate(part.tails)}
-    first: dict[str, int] = {}
-    steps = tuple(
-        (
-            step.phase - part.steps[0].phase,
-            passes[step.pass_name],
-            part.tokens_of(step.pass_name),
-            step.reads,
-            first.setdefault(step.linears[0].name, number),
-            tuple((*each.block, each.expert, each.input, structures[each.name]) for each in step.linears),
-            step.operations,
-            step.cache,
-            step.experts,
-            step.positions,
-            step.begins_part,
-        )
-        for number, step in enumerate(part.steps)
+@found_once
+def least_rounds(problem: Problem, arrays: int) -> Mapping[Run, RunTimes]:
+    """What every run that may fit so many arrays takes at least."""
+    return LeastRuns(problem, arrays, _least_times).all()
+
+
+def _least_times(run: Problem, arrays: int) -> RunTimes:
+    hardware, cells = run.hardware, run.weight_cells
+    lower = {name: bound.value for name, bound in find_bounds(run, {"arrays": arrays}, ["arrays"]).lower.items()}
+    rows = ceil_div(cells, run.weights_per_row)
+    return RunTimes(
+        write=write_cycles(hardware, rows, cells, arrays),
+        latency=int(lower["latency_cycles"]),
+        ii=int(lower["ii_cycles"]),
+        prefill=round(lower["prefill_ns"] * 1000 / hardware.clock_ps),
     )
-    return steps, tuple(part.tails.values())
-
-
-@dataclass
-class LeastRuns:
-    """What runs take at least, each on all of `arrays`; found once for parts of one shape."""
-
-    problem: Problem
-    arrays: int
-    _of_shape: dict[Hashable, RunTimes | None] = field(default_factory=dict)
-
-    def times(self, first: int, end: int) -> RunTimes | None:
-        """Least cycles of a run of these steps; None where no mapping of it fits."""
-        part = part_of(self.problem.model, first, end)
-        shape = shape_of(part, self.problem.structures)
-        if shape not in self._of_shape:
-            self._of_shape[shape] = self._find(first, end)
-        return self._of_shape[shape]
-
-    def fits(self, first: int, end: int) -> bool:
-        """Whether a bound leaves room for a run of these steps."""
-        run = run_problem(self.problem, first, end)
-        if run.weight_cells > self.arrays * run.rows * run.weights_per_row:
-            return False
-        return least_arrays(run, self.arrays + 1)[0] <= self.arrays
-
-    def _find(self, first: int, end: int) -> RunTimes | None:
-        run = run_problem(self.problem, first, end)
-        hardware, cells = run.hardware, run.weight_cells
-        if not self.fits(first, end):
-            return None
-        lower = {
-            name: bound.value for name, bound in find_bounds(run, {"arrays": self.arrays}, ["arrays"]).lower.items()
-        }
-        rows = ceil_div(cells, run.weights_per_row)
-        return RunTimes(
-            write=write_cycles(hardware, rows, cells, self.arrays),
-            latency=int(lower["latency_cycles"]),
-            ii=int(lower["ii_cycles"]),
-            prefill=round(lower["prefill_ns"] * 1000 / hardware.clock_ps),
-        )
-
-    def all(self) -> dict[tuple[int, int], RunTimes]:
-        """Every run that may fit; of steps that start at one, more need no fewer arrays."""
-        found = {}
-        count = len(self.problem.model.steps)
-        for first in range(count):
-            for end in range(first + 1, count + 1):
-                times = self.times(first, end)
-                if times is None:
-                    break
-                found[first, end] = times
-        return found
 
 
 def best_cut(runs: Mapping[tuple[int, int], RunTimes], steps: int, double: bool, of: str, batch: int) -> Cut | None:
@@ -137,7 +72,7 @@ def find_rounds_bounds(problem: Problem, batch: int) -> dict[str, Bound]:
     """
     arrays = problem.array_limit
     assert arrays is not None
-    runs = LeastRuns(problem, arrays).all()
+    runs = least_rounds(problem, arrays)
     count = len(problem.model.steps)
 
     def least(of: str) -> tuple[Sequence[RunTimes], int]:

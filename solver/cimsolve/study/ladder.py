@@ -8,7 +8,8 @@ from cimsolve.errors import CimsolveError
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.prove.rounds import LeastRuns, find_rounds_bounds
+from cimsolve.prove.rounds import find_rounds_bounds
+from cimsolve.prove.runs import fewest_runs
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,10 @@ class Ladder:
     """Three ways, each as bounds show it; None where there is none."""
 
     limit: int
-    rounds: int | None
-    """Fewest runs."""
+    runs: int | None
+    """Fewest runs: rounds, or chips in a row, each of which holds some of the steps."""
     most_tokens_per_s: float | None
     """What one token after the other reaches at most in rounds; None where the chip does not say how it writes."""
-    chips: int | None
-    """Fewest chips in a row, each of which holds some of the steps."""
     rank: int | None
     """Largest rank at which all matrices, stored as low rank, may fit."""
 
@@ -29,13 +28,13 @@ class Ladder:
     def told(self) -> str:
         """The ways in one line."""
         ways = []
-        if self.rounds is not None and self.most_tokens_per_s is not None:
+        if self.runs is not None and self.most_tokens_per_s is not None:
             ways.append(
-                f"in at least {self.rounds} rounds, at most {self.most_tokens_per_s:.4g} tokens/s one by one "
+                f"in at least {self.runs} rounds, at most {self.most_tokens_per_s:.4g} tokens/s one by one "
                 "(--when-short rounds)"
             )
-        if self.chips is not None:
-            ways.append(f"on at least {self.chips} such chips")
+        if self.runs is not None:
+            ways.append(f"on at least {self.runs} such chips in a row (--when-short chips)")
         if self.rank is not None:
             ways.append(f"stored with rank {self.rank} at most (--structure lowrank:{self.rank})")
         return f"{self.limit} arrays may do {', or '.join(ways)}" if ways else ""
@@ -47,29 +46,13 @@ def find_ladder(problem: Problem) -> Ladder | None:
     if limit is None:
         return None
     try:
-        rounds = tokens = None
+        tokens, runs = None, fewest_runs(problem, limit)
         if problem.hardware.write is not None:
             lower = find_rounds_bounds(problem, problem.model.tokens)["latency_cycles"].value
-            rounds = _fewest_runs(problem, limit)
-            tokens = 1e12 / (lower * problem.hardware.clock_ps) if rounds and lower else None
-        # Weights that fire again lie on one chip; rounds write them again.
-        chips = rounds if rounds is not None and problem.stored is problem else _fewest_runs(problem.stored, limit)
-        return Ladder(limit, rounds, tokens, chips, _largest_rank(problem, limit))
+            tokens = 1e12 / (lower * problem.hardware.clock_ps) if runs and lower else None
+        return Ladder(limit, runs, tokens, _largest_rank(problem, limit))
     except CimsolveError:
         return None
-
-
-def _fewest_runs(problem: Problem, limit: int) -> int | None:
-    """Fewest parts of the model that may fit one after the other: each as long as can be."""
-    least, count, first, runs = LeastRuns(problem, limit), len(problem.model.steps), 0, 0
-    while first < count:
-        end = first
-        while end < count and least.fits(first, end + 1):
-            end += 1
-        if end == first:
-            return None
-        first, runs = end, runs + 1
-    return runs
 
 
 def _largest_rank(problem: Problem, limit: int) -> int | None:

@@ -1,8 +1,8 @@
-"""An answer in rounds: the runs of a model whose weights are written one run after the other; and its file.
+"""An answer in runs: parts of a model, mapped one by one, that follow each other on one chip or on chips in a row.
 
-A run is a part of the model, some of its steps in a row, with a solution as any other. The file names the runs'
-solutions, which lie beside it, by the hash of their content; they are written first, and the header that names them
-then takes the place of the old one in one step.
+A run is some of the steps in a row, with a solution as any other. The file names the runs' solutions, which lie beside
+it, by the hash of their content; they are written first, and the header that names them then takes the place of the
+old one in one step.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from cimsolve.errors import InputError
 from cimsolve.files import json_file
-from cimsolve.files.kinds import ROUNDS, demand_kind, kind_of
+from cimsolve.files.kinds import CHIPS, ROUNDS, demand_kind, kind_of
 from cimsolve.files.lines import Line
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import Question, question_from
@@ -29,6 +29,7 @@ from cimsolve.problem.solution import (
     BoundEntry,
     Integer,
     Number,
+    Part,
     Solution,
     Text,
     read_solution,
@@ -36,28 +37,30 @@ from cimsolve.problem.solution import (
 )
 from cimsolve.problem.terms import Terms
 
-FORMAT = "cimsolve-rounds/1"
+ROUNDS_FORMAT = "cimsolve-rounds/1"
+CHIPS_FORMAT = "cimsolve-chips/1"
 RUNS_MAX = 10_000
 
 
-class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunEntry(_Stated):
+class RunEntry(Part):
     """One run: its steps, from `first` to before `end`, and the file beside this one that maps them."""
 
     first: Annotated[int, Field(strict=True, ge=0, le=10**6)]
     end: Annotated[int, Field(strict=True, ge=1, le=10**6)]
-    write_cycles: Integer
     file: Line = ""
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
-class RoundsHeader(_Stated):
-    """What the file of an answer in rounds holds."""
+class WrittenRun(RunEntry):
+    """A run whose weights are written before it."""
 
-    format: Literal["cimsolve-rounds/1"]
+    write_cycles: Integer
+
+
+class _PlanHeader(Part):
+    """What the file of any answer in runs holds beside the runs."""
+
+    format: Line
     hw: dict[str, Any]
     model_name: Line
     model: dict[str, Any]
@@ -66,25 +69,51 @@ class RoundsHeader(_Stated):
     options: Terms
     strategy: Line
     seed: Integer
-    double: Annotated[bool, Field(strict=True)]
-    """Whether a run is written while the one before it computes, on arrays that this one leaves."""
-    batch: Annotated[int, Field(strict=True, ge=1, le=10**9)]
-    runs: Annotated[list[RunEntry], Field(min_length=1, max_length=RUNS_MAX)]
     metrics: dict[str, Integer | Number]
     bounds: dict[str, BoundEntry]
     versions: dict[Line, Line]
 
 
-@dataclass(frozen=True)
-class Rounds:
-    """An answer in rounds: a header, and the solution of each run."""
+class RoundsHeader(_PlanHeader):
+    """What the file of an answer in rounds holds: runs of one chip, whose weights are written one after the other."""
 
-    header: RoundsHeader
+    format: Literal["cimsolve-rounds/1"]
+    double: Annotated[bool, Field(strict=True)]
+    """Whether a run is written while the one before it computes, on arrays that this one leaves."""
+    batch: Annotated[int, Field(strict=True, ge=1, le=10**9)]
+    runs: Annotated[list[WrittenRun], Field(min_length=1, max_length=RUNS_MAX)]
+
+
+class ChipsHeader(_PlanHeader):
+    """What the file of an answer on chips in a row holds: each run lies on a chip of its own."""
+
+    format: Literal["cimsolve-chips/1"]
+    chips: Annotated[int, Field(strict=True, ge=1, le=RUNS_MAX)]
+    """Most chips that were allowed."""
+    runs: Annotated[list[RunEntry], Field(min_length=1, max_length=RUNS_MAX)]
+
+
+AnyHeader: TypeAlias = RoundsHeader | ChipsHeader
+HeaderOf = TypeVar("HeaderOf", bound=AnyHeader, covariant=True)
+HEADERS: Mapping[str, type[AnyHeader]] = {ROUNDS: RoundsHeader, CHIPS: ChipsHeader}
+"""Kind of file -> what it holds."""
+
+
+@dataclass(frozen=True)
+class Plan(Generic[HeaderOf]):
+    """An answer in runs: a header, and the solution of each run."""
+
+    header: HeaderOf
     runs: Sequence[Solution]
 
     def question(self) -> Question:
         """The question that it claims to answer. Raises InputError where it is unsound."""
         return question_from({name: getattr(self.header, name) for name in Question.KEYS})
+
+
+Rounds: TypeAlias = Plan[RoundsHeader]
+Chips: TypeAlias = Plan[ChipsHeader]
+AnyPlan: TypeAlias = Plan[AnyHeader]
 
 
 def run_problem(problem: Problem, first: int, end: int) -> Problem:
@@ -96,16 +125,16 @@ def run_problem(problem: Problem, first: int, end: int) -> Problem:
     return problem.asking(steps=f"{first}:{end}", objective=objective)
 
 
-def write_rounds(rounds: Rounds, path: Path) -> list[Path]:
-    """Write an answer in rounds, whole or not at all; returns the files written."""
+def write_plan(plan: AnyPlan, path: Path) -> list[Path]:
+    """Write an answer in runs, whole or not at all; returns the files written."""
     entries, written = [], []
-    for number, (entry, solution) in enumerate(zip(rounds.header.runs, rounds.runs, strict=True), 1):
-        name = f"{path.stem}.run{number:0{len(str(len(rounds.runs)))}d}.{_hash_of(solution)}.json"
+    for number, (entry, solution) in enumerate(zip(plan.header.runs, plan.runs, strict=True), 1):
+        name = f"{path.stem}.run{number:0{len(str(len(plan.runs)))}d}.{_hash_of(solution)}.json"
         files = write_solution(solution, path.with_name(name))
         sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
         entries.append(entry.model_copy(update={"file": name, "sha256": sha256}))
         written += files
-    header = rounds.header.model_copy(update={"runs": entries})
+    header = plan.header.model_copy(update={"runs": entries})
     json_file.write_json_atomically(path, header.model_dump(by_alias=True))
     ours = f"{glob.escape(path.stem)}.run*.{'[0-9a-f]' * 12}*"
     for other in path.parent.glob(ours):
@@ -123,23 +152,25 @@ def _hash_of(solution: Solution) -> str:
     return found.hexdigest()[:12]
 
 
-def is_rounds(path: Path) -> bool:
-    """Whether a file says that it is an answer in rounds; whatever else it is, is for its reader to tell."""
+def is_plan(path: Path) -> bool:
+    """Whether a file says that it is an answer in runs; whatever else it is, is for its reader to tell."""
     try:
-        content = json_file.read_json(path, HEADER_BYTES_MAX)
+        return kind_of(json_file.read_json(path, HEADER_BYTES_MAX)) in HEADERS
     except InputError:
         return False
-    return isinstance(content, dict) and kind_of(content) == ROUNDS
 
 
-def read_rounds(path: Path) -> Rounds:
-    """Read an answer in rounds with its runs, whether its claims hold or not. Raises InputError where it is none."""
+def read_plan(path: Path) -> AnyPlan:
+    """Read an answer in runs with its runs, whether its claims hold or not. Raises InputError where it is none."""
     content = json_file.read_json(path, HEADER_BYTES_MAX)
-    demand_kind(content, ROUNDS, str(path))
+    kind = kind_of(content)
+    if kind not in HEADERS:
+        demand_kind(content, ROUNDS, str(path))
+    form = HEADERS.get(kind or ROUNDS, RoundsHeader)
     try:
-        header = RoundsHeader.model_validate(content)
+        header = form.model_validate(content)
     except ValidationError as error:
-        raise InputError(json_file.first_problem(error, str(path), RoundsHeader)) from None
+        raise InputError(json_file.first_problem(error, str(path), form)) from None
     runs = []
     for number, entry in enumerate(header.runs):
         if Path(entry.file).name != entry.file or not entry.file:
@@ -152,4 +183,4 @@ def read_rounds(path: Path) -> Rounds:
         if found != entry.sha256:
             raise InputError(f"{beside}: is not the run that {path.name} names: its SHA-256 differs; solve again")
         runs.append(read_solution(beside))
-    return Rounds(header, runs)
+    return Plan(header, runs)

@@ -1,4 +1,4 @@
-"""What `cimsolve` does where arrays are short and an answer in rounds is asked for."""
+"""What `cimsolve` does where arrays are short and an answer in runs is asked for: in rounds, or on chips in a row."""
 
 from __future__ import annotations
 
@@ -10,53 +10,61 @@ from cimsolve.errors import EXIT_DONE, EXIT_FAILED, CimsolveError, InfeasibleErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cimsolve.problem.plan import AnyPlan
     from cimsolve.problem.problem import Problem
     from cimsolve.solve.effort import Effort
 
+WAYS = ("refuse", "rounds", "chips")
+"""What can be done where arrays are short."""
 
-def answer_in_rounds(
+
+def answer_in_runs(
     problem: Problem,
+    way: str,
     strategies: Sequence[str],
     effort: Effort,
-    batch: int | None,
+    number: int | None,
     name: Callable[[str], Path],
     *,
     json: bool,
     verbosity: int,
 ) -> int:
-    """Map a model in rounds by each strategy, check, write and print; returns the exit code.
+    """Map a model in runs by each strategy, check, write and print; returns the exit code.
 
-    Raises InfeasibleError where no strategy has an answer.
+    `number` are the tokens of a batch in rounds, or the most chips. Raises InfeasibleError where no strategy has an
+    answer.
     """
-    from cimsolve.judge.check.rounds import check_rounds
-    from cimsolve.problem.rounds import write_rounds
+    from cimsolve.judge.check.plan import check_plan
+    from cimsolve.problem.plan import write_plan
     from cimsolve.show.text.console import print_json, say
+    from cimsolve.show.text.plan import describe_plans, print_plans
     from cimsolve.show.text.progress import Progress
-    from cimsolve.show.text.rounds import describe_rounds, print_rounds
+    from cimsolve.study.chips import solve_chips
     from cimsolve.study.rounds import solve_rounds
     from cimsolve.study.solving import problem_for
 
+    solvers: dict[str, Callable[..., AnyPlan]] = {"rounds": solve_rounds, "chips": solve_chips}
     found, failures, code = [], [], EXIT_DONE
     with Progress(verbosity >= 0, problem.hardware.clock_ps / 1000) as progress:
         for strategy in strategies:
             try:
-                rounds = solve_rounds(problem, strategy, effort, batch, progress.begin)
+                plan = solvers[way](problem, strategy, effort, number, progress.begin)
             except InfeasibleError as error:
                 failures.append(str(error))
                 continue
             progress.begin(f"{strategy}: checking")
-            report = check_rounds(rounds, problem_for(strategy, problem))
-            path = name(f"{strategy}-rounds")
+            report = check_plan(plan, problem_for(strategy, problem))
+            path = name(f"{strategy}-{way}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            files = write_rounds(rounds, path) if report.passed else []
+            files = write_plan(plan, path) if report.passed else []
             code = code if report.passed else EXIT_FAILED
-            found.append((rounds, report, files))
+            found.append((plan, report, files))
     if not found:
         raise InfeasibleError("; ".join(failures))
     if json:
-        print_json({**describe_rounds(found), "failures": failures, "exit_code": code})
+        print_json({**describe_plans(found), "failures": failures, "exit_code": code})
         return code
-    print_rounds(found, verbosity)
+    print_plans(found, verbosity)
     for failure in failures:
         say(f"note: {failure}")
     return code

@@ -1,0 +1,70 @@
+"""Answers on chips in a row: the runs of a model, each on a chip of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cimsolve.price.chips import ChipTimes, chips_metrics, link_section, row_of
+from cimsolve.problem.plan import CHIPS_FORMAT, Chips, ChipsHeader, Plan, RunEntry
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import Header, Solution
+from cimsolve.prove.chips import best_row, find_chips_bounds, least_chips
+from cimsolve.prove.runs import Cut, Run
+from cimsolve.solve.effort import Effort
+from cimsolve.study.runs import RunSearch, claims_of, passed, question_of_runs
+
+
+def solve_chips(
+    problem: Problem,
+    strategy: str = "optimal",
+    effort: Effort | None = None,
+    chips: int | None = None,
+    begin: Callable[[str], None] = lambda task: None,
+) -> Chips:
+    """An answer on at most `chips` like chips in a row (None: as few as can be found), mapped by `strategy`.
+
+    A rule fills one chip after the other; `optimal` cuts where it takes least. Raises InfeasibleError where that are
+    too few chips, or a step alone needs more arrays than one has, InputError where nothing joins the chips.
+    """
+    asked, limit = question_of_runs(problem, strategy, "chips")
+    link_section(asked.hardware)
+    search = _ChipsSearch(asked, strategy, effort or Effort(), limit, begin, chips)
+    runs = search.run()
+    ends = [end for (_, end), _ in runs]
+    each = [(search.times_of(solution), solution.header.metrics) for _, solution in runs]
+    allowed = chips or len(runs)
+    header = ChipsHeader(
+        format=CHIPS_FORMAT,
+        **claims_of(search, chips_metrics(asked, ends, each), find_chips_bounds(asked, allowed)),
+        chips=allowed,
+        runs=[RunEntry(first=first, end=end) for (first, end), _ in runs],
+    )
+    return Plan(header, [solution for _, solution in runs])
+
+
+@dataclass
+class _ChipsSearch(RunSearch[ChipTimes]):
+    kind: ClassVar[str] = "chips"
+
+    @property
+    def least(self) -> Mapping[Run, ChipTimes]:
+        return least_chips(self.problem, self.arrays)
+
+    def times_of(self, solution: Solution) -> ChipTimes:
+        return times_of_header(solution.header)
+
+    def best_cut(self, runs: Mapping[Run, ChipTimes]) -> Cut | None:
+        return best_row(self.problem, runs, self.runs_max, passed(self.problem))
+
+    def cycles(self, runs: Mapping[Run, ChipTimes], cut: Cut) -> int:
+        row = row_of(self.problem, [end for _, end in cut], [runs[run] for run in cut])
+        return row.takes(passed(self.problem), self.problem.model.tokens)
+
+
+def times_of_header(header: Header) -> ChipTimes:
+    """What a chip takes, as its solution says it."""
+    metrics = header.metrics
+    phases = tuple(header.breakdown.phases["ii_cycles"])
+    return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases)

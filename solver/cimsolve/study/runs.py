@@ -1,0 +1,196 @@
+"""The search for an answer in runs: a cut of the model into parts, each mapped as any question."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic
+
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.model.part import part_of
+from cimsolve.price.cost import price
+from cimsolve.problem.objective import names_of
+from cimsolve.problem.plan import run_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.problem.solution import BoundEntry, Solution
+from cimsolve.prove import Bound, relative_gap
+from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, shape_of
+from cimsolve.solve.effort import Effort
+from cimsolve.solve.names import RULE_NAMES
+from cimsolve.study.solving import library_versions, make_solution, mapping_of, problem_for, solve
+
+SHAPES_MAX = 3
+"""Once so many shapes of runs are solved and a cut is whole, no other cut is tried."""
+PASSED = {"latency": "token", "prefill": "prefill", "throughput": "batch"}
+"""Objective -> what passes through the runs while they are cut to take least."""
+
+
+def is_short_of_arrays(problem: Problem) -> bool:
+    """Whether no mapping of the question fits on the arrays allowed, as a bound shows."""
+    limit = problem.array_limit
+    return limit is not None and least_arrays(problem, limit + 1)[0] > limit
+
+
+def question_of_runs(problem: Problem, strategy: str, kind: str) -> tuple[Problem, int]:
+    """What a strategy answers in runs, and the arrays of a chip. Raises InputError where these are not limited."""
+    asked = problem_for(strategy, problem)
+    if asked.array_limit is None:
+        raise InputError(f"{kind}: the arrays are not limited; give --max-arrays, or array.count in the spec")
+    return asked, asked.array_limit
+
+
+def passed(problem: Problem) -> str:
+    """What the objective asks to pass through the runs in least time: a `token`, a `prefill` or a `batch`."""
+    names = names_of(run_problem(problem, 0, len(problem.model.steps)).objective)
+    return PASSED.get(names[0], "token")
+
+
+@dataclass
+class RunSearch(ABC, Generic[Times]):
+    """Runs on so many arrays each, mapped as far as a cut asks for them."""
+
+    problem: Problem
+    strategy: str
+    effort: Effort
+    arrays: int
+    begin: Callable[[str], None]
+    runs_max: int | None = None
+    solved: dict[Hashable, tuple[Solution, Times] | None] = field(default_factory=dict)
+    """Shape of runs -> the mapping of one of them, and what it takes; None where it does not fit."""
+    _shapes: dict[Run, Hashable] = field(default_factory=dict)
+    kind: ClassVar[str]
+
+    @property
+    def fills(self) -> bool:
+        """Whether as many steps go into each run as fit, as a rule does it."""
+        return self.strategy in RULE_NAMES
+
+    @property
+    @abstractmethod
+    def least(self) -> Mapping[Run, Times]:
+        """What every run that may fit takes at least."""
+
+    @abstractmethod
+    def times_of(self, solution: Solution) -> Times:
+        """What a run takes as it is mapped."""
+
+    @abstractmethod
+    def best_cut(self, runs: Mapping[Run, Times]) -> Cut | None:
+        """The cut into these runs that takes least; None where they do not join."""
+
+    @abstractmethod
+    def cycles(self, runs: Mapping[Run, Times], cut: Cut) -> int:
+        """What a cut takes in all."""
+
+    def run(self) -> list[tuple[Run, Solution]]:
+        """The runs of the best cut found in order, with a solution each. Raises InfeasibleError where there is none.
+
+        The cut that would take least, by what its runs are known to take, is solved, until it is known as a whole.
+        """
+        count = len(self.problem.model.steps)
+        best: tuple[int, Cut] | None = None
+        while True:
+            known = self._known()
+            cut = _filled(known, count) if self.fills else self.best_cut(known)
+            if cut is None or (self.runs_max is not None and len(cut) > self.runs_max):
+                raise self._too_large(known)
+            missing = {self.shape(run): run for run in cut if self.shape(run) not in self.solved}
+            for run in missing.values():
+                self._solve(run)
+                if self.solved[self.shape(run)] is None:
+                    break
+            if all(self.solved.get(self.shape(run)) is not None for run in cut):
+                cycles = self.cycles(self._known(), cut)
+                best = min(best or (cycles, cut), (cycles, cut))
+                if not missing or self.fills or len(self.solved) >= SHAPES_MAX:
+                    return [(run, self._solution(run)) for run in best[1]]
+
+    def shape(self, run: Run) -> Hashable:
+        """What runs that are mapped alike have in common."""
+        if run not in self._shapes:
+            self._shapes[run] = shape_of(part_of(self.problem.model, *run), self.problem.structures)
+        return self._shapes[run]
+
+    def _known(self) -> dict[Run, Times]:
+        """What runs take, as they are mapped, or else at least; without those that turned out not to fit."""
+        found = {}
+        for run, least in self.least.items():
+            shape = self.shape(run)
+            mapped = self.solved.get(shape)
+            if mapped is not None or shape not in self.solved:
+                found[run] = least if mapped is None else mapped[1]
+        return found
+
+    def _asked(self, run: Run) -> Problem:
+        asked = run_problem(self.problem, *run)
+        return asked.asking(max_arrays=self.arrays) if self.arrays != asked.array_limit else asked
+
+    def _solve(self, run: Run) -> None:
+        steps = self.problem.model.steps
+        self.begin(f"{self.strategy}: run from {steps[run[0]].name} to {steps[run[1] - 1].name}")
+        shape = self.shape(run)
+        self.solved[shape] = None
+        with contextlib.suppress(InfeasibleError):  # the bound on arrays was not reached: no cut has such a run
+            solution = solve(self._asked(run), self.strategy, self.effort)
+            self.solved[shape] = solution, self.times_of(solution)
+
+    def _solution(self, run: Run) -> Solution:
+        """The solution of a run, where need be from that of another of its shape."""
+        mapped = self.solved[self.shape(run)]
+        assert mapped is not None
+        like = mapped[0]
+        asked = self._asked(run)
+        if like.header.options == asked.terms:
+            return like
+        mapping = mapping_of(like, asked)
+        return make_solution(
+            asked, mapping, strategy=self.strategy, seed=self.effort.seed, priced=price(asked, mapping)
+        )
+
+    def _too_large(self, known: Mapping[Run, Times]) -> InfeasibleError:
+        steps = self.problem.model.steps
+        alone = next((step for step in range(len(steps)) if (step, step + 1) not in known), None)
+        if alone is None:
+            least = fewest_runs(self.problem, self.arrays)
+            return InfeasibleError(
+                f"{self.strategy}: {self.kind}: no cut into at most {self.runs_max} runs of {self.arrays} arrays was "
+                f"found, and none is into fewer than {least}; allow more, or store less by --structure"
+            )
+        need = least_arrays(run_problem(self.problem, alone, alone + 1), self.arrays + 1)[0]
+        return InfeasibleError(
+            f"{self.strategy}: {self.kind}: {steps[alone].name} alone needs at least {need} arrays, of which a run has "
+            f"{self.arrays}; a step is not cut: allow more arrays, or store less by --structure"
+        )
+
+
+def claims_of(
+    search: RunSearch[Times], metrics: Mapping[str, int | float], bounds: Mapping[str, Bound]
+) -> dict[str, Any]:
+    """What the header of any answer in runs says beside its runs."""
+    entries = {}
+    for name, bound in bounds.items():
+        gap = relative_gap(name, metrics[name], bound.value)
+        entries[name] = BoundEntry(value=metrics[name], lower=bound.value, gap=gap, proof=bound.proof)
+    return {
+        **search.problem.question.to_json(),
+        "strategy": search.strategy,
+        "seed": search.effort.seed,
+        "metrics": metrics,
+        "bounds": entries,
+        "versions": library_versions(),
+    }
+
+
+def _filled(runs: Mapping[Run, object], steps: int) -> Cut | None:
+    """As many steps into each run as fit, one run after the other."""
+    found: list[Run] = []
+    while not found or found[-1][1] < steps:
+        first = found[-1][1] if found else 0
+        ends = [end for begin, end in runs if begin == first]
+        if not ends:
+            return None
+        found.append((first, max(ends)))
+    return tuple(found)

@@ -1,0 +1,88 @@
+"""Answers on chips in a row: cut, mapped, judged; and claims that do not hold, which are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cimsolve.errors import InfeasibleError, InputError
+from cimsolve.judge.check.plan import check_plan
+from cimsolve.problem.plan import Chips, read_plan, write_plan
+from cimsolve.study.chips import solve_chips
+from makers.builders import ask, chip, linears, step
+from makers.short_chips import short
+from makers.tiny_configs import BERT
+
+CHAIN = linears(*(step(name, (8, 8)) for name in "abcd"))
+
+
+@pytest.fixture(scope="module")
+def answer() -> Chips:
+    return solve_chips(short(CHAIN, 2), "optimal")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "objective"), [("linear", "latency"), ("spread", "prefill"), ("optimal", "throughput")]
+)
+def test_every_answer_passes(strategy: str, objective: str) -> None:
+    problem = short({**BERT, "num_hidden_layers": 1}, 16, objective)
+    chips = solve_chips(problem, strategy, chips=4)
+    assert check_plan(chips, problem).violations == ()
+    assert 1 < len(chips.runs) <= 4
+    assert chips.header.metrics["arrays"] <= 16
+
+
+def test_without_a_number_there_are_as_few_as_can_be(answer: Chips) -> None:
+    assert len(answer.runs) == answer.header.chips == 2
+
+
+def test_more_chips_shorten_the_time_between_tokens() -> None:
+    problem = short(CHAIN, 2, "throughput")
+    few, many = (solve_chips(problem, chips=chips).header.metrics["ii_cycles"] for chips in (2, 4))
+    assert many <= few
+
+
+def test_a_file_comes_back(tmp_path: Path, answer: Chips) -> None:
+    files = write_plan(answer, tmp_path / "a.json")
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    again = read_plan(files[0])
+    assert check_plan(again).passed
+    assert again.header.metrics == answer.header.metrics
+
+
+def _with(answer: Chips, **changes: object) -> Chips:
+    return replace(answer, header=answer.header.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("lie", "rule"),
+    [
+        (lambda it: _with(it, metrics={**it.header.metrics, "latency_ns": 1.0}), "metrics"),
+        (lambda it: _with(it, metrics={**it.header.metrics, "energy_pj": 1.0}), "metrics"),
+        (lambda it: _with(it, chips=1), "runs"),
+        (lambda it: _with(it, bounds={**it.header.bounds, "ii_cycles": it.header.bounds["latency_cycles"]}), "bounds"),
+        (lambda it: _with(it, runs=it.header.runs[:1]), "runs"),
+        (lambda it: replace(it, runs=[*it.runs[1:], it.runs[0]]), "runs"),
+    ],
+)
+def test_lies_are_refused(answer: Chips, lie: Callable[[Chips], Chips], rule: str) -> None:
+    assert rule in {violation.rule for violation in check_plan(lie(answer)).violations}
+
+
+def test_too_few_chips_are_told_with_those_that_are_needed() -> None:
+    for strategy in ("linear", "optimal"):
+        with pytest.raises(InfeasibleError, match=r"at most 1 runs of 2 arrays .* fewer than 2"):
+            solve_chips(short(CHAIN, 2), strategy, chips=1)
+
+
+def test_a_step_that_no_chip_holds_is_named() -> None:
+    with pytest.raises(InfeasibleError, match="wide alone needs at least 8 arrays"):
+        solve_chips(short(linears(step("a", (8, 8)), step("wide", (16, 32))), 2), "linear")
+
+
+def test_chips_that_nothing_joins_are_refused() -> None:
+    with pytest.raises(InputError, match="chip_link is missing"):
+        solve_chips(ask(CHAIN, hardware=chip(), max_arrays=2), "linear")
