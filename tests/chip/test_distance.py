@@ -329,6 +329,8 @@ def test_too_few_places_are_told_with_what_to_widen(cli: Cli, tmp_path: Path, mo
     counted = cli("--hw", "hermes64", "--model", "minilm-l6", "--strategy", "linear")
     assert "the limit is 64, 64 places of 1 array, this rule needs 240" in " ".join(counted.err.split())
     assert "core.arrays, array.count" in counted.err
+    assert "--strategy optimal" in counted.err  # by which 64 arrays are enough, so that nothing needs rounds
+    assert "rounds" not in counted.err
     limited = ["--hw", "chip.json", "--model", "big.json", "--structure", "dense", "--strategy", "spread"]
     assert "places" not in cli(*limited, "--max-arrays", "3").err
 

@@ -9,7 +9,7 @@ from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.rounds import find_rounds_bounds
-from cimsolve.prove.runs import fewest_runs
+from cimsolve.prove.runs import fewest_runs, may_fit
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Ladder:
 
     limit: int
     runs: int | None
-    """Fewest runs: rounds, or chips in a row, each of which holds some of the steps."""
+    """Fewest runs: rounds, or chips in a row, each of which holds some of the steps; 1: all may lie on the chip."""
     most_tokens_per_s: float | None
     """What one token after the other reaches at most in rounds; None where the chip does not say how it writes."""
     rank: int | None
@@ -27,6 +27,8 @@ class Ladder:
     @property
     def told(self) -> str:
         """The ways in one line."""
+        if self.runs == 1:
+            return f"{self.limit} arrays may do where blocks share them (--strategy optimal)"
         ways = []
         if self.runs is not None and self.most_tokens_per_s is not None:
             ways.append(
@@ -46,6 +48,8 @@ def find_ladder(problem: Problem) -> Ladder | None:
     if limit is None:
         return None
     try:
+        if may_fit(problem, limit):  # what was asked for needs more than the question does
+            return Ladder(limit, 1, None, None)
         tokens, runs = None, fewest_runs(problem, limit)
         if problem.hardware.write is not None:
             lower = find_rounds_bounds(problem, problem.model.tokens)["latency_cycles"].value
