@@ -21,7 +21,7 @@ from cimsolve.solve.columns.batches import Batch, batches_of
 from cimsolve.solve.columns.deal import ChainEffort, Dealt, StageIsFull, deal_strips, deal_within
 from cimsolve.solve.columns.exchange import Exchange
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt, pack_exactly
-from cimsolve.solve.columns.room import Durations, Room, Share, piece_widths
+from cimsolve.solve.columns.room import Durations, Room, Share, in_few_pieces, piece_widths
 from cimsolve.solve.columns.spread import ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, ways_to_strips
 from cimsolve.study.solving import make_solution, problem_for
@@ -190,6 +190,21 @@ def test_pieces_are_as_wide_as_the_least_time_allows() -> None:
         int(piece_widths(problem, batches_of(problem, stages, arrays), packing.heights)[0]) for arrays in (1, 2, 3, 6)
     ]
     assert widths == [12, 6, 4, 2]
+
+
+@pytest.mark.parametrize("structure", ["dense", "2,2,1"])
+def test_shelves_are_laid_out_alike_however_often_stages_fire(structure: str) -> None:
+    """A batch's time is that of one position, in which its pieces are dealt."""
+    found = []
+    for positions in (1, 7):
+        steps = [step(name, (8, 12), (8, 4), positions=positions) for name in "ab"]
+        problem = ask(linears(*steps), structure, chip(array__rows=8, array__cols=12, adc__per_array=2))
+        stages, packing = ways_to_strips(problem)[0]
+        batches = in_few_pieces(problem, batches_of(problem, stages, 4))
+        widths = piece_widths(problem, batches, packing.heights).tolist()
+        spread = ColumnSpread(problem, stages, packing, 4, lambda _: None)
+        found.append((widths, [each.tolist() for each in vars(spread.shelves("few wide")).values()]))
+    assert found[0] == found[1]
 
 
 def test_room_is_taken_from_the_tightest_shelf() -> None:
