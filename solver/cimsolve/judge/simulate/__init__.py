@@ -6,6 +6,8 @@ computes something else, and that shows.
 
 - Weights are integers, random over all that the cells can hold unless given (`encoding`). Every array that a
   simulated layer uses is programmed whole, whatever else lies there with random cells (`crossbar`).
+- Of experts each vector's token fires those of a route, drawn by the question's routing and the seed; what they make
+  is summed digitally, by gates computed from what the router makes (`routes`).
 - Each step of the model reads its own random vector of unsigned integers of `input.bits`, driven in phases of
   `dac_bits`. All rows that an activation's pieces want are driven for all columns that it reads.
 - Sums pass the converters (`converters`); phases, slices and polarities are shifted and added, offsets
@@ -21,9 +23,8 @@ inputs fast, with noise of cells and converters (`noise`); `study` says what eac
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from cimsolve.columns import Ints
 from cimsolve.judge.simulate.converters import Converters
 from cimsolve.judge.simulate.crossbar import Crossbars
 from cimsolve.judge.simulate.deviation import (
@@ -38,6 +39,7 @@ from cimsolve.judge.simulate.expected import compute_reference
 from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import RealFactors, RealWeights, prepare_operands
+from cimsolve.judge.simulate.routes import Mixer
 from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress, TokenPass
 from cimsolve.problem.laps import first_lap
@@ -78,6 +80,8 @@ def simulate(
     taken as they are, before `weights`. Linears without an entry get random weights. `progress(done, total)` counts
     the activations of each run.
 
+    Each vector is a token with experts of its own, by the question's routing and `seed`.
+
     Weights that fire again do so as at first, with other inputs: of them the first firing is run.
 
     Where converters must lose something the pass runs twice, the second time without rounding: that run
@@ -94,20 +98,23 @@ def simulate(
 
     crossbars = Crossbars(problem, operands, firings)
 
-    def run(ideal: bool) -> Mapping[int, Ints]:
-        made = TokenPass(problem, operands, firings, crossbars, reference, converters, ideal=ideal, progress=progress)
-        return made.run()
+    def token_pass(ideal: bool) -> TokenPass:
+        return TokenPass(problem, operands, firings, crossbars, reference, converters, ideal=ideal, progress=progress)
 
-    outputs = run(ideal=lossless)
-    ideal_outputs = outputs if lossless else run(ideal=True)
-    stages, ideal_stages = (compare_stages(operands, reference.outputs, each) for each in (outputs, ideal_outputs))
+    first = token_pass(ideal=lossless)
+    outputs = first.run()
+    ideal_outputs = outputs if lossless else token_pass(ideal=True).run()
+    mixer = Mixer(problem, operands, reference.outputs)
+    stages, ideal_stages = (
+        (*compare_stages(operands, reference.outputs, each), *mixer.compare(each)) for each in (outputs, ideal_outputs)
+    )
     return SimulationReport(
         layers=operands.layers,
         stages=stages,
         overall=Deviation.total([stage.deviation for stage in stages]),
         ideal=Deviation.total([stage.deviation for stage in ideal_stages]),
         vectors=vectors,
-        activations=len(firings),
+        activations=first.fired,
         lossless_expected=lossless,
         first_mismatch=describe_first_mismatch(operands, reference.outputs, ideal_outputs)
         or describe_first_mismatch(operands, reference.outputs, outputs),

@@ -116,7 +116,7 @@ def compare_stages(
     by_stage: dict[int, list[Deviation]] = {}
     for factor in operands.workload.factors:
         if operands.simulated[factor.id]:
-            by_stage.setdefault(factor.stage, []).append(_deviation(expected[factor.id], got[factor.id]))
+            by_stage.setdefault(factor.stage, []).append(deviation_of(expected[factor.id], got[factor.id]))
     return tuple(
         StageDeviation(stage, operands.workload.stages[stage].name, Deviation.total(parts))
         for stage, parts in sorted(by_stage.items())
@@ -140,7 +140,8 @@ def describe_first_mismatch(operands: Operands, expected: Mapping[int, Ints], go
     return None
 
 
-def _deviation(expected: Ints, got: Ints) -> Deviation:
+def deviation_of(expected: Ints, got: Ints) -> Deviation:
+    """How far integers are from those expected."""
     error = np.abs(got - expected)
     return Deviation(
         outputs=expected.size,

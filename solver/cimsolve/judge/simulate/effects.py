@@ -25,6 +25,7 @@ from cimsolve.judge.simulate.deviation import Deviation, StageDeviation, compare
 from cimsolve.judge.simulate.expected import ExpectedOutputs, compute_reference, shuffled
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import Operands, RealFactors, RealWeights, prepare_operands
+from cimsolve.judge.simulate.routes import Mixer
 from cimsolve.judge.simulate.simulator import ArraySimulator
 from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.laps import first_lap
@@ -93,10 +94,13 @@ def study(
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
     expected = {
-        factor: output - (0 if made.kind == "L" else _zero_point(operands) * operands.column_sums(made))
+        factor: output
+        - operands.fired(factor)[:, None]
+        * (0 if made.kind == "L" else _zero_point(operands) * operands.column_sums(made))
         for factor, output in reference.outputs.items()
         for made in [operands.workload.factors[factor]]
     }
+    mixer = Mixer(problem, operands, expected)
     stages: dict[str, tuple[StageDeviation, ...]] = {}
     lossless = False
     kernels: set[str] = set()
@@ -128,7 +132,7 @@ def study(
             outputs |= _run_linear(simulator, operands, reference, linear)
             if progress is not None:
                 progress(number * len(simulator.linears) + done, len(runs) * len(simulator.linears))
-        stages[name] = compare_stages(operands, expected, outputs)
+        stages[name] = (*compare_stages(operands, expected, outputs), *mixer.compare(outputs))
         lossless = not simulator.lossy if name == TOGETHER else lossless
         kernels |= simulator.kernels
     return Study(
@@ -167,7 +171,7 @@ def _run_linear(
             simulator.calibrate_factor(factor.id, values)
         sums = simulator.integers(factor.id, values)
         zero_point = _zero_point(operands) * operands.column_sums(factor)
-        outputs[factor.id] = np.rint(sums).astype(np.int64) - zero_point
+        outputs[factor.id] = (np.rint(sums).astype(np.int64) - zero_point) * operands.fired(factor.id)[:, None]
         if factor.kind == "R" and requantiser is not None:
             values = shuffled(simulator.problem.structures[linear], requantiser.apply(sums))
     return outputs

@@ -44,7 +44,10 @@ class Requantiser:
 @dataclass(frozen=True)
 class ExpectedOutputs:
     outputs: Mapping[int, Ints]
-    """Factor -> its output, shape (vectors, blocks * block_cols); of an R factor the z before the shuffle."""
+    """Factor -> its output, shape (vectors, blocks * block_cols); of an R factor the z before the shuffle.
+
+    0 for vectors whose token does not fire its expert.
+    """
     requantisers: Mapping[str, Requantiser]
     """Linear -> what lies between its two factors."""
 
@@ -59,7 +62,8 @@ def compute_reference(problem: Problem, operands: Operands) -> ExpectedOutputs:
         first = factors[linear.name, "dense" if structure.is_dense else "R"]
         if not operands.simulated[first.id]:
             continue
-        outputs[first.id] = _multiply(operands, first, operands.draw(first.input))
+        fired = operands.fired(first.id)[:, None]
+        outputs[first.id] = _multiply(operands, first, operands.draw(first.input)) * fired
         if structure.is_dense:
             continue
         z = outputs[first.id]
@@ -67,7 +71,7 @@ def compute_reference(problem: Problem, operands: Operands) -> ExpectedOutputs:
         requantisers[linear.name] = requantiser
         second = factors[linear.name, "L"]
         u = shuffled(structure, requantiser.apply(z)) - requantiser.zero_point
-        outputs[second.id] = _multiply(operands, second, u)
+        outputs[second.id] = _multiply(operands, second, u) * fired
     return ExpectedOutputs(outputs, requantisers)
 
 

@@ -14,6 +14,7 @@ from cimsolve.columns import Bools, Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.model.workload import Factor, Workload, build_workload
+from cimsolve.price.mean import routes_of
 from cimsolve.problem.problem import Problem
 from cimsolve.weights.monarch import Monarch, norms, project
 
@@ -48,6 +49,16 @@ class Operands:
     seed: int
     weight_error: float | None
     """Relative Frobenius error of the factors against the dense weights, where these were given."""
+    fires: tuple[Bools, ...] = ()
+    """Of each choice whether every vector's token fires each of its experts, shape (vectors, stored)."""
+
+    def fired(self, factor: int) -> Bools:
+        """Whether each vector's token fires a factor, shape (vectors,)."""
+        made = self.workload.factors[factor]
+        choice = self.workload.stages[made.stage].choice
+        if made.expert is None or choice is None or not self.fires:
+            return np.ones(self.vectors, dtype=bool)
+        return np.asarray(self.fires[choice][:, made.expert])
 
     @cached_property
     def made_by(self) -> Mapping[int, Factor]:
@@ -127,7 +138,18 @@ def prepare_operands(
         vectors=vectors,
         seed=seed,
         weight_error=real.weight_error,
+        fires=tuple(
+            fires_of(routes, experts.stored)
+            for routes, experts in zip(routes_of(problem, vectors, seed), workload.choices, strict=True)
+        ),
     )
+
+
+def fires_of(routes: Ints, stored: int) -> Bools:
+    """Which experts each token fires, shape (tokens, stored), of routes of shape (tokens, chosen)."""
+    found = np.zeros((len(routes), stored), dtype=bool)
+    np.put_along_axis(found, routes, True, axis=1)
+    return found
 
 
 class _RealFactors:

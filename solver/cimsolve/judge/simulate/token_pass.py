@@ -70,6 +70,9 @@ class TokenPass:
         self._gathered: Float64s = np.zeros((int(kept.sum()), operands.vectors))
         self._first_kept = np.where(operands.simulated, np.cumsum(kept) - kept, -1)
         self._early: list[tuple[Ints, Float64s, Ints]] = []
+        self._fires = _fires_by_activation(operands, firings)
+        self.fired = len(firings) if self._fires is None else int(self._fires.any(axis=1).sum())
+        """How many activations any vector's token fires."""
         hardware = problem.hardware
         phase = np.arange(hardware.input_phases) * hardware.input.dac_bits
         self._phase_factors: Float64s = np.ldexp(1.0, phase)
@@ -86,6 +89,8 @@ class TokenPass:
             inputs = self._inputs_of_level(level)
             for number, chunk in enumerate(self._crossbars.chunks):
                 chosen = (firings.level == level) & np.isin(firings.array, chunk)
+                if self._fires is not None:
+                    chosen &= self._fires.any(axis=1)
                 which = np.flatnonzero(chosen)
                 if len(which) == 0:
                     continue
@@ -103,7 +108,8 @@ class TokenPass:
         made = self._operands.workload.factors[factor]
         if made.kind == "L":
             # The inputs carried a zero point: known offline, subtracted digitally.
-            read = read - self._reference.requantisers[made.linear].zero_point * self._operands.column_sums(made)
+            offset = self._reference.requantisers[made.linear].zero_point * self._operands.column_sums(made)
+            read = read - offset * self._operands.fired(factor)[:, None]
         return np.asarray(np.rint(read), dtype=np.int64)
 
     def _gathered_by(self, factor: int, time: int) -> Float64s:
@@ -182,10 +188,12 @@ class TokenPass:
                 read = self._shift_add(self._converters.convert(sums, batch[of], self._ideal), cols)
                 read *= counted[first_column[some][:, None] + np.arange(cols)][:, :, None]
                 read -= corrections[some][:, None, :]
+                if self._fires is not None:
+                    read *= self._fires[batch[of]][:, None, :]
                 self._gather(pieces.take(some), read, firings.end[batch[of]])
         self._done += len(batch)
         if self._progress is not None:
-            self._progress(self._done, len(firings))
+            self._progress(self._done, self.fired)
 
     def _elements(self, inputs: _LevelInputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
         """The input element that each row of each piece wants; 0, the constant, where its vector has none."""
@@ -250,3 +258,15 @@ def _batches(which: Ints, firings: FiringOrder) -> list[Ints]:
     load = np.cumsum(firings.span[which] * pairs)
     cuts = np.searchsorted(load, np.arange(BATCH_NUMBERS, int(load[-1]), BATCH_NUMBERS))
     return [part for part in np.split(which, np.unique(cuts)) if len(part)]
+
+
+def _fires_by_activation(operands: Operands, firings: FiringOrder) -> Bools | None:
+    """Whether each vector's token fires each activation, shape (activations, vectors): the expert of its first piece.
+
+    None where every token fires all.
+    """
+    if not operands.workload.has_experts:
+        return None
+    factor = firings.pieces.factor[firings.piece[firings.first_pair[:-1]]]
+    known, which = np.unique(factor, return_inverse=True)
+    return np.stack([operands.fired(each) for each in known.tolist()])[which]
