@@ -17,26 +17,33 @@ from cimsolve.errors import CheckError, CimsolveError, FailedError, InfeasibleEr
 
 if TYPE_CHECKING:
     from cimsolve.api import (
+        check_plan,
         check_solution,
         compare_converters,
         load_hardware,
         make_problem,
         make_simulator,
         map_all,
+        map_chips,
         map_front,
         map_model,
+        map_rounds,
+        read_plan,
         read_solution,
         replay_solution,
         simulate_solution,
         study_solution,
+        write_plan,
         write_solution,
     )
     from cimsolve.chip.spec import Hardware
     from cimsolve.judge.check import CheckReport
+    from cimsolve.judge.check.plan import PlanReport
     from cimsolve.judge.replay import Replay
     from cimsolve.judge.simulate import ArraySimulator, Noise, SimulationReport, Study
     from cimsolve.model.load import load_model
     from cimsolve.model.model import Model
+    from cimsolve.problem.plan import Plan
     from cimsolve.problem.problem import Problem
     from cimsolve.problem.question import Question
     from cimsolve.problem.solution import Solution
@@ -69,6 +76,8 @@ __all__ = [
     "Model",
     "Noise",
     "Outcome",
+    "Plan",
+    "PlanReport",
     "Problem",
     "ProjectionRow",
     "Question",
@@ -78,6 +87,7 @@ __all__ = [
     "Study",
     "Terms",
     "__version__",
+    "check_plan",
     "check_solution",
     "choose_structures",
     "compare_converters",
@@ -88,17 +98,21 @@ __all__ = [
     "make_problem",
     "make_simulator",
     "map_all",
+    "map_chips",
     "map_front",
     "map_model",
+    "map_rounds",
     "measure_accuracy",
     "project_model",
     "read_factors",
+    "read_plan",
     "read_solution",
     "replay_solution",
     "simulate_solution",
     "study_solution",
     "sweep_study",
     "write_figures",
+    "write_plan",
     "write_report",
     "write_solution",
     "write_trace",
@@ -107,9 +121,11 @@ __all__ = [
 _NAMES_OF = {
     "chip.spec": ["Hardware"],
     "judge.check": ["CheckReport"],
+    "judge.check.plan": ["PlanReport"],
     "judge.replay": ["Replay"],
     "judge.simulate": ["ArraySimulator", "Noise", "SimulationReport", "Study"],
     "model.model": ["Model"],
+    "problem.plan": ["Plan"],
     "problem.problem": ["Problem"],
     "problem.question": ["Question", "Terms"],
     "problem.solution": ["Solution"],

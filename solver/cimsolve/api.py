@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cimsolve.chip.read import load_hardware
 from cimsolve.chip.spec import Hardware
@@ -14,12 +14,15 @@ from cimsolve.errors import CheckError, InputError
 from cimsolve.files.text import demand_known, plain_name
 from cimsolve.judge import check, replay, simulate
 from cimsolve.judge.check import CheckReport, Verdict
+from cimsolve.judge.check.plan import PlanReport
+from cimsolve.judge.check.plan import check_plan as judge_plan
 from cimsolve.judge.replay import Replay
 from cimsolve.judge.simulate import ArraySimulator, SimulationReport, Study
 from cimsolve.model.load import Structures, load_model
 from cimsolve.model.model import Model
-from cimsolve.problem import solution
+from cimsolve.problem import plan, solution
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.problem.plan import AnyPlan, ChipsHeader, Plan, RoundsHeader
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import Question, ask
 from cimsolve.problem.solution import Solution, solution_of
@@ -29,6 +32,8 @@ from cimsolve.solve.strategies import STRATEGIES
 from cimsolve.study.ask import Outcome, Run, write_checked
 from cimsolve.study.changes import VariantAnswers, answer_variants, find_variants
 from cimsolve.study.front import FrontRun, solution_of_point
+from cimsolve.study.names import WhenShort
+from cimsolve.study.short import solve_short
 from cimsolve.study.solving import solve_passing, start_from
 from cimsolve.study.sweep.run import solve_missing
 
@@ -104,6 +109,58 @@ def map_all(
     return found
 
 
+def map_rounds(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    strategy: str = "optimal",
+    batch: int | None = None,
+    effort: Effort | None = None,
+    **asked: Any,
+) -> Plan[RoundsHeader]:
+    """A model on a chip with too few arrays, in rounds whose weights are written one after the other.
+
+    `batch` tokens pass one round before the next (None: those of a prefill). It has passed the checker. `asked` and
+    errors are as for `map_model`, and InputError for limits of cost and a chip that does not say how it writes.
+    """
+    return cast("Plan[RoundsHeader]", _passing_plan("rounds", model, hardware, strategy, effort, asked, batch=batch))
+
+
+def map_chips(
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None = None,
+    *,
+    strategy: str = "optimal",
+    chips: int | None = None,
+    effort: Effort | None = None,
+    **asked: Any,
+) -> Plan[ChipsHeader]:
+    """A model on at most so many like chips in a row (None: as few as can be found), each with a part of its steps.
+
+    It has passed the checker. `asked` and errors are as for `map_model`, and InputError for limits of cost and a chip
+    that does not say what joins it to others.
+    """
+    return cast("Plan[ChipsHeader]", _passing_plan("chips", model, hardware, strategy, effort, asked, chips=chips))
+
+
+def _passing_plan(
+    way: WhenShort,
+    model: Question | Model | Path | str,
+    hardware: Hardware | Path | str | None,
+    strategy: str,
+    effort: Effort | None,
+    asked: dict[str, Any],
+    batch: int | None = None,
+    chips: int | None = None,
+) -> AnyPlan:
+    demand_known("strategy", strategy, STRATEGIES)
+    problem, effort = _parts(model, hardware, effort, asked)
+    found, report = solve_short(problem, way, strategy, effort, batch=batch, chips=chips)
+    for violation in report.violations:
+        raise CheckError(f"{strategy}: {violation}; please report this bug")
+    return found
+
+
 def map_front(
     model: Question | Model | Path | str,
     hardware: Hardware | Path | str | None = None,
@@ -162,6 +219,21 @@ def read_solution(path: Path | str) -> Solution:
 def write_solution(answer: Solution, path: Path | str) -> list[Path]:
     """Write a solution as JSON (large tables as .npz beside it); returns the files written."""
     return solution.write_solution(answer, Path(path))
+
+
+def read_plan(path: Path | str) -> AnyPlan:
+    """The answer in rounds or on chips of a file, whose claims are not checked; raises InputError for another file."""
+    return plan.read_plan(Path(path))
+
+
+def write_plan(answer: AnyPlan, path: Path | str) -> list[Path]:
+    """Write an answer in rounds or on chips as JSON, its runs beside it; returns the files written."""
+    return plan.write_plan(answer, Path(path))
+
+
+def check_plan(answer: AnyPlan | Path | str) -> PlanReport:
+    """Judge an answer in rounds or on chips, or its file: every run and every figure."""
+    return judge_plan(answer if isinstance(answer, plan.Plan) else read_plan(answer))
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import cimsolve
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check.plan import check_plan
 from cimsolve.problem.plan import Chips, read_plan, write_plan
@@ -86,3 +88,48 @@ def test_a_step_that_no_chip_holds_is_named() -> None:
 def test_chips_that_nothing_joins_are_refused() -> None:
     with pytest.raises(InputError, match="chip_link is missing"):
         solve_chips(ask(CHAIN, hardware=chip(), max_arrays=2), "linear")
+
+
+def test_python_has_what_the_command_has(tmp_path: Path) -> None:
+    problem = short(CHAIN, 2)
+    rounds = cimsolve.map_rounds(problem.question, strategy="spread", batch=3)
+    chips = cimsolve.map_chips(problem.question, strategy="spread", chips=3)
+    assert (rounds.header.batch, chips.header.chips) == (3, 3)
+    for name, plan in (("rounds", rounds), ("chips", chips)):
+        path = cimsolve.write_plan(plan, tmp_path / f"{name}.json")[0]
+        assert cimsolve.check_plan(path).passed
+        assert cimsolve.read_plan(path).header.kind == name
+
+
+@pytest.mark.parametrize(
+    ("terms", "part"), [({"max_latency_ns": 1e9}, "max_latency_ns"), ({"steps": "0:2"}, "steps = 0:2")]
+)
+def test_terms_that_runs_do_not_obey_are_refused(terms: dict[str, object], part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        cimsolve.map_rounds(short(CHAIN, 2).question.asking(**terms), strategy="linear")
+
+
+def test_a_sweep_shows_the_curve_from_few_arrays_to_all(tmp_path: Path) -> None:
+    (tmp_path / "chip.json").write_text(json.dumps(short(CHAIN, 2).hardware.to_json()))
+    (tmp_path / "chain.json").write_text(json.dumps(CHAIN))
+    study = {
+        "format": "cimsolve-study/1",
+        "hw": str(tmp_path / "chip.json"),
+        "model": str(tmp_path / "chain.json"),
+        "structure": ["dense"],
+        "strategy": "spread",
+        "vary": {"array.count": [1, 2, 4], "when_short": ["refuse", "rounds", "chips"]},
+    }
+    for _ in range(2):  # solved, and as kept
+        found = cimsolve.sweep_study(study, cache=tmp_path / "cache")
+        states = [each.state for each in found]
+        assert states == ["infeasible", "solved", "solved"] * 2 + ["solved"] * 3
+        latency = [each.metrics["latency_cycles"] for each in found[1::3]]
+        assert latency == sorted(latency, reverse=True)
+        assert "chips" in found[2].metrics
+        assert "arrays" in found[8].bounds
+
+
+def test_a_study_with_numbers_of_another_way_is_refused() -> None:
+    with pytest.raises(InputError, match="batch: is of rounds"):
+        cimsolve.sweep_study({"format": "cimsolve-study/1", "batch": 3, "vary": {"seed": [0]}})

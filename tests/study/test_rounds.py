@@ -13,7 +13,7 @@ from cimsolve.judge.check.plan import check_plan
 from cimsolve.problem.plan import Rounds, read_plan, write_plan
 from cimsolve.study.ladder import find_ladder
 from cimsolve.study.rounds import solve_rounds
-from cimsolve.study.runs import is_short_of_arrays
+from cimsolve.study.short import is_short_of_arrays
 from makers.builders import TWO, ask, chip, linears, remembering, step
 from makers.short_chips import short, writing
 from makers.tiny_configs import BERT

@@ -142,7 +142,7 @@ def run(options: Options) -> int:
 def _solve(options: Options, problem: Problem, effort: Effort, progress: Progress) -> Solution | Short:
     """The answer to the question, or what is short in it."""
     from cimsolve.study.explain.limits import Short, find_relief, limits_of, relax_all
-    from cimsolve.study.runs import is_short_of_arrays
+    from cimsolve.study.short import is_short_of_arrays
     from cimsolve.study.solving import problem_for, solve, whole_answers_only
 
     try:

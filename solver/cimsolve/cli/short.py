@@ -3,57 +3,91 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cimsolve.cli.parser import search_option
+from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, CimsolveError, InfeasibleError
+from cimsolve.study.names import REFUSE, WHEN_SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cimsolve.problem.plan import AnyPlan
+    from cimsolve.cli.parser import Parser
     from cimsolve.problem.problem import Problem
     from cimsolve.solve.effort import Effort
 
-WAYS = ("refuse", "rounds", "chips")
-"""What can be done where arrays are short."""
+CHIPS_MAX = 10_000
+
+
+def when_short_option(**row: Any) -> Any:
+    """What to do where arrays are short."""
+    return search_option(
+        "--when-short WHAT",
+        "where the arrays allowed are too few: refuse; or rounds, whose weights are written one after the other; or "
+        "chips, several of them in a row (default: {default})",
+        OneOf(WHEN_SHORT),
+        REFUSE,
+        **row,
+    )
+
+
+def batch_option(**row: Any) -> Any:
+    """Tokens of a batch in rounds."""
+    return search_option(
+        "--batch N",
+        "tokens that pass one round before the next is written (default: those of a prefill)",
+        whole(1),
+        **row,
+    )
+
+
+def chips_option(**row: Any) -> Any:
+    """Most chips in a row."""
+    return search_option(
+        "--chips N", "most chips in a row (default: as few as can be found)", whole(1, CHIPS_MAX), **row
+    )
+
+
+def demand_way(parser: Parser, when_short: str, batch: int | None, chips: int | None) -> None:
+    """End with an error of usage where a batch or chips are given and no way that takes them."""
+    for flag, number, way in (("--batch", batch, "rounds"), ("--chips", chips, "chips")):
+        if number is not None and when_short != way:
+            parser.error(f"{flag}: is of {way}; expected --when-short {way} with it")
 
 
 def answer_in_runs(
     problem: Problem,
-    way: str,
+    way: Any,
     strategies: Sequence[str],
     effort: Effort,
-    number: int | None,
     name: Callable[[str], Path],
     *,
+    batch: int | None,
+    chips: int | None,
     json: bool,
     verbosity: int,
 ) -> int:
     """Map a model in runs by each strategy, check, write and print; returns the exit code.
 
-    `number` are the tokens of a batch in rounds, or the most chips. Raises InfeasibleError where no strategy has an
-    answer.
+    Raises InfeasibleError where no strategy has an answer.
     """
-    from cimsolve.judge.check.plan import check_plan
     from cimsolve.problem.plan import write_plan
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.plan import describe_plans, print_plans
     from cimsolve.show.text.progress import Progress
-    from cimsolve.study.chips import solve_chips
-    from cimsolve.study.rounds import solve_rounds
-    from cimsolve.study.solving import problem_for
+    from cimsolve.study.short import solve_short
 
-    solvers: dict[str, Callable[..., AnyPlan]] = {"rounds": solve_rounds, "chips": solve_chips}
     found, failures, code = [], [], EXIT_DONE
     with Progress(verbosity >= 0, problem.hardware.clock_ps / 1000) as progress:
         for strategy in strategies:
             try:
-                plan = solvers[way](problem, strategy, effort, number, progress.begin)
+                plan, report = solve_short(
+                    problem, way, strategy, effort, batch=batch, chips=chips, begin=progress.begin
+                )
             except InfeasibleError as error:
                 failures.append(str(error))
                 continue
-            progress.begin(f"{strategy}: checking")
-            report = check_plan(plan, problem_for(strategy, problem))
             path = name(f"{strategy}-{way}")
             path.parent.mkdir(parents=True, exist_ok=True)
             files = write_plan(plan, path) if report.passed else []

@@ -24,11 +24,19 @@ from cimsolve.cli.question import (
     strategies_option,
     time_limit_option,
 )
-from cimsolve.cli.short import WAYS, answer_in_runs, told_ladder
+from cimsolve.cli.short import (
+    answer_in_runs,
+    batch_option,
+    chips_option,
+    demand_way,
+    told_ladder,
+    when_short_option,
+)
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError, UnreadFormatError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
 from cimsolve.study.interrupts import interrupted_exit_code
+from cimsolve.study.names import REFUSE
 
 if TYPE_CHECKING:
     from cimsolve.judge.simulate import RealWeights
@@ -38,7 +46,6 @@ if TYPE_CHECKING:
 
 SIMULATED = {"layer": "the first layer", "all": "all layers", "none": "none"}
 WORKERS_MAX = 1024
-CHIPS_MAX = 10_000
 
 
 class _Version(argparse._VersionAction):
@@ -100,19 +107,9 @@ examples:
     workers: int = search_option(
         "--workers N", "search threads (default: {default})", whole(1, WORKERS_MAX), 1, again=True
     )
-    when_short: str = search_option(
-        "--when-short WHAT",
-        "where the arrays allowed are too few: refuse; or rounds, whose weights are written one after the other; or "
-        "chips, several of them in a row (default: {default})",
-        OneOf(WAYS),
-        WAYS[0],
-    )
-    batch: int | None = search_option(
-        "--batch N", "tokens that pass one round before the next is written (default: those of a prefill)", whole(1)
-    )
-    chips: int | None = search_option(
-        "--chips N", "most chips in a row (default: as few as can be found)", whole(1, CHIPS_MAX)
-    )
+    when_short: str = when_short_option()
+    batch: int | None = batch_option()
+    chips: int | None = chips_option()
     out: str = answers_option()
     json: bool = json_switch()
     verbosity: int = verbosity("only the answer in words", "also bounds, breakdowns, proofs and sources")
@@ -140,12 +137,10 @@ examples:
         for flag, given in (("--exact", self.exact), ("--start", self.start is not None)):
             if given and "optimal" not in self.strategies:
                 parser.error(f"{flag}: of the strategies only optimal searches; expected it in --strategy")
-        if self.when_short != WAYS[0]:
+        if self.when_short != REFUSE:
             without = ("--exact", "--start", "--weights", "--max-latency", "--max-energy", "--steps")
             parser.demand_absent(without, f"is not obeyed in {self.when_short}; leave it or --when-short out")
-        for flag, number, way in (("--batch", self.batch, "rounds"), ("--chips", self.chips, "chips")):
-            if number is not None and self.when_short != way:
-                parser.error(f"{flag}: is of {way}; expected --when-short {way} with it")
+        demand_way(parser, self.when_short, self.batch, self.chips)
         return self
 
 
@@ -157,14 +152,15 @@ def run(options: Options) -> int:
     command, shown = options.command(), options.verbosity >= 0
     settled = settle_limits(options, _problem, lambda: _effort(options), shown)
     options, problem, start = settled.options, settled.problem, settled.start
-    if options.when_short != WAYS[0] and _is_short(options, problem):
+    if options.when_short != REFUSE and _is_short(options, problem):
         return answer_in_runs(
             problem,
             options.when_short,
             options.strategies,
             _effort(options),
-            options.batch if options.when_short == "rounds" else options.chips,
             lambda name: Path(options.out, answer_name(options, problem, name)),
+            batch=options.batch,
+            chips=options.chips,
             json=options.json,
             verbosity=options.verbosity,
         )
@@ -233,7 +229,7 @@ def run(options: Options) -> int:
 
 def _is_short(options: Options, problem: Problem) -> bool:
     """Whether arrays are too few for every strategy asked for, as bounds show."""
-    from cimsolve.study.runs import is_short_of_arrays
+    from cimsolve.study.short import is_short_of_arrays
     from cimsolve.study.solving import problem_for
 
     return all(is_short_of_arrays(problem_for(name, problem)) for name in options.strategies)

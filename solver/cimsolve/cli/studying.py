@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cimsolve.study.sweep.run import Progressed, SolvedRow
 
 JOBS_MAX = 1024
-TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", *CHOICES)
+TEXT_KEYS = ("hw", "model", "structure", "strategy", "objective", "when_short", *CHOICES)
 """What `vary` takes as it is written; all else is JSON: numbers, true, null."""
 
 
@@ -178,5 +178,8 @@ def row_command(row: Row) -> str:
         objective=tuple(asked.objective),
         time_limit_s=asked.time_limit_s,
         seed=asked.seed,
+        when_short=asked.when_short,
+        batch=asked.batch,
+        chips=asked.chips,
     )
     return options.command(without=("--workers",) if asked.seed else ("--workers", "--seed"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from cimsolve.cli.drawing import SizeOptions, plot_option
 from cimsolve.cli.parser import Parser, option, output_option, verbosity
 from cimsolve.cli.question import QuestionOptions, objective_option, seed_option, time_limit_option
+from cimsolve.cli.short import batch_option, chips_option, when_short_option
 from cimsolve.cli.studying import (
     TableOptions,
     exit_code,
@@ -36,7 +37,8 @@ class Options(SizeOptions, TableOptions, QuestionOptions):
     epilog = """\
 keys of --vary:
   any key of the hardware spec (adc.per_array, array.rows, cell.bits, ...), and of the question: hw, model,
-  structure, strategy, objective, cut, tokens, source_tokens, max_arrays, max_latency_ns, max_energy_pj, seed
+  structure, strategy, objective, cut, tokens, source_tokens, max_arrays, max_latency_ns, max_energy_pj, seed,
+  when_short, batch, chips
   array.rows+array.cols=128,256   gives both keys the same value in every point
   max_latency_ns=30us,1ms         limits may have a unit, as those of --max-latency and --max-energy
   structure=32,32,1;sqrt          values with commas of their own are set apart by semicolons
@@ -74,6 +76,9 @@ examples:
     objective: tuple[str, ...] = objective_option(group="grid")
     seed: int = seed_option("default: {default}", group="grid")
     time_limit_s: float | None = time_limit_option("brake of each point's search", group="grid")
+    when_short: str = when_short_option(group="grid")
+    batch: int | None = batch_option(group="grid")
+    chips: int | None = chips_option(group="grid")
     verbosity: int = verbosity("only the table")
     front: tuple[str, ...] = output_option(
         "--front NAME[,NAME]",
@@ -152,4 +157,7 @@ def _study(options: Options) -> SweepStudy:
         objective=list(options.objective),
         seed=options.seed,
         time_limit_s=options.time_limit_s,
+        when_short=options.when_short,
+        batch=options.batch,
+        chips=options.chips,
     )

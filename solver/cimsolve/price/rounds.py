@@ -165,7 +165,8 @@ def plan_metrics(
     once_pj = write_pj(hardware, problem.workload.weight_count)
     token_pj = fsum(float(each["energy_pj"]) for _, each in runs) + kept_pj
     writes = (ceil_div(len(runs), 2) if double else len(runs)) * DAY_NS / (period * clock_ns)
-    tokens = problem.model.tokens
+    tokens, areas = problem.model.tokens, [float(each["area_mm2"]) for _, each in runs]
+    written = [*areas[1:], areas[0]] if double else [0.0] * len(areas)
     metrics: dict[str, int | float] = {
         "runs": len(runs),
         "arrays": max(int(each["arrays"]) for _, each in runs),
@@ -179,6 +180,8 @@ def plan_metrics(
         "batch": batch,
         "batch_cycles": period,
         "batch_ns": period * clock_ns,
+        "ii_cycles": period / batch,
+        "ii_ns": period * clock_ns / batch,
         "decode_tokens_per_s": 1e9 / (token * clock_ns),
         "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
         "batch_tokens_per_s": batch * 1e9 / (period * clock_ns),
@@ -187,6 +190,7 @@ def plan_metrics(
         "write_energy_pj": once_pj,
         "energy_pj": token_pj + once_pj,
         "batch_energy_pj": token_pj + once_pj / batch,
+        "area_mm2": max(mine + beside for mine, beside in zip(areas, written, strict=True)),
         "cell_writes_per_day": writes,
     }
     if write.endurance is not None:

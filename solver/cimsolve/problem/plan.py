@@ -73,6 +73,11 @@ class _PlanHeader(Part):
     bounds: dict[str, BoundEntry]
     versions: dict[Line, Line]
 
+    @property
+    def kind(self) -> str:
+        """`rounds` or `chips`."""
+        return self.format.removeprefix("cimsolve-").partition("/")[0]
+
 
 class RoundsHeader(_PlanHeader):
     """What the file of an answer in rounds holds: runs of one chip, whose weights are written one after the other."""
@@ -184,3 +189,13 @@ def read_plan(path: Path) -> AnyPlan:
             raise InputError(f"{beside}: is not the run that {path.name} names: its SHA-256 differs; solve again")
         runs.append(read_solution(beside))
     return Plan(header, runs)
+
+
+def read_answer(path: Path) -> Solution | AnyPlan:
+    """The solution or the answer in runs of a file. Raises InputError where it is neither."""
+    return read_plan(path) if is_plan(path) else read_solution(path)
+
+
+def write_answer(answer: Solution | AnyPlan, path: Path) -> list[Path]:
+    """Write either, whole or not at all; returns the files written."""
+    return write_solution(answer, path) if isinstance(answer, Solution) else write_plan(answer, path)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from cimsolve.weights.names import METHODS
+
+WhenShort = Literal["refuse", "rounds", "chips"]
+WHEN_SHORT: tuple[WhenShort, ...] = get_args(WhenShort)
+"""What can be done where arrays are short."""
+REFUSE = WHEN_SHORT[0]
 
 WHAT_IFS: Mapping[str, str] = {
     "again": "the same, solved again",

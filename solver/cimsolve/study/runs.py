@@ -28,15 +28,16 @@ PASSED = {"latency": "token", "prefill": "prefill", "throughput": "batch"}
 """Objective -> what passes through the runs while they are cut to take least."""
 
 
-def is_short_of_arrays(problem: Problem) -> bool:
-    """Whether no mapping of the question fits on the arrays allowed, as a bound shows."""
-    limit = problem.array_limit
-    return limit is not None and least_arrays(problem, limit + 1)[0] > limit
-
-
 def question_of_runs(problem: Problem, strategy: str, kind: str) -> tuple[Problem, int]:
-    """What a strategy answers in runs, and the arrays of a chip. Raises InputError where these are not limited."""
+    """What a strategy answers in runs, and the arrays of a chip.
+
+    Raises InputError where these are not limited, for limits of cost, and for a part of a model.
+    """
     asked = problem_for(strategy, problem)
+    for metric in asked.cost_limits:
+        raise InputError(f"max_{metric}: is not obeyed in {kind}; leave it out")
+    if asked.terms.steps is not None:
+        raise InputError(f"steps = {asked.terms.steps}: a part of a model is not cut into {kind}; leave it out")
     if asked.array_limit is None:
         raise InputError(f"{kind}: the arrays are not limited; give --max-arrays, or array.count in the spec")
     return asked, asked.array_limit

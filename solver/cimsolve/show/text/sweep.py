@@ -72,7 +72,7 @@ def figure_values(record: Record | None, gaps: bool = False) -> list[Any]:
     if record is None or record.state != "solved":
         return [None] * len(FIGURES)
     if gaps:
-        return [figure.gap(record) for figure in FIGURES]
+        return [figure.gap(record) if figure.metric in record.bounds else None for figure in FIGURES]
     return [record.metrics["arrays"], *(figure.total(record) for figure in FIGURES[1:])]
 
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +28,7 @@ from cimsolve.problem.objective import DEFAULT_OBJECTIVE, demand_objective
 from cimsolve.problem.question import ask
 from cimsolve.problem.terms import Terms
 from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.names import REFUSE, WhenShort
 from cimsolve.study.sweep.point import Point
 
 FORMAT = "cimsolve-study/1"
@@ -52,12 +53,19 @@ class SweepStudy(Terms):
     objective: Annotated[list[Line], Field(min_length=1)] = Field(default_factory=lambda: list(DEFAULT_OBJECTIVE))
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    when_short: WhenShort = REFUSE
+    batch: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    chips: Annotated[int, Field(ge=1, le=10_000)] | None = None
     set: dict[str, Value] = Field(default_factory=dict)
     """Keys of the hardware spec, with their values in every point."""
     vary: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
     """What differs between points -> its values; every combination is a point."""
 
 
+SEARCH_KEYS = tuple(field.name for field in fields(Point) if field.name != "question")
+"""What says how a point is answered."""
+WAY_OF: Mapping[str, WhenShort] = {"batch": "rounds", "chips": "chips"}
+"""Key -> the way of `when_short` that it is of."""
 QUESTION_KEYS = tuple(key for key in SweepStudy.model_fields if key not in ("format", "set", "vary"))
 """What `vary` may name beside the keys of a hardware spec."""
 
@@ -114,11 +122,11 @@ def _row(
     load_chip: Callable[[str], Hardware],
     load: Callable[[str, int | None, int | None], Model],
 ) -> Row:
-    fields = study.model_dump(exclude={"vary"})
+    content = study.model_dump(exclude={"vary"})
     for axis, value in values.items():
         for key in axis.split(JOINT):
-            _place(fields, key, value)
-    asked = SweepStudy.model_validate(fields)
+            _place(content, key, value)
+    asked = SweepStudy.model_validate(content)
     settings = {key: setting_text(value) for key, value in asked.set.items()}
     try:
         question = ask(
@@ -130,7 +138,9 @@ def _row(
         ).to_json()
     except InputError as error:
         return Row(values, asked, None, str(error))
-    point = Point(question=question, strategy=asked.strategy, seed=asked.seed, time_limit_s=asked.time_limit_s)
+    search = {name: getattr(asked, name) for name in SEARCH_KEYS}
+    search |= {name: None for name, way in WAY_OF.items() if asked.when_short != way}
+    point = Point(question=question, **search)
     return Row(values, asked, point)
 
 
@@ -159,6 +169,10 @@ def _demand_known(study: SweepStudy) -> None:
     twice = next((key for key in keys if keys.count(key) > 1 or key in study.set), None)
     if twice is not None:
         raise InputError(f"vary: {one_line(twice)} is given twice; expected each key once")
+    ways = [value for axis, values in study.vary.items() if "when_short" in axis.split(JOINT) for value in values]
+    for key, way in WAY_OF.items():
+        if (key in keys or getattr(study, key) is not None) and way not in (ways or [study.when_short]):
+            raise InputError(f"{key}: is of {way}; expected when_short = {way} with it")
     specs = [load_hardware(str(name)) for name in study.vary.get("hw", [study.hw])]
     for name in study.vary.get("model", [study.model]):
         resolve_model(str(name))
@@ -174,9 +188,9 @@ def _demand_known(study: SweepStudy) -> None:
     base = study.model_dump(exclude={"vary"})
     for axis, values in study.vary.items():
         for key, value in itertools.product(axis.split(JOINT), values):
-            fields = dict(base)
-            _place(fields, key, value)
-            _demand_names(parse_study(fields, f"vary {one_line(key)}"))
+            content = dict(base)
+            _place(content, key, value)
+            _demand_names(parse_study(content, f"vary {one_line(key)}"))
     _demand_names(study)
 
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import first_problem, read_json, write_json_atomically
-from cimsolve.problem.solution import Solution, read_solution, write_solution
+from cimsolve.problem.plan import AnyPlan, read_answer, write_answer
+from cimsolve.problem.solution import Solution
 
 RECORD_BYTES_MAX = 2**26
 
@@ -115,12 +116,12 @@ class Records(KeptFiles, Generic[Kept]):
 
 
 class Answers(KeptFiles):
-    """Solution files, each judged again when it is read."""
+    """Files of solutions and of answers in runs, each judged again when it is read."""
 
-    def read(self, digest: str, judged: Callable[[Solution, str], Found]) -> Found | None:
-        """What `judged` makes of the solution of this digest and its name; None where it raises InputError."""
-        return self._read(digest, lambda path: judged(read_solution(path), str(path)))
+    def read(self, digest: str, judged: Callable[[Solution | AnyPlan, str], Found]) -> Found | None:
+        """What `judged` makes of the answer of this digest and its name; None where it raises InputError."""
+        return self._read(digest, lambda path: judged(read_answer(path), str(path)))
 
-    def write(self, digest: str, answer: Solution) -> None:
+    def write(self, digest: str, answer: Solution | AnyPlan) -> None:
         """Keep an answer; where it cannot be written that is told."""
-        self._write(digest, lambda path: write_solution(answer, path))
+        self._write(digest, lambda path: write_answer(answer, path))

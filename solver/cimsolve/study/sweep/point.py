@@ -21,11 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from cimsolve.errors import InfeasibleError, InputError, Shortage
 from cimsolve.files.text import one_line
 from cimsolve.judge.check import CheckReport, check_solution
+from cimsolve.judge.check.plan import PlanReport, check_plan
+from cimsolve.problem.plan import AnyPlan
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import question_from
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.problem.terms import OF_MODEL
 from cimsolve.solve.effort import Effort
+from cimsolve.study.names import REFUSE, WhenShort
+from cimsolve.study.short import is_short_of_arrays, solve_short
 from cimsolve.study.solving import library_versions, problem_for, solve_and_check, whole_answers_only
 from cimsolve.study.sweep.kept import KeptRecord
 
@@ -42,6 +46,11 @@ class Point:
     strategy: str = "optimal"
     seed: int = 0
     time_limit_s: float | None = None
+    when_short: WhenShort = REFUSE
+    batch: int | None = None
+    """Tokens of a batch in rounds."""
+    chips: int | None = None
+    """Most chips in a row."""
 
     def digest(self) -> str:
         """32 hexadecimal digits of all of the point and of the code and libraries that answer it."""
@@ -74,7 +83,7 @@ class Record(BaseModel):
     violations: list[str] = Field(default_factory=list)
     """What the checker found; empty: passed."""
     status: str = ""
-    """`optimal` or `feasible`."""
+    """`optimal` or `feasible`; of an answer in runs `rounds` or `chips`."""
     hw: dict[str, Any]
     model_name: str
     tokens: int
@@ -121,13 +130,13 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def judged_record(point: Point, digest: str, answer: Solution, origin: str) -> Record:
+def judged_record(point: Point, digest: str, answer: Solution | AnyPlan, origin: str) -> Record:
     """The record of an answer that was found before. Raises InputError where it is none to this point that passes."""
     began = time.perf_counter()
     if (answer.header.strategy, answer.header.seed) != (point.strategy, point.seed):
         raise InputError(f"{origin}: it is the answer of another strategy or seed")
     problem = problem_for(point.strategy, Problem(question_from(point.question)))
-    report = check_solution(answer, problem)
+    report = check_solution(answer, problem) if isinstance(answer, Solution) else check_plan(answer, problem)
     if not report.passed:
         raise InputError(f"{origin}: {report.violations[0]}")
     return _record(point, digest, began, "solved", _figures(answer, report))
@@ -137,7 +146,7 @@ def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     try:
         problem = Problem(question_from(point.question))
         effort = Effort(point.time_limit_s or math.inf, point.seed, listen=whole_answers_only())
-        solution, report = solve_and_check(problem, point.strategy, effort)
+        answer, report = _solved(point, problem, effort)
     except InputError as error:
         return "refused", {"reason": str(error)}
     except InfeasibleError as error:
@@ -147,18 +156,30 @@ def _answer(point: Point) -> tuple[State, dict[str, Any]]:
     if not report.passed:
         violations = list(map(str, report.violations))
         return "failed", {"reason": f"breaks {violations[0]}", "violations": violations}
-    return "solved", {**_figures(solution, report), "solution": solution}
+    return "solved", {**_figures(answer, report), "solution": answer}
 
 
-def _figures(solution: Solution, report: CheckReport) -> dict[str, Any]:
+def _solved(
+    point: Point, problem: Problem, effort: Effort
+) -> tuple[Solution, CheckReport] | tuple[AnyPlan, PlanReport]:
+    if point.when_short == REFUSE or not is_short_of_arrays(problem_for(point.strategy, problem)):
+        return solve_and_check(problem, point.strategy, effort)
+    return solve_short(problem, point.when_short, point.strategy, effort, batch=point.batch, chips=point.chips)
+
+
+def _figures(answer: Solution | AnyPlan, report: CheckReport | PlanReport) -> dict[str, Any]:
     """What a record has of an answer that passed."""
-    header = solution.header
+    solutions = (answer,) if isinstance(answer, Solution) else answer.runs
+    metrics = dict(answer.header.metrics)
+    if not isinstance(answer, Solution):
+        metrics["adc_bits_max"] = max(each.header.metrics["adc_bits_max"] for each in solutions)
+        metrics["lossy_activations"] = sum(each.header.metrics["lossy_activations"] for each in solutions)
     return {
-        "status": header.status,
-        "metrics": dict(header.metrics),
-        "bounds": dict(header.bounds),
-        "unverified": list(report.unverified),
-        "adc_bits": np.unique(solution.activations.adc_bits).tolist(),
+        "status": answer.header.status if isinstance(answer, Solution) else answer.header.kind,
+        "metrics": metrics,
+        "bounds": dict(answer.header.bounds),
+        "unverified": list(report.unverified) if isinstance(report, CheckReport) else [],
+        "adc_bits": np.unique(np.concatenate([each.activations.adc_bits for each in solutions])).tolist(),
     }
 
 
