@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Outcome
     from cimsolve.study.choose import ChoiceFound, choose_structures
     from cimsolve.study.explain.answer import explain_solution
+    from cimsolve.study.finetune import FinetuneFound, finetune_factors
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
     from cimsolve.weights.project import project_model, read_factors
@@ -70,6 +71,7 @@ __all__ = [
     "CimsolveError",
     "Effort",
     "FailedError",
+    "FinetuneFound",
     "Hardware",
     "InfeasibleError",
     "InputError",
@@ -93,6 +95,7 @@ __all__ = [
     "compare_converters",
     "compare_solutions",
     "explain_solution",
+    "finetune_factors",
     "load_hardware",
     "load_model",
     "make_problem",
@@ -135,6 +138,7 @@ _NAMES_OF = {
     "study.ask": ["Outcome"],
     "study.choose": ["ChoiceFound", "choose_structures"],
     "study.explain.answer": ["explain_solution"],
+    "study.finetune": ["FinetuneFound", "finetune_factors"],
     "study.sweep.run": ["sweep_study"],
     "study.two": ["compare_solutions"],
     "weights.project": ["project_model", "read_factors"],

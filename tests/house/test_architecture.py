@@ -172,6 +172,13 @@ def test_numba_stays_in_one_module_that_only_functions_load() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_torch_stays_where_models_are_trained_and_only_functions_load_it() -> None:
+    users = {module for module in MODULES if "torch" in imports_of(module)[1]}
+    assert users == {"weights.forward.torch_array", "study.finetune.pair", "study.finetune.training"}
+    program = "import cimsolve.cli.finetune, cimsolve.study.finetune, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_simulation_and_strategies_do_not_know_the_checker() -> None:
     for part in ("judge.simulate", "solve"):
         assert not {module for module in reached_from(part)[0] if module.startswith("judge.check")}

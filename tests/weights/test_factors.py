@@ -35,7 +35,7 @@ def stored() -> dict[str, Any]:
 
 
 def write(path: Path, kept: dict[str, Any], order: list[str]) -> FactorFile:
-    with write_factors(path, LINEARS, STRUCTURES, model="tiny", method="plain") as put:
+    with write_factors(path, LINEARS, STRUCTURES, {"model": "tiny", "method": "plain"}) as put:
         for name in order:
             put(name, kept[name])
     return FactorFile(path)

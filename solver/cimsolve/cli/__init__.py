@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": ("FILE...", "run the arrays of solution files with noise, and show what it takes"),
     "project": ("--model FOLDER [options]", "real weights to block-diagonal factors, and what that loses"),
     "choose": ("--model FOLDER [options]", "which structure for which matrix, under one budget of arrays"),
+    "finetune": ("--weights FOLDER [options]", "factors trained until answers come near those of the dense weights"),
     "accuracy": ("--weights FOLDER [options]", "a real model run by mapped arrays, and what each step loses"),
     "hw": ("new|check|schema ...", "a hardware spec of your own: write a first one, look through it"),
     "list": ("", "shipped models and hardware specs, strategies, objectives"),

@@ -1,8 +1,9 @@
 """Files of factors: what `cimsolve project` found, stored as it is to be used.
 
 A safetensors file. Of every factored linear it holds `<linear>.R` (k, P, T*l) and `<linear>.L` (l, T*k, S), of
-every dense one `<linear>.dense` (n_in, n_out), all float32; its metadata say how each linear is stored. It is read
-one linear at a time, and written so: all sizes follow from the structures, so the header comes first.
+every dense one `<linear>.dense` (n_in, n_out), all float32; its metadata say how each linear is stored. Norms and
+biases that were tuned with the factors are there as `beside/<tensor>`. It is read one linear at a time, and written so:
+all sizes follow from the structures, so the header comes first.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from cimsolve.files.text import one_line
 from cimsolve.files.whole import link_target, written_whole
 from cimsolve.model.structure import Structure
 from cimsolve.weights.monarch import Monarch, reconstruct
-from cimsolve.weights.tensors import OnDemand, Tensors, demand_names, listed, read_header
+from cimsolve.weights.tensors import OnDemand, Replaced, Tensors, demand_names, listed, read_header
 
 FORMAT = "cimsolve-factors/1"
+_BESIDE = "beside/"
 
 Stored: TypeAlias = Monarch | Floats
 """What is kept of a linear: its factors, or the dense matrix."""
@@ -53,7 +55,9 @@ class FactorFile:
         self.shapes = {name: self._shape(name, structure) for name, structure in self.structures.items()}
         """Linear -> (n_in, n_out)."""
         known = {tensor for name, each in self.structures.items() for tensor in tensor_names(name, each)}
-        strange = sorted(set(entries) - known)
+        strange = sorted(name for name in set(entries) - known if not name.startswith(_BESIDE))
+        self.beside = [name.removeprefix(_BESIDE) for name in entries if name.startswith(_BESIDE)]
+        """Tensors of the model that hold no linear and are others with these factors: norms and biases."""
         if strange:
             raise InputError(f"{self.path}: its metadata name no linear for {listed(strange)}; write it again")
 
@@ -84,6 +88,20 @@ class FactorFile:
             return self._dense(name) if self.structures[name].is_dense else Monarch(*self._pair(name))
 
         return OnDemand(list(self.structures), read)
+
+    def over(self, source: Tensors) -> Tensors:
+        """The tensors of the model, norms and biases as they are with these factors.
+
+        Raises InputError for those that the model lacks or has in another shape.
+        """
+        for name in self.beside:
+            if self._tensors.shape(_BESIDE + name) != source.shape(name):
+                raise InputError(
+                    f"{self.path}: {name} has shape {self._tensors.shape(_BESIDE + name)}; expected "
+                    f"{source.shape(name)} as in {source.path}"
+                )
+        here = {source.find(name): _BESIDE + name for name in self.beside}
+        return Replaced(source, lambda name: self._tensors.tensor(here[name]) if name in here else None)
 
     def demand_fits(self, linears: Sequence[tuple[str, int, int]], model: str) -> None:
         """Raise InputError unless these are all `linears` of (name, n_in, n_out) of a model."""
@@ -137,10 +155,15 @@ class FactorFile:
 
 @contextlib.contextmanager
 def write_factors(
-    path: Path, linears: Sequence[tuple[str, int, int]], structures: Mapping[str, Structure], **metadata: str
+    path: Path,
+    linears: Sequence[tuple[str, int, int]],
+    structures: Mapping[str, Structure],
+    told: Mapping[str, str] | None = None,
+    beside: Mapping[str, Floats] | None = None,
 ) -> Iterator[Callable[[str, Stored], None]]:
     """What puts one linear of (name, n_in, n_out) into a file of factors, in any order; all are written, or nothing.
 
+    `told` is what the file says of itself; `beside` are norms and biases that go with its linears, by their tensors.
     Raises InputError where the file cannot be written or has no room, ValueError at the end where linears are left.
     """
     shown = one_line(str(path))
@@ -148,15 +171,19 @@ def write_factors(
     if target.is_dir():
         raise InputError(f"{shown}: is a folder; expected the name of a file to write")
     texts = {name: str(structures[name]) for name, _, _ in linears}
-    head: dict[str, Any] = {"__metadata__": {"format": FORMAT, "structure": json.dumps(texts), **metadata}}
-    offsets: dict[str, int] = {}
-    end = 0
+    head: dict[str, Any] = {"__metadata__": {"format": FORMAT, "structure": json.dumps(texts), **(told or {})}}
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, n_in, n_out in linears:
         structure = structures[name]
-        shapes = [(n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out)
-        for tensor, shape in zip(tensor_names(name, structure), shapes, strict=True):
-            offsets[tensor], end = end, end + 4 * math.prod(shape)
-            head[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offsets[tensor], end]}
+        parts = [(n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out)
+        shapes |= zip(tensor_names(name, structure), parts, strict=True)
+    aside = {_BESIDE + name: each for name, each in (beside or {}).items()}
+    shapes |= {name: each.shape for name, each in aside.items()}
+    offsets: dict[str, int] = {}
+    end = 0
+    for tensor, shape in shapes.items():
+        offsets[tensor], end = end, end + 4 * math.prod(shape)
+        head[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offsets[tensor], end]}
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     first = 8 + len(text)
@@ -175,12 +202,18 @@ def write_factors(
             stream.write(len(text).to_bytes(8, "little") + text)
             stream.truncate(first + end)
 
+            def write(tensor: str, numbers: Floats) -> None:
+                stream.seek(first + offsets[tensor])
+                stream.write(np.ascontiguousarray(numbers, dtype="<f4").data)
+                left.discard(tensor)
+
             def put(name: str, stored: Stored) -> None:
                 parts = [stored.R, stored.L] if isinstance(stored, Monarch) else [stored]
                 for tensor, part in zip(tensor_names(name, structures[name]), parts, strict=True):
-                    stream.seek(first + offsets[tensor])
-                    stream.write(np.ascontiguousarray(part, dtype="<f4").data)
-                    left.discard(tensor)
+                    write(tensor, part)
+
+            for name, numbers in aside.items():
+                write(name, numbers)
 
             yield put
             if left:

@@ -115,6 +115,12 @@ def open_weights(folder: Path | str, model: Model | None = None) -> Tensors:
     return QuantisedTensors(opened_folder, model)
 
 
+def stamps_of(folder: Path) -> list[list[str | int]]:
+    """Name, size and time of each file of weights: another list where the weights may be others."""
+    files = [each for suffix in ("safetensors", "gguf") for each in sorted(folder.glob(f"*.{suffix}"))]
+    return [[each.name, each.stat().st_size, each.stat().st_mtime_ns] for each in files]
+
+
 def linear_weight(folder: Tensors, ref: TensorRef, n_in: int, n_out: int) -> Floats32:
     """W of shape (n_in, n_out), contiguous, with y = x W.
 

@@ -58,6 +58,18 @@ def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
     return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
 
 
+def sequences_by_use(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints], list[Ints]]:
+    """The sequences that are fitted, those that say when to stop, and those held out of both."""
+    use = [
+        _STOP if number % _OF == _STOP else _HELD_OUT if number % _OF == _HELD_OUT else 0
+        for number in range(len(sequences))
+    ]
+    fit, stop, held = (
+        [ids for ids, each in zip(sequences, use, strict=True) if each == kind] for kind in (0, _STOP, _HELD_OUT)
+    )
+    return fit, stop, held
+
+
 Visit: TypeAlias = Callable[[str, LinearInputs], None]
 Calibration: TypeAlias = Callable[[Visit], None]
 """Calls its argument with name and inputs of each linear in turn, and keeps none."""

@@ -133,10 +133,9 @@ def apply(monarch: Monarch, x: Floats) -> Floats:
         raise ValueError(f"x has shape {x.shape}, its last axis must be {monarch.n_in}")
     k, blocks_out, rank = monarch.structure.k, monarch.structure.l, monarch.structure.rank
     vectors = x.reshape(-1, k, monarch.R.shape[1]).transpose(1, 0, 2)
-    z = (vectors @ monarch.R).transpose(1, 0, 2).reshape(-1, k * rank * blocks_out)
-    zt = np.empty_like(z)
-    zt[:, shuffle_index(k, blocks_out, rank)] = z
-    y = zt.reshape(-1, blocks_out, rank * k).transpose(1, 0, 2) @ monarch.L
+    z = (vectors @ monarch.R).transpose(1, 0, 2).reshape(-1, k * rank, blocks_out)
+    zt = z.transpose(0, 2, 1).astype(z.dtype, order="C", copy=False)
+    y = zt.transpose(1, 0, 2) @ monarch.L
     return y.transpose(1, 2, 0).reshape(*x.shape[:-1], monarch.n_out)
 
 

@@ -59,7 +59,7 @@ def project_model(
     else:
         shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
         written = structures_stored(model.linears, structures, method)
-        keep = write_factors(Path(out), shapes, written, model=model.name, method=method, seed=str(seed))
+        keep = write_factors(Path(out), shapes, written, {"model": model.name, "method": method, "seed": str(seed)})
     linears, firings = {linear.name: linear for linear in model.linears}, model.firings
     rows: dict[str, ProjectionRow] = {}
     with keep as put:

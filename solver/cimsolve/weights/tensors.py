@@ -148,6 +148,38 @@ class Tensors:
         return kind
 
 
+class Replaced(Tensors):
+    """The tensors of another source, some with other numbers of the same shape."""
+
+    def __init__(self, source: Tensors, read: Callable[[str], Any]) -> None:
+        """`read` has the numbers of a stored name, None where they are those of the source."""
+        super().__init__(source.path, source.entries)
+        self._source, self._read = source, read
+
+    def names(self) -> tuple[str, ...]:
+        return self._source.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._source.shape(name)
+
+    def find(self, name: str) -> str:
+        return self._source.find(name)
+
+    def holds(self, name: str) -> bool:
+        return self._source.holds(name)
+
+    def where(self, name: str) -> str:
+        return self._source.where(name)
+
+    def tensor(self, name: str) -> Any:
+        found = self._read(self._source.find(name))
+        return self._source.tensor(name) if found is None else found
+
+    def rows(self, name: str, index: Ints) -> Any:
+        found = self._read(self._source.find(name))
+        return self._source.rows(name, index) if found is None else found[index]
+
+
 class OnDemand(Mapping[str, T]):
     """A mapping whose values are read when they are asked for, and not kept."""
 

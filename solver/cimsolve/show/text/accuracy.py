@@ -102,13 +102,15 @@ def explained_steps(found: AccuracyTable) -> list[tuple[str, str]]:
 def conditions(found: AccuracyTable) -> list[str]:
     """What the figures rest on."""
     tested = f"{plural(found.test_sequences, 'paragraph')} with {plural(found.test_tokens, 'token')}"
+    given = any(row.storage.file for row in found.rows)
+    tuned = "Tuned factors bring norms and biases of their own; " if given else "Nothing is fine-tuned, and "
     return [
         f"{tested}, none of them used for anything else. Factors are fitted to {found.fitted_tokens} tokens of others, "
         f"ranges of converters set on {found.calibration_tokens} of these.",
         *errors(found),
         *left_dense(found),
         f"All {found.linears} linears run on the arrays of a checked mapping. Biases, norms, embeddings, attention and "
-        "the language-model head stay float32. Nothing is fine-tuned, and cells and converters have no noise.",
+        f"the language-model head stay float32. {tuned}cells and converters have no noise.",
     ]
 
 

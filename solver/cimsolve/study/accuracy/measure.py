@@ -43,8 +43,8 @@ from cimsolve.study.solving import solve_passing
 from cimsolve.study.sweep.kept import Records, Tell, tell_nobody
 from cimsolve.study.sweep.point import digest_of
 from cimsolve.weights.factor_file import FactorFile, write_factors
-from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights
-from cimsolve.weights.forward import Product, listening, load_reference
+from cimsolve.weights.folder import FolderWeights, linear_weight, open_weights, stamps_of
+from cimsolve.weights.forward import Product, Reference, listening, load_reference
 from cimsolve.weights.inputs import LinearInputs, heard_in, read_sequences, split_sequences
 from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.project import read_factors
@@ -166,31 +166,44 @@ class _AccuracyRun:
         missing = [step for step in steps if step.name not in row.figures]
         if not missing:
             return row
+        reference = self._reference_of(storage)
         with self._weights(storage, structures, digest, label) as weights:
             figures = {}
             if AccuracyStep("float") in missing:
                 figures["float"] = self.judge(
-                    self.reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
+                    reference.run(self.test, self._counted(f"{label}: float", self._multiplied(weights)))
                 )
             by_arrays = [step for step in missing if step.kind != "float"]
             if by_arrays:
-                product = self._arrays(problem, solution, weights, by_arrays, label)
-                hidden = self.reference.run(self.test * len(by_arrays), product)
+                product = self._arrays(problem, solution, reference, weights, by_arrays, label)
+                hidden = reference.run(self.test * len(by_arrays), product)
                 for step, part in zip(by_arrays, np.split(hidden, len(by_arrays)), strict=True):
                     figures[step.name] = self.judge(part)
             row = with_figures(row, figures, time.process_time() - began)
             self._kept.write(KeptRow.of(digest, row))
         return row
 
+    def _reference_of(self, storage: Storage) -> Reference:
+        """The forward pass, with the norms and biases that a file of tuned factors has."""
+        if storage.file is None:
+            return self.reference
+        return load_reference(self.model, FactorFile(storage.file).over(self._source))
+
     def _arrays(
-        self, problem: Problem, solution: Any, weights: RealWeights, steps: list[AccuracyStep], label: str
+        self,
+        problem: Problem,
+        solution: Any,
+        reference: Reference,
+        weights: RealWeights,
+        steps: list[AccuracyStep],
+        label: str,
     ) -> Product:
         heard: dict[str, Floats] = {}
         # The simulator counts conversions of a layer only.
         worth = is_worth_loading(_conversions_of(problem, len(self.exact) * len(steps)))
         if any(step.kind == "calibrated" for step in steps):
             product = self._counted(f"{label}: inputs of the linears", self._multiplied(weights))
-            self.reference.run(self.calibrating, listening(product, heard.__setitem__))
+            reference.run(self.calibrating, listening(product, heard.__setitem__))
         return self._counted(
             f"{label}: arrays",
             ArrayProduct(
@@ -247,7 +260,7 @@ class _AccuracyRun:
         shapes = [(each.name, each.n_in, each.n_out) for each in self.model.linears]
         told = {"model": self.model.name, "method": storage.method, "seed": str(self._asked.seed)}
         done = itertools.count(1)
-        with write_factors(path, shapes, structures, **told) as put:
+        with write_factors(path, shapes, structures, told) as put:
 
             def visit(name: str, inputs: LinearInputs | None) -> None:
                 weight, structure = self._weight(name), structures[name]
@@ -284,11 +297,7 @@ class _AccuracyRun:
     def _digest(self, storage: Storage, structures: Mapping[str, Structure]) -> str:
         asked = self._asked
         content: dict[str, Any] = {
-            "weights": [
-                [each.name, each.stat().st_size, each.stat().st_mtime_ns]
-                for suffix in ("safetensors", "gguf")
-                for each in sorted(asked.folder.glob(f"*.{suffix}"))
-            ],
+            "weights": stamps_of(asked.folder),
             "model": [dict(self.model.config), self.model.tokens],
             "hw": asked.hardware.to_json(),
             "method": storage.method,

@@ -238,7 +238,7 @@ class _Run:
         model, structures = self._model, found.chosen.structures
         shapes = [(each.name, each.n_in, each.n_out) for each in model.linears]
         told = {"model": model.name, "method": "chosen", "seed": "0"}
-        with write_factors(out.with_suffix(".safetensors"), shapes, structures, **told) as put:
+        with write_factors(out.with_suffix(".safetensors"), shapes, structures, told) as put:
             for done, (name, _, _) in enumerate(shapes, 1):
                 dense = structures[name].is_dense
                 put(name, self._weight(name) if dense else self._whitened(name).factors(structures[name]))

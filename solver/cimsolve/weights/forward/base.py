@@ -134,7 +134,7 @@ class Reference(ABC):
         if name in self._biased:
             outputs = outputs + self._bias(name)
         # Sums over rows round by the order in memory: the same numbers must give the same answers in any.
-        return np.ascontiguousarray(outputs, dtype=np.float32)
+        return outputs.astype(np.float32, order="C", copy=False)
 
 
 def attend(
@@ -157,9 +157,10 @@ def attend(
     head, of no value.
     """
     factor = np.float32(head_width**-0.5 if scale is None else scale)
-    out = np.empty_like(query)
-    for span in spans:
-        heads = [each[span].reshape(-1, each.shape[1] // head_width, head_width) for each in (query, key, value)]
+    out = []
+    ends = [span.stop for span in spans[:-1]]
+    for parts in zip(*(np.split(each, ends) for each in (query, key, value)), strict=True):
+        heads = (part.reshape(len(part), -1, head_width) for part in parts)
         q, k, v = (each.transpose(1, 0, 2) for each in heads)
         share = q.shape[0] // k.shape[0]
         k, v = np.repeat(k, share, axis=0), np.repeat(v, share, axis=0)
@@ -172,8 +173,8 @@ def attend(
         if sinks is not None:
             scores = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))], axis=2)
         mixed = softmax(scores)[..., : k.shape[1]] @ v
-        out[span] = mixed.transpose(1, 0, 2).reshape(mixed.shape[1], -1)
-    return out
+        out.append(mixed.transpose(1, 0, 2).reshape(mixed.shape[1], -1))
+    return np.concatenate(out)
 
 
 def positions(spans: Sequence[slice]) -> Ints:

@@ -56,14 +56,14 @@ class BertReference(Reference):
         """One vector of length 1 a sequence, (sequences, width): the mean over its tokens, as MiniLM is used."""
         ends = np.cumsum([len(ids) for ids in sequences])
         means = np.stack([part.mean(axis=0) for part in np.split(hidden, ends[:-1])])
-        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+        found: Floats32 = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32, copy=False)
+        return found
 
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
         place = positions([slice(0, len(ids)) for ids in sequences])
-        tables = [("word_embeddings", np.concatenate(sequences)), ("position_embeddings", place)]
-        tables.append(("token_type_embeddings", np.zeros_like(place)))
-        total = sum(self._source.rows(f"embeddings.{name}.weight", ids) for name, ids in tables)
-        return self._norm("embeddings", np.asarray(total))
+        rows = {"word": np.concatenate(sequences), "position": place, "token_type": np.zeros_like(place)}
+        word, at, kind = (self._source.rows(f"embeddings.{name}_embeddings.weight", ids) for name, ids in rows.items())
+        return self._norm("embeddings", word + at + kind)
 
     def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
         at = f"encoder.layer.{layer}."

@@ -198,7 +198,7 @@ class DecoderReference(LanguageModel):
         form, (both,) = self._form, found
         if form.heads_of_fused is not None:
             parts = both.reshape(len(both), form.heads_of_fused, 3, -1).transpose(2, 0, 1, 3)
-            return [np.ascontiguousarray(part).reshape(len(both), -1) for part in parts]
+            return [part.reshape(len(both), -1) for part in parts]
         width = self._steps[f"layer{layer}.attention_output"][0].n_in
         return np.split(both, [width, (width + both.shape[1]) // 2], axis=1)
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from cimsolve.columns import Floats
 from cimsolve.weights.tensors import Floats32
 
+F = TypeVar("F", bound=Callable[..., Floats32])
 
+
+def replaceable(function: F) -> F:
+    """Arrays of another kind may have a function of this name of their own, among their `kernels`."""
+
+    @wraps(function)
+    def call(x: Any, *args: Any) -> Floats32:
+        kernels = getattr(x, "kernels", None)
+        found: Floats32 = (function if kernels is None else kernels[function.__name__])(x, *args)
+        return found
+
+    return cast(F, call)
+
+
+@replaceable
 def layer_norm(x: Floats32, scale: Floats32, shift: Floats32, eps: float) -> Floats32:
     """`(x - mean) / sqrt(variance + eps) * scale + shift` over the last axis."""
     centred = x - x.mean(axis=-1, keepdims=True)
@@ -17,17 +34,20 @@ def layer_norm(x: Floats32, scale: Floats32, shift: Floats32, eps: float) -> Flo
     return _single(centred / np.sqrt(variance + np.float32(eps)) * scale + shift)
 
 
+@replaceable
 def rms_norm(x: Floats32, scale: Floats32, eps: float) -> Floats32:
     """`x / sqrt(mean(x^2) + eps) * scale` over the last axis."""
     return _single(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(eps)) * scale)
 
 
+@replaceable
 def softmax(x: Floats32) -> Floats32:
     """Over the last axis."""
     raised = np.exp(x - x.max(axis=-1, keepdims=True))
     return _single(raised / raised.sum(axis=-1, keepdims=True))
 
 
+@replaceable
 def gelu(x: Floats32) -> Floats32:
     """`x * Phi(x)` with the normal distribution's Phi, exactly."""
     from scipy.special import erf  # slow to load, and most commands run no model
@@ -35,6 +55,7 @@ def gelu(x: Floats32) -> Floats32:
     return _single(x * (erf(x * np.float32(0.5**0.5)) + 1) * np.float32(0.5))
 
 
+@replaceable
 def gelu_tanh(x: Floats32) -> Floats32:
     """GELU by its approximation with tanh."""
     inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
@@ -48,6 +69,7 @@ def sigmoid(x: Floats32) -> Floats32:
     return _single(expit(x))
 
 
+@replaceable
 def silu(x: Floats32) -> Floats32:
     """`x / (1 + exp(-x))`."""
     return x * sigmoid(x)

@@ -69,6 +69,10 @@ class LanguageModel(Reference):
     def _logits(self, states: Floats32) -> Iterator[tuple[int, Floats]]:
         """Logits of some tokens of the vocabulary at a time: the first one's number, and (states, tokens)."""
         for first in range(0, self.vocabulary, _LOGIT_ROWS):
-            rows = np.arange(first, min(first + _LOGIT_ROWS, self.vocabulary), dtype=np.int64)
-            logits = states @ self._source.rows(self._head, rows).T * np.float32(self._logit_scale)
-            yield first, soft_cap(logits, self._logit_cap).astype(np.float64)
+            yield first, self.logits_of(states, first, first + _LOGIT_ROWS).astype(np.float64)
+
+    def logits_of(self, states: Floats32, first: int = 0, stop: int | None = None) -> Floats32:
+        """Logits of the tokens of the vocabulary from `first` on, before `stop` if it is given, in float32."""
+        rows = np.arange(first, min(stop or self.vocabulary, self.vocabulary), dtype=np.int64)
+        logits = states @ self._source.rows(self._head, rows).T * np.float32(self._logit_scale)
+        return soft_cap(logits, self._logit_cap)

@@ -1,0 +1,164 @@
+"""A model with its dense weights, and the same with factors, on torch: what one learns of the other.
+
+Both are the project's own forward pass (`weights.forward`), whose numpy arrays are torch's tensors here. Factors, norms
+and biases of the student may move; embeddings, the head and linears that are stored dense stay.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from cimsolve.columns import Floats, Ints
+from cimsolve.model.model import Model
+from cimsolve.weights.factor_file import FactorFile, Stored
+from cimsolve.weights.folder import linear_weight
+from cimsolve.weights.forward import load_reference
+from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.torch_array import TorchArray
+from cimsolve.weights.monarch import Monarch, apply
+from cimsolve.weights.tensors import Replaced, Tensors
+
+ANSWER_SHARE = 4.0
+"""What the distance of answers counts beside that of hidden states."""
+
+
+Pass: TypeAlias = tuple[Any, Callable[[str, Any], Any]]
+"""A reference whose arrays are torch's, and the product of its linears."""
+
+
+class Pair:
+    """Teacher and student. Losses are tensors of one number; text is sequences of token numbers."""
+
+    def __init__(self, model: Model, source: Tensors, factors: FactorFile, device: str) -> None:
+        self._device = device
+        self._tables: dict[str, Any] = {}
+        own = factors.over(source)
+        self._beside: dict[str, Any] = {}
+        teacher = load_reference(model, Replaced(source, lambda name: TorchArray(self._table(source, name))))
+        student = load_reference(model, Replaced(own, lambda name: TorchArray(self._own(own, name))))
+        self._dense = {
+            linear.name: self._placed(linear_weight(source, linear.tensor, linear.n_in, linear.n_out))
+            for linear in model.linears
+        }
+        self._parts: dict[str, list[Any]] = {}
+        for name, stored in factors.operands.items():
+            parts = [stored.R, stored.L] if isinstance(stored, Monarch) else [stored]
+            self._parts[name] = [self._placed(each).requires_grad_(len(parts) == 2) for each in parts]
+        self._teacher: Pass = teacher, self._multiply_dense
+        self._student: Pass = student, self._multiply_stored
+        self._embeds = isinstance(student, BertReference)
+
+    @property
+    def factors(self) -> Mapping[str, Any]:
+        """The tensors of factors that may move, by linear and factor."""
+        factored = {name: parts for name, parts in self._parts.items() if len(parts) == 2}
+        return {
+            f"{name}.{which}": part for name, parts in factored.items() for which, part in zip("RL", parts, strict=True)
+        }
+
+    @property
+    def beside(self) -> Mapping[str, Any]:
+        """The norms and biases that may move, by their names in the model's file."""
+        return self._beside
+
+    def stored(self, name: str) -> Stored:
+        """A linear of the student as it is now."""
+        parts = [each.detach().cpu().numpy() for each in self._parts[name]]
+        return parts[0] if len(parts) == 1 else Monarch(*parts)
+
+    def beside_now(self) -> Mapping[str, Floats]:
+        return {name: each.detach().cpu().numpy() for name, each in self._beside.items()}
+
+    def layerwise_loss(self, sequences: Sequence[Ints]) -> Any:
+        """Each layer by itself: it reads what the teacher's reads, and is to say what the teacher's says."""
+        reference, product = self._student
+        with self._precision():
+            exact = self._states(self._teacher, sequences, learns=False)
+            total: Any = 0
+            for layer, (before, after) in enumerate(itertools.pairwise(exact)):
+                states = reference.states(sequences, product, layer, TorchArray(before))
+                next(states)
+                total = total + distance(next(states).tensor, after)
+        return total / reference.layers
+
+    def whole_loss(self, sequences: Sequence[Ints]) -> Any:
+        """The whole model: the mean distance of hidden states, and that of the answers."""
+        with self._precision():
+            exact, ours = (
+                self._states(each, sequences, learns=each is self._student) for each in (self._teacher, self._student)
+            )
+            pairs = list(zip(ours[1:], exact[1:], strict=True))
+            apart = sum(distance(*each) for each in pairs) / len(pairs)
+            return apart + ANSWER_SHARE * self._answer_distance(sequences, *pairs[-1])
+
+    def answer_loss(self, sequences: Sequence[Ints], batch: int) -> float:
+        """How far answers are apart in the mean, about `batch` tokens at a time.
+
+        1 - cosine of embeddings, or the divergence of the teacher's next tokens.
+        """
+        total, count = 0.0, 0
+        ends = np.cumsum([len(ids) for ids in sequences])
+        for _, part in itertools.groupby(zip(ends // batch, sequences, strict=True), key=lambda each: each[0]):
+            some = [ids for _, ids in part]
+            with torch.no_grad(), self._precision():
+                last = (self._states(each, some, learns=False)[-1] for each in (self._student, self._teacher))
+                share = len(some) if self._embeds else sum(map(len, some))
+                total, count = total + share * float(self._answer_distance(some, *last)), count + share
+        return total / count
+
+    def _answer_distance(self, sequences: Sequence[Ints], ours: Any, exact: Any) -> Any:
+        found = []
+        for (reference, _), hidden in ((self._student, ours), (self._teacher, exact)):
+            ended = reference.run(sequences, first=reference.layers, hidden=TorchArray(hidden))
+            found.append(reference.embed(ended, sequences) if self._embeds else reference.logits_of(ended))
+        ours, exact = (each.tensor for each in found)
+        return 1 - (ours * exact).sum(1).mean() if self._embeds else divergence(ours, exact)
+
+    def _states(self, which: Pass, sequences: Sequence[Ints], learns: bool) -> list[Any]:
+        reference, product = which
+        with torch.set_grad_enabled(learns):
+            return [each.tensor for each in reference.states(sequences, product)]
+
+    def _multiply_dense(self, name: str, inputs: Any) -> Any:
+        return inputs @ TorchArray(self._dense[name])
+
+    def _multiply_stored(self, name: str, inputs: Any) -> Any:
+        parts: list[Any] = [TorchArray(each) for each in self._parts[name]]
+        return inputs @ parts[0] if len(parts) == 1 else apply(Monarch(*parts), inputs)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Products in bfloat16 with float32 sums on a GPU; all else is float32."""
+        return nullcontext() if self._device == "cpu" else torch.autocast(self._device, torch.bfloat16)
+
+    def _table(self, source: Tensors, name: str) -> Any:
+        if name not in self._tables:
+            self._tables[name] = self._placed(source.tensor(name))
+        return self._tables[name]
+
+    def _own(self, source: Tensors, name: str) -> Any:
+        """A norm or bias of the student's own, or a table that both have."""
+        if len(source.shape(name)) > 1:
+            return self._table(source, name)
+        if name not in self._beside:
+            self._beside[name] = self._placed(source.tensor(name)).requires_grad_()
+        return self._beside[name]
+
+    def _placed(self, numbers: Floats) -> Any:
+        return torch.tensor(numbers, dtype=torch.float32, device=self._device)
+
+
+def distance(ours: Any, theirs: Any) -> Any:
+    """Mean over tokens of `|ours - theirs|^2 / |theirs|^2`: a token of huge states counts as any other."""
+    return (((ours - theirs) ** 2).sum(1) / (theirs**2).sum(1)).mean()
+
+
+def divergence(ours: Any, theirs: Any) -> Any:
+    """Mean over tokens of sum of p (ln p - ln q), p by the logits `theirs` and q by `ours`."""
+    ours, theirs = (torch.log_softmax(each, dim=1) for each in (ours, theirs))
+    return torch.nn.functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
