@@ -42,6 +42,12 @@ def test_experts_on_a_network_are_refused_in_a_line(cli: Cli) -> None:
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("asked", "answers"), [([], True), (["--strategy", "spread,optimal"], False)])
+def test_the_default_run_has_the_rule_for_experts(cli: Cli, asked: list[str], answers: bool) -> None:
+    assert cli(*RUN, *asked, "--simulate", "none").code == 0
+    assert bool(list(Path("results").glob("*greedy-top2*.json"))) is answers
+
+
 @pytest.mark.parametrize("command", ["check", "replay", "simulate", "report"])
 def test_commands_on_a_file_take_it(cli: Cli, command: str) -> None:
     assert cli(*RUN, "--strategy", "spread").code == 0

@@ -35,6 +35,7 @@ from cimsolve.cli.short import (
 from cimsolve.cli.values import OneOf, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError, UnreadFormatError
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
+from cimsolve.solve.names import DEFAULT_NAMES, OF_EXPERTS, STRATEGY_NAMES
 from cimsolve.study.interrupts import interrupted_exit_code
 from cimsolve.study.names import REFUSE
 
@@ -92,7 +93,10 @@ examples:
 """
     commands = tuple(COMMANDS)
 
-    strategies: tuple[str, ...] = strategies_option(again=True)
+    strategies: tuple[str, ...] = strategies_option(
+        again=True,
+        help=f"of {', '.join(STRATEGY_NAMES)}; repeatable (default: all, {OF_EXPERTS} for models with experts)",
+    )
     exact: bool = search_option(
         "--exact", "solve `optimal` by one exact model to the end; refused where the problem is too large for it"
     )
@@ -152,6 +156,8 @@ def run(options: Options) -> int:
     command, shown = options.command(), options.verbosity >= 0
     settled = settle_limits(options, _problem, lambda: _effort(options), shown)
     options, problem, start = settled.options, settled.problem, settled.start
+    if options.strategies is DEFAULT_NAMES and problem.workload.has_experts:
+        options = replace(options, strategies=STRATEGY_NAMES)
     if options.when_short != REFUSE and _is_short(options, problem):
         return answer_in_runs(
             problem,

@@ -56,7 +56,9 @@ def _groups(problem: Problem, arrays: int) -> list[list[Ints]]:
     """The arrays of each expert, by choice."""
     found: list[list[Ints]] = []
     most = max(experts.stored for experts in problem.workload.choices)
-    members = np.array_split(np.arange(arrays), min(most, arrays))
+    tiles = min(most, arrays)
+    # Arrays of one pattern lie side by side: each tile has some of every pattern, and so room for every shape.
+    members = [np.arange(tile, arrays, tiles) for tile in range(tiles)]
     load = np.zeros(len(members))
     for shares, counted in zip(shares_of(problem), pairs_of(problem), strict=True):
         # Not counted, they fire together as often as if tokens chose each apart.
