@@ -19,7 +19,7 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import most_arrays
 from cimsolve.solve.columns.batches import lots_of
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
-from cimsolve.solve.columns.spread import LAYOUTS, ColumnSpread
+from cimsolve.solve.columns.spread import LAYOUTS, PHASE_LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
@@ -81,6 +81,10 @@ def _columns_cut(
                 find = partial(_find, spread, layout, by_shelf, goal)
                 refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                 yield Candidate(name, find, arrays, layout, refine)
+            if "prefill" in names_of(problem.objective) and spread.fires_once:
+                for layout in PHASE_LAYOUTS:
+                    name = f"columns cut to fill phases, spread over {arrays} arrays, {layout} shelves"
+                    yield Candidate(name, partial(spread.fill_phases, layout), arrays)
 
 
 def _grouped(problem: Problem, least: int) -> Iterator[Candidate]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -21,6 +23,10 @@ PACK_TIME = 0.2
 
 def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Room]) -> Mapping:
     """The runs on the shelves where dealing put them, from the left; `room` is that before dealing, by height."""
+    return _mapping(problem, _as_dealt(shares, room))
+
+
+def _as_dealt(shares: list[Share], room: MappingABC[int, Room]) -> list[Pieces]:
     pieces: list[Pieces] = []
     for height, free in room.items():
         mine = [share for share in shares if share.kind.height == height]
@@ -35,19 +41,31 @@ def map_as_dealt(problem: Problem, shares: list[Share], room: MappingABC[int, Ro
         for share, low, high in zip(mine, edges[:-1], edges[1:], strict=True):
             row = free.row[share.array, share.shelf]
             pieces.append(_pieces_of(share, row, col[low:high]))
-    return _mapping(problem, pieces)
+    return pieces
 
 
-def lay_out(problem: Problem, shares: list[Share], shelves: Shelves) -> Mapping:
+def lay_out(
+    problem: Problem,
+    shares: list[Share],
+    shelves: Shelves,
+    fill: Callable[[dict[int, Room]], list[Share]] | None = None,
+) -> Mapping:
     """Places on their arrays for runs that were dealt as if each array had one shelf a height.
 
-    What fits on no shelf whole is cut over several, and its parts fire one after the other.
+    What fits on no shelf whole is cut over several, and its parts fire one after the other. `fill` is asked for more
+    shares, given what is left of every shelf.
     """
     pieces: list[Pieces] = []
-    for height in np.unique(shelves.height).tolist():
+    used = np.zeros_like(shelves.width)
+    heights = np.unique(shelves.height).tolist()
+    for height in heights:
         mine = [share for share in shares if share.kind.height == height]
         if mine:
-            pieces += _lay_out_height(mine, shelves, height)
+            pieces += _lay_out_height(mine, shelves, height, used)
+    if fill is not None:
+        left = replace(shelves, col=shelves.col + used, width=shelves.width - used)
+        room = {height: Room.of(left, height, int(left.array.max()) + 1) for height in heights}
+        pieces += _as_dealt(fill({height: free.copy() for height, free in room.items()}), room)
     return _mapping(problem, pieces)
 
 
@@ -56,12 +74,14 @@ def _mapping(problem: Problem, pieces: list[Pieces]) -> Mapping:
     return Mapping(placed, fire_same_inputs_together(problem, placed))
 
 
-def _lay_out_height(shares: list[Share], shelves: Shelves, height: int) -> list[Pieces]:
+def _lay_out_height(shares: list[Share], shelves: Shelves, height: int, used: Ints) -> list[Pieces]:
+    """The pieces of one height; adds the columns that they take of every shelf to `used`."""
     owner = np.repeat(np.arange(len(shares)), [len(share.width) for share in shares])
     index = np.concatenate([np.arange(len(share.width)) for share in shares])
     width = np.concatenate([share.width for share in shares])
     array = np.concatenate([share.array for share in shares])
     run, part, shelf, col = _places(array, width, shelves, np.flatnonzero(shelves.height == height))
+    np.add.at(used, shelf, part)
     pieces = []
     order = order_by(owner[run])
     edges = np.searchsorted(owner[run][order], np.arange(len(shares) + 1))

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from cimsolve.columns import Ints
 from cimsolve.pack.columns import ColumnPacking, Shelves, balanced_layout, widen_shelves
 from cimsolve.price.cost import evaluate
 from cimsolve.price.schedule import schedule
@@ -16,6 +18,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove.time import least_stage_cycles
 from cimsolve.solve.columns.batches import Batch, batches_of
+from cimsolve.solve.columns.by_phase import PhaseDealer
 from cimsolve.solve.columns.deal import Goal, deal_strips
 from cimsolve.solve.columns.lay_out import lay_out, map_as_dealt
 from cimsolve.solve.columns.room import (
@@ -30,6 +33,8 @@ from cimsolve.solve.effort import Event
 
 LAYOUTS = ("stepped", "few wide", "even")
 """How the columns of an array are shared out: in runs of the pieces' width; few patterns, with wide runs; evenly."""
+PHASE_LAYOUTS = ("whole", "few wide", "stepped")
+"""Those for phases dealt as one; `whole`: in runs as wide as the narrowest strip."""
 ROUNDS = 3
 """So often are stages dealt again, those that were late before the others."""
 EFFORT = 40_000_000
@@ -64,6 +69,23 @@ class ColumnSpread:
         """Every stage dealt once, and no run moved again."""
         return self._deal(layout, by_shelf, goal, 0, {})
 
+    @property
+    def fires_once(self) -> bool:
+        """Whether a pass fires all that is stored, once: then what arrays do of a phase can be planned as one."""
+        return all(batch.fired == batch.positions == 1 for batch in self._batches)
+
+    def fill_phases(self, layout: str) -> Mapping:
+        """Every phase dealt as one, in the least time in which arrays can do it; the last fills the gaps."""
+        shelves = self.shelves(layout)
+        room = {height: Room.of(shelves, height, self.arrays).joined() for height in np.unique(shelves.height).tolist()}
+        dealer = PhaseDealer(self.problem, self._batches, self.arrays)
+        shares: list[Share] = []
+        *phases, last = dealer.in_turn()
+        for done, phase in enumerate(phases):
+            shares += dealer.deal(phase, room)
+            self._listen(done + 1, len(phases))
+        return lay_out(self.problem, shares, shelves, partial(dealer.deal_last, last))
+
     def refine(self, layout: str, by_shelf: bool, goal: Goal) -> Mapping:
         """Dealt several times, earlier stages making room; what was late comes earlier next time. The fastest."""
         least = np.array(least_stage_cycles(self.problem, self.arrays))
@@ -87,14 +109,18 @@ class ColumnSpread:
             if layout == "few wide":
                 most = most_columns_an_array(self.problem, self._batches, packing.heights)
                 packing = widen_shelves(packing, self.arrays, widths, most)
+            if layout == "whole":
+                widths = self._narrowest(packing.heights)
             steps = np.where(packing.strips > 0, widths, 1).max(axis=1) if layout != "even" else None
             self._shelves[layout] = balanced_layout(packing, self.arrays, steps=steps)
         return self._shelves[layout]
 
-    def _deal(self, layout: str, by_shelf: bool, goal: Goal, effort: int, urgency: MappingABC[int, int]) -> Mapping:
-        def listen(done: int, total: int) -> None:
-            self.listen(Event(f"{self.arrays} arrays: stages dealt {done}/{total}", "arrays", self.arrays))
+    def _narrowest(self, heights: Ints) -> Ints:
+        """Columns of the narrowest strip of each height."""
+        kinds = [kind for batch in self._batches for kind in batch.kinds]
+        return np.array([min(kind.cols for kind in kinds if kind.height == height) for height in heights.tolist()])
 
+    def _deal(self, layout: str, by_shelf: bool, goal: Goal, effort: int, urgency: MappingABC[int, int]) -> Mapping:
         shelves = self.shelves(layout)
         room = {height: Room.of(shelves, height, self.arrays) for height in np.unique(shelves.height).tolist()}
         # Dealing by whole arrays sees no shelves, and leaves fewer slivers where pieces are small.
@@ -102,7 +128,10 @@ class ColumnSpread:
         widths = [(height, here.left.shape, here.left.tobytes()) for height, here in seen.items()]
         asked = (goal, effort, sorted(urgency.items()), widths)
         if asked != self._last[0]:
-            shares = deal_strips(self.problem, self._batches, seen, self.arrays, goal, listen, effort, urgency)
+            shares = deal_strips(self.problem, self._batches, seen, self.arrays, goal, self._listen, effort, urgency)
             self._last = asked, shares
         shares = self._last[1]
         return map_as_dealt(self.problem, shares, room) if by_shelf else lay_out(self.problem, shares, shelves)
+
+    def _listen(self, done: int, total: int) -> None:
+        self.listen(Event(f"{self.arrays} arrays: stages dealt {done}/{total}", "arrays", self.arrays))
