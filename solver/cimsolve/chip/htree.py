@@ -101,6 +101,17 @@ class HTree:
         """See Topology."""
         return np.full(self.places, sum(self.hop_ps)), np.full(self.places, sum(self.pj_per_bit))
 
+    def ways_between(self) -> tuple[Ints, Floats]:
+        """See Topology."""
+        leaf, shape = np.arange(self.places), (self.places, self.places)
+        hops_ps, pj = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        for level in range(self.levels):
+            node = leaf // self.fanout**level
+            apart = 2 * (node[:, None] != node)
+            hops_ps += apart * self.hop_ps[level]
+            pj += apart * self.pj_per_bit[level]
+        return hops_ps, pj
+
     def name_of_link(self, link: int) -> str:
         """See Topology."""
         way, number = divmod(link, sum(self.nodes))

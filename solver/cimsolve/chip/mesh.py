@@ -106,6 +106,12 @@ class Mesh:
             hops = np.abs(row - self.hub // self.cols) + np.abs(col - self.hub % self.cols)
         return hops * self.hop_ps, hops * self.pj_per_bit
 
+    def ways_between(self) -> tuple[Ints, Floats]:
+        """See Topology."""
+        row, col = np.divmod(np.arange(self.places), self.cols)
+        hops = np.abs(row[:, None] - row) + np.abs(col[:, None] - col)
+        return hops * self.hop_ps, hops * self.pj_per_bit
+
     def name_of_link(self, link: int) -> str:
         """See Topology."""
         way, row, col = (int(part) for part in np.unravel_index(link, (len(WAYS), self.rows, self.cols)))

@@ -118,6 +118,10 @@ class Topology(Protocol):
         """Latency, ps, and energy of a bit, pJ, of the links between each place and the hub; shape (places,) each."""
         ...
 
+    def ways_between(self) -> tuple[Ints, Floats]:
+        """Latency, ps, and energy of a bit, pJ, of the links between any two places; shape (places, places) each."""
+        ...
+
     def name_of_link(self, link: int) -> str:
         """A link in words."""
         ...

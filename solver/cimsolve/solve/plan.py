@@ -24,7 +24,7 @@ from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score, means_in_order
-from cimsolve.solve.places.locate import located
+from cimsolve.solve.places.locate import located, located_again
 from cimsolve.solve.polish.experts import seat_experts
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
@@ -128,6 +128,11 @@ class _Search:
                 self.best.offer("arrays in places", mapping)
                 if self.best.will_do():
                     return
+        best, metrics = self.best.mapping, self.best.metrics
+        if best is not None and best.place is not None:
+            self.effort.listen(Event("stages in each other's arrays"))
+            for mapping in located_again(self.problem, best, metrics["energy_pj"] / metrics["latency_ns"]):
+                self.best.offer("stages in each other's arrays", mapping)
 
     def _on_a_flat_chip(self) -> None:
         best, problem, effort = self.best, self.problem, self.effort

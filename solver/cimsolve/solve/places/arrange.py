@@ -42,7 +42,7 @@ def arrangements(problem: Problem, pieces: Pieces, outline: Ints) -> Iterator[In
     assert core is not None
     assert topology is not None
     arrays = int(pieces.array.max()) + 1
-    bits, side = _bits(problem, pieces, outline), _sides(topology)
+    bits, side = _bits(problem, pieces, outline), sides_of(topology)
     many_sides = len(np.unique(side)) > SIDES_MAX
     orders = list(_orders(problem, pieces, arrays))
     for cores in _counts(topology, side, arrays, core.arrays):
@@ -172,13 +172,13 @@ def _turns(topology: Topology, cores: int) -> Iterator[Ints]:
         return
     hub_row, hub_col = divmod(topology.hub, topology.cols)
     across, along = abs(col - hub_col), abs(row - hub_row)
-    chosen = _as_many_a_side(_sides(topology), across + along, cores)
+    chosen = _as_many_a_side(sides_of(topology), across + along, cores)
     yield _in_turn(chosen, col, across + along)
     # Column after column away from the hub: a stretch has few branches.
     yield _in_turn(chosen, np.sign(col - hub_col), across * topology.rows + along)
 
 
-def _sides(topology: Topology) -> Ints:
+def sides_of(topology: Topology) -> Ints:
     """Which of the hub's links leads to each place, shape (places,); -1 for the hub's own."""
     place = np.arange(topology.places)
     if isinstance(topology, HTree):

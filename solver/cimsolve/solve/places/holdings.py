@@ -26,7 +26,7 @@ class Holdings:
 
     def __init__(self, problem: Problem, mapping: Mapping) -> None:
         self.mapping, self.pieces = mapping, mapping.pieces
-        self.table = problem.table
+        self.table, self.kinds = problem.table, problem.workload.kinds
         self.fires = mapping.activation_of_piece()
         count = int(self.fires.max()) + 1
         self.row, self.col = np.full((2, count), FAR, dtype=np.int64)
@@ -74,15 +74,33 @@ class Holdings:
         element = self.pieces.block[piece] * self.table.block_cols[factor] + self.pieces.col0[piece]
         return np.asarray(factor * FAR + element)
 
-    def dealt(self, keys: Sequence[Ints], along: Ints) -> Ints:
+    @cached_property
+    def readers(self) -> Ints:
+        """A key of what reads that which each activation of R factors makes, block after block; any of others.
+
+        Element j of z is read in block j mod l of the L factor; shape (activations,).
+        """
+        kinds, piece = self.kinds, self._leading
+        blocks = self.table.blocks.copy()
+        blocks[kinds == "R"] = self.table.blocks[kinds == "L"]
+        factor = self.pieces.factor[piece]
+        element = self.pieces.block[piece] * self.table.block_cols[factor] + self.pieces.col0[piece]
+        return np.asarray(factor * FAR + element % blocks[factor])
+
+    def dealt(self, keys: Sequence[Ints], *along: Ints) -> Ints:
         """The slot for each activation's contents, dealt in the order of `keys`, the first of them first.
 
-        Slots are taken in the order of `along`, within each stage and outline; all have shape (activations,).
+        Slots are taken in the order of `along`, likewise, within each stage and outline; all have shape (activations,).
         """
         found = np.empty_like(self.stage)
         contents = np.lexsort((*reversed(keys), self.outline, self.stage))
-        found[contents] = np.lexsort((self.array, along, self.outline, self.stage))
+        found[contents] = np.lexsort((self.array, *reversed(along), self.outline, self.stage))
         return found
+
+    def crossed(self, keys: Sequence[Ints], line: Ints, others: Sequence[Ints], across: Ints) -> Ints:
+        """As `dealt`, by `keys` to the slots of one `line` after the other, and within each by `others` `across` it."""
+        of_contents = line[self.dealt(keys, line, across)]
+        return self.dealt((of_contents, *others), line, across)
 
     def moved(self, slots: Ints) -> Pieces:
         """The pieces where they lie once the activations' contents have taken `slots`, shape (activations,)."""

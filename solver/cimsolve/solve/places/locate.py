@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from cimsolve.chip.mesh import Mesh
 from cimsolve.columns import Floats, Ints
 from cimsolve.price.gaps import cycles_of_move
 from cimsolve.price.moves import TokenMoves, find_moves
@@ -16,9 +17,10 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.places.arrange import arrangements, path_of
 from cimsolve.solve.places.holdings import Holdings
+from cimsolve.solve.places.trade import slots_traded
 
 SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
-"""Of the steps that can save energy, those that do, where it is weighed against time."""
+"""Of what can save energy, the part that does, where it is weighed against time."""
 
 
 def located(problem: Problem, mapping: Mapping) -> Iterator[Mapping]:
@@ -33,20 +35,32 @@ def nearest(problem: Problem, mapping: Mapping) -> Mapping:
     return mapping if problem.hardware.interconnect is None else next(located(problem, mapping))
 
 
+def located_again(problem: Problem, mapping: Mapping, pj_per_ns: float) -> Iterator[Mapping]:
+    """A mapping that has its places, in several ways once stages have traded arrays, if any do.
+
+    A nanosecond that they save is worth `pj_per_ns`.
+    """
+    assert mapping.place is not None
+    holdings = Holdings(problem, mapping)
+    slots = slots_traded(problem, holdings, mapping.place, pj_per_ns)
+    if not np.array_equal(slots, np.arange(len(slots))):
+        traded = replace(mapping, pieces=holdings.moved(slots))
+        yield from _dealt(problem, Holdings(problem, traded), mapping.place)
+
+
 def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Iterator[Mapping]:
     """Contents dealt to slots along the path of places, every step's in the order in which least moves.
 
-    Where time and energy are weighed against each other there are several: so many of the steps save energy.
+    Where time and energy are weighed against each other there are several: what saves energy may cost so much time.
     """
-    topology = problem.hardware.topology
-    assert topology is not None
-    along = path_of(topology)[place[holdings.array]]
-    inputs, outputs = holdings.inputs, holdings.outputs
-    orders = [holdings.dealt(keys, along) for keys in ((inputs, outputs), (outputs, inputs))]
     begins = _begins_step(problem)
-    # Where no step has a second stage, there is nothing to combine.
-    pairs = zip(orders, orders, strict=True) if begins.all() else product(orders, repeat=2)
-    slots = np.stack([np.where(begins[holdings.stage], first, second) for first, second in pairs])
+    pairs = _orders(problem, holdings, place[holdings.array], bool(begins.all()))
+    ways: list[Ints] = []
+    for first, second in pairs:
+        way = np.where(begins[holdings.stage], first, second)
+        if not any(np.array_equal(way, other) for other in ways):
+            ways.append(way)
+    slots = np.stack(ways)
     moves = (find_moves(problem, holdings.moved(each), place) for each in slots)
     costs = np.array([_costs_of_steps(problem, each, begins) for each in moves])
     step = (np.cumsum(begins) - 1)[holdings.stage]
@@ -56,6 +70,28 @@ def _dealt(problem: Problem, holdings: Holdings, place: Ints) -> Iterator[Mappin
             known.add(chosen.tobytes())
             found = slots[chosen[step], np.arange(len(step))]
             yield replace(holdings.mapping, pieces=holdings.moved(found), place=place)
+
+
+def _orders(problem: Problem, holdings: Holdings, place: Ints, are_single: bool) -> Iterator[tuple[Ints, Ints]]:
+    """Slots for the contents of the first stage of each step, and of the second, to be tried together.
+
+    `place`: of each slot; `are_single`: no step has a second stage, and there is nothing to combine.
+    """
+    topology = problem.hardware.topology
+    assert topology is not None
+    along, inputs, outputs = path_of(topology)[place], holdings.inputs, holdings.outputs
+    orders = [holdings.dealt(keys, along) for keys in ((inputs, outputs), (outputs, inputs))]
+    if are_single:
+        yield from zip(orders, orders, strict=True)
+        return
+    yield from product(orders, repeat=2)
+    if isinstance(topology, Mesh):
+        # As a matrix is laid out: its inputs come down the columns, what it makes stays in the rows that read it.
+        row, col = np.divmod(place, topology.cols)
+        yield (
+            holdings.crossed((inputs, outputs), col, (holdings.readers,), row),
+            holdings.dealt((inputs, outputs), row, col),
+        )
 
 
 def _choices(problem: Problem, costs: Floats) -> Iterator[Ints]:
@@ -70,11 +106,15 @@ def _choices(problem: Problem, costs: Floats) -> Iterator[Ints]:
     if not is_in_sum and not problem.has_cost_limits:
         return
     steps = np.arange(costs.shape[1])
-    saved_pj, lost = pj[fast, steps] - pj[frugal, steps], cycles[frugal, steps] - cycles[fast, steps]
-    # Those that save most for a cycle first.
-    rank = np.argsort(np.argsort(-saved_pj / np.maximum(lost, 1e-9), kind="stable"))
-    for share in SHARES:
-        yield np.where(rank < share * np.count_nonzero(saved_pj), frugal, fast)
+    # Steps that are alike take turns.
+    cycles = cycles * (1 + 1e-9 * steps)
+    saved_pj, lost = pj[fast, steps] - pj, cycles - cycles[fast, steps]
+    worth = (saved_pj / np.maximum(lost, 1e-9))[saved_pj > 0]
+    for share in SHARES if len(worth) else ():
+        # What saves more for a cycle than this price is taken.
+        pj_per_cycle = np.quantile(worth, 1 - share) * (1 - 1e-12)
+        yield _least(pj + pj_per_cycle * cycles, cycles)
+    yield frugal
 
 
 def _least(first: Floats, then: Floats) -> Ints:
