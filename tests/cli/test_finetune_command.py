@@ -109,6 +109,16 @@ def test_the_same_question_has_the_same_bytes_another_seed_others(cli: Cli) -> N
     assert found[0] == found[1] != found[2]
 
 
+def test_a_language_model_writes_text_itself(cli: Cli) -> None:
+    found = json.loads(cli(*tune("l", "--self-text", "300", "--json")).out)
+    given, own = found["kinds"]
+    assert (given["text"], own["text"], own["tuned_on"]) == ("sample", "written by itself", True)
+    first = Path("l.tuned.safetensors").read_bytes()
+    assert cli(*tune("l", "--self-text", "300")).code == 0
+    assert Path("l.tuned.safetensors").read_bytes() == first
+    assert not Path("l.tuned.written.json").exists()
+
+
 @pytest.mark.parametrize("at", [1, 5])
 def test_an_interrupted_training_goes_on_to_the_same_bytes(cli: Cli, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Interrupted at a step, in the layers' own training and in that of the whole."""
@@ -156,6 +166,7 @@ def test_a_damaged_checkpoint_is_named(cli: Cli, damage: Callable[[bytes], bytes
         (("--factors", "l.safetensors"), 2, ("l.safetensors", "expected the linears of b")),
         (("--factors", "none.safetensors"), 2, ("none.safetensors", "cannot be read")),
         (("--device", "cuda"), 2, ("cuda", "on this machine", "CPU")),
+        (("--self-text", "100"), 2, ("bert writes no text", "--text")),
         (("--device", "tpu"), 2, ("tpu", "cpu, cuda")),
         (("--layerwise", "1.5"), 2, ("1.5", "from 0 to 1")),
         (("--rate", "0"), 2, ("0", "above 0")),

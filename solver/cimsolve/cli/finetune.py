@@ -59,6 +59,12 @@ examples:
     test_text: tuple[str, ...] = text_option(
         "--test-text FILE", "a text that is only tested; repeatable", default=(), repeat=tuple, complete="file"
     )
+    self_text: int = text_option(
+        "--self-text N",
+        "also about so many tokens that the dense model writes itself, at temperature 1; of a language model",
+        whole(1),
+        0,
+    )
     samples: int = text_option(
         "--samples N", "most tokens of all texts (default: {default})", whole(1), names.TUNE_SAMPLES_DEFAULT
     )

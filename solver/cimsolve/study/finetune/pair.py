@@ -9,20 +9,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 
 from cimsolve.columns import Floats, Ints
+from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.weights.factor_file import FactorFile, Stored
 from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.forward import load_reference
 from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.forms import form_of
 from cimsolve.weights.forward.torch_array import TorchArray
+from cimsolve.weights.forward.writer import Writer
 from cimsolve.weights.monarch import Monarch, apply
-from cimsolve.weights.tensors import Replaced, Tensors
+from cimsolve.weights.tensors import Floats32, Replaced, Tensors
 
 ANSWER_SHARE = 4.0
 """What the distance of answers counts beside that of hidden states."""
@@ -36,7 +39,7 @@ class Pair:
     """Teacher and student. Losses are tensors of one number; text is sequences of token numbers."""
 
     def __init__(self, model: Model, source: Tensors, factors: FactorFile, device: str) -> None:
-        self._device = device
+        self._model, self._source, self._device = model, source, device
         self._tables: dict[str, Any] = {}
         own = factors.over(source)
         self._beside: dict[str, Any] = {}
@@ -74,6 +77,17 @@ class Pair:
 
     def beside_now(self) -> Mapping[str, Floats]:
         return {name: each.detach().cpu().numpy() for name, each in self._beside.items()}
+
+    def write(self, firsts: Ints, length: int, draw: Callable[[Floats32], Ints]) -> list[Ints]:
+        """What the teacher writes, as of `Writer.write`. Raises InputError for an encoder."""
+        if self._embeds:
+            raise InputError(f"{self._model.name}: {self._model.family} writes no text; give --text alone")
+        source = Replaced(self._source, lambda name: TorchArray(self._table(self._source, name)))
+        writer = Writer(self._model, source, form_of(self._model))
+        with torch.no_grad(), self._precision():
+            return writer.write(
+                firsts, length, lambda logits: draw(cast(Any, logits).tensor.cpu().numpy()), self._multiply_dense
+            )
 
     def layerwise_loss(self, sequences: Sequence[Ints]) -> Any:
         """Each layer by itself: it reads what the teacher's reads, and is to say what the teacher's says."""

@@ -35,6 +35,8 @@ class FinetuneQuestion:
     text: Sequence[Path | str] = ("sample",)
     test_text: Sequence[Path | str] = ()
     """Kinds of text that nothing is tuned on."""
+    self_text: int = 0
+    """About so many tokens that the dense model writes, beside the texts."""
     samples: int = TUNE_SAMPLES_DEFAULT
     """Most tokens of all texts."""
     test_tokens: int = TUNE_TEST_TOKENS_DEFAULT
@@ -54,6 +56,7 @@ class FinetuneQuestion:
     def __post_init__(self) -> None:
         demand_known("device", self.device, DEVICES)
         ranges = (
+            ("self_text", self.self_text, 0, math.inf),
             ("samples", self.samples, 1, math.inf),
             ("test_tokens", self.test_tokens, 1, math.inf),
             ("steps", self.steps, 1, math.inf),

@@ -18,15 +18,20 @@ from cimsolve.model.model import Model
 from cimsolve.study.accuracy.answers import Judge
 from cimsolve.study.finetune.checkpoint import Checkpoint
 from cimsolve.study.finetune.question import FinetuneFound, FinetuneQuestion, Kind, Listen
+from cimsolve.study.finetune.writing import WrittenText, written_by
 from cimsolve.study.sweep.point import digest_of
 from cimsolve.weights.factor_file import FactorFile, write_factors
 from cimsolve.weights.folder import open_weights, stamps_of
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.bert import BertReference
+from cimsolve.weights.forward.tokens import PIECE_TOKENS
 from cimsolve.weights.inputs import read_sequences, sequences_by_use
 from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.project import read_factors
 from cimsolve.weights.tensors import Floats32, Tensors
+
+SELF = "written by itself"
+"""What the text is called that the model writes."""
 
 
 def finetune_factors(
@@ -43,7 +48,7 @@ def finetune_factors(
 
 def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> FinetuneFound:
     """What `finetune_factors` does."""
-    demand_torch(asked.device)
+    torch = demand_torch(asked.device)
     from cimsolve.study.finetune.pair import Pair
     from cimsolve.study.finetune.training import Training
 
@@ -57,9 +62,21 @@ def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> Finetu
     stored = sum(each.stored_weights(*factors.shapes[name]) for name, each in factors.structures.items())
     _demand_memory(asked, model, stored, reference)
     listen(f"{model.name}: reading weights and factors")
-    kept = Checkpoint(asked.out)
+    kept, written = Checkpoint(asked.out), WrittenText(asked.out)
+    torch.set_num_threads(asked.threads)
     pair = Pair(model, source, factors, asked.device)
-    training = Training(pair, text.fit, text.stop, asked, _digest(asked, model, text), kept)
+    digest = _digest(asked, model, text)
+    if asked.self_text:
+        sequences = written.read(digest)
+        if sequences is None:
+            length = min(PIECE_TOKENS, reference.context)
+            sequences = written_by(
+                *(pair.write, text.fit, asked.self_text, length, asked.seed),
+                lambda done: listen(f"{model.name}: {done} of {asked.self_text} tokens {SELF}"),
+            )
+            written.write(digest, sequences)
+        text.add(SELF, sequences)
+    training = Training(pair, text.fit, text.stop, asked, digest, kept)
     training.run(lambda told: listen(f"{model.name}, {told}"))
     training.keep()  # whoever is killed from here on finds all steps made
     shapes = [(linear.name, linear.n_in, linear.n_out) for linear in model.linears]
@@ -75,6 +92,7 @@ def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> Finetu
         before, after = (judge(_run(model, source, FactorFile(path), sequences)) for path in (asked.factors, asked.out))
         kinds.append(Kind(name, tuned_on, len(exact), judge(exact), before, after))
     kept.remove()
+    written.remove()
     at = training.at
     return FinetuneFound(
         model=model.name,
@@ -90,14 +108,15 @@ def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> Finetu
     )
 
 
-def demand_torch(device: str) -> None:
-    """Raise InputError where torch is missing, or has no such device."""
+def demand_torch(device: str) -> Any:
+    """Torch itself. Raises InputError where it is missing, or has no such device."""
     try:
         torch: Any = import_module("torch")
     except ImportError:
         raise InputError("finetune needs torch: pip install 'cimsolve[train]'") from None
     if device != "cpu" and not torch.cuda.is_available():
         raise InputError(f"device {device}: torch finds none on this machine; leave it away to train on the CPU")
+    return torch
 
 
 class _Texts:
@@ -114,15 +133,17 @@ class _Texts:
             return read_sequences([text], asked.folder, source, reference.context, max(1, most))
 
         for text in asked.text:
-            fit, stop, held = sequences_by_use(read(text, asked.samples // len(asked.text)))
-            if not held:
-                raise InputError(
-                    f"{text}: {len(fit) + len(stop)} paragraphs; expected 5 or more, of which some are held out"
-                )
-            self.fit += fit
-            self.stop += self._first(stop)
-            self.tested.append((str(text), True, self._first(held)))
+            self.add(str(text), read(text, asked.samples // len(asked.text)))
         self.tested += [(str(text), False, read(text, asked.test_tokens)) for text in asked.test_text]
+
+    def add(self, name: str, sequences: list[Ints]) -> None:
+        """A text that is learnt from. Raises InputError where none of it would be held out."""
+        fit, stop, held = sequences_by_use(sequences)
+        if not held:
+            raise InputError(f"{name}: {len(sequences)} paragraphs; expected 5 or more, of which some are held out")
+        self.fit += fit
+        self.stop += self._first(stop)
+        self.tested.append((name, True, self._first(held)))
 
     def _first(self, sequences: list[Ints]) -> list[Ints]:
         """The first sequences, of about as many tokens as are tested, and at least one."""
@@ -169,7 +190,7 @@ def _digest(asked: FinetuneQuestion, model: Model, text: _Texts) -> str:
             "text": words.hexdigest(),
             **{
                 name: getattr(asked, name)
-                for name in ("steps", "batch", "layerwise", "rate", "seed", "device", "threads")
+                for name in ("steps", "batch", "layerwise", "rate", "seed", "device", "threads", "self_text")
             },
         }
     )

@@ -52,7 +52,6 @@ class Training:
         self._moving = {**pair.factors, **pair.beside}
         self._moments = {name: [torch.zeros_like(each) for _ in range(2)] for name, each in self._moving.items()}
         self._best = {name: each.detach().clone() for name, each in self._moving.items()}
-        torch.set_num_threads(asked.threads)
         self.at = TrainingState(digest=digest)
         found = kept.read(
             digest, {f"{part}/{name}": tuple(each.shape) for name, each in self._moving.items() for part in PARTS}

@@ -145,6 +145,7 @@ def attend(
     head_width: int,
     *,
     causal: bool,
+    earlier: int = 0,
     window: int | None = None,
     scale: float | None = None,
     cap: float | None = None,
@@ -153,23 +154,25 @@ def attend(
     """Attention within each sequence: query (tokens, heads * d), key and value (tokens, groups * d).
 
     Head h reads group `h // (heads / groups)`. Scores are times `scale`, by default 1 / sqrt(d), and at most about
-    `cap`. Of what a token attends to, its own key is the last of `window` ones. `sinks` has a further score of each
-    head, of no value.
+    `cap`. Each sequence has keys and values of `earlier` tokens before those of its queries. Of what a token attends
+    to, its own key is the last of `window` ones. `sinks` has a further score of each head, of no value.
     """
     factor = np.float32(head_width**-0.5 if scale is None else scale)
     out = []
     ends = [span.stop for span in spans[:-1]]
-    for parts in zip(*(np.split(each, ends) for each in (query, key, value)), strict=True):
+    key_ends = [end + number * earlier for number, end in enumerate(ends, 1)]
+    split = (np.split(query, ends), np.split(key, key_ends), np.split(value, key_ends))
+    for parts in zip(*split, strict=True):
         heads = (part.reshape(len(part), -1, head_width) for part in parts)
         q, k, v = (each.transpose(1, 0, 2) for each in heads)
         share = q.shape[0] // k.shape[0]
         k, v = np.repeat(k, share, axis=0), np.repeat(v, share, axis=0)
         scores = soft_cap((q @ k.transpose(0, 2, 1)) * factor, cap)
         if causal:
-            later = np.triu(np.ones(scores.shape[1:], dtype=np.bool_), 1)
+            later = np.triu(np.ones(scores.shape[1:], dtype=np.bool_), 1 + earlier)
             scores[:, later] = -np.inf
         if window is not None:
-            scores[:, np.tril(np.ones(scores.shape[1:], dtype=np.bool_), -window)] = -np.inf
+            scores[:, np.tril(np.ones(scores.shape[1:], dtype=np.bool_), earlier - window)] = -np.inf
         if sinks is not None:
             scores = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))], axis=2)
         mixed = softmax(scores)[..., : k.shape[1]] @ v

@@ -106,6 +106,9 @@ class Decoder:
 class DecoderReference(LanguageModel):
     """The forward pass of a `Decoder`."""
 
+    _earlier = 0
+    """Tokens of each sequence that were read before."""
+
     def __init__(self, model: Model, source: Tensors, form: Decoder) -> None:
         super().__init__(model, source)
         self._form, self._names = form, form.names
@@ -159,7 +162,7 @@ class DecoderReference(LanguageModel):
         found *= np.float32(self._form.embedding_scale)
         if self._names.positions is None:
             return found
-        place = positions([slice(0, len(ids)) for ids in sequences]) + self._form.first_position
+        place = positions([slice(0, len(ids)) for ids in sequences]) + self._earlier + self._form.first_position
         return found + self._source.rows(f"{self._names.positions}.weight", place)
 
     def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
@@ -179,17 +182,22 @@ class DecoderReference(LanguageModel):
         q, k = (self._head_norm(at, name, each) for name, each in ((self._names.query, q), (self._names.key, k)))
         rotary = form.rotary[layer] if form.rotary else None
         if rotary is not None:
-            angles = rotary.angles(spans)
+            angles = rotary.angles(spans, self._earlier)
             q, k = (rotate(each, angles, width, rotary.scale) for each in (q, k))
         mixed = attend(
-            *(q, k, v, spans, width),
+            *(q, *self._with_earlier(layer, k, v), spans, width),
             causal=True,
+            earlier=self._earlier,
             window=form.windows[layer] if form.windows else None,
             scale=form.score_scale,
             cap=form.score_cap,
             sinks=None if self._names.sinks is None else self._source.tensor(at + self._names.sinks),
         )
         return self._step(layer, "attention_output", mixed, multiply)[0]
+
+    def _with_earlier(self, layer: int, key: Floats32, value: Floats32) -> tuple[Floats32, Floats32]:
+        """Keys and values, each sequence's after those of its `_earlier` tokens."""
+        return key, value
 
     def _parts(self, found: Sequence[Floats32], layer: int) -> Sequence[Floats32]:
         """Q, K and V, which may be side by side in the outputs of one linear."""

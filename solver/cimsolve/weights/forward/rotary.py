@@ -41,9 +41,9 @@ class Rotary:
     long: Floats | None = None
     long_from: int = 0
 
-    def angles(self, spans: Sequence[slice]) -> Floats:
-        """Angles (tokens, pairs) of sequences, each of which begins at position 0."""
-        return np.concatenate([self._angles(span.stop - span.start) for span in spans])
+    def angles(self, spans: Sequence[slice], earlier: int = 0) -> Floats:
+        """Angles (tokens, pairs) of sequences, each of which begins at position `earlier`."""
+        return np.concatenate([self._angles(earlier + span.stop - span.start)[earlier:] for span in spans])
 
     def _angles(self, length: int) -> Floats:
         turns = self.turns if self.long is None or length <= self.long_from else self.long
