@@ -134,6 +134,16 @@ def turn(name: str) -> str:
     return f"{receiver} to {sender}"
 
 
+@given(topology=st.one_of(meshes, trees), data=st.data())
+def test_ways_between_places_are_those_of_their_routes(topology: Topology, data: st.DataObject) -> None:
+    source, to = (data.draw(st.integers(0, topology.places - 1)) for _ in range(2))
+    sends = Sends(*np.array([[0], [0], [1]]), np.array([source]))
+    one = topology.multicast(1, sends, PlaceSets.singles(np.array([to])), is_tree=True)
+    hops_ps, pj = topology.ways_between()
+    assert hops_ps[source, to] == hop_ps(topology, walk(topology, source, to)) == one.hops_ps[0]
+    assert pj[source, to] == one.link_bits[0] @ topology.link_pj_per_bit
+
+
 @given(mesh=meshes)
 def test_links_of_a_mesh(mesh: Mesh) -> None:
     names = [mesh.name_of_link(int(link)) for link in np.flatnonzero(mesh.is_link)]

@@ -13,11 +13,12 @@ import pytest
 from cimsolve.chip.read import without_distance
 from cimsolve.judge.check import check_solution
 from cimsolve.price.cost import Metrics, evaluate
+from cimsolve.price.moves import find_moves
 from cimsolve.price.schedule import schedule
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping
+from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.effort import Effort
-from cimsolve.solve.places.locate import located
+from cimsolve.solve.places.locate import located, located_again
 from cimsolve.solve.plan import map_optimal
 from cimsolve.solve.rules.spread import map_spread
 from cimsolve.study.solving import make_solution, solve_and_check
@@ -64,6 +65,61 @@ def test_arrays_do_as_before_wherever_they_are(seed: int) -> None:
         assert not check_solution(solution).violations
         for name in same:
             assert solution.header.metrics[name] == pytest.approx(before[name], rel=1e-12), name
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_stages_that_trade_arrays_leave_them_as_they_were(seed: int) -> None:
+    problem, mapping = with_network(seed)
+    before = measure(problem, mapping)
+    same = OF_ARRAYS if problem.workload.is_chain else tuple(name for name in OF_ARRAYS if "latency" not in name)
+    for found in islice(located_again(problem, next(located(problem, mapping)), 10), 2):
+        solution = make_solution(problem, found, strategy="by hand")
+        assert not check_solution(solution).violations
+        for name in same:
+            assert solution.header.metrics[name] == pytest.approx(before[name], rel=1e-12), name
+
+
+def single_columns(rows: int, near: list[int]) -> tuple[Problem, Mapping]:
+    """Two steps of 4 R and 4 L blocks, a column on each array, on a mesh of so many rows and 4 columns, hub above.
+
+    The 16 columns of factors in `near` lie on the first 16 arrays in order, those of others on the last 16.
+    """
+    network = {
+        **MESH,
+        "rows": rows,
+        "cols": 4,
+        "hop_ns": 10,
+        "bits_per_ns": 1000,
+        "hub": {"at": "edge", "bits_per_ns": 1e6},
+    }
+    chip = mesh_chip(network=network, core={"arrays": 1, "bus": {"bits_per_ns": 1000, "pj_per_bit": 0}})
+    problem = ask(linears(step("a", (16, 16)), step("b", (16, 16))), "4,4,1", chip)
+    factor, block, col = (each.reshape(-1) for each in np.meshgrid(range(4), range(4), range(4), indexing="ij"))
+    array = np.where(np.isin(factor, near), 0, 4 * rows - 16) + 4 * block + col
+    nothing, four = np.zeros(64, dtype=np.int64), np.full(64, 4)
+    pieces = Pieces(factor, block, nothing, four, col, nothing + 1, array, 4 * (factor % 2), factor)
+    return problem, Mapping(pieces, np.arange(64), place=np.arange(4 * rows))
+
+
+def hops_over(problem: Problem, mapping: Mapping) -> list[int]:
+    """Hops of the longest way of what goes from core to core, of each step."""
+    assert mapping.place is not None
+    return [each.hops_ps // 10_000 for each in find_moves(problem, mapping.pieces, mapping.place).over if each]
+
+
+def test_what_is_made_on_a_mesh_stays_in_the_rows_that_read_it() -> None:
+    problem, mapping = single_columns(4, near=[0, 1, 2, 3])
+    assert max(hops_over(problem, mapping)) > 3
+    # Row j has column j of every block of R and block j of L, whose four columns are all over the row.
+    assert hops_over(problem, next(located(problem, mapping))) == [3, 3]
+
+
+def test_the_stages_of_a_step_come_to_the_same_arrays() -> None:
+    problem, mapping = single_columns(8, near=[0, 3])
+    assert min(hops_over(problem, mapping)) >= 7
+    found = next(located_again(problem, mapping, 10))
+    assert not check_solution(make_solution(problem, found, strategy="by hand")).violations
+    assert hops_over(problem, found) == [3, 3]
 
 
 @pytest.mark.parametrize("seed", range(8))
