@@ -5,10 +5,12 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.time import least_latency_cycles, least_stage_cycles
@@ -51,6 +53,20 @@ def test_experts_apart_on_all_arrays_meet_their_bound() -> None:
     found = answer(problem, pieces_of(*rows), objective="latency")
     assert check_solution(found).passed
     assert found.header.metrics["array_latency_ns"] == 28
+
+
+def test_the_mean_is_bounded_by_what_one_route_takes() -> None:
+    """Two of four experts of one column, 10 ns each; on two arrays the worst choice takes 20, as both may be of one.
+
+    By a routing in which no two of one array run together, the mean is that of a route on arrays of its own.
+    """
+    problem = experts(4, 2, (4, 1), own=False).asking(routing="counts:9,9,9,9|0-1=3,0-3=6,1-2=6,2-3=3")
+    rows = [(each, 0, 0, 4, 0, 1, each % 2, 0, each // 2) for each in range(4)]
+    metrics = measure(problem, Mapping(pieces_of(*rows), np.arange(4)))
+    lower = find_bounds(problem, metrics, ("arrays",)).lower
+    assert metrics["array_latency_ns"] == 20
+    assert metrics["latency_ns"] - metrics["mean_latency_ns"] == pytest.approx(10)
+    assert metrics["mean_latency_ns"] == pytest.approx(lower["mean_latency_ns"].value)
 
 
 def test_a_token_that_fires_all_experts_is_bounded_as_if_there_were_none() -> None:

@@ -15,7 +15,13 @@ from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
 from cimsolve.prove.network import stretched_cycles
-from cimsolve.prove.time import least_ii_cycles, least_latency_cycles, least_phase_ii_cycles, least_stage_cycles
+from cimsolve.prove.time import (
+    least_cycles_of,
+    least_ii_cycles,
+    least_latency_cycles,
+    least_phase_ii_cycles,
+    least_stage_cycles,
+)
 
 BOUND_OF_OBJECTIVE: Mapping[str, str] = {
     "arrays": "arrays",
@@ -73,8 +79,26 @@ def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
             "ii_cycles": Bound(interval, f"work of {arrays} arrays"),
             "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
+            **_bounds_of_means(problem, count, arrays),
         }
     )
+
+
+def _bounds_of_means(problem: Problem, count: int, arrays: int) -> Mapping[str, Bound]:
+    """Bounds of the means over routes, of a model with experts: no route takes less, whichever it is."""
+    if not problem.workload.has_experts:
+        return {}
+    fired = zip(problem.stage_groups, problem.workload.positions.tolist(), strict=True)
+    stages = [least_cycles_of(problem, groups, arrays) * times for groups, times in fired]
+    latency = least_latency_cycles(problem, arrays, stages)
+    return {
+        "mean_latency_ns": Bound(
+            latency * problem.hardware.clock_ps / 1000, f"critical path of any route on {arrays} arrays"
+        ),
+        "mean_energy_pj": Bound(
+            least_energy_pj(problem, count, arrays, latency, stages), "conversions, rows, gaps, leakage"
+        ),
+    }
 
 
 def objective_units(problem: Problem, objective: Sequence[str]) -> Mapping[str, float]:
@@ -120,7 +144,7 @@ def most_arrays(problem: Problem) -> int:
     return needed if problem.array_limit is None else problem.array_limit
 
 
-ROUNDED: Mapping[str, float] = {"energy_pj": 1e-10, "area_mm2": 1e-10}
+ROUNDED: Mapping[str, float] = dict.fromkeys(("energy_pj", "area_mm2", "mean_latency_ns", "mean_energy_pj"), 1e-10)
 """Metrics that are sums of floats -> the share by which their rounding may move them.
 
 All others are whole numbers, of cycles or arrays, and meet a bound exactly or not at all.

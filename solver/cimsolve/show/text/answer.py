@@ -80,10 +80,12 @@ def _experts(problem: Problem, header: Header) -> list[str]:
     together = ", and with each other," if "|" in said else ""
     how = {"": "all alike", "zipf": f"by Zipf's law ({said})", "counts": f"as often{together} as was counted"}[kind]
     error = metrics["mean_latency_error_ns"]
-    within = f" (standard error {quantity(error, 'time')})" if error else ""
+    gap = header.bounds["mean_latency_ns"].gap
+    within = [f"standard error {quantity(error, 'time')}"] if error else []
+    within.append("proved least" if gap == 0 else f"{share(gap)} above its bound")
     return [
         "These are of the worst choice of experts, stage by stage. In the mean, with experts chosen "
-        f"{how}: token latency {quantity(metrics['mean_latency_ns'], 'time')}{within}, II "
+        f"{how}: token latency {quantity(metrics['mean_latency_ns'], 'time')} ({', '.join(within)}), II "
         f"{quantity(metrics['mean_ii_ns'], 'time')}, energy {quantity(metrics['mean_energy_pj'], 'energy')}."
     ]
 
