@@ -83,6 +83,12 @@ def test_a_file_says_how_tokens_choose(cli: Cli, content: object) -> None:
         assert cli("check", str(path)).code == 0
 
 
+@pytest.mark.parametrize("routing", ["zipf:100:1", "zipf:1", "zipf:-1:2", "counts:1,2"])
+def test_a_law_that_is_none_is_refused_in_a_line(cli: Cli, routing: str) -> None:
+    result = cli(*RUN, "--strategy", "spread", "--routing", routing)
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

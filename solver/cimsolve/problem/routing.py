@@ -100,7 +100,9 @@ def routing_term(text: str | None) -> str | None:
     if text is None or re.fullmatch(ROUTING, text):
         return text
     if text.startswith(("zipf:", "counts:")):
-        raise InputError(f"--routing {shown_name(text)}: expected zipf:S:SEED, such as zipf:1.0:3, or a JSON file")
+        raise InputError(
+            f"--routing {shown_name(text)}: expected zipf:S:SEED, S below 100, such as zipf:1.0:3, or a JSON file"
+        )
     return _term_of(read_json(text, ROUTING_MAX), shown_name(text))
 
 

@@ -17,7 +17,9 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 Limit = Annotated[float, Field(gt=0)]
 NUMBER = r"[0-9]{1,12}(\.[0-9]{1,12})?(e-?[0-9]{1,2})?"
 PAIR = rf"[0-9]{{1,6}}-[0-9]{{1,6}}={NUMBER}"
-ROUTING = rf"zipf:{NUMBER}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*(\|({PAIR})?([,;]({PAIR})?)*)?"
+EXPONENT = r"[0-9]{1,2}(\.[0-9]{1,12})?"
+"""Below 100: beyond, the rarest experts would have shares that are no numbers."""
+ROUTING = rf"zipf:{EXPONENT}:[0-9]{{1,9}}|counts:{NUMBER}([,;]{NUMBER})*(\|({PAIR})?([,;]({PAIR})?)*)?"
 """How tokens choose experts, as a term says it; `problem/routing.py` reads it."""
 ROUTING_MAX = 2**23
 """Most characters of it."""
