@@ -192,6 +192,20 @@ def test_pieces_are_as_wide_as_the_least_time_allows() -> None:
     assert widths == [12, 6, 4, 2]
 
 
+def test_of_many_patterns_some_wide_ones_are_found() -> None:
+    """Fifteen heights stack in 98 useful ways, too many for one program; a few dozen of them go into it."""
+    heights = np.array([60, 56, 52, 48, 44, 40, 36, 32, 28, 24, 20, 18, 16, 12, 8])
+    packing = pack_columns(heights, [30 + 7 * number for number in range(15)], 64, 32)
+    arrays = packing.arrays + 1
+    widths, most = np.full(15, 8), np.full(15, 24)
+    wide = widen_shelves(packing, arrays, widths, most)
+    assert wide is not packing
+    assert (wide.multiplicity @ wide.strips >= packing.demand).all()
+    assert wide.multiplicity.sum() <= arrays * packing.cols
+    assert (wide.strips @ packing.heights <= packing.rows).all()
+    assert len(wide.strips) < len(packing.strips)
+
+
 @pytest.mark.parametrize("structure", ["dense", "2,2,1"])
 def test_shelves_are_laid_out_alike_however_often_stages_fire(structure: str) -> None:
     """A batch's time is that of one position, in which its pieces are dealt."""

@@ -15,11 +15,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, ceil_div
+from cimsolve.columns import Floats, Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.pack.covering import NODE_LIMIT
 from cimsolve.pack.cutting_stock import checked_items, maximal_patterns, solve_cutting_stock
-from cimsolve.pack.programs import solve_integer
+from cimsolve.pack.programs import solve_integer, solve_linear
+
+PATTERNS_MAX, PROMISING = 80, 40
+"""Most patterns of a fixed-charge program, of which the root alone takes a minute for 300; and, of more, how many it
+chooses among."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +198,8 @@ def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most:
     useful = np.maximum(1, 3 * most // (4 * np.minimum(piece_widths, packing.cols)))
     limits = np.minimum(packing.rows // packing.heights, useful)
     patterns = np.array(maximal_patterns(packing.heights, limits, packing.rows), dtype=np.int64)
+    if len(patterns) > PATTERNS_MAX:
+        patterns = patterns[_promising(packing, arrays, patterns, piece_widths)]
     if not len(patterns):
         return packing
     wanted = np.where(patterns > 0, piece_widths, 1).max(axis=1)
@@ -207,12 +213,40 @@ def widen_shelves(packing: ColumnPacking, arrays: int, piece_widths: Ints, most:
     return packing
 
 
+def _charges(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: Ints) -> Floats:
+    """What a pattern costs where it is used at all."""
+    rows_filled = np.maximum(1.0, packing.demand / (arrays * piece_widths))
+    return np.asarray((patterns / rows_filled).sum(axis=1))
+
+
+def _promising(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: Ints) -> Ints:
+    """About PROMISING of the patterns that the program may choose among.
+
+    Those of linear programs in which a column costs its pattern's charge over the columns that the program before used
+    of it (dynamic slope scaling, Kim and Pardalos 1999).
+    """
+    total, charge = arrays * packing.cols, _charges(packing, arrays, patterns, piece_widths)
+    matrix = np.vstack([-patterns.T, np.ones(len(patterns))])
+    most = np.append(-packing.demand, total).astype(np.float64)
+    price, used = charge / total, np.zeros(len(patterns), dtype=np.bool_)
+    for _ in range(PROMISING):
+        columns = solve_linear(price, matrix, most).x
+        if columns is None:
+            break
+        now = columns > 1e-6
+        known = bool(used[now].all())
+        used |= now
+        price = np.where(now, charge / np.maximum(columns, 1e-6), price)
+        if known or used.sum() >= PROMISING:
+            break
+    return np.flatnonzero(used)
+
+
 def _choose(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: Ints, least: Ints) -> Ints | None:
     """Columns of each pattern, at least `least` an array where it is used at all; None if none is found."""
     total = arrays * packing.cols
     count = len(patterns)
-    rows_filled = np.maximum(1.0, packing.demand / (arrays * piece_widths))
-    charge = (patterns / rows_filled).sum(axis=1)
+    charge = _charges(packing, arrays, patterns, piece_widths)
     identity = np.eye(count)
     rows = [
         (np.hstack([patterns.T, np.zeros_like(patterns.T)]), packing.demand, np.inf),
