@@ -108,8 +108,8 @@ def test_two_runs_must_fit_side_by_side_where_one_is_written_beside_the_other() 
 
 
 def test_a_step_that_no_run_holds_is_named() -> None:
-    with pytest.raises(InfeasibleError, match="wide alone needs at least 8 arrays"):
-        solve_rounds(short(linears(step("a", (8, 8)), step("wide", (16, 32))), 2), "linear")
+    with pytest.raises(InfeasibleError, match=r"tall\.\d+ alone needs at least 3 arrays"):
+        solve_rounds(short(linears(step("a", (8, 8)), step("tall", (136, 8))), 2), "linear")
 
 
 def test_a_chip_that_does_not_say_how_it_writes_is_refused() -> None:
@@ -136,3 +136,30 @@ def test_the_ladder_names_three_ways() -> None:
     assert found.most_tokens_per_s >= rounds.header.metrics["decode_tokens_per_s"]
     assert "--when-short rounds" in found.told
     assert "--when-short chips" in found.told
+
+
+@pytest.mark.parametrize("arrays", [1, 2, 3])
+def test_a_step_larger_than_the_chip_is_cut(arrays: int) -> None:
+    problem = short(LAYER, arrays)
+    rounds = solve_rounds(problem, "optimal")
+    assert check_plan(rounds, problem).violations == ()
+    assert rounds.header.options.cut_steps is not None
+    cells = arrays * problem.rows * problem.weights_per_row
+    assert all((run.pieces.rows * run.pieces.cols).sum() <= cells for run in rounds.runs)
+
+
+def test_runs_of_equal_steps_share_a_mapping_and_its_file(tmp_path: Path) -> None:
+    rounds = solve_rounds(short({**BERT, "num_hidden_layers": 4}, 16), "spread")
+    like = [run.like for run in rounds.header.runs]
+    assert any(each is not None for each in like)
+    files = write_plan(rounds, tmp_path / "a.json")
+    assert len(files) == 1 + like.count(None)
+    again = read_plan(files[0])
+    assert check_plan(again).passed
+    first, last = like.index(None), len(like) - 1
+    lied = [
+        run.model_copy(update={"like": first if number == last else run.like})
+        for number, run in enumerate(rounds.header.runs)
+    ]
+    report = check_plan(replace(rounds, header=rounds.header.model_copy(update={"runs": lied})))
+    assert not report.passed

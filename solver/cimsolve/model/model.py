@@ -179,6 +179,8 @@ class Model:
     """Tokens of the source, to which an encoder-decoder attends; None: there is one pass."""
     part: tuple[int, int] | None = None
     """Of a part of a model: its first step there, and the one after its last."""
+    steps_cut_at: int | None = None
+    """Most stored weights of a step, where larger ones have been cut."""
 
     @property
     def tokens_told(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -45,12 +46,24 @@ def made_for_later(steps: Sequence[Step], first: int, end: int) -> int:
     return sum(steps[each].made_elements for each in read)
 
 
-def kept_elements(steps: Sequence[Step], end: int) -> int:
-    """Elements of one token that lie in memory between the steps before `end` and those from it on.
+def kept_elements(steps: Sequence[Step]) -> tuple[int, ...]:
+    """Elements of one token that lie in memory before each step, and none after the last.
 
-    They are what later steps read, and the vector to which the next addition adds, which runs beside the steps.
+    They are what later steps read of earlier ones, and the vector to which the next addition adds, which runs beside
+    the steps.
     """
-    if not 0 < end < len(steps):
-        return 0
-    additions = (each.elements for step in steps[end:] for each in step.operations if each.name == "add")
-    return made_for_later(steps, 0, end) + next(additions, 0)
+    last_reader = [0] * len(steps)
+    for number, step in enumerate(steps):
+        for read in step.reads:
+            last_reader[read] = number
+    changes = [0] * (len(steps) + 1)
+    for number, (step, reader) in enumerate(zip(steps, last_reader, strict=True)):
+        if reader > number:
+            changes[number + 1] += step.made_elements
+            changes[reader + 1] -= step.made_elements
+    added = [0]
+    for step in reversed(steps):
+        additions = (each.elements for each in step.operations if each.name == "add")
+        added.append(next(additions, added[-1]))
+    made = list(itertools.accumulate(changes))
+    return (0, *(made[end] + added[len(steps) - end] for end in range(1, len(steps))), 0)

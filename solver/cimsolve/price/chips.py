@@ -14,9 +14,8 @@ from cimsolve.chip.sections import ChipLinkSection, picoseconds
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import ceil_div
 from cimsolve.errors import InputError
-from cimsolve.model.part import kept_elements
 from cimsolve.price.memory import tokens_in_flight
-from cimsolve.problem.plan import run_problem
+from cimsolve.problem.plan import kept_between, run_problem
 from cimsolve.problem.problem import Problem
 
 
@@ -90,7 +89,7 @@ def link_section(hardware: Hardware) -> ChipLinkSection:
 def use_link(problem: Problem, end: int) -> LinkUse:
     """What a token moves from the chip of the steps before `end` to the next."""
     link, hardware = link_section(problem.hardware), problem.hardware
-    bits = kept_elements(problem.model.steps, end) * hardware.input.bits
+    bits = kept_between(problem)[end] * hardware.input.bits
     busy_ps = int(picoseconds(bits / link.bits_per_ns))
     latency = int(hardware.cycles(int(picoseconds(link.base_ns)) + busy_ps))
     return LinkUse(bits, latency, int(hardware.cycles(busy_ps)))

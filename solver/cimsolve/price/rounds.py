@@ -15,7 +15,7 @@ from cimsolve.chip.sections import LoadSection, WriteSection, picoseconds
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.model.part import kept_elements
+from cimsolve.problem.plan import kept_between
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -150,7 +150,7 @@ def plan_metrics(
     times = [run for run, _ in runs]
     token, prefill = (total_cycles(times, double, of) for of in ("token", "prefill"))
     period = period_cycles(times, double, batch)
-    kept_bits = [kept_elements(problem.model.steps, end) * hardware.input.bits for end in ends]
+    kept_bits = [kept_between(problem)[end] * hardware.input.bits for end in ends]
     for end, bits in zip(ends, kept_bits, strict=True):
         most = most_in_batch(problem, bits)
         needed = max(batch, problem.model.tokens_of(problem.model.steps[end - 1].pass_name))

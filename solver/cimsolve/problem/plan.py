@@ -21,7 +21,8 @@ from cimsolve.errors import InputError
 from cimsolve.files import json_file
 from cimsolve.files.kinds import CHIPS, ROUNDS, demand_kind, kind_of
 from cimsolve.files.lines import Line
-from cimsolve.problem.problem import Problem
+from cimsolve.model.part import kept_elements
+from cimsolve.problem.problem import Problem, found_once
 from cimsolve.problem.question import Question, question_from
 from cimsolve.problem.solution import (
     HEADER_BYTES_MAX,
@@ -35,20 +36,24 @@ from cimsolve.problem.solution import (
     read_solution,
     write_solution,
 )
-from cimsolve.problem.terms import Terms
+from cimsolve.problem.terms import Terms, is_absent
 
 ROUNDS_FORMAT = "cimsolve-rounds/1"
 CHIPS_FORMAT = "cimsolve-chips/1"
-RUNS_MAX = 10_000
+RUNS_MAX = 100_000
 
 
 class RunEntry(Part):
-    """One run: its steps, from `first` to before `end`, and the file beside this one that maps them."""
+    """One run: its steps, from `first` to before `end`, and the file beside this one that maps them.
+
+    Or `like`: the number of an earlier run of equal steps, whose file maps these too.
+    """
 
     first: Annotated[int, Field(strict=True, ge=0, le=10**6)]
     end: Annotated[int, Field(strict=True, ge=1, le=10**6)]
-    file: Line = ""
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    file: Annotated[Line | None, Field(exclude_if=is_absent)] = None
+    sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$", exclude_if=is_absent)] = None
+    like: Annotated[int | None, Field(strict=True, ge=0, exclude_if=is_absent)] = None
 
 
 class WrittenRun(RunEntry):
@@ -106,7 +111,7 @@ HEADERS: Mapping[str, type[AnyHeader]] = {ROUNDS: RoundsHeader, CHIPS: ChipsHead
 
 @dataclass(frozen=True)
 class Plan(Generic[HeaderOf]):
-    """An answer in runs: a header, and the solution of each run."""
+    """An answer in runs: a header, and the solution of each run; equal runs have one."""
 
     header: HeaderOf
     runs: Sequence[Solution]
@@ -130,10 +135,19 @@ def run_problem(problem: Problem, first: int, end: int) -> Problem:
     return problem.asking(steps=f"{first}:{end}", objective=objective)
 
 
+@found_once
+def kept_between(problem: Problem) -> tuple[int, ...]:
+    """Elements that a token keeps before each step, where a run may end."""
+    return kept_elements(problem.model.steps)
+
+
 def write_plan(plan: AnyPlan, path: Path) -> list[Path]:
     """Write an answer in runs, whole or not at all; returns the files written."""
     entries, written = [], []
     for number, (entry, solution) in enumerate(zip(plan.header.runs, plan.runs, strict=True), 1):
+        if entry.like is not None:
+            entries.append(entry)
+            continue
         name = f"{path.stem}.run{number:0{len(str(len(plan.runs)))}d}.{_hash_of(solution)}.json"
         files = write_solution(solution, path.with_name(name))
         sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
@@ -176,9 +190,14 @@ def read_plan(path: Path) -> AnyPlan:
         header = form.model_validate(content)
     except ValidationError as error:
         raise InputError(json_file.first_problem(error, str(path), form)) from None
-    runs = []
+    runs: list[Solution] = []
     for number, entry in enumerate(header.runs):
-        if Path(entry.file).name != entry.file or not entry.file:
+        if entry.like is not None:
+            if entry.file is not None or entry.like >= number:
+                raise InputError(f"{path}: runs.{number}.like: {entry.like}: expected an earlier run, and no file")
+            runs.append(runs[entry.like])
+            continue
+        if not entry.file or Path(entry.file).name != entry.file:
             raise InputError(f"{path}: runs.{number}.file: {entry.file!r}: expected a plain name of a file beside it")
         beside = path.with_name(entry.file)
         try:

@@ -11,6 +11,7 @@ from cimsolve.chip.read import load_hardware, parse_hardware
 from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.text import one_line, shown_value
+from cimsolve.model.cut import cut_steps
 from cimsolve.model.families import parse_model
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model, Step
@@ -57,23 +58,14 @@ class Question:
     terms: Terms = field(default_factory=Terms)
     objective: tuple[str, ...] = DEFAULT_OBJECTIVE
     """First things first: names, and weighted sums of names."""
+    uncut: Mapping[str, Structure] | None = None
+    """Where steps are cut, how the linears of the whole steps are stored."""
 
     def __post_init__(self) -> None:
         demand_objective(self.objective)
+        self._cut_steps()
         self._take_part()
-        names = {linear.name for linear in self.model.linears}
-        for name in self.structures:
-            if name not in names:
-                raise InputError(f"structure: {name!r}: expected a linear of {self.model.name}, such as {min(names)!r}")
-        for linear in self.model.linears:
-            if linear.name not in self.structures:
-                raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
-            self.structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
-            if linear.groups > 1 and not self.structures[linear.name].is_dense:
-                raise InputError(
-                    f"structure: {linear.name!r} is {self.structures[linear.name]}: it has {linear.groups} blocks as "
-                    "it is, which are stored alone; expected 'dense'"
-                )
+        _demand_stored(self.model, self.structures)
         for step in (each for each in self.model.steps if each.experts is not None):
             self._demand_alike(step)
         loaded = {name: getattr(self.model, name) for name in OF_MODEL}
@@ -84,6 +76,18 @@ class Question:
                     f"{name} = {asked}: {self.model.name} is loaded for {tokens}; give load_model the number"
                 )
         object.__setattr__(self, "terms", self.terms.model_copy(update=loaded))
+
+    def _cut_steps(self) -> None:
+        """Cut the steps of the model that are larger than the terms say, and what is stored of them."""
+        if self.terms.cut_steps is None or self.model.steps_cut_at == self.terms.cut_steps:
+            return
+        if self.model.steps_cut_at is not None or self.model.part is not None:
+            raise InputError(f"cut_steps = {self.terms.cut_steps}: the model is cut already; expected the whole of it")
+        _demand_stored(self.model, self.structures)
+        model, structures = cut_steps(self.model, self.structures, self.terms.cut_steps)
+        object.__setattr__(self, "uncut", dict(self.structures))
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "structures", structures)
 
     def _take_part(self) -> None:
         """Leave of the model, and of its structures, the steps that the terms name."""
@@ -125,7 +129,8 @@ class Question:
 
     def to_json(self) -> dict[str, Any]:
         """KEYS -> JSON; `question_from` reads it back equal."""
-        structures = {name: str(structure) for name, structure in self.structures.items()}
+        stored = self.structures if self.uncut is None else self.uncut
+        structures = {name: str(structure) for name, structure in stored.items()}
         model, terms = self.model, self.terms.model_dump()
         values = (self.hardware.to_json(), model.name, dict(model.config), structures, list(self.objective), terms)
         return dict(zip(self.KEYS, values, strict=True))
@@ -150,6 +155,23 @@ class Question:
     def difference(self, other: Question, apart: Sequence[str] = ()) -> Difference | None:
         """Where this question first differs from `other`; None where they ask the same."""
         return next(self.differences(other, apart), None)
+
+
+def _demand_stored(model: Model, structures: Mapping[str, Structure]) -> None:
+    """Raise InputError unless every linear of the model, and no other, is stored in a way that fits it."""
+    names = {linear.name for linear in model.linears}
+    for name in structures:
+        if name not in names:
+            raise InputError(f"structure: {name!r}: expected a linear of {model.name}, such as {min(names)!r}")
+    for linear in model.linears:
+        if linear.name not in structures:
+            raise InputError(f"structure: {linear.name!r} has none; expected 'dense' or 'k,l,T'")
+        structures[linear.name].validate(linear.n_in, linear.n_out, linear.name)
+        if linear.groups > 1 and not structures[linear.name].is_dense:
+            raise InputError(
+                f"structure: {linear.name!r} is {structures[linear.name]}: it has {linear.groups} blocks as it is, "
+                "which are stored alone; expected 'dense'"
+            )
 
 
 def ask(

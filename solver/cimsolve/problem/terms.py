@@ -79,6 +79,13 @@ class Terms(BaseModel):
         exclude_if=is_absent,
     )
 
+    cut_steps: Count | None = Field(
+        None,
+        description="cut steps of more stored weights than this into parts, each with some of the outputs",
+        json_schema_extra={"metavar": "N", "in_name": "cutsteps{}"},
+        exclude_if=is_absent,
+    )
+
     steps: Annotated[str, Field(pattern=r"^[0-9]{1,6}:[0-9]{1,6}$")] | None = Field(
         None,
         description="map a part of the model, its steps from FIRST to before END, as if the others were done elsewhere",

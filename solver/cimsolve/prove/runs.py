@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from cimsolve.model.model import Model
-from cimsolve.model.part import part_of
 from cimsolve.model.structure import Structure
 from cimsolve.problem.plan import run_problem
-from cimsolve.problem.problem import Problem
+from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 
 Run: TypeAlias = tuple[int, int]
@@ -20,27 +19,47 @@ Cut: TypeAlias = tuple[Run, ...]
 Times = TypeVar("Times")
 
 
-def shape_of(part: Model, structures: Mapping[str, Structure]) -> Hashable:
-    """All that tells a part of a model from others but its names: parts of equal shape have the same mappings."""
-    passes = {name: number for number, name in enumerate(part.tails)}
-    first: dict[str, int] = {}
-    steps = tuple(
-        (
-            step.phase - part.steps[0].phase,
-            passes[step.pass_name],
-            part.tokens_of(step.pass_name),
-            step.reads,
-            first.setdefault(step.linears[0].name, number),
-            tuple((*each.block, each.expert, each.input, structures[each.name]) for each in step.linears),
-            step.operations,
-            step.cache,
-            step.experts,
-            step.positions,
-            step.begins_part,
-        )
-        for number, step in enumerate(part.steps)
-    )
-    return steps, tuple(part.tails.values())
+class Shapes:
+    """What tells parts of a model from others but names: parts of equal shape have the same mappings."""
+
+    def __init__(self, model: Model, structures: Mapping[str, Structure]) -> None:
+        self._model = model
+        self._last_reader = [0] * len(model.steps)
+        self._kind: list[int] = []
+        """Steps of one number are alike, but for what is around them."""
+        self._before: list[int] = []
+        """How many steps ago the weights of each fired; 0: not before."""
+        kinds: dict[Hashable, int] = {}
+        fired: dict[str, int] = {}
+        for number, step in enumerate(model.steps):
+            for read in step.reads:
+                self._last_reader[read] = number
+            self._before.append(number - fired.get(step.linears[0].name, number))
+            fired[step.linears[0].name] = number
+            linears = tuple((*it.block, it.expert, it.input, structures[it.name]) for it in step.linears)
+            kind = linears, model.tokens_of(step.pass_name), step.operations, step.cache, step.experts, step.positions
+            self._kind.append(kinds.setdefault(kind, len(kinds)))
+
+    def of(self, first: int, end: int) -> Hashable:
+        """The shape of the steps from `first` to before `end`."""
+        steps = self._model.steps
+        found = []
+        for number in range(first, end):
+            step, last = steps[number], steps[max(first, number - 1)]
+            reads = tuple(number - read for read in step.reads if read >= first)
+            before = self._before[number] if number - self._before[number] >= first else 0
+            around = step.phase - last.phase, step.pass_name == last.pass_name, reads, bool(step.reads), before
+            found.append((self._kind[number], around))
+        tails = tuple(self._model.tails[name] for name in dict.fromkeys(step.pass_name for step in steps[first:end]))
+        goes_on = end < len(steps) and steps[end].pass_name == steps[end - 1].pass_name
+        left = sum(steps[each].made_elements for each in range(first, end) if self._last_reader[each] >= end)
+        return tuple(found), tails[:-1] if goes_on else tails, left if goes_on else None
+
+
+@found_once
+def shapes_of(problem: Problem) -> Shapes:
+    """The shapes of the parts of a question's model."""
+    return Shapes(problem.model, problem.structures)
 
 
 @dataclass
@@ -54,8 +73,7 @@ class LeastRuns(Generic[Times]):
 
     def times(self, first: int, end: int) -> Times | None:
         """Least cycles of a run of these steps; None where no mapping of it fits."""
-        part = part_of(self.problem.model, first, end)
-        shape = shape_of(part, self.problem.structures)
+        shape = shapes_of(self.problem).of(first, end)
         if shape not in self._of_shape:
             run = run_problem(self.problem, first, end)
             self._of_shape[shape] = self.find(run, self.arrays) if may_fit(run, self.arrays) else None
@@ -87,9 +105,17 @@ def fewest_runs(problem: Problem, arrays: int) -> int | None:
     Weights that fire again in another run lie in both.
     """
     count, first, runs = len(problem.model.steps), 0, 0
+    shapes, known = shapes_of(problem), dict[Hashable, bool]()
+
+    def fits(first: int, end: int) -> bool:
+        shape = shapes.of(first, end)
+        if shape not in known:
+            known[shape] = may_fit(run_problem(problem, first, end), arrays)
+        return known[shape]
+
     while first < count:
         end = first
-        while end < count and may_fit(run_problem(problem, first, end + 1), arrays):
+        while end < count and fits(first, end + 1):
             end += 1
         if end == first:
             return None

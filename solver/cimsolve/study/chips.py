@@ -13,7 +13,7 @@ from cimsolve.problem.solution import Header, Solution
 from cimsolve.prove.chips import best_row, find_chips_bounds, least_chips
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.solve.effort import Effort
-from cimsolve.study.runs import RunSearch, claims_of, passed, question_of_runs
+from cimsolve.study.runs import RunSearch, claims_of, fitting, passed, question_of_runs
 
 
 def solve_chips(
@@ -30,18 +30,19 @@ def solve_chips(
     """
     asked, limit = question_of_runs(problem, strategy, "chips")
     link_section(asked.hardware)
+    asked = next(fitting(asked, limit, f"{strategy}: chips"))
     search = _ChipsSearch(asked, strategy, effort or Effort(), limit, begin, chips)
     runs = search.run()
-    ends = [end for (_, end), _ in runs]
-    each = [(search.times_of(solution), solution.header.metrics) for _, solution in runs]
+    ends = [mapped.run[1] for mapped in runs]
+    each = [(mapped.times, mapped.solution.header.metrics) for mapped in runs]
     allowed = chips or len(runs)
     header = ChipsHeader(
         format=CHIPS_FORMAT,
         **claims_of(search, chips_metrics(asked, ends, each), find_chips_bounds(asked, allowed)),
         chips=allowed,
-        runs=[RunEntry(first=first, end=end) for (first, end), _ in runs],
+        runs=[RunEntry(first=mapped.run[0], end=mapped.run[1], like=mapped.like) for mapped in runs],
     )
-    return Plan(header, [solution for _, solution in runs])
+    return Plan(header, [mapped.solution for mapped in runs])
 
 
 @dataclass

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cimsolve.errors import CimsolveError
+from cimsolve.errors import CimsolveError, InfeasibleError
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.rounds import find_rounds_bounds
 from cimsolve.prove.runs import fewest_runs, may_fit
+from cimsolve.study.runs import fitting
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,19 @@ def find_ladder(problem: Problem) -> Ladder | None:
     try:
         if may_fit(problem, limit):  # what was asked for needs more than the question does
             return Ladder(limit, 1, None, None)
-        tokens, runs = None, fewest_runs(problem, limit)
-        if problem.hardware.write is not None:
-            lower = find_rounds_bounds(problem, problem.model.tokens)["latency_cycles"].value
+        cut = next(_cuts(problem, limit), None)
+        tokens, runs = None, None if cut is None else fewest_runs(cut, limit)
+        if cut is not None and problem.hardware.write is not None:
+            lower = find_rounds_bounds(cut, cut.model.tokens)["latency_cycles"].value
             tokens = 1e12 / (lower * problem.hardware.clock_ps) if runs and lower else None
         return Ladder(limit, runs, tokens, _largest_rank(problem, limit))
     except CimsolveError:
         return None
+
+
+def _cuts(problem: Problem, limit: int) -> Iterator[Problem]:
+    with contextlib.suppress(InfeasibleError):
+        yield from fitting(problem, limit, "")
 
 
 def _largest_rank(problem: Problem, limit: int) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +14,8 @@ from cimsolve.problem.solution import Solution
 from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_rounds
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.solve.effort import Effort
-from cimsolve.study.runs import RunSearch, claims_of, passed, question_of_runs
+from cimsolve.solve.names import RULE_NAMES
+from cimsolve.study.runs import RunSearch, claims_of, fitting, passed, question_of_runs
 
 METRIC_OF = {"token": "latency", "prefill": "prefill", "batch": "batch"}
 
@@ -37,24 +37,26 @@ def solve_rounds(
     writing_sections(asked.hardware)
     effort = effort or Effort()
     batch = batch or asked.model.tokens
-    ways = [_RoundsSearch(asked, strategy, effort, limit, begin, batch=batch)]
-    if not ways[0].fills and limit > 1:
-        ways.append(_RoundsSearch(asked, strategy, effort, limit // 2, begin, batch=batch, double=True))
-        ways.sort(key=lambda way: way.least_cycles())
-    best: Rounds | None = None
-    metric = f"{METRIC_OF[passed(asked)]}_cycles"
-    for number, way in enumerate(ways):
-        if best is not None and way.least_cycles() >= best.header.metrics[metric]:
-            continue
+    metric, best, refused = f"{METRIC_OF[passed(asked)]}_cycles", None, None
+    for double in (False,) if strategy in RULE_NAMES or limit == 1 else (False, True):
+        arrays = limit // 2 if double else limit
         try:
-            found = _answer(way)
-        except InfeasibleError:
-            if best is None and number + 1 == len(ways):
-                raise
-            continue
-        if best is None or found.header.metrics[metric] < best.header.metrics[metric]:
-            best = found
-    assert best is not None
+            for cut in fitting(asked, arrays, f"{strategy}: rounds"):
+                search = _RoundsSearch(cut, strategy, effort, arrays, begin, batch=batch, double=double)
+                if best is not None and search.least_cycles() >= best.header.metrics[metric]:
+                    break
+                try:
+                    found = _answer(search)
+                except InfeasibleError as error:  # the next cut is finer
+                    refused = refused or error
+                    continue
+                best = found if best is None else min(best, found, key=lambda plan: plan.header.metrics[metric])
+                break
+        except InfeasibleError as error:
+            refused = refused or error
+    if best is None:
+        assert refused is not None
+        raise refused
     return best
 
 
@@ -70,11 +72,6 @@ class _RoundsSearch(RunSearch[RunTimes]):
     def least(self) -> Mapping[Run, RunTimes]:
         return least_rounds(self.problem, self.arrays)
 
-    def least_cycles(self) -> float:
-        """What the best cut would take if every run took its least."""
-        cut = self.best_cut(self.least)
-        return math.inf if cut is None else self.cycles(self.least, cut)
-
     def times_of(self, solution: Solution) -> RunTimes:
         return times_of_run(self.problem.hardware, solution.pieces, solution.header.metrics)
 
@@ -88,17 +85,15 @@ class _RoundsSearch(RunSearch[RunTimes]):
 
 def _answer(search: _RoundsSearch) -> Rounds:
     problem, batch, runs = search.problem, search.batch, search.run()
-    times = [search.times_of(solution) for _, solution in runs]
-    each = [(time, solution.header.metrics) for time, (_, solution) in zip(times, runs, strict=True)]
-    metrics = plan_metrics(problem, [end for (_, end), _ in runs], each, search.double, batch)
+    each = [(mapped.times, mapped.solution.header.metrics) for mapped in runs]
+    metrics = plan_metrics(problem, [mapped.run[1] for mapped in runs], each, search.double, batch)
     header = RoundsHeader(
         format=ROUNDS_FORMAT,
         **claims_of(search, metrics, find_rounds_bounds(problem, batch)),
         double=search.double,
         batch=batch,
         runs=[
-            WrittenRun(first=first, end=end, write_cycles=time.write)
-            for ((first, end), _), time in zip(runs, times, strict=True)
+            WrittenRun(first=run[0], end=run[1], write_cycles=times.write, like=like) for run, like, _, times in runs
         ],
     )
-    return Plan(header, [solution for _, solution in runs])
+    return Plan(header, [mapped.solution for mapped in runs])

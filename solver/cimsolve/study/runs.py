@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, NamedTuple
 
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.model.part import part_of
 from cimsolve.price.cost import price
 from cimsolve.problem.objective import names_of
-from cimsolve.problem.plan import run_problem
+from cimsolve.problem.plan import RUNS_MAX, run_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.prove import Bound, relative_gap
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, shape_of
+from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, may_fit, shapes_of
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.solving import library_versions, make_solution, mapping_of, problem_for, solve
 
 SHAPES_MAX = 3
 """Once so many shapes of runs are solved and a cut is whole, no other cut is tried."""
+QUICK = "spread"
+"""The rule that maps runs before any is searched."""
+CLOSE = 0.02
+"""No run is searched where all together take no more above their bound, as a share of it."""
+PARTS = (1, 2, 3, 4, 8, 16, 32, 64)
+"""Steps that are too large for the arrays are cut into parts of the cells of all, or of a half, a third, ..."""
 PASSED = {"latency": "token", "prefill": "prefill", "throughput": "batch"}
 """Objective -> what passes through the runs while they are cut to take least."""
 
@@ -47,6 +54,51 @@ def passed(problem: Problem) -> str:
     """What the objective asks to pass through the runs in least time: a `token`, a `prefill` or a `batch`."""
     names = names_of(run_problem(problem, 0, len(problem.model.steps)).objective)
     return PASSED.get(names[0], "token")
+
+
+class Mapped(NamedTuple, Generic[Times]):
+    """A run with its mapping and what it takes; `like`: the number of an earlier run that it shares both with."""
+
+    run: Run
+    like: int | None
+    solution: Solution
+    times: Times
+
+
+def fitting(problem: Problem, arrays: int, told: str) -> Iterator[Problem]:
+    """The question as it is, where each step may fit so many arrays alone; else with large steps cut, ever finer.
+
+    Raises InfeasibleError, `told` first, where no cut does.
+    """
+    alone = _too_large_step(problem, arrays)
+    if alone is None:
+        yield problem
+        return
+    cells, fits, finest = arrays * problem.rows * problem.weights_per_row, False, problem
+    for parts in PARTS if problem.terms.cut_steps is None else ():
+        cut = problem.asking(cut_steps=max(1, cells // parts))
+        if len(cut.model.steps) > RUNS_MAX:
+            break
+        if (left := _too_large_step(cut, arrays)) is None:
+            fits = True
+            yield cut
+        else:
+            finest, alone = cut, left
+    if not fits:
+        need = least_arrays(run_problem(finest, alone, alone + 1), arrays + 1)[0]
+        raise InfeasibleError(
+            f"{told}: {finest.model.steps[alone].name} alone needs at least {need} arrays, of which a run has "
+            f"{arrays}, and cannot be cut further: allow more arrays, or store less by --structure"
+        )
+
+
+def _too_large_step(problem: Problem, arrays: int) -> int | None:
+    """The first step that does not fit so many arrays alone, as a bound shows."""
+    shapes = shapes_of(problem)
+    alone: dict[Hashable, int] = {}
+    for step in range(len(problem.model.steps)):
+        alone.setdefault(shapes.of(step, step + 1), step)
+    return next((step for step in alone.values() if not may_fit(run_problem(problem, step, step + 1), arrays)), None)
 
 
 @dataclass
@@ -86,33 +138,69 @@ class RunSearch(ABC, Generic[Times]):
     def cycles(self, runs: Mapping[Run, Times], cut: Cut) -> int:
         """What a cut takes in all."""
 
-    def run(self) -> list[tuple[Run, Solution]]:
-        """The runs of the best cut found in order, with a solution each. Raises InfeasibleError where there is none.
+    def least_cycles(self) -> float:
+        """What the best cut would take if every run took its least."""
+        cut = self.best_cut(self.least)
+        return math.inf if cut is None else self.cycles(self.least, cut)
 
-        The cut that would take least, by what its runs are known to take, is solved, until it is known as a whole.
+    def run(self) -> list[Mapped[Times]]:
+        """The runs of the best cut found in order. Raises InfeasibleError where there is none.
+
+        The cut that would take least, by what its runs are known to take, is mapped, until it is known as a whole. A
+        search maps them by a rule first; if that leaves more than it may gain, the runs with most to gain are searched.
         """
+        if self.fills:
+            return self._mapped(self._settled(self.strategy, math.inf)[1])
+        try:
+            quick, cut = self._settled(QUICK, math.inf)
+            if quick <= self.least_cycles() * (1 + CLOSE):
+                return self._mapped(cut)
+            best, by_rule = (quick, self._mapped(cut)), self.solved
+        except InfeasibleError:
+            best, by_rule = None, {}
+        self.solved = {}
+        try:
+            cycles, cut = self._settled(self.strategy, SHAPES_MAX, by_rule)
+        except InfeasibleError:
+            if best is None:
+                raise
+            return best[1]
+        return self._mapped(cut) if best is None or cycles < best[0] else best[1]
+
+    def _settled(
+        self,
+        strategy: str,
+        most: float,
+        otherwise: Mapping[Hashable, tuple[Solution, Times] | None] = MappingProxyType({}),
+    ) -> tuple[int, Cut]:
+        """A cut of which all runs are mapped, and what it takes: once `most` shapes are, as they are `otherwise`."""
         count = len(self.problem.model.steps)
         best: tuple[int, Cut] | None = None
         while True:
             known = self._known()
             cut = _filled(known, count) if self.fills else self.best_cut(known)
             if cut is None or (self.runs_max is not None and len(cut) > self.runs_max):
+                if best is not None:
+                    return best
                 raise self._too_large(known)
-            missing = {self.shape(run): run for run in cut if self.shape(run) not in self.solved}
-            for run in missing.values():
-                self._solve(run)
-                if self.solved[self.shape(run)] is None:
+            missing = {shape: run for run in cut if (shape := self.shape(run)) not in self.solved}
+            for shape, run in missing.items():
+                if len(self.solved) >= most and otherwise.get(shape) is not None:
+                    self.solved[shape] = otherwise[shape]
+                else:
+                    self._solve(run, strategy)
+                if self.solved[shape] is None:
                     break
             if all(self.solved.get(self.shape(run)) is not None for run in cut):
                 cycles = self.cycles(self._known(), cut)
                 best = min(best or (cycles, cut), (cycles, cut))
                 if not missing or self.fills or len(self.solved) >= SHAPES_MAX:
-                    return [(run, self._solution(run)) for run in best[1]]
+                    return best
 
     def shape(self, run: Run) -> Hashable:
         """What runs that are mapped alike have in common."""
         if run not in self._shapes:
-            self._shapes[run] = shape_of(part_of(self.problem.model, *run), self.problem.structures)
+            self._shapes[run] = shapes_of(self.problem).of(*run)
         return self._shapes[run]
 
     def _known(self) -> dict[Run, Times]:
@@ -129,41 +217,49 @@ class RunSearch(ABC, Generic[Times]):
         asked = run_problem(self.problem, *run)
         return asked.asking(max_arrays=self.arrays) if self.arrays != asked.array_limit else asked
 
-    def _solve(self, run: Run) -> None:
+    def _solve(self, run: Run, strategy: str) -> None:
         steps = self.problem.model.steps
-        self.begin(f"{self.strategy}: run from {steps[run[0]].name} to {steps[run[1] - 1].name}")
+        self.begin(f"{strategy}: run from {steps[run[0]].name} to {steps[run[1] - 1].name}")
         shape = self.shape(run)
         self.solved[shape] = None
         with contextlib.suppress(InfeasibleError):  # the bound on arrays was not reached: no cut has such a run
-            solution = solve(self._asked(run), self.strategy, self.effort)
+            solution = solve(self._asked(run), strategy, self.effort)
             self.solved[shape] = solution, self.times_of(solution)
 
-    def _solution(self, run: Run) -> Solution:
-        """The solution of a run, where need be from that of another of its shape."""
-        mapped = self.solved[self.shape(run)]
-        assert mapped is not None
-        like = mapped[0]
+    def _mapped(self, cut: Cut) -> list[Mapped[Times]]:
+        """The runs of a cut that is mapped as a whole."""
+        first: dict[Hashable, int] = {}
+        found: list[Mapped[Times]] = []
+        for number, run in enumerate(cut):
+            like = first.setdefault(self.shape(run), number)
+            if like != number:
+                found.append(found[like]._replace(run=run, like=like))
+                continue
+            mapped = self.solved[self.shape(run)]
+            assert mapped is not None
+            found.append(Mapped(run, None, self._solution_for(run, mapped[0]), mapped[1]))
+        return found
+
+    def _solution_for(self, run: Run, like: Solution) -> Solution:
+        """The solution of a run from that of another of its shape."""
         asked = self._asked(run)
         if like.header.options == asked.terms:
             return like
-        mapping = mapping_of(like, asked)
-        return make_solution(
-            asked, mapping, strategy=self.strategy, seed=self.effort.seed, priced=price(asked, mapping)
-        )
+        mapping, strategy = mapping_of(like, asked), like.header.strategy
+        return make_solution(asked, mapping, strategy=strategy, seed=self.effort.seed, priced=price(asked, mapping))
 
     def _too_large(self, known: Mapping[Run, Times]) -> InfeasibleError:
-        steps = self.problem.model.steps
-        alone = next((step for step in range(len(steps)) if (step, step + 1) not in known), None)
-        if alone is None:
-            least = fewest_runs(self.problem, self.arrays)
+        alone = [step for step in range(len(self.problem.model.steps)) if (step, step + 1) not in known]
+        if alone:
+            name = self.problem.model.steps[alone[0]].name
             return InfeasibleError(
-                f"{self.strategy}: {self.kind}: no cut into at most {self.runs_max} runs of {self.arrays} arrays was "
-                f"found, and none is into fewer than {least}; allow more, or store less by --structure"
+                f"{self.strategy}: {self.kind}: no mapping of {name} alone on {self.arrays} arrays was found; allow "
+                "more arrays, or store less by --structure"
             )
-        need = least_arrays(run_problem(self.problem, alone, alone + 1), self.arrays + 1)[0]
+        least = fewest_runs(self.problem, self.arrays)
         return InfeasibleError(
-            f"{self.strategy}: {self.kind}: {steps[alone].name} alone needs at least {need} arrays, of which a run has "
-            f"{self.arrays}; a step is not cut: allow more arrays, or store less by --structure"
+            f"{self.strategy}: {self.kind}: no cut into at most {self.runs_max} runs of {self.arrays} arrays was "
+            f"found, and none is into fewer than {least}; allow more, or store less by --structure"
         )
 
 

@@ -11,12 +11,13 @@ from cimsolve.judge.check import check_solution
 from cimsolve.judge.check.case import Violation
 from cimsolve.price.chips import ChipTimes, chips_metrics
 from cimsolve.price.cost import Costs
-from cimsolve.price.rounds import plan_metrics, times_of_run
+from cimsolve.price.rounds import RunTimes, plan_metrics, times_of_run
 from cimsolve.problem.plan import AnyPlan, RoundsHeader, run_problem
 from cimsolve.problem.problem import Problem
 from cimsolve.prove import Bound, relative_gap
 from cimsolve.prove.chips import find_chips_bounds
 from cimsolve.prove.rounds import find_rounds_bounds
+from cimsolve.prove.runs import shapes_of
 
 Metrics = Mapping[str, int | float]
 Bounds = Mapping[str, Bound]
@@ -41,7 +42,7 @@ def check_plan(plan: AnyPlan, problem: Problem | None = None) -> PlanReport:
     """Judge an answer in runs: every run, and every figure of the whole; with `problem`, that it answers this."""
     try:
         asked = Problem(plan.question())
-        if problem is not None and (found := asked.question.difference(problem.question)):
+        if problem is not None and (found := asked.question.difference(problem.question, ("cut_steps",))):
             return PlanReport((Violation("question", f"{found.path}: it is not the one that was asked"),))
         broken = tuple(_broken_cut(plan, asked))
         if broken:
@@ -81,18 +82,26 @@ def _broken_cut(plan: AnyPlan, asked: Problem) -> Iterator[Violation]:
 
 
 def _checked_runs(plan: AnyPlan, asked: Problem) -> tuple[tuple[Violation, ...], list[Costs]]:
-    """What is wrong with runs one by one, and else what each costs."""
+    """What is wrong with the first run that breaks a rule, and else what each costs."""
     broken: list[Violation] = []
     found: list[Costs] = []
+    shapes = shapes_of(asked)
     for number, (entry, solution) in enumerate(zip(plan.header.runs, plan.runs, strict=True)):
+        if entry.like is not None:
+            like = plan.header.runs[entry.like]
+            if shapes.of(entry.first, entry.end) != shapes.of(like.first, like.end):
+                broken.append(Violation("runs", f"run {number} is not like run {entry.like}: their steps differ"))
+                break
+            found.append(found[entry.like])
+            continue
         question = run_problem(asked, entry.first, entry.end).question
         if different := solution.question().difference(question, ("max_arrays",)):
             broken.append(Violation("runs", f"run {number} answers another question: {different.path} differs"))
-            continue
+            break
         report = check_solution(solution)
         broken += [Violation(each.rule, f"run {number}: {each.message}") for each in report.violations]
         if report.costs is None or not report.passed:
-            continue
+            break
         found.append(report.costs)
         broken += _broken_limit(asked, number, int(report.costs.metrics["arrays"]))
     return tuple(broken), found
@@ -111,10 +120,10 @@ def _judge_rounds(
 ) -> tuple[tuple[Violation, ...], Metrics, Bounds]:
     """What is wrong with the writing of runs, and the figures and bounds of all."""
     broken: list[Violation] = []
-    times = [
-        times_of_run(asked.hardware, solution.pieces, each.metrics)
-        for solution, each in zip(plan.runs, costs, strict=True)
-    ]
+    times: list[RunTimes] = []
+    for entry, solution, each in zip(header.runs, plan.runs, costs, strict=True):
+        like = entry.like
+        times.append(times_of_run(asked.hardware, solution.pieces, each.metrics) if like is None else times[like])
     arrays = [int(each.metrics["arrays"]) for each in costs]
     for number, (entry, run) in enumerate(zip(header.runs, times, strict=True)):
         if entry.write_cycles != run.write:

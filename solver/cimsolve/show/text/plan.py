@@ -23,6 +23,7 @@ FIGURES: Mapping[type[RoundsHeader] | type[ChipsHeader], tuple[tuple[str, str, s
 }
 """Kind of answer -> title, metric in ns and the metric of its bound."""
 BAR = 32
+RUNS_SHOWN = 24
 
 
 def print_plans(answers: Sequence[Answered], verbosity: int) -> None:
@@ -144,7 +145,8 @@ def _print_runs(rounds: Rounds) -> None:
     end = begins[-1][1] + times[-1].prefill
     unit = choose_unit("time", [run.write * clock_ns for run in times])
     rows: list[list[Cell]] = []
-    for number_of, (run, solution, (write, compute)) in enumerate(zip(times, rounds.runs, begins, strict=True), 1):
+    shown = list(enumerate(zip(times, rounds.runs, begins, strict=True), 1))[:RUNS_SHOWN]
+    for number_of, (run, solution, (write, compute)) in shown:
         bar = ["."] * BAR
         for sign, start, cycles in (("w", write, run.write), ("c", compute, run.prefill)):
             for at in range(BAR * start // end, max(BAR * start // end + 1, BAR * (start + cycles) // end)):
@@ -163,6 +165,8 @@ def _print_runs(rounds: Rounds) -> None:
     print_table(
         ["run", "from", "arrays", "write", "token", "prefill", "over time"], rows, text_columns=2, words_last=True
     )
+    if len(times) > RUNS_SHOWN:
+        indented(f"and {len(times) - RUNS_SHOWN} runs more")
 
 
 def _summary(plan: AnyPlan) -> str:
