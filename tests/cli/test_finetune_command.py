@@ -119,6 +119,18 @@ def test_a_language_model_writes_text_itself(cli: Cli) -> None:
     assert not Path("l.tuned.written.json").exists()
 
 
+def test_factors_tuned_for_a_chip_of_few_bits_lose_less_on_it(cli: Cli) -> None:
+    """By lossless arrays whose weights have three bits."""
+    chip = ("--hw", "rram256", "--set", "weight.bits=3")
+    found = []
+    for words in ((), chip):
+        assert cli(*tune("b", "--steps", "40", "--samples", "4096", *words)).code == 0
+        asked = ("accuracy", "--weights", "b", "--method", "dense", "--bits", "8", "--test-tokens", "9999", "--json")
+        table = json.loads(cli(*asked, "--factors", "b.tuned.safetensors", *chip).out)
+        found.append(table["rows"][-1]["figures"]["lossless"]["cosine"])
+    assert found[1] > found[0]
+
+
 @pytest.mark.parametrize("at", [1, 5])
 def test_an_interrupted_training_goes_on_to_the_same_bytes(cli: Cli, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Interrupted at a step, in the layers' own training and in that of the whole."""
@@ -166,6 +178,8 @@ def test_a_damaged_checkpoint_is_named(cli: Cli, damage: Callable[[bytes], bytes
         (("--factors", "l.safetensors"), 2, ("l.safetensors", "expected the linears of b")),
         (("--factors", "none.safetensors"), 2, ("none.safetensors", "cannot be read")),
         (("--device", "cuda"), 2, ("cuda", "on this machine", "CPU")),
+        (("--set", "weight.bits=4"), 2, ("--set", "--hw")),
+        (("--hw", "rram256", "--set", "weight.signed=none"), 2, ("weight.signed", "no negative")),
         (("--self-text", "100"), 2, ("bert writes no text", "--text")),
         (("--device", "tpu"), 2, ("tpu", "cpu, cuda")),
         (("--layerwise", "1.5"), 2, ("1.5", "from 0 to 1")),

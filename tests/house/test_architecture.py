@@ -174,7 +174,8 @@ def test_numba_stays_in_one_module_that_only_functions_load() -> None:
 
 def test_torch_stays_where_models_are_trained_and_only_functions_load_it() -> None:
     users = {module for module in MODULES if "torch" in imports_of(module)[1]}
-    assert users == {"weights.forward.torch_array", "study.finetune.pair", "study.finetune.training"}
+    tuning = {f"study.finetune.{name}" for name in ("pair", "rounding", "training")}
+    assert users == {"weights.forward.torch_array", *tuning}
     program = "import cimsolve.cli.finetune, cimsolve.study.finetune, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

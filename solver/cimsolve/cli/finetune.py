@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Self
 
-from cimsolve.cli.parser import CommandOptions, json_switch, option, output_option, verbosity
-from cimsolve.cli.question import seed_option, tell_unknown_keys
+from cimsolve.cli.parser import CommandOptions, Parser, json_switch, option, output_option, verbosity
+from cimsolve.cli.question import seed_option, settings_option, tell_unknown_keys
 from cimsolve.cli.values import OneOf, number, whole
 from cimsolve.errors import EXIT_DONE
 from cimsolve.study import names
@@ -48,6 +49,12 @@ examples:
     factors: str = option(
         "--factors FILE", "factors of the model, as `project` or `choose` wrote them", required=True, complete="file"
     )
+    hardware: str | None = option(
+        "--hw SPEC",
+        "round weights and inputs meanwhile as the arrays of this chip will, a shipped name or JSON file",
+        complete="hardware",
+    )
+    settings: tuple[tuple[str, str], ...] = settings_option()
     text: tuple[str, ...] = text_option(
         "--text FILE",
         "plain text, paragraphs with empty lines between them; `sample` is one that is shipped; repeatable, as much is "
@@ -106,12 +113,19 @@ examples:
     json: bool = json_switch()
     verbosity: int = verbosity("only the figures")
 
+    def settled(self, parser: Parser) -> Self:
+        if self.settings and self.hardware is None:
+            parser.error("--set: changes a key of a hardware spec; expected --hw SPEC with it")
+        return self
+
 
 def run(options: Options) -> int:
     """Tune, write the factors and show what they do on text that was held out; returns the exit code.
 
     Raises InputError for weights, factors or a text that cannot be used, FailedError where the loss is no number.
     """
+    from cimsolve.chip.read import load_hardware
+    from cimsolve.chip.settings import with_settings
     from cimsolve.model.load import load_model
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.finetune import describe_tuning, print_tuning
@@ -119,11 +133,13 @@ def run(options: Options) -> int:
     from cimsolve.study.finetune import FinetuneQuestion, finetune
 
     tell_unknown_keys(load_model(options.weights))
-    same = {field.name for field in fields(FinetuneQuestion)} - {"folder", "factors", "out"}
+    chip = None if options.hardware is None else with_settings(load_hardware(options.hardware), dict(options.settings))
+    same = {field.name for field in fields(FinetuneQuestion)} - {"folder", "factors", "out", "hardware"}
     asked = FinetuneQuestion(
         folder=Path(options.weights),
         factors=Path(options.factors),
         out=Path(options.out),
+        hardware=chip,
         **{name: getattr(options, name) for name in same},
     )
     with Progress(options.verbosity >= 0) as progress:

@@ -15,7 +15,7 @@ theorem 1, for T = 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,8 +124,10 @@ def shuffle_index(k: int, blocks_out: int, rank: int) -> Ints:
     return (flat % blocks_out) * (rank * k) + flat // blocks_out
 
 
-def apply(monarch: Monarch, x: Floats) -> Floats:
+def apply(monarch: Monarch, x: Floats, between: Callable[[Floats], Floats] = lambda z: z) -> Floats:
     """`x @ reconstruct(monarch)` by R, shuffle, L; x has shape (..., n_in), the result (..., n_out).
+
+    L reads what `between` makes of z, (vectors, k*T*l).
 
     Raises ValueError for an x of another length.
     """
@@ -133,8 +135,8 @@ def apply(monarch: Monarch, x: Floats) -> Floats:
         raise ValueError(f"x has shape {x.shape}, its last axis must be {monarch.n_in}")
     k, blocks_out, rank = monarch.structure.k, monarch.structure.l, monarch.structure.rank
     vectors = x.reshape(-1, k, monarch.R.shape[1]).transpose(1, 0, 2)
-    z = (vectors @ monarch.R).transpose(1, 0, 2).reshape(-1, k * rank, blocks_out)
-    zt = z.transpose(0, 2, 1).astype(z.dtype, order="C", copy=False)
+    z = between((vectors @ monarch.R).transpose(1, 0, 2).reshape(-1, k * rank * blocks_out))
+    zt = z.reshape(-1, k * rank, blocks_out).transpose(0, 2, 1).astype(z.dtype, order="C", copy=False)
     y = zt.transpose(1, 0, 2) @ monarch.L
     return y.transpose(1, 2, 0).reshape(*x.shape[:-1], monarch.n_out)
 

@@ -14,9 +14,11 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import torch
 
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Floats, Ints
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model
+from cimsolve.study.finetune.rounding import Rounding
 from cimsolve.weights.factor_file import FactorFile, Stored
 from cimsolve.weights.folder import linear_weight
 from cimsolve.weights.forward import load_reference
@@ -38,7 +40,11 @@ Pass: TypeAlias = tuple[Any, Callable[[str, Any], Any]]
 class Pair:
     """Teacher and student. Losses are tensors of one number; text is sequences of token numbers."""
 
-    def __init__(self, model: Model, source: Tensors, factors: FactorFile, device: str) -> None:
+    def __init__(
+        self, model: Model, source: Tensors, factors: FactorFile, device: str, hardware: Hardware | None = None
+    ) -> None:
+        """With `hardware` the student's weights and inputs are rounded as its arrays round them."""
+        self._rounding = Rounding(hardware)
         self._model, self._source, self._device = model, source, device
         self._tables: dict[str, Any] = {}
         own = factors.over(source)
@@ -143,8 +149,12 @@ class Pair:
         return inputs @ TorchArray(self._dense[name])
 
     def _multiply_stored(self, name: str, inputs: Any) -> Any:
-        parts: list[Any] = [TorchArray(each) for each in self._parts[name]]
-        return inputs @ parts[0] if len(parts) == 1 else apply(Monarch(*parts), inputs)
+        def rounded(vectors: Any) -> Any:
+            return TorchArray(self._rounding.inputs(vectors.tensor))
+
+        parts: list[Any] = [TorchArray(self._rounding.weights(each)) for each in self._parts[name]]
+        read = rounded(inputs)
+        return read @ parts[0] if len(parts) == 1 else apply(Monarch(*parts), read, rounded)
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Products in bfloat16 with float32 sums on a GPU; all else is float32."""

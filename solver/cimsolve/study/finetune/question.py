@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InputError
 from cimsolve.files.text import demand_known
 from cimsolve.study.accuracy.answers import Accuracy
@@ -33,6 +34,8 @@ class FinetuneQuestion:
     factors: Path
     out: Path
     text: Sequence[Path | str] = ("sample",)
+    hardware: Hardware | None = None
+    """Weights and inputs are rounded as the arrays of this chip will."""
     test_text: Sequence[Path | str] = ()
     """Kinds of text that nothing is tuned on."""
     self_text: int = 0

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cimsolve.chip.read import load_hardware
+from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.files.memory import demand_memory
@@ -35,15 +37,24 @@ SELF = "written by itself"
 
 
 def finetune_factors(
-    folder: Path | str, factors: Path | str, out: Path | str, *, listen: Listen = lambda _: None, **question: Any
+    folder: Path | str,
+    factors: Path | str,
+    out: Path | str,
+    *,
+    hardware: Hardware | Path | str | None = None,
+    listen: Listen = lambda _: None,
+    **question: Any,
 ) -> FinetuneFound:
     """Tune the factors of a real model so that its answers come near those of its dense weights; write them to `out`.
 
-    `folder` holds weights and tokenizer, `factors` is a file of `project` or `choose`; `question` are the other fields
-    of `FinetuneQuestion`. Where a call was interrupted, the same one goes on from there. Raises InputError for what
-    does not do, torch missing among it, and FailedError where the loss is no number.
+    `folder` holds weights and tokenizer, `factors` is a file of `project` or `choose`; with `hardware` weights and
+    inputs are rounded meanwhile as its arrays round them; `question` are the other fields of `FinetuneQuestion`. Where
+    a call was interrupted, the same one goes on from there. Raises InputError for what does not do, torch missing
+    among it, and FailedError where the loss is no number.
     """
-    return finetune(FinetuneQuestion(folder=Path(folder), factors=Path(factors), out=Path(out), **question), listen)
+    chip = load_hardware(hardware) if isinstance(hardware, Path | str) else hardware
+    asked = FinetuneQuestion(folder=Path(folder), factors=Path(factors), out=Path(out), hardware=chip, **question)
+    return finetune(asked, listen)
 
 
 def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> FinetuneFound:
@@ -64,7 +75,7 @@ def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> Finetu
     listen(f"{model.name}: reading weights and factors")
     kept, written = Checkpoint(asked.out), WrittenText(asked.out)
     torch.set_num_threads(asked.threads)
-    pair = Pair(model, source, factors, asked.device)
+    pair = Pair(model, source, factors, asked.device, asked.hardware)
     digest = _digest(asked, model, text)
     if asked.self_text:
         sequences = written.read(digest)
@@ -186,6 +197,7 @@ def _digest(asked: FinetuneQuestion, model: Model, text: _Texts) -> str:
             "model": dict(model.config),
             "weights": stamps_of(asked.folder),
             "factors": factors,
+            "hw": None if asked.hardware is None else asked.hardware.to_json(),
             "torch": str(import_module("torch").__version__),
             "text": words.hexdigest(),
             **{
