@@ -196,7 +196,7 @@ def test_what_does_not_do_is_refused_in_a_line(
         pytest.skip("there is a GPU")
     Path("short.txt").write_text("the a\n\nof and")
     assert_refused(cli(*tune("b", *words)), code, *parts)
-    assert not Path("b.tuned.safetensors").exists()
+    assert not list(Path().glob("b.tuned*"))
 
 
 def test_a_model_without_factors_has_nothing_to_tune(cli: Cli) -> None:

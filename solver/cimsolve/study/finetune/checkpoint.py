@@ -84,6 +84,10 @@ class Checkpoint:
 
     def write(self, at: TrainingState, tensors: Mapping[str, Floats32]) -> None:
         """Keep where the training stands. Raises InputError where that cannot be written."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from None
         with written_whole(self.path, str(self.path)) as written:
             save_file(dict(tensors), written, {FORMAT: at.model_dump_json()})
 

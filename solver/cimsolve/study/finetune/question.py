@@ -75,6 +75,8 @@ class FinetuneQuestion:
                 )
         if not 0 < self.rate < math.inf:
             raise InputError(f"rate = {self.rate:g}: expected a number above 0, such as {RATE_DEFAULT:g}")
+        if self.out.resolve() == self.factors.resolve():
+            raise InputError(f"{self.out}: holds the factors that are tuned; expected another name to write to")
         if not self.text:
             raise InputError("text: none given; expected one or more files, or `sample`")
 

@@ -77,6 +77,7 @@ class Training:
 
         An interruption leaves a checkpoint. Raises FailedError where the loss is no number.
         """
+        self.keep()  # a place that cannot be written is told before hours are spent
         kept = began = time.monotonic()
         try:
             while not self.at.looks or (self.at.step < self._asked.steps and self._hopes()):
@@ -92,6 +93,9 @@ class Training:
                     kept = time.monotonic()
         except KeyboardInterrupt:
             self.keep()
+            raise
+        except FailedError:
+            self._kept.remove()  # from there it would fail again
             raise
         with torch.no_grad():
             for name, each in self._moving.items():
