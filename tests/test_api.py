@@ -21,7 +21,7 @@ from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.model.structure import Structure
 from cimsolve.price.schedule import number_arrays
 from cimsolve.problem.question import first_difference
-from cimsolve.solve.effort import Event
+from cimsolve.solve.effort import Effort, Event
 from cimsolve.study import solving
 from cimsolve.study.solving import start_from
 from cimsolve.weights.folder import weights_beside
@@ -205,6 +205,27 @@ def test_a_changed_question_is_checked_like_a_new_one(tiny: Path) -> None:
     for wrong in ({"cut": "colums"}, {"max_arrays": 0}, {"max_energy_pj": -1.0}):
         with pytest.raises(cimsolve.InputError, match=f"the question: {next(iter(wrong))} = "):
             question.asking(**wrong)
+
+
+def test_what_is_given_beside_a_question_takes_the_place_of_its_part(tiny: Path) -> None:
+    question = cimsolve.make_problem(tiny, "paper256").question
+    changed = cimsolve.make_problem(question, "rram256", structure="dense", objective=["energy"], max_energy_pj=1e9)
+    assert (changed.hardware.name, changed.is_dense, changed.objective) == ("rram256", True, ("energy",))
+    assert changed.cost_limits == {"energy_pj": 1e9}
+    assert cimsolve.make_problem(question).question is question
+    with pytest.raises(cimsolve.InfeasibleError):
+        cimsolve.map_model(question, strategy="spread", max_energy_pj=1e-6)
+    for wrong in ({"max_energy": 1.0}, {"tokens": 3}):
+        with pytest.raises(cimsolve.InputError, match=next(iter(wrong))):
+            cimsolve.map_model(question, **wrong)
+
+
+def test_fewer_arrays_than_the_bound_are_refused_before_any_search() -> None:
+    heard: list[str] = []
+    effort = Effort(listen=lambda event: heard.append(event.phase))
+    with pytest.raises(cimsolve.InfeasibleError, match=r"no mapping does with fewer than \d+ \(area bound\)"):
+        cimsolve.map_model("minilm-l6", "paper256", effort=effort, max_arrays=5)
+    assert not [phase for phase in heard if "stages dealt" in phase]
 
 
 def test_answers_stay_in_their_folder_whatever_the_chip_is_called(tiny: Path) -> None:

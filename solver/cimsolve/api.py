@@ -18,7 +18,7 @@ from cimsolve.judge.check.plan import PlanReport
 from cimsolve.judge.check.plan import check_plan as judge_plan
 from cimsolve.judge.replay import Replay
 from cimsolve.judge.simulate import ArraySimulator, SimulationReport, Study
-from cimsolve.model.load import Structures, load_model
+from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.problem import plan, solution
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE
@@ -26,6 +26,7 @@ from cimsolve.problem.plan import AnyPlan, ChipsHeader, Plan, RoundsHeader
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import Question, ask
 from cimsolve.problem.solution import Solution, solution_of
+from cimsolve.problem.terms import Terms
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.plan import demand_exact
 from cimsolve.solve.strategies import STRATEGIES
@@ -44,20 +45,42 @@ def make_problem(
     model: Question | Model | Path | str,
     hardware: Hardware | Path | str | None = None,
     *,
-    structure: Structures = "sqrt",
-    objective: Sequence[str] = DEFAULT_OBJECTIVE,
+    structure: Structures | None = None,
+    objective: Sequence[str] | None = None,
     **terms: Any,
 ) -> Problem:
     """One mapping problem, checked: that of a Question, or of its parts with `terms`, which are fields of Terms.
 
-    `tokens` is for a model given by name or path; a loaded one has its own. Raises InputError where the parts are
-    wrong or do not fit together.
+    What is given beside a Question takes the place of its part. Linears are stored as `sqrt` and `objective` is
+    arrays, then latency, unless they are given. `tokens` is for a model given by name or path; a loaded one has its
+    own. Raises InputError where the parts are wrong or do not fit together.
     """
     if isinstance(model, Question):
-        return Problem(model)
+        return Problem(_changed(model, hardware, structure, objective, terms))
     if hardware is None:
         raise InputError("hardware: none is given; expected a shipped name, a JSON file or a loaded spec")
-    return Problem(ask(model, hardware, structure=structure, objective=objective, **terms))
+    return Problem(
+        ask(model, hardware, structure=structure or "sqrt", objective=objective or DEFAULT_OBJECTIVE, **terms)
+    )
+
+
+def _changed(
+    question: Question,
+    hardware: Hardware | Path | str | None,
+    structure: Structures | None,
+    objective: Sequence[str] | None,
+    terms: dict[str, Any],
+) -> Question:
+    """The question with these parts in place of its own, those that are given."""
+    Terms.of(terms)
+    changes = dict(terms)
+    if hardware is not None:
+        changes["hardware"] = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    if structure is not None:
+        changes["structures"] = dict(resolve_structures(question.model, structure))
+    if objective is not None:
+        changes["objective"] = tuple(objective)
+    return question.asking(**changes) if changes else question
 
 
 def map_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -16,9 +17,12 @@ from cimsolve.judge.simulate import simulate
 from cimsolve.price.cost import price
 from cimsolve.problem.laps import first_lap, repeated
 from cimsolve.problem.tables import Mapping
+from cimsolve.show.seen.judged import judge
+from cimsolve.show.seen.occupancy import find_pieces
+from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.rounds import solve_rounds
-from cimsolve.study.solving import solve_and_check
+from cimsolve.study.solving import solve_and_check, start_from
 from makers.builders import again, ask, chip, linears, pieces_of, step
 from makers.command_line import Cli
 from makers.family_configs import FAMILY_CONFIGS
@@ -124,3 +128,29 @@ def test_rounds_write_weights_again_in_each_run_that_fires_them() -> None:
         found = solve_rounds(problem, "optimal")
         assert len(found.header.runs) == runs
         assert check_plan(found, problem).violations == ()
+
+
+def test_a_search_starts_from_an_answer_of_all_laps() -> None:
+    problem = ask(ROUND, "2,2,1", chip(array__rows=6, array__cols=6))
+    best, _ = solve_and_check(problem, "optimal")
+    start = start_from(best, problem)
+    at_once = Effort(time_limit_s=1e-9)
+    alone, begun = (solve_and_check(problem, "optimal", each)[0] for each in (at_once, replace(at_once, start=start)))
+    measures = [[each.header.metrics[name] for name in ("arrays", "latency_cycles")] for each in (best, begun, alone)]
+    assert measures[0] == measures[1] < measures[2]
+
+
+def test_weights_of_all_laps_are_drawn_once() -> None:
+    problem = ask(ROUND, "2,2,1", chip(array__rows=6, array__cols=6))
+    seen = judge(solve_and_check(problem, "spread")[0], "it")
+    pieces = find_pieces(seen, np.arange(len(seen.array_numbers))).pieces
+    drawn = {
+        (array, row + down, col + right)
+        for array, row, col, rows, cols in zip(
+            *(getattr(pieces, name).tolist() for name in ("array", "array_row", "array_col", "rows", "cols")),
+            strict=True,
+        )
+        for down in range(rows)
+        for right in range(cols)
+    }
+    assert len(drawn) == int((pieces.rows * pieces.cols).sum()) == problem.weight_cells

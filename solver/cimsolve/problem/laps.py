@@ -28,12 +28,26 @@ def repeated(problem: Problem, mapping: Mapping) -> Mapping:
     return Mapping(replace(pieces.take(index), factor=factor), fires, None, mapping.place)
 
 
+def of_first_lap(problem: Problem, mapping: Mapping) -> Mapping:
+    """A mapping of `problem` for `problem.stored`: what is stored, firing together as it does first."""
+    table, pieces = problem.table, mapping.pieces
+    some = np.flatnonzero(table.stored[pieces.factor] == pieces.factor)
+    return Mapping(_renumbered(problem, pieces.take(some)), mapping.fires[some], None, mapping.place)
+
+
+def _renumbered(problem: Problem, pieces: Pieces) -> Pieces:
+    """Pieces of weights that are stored, by the factors of `problem.stored`."""
+    stored = problem.table.stored
+    kept = np.flatnonzero(stored == np.arange(len(stored)))
+    factor: Ints = np.searchsorted(kept, pieces.factor)
+    return replace(pieces, factor=factor)
+
+
 def first_lap(problem: Problem, pieces: Pieces, activations: Activations) -> tuple[Problem, Pieces, Activations]:
     """Of sound tables for `problem` those for `problem.stored`: the first firing of all weights."""
     stored, table = problem.stored, problem.table
     if stored is problem:
         return problem, pieces, activations
-    kept = np.flatnonzero(table.stored == np.arange(len(table.stored)))
     some = np.flatnonzero(table.stored[pieces.factor] == pieces.factor)
     fires, fired = np.unique(activations.of_piece(len(pieces))[some], return_inverse=True)
     fired = fired.reshape(-1)
@@ -41,5 +55,4 @@ def first_lap(problem: Problem, pieces: Pieces, activations: Activations) -> tup
     stops = np.cumsum(sizes)
     columns = {name: getattr(activations, name)[fires] for name in ("array", "start", "end", "adc_bits")}
     ends = {"pieces_from": stops - sizes, "pieces_to": stops, "piece": order_by(fired)}
-    first: Ints = np.searchsorted(kept, pieces.factor[some])
-    return stored, replace(pieces.take(some), factor=first), Activations(**columns, **ends)
+    return stored, _renumbered(problem, pieces.take(some)), Activations(**columns, **ends)

@@ -53,6 +53,9 @@ def map_optimal(problem: Problem, effort: Effort) -> Answer:
     try:
         with ends_within(effort.time_limit_s):
             search.rules()
+            limit = problem.array_limit
+            if best.mapping is None and limit is not None and least_arrays(problem, limit + 1)[0] > limit:
+                raise _too_few_arrays(problem, best.fewest, 0)
             with stopped_in_time():
                 search.run()
     except TimeIsUp:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping as MappingABC
 from dataclasses import replace
 
-from cimsolve.problem.laps import repeated
+from cimsolve.problem.laps import of_first_lap, repeated
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping
 from cimsolve.solve.effort import Answer, Effort, Strategy
@@ -28,7 +28,8 @@ def _of_what_is_stored(strategy: Strategy) -> Strategy:
     def answer(problem: Problem, effort: Effort) -> Answer:
         if problem.stored is problem:
             return strategy(problem, effort)
-        found = strategy(problem.stored, replace(effort, start=None))
+        start = None if effort.start is None else of_first_lap(problem, effort.start)
+        found = strategy(problem.stored, replace(effort, start=start))
         return Answer(repeated(problem, found.mapping), stopped_by=found.stopped_by)
 
     return answer

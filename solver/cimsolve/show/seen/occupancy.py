@@ -99,7 +99,8 @@ def find_pieces(judged: Judged, arrays: Ints) -> ArrayPieces:
     """The pieces on the arrays with these indices; pieces that fire together stand together."""
     pieces, activations = judged.solution.pieces, judged.solution.activations
     chosen = np.unique(arrays)
-    inside = np.flatnonzero(np.isin(judged.array_of_piece, chosen))
+    # What fires again lies where it is drawn already.
+    inside = np.flatnonzero(np.isin(judged.array_of_piece, chosen) & judged.costs.fired.is_stored)
     array, fired_by = judged.array_of_piece[inside], judged.costs.fired.of_piece[inside]
     start, end = activations.start[fired_by], activations.end[fired_by]
     order = np.lexsort((pieces.array_col[inside], pieces.array_row[inside], start, array))
