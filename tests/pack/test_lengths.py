@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from cimsolve.pack.lengths import Filling, fill_bins
+from cimsolve.pack.lengths import Filling, cannot_fit, fill_bins
 
 
 def cut_as_told(counts: dict[tuple[int, int], int], filling: Filling) -> Counter[tuple[int, int]]:
@@ -43,11 +43,14 @@ def test_what_is_filled_is_all_and_fits(seed: int) -> None:
     size_of = {kind: [0, *np.cumsum([draw.randint(1, 4), *(draw.randint(0, 3) for _ in range(3))])] for kind in (0, 1)}
     counts = {(draw.randint(0, 1), draw.randint(1, 4)): draw.randint(1, 2) for _ in range(2)}
     capacity, bins = draw.randint(4, 12), draw.randint(1, 3)
-    found = fill_bins(counts, {kind: np.array(sizes) for kind, sizes in size_of.items()}, capacity, bins)
+    sizes = {kind: np.array(taken) for kind, taken in size_of.items()}
+    found = fill_bins(counts, sizes, capacity, bins)
     lengths = [piece for piece, times in counts.items() for _ in range(times)]
+    possible = fits(lengths, [capacity] * bins, {kind: list(map(int, taken)) for kind, taken in size_of.items()})
+    assert possible or found is None
+    assert not (possible and cannot_fit(counts, sizes, capacity, bins))
     if found is None:
         return
-    assert fits(lengths, [capacity] * bins, {kind: list(map(int, sizes)) for kind, sizes in size_of.items()})
     held = Counter[tuple[int, int]]()
     for pattern, times in found.bins:
         assert sum(size_of[kind][length] * count for (kind, length), count in pattern.items()) <= capacity
@@ -63,3 +66,12 @@ def test_a_cut_is_made_where_whole_lengths_leave_time() -> None:
     found = fill_bins({(0, 3): 2, (0, 4): 1}, size, 7, 2)
     assert found is not None
     assert found.cuts == {(0, 4, 2): 1}
+
+
+def test_what_cannot_fit_is_proved_so() -> None:
+    """Two of 3 and one of 4 do not go into two bins of 6; the long one is cut, and takes 5 and 1 more. Nor if 1 is."""
+    size = {0: np.array([0, 2, 3, 4, 5])}
+    counts = {(0, 3): 2, (0, 4): 1}
+    assert cannot_fit(counts, size, 6, 2)
+    assert not cannot_fit(counts, size, 7, 2)
+    assert not cannot_fit(counts, size, 6, 2, beside=1)

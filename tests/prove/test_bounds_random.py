@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from cimsolve.judge.check import check_solution
-from cimsolve.price.cost import Metrics
+from cimsolve.price.cost import Metrics, price
 from cimsolve.problem.problem import Problem
 from cimsolve.prove import find_bounds, most_arrays
 from cimsolve.prove.arrays import least_arrays
-from cimsolve.prove.time import least_ii_cycles, least_latency_cycles
+from cimsolve.prove.pieces import least_phase_cycles_in_pieces
+from cimsolve.prove.time import least_ii_cycles, least_latency_cycles, least_phase_work_cycles
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.exact.search import solve_exact
@@ -21,14 +22,35 @@ from cimsolve.solve.strategies import RULES
 from makers.builders import answer
 from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
 
-OBJECTIVES = (("arrays", "latency"), ("latency",))
-"""Bounded on the arrays used, and on all that are allowed."""
+OBJECTIVES = (("arrays", "latency"), ("latency",), ("arrays", "prefill"))
+"""Bounded on the arrays used, and on all that are allowed; and phases by what their columns can be cut into."""
 
 
 def assert_above_bounds(problem: Problem, metrics: Metrics) -> None:
     for objective in OBJECTIVES:
         for name, bound in find_bounds(problem, metrics, objective).lower.items():
             assert metrics[name] >= bound.value * (1 - 1e-12), (name, objective, problem)
+
+
+def test_what_columns_can_be_cut_into_raises_the_bound_and_is_reached() -> None:
+    draw, sharper, met = Random(11), 0, 0
+    while sharper < 40:
+        problem = random_question(draw, row_cuts=False)
+        arrays = least_arrays(problem, 10**9)[0]
+        plain, in_pieces = least_phase_work_cycles(problem, arrays), least_phase_cycles_in_pieces(problem, arrays)
+        assert all(low <= high for low, high in zip(plain, in_pieces, strict=True))
+        if plain == in_pieces:
+            continue
+        for _ in range(20):
+            mapping = random_mapping(problem, draw, arrays)
+            if mapping is None or int(measure(problem, mapping)["arrays"]) != arrays:
+                continue
+            sharper += 1
+            phases = price(problem, mapping).costs.phases
+            worked = [phase.array_ii_cycles for phase in phases]
+            assert all(cycles >= bound for cycles, bound in zip(worked, in_pieces, strict=True))
+            met += worked == in_pieces
+    assert met > 5
 
 
 # Against the proved optimum

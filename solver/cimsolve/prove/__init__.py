@@ -15,6 +15,7 @@ from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
 from cimsolve.prove.network import stretched_cycles
+from cimsolve.prove.pieces import least_phase_cycles_in_pieces
 from cimsolve.prove.time import (
     least_cycles_of,
     least_ii_cycles,
@@ -53,14 +54,16 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
     """Bounds for a mapping with these metrics that was sought for `objective`.
 
     Where the array count comes first, all else is bounded for mappings on as many arrays as this one uses; where
-    something else does, for mappings on all the arrays allowed.
+    something else does, for mappings on all the arrays allowed. Where prefill is sought, phases are bounded by what
+    their columns can be cut into as well, which takes seconds.
     """
     used = int(metrics["arrays"])
-    return _bounds(problem, used, used if objective[0] == "arrays" else max(used, most_arrays(problem)))
+    arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
+    return _bounds(problem, used, arrays, "prefill" in names_of(objective))
 
 
 @found_once
-def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
+def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool) -> Bounds:
     """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
     count, proof = least_arrays(problem, used)
     stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
@@ -68,6 +71,8 @@ def _bounds(problem: Problem, used: int, arrays: int) -> Bounds:
     clock_ns = problem.hardware.clock_ps / 1000
     interval = max(least_ii_cycles(problem, arrays), least_interval(problem, latency))
     phases = least_phase_ii_cycles(problem, arrays)
+    if in_pieces:
+        phases = list(map(max, phases, least_phase_cycles_in_pieces(problem, arrays)))
     tokens = problem.phase_tokens.values()
     prefill = latency + sum((each - 1) * cycles for each, cycles in zip(tokens, phases, strict=True))
     energy = least_energy_pj(problem, count, arrays, latency, stages)

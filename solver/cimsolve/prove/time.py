@@ -21,7 +21,7 @@ from cimsolve.model.model import Experts
 from cimsolve.price.gaps import gaps_of_phases, moves_of_phases
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
-from cimsolve.prove.work import ConverterFloor, cells_per_merge, column_price, converter_floor, group_part_ps
+from cimsolve.prove.work import ConverterFloor, column_price, converter_floor, group_part_ps, merges_at_once
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -50,7 +50,7 @@ def least_latency_cycles(
     path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, _firings(problem), arrays, merging).least_cycles()
+    work = _Work(problem, firings_of(problem), arrays, merging).least_cycles()
     return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
@@ -61,7 +61,7 @@ def least_stage_cycles(problem: Problem, arrays: int, merging: bool = True) -> l
     return [known[kind] * times for kind, times in zip(_kinds_of_stages(problem), fired, strict=True)]
 
 
-def _firings(problem: Problem, phase: int | None = None) -> Counter[tuple[InputGroup, ...]]:
+def firings_of(problem: Problem, phase: int | None = None) -> Counter[tuple[InputGroup, ...]]:
     """What the stages of a phase, or all of them, fire, and how many times in a pass.
 
     A stage that fires at many positions counts as so many stages, which might lie apart: no bound rises by that.
@@ -137,13 +137,13 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_work_cycles(problem: Problem, arrays: int) -> int:
     """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, _firings(problem), arrays).least_cycles()
+    return _Work(problem, firings_of(problem), arrays).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least time that the busiest array works per token in each phase: its work, shared evenly."""
     phases = sorted({stage.phase for stage in problem.workload.stages})
-    kinds = [tuple(_firings(problem, phase).items()) for phase in phases]
+    kinds = [tuple(firings_of(problem, phase).items()) for phase in phases]
     known = {stages: _Work(problem, Counter(dict(stages)), arrays).least_cycles() for stages in set(kinds)}
     return [known[stages] for stages in kinds]
 
@@ -188,10 +188,7 @@ class _Work:
         by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
-        cells = [need for groups in kinds if (need := cells_per_merge(groups)) is not None]
-        # Stages of the same weights may use the same empty cells.
-        free = problem.workload.laps * (arrays * problem.rows * self.row - problem.weight_cells)
-        self.merges = 0 if not merging or not cells or free < 0 else free // max(1, min(cells))
+        self.merges = merges_at_once(problem, kinds, arrays) if merging else 0
         self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
 
     def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:

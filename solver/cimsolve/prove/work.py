@@ -5,6 +5,7 @@ Every statement here holds for all legal mappings under the problem's cuts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -31,6 +32,16 @@ def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:
             continue
         cells.append(abs(one.height - other.height) if one.vector == other.vector else one.height + other.height)
     return min(cells, default=None)
+
+
+def merges_at_once(problem: Problem, stages: Iterable[tuple[InputGroup, ...]], arrays: int) -> int:
+    """Most activations that are saved where inputs share one, if each of `arrays` fires once.
+
+    Stages of the same weights may use the same empty cells.
+    """
+    needs = [need for groups in stages if (need := cells_per_merge(groups)) is not None]
+    free = problem.workload.laps * (arrays * problem.rows * problem.weights_per_row - problem.weight_cells)
+    return free // max(1, min(needs)) if needs and free >= 0 else 0
 
 
 @dataclass(frozen=True)
