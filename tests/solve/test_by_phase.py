@@ -7,6 +7,7 @@ import pytest
 
 from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
+from cimsolve.price.cost import price
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.time import least_phase_ii_cycles
 from cimsolve.solve.columns.batches import batches_of
@@ -14,6 +15,7 @@ from cimsolve.solve.columns.by_phase import PhaseDealer
 from cimsolve.solve.columns.room import Room
 from cimsolve.solve.columns.spread import PHASE_LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import ways_to_strips
+from cimsolve.solve.rules.spread import deal, densest, packings
 from cimsolve.study.solving import make_solution
 from makers.medium_problems import MEDIUM
 from makers.model_configs import config_of, parse
@@ -48,3 +50,12 @@ def test_arrays_with_room_do_a_phase_in_little_more_than_they_must() -> None:
         np.add.at(before[share.kind.height], share.array, -share.width)
     assert busy.max() < 1.1 * least_phase_ii_cycles(problem, 18)[phase]
     assert all((before[height] == here.total).all() for height, here in room.items())
+
+
+def test_whole_blocks_are_dealt_evenly_over_a_phase() -> None:
+    """Two layers of SmolLM2, uncut: stage by stage some array has more of a phase."""
+    problem = make_problem(parse(config_of("smollm2-135m", num_hidden_layers=2)), "sram256", cut="none")
+    packed = densest(packings(problem))
+    by_stage, by_phase = (price(problem, deal(problem, packed, evenly)).costs for evenly in (False, True))
+    busiest = [sum(phase.array_ii_cycles for phase in costs.phases) for costs in (by_stage, by_phase)]
+    assert busiest[1] < busiest[0]

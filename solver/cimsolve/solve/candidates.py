@@ -60,6 +60,9 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
         for arrays in _array_counts(problem, packed.packing.arrays):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
+            if "prefill" in names_of(problem.objective):
+                find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
+                yield Candidate(f"{name}, by phase", find, arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []
     least += [packing.arrays for _, packing in ways]
     parts = [_columns_cut(problem, effort, ways), _grouped(problem, min(least))]
@@ -112,13 +115,15 @@ def _find(spread: ColumnSpread, layout: str, by_shelf: bool, goal: Goal) -> Mapp
     return None if spread.repeats(layout) else spread.find(layout, by_shelf, goal)
 
 
-def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int) -> Mapping:
-    """`spread`, on a packing that does not leave a shape to a few arrays."""
-    demands = np.zeros((len(problem.workload.stages), len(packed.sizes)), dtype=np.int64)
-    np.add.at(demands, (problem.table.stage[packed.parts.factor], packed.shape), 1)
+def _spread_shapes(problem: Problem, packed: PackedParts, arrays: int, by_phase: bool = False) -> Mapping:
+    """`spread`, on a packing that does not leave a shape to a few arrays, of stages or of phases."""
+    stages = problem.workload.stages
+    kind = np.array([stage.phase for stage in stages]) if by_phase else np.arange(len(stages))
+    demands = np.zeros((int(kind.max()) + 1, len(packed.sizes)), dtype=np.int64)
+    np.add.at(demands, (kind[problem.table.stage[packed.parts.factor]], packed.shape), 1)
     height, width = packed.sizes.T
     even = even_out(packed.packing, height, width, demands, problem.rows, problem.weights_per_row, arrays)
-    return deal(problem, replace(packed, packing=even))
+    return deal(problem, replace(packed, packing=even), by_phase)
 
 
 def _goals(problem: Problem) -> list[Goal]:

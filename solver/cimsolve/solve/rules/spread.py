@@ -99,21 +99,27 @@ def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
     return count, row, col
 
 
-def deal(problem: Problem, packed: PackedParts) -> Mapping:
-    """Give every part a slot, stage after stage; parts on the same rows with the same input fire together."""
+def deal(problem: Problem, packed: PackedParts, by_phase: bool = False) -> Mapping:
+    """Give every part a slot, stage after stage; parts on the same rows with the same input fire together.
+
+    With `by_phase` phase after phase, each part to an array that is least busy in the phase.
+    """
     slots = slots_of(problem, packed)
     stage = problem.table.stage[packed.parts.factor]
-    array, slot = deal_slots(slots.free, stage, packed.shape, slots.cycles)
+    if by_phase:
+        stage = np.array([of.phase for of in problem.workload.stages])[stage]
+    array, slot = deal_slots(slots.free, stage, packed.shape, slots.cycles, evenly=by_phase)
     pieces = slots.place(packed.parts, packed.shape, array, slot)
     return Mapping(pieces, fire_same_inputs_together(problem, pieces))
 
 
-def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints, Ints]:
+def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints, evenly: bool = False) -> tuple[Ints, Ints]:
     """Array and slot of each of many parts, which have a stage and a shape; shape (parts,) all four.
 
     `free[a, t]`: slots for shape t on array a, numbered from 0; `cycles[t]`: how long a part of shape t keeps an
     array busy. Stage after stage, to the arrays least busy in the stage, then with most room. Within a stage shapes
-    that fewer arrays have room for than the stage has parts go first, then the slowest.
+    that fewer arrays have room for than the stage has parts go first, then the slowest. `evenly`: an array gets none
+    while another that could has less to do; else one of a shape each in turn.
     """
     free = free.copy()
     array = np.empty(len(stage), dtype=np.int64)
@@ -128,6 +134,8 @@ def deal_slots(free: Ints, stage: Ints, shape: Ints, cycles: Ints) -> tuple[Ints
                 open_arrays = np.flatnonzero(free[:, own])
                 room = free[open_arrays, own]
                 best = open_arrays[order_by(busy[open_arrays], room.max() - room)][: len(group)]
+                if evenly:
+                    best = best[busy[best] == busy[best[0]]]
                 now, group = group[: len(best)], group[len(best) :]
                 array[now] = best
                 free[best, own] -= 1
