@@ -59,9 +59,9 @@ def make_problem(
         return Problem(_changed(model, hardware, structure, objective, terms))
     if hardware is None:
         raise InputError("hardware: none is given; expected a shipped name, a JSON file or a loaded spec")
-    return Problem(
-        ask(model, hardware, structure=structure or "sqrt", objective=objective or DEFAULT_OBJECTIVE, **terms)
-    )
+    wanted = DEFAULT_OBJECTIVE if objective is None else objective
+    stored = "sqrt" if structure is None else structure
+    return Problem(ask(model, hardware, structure=stored, objective=wanted, **terms))
 
 
 def _changed(
