@@ -23,6 +23,9 @@ MEANS: MappingABC[str, str] = {
 }
 """Objective -> its mean over the routes of a model with experts, which breaks the ties that are left."""
 
+DIGITS = 12
+"""Digits of sums of floats in which scores are compared."""
+
 LARGE, CLOSE = 1_000_000, 0.005
 """Of mappings of so many pieces one so near to its bound will do: another try takes as long as all before."""
 
@@ -98,7 +101,12 @@ class Incumbent:
     def _score(self, metrics: Metrics) -> Score:
         values = objective_values(metrics, (*self.problem.objective, *TIE_BREAKERS), self._units)
         means = (metrics[MEANS[name]] for name in means_in_order(self.problem))
-        return (self.problem.excess(metrics), *values, *means)
+        return (self.problem.excess(metrics), *map(_rounded, (*values, *means)))
+
+
+def _rounded(value: float) -> float:
+    """Sums of floats in another order are no gain and no loss; whole numbers stand."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def means_in_order(problem: Problem) -> list[str]:
