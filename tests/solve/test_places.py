@@ -122,6 +122,12 @@ def test_the_stages_of_a_step_come_to_the_same_arrays() -> None:
     assert hops_over(problem, found) == [3, 3]
 
 
+def test_the_only_core_may_be_beside_the_hub() -> None:
+    network = {**MESH, "rows": 1, "cols": 1, "hub": {**MESH["hub"], "at": [0, 0]}}
+    problem = two_layers(network=network, core__arrays=40)
+    assert not list(located_again(problem, next(located(problem, map_spread(problem))), 10))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_numbers_of_arrays_do_not_matter(seed: int) -> None:
     problem, mapping = with_network(seed)

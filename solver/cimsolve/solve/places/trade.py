@@ -55,9 +55,11 @@ class _Costs:
         share /= share.sum(axis=1, keepdims=True)
         hub_ps, hub_pj = topology.ways_to_hub()
         between_ps, between_pj = topology.ways_between()
+        # Of the only core, beside the hub, no link is busy.
         side = sides_of(topology)
-        on_side = np.stack([share[:, side == each].sum(axis=1) for each in np.unique(side[side >= 0])], axis=1)
-        busiest = on_side.max(axis=1) * on_side.shape[1] / topology.hub_links_bits_per_ns
+        sides = np.unique(side[side >= 0])
+        on_side = np.stack([share @ (side == each) for each in [-2, *sides]])
+        busiest = on_side.max(axis=0) * len(sides) / (topology.hub_links_bits_per_ns or 1)
         bits = self._hub_bits(problem, interconnect.input_bits, interconnect.out_bits)
         depth_ns = np.where(is_used, hub_ps, 0).max(axis=1) / 1000
         self.hub: Floats = np.outer(bits, share @ hub_pj + pj_per_ns * busiest) + pj_per_ns * depth_ns
