@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
 import pytest
 
 from cimsolve.price.rounds import RunTimes, total_cycles
-from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_rounds
+from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_doubled, least_rounds
 from cimsolve.prove.runs import Cut
 from cimsolve.study.rounds import solve_rounds
 from makers.builders import linears, step
@@ -64,3 +65,27 @@ def test_more_arrays_never_raise_the_bounds() -> None:
 def test_layers_alike_are_looked_at_once() -> None:
     least = least_rounds(short({**BERT, "num_hidden_layers": 4}, 40), 40)
     assert least[5, 7] is least[9, 11]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_doubled_runs_share_the_arrays(seed: int) -> None:
+    """Against all cuts, and all levels of each run of which two in a row are not too many."""
+    draw = random.Random(seed)
+    count = draw.randint(1, 5)
+    levels = [
+        {
+            (first, end): RunTimes(*(draw.randint(1, 40) for _ in range(4)))
+            for first in range(count)
+            for end in range(first + 1, count + 1)
+            if end - first <= level + 1
+        }
+        for level in range(3)
+    ]
+    totals = [
+        total_cycles([levels[level][run] for run, level in zip(cut, chosen, strict=True)], True, "prefill")
+        for cut in _cuts(count)
+        for chosen in itertools.product(range(3), repeat=len(cut))
+        if all(run in levels[level] for run, level in zip(cut, chosen, strict=True))
+        and all(mine + others < 3 for mine, others in itertools.pairwise(chosen))
+    ]
+    assert least_doubled(levels, count, "prefill", 1) == min(totals, default=None)

@@ -13,6 +13,10 @@ from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, find_bounds
 from cimsolve.prove.runs import Cut, LeastRuns, Run
 
+SHARES = 4
+PARTS = range(1, SHARES + 1)
+"""Runs that are written beside others are told apart by how many quarters of the arrays they are given."""
+
 
 @found_once
 def least_rounds(problem: Problem, arrays: int) -> Mapping[Run, RunTimes]:
@@ -64,29 +68,52 @@ def best_cut(runs: Mapping[tuple[int, int], RunTimes], steps: int, double: bool,
     return tuple(reversed(found)) or None
 
 
+def least_doubled(levels: Sequence[Mapping[Run, RunTimes]], steps: int, of: str, batch: int) -> int | None:
+    """What no cut takes less than where runs are written beside the one before; None where runs do not join.
+
+    `levels` are the least that runs take on a first share of the arrays, on two, ... and on all of them. A run that
+    is given more than m shares and the next more than n need more than m + n of them in all.
+    """
+    ending: dict[int, list[tuple[int, Run, int]]] = {}
+    for run in sorted(set().union(*levels)):
+        for level, runs in enumerate(levels):
+            if run not in runs:
+                continue
+            times = runs[run]
+            reached = [0 if of == "batch" else times.write] if run[0] == 0 else []
+            for cycles, before, others in ending.get(run[0], ()):
+                if others + level < len(levels):
+                    reached.append(cycles + max(times.write, levels[others][before].compute(of, batch)))
+            if reached:
+                ending.setdefault(run[1], []).append((min(reached), run, level))
+    whole = (cycles + levels[level][run].compute(of, batch) for cycles, run, level in ending.get(steps, ()))
+    return min(whole, default=None)
+
+
 def find_rounds_bounds(problem: Problem, batch: int) -> dict[str, Bound]:
     """Metric -> what no answer in rounds goes below, for any cut between steps, doubled or not, and any mappings.
 
-    The best cut of runs that each take their least on all arrays of the chip. A run that is written while another
-    computes has fewer; whichever is less of writing beside computing and after it counts, which is the former.
+    The lesser of the best cut of runs that each take their least on all arrays of the chip, written before them, and
+    of runs that are written beside the one before, which leaves to two in a row all arrays together.
     """
     arrays = problem.array_limit
     assert arrays is not None
-    runs = least_rounds(problem, arrays)
+    levels = [least_rounds(problem, share) for share in sorted({ceil_div(arrays * part, SHARES) for part in PARTS})]
     count = len(problem.model.steps)
 
-    def least(of: str) -> tuple[Sequence[RunTimes], int]:
-        cut = best_cut(runs, count, True, of, batch)
-        chosen = [runs[each] for each in cut or ()]
-        return chosen, total_cycles(chosen, True, of, batch) if chosen else 0
+    def least(of: str) -> int:
+        cut = best_cut(levels[-1], count, False, of, batch)
+        if cut is None:
+            return 0
+        alone = total_cycles([levels[-1][run] for run in cut], False, of, batch)
+        beside = least_doubled(levels, count, of, batch)
+        return alone if beside is None else min(alone, beside)
 
     clock_ns = problem.hardware.clock_ps / 1000
     proof = f"best cut into runs on {arrays} arrays"
-    latency, prefill, (beside, total) = least("token")[1], least("prefill")[1], least("batch")
     every = write_cycles(problem.hardware, 0, problem.weight_cells)  # all bits are loaded once a batch
-    period = max(every, total - beside[0].write) if beside else 0
     return {
-        "latency_cycles": Bound(latency, proof),
-        "prefill_ns": Bound(prefill * clock_ns, proof),
-        "batch_cycles": Bound(period, proof),
+        "latency_cycles": Bound(least("token"), proof),
+        "prefill_ns": Bound(least("prefill") * clock_ns, proof),
+        "batch_cycles": Bound(max(every, least("batch")), proof),
     }

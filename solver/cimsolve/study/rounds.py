@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,27 +38,44 @@ def solve_rounds(
     writing_sections(asked.hardware)
     effort = effort or Effort()
     batch = batch or asked.model.tokens
-    metric, best, refused = f"{METRIC_OF[passed(asked)]}_cycles", None, None
+    metric = f"{METRIC_OF[passed(asked)]}_cycles"
+    best, refused, ways = None, None, []
     for double in (False,) if strategy in RULE_NAMES or limit == 1 else (False, True):
-        arrays = limit // 2 if double else limit
+        searches = _searches(asked, strategy, effort, limit, batch, double, begin)
         try:
-            for cut in fitting(asked, arrays, f"{strategy}: rounds"):
-                search = _RoundsSearch(cut, strategy, effort, arrays, begin, batch=batch, double=double)
-                if best is not None and search.least_cycles() >= best.header.metrics[metric]:
-                    break
-                try:
-                    found = _answer(search)
-                except InfeasibleError as error:  # the next cut is finer
-                    refused = refused or error
-                    continue
-                best = found if best is None else min(best, found, key=lambda plan: plan.header.metrics[metric])
-                break
+            ways.append((next(searches), searches))
         except InfeasibleError as error:
             refused = refused or error
+    for first, finer in sorted(ways, key=lambda way: way[0].least_cycles()):
+        if best is not None and first.least_cycles() >= best.header.metrics[metric]:
+            continue
+        for search in itertools.chain((first,), finer):
+            try:
+                found = _answer(search)
+            except InfeasibleError as error:  # steps that are cut finer may fit
+                refused = refused or error
+                continue
+            best = found if best is None else min(best, found, key=lambda plan: plan.header.metrics[metric])
+            break
     if best is None:
         assert refused is not None
         raise refused
     return best
+
+
+def _searches(
+    asked: Problem,
+    strategy: str,
+    effort: Effort,
+    limit: int,
+    batch: int,
+    double: bool,
+    begin: Callable[[str], None],
+) -> Iterator[_RoundsSearch]:
+    """Searches of one way of writing, each with steps cut finer than the one before."""
+    arrays = limit // 2 if double else limit
+    for cut in fitting(asked, arrays, f"{strategy}: rounds"):
+        yield _RoundsSearch(cut, strategy, effort, arrays, begin, batch=batch, double=double)
 
 
 @dataclass

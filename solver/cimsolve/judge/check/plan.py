@@ -14,6 +14,8 @@ from cimsolve.price.cost import Costs
 from cimsolve.price.rounds import RunTimes, plan_metrics, times_of_run
 from cimsolve.problem.plan import AnyPlan, RoundsHeader, run_problem
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.question import Difference, Question, first_difference
+from cimsolve.problem.solution import Solution
 from cimsolve.prove import Bound, relative_gap
 from cimsolve.prove.chips import find_chips_bounds
 from cimsolve.prove.rounds import find_rounds_bounds
@@ -94,8 +96,7 @@ def _checked_runs(plan: AnyPlan, asked: Problem) -> tuple[tuple[Violation, ...],
                 break
             found.append(found[entry.like])
             continue
-        question = run_problem(asked, entry.first, entry.end).question
-        if different := solution.question().difference(question, ("max_arrays",)):
+        if different := _difference(solution, run_problem(asked, entry.first, entry.end).question):
             broken.append(Violation("runs", f"run {number} answers another question: {different.path} differs"))
             break
         report = check_solution(solution)
@@ -105,6 +106,13 @@ def _checked_runs(plan: AnyPlan, asked: Problem) -> tuple[tuple[Violation, ...],
         found.append(report.costs)
         broken += _broken_limit(asked, number, int(report.costs.metrics["arrays"]))
     return tuple(broken), found
+
+
+def _difference(solution: Solution, question: Question) -> Difference | None:
+    """Where the question that a run states differs from the one it is asked, its arrays apart, which it may halve."""
+    stated = {name: getattr(solution.header, name) for name in Question.KEYS}
+    terms = {"max_arrays": question.terms.max_arrays}
+    return first_difference({**stated, "options": stated["options"].model_dump() | terms}, question.to_json())
 
 
 def _broken_limit(asked: Problem, number: int, arrays: int, beside: int = 0) -> Iterator[Violation]:
