@@ -209,6 +209,15 @@ class Model:
                 kept.append(replace(step, reads=tuple(dict.fromkeys(number[read] for read in step.reads))))
         return self if len(kept) == len(self.steps) else replace(self, steps=tuple(kept))
 
+    @cached_property
+    def last_reader(self) -> tuple[int, ...]:
+        """For each step the last one that reads it; 0 where none does."""
+        found = [0] * len(self.steps)
+        for number, step in enumerate(self.steps):
+            for read in step.reads:
+                found[read] = number
+        return tuple(found)
+
     @property
     def firings(self) -> dict[str, Fraction]:
         """Linear -> how many times a token fires it; of an expert in the mean, if all are chosen as often."""

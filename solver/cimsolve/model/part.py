@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 
 from cimsolve.errors import InputError
-from cimsolve.model.model import Model, Step, Tail
+from cimsolve.model.model import Model, Tail
 
 
 def part_of(model: Model, first: int, end: int) -> Model:
@@ -34,30 +33,26 @@ def part_of(model: Model, first: int, end: int) -> Model:
     tails = {name: tail for name, tail in model.tails.items() if any(step.pass_name == name for step in chosen)}
     last = chosen[-1].pass_name
     if any(step.pass_name == last for step in model.steps[end:]):
-        tails[last] = Tail((), made_for_later(model.steps, first, end))
+        tails[last] = Tail((), made_for_later(model, first, end))
     linears = {linear.name for step in chosen for linear in step.linears}
     unmapped = (*model.unmapped, *(each.name for each in model.linears if each.name not in linears))
     return replace(model, steps=steps, tails=tails, unmapped=unmapped, part=(first, end))
 
 
-def made_for_later(steps: Sequence[Step], first: int, end: int) -> int:
+def made_for_later(model: Model, first: int, end: int) -> int:
     """Elements that the steps from `first` to before `end` make and steps from `end` on read."""
-    read = {each for step in steps[end:] for each in step.reads if first <= each < end}
-    return sum(steps[each].made_elements for each in read)
+    return sum(model.steps[each].made_elements for each in range(first, end) if model.last_reader[each] >= end)
 
 
-def kept_elements(steps: Sequence[Step]) -> tuple[int, ...]:
+def kept_elements(model: Model) -> tuple[int, ...]:
     """Elements of one token that lie in memory before each step, and none after the last.
 
     They are what later steps read of earlier ones, and the vector to which the next addition adds, which runs beside
     the steps.
     """
-    last_reader = [0] * len(steps)
-    for number, step in enumerate(steps):
-        for read in step.reads:
-            last_reader[read] = number
+    steps = model.steps
     changes = [0] * (len(steps) + 1)
-    for number, (step, reader) in enumerate(zip(steps, last_reader, strict=True)):
+    for number, (step, reader) in enumerate(zip(steps, model.last_reader, strict=True)):
         if reader > number:
             changes[number + 1] += step.made_elements
             changes[reader + 1] -= step.made_elements

@@ -138,7 +138,7 @@ def run_problem(problem: Problem, first: int, end: int) -> Problem:
 @found_once
 def kept_between(problem: Problem) -> tuple[int, ...]:
     """Elements that a token keeps before each step, where a run may end."""
-    return kept_elements(problem.model.steps)
+    return kept_elements(problem.model)
 
 
 def write_plan(plan: AnyPlan, path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from cimsolve.model.model import Model
+from cimsolve.model.part import made_for_later
 from cimsolve.model.structure import Structure
 from cimsolve.problem.plan import run_problem
 from cimsolve.problem.problem import Problem, found_once
@@ -24,7 +25,8 @@ class Shapes:
 
     def __init__(self, model: Model, structures: Mapping[str, Structure]) -> None:
         self._model = model
-        self._last_reader = [0] * len(model.steps)
+        self._known: dict[Run, int] = {}
+        self._numbers: dict[Hashable, int] = {}
         self._kind: list[int] = []
         """Steps of one number are alike, but for what is around them."""
         self._before: list[int] = []
@@ -32,16 +34,19 @@ class Shapes:
         kinds: dict[Hashable, int] = {}
         fired: dict[str, int] = {}
         for number, step in enumerate(model.steps):
-            for read in step.reads:
-                self._last_reader[read] = number
             self._before.append(number - fired.get(step.linears[0].name, number))
             fired[step.linears[0].name] = number
             linears = tuple((*it.block, it.expert, it.input, structures[it.name]) for it in step.linears)
             kind = linears, model.tokens_of(step.pass_name), step.operations, step.cache, step.experts, step.positions
             self._kind.append(kinds.setdefault(kind, len(kinds)))
 
-    def of(self, first: int, end: int) -> Hashable:
-        """The shape of the steps from `first` to before `end`."""
+    def of(self, first: int, end: int) -> int:
+        """The number of the shape of the steps from `first` to before `end`."""
+        if (first, end) not in self._known:
+            self._known[first, end] = self._numbers.setdefault(self._find(first, end), len(self._numbers))
+        return self._known[first, end]
+
+    def _find(self, first: int, end: int) -> Hashable:
         steps = self._model.steps
         found = []
         for number in range(first, end):
@@ -52,7 +57,7 @@ class Shapes:
             found.append((self._kind[number], around))
         tails = tuple(self._model.tails[name] for name in dict.fromkeys(step.pass_name for step in steps[first:end]))
         goes_on = end < len(steps) and steps[end].pass_name == steps[end - 1].pass_name
-        left = sum(steps[each].made_elements for each in range(first, end) if self._last_reader[each] >= end)
+        left = made_for_later(self._model, first, end)
         return tuple(found), tails[:-1] if goes_on else tails, left if goes_on else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_rounds
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
-from cimsolve.study.runs import RunSearch, claims_of, fitting, passed, question_of_runs
+from cimsolve.study.runs import Mapped, RunSearch, claims_of, fitting, passed, question_of_runs
 
 METRIC_OF = {"token": "latency", "prefill": "prefill", "batch": "batch"}
 
@@ -49,14 +49,17 @@ def solve_rounds(
     for first, finer in sorted(ways, key=lambda way: way[0].least_cycles()):
         if best is not None and first.least_cycles() >= best.header.metrics[metric]:
             continue
-        for search in itertools.chain((first,), finer):
+        tried = [first, *itertools.islice(finer, 1)]
+        runs, search = next(((runs, each) for each in tried if (runs := each.quick())), (None, first))
+        for each in itertools.chain(tried, finer) if runs is None else ():
             try:
-                found = _answer(search)
+                runs, search = each.run(), each
+                break
             except InfeasibleError as error:  # steps that are cut finer may fit
                 refused = refused or error
-                continue
+        if runs is not None:
+            found = _answer(search, runs)
             best = found if best is None else min(best, found, key=lambda plan: plan.header.metrics[metric])
-            break
     if best is None:
         assert refused is not None
         raise refused
@@ -101,8 +104,8 @@ class _RoundsSearch(RunSearch[RunTimes]):
         return period_cycles(times, self.double, self.batch) if of == "batch" else total_cycles(times, self.double, of)
 
 
-def _answer(search: _RoundsSearch) -> Rounds:
-    problem, batch, runs = search.problem, search.batch, search.run()
+def _answer(search: _RoundsSearch, runs: Sequence[Mapped[RunTimes]]) -> Rounds:
+    problem, batch = search.problem, search.batch
     each = [(mapped.times, mapped.solution.header.metrics) for mapped in runs]
     metrics = plan_metrics(problem, [mapped.run[1] for mapped in runs], each, search.double, batch)
     header = RoundsHeader(

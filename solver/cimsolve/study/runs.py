@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple
 
@@ -65,6 +66,14 @@ class Mapped(NamedTuple, Generic[Times]):
     times: Times
 
 
+class _Found(NamedTuple, Generic[Times]):
+    """The runs of a cut with what they take in all, and all shapes of runs that were mapped for it."""
+
+    cycles: int
+    runs: list[Mapped[Times]]
+    solved: Mapping[Hashable, tuple[Solution, Times] | None]
+
+
 def fitting(problem: Problem, arrays: int, told: str) -> Iterator[Problem]:
     """The question as it is, where each step may fit so many arrays alone; else with large steps cut, ever finer.
 
@@ -113,7 +122,6 @@ class RunSearch(ABC, Generic[Times]):
     runs_max: int | None = None
     solved: dict[Hashable, tuple[Solution, Times] | None] = field(default_factory=dict)
     """Shape of runs -> the mapping of one of them, and what it takes; None where it does not fit."""
-    _shapes: dict[Run, Hashable] = field(default_factory=dict)
     kind: ClassVar[str]
 
     @property
@@ -143,29 +151,37 @@ class RunSearch(ABC, Generic[Times]):
         cut = self.best_cut(self.least)
         return math.inf if cut is None else self.cycles(self.least, cut)
 
+    def quick(self) -> list[Mapped[Times]] | None:
+        """The runs of a cut that a rule maps, if no search can gain much; None where there is none, or for a rule."""
+        found = None if self.fills else self._by_rule
+        close = found is not None and found.cycles <= self.least_cycles() * (1 + CLOSE)
+        return found.runs if found is not None and close else None
+
     def run(self) -> list[Mapped[Times]]:
         """The runs of the best cut found in order. Raises InfeasibleError where there is none.
 
         The cut that would take least, by what its runs are known to take, is mapped, until it is known as a whole. A
-        search maps them by a rule first; if that leaves more than it may gain, the runs with most to gain are searched.
+        search that has mapped them by a rule goes on with what it maps itself.
         """
         if self.fills:
             return self._mapped(self._settled(self.strategy, math.inf)[1])
+        by_rule, self.solved = self._by_rule, {}
         try:
-            quick, cut = self._settled(QUICK, math.inf)
-            if quick <= self.least_cycles() * (1 + CLOSE):
-                return self._mapped(cut)
-            best, by_rule = (quick, self._mapped(cut)), self.solved
+            cycles, cut = self._settled(self.strategy, SHAPES_MAX, {} if by_rule is None else by_rule.solved)
         except InfeasibleError:
-            best, by_rule = None, {}
-        self.solved = {}
-        try:
-            cycles, cut = self._settled(self.strategy, SHAPES_MAX, by_rule)
-        except InfeasibleError:
-            if best is None:
+            if by_rule is None:
                 raise
-            return best[1]
-        return self._mapped(cut) if best is None or cycles < best[0] else best[1]
+            return by_rule.runs
+        return self._mapped(cut) if by_rule is None or cycles < by_rule.cycles else by_rule.runs
+
+    @cached_property
+    def _by_rule(self) -> _Found[Times] | None:
+        """What a rule finds, with which a search begins; None where it finds nothing."""
+        try:
+            cycles, cut = self._settled(QUICK, math.inf)
+        except InfeasibleError:
+            return None
+        return _Found(cycles, self._mapped(cut), self.solved)
 
     def _settled(
         self,
@@ -199,9 +215,7 @@ class RunSearch(ABC, Generic[Times]):
 
     def shape(self, run: Run) -> Hashable:
         """What runs that are mapped alike have in common."""
-        if run not in self._shapes:
-            self._shapes[run] = shapes_of(self.problem).of(*run)
-        return self._shapes[run]
+        return shapes_of(self.problem).of(*run)
 
     def _known(self) -> dict[Run, Times]:
         """What runs take, as they are mapped, or else at least; without those that turned out not to fit."""
