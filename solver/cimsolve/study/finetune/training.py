@@ -30,8 +30,8 @@ BESIDE_RATE = 0.3
 """Rate of norms and biases beside that of factors."""
 NORM_MAX = 1.0
 """Gradients are cut to this length."""
-KEPT_S = 60.0
-"""Seconds between two checkpoints."""
+KEPT_S, KEPT_TIMES = 60.0, 20
+"""Seconds between two checkpoints at least, and times as many as one takes to be written."""
 PARTS = ("now", "best", "first", "second")
 """What a checkpoint has of each tensor that moves: itself, as it did best, and its moments."""
 
@@ -79,6 +79,7 @@ class Training:
         """
         self.keep()  # a place that cannot be written is told before hours are spent
         kept = began = time.monotonic()
+        wait_s = KEPT_S
         try:
             while not self.at.looks or (self.at.step < self._asked.steps and self._hopes()):
                 with interrupts_held():
@@ -88,9 +89,10 @@ class Training:
                         self._look()
                 self.seconds = time.monotonic() - began
                 tell(self._told())
-                if time.monotonic() - kept > KEPT_S:
+                if (now := time.monotonic()) - kept > wait_s:
                     self.keep()
                     kept = time.monotonic()
+                    wait_s = max(KEPT_S, KEPT_TIMES * (kept - now))
         except KeyboardInterrupt:
             self.keep()
             raise
