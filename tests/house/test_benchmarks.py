@@ -94,6 +94,20 @@ def test_grid_reports_values_below_their_bound(script):
     ]
 
 
+def test_grid_counts_spread_out_cells_near_the_bound_of_what_is_sought(script):
+    gaps = {"near": (9, 0.04), "far": (9, 0.2), "not spread out": (1, 0.0)}
+    cells = {
+        (name, "h", "none"): {
+            "bounds": {"arrays": {"value": arrays}, "prefill_ns": {"gap": gap}},
+            "stage_blocks": 5,
+        }
+        for name, (arrays, gap) in gaps.items()
+    }
+    sought = script("bench_grid").sought
+    assert sought(cells, "arrays,prefill").count("1 of 2 (50%)") == 2
+    assert sought(cells, "arrays,latency") == ""
+
+
 def test_speed(script, tmp_path, monkeypatch):
     speed, out = script("bench_speed"), tmp_path / "speed.md"
     monkeypatch.setitem(speed.GROUPS, "quick", speed.GROUPS["quick"][:2])
