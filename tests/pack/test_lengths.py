@@ -75,3 +75,11 @@ def test_what_cannot_fit_is_proved_so() -> None:
     assert cannot_fit(counts, size, 6, 2)
     assert not cannot_fit(counts, size, 7, 2)
     assert not cannot_fit(counts, size, 6, 2, beside=1)
+
+
+def test_no_piece_goes_into_bins_that_are_too_small() -> None:
+    counts, size = {(0, 2): 1, (1, 1): 1}, {0: np.array([0, 5, 6]), 1: np.array([0, 1])}
+    assert fill_bins(counts, size, 4, 9) is None
+    assert cannot_fit(counts, size, 4, 9)
+    assert fill_bins({(0, 2): 1}, size, 4, 9) is None
+    assert cannot_fit({(0, 2): 1}, size, 4, 9)

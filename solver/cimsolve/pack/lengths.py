@@ -68,8 +68,11 @@ def cannot_fit(
     """Whether it is proved that `bins` cannot hold all of `counts`, cut in any way.
 
     Any worths u of pieces that do not fall with the length prove it: no bin holds more than the most that fits, and
-    no length, however cut, is worth less than the least of all its ways. `beside` pieces need no room.
+    no length, however cut, is worth less than the least of all its ways. `beside` pieces that a bin could hold need no
+    room.
     """
+    if any(size_of[kind][1] > capacity for kind, _ in counts):
+        return True
     found = _relax(counts, size_of, capacity, upwards=False)
     if found is None:
         return False
@@ -79,8 +82,6 @@ def cannot_fit(
         own = [at for at, piece in enumerate(found.pieces) if piece[0] == kind]
         worth[own] = np.where(found.fits[own], np.maximum.accumulate(worth[own]), 0)
         parts = [int(worth[at]) for at in own if found.fits[at]]
-        if own and not parts:
-            return True
         least = [0]
         for length in range(1, len(own) + 1):
             least.append(min(least[length - part - 1] + u for part, u in enumerate(parts[:length])))
@@ -120,7 +121,7 @@ def _relax(counts: Mapping[Piece, int], size_of: Mapping[int, Ints], capacity: i
     size = np.array([-(-each // unit) if upwards else each // unit for each in exact], dtype=np.int64)
     room = capacity // unit
     fits &= size <= room
-    if not size.min(initial=1):
+    if not (fits.any() and size.min()):
         return None
     choices = [
         (kind, length, part)
