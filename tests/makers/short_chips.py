@@ -25,8 +25,15 @@ def writing(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**data, "write": write, "load": load, "chip_link": LINK, "sources": sources}
 
 
-def short(config: dict[str, Any], arrays: int, *objective: str, structure: str = "dense", **changes: Any) -> Problem:
-    """A question on so few arrays of the plain chip."""
+def short(
+    config: dict[str, Any],
+    arrays: int,
+    *objective: str,
+    structure: str = "dense",
+    tokens: tuple[int, ...] = (),
+    **changes: Any,
+) -> Problem:
+    """A question on so few arrays of the plain chip; `tokens` of the model and of its source."""
     hardware = parse_hardware(writing(chip(array__count=arrays), **changes), "chip")
-    model = parse_model(config, "model", "tiny")
+    model = parse_model(config, "model", "tiny", *tokens)
     return Problem(ask(model, hardware, structure=structure, objective=objective or ("latency",)))

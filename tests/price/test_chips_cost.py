@@ -17,9 +17,9 @@ SLOW_LINK = LinkUse(bits=10, latency=9, busy=6)
 
 
 def test_a_token_pays_every_chip_and_every_link() -> None:
-    row = RowTimes.of(ChipTimes(10, 4, (4,))).then(SLOW_LINK, ChipTimes(20, 5, (5,)), goes_on=False)
-    assert row.takes("token", 3) == 10 + 9 + 20
-    assert row.takes("batch", 3) == 6  # the link's
+    row = RowTimes.of(ChipTimes(10, 4, (4,), (2,))).then(SLOW_LINK, ChipTimes(20, 5, (5,), (2,)), goes_on=False)
+    assert row.takes("token") == 10 + 9 + 20
+    assert row.takes("batch") == 6  # the link's
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,16 @@ def test_a_token_pays_every_chip_and_every_link() -> None:
 def test_a_phase_waits_for_its_slowest_chip_or_link(
     goes_on: bool, phases: tuple[tuple[int, ...], tuple[int, ...]], slowest: int
 ) -> None:
-    first, second = (ChipTimes(10, max(each), each) for each in phases)
-    row = RowTimes.of(first).then(SLOW_LINK, second, goes_on)
-    assert row.prefill(1) == 10 + 9 + 10
-    assert row.prefill(4) == 10 + 9 + 10 + 3 * slowest
+    for later in (0, 3):
+        first, second = (ChipTimes(10, max(each), each, (later,) * len(each)) for each in phases)
+        row = RowTimes.of(first).then(SLOW_LINK, second, goes_on)
+        assert row.prefill == 10 + 9 + 10 + later * slowest
+
+
+def test_phases_of_the_source_have_its_tokens() -> None:
+    first, second = ChipTimes(10, 9, (9, 4), (5, 5)), ChipTimes(10, 8, (8, 7), (5, 2))
+    row = RowTimes.of(first).then(SLOW_LINK, second, goes_on=True)
+    assert row.prefill == 10 + 9 + 10 + 5 * 9 + 5 * 8 + 2 * 7
 
 
 def test_a_link_carries_what_later_steps_read() -> None:
@@ -53,7 +59,8 @@ def test_all_chips_leak_while_one_works_and_links_take_energy() -> None:
     problem = short(CHAIN, 1)
     runs = [solve(run_problem(problem, *run), "spread") for run in ((0, 1), (1, 2))]
     each = [run.header.metrics for run in runs]
-    times = [ChipTimes(int(one["latency_cycles"]), int(one["ii_cycles"]), (int(one["ii_cycles"]),)) for one in each]
+    cycles = [(int(one["latency_cycles"]), int(one["ii_cycles"])) for one in each]
+    times = [ChipTimes(latency, ii, (ii,), (0,)) for latency, ii in cycles]
     metrics = chips_metrics(problem, [1, 2], list(zip(times, each, strict=True)))
     link = use_link(problem, 1)
     latency = sum(time.latency for time in times) + link.latency
@@ -69,7 +76,7 @@ def test_a_memory_with_room_for_one_sequence_holds_the_others_back() -> None:
     kept = short(LAYER, 16).model.cached_elements * MEMORY["kv_bits"]
     hardware = remembering(writing(chip(array__count=16)), mbit=kept * 1.5e-6)
     problem = ask(LAYER, hardware=hardware)
-    times = [ChipTimes(100_000, 2, (2,))] * 2
+    times = [ChipTimes(100_000, 2, (2,), (0,))] * 2
     figures = {"arrays": 1, "energy_pj": 1.0, "area_mm2": 1.0}
     metrics = chips_metrics(problem, [2, len(problem.model.steps)], [(time, figures) for time in times])
     # One sequence is under way in the whole row, all of its tokens at once: nothing is causal here.

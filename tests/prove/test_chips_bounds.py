@@ -29,13 +29,14 @@ def _cuts(count: int, begin: int = 0) -> Iterator[Cut]:
 
 def _drawn(draw: random.Random, problem: Problem) -> dict[Run, ChipTimes]:
     """Times of runs that fit no model; as many phases as each has."""
-    steps = problem.model.steps
+    steps, tokens = problem.model.steps, problem.model.tokens
     found = {}
     for first in range(len(steps)):
         for end in range(first + 1, len(steps) + 1):
             phases = tuple(draw.randint(1, 20) for _ in {each.phase for each in steps[first:end]})
+            later = tuple(tokens - 1 for _ in phases)
             if end - first <= draw.randint(1, 4):
-                found[first, end] = ChipTimes(draw.randint(1, 60), max(phases), phases)
+                found[first, end] = ChipTimes(draw.randint(1, 60), max(phases), phases, later)
     return found
 
 
@@ -45,10 +46,9 @@ def test_no_cut_is_better_than_the_best(seed: int, of: str) -> None:
     draw = random.Random(seed)
     problem = short(LAYER if seed % 2 else {**BERT, "num_hidden_layers": 2}, 16)
     runs, chips = _drawn(draw, problem), draw.randint(2, 8)
-    tokens = problem.model.tokens
 
     def takes(cut: Cut) -> int:
-        return row_of(problem, [end for _, end in cut], [runs[run] for run in cut]).takes(of, tokens)
+        return row_of(problem, [end for _, end in cut], [runs[run] for run in cut]).takes(of)
 
     cuts = [cut for cut in _cuts(len(problem.model.steps)) if all(run in runs for run in cut)]
     few = [cut for cut in cuts if len(cut) <= chips]

@@ -14,9 +14,10 @@ from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check.plan import check_plan
 from cimsolve.problem.plan import Chips, read_plan, write_plan
 from cimsolve.study.chips import solve_chips
+from cimsolve.study.solving import solve
 from makers.builders import ask, chip, linears, step
 from makers.short_chips import short
-from makers.tiny_configs import BERT
+from makers.tiny_configs import BERT, NARROW_BART
 
 CHAIN = linears(*(step(name, (8, 8)) for name in "abcd"))
 
@@ -45,6 +46,22 @@ def test_more_chips_shorten_the_time_between_tokens() -> None:
     problem = short(CHAIN, 2, "throughput")
     few, many = (solve_chips(problem, chips=chips).header.metrics["ii_cycles"] for chips in (2, 4))
     assert many <= few
+
+
+def test_chips_that_gain_nothing_are_left_out() -> None:
+    """Four steps of one time: four chips are as fast from token to token as the slowest, whose II two do not beat."""
+    problem = short(CHAIN, 4, "throughput")
+    one, many = (solve_chips(problem, chips=chips) for chips in (1, 4))
+    fewer = many.header.metrics["ii_cycles"] < one.header.metrics["ii_cycles"]
+    assert (len(many.runs) > 1) == fewer
+
+
+@pytest.mark.parametrize("source", [2, 6])
+def test_a_row_of_one_chip_costs_what_the_chip_does(source: int) -> None:
+    problem = short(NARROW_BART, 400, tokens=(4, source))
+    alone, row = solve(problem, "spread").header.metrics, solve_chips(problem, "spread", chips=1).header.metrics
+    for metric in ("latency_ns", "prefill_ns", "ii_ns", "energy_pj"):
+        assert row[metric] == pytest.approx(alone[metric])
 
 
 def test_a_file_comes_back(tmp_path: Path, answer: Chips) -> None:

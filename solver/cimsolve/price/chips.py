@@ -26,6 +26,8 @@ class ChipTimes:
     latency: int
     ii: int
     phases: tuple[int, ...]
+    later: tuple[int, ...]
+    """Tokens of a prefill after the first of each phase."""
 
 
 class LinkUse(NamedTuple):
@@ -38,18 +40,22 @@ class LinkUse(NamedTuple):
 
 @dataclass(frozen=True)
 class RowTimes:
-    """The first chips of a row in cycles. Phases that are over are summed; the last one may go on."""
+    """The first chips of a row in cycles; the last phase may go on, on the next chip."""
 
     latency: int
     ii: int
     closed: int
+    """What the tokens after the first take, in all phases that are over."""
     open: int
+    """II of the phase that may go on."""
+    open_later: int
+    """Tokens after the first of that phase."""
 
     @classmethod
     def of(cls, chip: ChipTimes) -> RowTimes:
         """A row of one chip."""
         *closed, last = chip.phases
-        return cls(chip.latency, chip.ii, sum(closed), last)
+        return cls(chip.latency, chip.ii, _later_cycles(chip.later, closed), last, chip.later[-1])
 
     def then(self, link: LinkUse, chip: ChipTimes, goes_on: bool) -> RowTimes:
         """The row with one more chip, of which the first phase `goes_on` where it has cut the last one.
@@ -58,22 +64,28 @@ class RowTimes:
         """
         first, *later = chip.phases
         last = max(self.open, link.busy)
-        closed, last = (self.closed, max(last, first)) if goes_on else (self.closed + last, first)
+        closed, last = (self.closed, max(last, first)) if goes_on else (self.closed + self.open_later * last, first)
         *between, last = last, *later
         return RowTimes(
             latency=self.latency + link.latency + chip.latency,
             ii=max(self.ii, link.busy, chip.ii),
-            closed=closed + sum(between),
+            closed=closed + _later_cycles(chip.later, between),
             open=last,
+            open_later=chip.later[-1],
         )
 
-    def prefill(self, tokens: int) -> int:
-        """Cycles of so many tokens, phase after phase."""
-        return self.latency + (tokens - 1) * (self.closed + self.open)
+    @property
+    def prefill(self) -> int:
+        """Cycles of a prefill, phase after phase."""
+        return self.latency + self.closed + self.open_later * self.open
 
-    def takes(self, of: str, tokens: int) -> int:
-        """Cycles of a `token`, of a `prefill` of so many, or from token to token of a `batch` of many sequences."""
-        return {"token": self.latency, "prefill": self.prefill(tokens), "batch": self.ii}[of]
+    def takes(self, of: str) -> int:
+        """Cycles of a `token`, of a `prefill`, or from token to token of a `batch` of many sequences."""
+        return {"token": self.latency, "prefill": self.prefill, "batch": self.ii}[of]
+
+
+def _later_cycles(later: Sequence[int], intervals: Sequence[int]) -> int:
+    return sum(tokens * ii for tokens, ii in zip(later, intervals, strict=False))
 
 
 def link_section(hardware: Hardware) -> ChipLinkSection:
@@ -101,6 +113,11 @@ def phase_goes_on(problem: Problem, end: int) -> bool:
     return before.phase == after.phase
 
 
+def later_tokens(run: Problem) -> tuple[int, ...]:
+    """Tokens of a prefill after the first of each phase of a run, those of the source in its pass."""
+    return tuple(tokens - 1 for tokens in run.phase_tokens.values())
+
+
 def row_of(problem: Problem, ends: Sequence[int], chips: Sequence[ChipTimes]) -> RowTimes:
     """All chips of a row; `ends` are the steps before which each ends."""
     row = RowTimes.of(chips[0])
@@ -117,7 +134,7 @@ def chips_metrics(
     row = row_of(problem, ends, [times for times, _ in chips])
     links = [use_link(problem, end) for end in ends[:-1]]
     interval = max(row.ii, _least_interval(problem, ends, row.latency))
-    prefill, each = row.prefill(tokens), [metrics for _, metrics in chips]
+    prefill, each = row.prefill, [metrics for _, metrics in chips]
     link_pj = sum(link.bits for link in links) * link_section(problem.hardware).pj_per_bit
     # A chip leaks while the others work.
     leakage_pj = problem.hardware.array.leakage_uw * clock_ns * 1e-3

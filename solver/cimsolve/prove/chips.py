@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cimsolve.price.chips import ChipTimes, RowTimes, phase_goes_on, use_link
+from cimsolve.price.chips import ChipTimes, RowTimes, later_tokens, phase_goes_on, use_link
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, find_bounds
 from cimsolve.prove.runs import Cut, LeastRuns, Run
@@ -27,6 +27,7 @@ def _least_times(run: Problem, arrays: int) -> ChipTimes:
         latency=int(lower["latency_cycles"].value),
         ii=int(lower["ii_cycles"].value),
         phases=tuple(least_phase_ii_cycles(run, arrays)),
+        later=later_tokens(run),
     )
 
 
@@ -36,9 +37,9 @@ class _Way(NamedTuple):
     row: RowTimes
     cut: Cut
 
-    def over(self, of: str, tokens: int) -> int:
+    def over(self, of: str) -> int:
         """What it takes with the last phase left out, which may go on."""
-        return self.row.takes(of, tokens) - ((tokens - 1) * self.row.open if of == "prefill" else 0)
+        return self.row.takes(of) - (self.row.open_later * self.row.open if of == "prefill" else 0)
 
 
 def best_row(problem: Problem, runs: Mapping[Run, ChipTimes], chips: int | None, of: str) -> Cut | None:
@@ -48,7 +49,7 @@ def best_row(problem: Problem, runs: Mapping[Run, ChipTimes], chips: int | None,
     chips: of two ways to a step, one is dropped where it takes no less without the phase that is open and the open
     phase is no faster. None where the runs do not join.
     """
-    count, tokens = len(problem.model.steps), problem.model.tokens
+    count = len(problem.model.steps)
     following: dict[int, list[int]] = {}
     for first, end in sorted(runs):
         following.setdefault(first, []).append(end)
@@ -59,7 +60,8 @@ def best_row(problem: Problem, runs: Mapping[Run, ChipTimes], chips: int | None,
     best: _Way | None = None
     for _ in range(count if chips is None else chips):
         whole = reached.pop(count, [])
-        best = min([*whole, *([best] if best else [])], key=lambda way: way.row.takes(of, tokens), default=None)
+        ways = [*([best] if best else []), *whole]  # of equal ones the fewest chips
+        best = min(ways, key=lambda way: (way.row.takes(of), way.row.latency), default=None)
         if (best is not None and chips is None) or not reached:
             break
         longer: dict[int, list[_Way]] = {}
@@ -69,14 +71,14 @@ def best_row(problem: Problem, runs: Mapping[Run, ChipTimes], chips: int | None,
                     _Way(row.then(links[first][0], runs[first, end], links[first][1]), (*cut, (first, end)))
                     for row, cut in ways
                 )
-        reached = {end: _not_worse(ways, of, tokens) for end, ways in longer.items()}
+        reached = {end: _not_worse(ways, of) for end, ways in longer.items()}
     return None if best is None else best.cut
 
 
-def _not_worse(ways: list[_Way], of: str, tokens: int) -> list[_Way]:
+def _not_worse(ways: list[_Way], of: str) -> list[_Way]:
     """The ways to a step of which none is worse than another in all that counts."""
     kept: list[_Way] = []
-    for way in sorted(ways, key=lambda each: (each.over(of, tokens), each.row.open, each.row.latency)):
+    for way in sorted(ways, key=lambda each: (each.over(of), each.row.open * (of == "prefill"), each.row.latency)):
         if not kept or (of == "prefill" and way.row.open < kept[-1].row.open):
             kept.append(way)
     return kept
@@ -89,7 +91,7 @@ def find_chips_bounds(problem: Problem, chips: int) -> dict[str, Bound]:
     """
     arrays = problem.array_limit
     assert arrays is not None
-    runs, tokens = least_chips(problem, arrays), problem.model.tokens
+    runs = least_chips(problem, arrays)
 
     def least(of: str) -> int:
         cut = best_row(problem, runs, chips, of)
@@ -98,7 +100,7 @@ def find_chips_bounds(problem: Problem, chips: int) -> dict[str, Bound]:
         row = RowTimes.of(runs[cut[0]])
         for first, end in cut[1:]:
             row = row.then(use_link(problem, first), runs[first, end], phase_goes_on(problem, first))
-        return row.takes(of, tokens)
+        return row.takes(of)
 
     clock_ns = problem.hardware.clock_ps / 1000
     proof = f"best cut onto {chips} chips of {arrays} arrays"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimsolve.price.chips import ChipTimes, chips_metrics, link_section, row_of
+from cimsolve.price.chips import ChipTimes, chips_metrics, later_tokens, link_section, row_of
 from cimsolve.problem.plan import CHIPS_FORMAT, Chips, ChipsHeader, Plan, RunEntry
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Header, Solution
+from cimsolve.problem.solution import Solution
 from cimsolve.prove.chips import best_row, find_chips_bounds, least_chips
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.solve.effort import Effort
@@ -53,19 +53,13 @@ class _ChipsSearch(RunSearch[ChipTimes]):
     def least(self) -> Mapping[Run, ChipTimes]:
         return least_chips(self.problem, self.arrays)
 
-    def times_of(self, solution: Solution) -> ChipTimes:
-        return times_of_header(solution.header)
+    def times_of(self, solution: Solution, run: Problem) -> ChipTimes:
+        metrics, phases = solution.header.metrics, tuple(solution.header.breakdown.phases["ii_cycles"])
+        return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases, later_tokens(run))
 
     def best_cut(self, runs: Mapping[Run, ChipTimes]) -> Cut | None:
         return best_row(self.problem, runs, self.runs_max, passed(self.problem))
 
     def cycles(self, runs: Mapping[Run, ChipTimes], cut: Cut) -> int:
         row = row_of(self.problem, [end for _, end in cut], [runs[run] for run in cut])
-        return row.takes(passed(self.problem), self.problem.model.tokens)
-
-
-def times_of_header(header: Header) -> ChipTimes:
-    """What a chip takes, as its solution says it."""
-    metrics = header.metrics
-    phases = tuple(header.breakdown.phases["ii_cycles"])
-    return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases)
+        return row.takes(passed(self.problem))

@@ -93,7 +93,7 @@ class _RoundsSearch(RunSearch[RunTimes]):
     def least(self) -> Mapping[Run, RunTimes]:
         return least_rounds(self.problem, self.arrays)
 
-    def times_of(self, solution: Solution) -> RunTimes:
+    def times_of(self, solution: Solution, run: Problem) -> RunTimes:
         return times_of_run(self.problem.hardware, solution.pieces, solution.header.metrics)
 
     def best_cut(self, runs: Mapping[Run, RunTimes]) -> Cut | None:

@@ -135,7 +135,7 @@ class RunSearch(ABC, Generic[Times]):
         """What every run that may fit takes at least."""
 
     @abstractmethod
-    def times_of(self, solution: Solution) -> Times:
+    def times_of(self, solution: Solution, run: Problem) -> Times:
         """What a run takes as it is mapped."""
 
     @abstractmethod
@@ -237,8 +237,9 @@ class RunSearch(ABC, Generic[Times]):
         shape = self.shape(run)
         self.solved[shape] = None
         with contextlib.suppress(InfeasibleError):  # the bound on arrays was not reached: no cut has such a run
-            solution = solve(self._asked(run), strategy, self.effort)
-            self.solved[shape] = solution, self.times_of(solution)
+            asked = self._asked(run)
+            solution = solve(asked, strategy, self.effort)
+            self.solved[shape] = solution, self.times_of(solution, asked)
 
     def _mapped(self, cut: Cut) -> list[Mapped[Times]]:
         """The runs of a cut that is mapped as a whole."""
