@@ -125,6 +125,7 @@ def least_ii_cycles(problem: Problem, arrays: int) -> int:
     return max(least_work_cycles(problem, arrays), *shared)
 
 
+@found_once
 def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least cycles between tokens of one sequence, for each phase."""
     work = least_phase_work_cycles(problem, arrays)
