@@ -126,7 +126,7 @@ def test_scores_may_multiply_what_experts_read() -> None:
     scout = MIXTURES["llama-4-scout"].config
     model = parse({**scout, "text_config": {**scout["text_config"], "num_hidden_layers": 4}}, 10000)
     up = steps(model)["experts_up"]
-    assert up.experts == Experts(16, 1, own_inputs=True)
+    assert up.experts == Experts(16, 1, own_inputs=True, gates="none")
     assert up.moved_elements == 2 * 5120  # of the shared expert and of the one chosen
     assert elements(up)["multiply"] == 5120
     assert model.windows == (8192, 8192, 8192, None)
@@ -225,3 +225,20 @@ def test_what_cannot_be_obeyed_is_refused(name: str, changes: dict[str, Any], ex
 def test_a_window_that_is_not_used_may_be_written_as_zero() -> None:
     plain = MIXTURES["qwen1.5-moe-a2.7b"].config
     assert parse({**plain, "sliding_window": 0, "use_sliding_window": False}).steps == parse(plain).steps
+
+
+@pytest.mark.parametrize(
+    ("name", "gates"),
+    [
+        ("mixtral-8x7b", "softmax"),
+        ("gpt-oss-20b", "softmax"),
+        ("qwen3-30b-a3b", "softmax"),
+        ("olmoe-1b-7b", "softmax of all"),
+        ("deepseek-v2-lite", "softmax of all"),
+        ("deepseek-v3", "normalised sigmoid"),
+        ("llama-4-scout", "none"),  # scores multiply what experts read
+    ],
+)
+def test_gates_are_of_the_scores_of_the_family(name: str, gates: str) -> None:
+    experts = [step.experts for step in parse(MIXTURES[name].config, 100).steps if step.experts is not None]
+    assert {each.gates for each in experts} == {gates}

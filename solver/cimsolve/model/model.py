@@ -70,6 +70,11 @@ class Operation:
     elements: int
 
 
+Gates = Literal["softmax", "softmax of all", "sigmoid", "normalised sigmoid", "none"]
+"""How a router's scores become what is multiplied with the outputs of the experts chosen; a softmax is over these, or
+over all experts, a sigmoid as it is, or divided by the sum of the chosen; none: outputs are added as they are."""
+
+
 class Experts(NamedTuple):
     """Experts among the linears of a step, all of them alike: of those `stored` a token fires as many as `chosen`."""
 
@@ -77,6 +82,7 @@ class Experts(NamedTuple):
     chosen: int
     own_inputs: bool
     """Whether each reads a vector of its own, which it made before; else all read what the rest of the step reads."""
+    gates: Gates = "softmax"
 
 
 class CacheUse(NamedTuple):

@@ -99,6 +99,49 @@ def test_gates_follow_the_router() -> None:
     assert mixer.compare(outputs)[0].deviation.mismatches > 0
 
 
+SHARED = linears(
+    step("router", (4, 3), (4, 1)),
+    with_experts(step("up", *[(4, 4)] * 4), of=[0, 1, 2, None], chosen=2),
+    with_experts(step("down", *[(4, 2)] * 4), of=[0, 1, 2, None], chosen=2, own=True),
+)
+FACTOR_OF = {"router": 0, "shared gate": 1, "shared": 9}
+
+
+def differs(gates: str, factor: str, change: int, fired: bool | None = None) -> bool:
+    """Whether sums differ where outputs of a factor do, of the router for experts that are fired, or not, or all."""
+    down = {**SHARED["steps"][2], "experts": {**SHARED["steps"][2]["experts"], "gates": gates}}
+    problem = ask({**SHARED, "steps": [*SHARED["steps"][:2], down]}, hardware=spec("rram256"))
+    operands = prepare_operands(problem, None, 6, 1, {})
+    outputs = dict(compute_reference(problem, operands).outputs)
+    mixer = Mixer(problem, operands, dict(outputs))
+    number = FACTOR_OF[factor]
+    changed = np.ones(outputs[number].shape, dtype=bool) if fired is None else operands.fires[0] == fired
+    outputs[number] = outputs[number] + change * changed
+    return mixer.compare(outputs)[0].deviation.mismatches > 0
+
+
+@pytest.mark.parametrize(
+    ("gates", "of_all_alike", "of_one_not_fired", "of_those_fired"),
+    [
+        ("softmax", False, False, False),  # both gain as much
+        ("softmax of all", False, True, True),
+        ("sigmoid", True, False, True),
+        ("normalised sigmoid", True, False, True),
+        ("none", False, False, False),
+    ],
+)
+def test_gates_are_those_of_the_model(
+    gates: str, of_all_alike: bool, of_one_not_fired: bool, of_those_fired: bool
+) -> None:
+    found = [differs(gates, "router", 20_000, fired) for fired in (None, False, True)]
+    assert found == [of_all_alike, of_one_not_fired, of_those_fired]
+
+
+def test_what_every_token_fires_is_added_by_a_gate_of_its_own() -> None:
+    assert differs("sigmoid", "shared", 2)
+    assert differs("softmax", "shared gate", 20_000)
+
+
 def test_a_study_has_the_sums_and_no_noise_leaves_them_exact() -> None:
     solution = solve(mixture("counts:5,3,1"), "spread")
     found = study(Problem(solution.question()), solution.pieces, solution.activations, vectors=7)

@@ -27,7 +27,7 @@ from cimsolve.model.families.layers import (
 )
 from cimsolve.model.families.recorder import Half, Layer, Link
 from cimsolve.model.families.sizes import LayersConfig
-from cimsolve.model.model import Experts, Linear, Operation, TensorRef
+from cimsolve.model.model import Experts, Gates, Linear, Operation, TensorRef
 
 
 class Routing(NamedTuple):
@@ -48,6 +48,15 @@ class Routing(NamedTuple):
     """Experts are in groups, of which the best are chosen before."""
     scales_inputs: bool = False
     """Scores are multiplied with what the chosen read, not with what they make."""
+
+    @property
+    def gates(self) -> Gates:
+        """What the outputs of the chosen are multiplied with."""
+        if self.scales_inputs:
+            return "none"
+        if self.scoring == "sigmoid":
+            return "normalised sigmoid" if self.renormalises else "sigmoid"
+        return "softmax" if self.renormalises or self.scoring == "softmax of chosen" else "softmax of all"
 
 
 SEPARATE: Mapping[str, str] = {"gate_proj": "gate", "up_proj": "up"}
@@ -160,13 +169,13 @@ def experts_half(
             "experts_up",
             up,
             chosen_of_scores(routing, width),
-            experts=Experts(stored, chosen, own_inputs=routing.scales_inputs),
+            experts=Experts(stored, chosen, own_inputs=routing.scales_inputs, gates=routing.gates),
         ),
         Link(
             "experts_down",
             down,
             activated(chosen * inner + shared, gated),
-            experts=Experts(stored, chosen, own_inputs=True),
+            experts=Experts(stored, chosen, own_inputs=True, gates=routing.gates),
         ),
     ]
     summed = [] if routing.scales_inputs else [Operation("multiply", chosen * width)]

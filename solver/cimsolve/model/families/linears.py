@@ -24,7 +24,7 @@ from cimsolve.errors import InputError
 from cimsolve.files.lines import Name, Visible
 from cimsolve.model.families.config import Config, Context, Count, Width, context_tokens, read_config
 from cimsolve.model.families.recorder import Recorder
-from cimsolve.model.model import CacheUse, Experts, Linear, Model, Operation, Tail, TensorRef
+from cimsolve.model.model import CacheUse, Experts, Gates, Linear, Model, Operation, Tail, TensorRef
 
 Elements = Annotated[int, Field(strict=True, ge=1, le=2**40)]
 Positions = Annotated[int, Field(strict=True, ge=1, le=2**24)]
@@ -65,6 +65,7 @@ class ExpertsEntry(_Entry):
     stored: Count
     chosen: Count
     own_inputs: bool = False
+    gates: Gates = "softmax"
 
 
 class StepEntry(_Entry):
@@ -196,4 +197,4 @@ def _experts(entry: StepEntry, where: str) -> Experts | None:
     inputs = {linear.n_in for linear in entry.linears if linear.expert == 0}
     if len(inputs) > 1:
         raise InputError(f"{where}.linears: n_in {sorted(inputs)} differ; the linears of an expert share one input")
-    return Experts(stored, chosen, entry.experts.own_inputs)
+    return Experts(stored, chosen, entry.experts.own_inputs, entry.experts.gates)
