@@ -185,7 +185,7 @@ def test_sizes_are_given_or_asked_for(tmp_path: Path) -> None:
     read = net("Flatten", "x")
     weight = net("Reshape", net.tensor("w", 96, 2), net.numbers([96, 2]))
     path = net.save(tmp_path / "net.onnx", net("MatMul", read, weight))
-    with pytest.raises(InputError, match=r"the size of height, width is not known; give it by --dim height=N"):
+    with pytest.raises(InputError, match=r"the size of height, width is not known; give it by --dim height=N --dim w"):
         load_model(path)
     model = load_model(path, dims={"height": 4, "width": 6})
     assert [(n_in, n_out) for _, n_in, n_out in linears(model)] == [(96, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shlex
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cimsolve.study.explain.limits import find_relief
 from cimsolve.study.solving import solve
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from makers.command_line import Cli, Result
+from makers.random_experts import mixture
 
 TINY = linears(step("a", (16, 16), (16, 16)), step("b", (16, 64)), context=16)
 BRANCHES = linears(
@@ -121,6 +123,22 @@ def test_the_busiest_array_by_hand() -> None:
     assert (load.stage.tolist(), load.cycles.tolist(), load.stage_cells.tolist()) == ([0, 1], [14, 14], [16, 12])
     assert (load.conversions.tolist(), load.cells, load.interval_binds) == ([4, 3], 28, "arrays")
     assert solution.header.metrics["ii_cycles"] == load.busy_cycles
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("strategy", ["spread", "greedy-top2"])
+def test_of_experts_those_count_that_keep_an_array_longest(seed: int, strategy: str) -> None:
+    draw = random.Random(seed)
+    problem = ask(linears(step("a", (4, 4)), *(mixture(draw, name, 12, 12) for name in "bc")), hardware=chip())
+    solution = solve(problem, strategy)
+    metrics, chain = solution.header.metrics, chain_of(problem, solution)
+    assert sum(chain.components().values()) == metrics["latency_cycles"]
+    assert chain.read.min() > 0
+    assert chain.idle.tolist() == [0, 0, 0]
+    report = check_solution(solution)
+    assert report.costs is not None
+    load = find_load(problem, solution, report.costs)
+    assert load.busy_cycles == load.cycles.sum() == metrics["array_ii_cycles"]
 
 
 def test_the_interval_may_be_bound_by_transfers() -> None:

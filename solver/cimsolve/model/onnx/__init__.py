@@ -80,6 +80,6 @@ def resolve_dims(
     if missing:
         raise InputError(
             f"{origin}: the size of {', '.join(map(shown_name, missing[:4]))} is not known; "
-            f"give it by --dim {shown_name(missing[0])}=N"
+            f"give it by {' '.join(f'--dim {shown_name(each)}=N' for each in missing[:4])}"
         )
     return found

@@ -23,6 +23,7 @@ class Chain:
     Before a stage comes its gap: `partial_sums`, `digital`, `transfer`, and `wait`, in which it neither has all it
     needs nor runs, as another gap holds the units or its array is busy. Its time in arrays is that of the array that
     ends last: `read`, `convert`, and `idle`, in which that array does something else. `tail` follows the last link.
+    Experts are those that keep an array longest.
     """
 
     stage: Ints
@@ -65,7 +66,7 @@ def find_chain(problem: Problem, solution: Solution, costs: Costs) -> Chain:
         gap = costs.gaps.before[number].cycles
         own = by_stage[edges[number] : edges[number + 1]]
         last = int(activations.array[own[activations.end[own].argmax()]])
-        mine = own[activations.array[own] == last]
+        mine = own[(activations.array[own] == last) & costs.fired.slowest[own]]
         busy = int((activations.end[mine] - activations.start[mine]).sum())
         read = int(reading[mine].sum())
         links.append((start - ended - gap, read, busy - read, end - start - busy, last))
@@ -99,10 +100,10 @@ def _reading_cycles(fired: Fired) -> Ints:
 
 @dataclass(frozen=True)
 class Load:
-    """The busiest array of one token pass.
+    """The busiest array of one token pass, of experts of the choice that keeps it longest.
 
     `stage` and the columns beside it, shape (stages on it,), say what it does in each stage: cycles it fires,
-    activations, pieces, logical cells they take, and conversions of one input phase.
+    activations, conversions of one input phase; and what is there, fired or not: pieces, logical cells they take.
     """
 
     array: int
@@ -140,10 +141,10 @@ def find_load(problem: Problem, solution: Solution, costs: Costs) -> Load:
     """The array with the most cycles of firing; of equals the one with the lowest number."""
     pieces, activations = solution.pieces, solution.activations
     arrays, index = np.unique(activations.array, return_inverse=True)
-    duration = activations.end - activations.start
+    duration = np.where(costs.fired.slowest, activations.end - activations.start, 0)
     busy = sum_by(index.reshape(-1), duration, len(arrays))
     busiest = int(busy.argmax())
-    mine = np.flatnonzero(index.reshape(-1) == busiest)
+    mine = np.flatnonzero((index.reshape(-1) == busiest) & costs.fired.slowest)
     own = np.flatnonzero(pieces.array == arrays[busiest])
     stages, at = np.unique(costs.fired.stage[mine], return_inverse=True)
     at_piece = np.searchsorted(stages, problem.table.stage[pieces.factor[own]])
