@@ -15,11 +15,13 @@ from cimsolve.judge.check.plan import check_plan
 from cimsolve.problem.plan import Chips, read_plan, write_plan
 from cimsolve.study.chips import solve_chips
 from cimsolve.study.solving import solve
-from makers.builders import ask, chip, linears, step
+from makers.builders import ask, chip, linears, step, with_experts
+from makers.family_configs import FAMILY_CONFIGS
 from makers.short_chips import short
 from makers.tiny_configs import BERT, NARROW_BART
 
 CHAIN = linears(*(step(name, (8, 8)) for name in "abcd"))
+MIXTURE = linears(step("a", (8, 8)), with_experts(step("b", (8, 8), (8, 8)), of=[0, 1], chosen=1), step("c", (8, 8)))
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +120,28 @@ def test_python_has_what_the_command_has(tmp_path: Path) -> None:
         assert cimsolve.read_plan(path).header.kind == name
 
 
+def test_a_source_has_been_there_when_a_sequence_decodes() -> None:
+    problem = short(FAMILY_CONFIGS["t5"], 150)
+    chips = solve_chips(problem, "spread")
+    assert check_plan(chips, problem).violations == ()
+    both, target = (run.header.metrics for run in chips.runs)
+    decoding_ns = both["decode_latency_ns"] + chips.header.metrics["link_latency_ns"] + target["latency_ns"]
+    assert both["decode_latency_ns"] < both["latency_ns"]
+    assert chips.header.metrics["decode_tokens_per_s"] == pytest.approx(1e9 / decoding_ns)
+
+
 @pytest.mark.parametrize(
-    ("terms", "part"), [({"max_latency_ns": 1e9}, "max_latency_ns"), ({"steps": "0:2"}, "steps = 0:2")]
+    ("terms", "part"),
+    [
+        ({"max_latency_ns": 1e9}, "max_latency_ns"),
+        ({"steps": "0:2"}, "steps = 0:2"),
+        ({"routing": "counts:1,1"}, "routing: counts of a file"),
+    ],
 )
 def test_terms_that_runs_do_not_obey_are_refused(terms: dict[str, object], part: str) -> None:
-    with pytest.raises(InputError, match=part):
-        cimsolve.map_rounds(short(CHAIN, 2).question.asking(**terms), strategy="linear")
+    for answer_in_runs in (cimsolve.map_rounds, cimsolve.map_chips):
+        with pytest.raises(InputError, match=part):
+            answer_in_runs(short(MIXTURE, 2).question.asking(**terms), strategy="linear")
 
 
 def test_a_sweep_shows_the_curve_from_few_arrays_to_all(tmp_path: Path) -> None:

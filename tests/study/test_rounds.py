@@ -10,11 +10,13 @@ import pytest
 
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.judge.check.plan import check_plan
+from cimsolve.price.rounds import times_of_run
 from cimsolve.problem.plan import Rounds, read_plan, write_plan
 from cimsolve.study.ladder import find_ladder
 from cimsolve.study.rounds import solve_rounds
 from cimsolve.study.short import is_short_of_arrays
 from makers.builders import TWO, ask, chip, linears, remembering, step
+from makers.family_configs import FAMILY_CONFIGS
 from makers.short_chips import short, writing
 from makers.tiny_configs import BERT
 
@@ -50,6 +52,23 @@ def test_the_weights_are_written_once_in_all() -> None:
     rounds = solve_rounds(problem, "linear")
     written = sum(int((run.pieces.rows * run.pieces.cols).sum()) for run in rounds.runs)
     assert written == problem.weight_cells
+
+
+@pytest.mark.parametrize("arrays", [60, 150])  # of 150 the first run has some of both passes
+def test_a_source_has_been_there_when_a_sequence_decodes(arrays: int) -> None:
+    problem = short(FAMILY_CONFIGS["t5"], arrays)
+    rounds = solve_rounds(problem, "spread")
+    assert check_plan(rounds, problem).violations == ()
+    assert not rounds.header.double
+    decoding_ns = 0.0
+    for entry, run in zip(rounds.header.runs, rounds.runs, strict=True):
+        if problem.model.steps[entry.end - 1].pass_name == "target":
+            metrics = run.header.metrics
+            write = times_of_run(problem.hardware, run.pieces, metrics).write
+            decoding_ns += write * problem.hardware.clock_ps / 1000
+            decoding_ns += metrics.get("decode_latency_ns", metrics["latency_ns"])
+    assert decoding_ns < rounds.header.metrics["latency_ns"]
+    assert rounds.header.metrics["decode_tokens_per_s"] == pytest.approx(1e9 / decoding_ns)
 
 
 def test_a_file_comes_back_and_old_runs_go(tmp_path: Path, answer: Rounds) -> None:

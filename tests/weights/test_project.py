@@ -125,6 +125,14 @@ def test_factors_that_do_not_fit_the_structure_are_refused() -> None:
         simulate(problem, solution.pieces, solution.activations, factors=FactorFile("f.safetensors").factors)
 
 
+def test_what_is_block_diagonal_already_is_refused(cli: Cli) -> None:
+    entry = {"name": "up.w", "n_in": 8, "n_out": 16, "groups": 2}
+    config = {"model_type": "linears", "steps": [{"name": "up", "linears": [entry]}]}
+    Path("tiny/config.json").write_text(json.dumps(config))
+    save_file({"up.w.weight": np.ones((16, 4), dtype=np.float32)}, "tiny/model.safetensors")
+    refused(cli("project", "--model", "tiny", "--out", "f"), "tiny", "up.w", "groups = 2", "block-diagonal")
+
+
 def test_a_structure_that_the_factors_do_not_have(cli: Cli) -> None:
     project_model("tiny", structure="4,4,2", out="f.safetensors")
     solve_words = ["--model", "tiny", "--weights", "f.safetensors", "--strategy", "spread", "--simulate", "none"]

@@ -99,7 +99,7 @@ def run(options: Options) -> int:
     if not os.path.isdir(folder):
         raise InputError(
             f"--model {options.model}: expected a folder with a config.json and *.safetensors; "
-            "shipped models have no weights"
+            "shipped models have no weights, and ONNX graphs are not projected"
         )
     tell_unknown_keys(load_model(folder))
     with Progress(options.verbosity >= 0) as progress:

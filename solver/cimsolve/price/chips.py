@@ -6,7 +6,7 @@ docs/formulation.md, section "Chips in a row".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from cimsolve.chip.spec import Hardware
 from cimsolve.columns import ceil_div
 from cimsolve.errors import InputError
 from cimsolve.price.memory import tokens_in_flight
-from cimsolve.problem.plan import kept_between, run_problem
+from cimsolve.problem.plan import decoding_cycles, first_decoding, kept_between, run_problem
 from cimsolve.problem.problem import Problem
 
 
@@ -132,6 +132,8 @@ def chips_metrics(
     """All figures of an answer on chips in a row; `ends` as in `row_of`, `chips` times and metrics of each."""
     clock_ns, tokens = problem.hardware.clock_ps / 1000, problem.model.tokens
     row = row_of(problem, ends, [times for times, _ in chips])
+    first = first_decoding(problem, ends)
+    decoding = [replace(times, latency=decoding_cycles(problem, times.latency, metrics)) for times, metrics in chips]
     links = [use_link(problem, end) for end in ends[:-1]]
     interval = max(row.ii, _least_interval(problem, ends, row.latency))
     prefill, each = row.prefill, [metrics for _, metrics in chips]
@@ -152,7 +154,7 @@ def chips_metrics(
         "prefill_tokens": tokens,
         "prefill_cycles": prefill,
         "prefill_ns": prefill * clock_ns,
-        "decode_tokens_per_s": 1e9 / (row.latency * clock_ns),
+        "decode_tokens_per_s": 1e9 / (row_of(problem, ends[first:], decoding[first:]).latency * clock_ns),
         "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
         "throughput_tokens_per_s": 1e9 / (interval * clock_ns),
         "link_energy_pj": link_pj,

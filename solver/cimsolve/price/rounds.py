@@ -6,7 +6,7 @@ docs/formulation.md, section "Rounds".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 
 import numpy as np
@@ -15,7 +15,7 @@ from cimsolve.chip.sections import LoadSection, WriteSection, picoseconds
 from cimsolve.chip.spec import Hardware
 from cimsolve.columns import Ints, ceil_div
 from cimsolve.errors import InfeasibleError, InputError
-from cimsolve.problem.plan import kept_between
+from cimsolve.problem.plan import decoding_cycles, first_decoding, kept_between
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Pieces
 
@@ -149,6 +149,8 @@ def plan_metrics(
     clock_ns = hardware.clock_ps / 1000
     times = [run for run, _ in runs]
     token, prefill = (total_cycles(times, double, of) for of in ("token", "prefill"))
+    decoding = [replace(run, latency=decoding_cycles(problem, run.latency, metrics)) for run, metrics in runs]
+    decoding = decoding[first_decoding(problem, ends) :]
     period = period_cycles(times, double, batch)
     kept_bits = [kept_between(problem)[end] * hardware.input.bits for end in ends]
     for end, bits in zip(ends, kept_bits, strict=True):
@@ -182,7 +184,7 @@ def plan_metrics(
         "batch_ns": period * clock_ns,
         "ii_cycles": period / batch,
         "ii_ns": period * clock_ns / batch,
-        "decode_tokens_per_s": 1e9 / (token * clock_ns),
+        "decode_tokens_per_s": 1e9 / (total_cycles(decoding, double, "token") * clock_ns),
         "prefill_tokens_per_s": tokens * 1e9 / (prefill * clock_ns),
         "batch_tokens_per_s": batch * 1e9 / (period * clock_ns),
         "batch_of_a_tenth": batch_of_a_tenth(times),

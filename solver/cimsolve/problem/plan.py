@@ -21,6 +21,7 @@ from cimsolve.errors import InputError
 from cimsolve.files import json_file
 from cimsolve.files.kinds import CHIPS, ROUNDS, demand_kind, kind_of
 from cimsolve.files.lines import Line
+from cimsolve.model.model import SOURCE
 from cimsolve.model.part import kept_elements
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.problem.question import Question, question_from
@@ -139,6 +140,20 @@ def run_problem(problem: Problem, first: int, end: int) -> Problem:
 def kept_between(problem: Problem) -> tuple[int, ...]:
     """Elements that a token keeps before each step, where a run may end."""
     return kept_elements(problem.model)
+
+
+def first_decoding(problem: Problem, ends: Sequence[int]) -> int:
+    """The first of the runs, which end before the steps `ends`, that a sequence passes for each token it decodes.
+
+    The source of an encoder-decoder has been there once.
+    """
+    return next(number for number, end in enumerate(ends) if problem.model.steps[end - 1].pass_name != SOURCE)
+
+
+def decoding_cycles(problem: Problem, latency: int, metrics: Mapping[str, int | float]) -> int:
+    """What a run of this `latency` takes in a sequence that decodes: what it has of the source's pass left out."""
+    decoding_ns = metrics.get("decode_latency_ns")
+    return latency if decoding_ns is None else round(decoding_ns * 1000 / problem.hardware.clock_ps)
 
 
 def write_plan(plan: AnyPlan, path: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from cimsolve.price.cost import price
 from cimsolve.problem.objective import names_of
 from cimsolve.problem.plan import RUNS_MAX, run_problem
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.routing import is_counted
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.prove import Bound, relative_gap
 from cimsolve.prove.arrays import least_arrays
@@ -46,6 +47,11 @@ def question_of_runs(problem: Problem, strategy: str, kind: str) -> tuple[Proble
         raise InputError(f"max_{metric}: is not obeyed in {kind}; leave it out")
     if asked.terms.steps is not None:
         raise InputError(f"steps = {asked.terms.steps}: a part of a model is not cut into {kind}; leave it out")
+    if is_counted(asked.terms.routing):
+        raise InputError(
+            f"routing: counts of a file are of the whole model's choices, which {kind} cut apart; leave it out, or say "
+            "zipf:S:SEED"
+        )
     if asked.array_limit is None:
         raise InputError(f"{kind}: the arrays are not limited; give --max-arrays, or array.count in the spec")
     return asked, asked.array_limit

@@ -40,6 +40,11 @@ def project_model(
     if method not in METHODS:
         raise InputError(f"method {method!r}: there is none of that name; known: {', '.join(METHODS)}")
     model, place = load_model(folder), Path(folder)
+    if grouped := [linear for linear in model.linears if linear.groups > 1]:
+        raise InputError(
+            f"{folder}: {grouped[0].name} has groups = {grouped[0].groups}: it is block-diagonal as it is, and only "
+            "whole matrices are projected; leave such linears out of the config, or map the model without project"
+        )
     source = open_weights(place, model)
     structures = resolve_structures(model, structure)
     calibration: Calibration | None = None
