@@ -180,6 +180,15 @@ def test_a_matrix_can_be_digital_work(tmp_path: Path) -> None:
     )
 
 
+def test_where_a_shape_is_lost_is_told(tmp_path: Path) -> None:
+    """An operation of nobody's, two nodes before the matrix that needs to know its size."""
+    net = Net({"x": ["batch", 4, 8]})
+    read = net("Relu", net("Mine", net("MatMul", "x", net.tensor("v", 8, 8)), name="strange", domain="of.mine"))
+    path = net.save(tmp_path / "net.onnx", net("MatMul", read, net.tensor("w", 8, 8), name="last"))
+    with pytest.raises(InputError, match=r"last \(MatMul\): the shape of .* node strange \(of\.mine\.Mine\) makes"):
+        load_model(path)
+
+
 def test_sizes_are_given_or_asked_for(tmp_path: Path) -> None:
     net = Net({"x": ["batch", 4, "height", "width"]}, opset=20)
     read = net("Flatten", "x")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cimsolve.errors import InputError
+from cimsolve.files.text import shown_name
 from cimsolve.model.families.keys import named
 from cimsolve.model.onnx.graph import Graph, GraphNode, said
 
@@ -86,10 +87,22 @@ def sizes(graph: Graph, origin: str, node: GraphNode, value: str) -> tuple[int, 
     shape = graph.values[value].shape
     if shape is None:
         raise InputError(
-            f"{origin}: {said(node)}: the shape of {value} does not follow from the file; give the sizes of its inputs "
-            "by --dim NAME=N, export it with fixed sizes, or add the shapes by onnxruntime's symbolic_shape_infer"
+            f"{origin}: {said(node)}: the shape of {shown_name(value)} does not follow from the file: that of what "
+            f"{said(_unsized(graph, value))} makes is not known; give the sizes of its inputs by --dim NAME=N, export "
+            "it with fixed sizes, or add the shapes by onnxruntime's symbolic_shape_infer"
         )
     return shape
+
+
+def _unsized(graph: Graph, value: str) -> GraphNode:
+    """The first node behind a value of unknown shape, the shapes of whose inputs are known."""
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    while True:
+        node = makers[value]
+        unknown = [name for name in node.inputs if name in makers and graph.values[name].shape is None]
+        if not unknown:
+            return node
+        value = unknown[0]
 
 
 def matrix_of(graph: Graph, origin: str, node: GraphNode) -> Matrix | None:
