@@ -12,7 +12,7 @@ from cimsolve.api import make_problem
 from cimsolve.judge.check import check_solution
 from cimsolve.pack.blocks import ArrayPacking
 from cimsolve.pack.hollow import Grid, Size, cover_pairs, hollow_grid, single_pair
-from cimsolve.pack.one_array import Content, pack_one
+from cimsolve.pack.one_array import STACKS_MAX, Content, pack_one
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.time import least_latency_cycles
 from cimsolve.solve.columns.strips import cut_into_strips
@@ -95,7 +95,7 @@ def content_of(heights: np.ndarray, widths: np.ndarray, counts: np.ndarray) -> C
 
 
 def assert_packed(heights: np.ndarray, widths: np.ndarray, counts: np.ndarray, rows: int, cols: int) -> bool:
-    pattern = pack_one(content_of(heights, widths, counts), rows, cols)
+    pattern = pack_one(content_of(heights, widths, counts), rows, cols).pattern
     if pattern is None:
         return False
     packing = ArrayPacking([pattern], np.ones(1, dtype=np.int64), 1, 1, "area")
@@ -133,7 +133,15 @@ def test_whatever_is_packed_is_whole(seed: int) -> None:
     # One more of the largest than the cells can hold.
     largest = int(np.argmax(table.prod(axis=1)))
     counts[largest] += rows * cols // int(table[largest].prod())
-    assert pack_one(content_of(table[:, 0], table[:, 1], counts), rows, cols) is None
+    assert pack_one(content_of(table[:, 0], table[:, 1], counts), rows, cols).pattern is None
+
+
+def test_what_shelves_hold_takes_no_program_and_what_they_do_not_is_left_without() -> None:
+    easy, hard = content_of(*np.array([[2], [2], [4]])), content_of(*np.array([[3, 2, 3, 2], [2, 3, 2, 3], [1] * 4]))
+    assert pack_one(easy, 4, 4).effort == 0
+    with_programs, without = pack_one(hard, 5, 5), pack_one(hard, 5, 5, programs=False)
+    assert with_programs.effort > without.effort == 0
+    assert without.pattern is None
 
 
 # Groups of a stage
@@ -238,6 +246,19 @@ def test_a_small_model_is_faster_than_one_input_an_activation_allows(cut: str) -
     assert metrics["arrays"] == 12
     assert metrics["latency_cycles"] < 0.8 * one_input
     assert metrics["latency_cycles"] >= least_latency_cycles(problem, 12)
+
+
+def test_a_search_for_groups_ends_with_its_effort() -> None:
+    """The last program is the one that spends the rest; without any, arrays are packed on shelves alone."""
+    problem = make_problem("minilm-l6", "paper256")
+    left = []
+    for effort in (0, 1):
+        spread = GroupSpread(problem, cut_into_strips(problem, even=False), 11, cut=True)
+        spread.effort_left = effort
+        spread.find()
+        left.append(spread.effort_left)
+    assert left[0] == 0
+    assert -4 * STACKS_MAX < left[1] < 0
 
 
 def test_free_cells_are_spent_on_pairs() -> None:

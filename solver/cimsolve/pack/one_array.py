@@ -39,53 +39,67 @@ class _Stack:
     blocks: tuple[tuple[int, int], ...]
 
 
-@lru_cache(maxsize=4096)
-def pack_one(content: Content, rows: int, cols: int) -> Pattern | None:
-    """All blocks of `content` in one array of `rows x cols`, or None where no packing is found.
+@dataclass(frozen=True)
+class Packed:
+    """What came of a content: None where no packing is found; and what that took, in columns of integer programs."""
 
-    The same few contents are asked for again and again, and a refusal takes two integer programs.
+    pattern: Pattern | None
+    effort: int
+
+
+@lru_cache(maxsize=4096)
+def pack_one(content: Content, rows: int, cols: int, programs: bool = True) -> Packed:
+    """All blocks of `content` in one array of `rows x cols`, if that is found; without `programs` on shelves alone.
+
+    The same few contents are asked for again and again, and a refusal takes up to four integer programs.
     """
     heights, widths, counts = np.array(content, dtype=np.int64).T
     if int(counts @ (heights * widths)) > rows * cols:
-        return None
-    for find in (_first_fit, _pack):
-        upright = find(heights, widths, counts, rows, cols)
+        return Packed(None, 0)
+    effort = 0
+    for find in (_first_fit, _pack) if programs else (_first_fit,):
+        upright, spent = find(heights, widths, counts, rows, cols)
+        effort += spent
         if upright is not None:
-            return upright
-        turned = find(widths, heights, counts, cols, rows)
+            return Packed(upright, effort)
+        turned, spent = find(widths, heights, counts, cols, rows)
+        effort += spent
         if turned is not None:
-            return turned.transposed()
-    return None
+            return Packed(turned.transposed(), effort)
+    return Packed(None, effort)
 
 
-def _first_fit(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
-    """Shelves, which are quick."""
+def _first_fit(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> tuple[Pattern | None, int]:
+    """Shelves, which are quick: no effort."""
     present = np.flatnonzero(counts)
     arrays = first_fit_shelves(heights[present], widths[present], counts[present], rows, cols)
     if sum(times for _, times in arrays) > 1:
-        return None
+        return None, 0
     pattern = arrays[0][0]
-    return Pattern(present[pattern.type], pattern.row, pattern.col)
+    return Pattern(present[pattern.type], pattern.row, pattern.col), 0
 
 
-def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> Pattern | None:
+def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> tuple[Pattern | None, int]:
+    """A packing, and the columns of the programs solved for it."""
     every = list(_stacks(heights, widths, counts, rows))
     # A stack with more empty cells than the array has to spare can be of no use. With the others alone it is soon
     # known that nothing fits; with all of them the program comes upon other answers, some of which can be laid out.
     spare = rows * cols - int(counts @ (heights * widths))
+    effort = 0
     for stacks in ([stack for stack in every if _waste(stack, heights, widths) <= spare], every):
         if not 0 < len(stacks) <= STACKS_MAX:
-            return None
+            break
+        effort += len(stacks)
         bands = sorted({stack.height for stack in stacks})
         times, refused = _solve(stacks, bands, counts, rows, cols)
         if refused:
-            return None
+            break
         if times is not None:
             here = np.repeat(bands, times[: len(bands)]).tolist()
             pattern = _lay_out(stacks, here, times[len(bands) :], heights, counts, cols)
             if pattern is not None:
-                return pattern
-    return None
+                return pattern, effort
+    return None, effort
 
 
 def _stacks(heights: Ints, widths: Ints, counts: Ints, rows: int) -> Iterator[_Stack]:

@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from cimsolve.columns import Ints
+from cimsolve.pack.guillotine import Pattern
 from cimsolve.pack.hollow import Place, Size, cover_pairs
-from cimsolve.pack.one_array import pack_one
+from cimsolve.pack.one_array import Content, pack_one
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.columns.strips import StripKind
@@ -27,6 +28,9 @@ MORE = 5
 """So many faster ways are tried beyond what bisection finds."""
 ORDERS = (10, 4, 1)
 """Largest grids of pairs that are tried: they waste less, and fit worse."""
+EFFORT, WEIGHTS = 500, 64
+"""Columns of integer programs, a millisecond or two each, after which arrays are packed on shelves alone: so many, and
+one for so many weights stored."""
 
 Shape = tuple[Size, ...]
 """The bands of a group, the largest first."""
@@ -39,6 +43,9 @@ class GroupSpread:
 
     def __init__(self, problem: Problem, lots: list[list[StripKind]], arrays: int, cut: bool) -> None:
         self.problem, self.lots, self.arrays, self.cut = problem, lots, arrays, cut
+        self.effort_left = EFFORT + problem.workload.weight_count // WEIGHTS
+        """In columns of integer programs; a content counts once."""
+        self._packed: dict[Content, Pattern | None] = {}
 
     @cached_property
     def choices(self) -> list[list[Grouping]]:
@@ -118,7 +125,7 @@ class GroupSpread:
                 [box.size for box in boxes], axis=0, return_inverse=True, return_counts=True
             )
             wanted = tuple((*size, count) for size, count in zip(sizes.tolist(), counts.tolist(), strict=True))
-            pattern = pack_one(wanted, rows, cols)
+            pattern = self._pack(wanted)
             if pattern is not None:
                 break
         else:
@@ -131,6 +138,15 @@ class GroupSpread:
             top, left = corners[each].pop()
             slots[box.shape] += [tuple((top + row, left + col) for row, col in places) for places in box.groups]
         return slots
+
+    def _pack(self, content: Content) -> Pattern | None:
+        """One array packed, by programs while there is effort left."""
+        if content not in self._packed:
+            rows, cols = self.problem.rows, self.problem.weights_per_row
+            packed = pack_one(content, rows, cols, programs=self.effort_left > 0)
+            self.effort_left -= packed.effort
+            self._packed[content] = packed.pattern
+        return self._packed[content]
 
 
 @dataclass(frozen=True)
