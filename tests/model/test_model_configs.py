@@ -42,6 +42,13 @@ def test_other_architectures_are_never_taken_for_known_ones(other: str) -> None:
     assert '"model_type": "linears"' in message
 
 
+def test_of_a_whole_that_is_not_known_the_part_that_is_can_be_had() -> None:
+    whole = {"model_type": "clip", "text_config": {"model_type": "clip_text_model"}, "vision_config": {}}
+    assert "its " not in refusal(whole)
+    found = refusal({**whole, "vision_config": {"model_type": "clip_vision_model"}})
+    assert "its vision_config is of clip_vision_model: give that as a config.json of its own" in found
+
+
 def test_an_architecture_like_no_other_is_refused_without_a_guess() -> None:
     message = refusal({"model_type": "xyzzy"})
     assert "did you mean" not in message

@@ -73,7 +73,12 @@ def parse_model(
     if asked not in families:
         # A family of a name that only looks alike is another model.
         near = [f" (did you mean {family!r}?)" for family in families if _plain(family) == _plain(asked)]
-        raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {known}")
+        parts = [
+            f"its {key} is of {config[key]['model_type']}: give that as a config.json of its own; or "
+            for key in ("text_config", "vision_config")
+            if isinstance(config.get(key), dict) and config[key].get("model_type") in families
+        ]
+        raise InputError(f"{origin}: model_type: '{shown_name(asked)}'{''.join(near)}: {''.join(parts)}{known}")
     if asked in FAMILIES and FAMILIES[asked].has_source:
         return _parse_family(config, origin, name, tokens, source_tokens)
     if source_tokens is not None:
