@@ -139,7 +139,7 @@ def test_whatever_is_packed_is_whole(seed: int) -> None:
 def test_what_shelves_hold_takes_no_program_and_what_they_do_not_is_left_without() -> None:
     easy, hard = content_of(*np.array([[2], [2], [4]])), content_of(*np.array([[3, 2, 3, 2], [2, 3, 2, 3], [1] * 4]))
     assert pack_one(easy, 4, 4).effort == 0
-    with_programs, without = pack_one(hard, 5, 5), pack_one(hard, 5, 5, programs=False)
+    with_programs, without = pack_one(hard, 5, 5), pack_one(hard, 5, 5, columns_max=0)
     assert with_programs.effort > without.effort == 0
     assert without.pattern is None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 
 import numpy as np
@@ -27,7 +27,7 @@ NODES = 200
 INFEASIBLE = 2
 """Status of `scipy.optimize.milp`."""
 STACKS_MAX = 4000
-"""Different stacks that are looked at."""
+"""Different stacks that are looked at, the columns of a program."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ class Packed:
 
 
 @lru_cache(maxsize=4096)
-def pack_one(content: Content, rows: int, cols: int, programs: bool = True) -> Packed:
-    """All blocks of `content` in one array of `rows x cols`, if that is found; without `programs` on shelves alone.
+def pack_one(content: Content, rows: int, cols: int, columns_max: int = STACKS_MAX) -> Packed:
+    """All blocks of `content` in one array of `rows x cols`, if that is found.
 
-    The same few contents are asked for again and again, and a refusal takes up to four integer programs.
+    The same few contents are asked for again and again, and a refusal takes up to four integer programs, each of
+    `columns_max` columns at most; of none it is shelves alone.
     """
     heights, widths, counts = np.array(content, dtype=np.int64).T
     if int(counts @ (heights * widths)) > rows * cols:
         return Packed(None, 0)
     effort = 0
-    for find in (_first_fit, _pack) if programs else (_first_fit,):
+    for find in (_first_fit, partial(_pack, columns_max)) if columns_max else (_first_fit,):
         upright, spent = find(heights, widths, counts, rows, cols)
         effort += spent
         if upright is not None:
@@ -79,7 +80,9 @@ def _first_fit(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) 
     return Pattern(present[pattern.type], pattern.row, pattern.col), 0
 
 
-def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> tuple[Pattern | None, int]:
+def _pack(
+    columns_max: int, heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int
+) -> tuple[Pattern | None, int]:
     """A packing, and the columns of the programs solved for it."""
     every = list(_stacks(heights, widths, counts, rows))
     # A stack with more empty cells than the array has to spare can be of no use. With the others alone it is soon
@@ -87,7 +90,7 @@ def _pack(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> tu
     spare = rows * cols - int(counts @ (heights * widths))
     effort = 0
     for stacks in ([stack for stack in every if _waste(stack, heights, widths) <= spare], every):
-        if not 0 < len(stacks) <= STACKS_MAX:
+        if not 0 < len(stacks) <= columns_max:
             break
         effort += len(stacks)
         bands = sorted({stack.height for stack in stacks})

@@ -15,7 +15,7 @@ import numpy as np
 from cimsolve.columns import Ints
 from cimsolve.pack.guillotine import Pattern
 from cimsolve.pack.hollow import Place, Size, cover_pairs
-from cimsolve.pack.one_array import Content, pack_one
+from cimsolve.pack.one_array import STACKS_MAX, Content, pack_one
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.solve.columns.strips import StripKind
@@ -30,7 +30,7 @@ ORDERS = (10, 4, 1)
 """Largest grids of pairs that are tried: they waste less, and fit worse."""
 EFFORT, WEIGHTS = 500, 64
 """Columns of integer programs, a millisecond or two each, after which arrays are packed on shelves alone: so many, and
-one for so many weights stored."""
+one for so many weights stored. No one program has more."""
 
 Shape = tuple[Size, ...]
 """The bands of a group, the largest first."""
@@ -45,6 +45,7 @@ class GroupSpread:
         self.problem, self.lots, self.arrays, self.cut = problem, lots, arrays, cut
         self.effort_left = EFFORT + problem.workload.weight_count // WEIGHTS
         """In columns of integer programs; a content counts once."""
+        self._columns_max = min(STACKS_MAX, self.effort_left)
         self._packed: dict[Content, Pattern | None] = {}
 
     @cached_property
@@ -143,7 +144,7 @@ class GroupSpread:
         """One array packed, by programs while there is effort left."""
         if content not in self._packed:
             rows, cols = self.problem.rows, self.problem.weights_per_row
-            packed = pack_one(content, rows, cols, programs=self.effort_left > 0)
+            packed = pack_one(content, rows, cols, self._columns_max if self.effort_left > 0 else 0)
             self.effort_left -= packed.effort
             self._packed[content] = packed.pattern
         return self._packed[content]
