@@ -272,7 +272,8 @@ def test_fills_of_the_phases_sum_to_the_latency(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_prefill_of_one_token_is_the_latency(name: str) -> None:
     problem = QUESTIONS[name]()
-    one = problem.asking(model=replace(problem.model, tokens=1))
+    source = problem.model.source_tokens and 1
+    one = problem.asking(model=replace(problem.model, tokens=1, source_tokens=source))
     metrics = cost(one).metrics
     assert metrics["prefill_ns"] == pytest.approx(metrics["latency_ns"], rel=1e-12)
     assert metrics["prefill_tokens"] == 1
