@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from cimsolve.chip.read import parse_hardware
 from cimsolve.model.families import parse_model
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
+from cimsolve.prove.runs import Cut
 from makers.builders import chip
 
 ROW_NS, CELL_PJ, BITS_PER_NS, BASE_NS, PJ_PER_BIT = 5, 2.0, 4.0, 3, 0.5
@@ -23,6 +25,15 @@ def writing(data: dict[str, Any], **changes: Any) -> dict[str, Any]:
     note = {"from": "made up", "mark": "assumed"}
     sources = {**data["sources"], "write": note, "load": note, "chip_link": note}
     return {**data, "write": write, "load": load, "chip_link": LINK, "sources": sources}
+
+
+def all_cuts(count: int, begin: int = 0) -> Iterator[Cut]:
+    """All ways to cut so many steps, from one on, into runs."""
+    if begin == count:
+        yield ()
+    for end in range(begin + 1, count + 1):
+        for others in all_cuts(count, end):
+            yield ((begin, end), *others)
 
 
 def short(

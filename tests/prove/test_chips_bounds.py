@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,18 +12,10 @@ from cimsolve.prove.chips import best_row, find_chips_bounds
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.study.chips import solve_chips
 from makers.builders import linears, step
-from makers.short_chips import short
+from makers.short_chips import all_cuts, short
 from makers.tiny_configs import BERT
 
 LAYER = {**BERT, "num_hidden_layers": 1}
-
-
-def _cuts(count: int, begin: int = 0) -> Iterator[Cut]:
-    if begin == count:
-        yield ()
-    for end in range(begin + 1, count + 1):
-        for others in _cuts(count, end):
-            yield ((begin, end), *others)
 
 
 def _drawn(draw: random.Random, problem: Problem) -> dict[Run, ChipTimes]:
@@ -50,7 +41,7 @@ def test_no_cut_is_better_than_the_best(seed: int, of: str) -> None:
     def takes(cut: Cut) -> int:
         return row_of(problem, [end for _, end in cut], [runs[run] for run in cut]).takes(of)
 
-    cuts = [cut for cut in _cuts(len(problem.model.steps)) if all(run in runs for run in cut)]
+    cuts = [cut for cut in all_cuts(len(problem.model.steps)) if all(run in runs for run in cut)]
     few = [cut for cut in cuts if len(cut) <= chips]
     found = best_row(problem, runs, chips, of)
     assert (found is None) == (not few)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from cimsolve.price.rounds import RunTimes, total_cycles
 from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_doubled, least_rounds
-from cimsolve.prove.runs import Cut
 from cimsolve.study.rounds import solve_rounds
 from makers.builders import linears, step
-from makers.short_chips import short
+from makers.short_chips import all_cuts, short
 from makers.tiny_configs import BERT
-
-
-def _cuts(count: int, begin: int = 0) -> Iterator[Cut]:
-    if begin == count:
-        yield ()
-    for end in range(begin + 1, count + 1):
-        for others in _cuts(count, end):
-            yield ((begin, end), *others)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -38,7 +28,9 @@ def test_no_cut_is_better_than_the_best(seed: int, double: bool) -> None:
     }
     of = draw.choice(["token", "prefill"])
     totals = [
-        total_cycles([runs[run] for run in cut], double, of) for cut in _cuts(count) if all(run in runs for run in cut)
+        total_cycles([runs[run] for run in cut], double, of)
+        for cut in all_cuts(count)
+        if all(run in runs for run in cut)
     ]
     found = best_cut(runs, count, double, of, 1)
     assert (found is None) == (not totals)
@@ -83,7 +75,7 @@ def test_doubled_runs_share_the_arrays(seed: int) -> None:
     ]
     totals = [
         total_cycles([levels[level][run] for run, level in zip(cut, chosen, strict=True)], True, "prefill")
-        for cut in _cuts(count)
+        for cut in all_cuts(count)
         for chosen in itertools.product(range(3), repeat=len(cut))
         if all(run in levels[level] for run, level in zip(cut, chosen, strict=True))
         and all(mine + others < 3 for mine, others in itertools.pairwise(chosen))

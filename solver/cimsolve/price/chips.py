@@ -113,11 +113,6 @@ def phase_goes_on(problem: Problem, end: int) -> bool:
     return before.phase == after.phase
 
 
-def later_tokens(run: Problem) -> tuple[int, ...]:
-    """Tokens of a prefill after the first of each phase of a run, those of the source in its pass."""
-    return tuple(tokens - 1 for tokens in run.phase_tokens.values())
-
-
 def row_of(problem: Problem, ends: Sequence[int], chips: Sequence[ChipTimes]) -> RowTimes:
     """All chips of a row; `ends` are the steps before which each ends."""
     row = RowTimes.of(chips[0])

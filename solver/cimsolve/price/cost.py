@@ -129,9 +129,9 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     latency = int(stages.end.max()) - stages.begins + gaps.last_tail.cycles
     phases = _phases(fired, (job_stage, job_array, job_cycles), arrays, stages)
     prefill = sum(phase.prefill_cycles for phase in phases)
-    later = [of_phase - 1 for of_phase in problem.phase_tokens.values()]
     prefill_array = sum(
-        phase.array_fill_cycles + each * phase.array_ii_cycles for phase, each in zip(phases, later, strict=True)
+        phase.array_fill_cycles + each * phase.array_ii_cycles
+        for phase, each in zip(phases, problem.later_tokens, strict=True)
     )
     interval = max(int(busy.max()), *shared_cycles(problem, gaps.own), least_interval(problem, latency))
     cycles = split_latency(stages.begins, stages.start, stages.end, gaps)

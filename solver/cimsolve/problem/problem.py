@@ -244,6 +244,11 @@ class Problem:
         return dict(sorted(found.items()))
 
     @cached_property
+    def later_tokens(self) -> tuple[int, ...]:
+        """Tokens of a prefill after the first, of each phase in order."""
+        return tuple(tokens - 1 for tokens in self.phase_tokens.values())
+
+    @cached_property
     def weight_cells(self) -> int:
         """Logical cells that the stored weights take."""
         return self.workload.weight_count

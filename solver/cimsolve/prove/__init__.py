@@ -73,8 +73,7 @@ def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool) -> Bounds
     phases = least_phase_ii_cycles(problem, arrays)
     if in_pieces:
         phases = list(map(max, phases, least_phase_cycles_in_pieces(problem, arrays)))
-    tokens = problem.phase_tokens.values()
-    prefill = latency + sum((each - 1) * cycles for each, cycles in zip(tokens, phases, strict=True))
+    prefill = latency + sum(later * cycles for later, cycles in zip(problem.later_tokens, phases, strict=True))
     energy = least_energy_pj(problem, count, arrays, latency, stages)
     return Bounds(
         {

@@ -59,6 +59,11 @@ def least_arrays(problem: Problem, target: int) -> tuple[int, str]:
     return max(best, uncut, key=lambda bound: bound[0])
 
 
+def may_fit(problem: Problem, arrays: int) -> bool:
+    """Whether a bound leaves room for a mapping on so many arrays."""
+    return least_arrays(problem, arrays + 1)[0] <= arrays
+
+
 def _uncut_with_free_splits(problem: Problem, types: BlockTypes) -> tuple[int, str]:
     """Bounds where no column is cut but some blocks must be cut, into the fewest pieces of any sizes; with a name.
 

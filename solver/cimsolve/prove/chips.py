@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cimsolve.price.chips import ChipTimes, RowTimes, later_tokens, phase_goes_on, use_link
+from cimsolve.price.chips import ChipTimes, RowTimes, phase_goes_on, use_link
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, find_bounds
 from cimsolve.prove.runs import Cut, LeastRuns, Run
@@ -27,7 +27,7 @@ def _least_times(run: Problem, arrays: int) -> ChipTimes:
         latency=int(lower["latency_cycles"].value),
         ii=int(lower["ii_cycles"].value),
         phases=tuple(least_phase_ii_cycles(run, arrays)),
-        later=later_tokens(run),
+        later=run.later_tokens,
     )
 
 

@@ -11,7 +11,7 @@ from cimsolve.model.part import made_for_later
 from cimsolve.model.structure import Structure
 from cimsolve.problem.plan import run_problem
 from cimsolve.problem.problem import Problem, found_once
-from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.arrays import may_fit
 
 Run: TypeAlias = tuple[int, int]
 """The first step of a run, and the one after its last."""
@@ -95,13 +95,6 @@ class LeastRuns(Generic[Times]):
                     break
                 found[first, end] = times
         return found
-
-
-def may_fit(run: Problem, arrays: int) -> bool:
-    """Whether a bound leaves room for a run."""
-    if run.weight_cells > arrays * run.rows * run.weights_per_row:
-        return False
-    return least_arrays(run, arrays + 1)[0] <= arrays
 
 
 def fewest_runs(problem: Problem, arrays: int) -> int | None:

@@ -17,7 +17,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import StoppedBy
 from cimsolve.problem.tables import Mapping
 from cimsolve.prove import find_bounds
-from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.arrays import least_arrays, may_fit
 from cimsolve.prove.search import why_not_searched
 from cimsolve.solve.candidates import RULES, Candidate, candidates
 from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
@@ -54,7 +54,7 @@ def map_optimal(problem: Problem, effort: Effort) -> Answer:
         with ends_within(effort.time_limit_s):
             search.rules()
             limit = problem.array_limit
-            if best.mapping is None and limit is not None and least_arrays(problem, limit + 1)[0] > limit:
+            if best.mapping is None and limit is not None and not may_fit(problem, limit):
                 raise _too_few_arrays(problem, best.fewest, 0)
             with stopped_in_time():
                 search.run()

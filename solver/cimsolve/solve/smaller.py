@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
-from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.arrays import may_fit
 
 
 def smaller_structure(problem: Problem) -> str | None:
@@ -22,7 +22,7 @@ def smaller_structure(problem: Problem) -> str | None:
         if rank * sum(linear.n_in + linear.n_out for linear in linears) < weights:
             structure = Structure.monarch(1, 1, rank)
             smaller = problem.asking(structures={**dict.fromkeys(problem.structures, structure), **kept})
-            if least_arrays(smaller, limit + 1)[0] <= limit:
+            if may_fit(smaller, limit):
                 return f"lowrank:{rank}"
         rank //= 2
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimsolve.price.chips import ChipTimes, chips_metrics, later_tokens, link_section, row_of
+from cimsolve.price.chips import ChipTimes, chips_metrics, link_section, row_of
 from cimsolve.problem.plan import CHIPS_FORMAT, Chips, ChipsHeader, Plan, RunEntry
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Solution
@@ -55,7 +55,7 @@ class _ChipsSearch(RunSearch[ChipTimes]):
 
     def times_of(self, solution: Solution, run: Problem) -> ChipTimes:
         metrics, phases = solution.header.metrics, tuple(solution.header.breakdown.phases["ii_cycles"])
-        return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases, later_tokens(run))
+        return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases, run.later_tokens)
 
     def best_cut(self, runs: Mapping[Run, ChipTimes]) -> Cut | None:
         return best_row(self.problem, runs, self.runs_max, passed(self.problem))

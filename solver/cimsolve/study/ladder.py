@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from cimsolve.errors import CimsolveError, InfeasibleError
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
-from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.arrays import may_fit
 from cimsolve.prove.rounds import find_rounds_bounds
-from cimsolve.prove.runs import fewest_runs, may_fit
+from cimsolve.prove.runs import fewest_runs
 from cimsolve.study.runs import fitting
 
 
@@ -79,7 +79,7 @@ def _largest_rank(problem: Problem, limit: int) -> int | None:
             else Structure.dense()
             for each in problem.model.linears
         }
-        if least_arrays(problem.asking(structures=structures), limit + 1)[0] <= limit:
+        if may_fit(problem.asking(structures=structures), limit):
             low = rank
         else:
             high = rank - 1

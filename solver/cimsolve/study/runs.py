@@ -19,8 +19,8 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.routing import is_counted
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.prove import Bound, relative_gap
-from cimsolve.prove.arrays import least_arrays
-from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, may_fit, shapes_of
+from cimsolve.prove.arrays import least_arrays, may_fit
+from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, shapes_of
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.solving import library_versions, make_solution, mapping_of, problem_for, solve

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cimsolve.judge.check.plan import PlanReport, check_plan
 from cimsolve.problem.plan import AnyPlan
 from cimsolve.problem.problem import Problem
-from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.arrays import may_fit
 from cimsolve.solve.effort import Effort
 from cimsolve.study.chips import solve_chips
 from cimsolve.study.names import WhenShort
@@ -18,7 +18,7 @@ from cimsolve.study.solving import problem_for
 def is_short_of_arrays(problem: Problem) -> bool:
     """Whether no mapping of the question fits on the arrays allowed, as a bound shows."""
     limit = problem.array_limit
-    return limit is not None and least_arrays(problem, limit + 1)[0] > limit
+    return limit is not None and not may_fit(problem, limit)
 
 
 def solve_short(

@@ -9,7 +9,7 @@ from cimsolve.errors import CimsolveError
 from cimsolve.files.text import one_line
 from cimsolve.judge.check import check_solution
 from cimsolve.judge.check.case import Violation
-from cimsolve.price.chips import ChipTimes, chips_metrics, later_tokens
+from cimsolve.price.chips import ChipTimes, chips_metrics
 from cimsolve.price.cost import Costs
 from cimsolve.price.rounds import RunTimes, plan_metrics, times_of_run
 from cimsolve.problem.plan import AnyPlan, RoundsHeader, run_problem
@@ -148,7 +148,7 @@ def _judge_rounds(
 def _chip_times(costs: Costs) -> ChipTimes:
     metrics = costs.metrics
     phases = tuple(phase.ii_cycles for phase in costs.phases)
-    later = later_tokens(costs.fired.problem)
+    later = costs.fired.problem.later_tokens
     return ChipTimes(int(metrics["latency_cycles"]), int(metrics["ii_cycles"]), phases, later)
 
 

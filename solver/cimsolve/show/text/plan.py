@@ -31,12 +31,10 @@ def print_plans(answers: Sequence[Answered], verbosity: int) -> None:
     first = answers[0][0].header
     in_rounds = isinstance(first, RoundsHeader)
     about = "in rounds" if in_rounds else "on chips in a row"
-    source = first.options.source_tokens
-    tokens = f"{first.metrics['prefill_tokens']} tokens{f' and {source} of the source' if source else ''}"
     heading(f"{first.model_name} on {first.hw.get('name')}, {about}", first=True)
     ofs = {
         "token latency": ", one token",
-        "prefill": f" of {tokens}",
+        "prefill": f" of {answers[0][0].question().model.tokens_told}",
         "batch": f" of {first.metrics.get('batch')} tokens",
         "II": ", of many sequences",
     }
