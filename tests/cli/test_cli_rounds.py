@@ -85,6 +85,25 @@ def test_a_lie_fails_the_check(cli: Cli) -> None:
     assert "latency_ns" in result.out
 
 
+@pytest.mark.parametrize("way", ["rounds", "chips"])
+def test_figures_of_a_broken_answer_are_not_repeated(cli: Cli, way: str) -> None:
+    cli(*RUN, "--when-short", way)
+    content = json.loads(_file(way).read_text())
+    content["runs"] = content["runs"][:-1]
+    content["metrics"] = {"latency_ns": 7654321.0}
+    _file(way).write_text(json.dumps(content))
+    result = cli("check", str(_file(way)), "--json")
+    verdict = next(iter(json.loads(result.out)["files"].values()))
+    assert (result.code, verdict["passed"], verdict["metrics"], verdict["bounds"]) == (1, False, None, None)
+    assert "tokens/s" not in cli("check", str(_file(way))).out
+
+
+def test_quiet_has_the_answer_alone(cli: Cli) -> None:
+    lines = cli(*ROUNDS, "-q").out.splitlines()
+    assert "tokens/s" in " ".join(lines)
+    assert len(lines) < 10
+
+
 def test_a_missing_run_is_named(cli: Cli) -> None:
     cli(*ROUNDS)
     run = json.loads(_file().read_text())["runs"][0]["file"]

@@ -119,12 +119,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def millions(value: int) -> str:
+def millions(value: float) -> str:
     """A large count, shortened: 301.99 M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= 10 * size or (value >= size and size > 1e3):
             return f"{value / size:.4g} {letter}"
-    return str(value)
+    return number(value)
 
 
 def bits_in_words(bits: int) -> str:

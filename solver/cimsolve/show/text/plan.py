@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from cimsolve.judge.check.plan import PlanReport
+from cimsolve.judge.check.plan import Metrics, PlanReport
 from cimsolve.price.chips import use_link
 from cimsolve.price.rounds import RunTimes, begins_of_runs
 from cimsolve.problem.plan import AnyPlan, ChipsHeader, Rounds, RoundsHeader
 from cimsolve.problem.problem import Problem
 from cimsolve.show.text.check import VIOLATIONS_SHOWN
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, line, print_table, verbatim
-from cimsolve.show.units import choose_unit, in_unit, number, plural, quantity, share
+from cimsolve.show.units import choose_unit, in_unit, millions, number, plural, quantity, share
 
 Answered = tuple[AnyPlan, PlanReport, Sequence[Path]]
 TOKEN, PREFILL = ("token latency", "latency_ns", "latency_cycles"), ("prefill", "prefill_ns", "prefill_ns")
@@ -31,14 +31,15 @@ def print_plans(answers: Sequence[Answered], verbosity: int) -> None:
     first = answers[0][0].header
     in_rounds = isinstance(first, RoundsHeader)
     about = "in rounds" if in_rounds else "on chips in a row"
-    heading(f"{first.model_name} on {first.hw.get('name')}, {about}", first=True)
+    if verbosity >= 0:
+        heading(f"{first.model_name} on {first.hw.get('name')}, {about}", first=True)
     ofs = {
         "token latency": ", one token",
         "prefill": f" of {answers[0][0].question().model.tokens_told}",
         "batch": f" of {first.metrics.get('batch')} tokens",
         "II": ", of many sequences",
     }
-    for title, metric, bound in FIGURES[type(first)]:
+    for title, metric, bound in FIGURES[type(first)] if verbosity >= 0 else ():
         unit = choose_unit("time", [plan.header.metrics[metric] for plan, _, _ in answers])
         heading(f"{title}{ofs[title]}, {unit.name}")
         rows: list[list[Cell]] = []
@@ -51,10 +52,10 @@ def print_plans(answers: Sequence[Answered], verbosity: int) -> None:
                 runs.append("beside" if header.double else "before")
             rows.append([*runs, *each, good("ok") if report.passed else bad("FAILED")])
         print_table(["", *(("runs", "written") if in_rounds else ("chips",)), "value", "bound", "gap", "check"], rows)
-    best = min(answers, key=lambda one: one[0].header.metrics["prefill_ns"])[0]
+    best, judged, _ = min(answers, key=lambda one: one[0].header.metrics["prefill_ns"])
     if verbosity >= 0:
         _print_runs(best) if _is_rounds(best) else _print_chips(best)
-    indented(_summary(best))
+    indented(_summary(best, judged.metrics or best.header.metrics))
     for _, report, files in answers:
         for violation in report.violations[:VIOLATIONS_SHOWN]:
             indented(bad(str(violation)))
@@ -70,8 +71,10 @@ def print_checked_plan(name: str, plan: AnyPlan, report: PlanReport, verbosity: 
     line(f"{name}: ", good("ok") if report.passed else bad("FAILED"), f" ({about})")
     for violation in report.violations[: None if verbosity > 0 else VIOLATIONS_SHOWN]:
         indented(bad(str(violation)))
-    if verbosity >= 0 and report.metrics is not None:
-        indented(_summary(plan))
+    if report.metrics is None:
+        indented("figures are not recomputed, as a run breaks a rule")
+    elif verbosity >= 0:
+        indented(_summary(plan, report.metrics))
 
 
 def describe_plans(answers: Sequence[Answered]) -> dict[str, Any]:
@@ -102,8 +105,8 @@ def describe_checked_plan(plan: AnyPlan, report: PlanReport) -> Mapping[str, Any
         "model": header.model_name,
         "hardware": header.hw.get("name"),
         **of_kind,
-        "metrics": header.metrics,
-        "bounds": header.bounds,
+        "metrics": report.metrics,
+        "bounds": header.bounds if report.passed else None,
     }
 
 
@@ -167,33 +170,37 @@ def _print_runs(rounds: Rounds) -> None:
         indented(f"and {len(times) - RUNS_SHOWN} runs more")
 
 
-def _summary(plan: AnyPlan) -> str:
-    return "; ".join(_of_rounds(plan.header) if isinstance(plan.header, RoundsHeader) else _of_chips(plan.header)) + "."
+def _summary(plan: AnyPlan, metrics: Metrics) -> str:
+    header = plan.header
+    said = _of_rounds(header, metrics) if isinstance(header, RoundsHeader) else _of_chips(header, metrics)
+    return "; ".join(said) + "."
 
 
-def _of_chips(header: ChipsHeader) -> Sequence[str]:
-    metrics = header.metrics
+def _rates(metrics: Metrics, *names: str) -> list[str]:
+    return [millions(metrics[f"{name}_tokens_per_s"]) for name in names]
+
+
+def _of_chips(header: ChipsHeader, metrics: Metrics) -> Sequence[str]:
+    one, prefill, many = _rates(metrics, "decode", "prefill", "throughput")
     return (
         f"{header.strategy}: {plural(int(metrics['chips']), 'chip')} of at most {header.chips}, {metrics['arrays']} "
         f"arrays on the fullest and {metrics['all_arrays']} in all; links take "
         f"{quantity(metrics['link_latency_ns'], 'time')} of a token",
-        f"{number(metrics['decode_tokens_per_s'])} tokens/s one by one, {number(metrics['prefill_tokens_per_s'])} in a "
-        f"prefill, {number(metrics['throughput_tokens_per_s'])} of many sequences",
+        f"{one} tokens/s one by one, {prefill} in a prefill, {many} of many sequences",
         f"{quantity(metrics['energy_pj'], 'energy')} a token alone, of which links "
         f"{quantity(metrics['link_energy_pj'], 'energy')}",
     )
 
 
-def _of_rounds(header: RoundsHeader) -> Sequence[str]:
-    metrics = header.metrics
+def _of_rounds(header: RoundsHeader, metrics: Metrics) -> Sequence[str]:
+    one, prefill, many = _rates(metrics, "decode", "prefill", "batch")
     kind = "written while the run before computes" if header.double else "written one after the other"
     return (
         f"{header.strategy}: {plural(int(metrics['runs']), 'run')} on {metrics['arrays']} arrays, {kind}; writing "
         f"takes {quantity(metrics['write_ns'], 'time')} in all",
-        f"{number(metrics['decode_tokens_per_s'])} tokens/s one by one, {number(metrics['prefill_tokens_per_s'])} in a "
-        f"prefill, {number(metrics['batch_tokens_per_s'])} in batches of {header.batch}; writing is a tenth of the "
-        f"time from batches of {metrics['batch_of_a_tenth']} on",
+        f"{one} tokens/s one by one, {prefill} in a prefill, {many} in batches of {header.batch}; writing is "
+        f"a tenth of the time from batches of {metrics['batch_of_a_tenth']} on",
         f"{quantity(metrics['energy_pj'], 'energy')} a token alone, {quantity(metrics['batch_energy_pj'], 'energy')} "
-        f"in a batch; {number(metrics['cell_writes_per_day'])} writes a cell and day"
+        f"in a batch; {millions(metrics['cell_writes_per_day'])} writes a cell and day"
         + (f", of which it endures {number(metrics['endurance_days'])} days" if "endurance_days" in metrics else ""),
     )
