@@ -25,17 +25,24 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cimsolve.judge.check import check_solution
-from cimsolve.problem.solution import read_solution
+from cimsolve.judge.check.plan import check_plan
+from cimsolve.problem.plan import read_answer
+from cimsolve.problem.solution import Solution
 from cimsolve.weights.factor_file import FactorFile
 from makers.accuracy_runs import run as accuracy
+from makers.builders import chip
+from makers.short_chips import writing
 from makers.tiny_configs import BERT
 from makers.tiny_models import add_tokenizer, model_folder
 
 ANSWERS = ["--hw", "paper256", "--out", "out"]
 BIG = ["--set", "array.rows=32", "--set", "array.cols=32", "--strategy", "linear", "--simulate", "none"]
+SHORT = ["--hw", "short.json", "--model", "bert.json", "--structure", "dense", "--out", "out"]
 COMMANDS: dict[str, list[str]] = {
     "solve": ["--model", "middle.json", *ANSWERS],
     "solve with a table": ["--model", "big.json", *ANSWERS, *BIG],
+    "rounds": [*SHORT, "--when-short", "rounds"],
+    "chips in a row": [*SHORT, "--when-short", "chips"],
     "pareto": ["pareto", "--model", "middle.json", *ANSWERS],
     "sweep": [
         *("sweep", "--model", "middle.json", *ANSWERS, "--strategy", "spread,optimal"),
@@ -79,6 +86,8 @@ def prepare(folder: Path, names: Sequence[str]) -> dict[str, float]:
 
     linears("middle.json", *[(64, 64), (64, 128)])
     linears("big.json", (10400, 10400))
+    (folder / "bert.json").write_text(json.dumps(BERT))
+    (folder / "short.json").write_text(json.dumps(writing(chip(array__count=16))))
     add_tokenizer(model_folder(folder / "tiny", BERT))
     if "answer.json" in " ".join(word for name in names for word in COMMANDS[name]):
         finished(folder, "solve")
@@ -140,7 +149,8 @@ def damages(folder: Path) -> Iterator[str]:
     for path in (folder / "out").rglob("*.json"):
         if path.name.startswith((".", "accuracy-")):
             continue
-        report = check_solution(read_solution(path))
+        answer = read_answer(path)
+        report = check_solution(answer) if isinstance(answer, Solution) else check_plan(answer)
         if not report.passed:
             yield f"{path}: {report.violations[0]}"
     for path in [

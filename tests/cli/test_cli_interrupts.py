@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ from cimsolve.problem.problem import Problem
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.strategies import RULES
 from cimsolve.study import ask as study_ask
+from makers.builders import chip
 from makers.command_line import Cli, Result
+from makers.short_chips import writing
+from makers.tiny_configs import BERT
 from makers.tiny_runs import ONE, TINY_RUN, answer_with, written
 
 pytestmark = pytest.mark.usefixtures("tiny_folder")
@@ -51,6 +55,21 @@ def test_ctrl_c_keeps_what_is_finished_and_skips_the_rest(cli: Cli, monkeypatch:
     }
     assert result.err == "cimsolve: interrupted; without an answer: densemap, spread, dense-optimal, optimal\n"
     assert written() == ["tiny--paper256--linear.json", "tiny--paper256--sparsemap.json"]
+
+
+@pytest.mark.parametrize("way", ["rounds", "chips"])
+def test_ctrl_c_keeps_the_answers_in_runs_of_earlier_strategies(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    answer_with(monkeypatch, "densemap", interrupt)
+    Path("short.json").write_text(json.dumps(writing(chip(array__count=16))))
+    Path("bert.json").write_text(json.dumps({**BERT, "num_hidden_layers": 1}))
+    asked = ["--hw", "short.json", "--model", "bert.json", "--structure", "dense", "--when-short", way, "--json"]
+    result = cli(*asked, "--strategy", "spread,densemap,linear")
+    assert result.code == json.loads(result.out)["exit_code"] == 130
+    assert [one["strategy"] for one in json.loads(result.out)["answers"]] == ["spread"]
+    assert result.err.endswith("cimsolve: interrupted; without an answer: densemap, linear\n")
+    assert f"bert-dense--rram256--spread-{way}.json" in written()
 
 
 def test_ctrl_c_report_names_what_was_skipped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

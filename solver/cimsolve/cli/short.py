@@ -70,15 +70,18 @@ def answer_in_runs(
 ) -> int:
     """Map a model in runs by each strategy, check, write and print; returns the exit code.
 
-    Raises InfeasibleError where no strategy has an answer.
+    A signal ends the strategy at work; the answers of those before it are printed. Raises InfeasibleError where no
+    strategy has an answer, and KeyboardInterrupt where a signal came before the first had one.
     """
     from cimsolve.problem.plan import write_plan
     from cimsolve.show.text.console import print_json, say
-    from cimsolve.show.text.plan import describe_plans, print_plans
+    from cimsolve.show.text.plan import Answered, describe_plans, print_plans
     from cimsolve.show.text.progress import Progress
+    from cimsolve.study.interrupts import interrupted_exit_code
     from cimsolve.study.short import solve_short
 
-    found, failures, code = [], [], EXIT_DONE
+    found: list[Answered] = []
+    failures, without, interrupted = [], list(strategies), False
     with Progress(verbosity >= 0, problem.hardware.clock_ps / 1000) as progress:
         for strategy in strategies:
             try:
@@ -88,19 +91,28 @@ def answer_in_runs(
             except InfeasibleError as error:
                 failures.append(str(error))
                 continue
+            except KeyboardInterrupt:
+                if not found:
+                    raise
+                interrupted = True
+                break
             path = name(f"{strategy}-{way}")
             path.parent.mkdir(parents=True, exist_ok=True)
             files = write_plan(plan, path) if report.passed else []
-            code = code if report.passed else EXIT_FAILED
             found.append((plan, report, files))
+            without.remove(strategy)
     if not found:
         raise InfeasibleError("; ".join(failures))
+    passed = all(report.passed for _, report, _ in found)
+    code = interrupted_exit_code() if interrupted else EXIT_DONE if passed else EXIT_FAILED
     if json:
         print_json({**describe_plans(found), "failures": failures, "exit_code": code})
-        return code
-    print_plans(found, verbosity)
-    for failure in failures:
-        say(f"note: {failure}")
+    else:
+        print_plans(found, verbosity)
+        for failure in failures:
+            say(f"note: {failure}")
+    if interrupted:
+        say(f"interrupted; without an answer: {', '.join(without)}")
     return code
 
 
