@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from cimsolve.errors import InputError
 from cimsolve.weights.folder import WeightFolder
 from cimsolve.weights.forward.tokens import SAMPLE, read_paragraphs
-from cimsolve.weights.inputs import InputFile, LinearInputs, heard_in, read_sequences
+from cimsolve.weights.inputs import InputFile, LinearInputs, heard_in, part_of, read_sequences, sequences_by_use
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import model_folder, reference_of
 
@@ -59,10 +59,37 @@ def test_paragraphs_become_sequences(folder: Path, tmp_path: Path) -> None:
 def test_long_paragraphs_are_cut_to_the_context_and_texts_to_the_number_asked_for(folder: Path, tmp_path: Path) -> None:
     """25 letters at 10 a sequence beside [CLS] and [SEP]: 12 + 12 + 7 tokens."""
     text = text_file(tmp_path, " ".join("a" * 25), "b")
-    found = sequences(folder, [text])
-    assert [len(ids) for ids in found] == [12, 12, 7, 3]
-    assert [len(ids) for ids in sequences(folder, [text], most=26)] == [12, 12, 2]
-    assert [len(ids) for ids in sequences(folder, [text, text])] == [12, 12, 7, 3] * 2
+    assert [len(ids) for ids in sequences(folder, [text])] == [12, 12, 7, 3]
+    assert [len(ids) for ids in sequences(folder, [text], most=26)] == [12, 12]
+    assert [len(ids) for ids in sequences(folder, [text], most=5)] == [5]
+
+
+def test_as_much_is_read_of_each_text_in_turns(folder: Path, tmp_path: Path) -> None:
+    """8 letters and 2 a sequence, 4 and 2; 30 tokens of each."""
+    (tmp_path / "other").mkdir()
+    long, short = text_file(tmp_path, *["a b c d e f g h"] * 9), text_file(tmp_path / "other", *["m n o p"] * 9)
+    found = sequences(folder, [long, short], most=60)
+    assert [len(ids) for ids in found] == [10, 6, 6, 10, 6, 6, 10, 6]
+
+
+def test_a_paragraph_is_in_the_same_part_whatever_stands_around_it(folder: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    words = [" ".join(random.choice(list("abcdefghijklmnopqrst"), 8)) for _ in range(60)]
+    (tmp_path / "other").mkdir()
+    first, other = text_file(tmp_path, *words), text_file(tmp_path / "other", "a b", *words[::-1])
+
+    def parts(texts: list[Path], most: int) -> list[set[bytes]]:
+        read = read_sequences(texts, folder, WeightFolder(folder), 12, most)
+        return [{ids.tobytes() for ids in part} for part in sequences_by_use(read)]
+
+    fit, stop, held = parts([first], 10**4)
+    assert {len(held), len(stop)} <= set(range(5, 20))
+    assert len(fit) > 25
+    for texts, most in (([other], 10**4), ([other, first], 300), ([first], 100)):
+        learnt, measured, tested = parts(texts, most)
+        assert learnt | measured
+        assert not tested & (fit | stop)
+        assert not held & (learnt | measured)
 
 
 def test_the_text_that_is_shipped() -> None:
@@ -88,14 +115,15 @@ def test_inputs_heard_in_a_text_are_those_of_the_forward_pass(folder: Path, tmp_
     heard_in(reference, ids)(heard.__setitem__)
     assert list(heard) == [linear.name for linear in reference.model.linears]
     first = heard["encoder.layer.0.attention.self.query"]
-    np.testing.assert_array_equal(first.held_out, reference._embed(ids)[-6:])  # the last sequence, 4 letters and 2
+    held = np.repeat([part_of(each) == 4 for each in ids], [len(each) for each in ids])
+    np.testing.assert_array_equal(first.held_out, reference._embed(ids)[held])
     np.testing.assert_array_equal(first.held_out, heard["encoder.layer.0.attention.self.key"].held_out)
     assert len(first.fit) + len(first.stop) + len(first.held_out) == sum(map(len, ids))
 
 
 def test_texts_that_are_too_short(folder: Path, tmp_path: Path) -> None:
     ids = read_sequences([text_file(tmp_path, "a", "b")], folder, WeightFolder(folder), 12, 1000)
-    with pytest.raises(InputError, match="the text: 6 tokens in sequences of 2 are too few"):
+    with pytest.raises(InputError, match="the text: 2 paragraphs are too few to fit"):
         heard_in(reference_of(folder), ids)
 
 

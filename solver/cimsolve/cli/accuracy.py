@@ -133,7 +133,7 @@ examples:
     )
     samples: int = text_option(
         "--samples N",
-        "most tokens of the text; every fifth paragraph is held out for the test (default: {default})",
+        "most tokens of all texts; a fifth of the paragraphs is held out for the test (default: {default})",
         whole(1),
         SAMPLES_DEFAULT,
     )

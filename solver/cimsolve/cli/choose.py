@@ -29,7 +29,8 @@ losses:
   alone     one linear after the other is stored at a third of its weights, all others as they are, and what the model's
             answers lose is measured; other ranks in proportion to the error of the linear's outputs
 
-  Of every five paragraphs three are fitted, one says what each linear loses, and one is only tested.
+  Three fifths of the paragraphs are fitted, one says what each linear loses, and one is only tested: by a hash of their
+  words, so that no other command tests what was fitted here.
 
 examples:
   cimsolve choose --model weights/minilm --compression 3 --text mine.txt --text other.txt --out chosen.json

@@ -1,11 +1,13 @@
 """What the linears of a model read: from a file, or heard in a forward pass over a text.
 
-Inputs are split by groups of neighbours, as neighbours are alike: sequences of a text, runs of samples of a file. Of
-every five groups one says when to stop fitting and one is held out of it all; errors on the latter are the honest ones.
+Inputs are split by groups of neighbours, as neighbours are alike: sequences of a text by their own tokens, runs of
+samples of a file by their place. A fifth of the groups says when to stop fitting and one is held out of it all; errors
+on the latter are the honest ones.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,22 +54,30 @@ class LinearInputs:
         return cls(inputs[~held & ~stop], inputs[stop], inputs[held])
 
 
+def part_of(ids: Ints) -> int:
+    """Which fifth of all texts a sequence is in, by a hash of its own tokens: the same in every command.
+
+    So what one command learnt from tests no other, whatever text stands before it and however much is read.
+    """
+    digest = hashlib.blake2b(ids.astype("<i8").tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % _OF
+
+
 def split_sequences(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints]]:
-    """The sequences that may be fitted, and those that `heard_in` holds out."""
-    fitted = [ids for number, ids in enumerate(sequences) if number % _OF != _HELD_OUT]
-    return fitted, [ids for number, ids in enumerate(sequences) if number % _OF == _HELD_OUT]
+    """The sequences that may be fitted, and those that are held out."""
+    parts = [part_of(ids) for ids in sequences]
+    fitted, held = (
+        [ids for ids, part in zip(sequences, parts, strict=True) if (part == _HELD_OUT) == wanted]
+        for wanted in (False, True)
+    )
+    return fitted, held
 
 
 def sequences_by_use(sequences: Sequence[Ints]) -> tuple[list[Ints], list[Ints], list[Ints]]:
-    """The sequences that are fitted, those that say when to stop, and those held out of both."""
-    use = [
-        _STOP if number % _OF == _STOP else _HELD_OUT if number % _OF == _HELD_OUT else 0
-        for number in range(len(sequences))
-    ]
-    fit, stop, held = (
-        [ids for ids, each in zip(sequences, use, strict=True) if each == kind] for kind in (0, _STOP, _HELD_OUT)
-    )
-    return fit, stop, held
+    """The sequences that are fitted, those that say when to stop or what is lost, and those held out of both."""
+    fitted, held = split_sequences(sequences)
+    stop = [ids for ids in fitted if part_of(ids) == _STOP]
+    return [ids for ids in fitted if part_of(ids) != _STOP], stop, held
 
 
 Visit: TypeAlias = Callable[[str, LinearInputs], None]
@@ -80,7 +90,8 @@ def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
 
     Raises InputError for texts that are too short, and, as it is called, for inputs that are beyond float32.
     """
-    group = np.repeat(np.arange(len(sequences)), [len(ids) for ids in sequences])
+    demand_parts(sequences)
+    group = np.repeat([part_of(ids) for ids in sequences], [len(ids) for ids in sequences])
     _demand_enough(len(group), len(sequences), "the text", "tokens in sequences")
 
     def run(visit: Visit) -> None:
@@ -93,21 +104,31 @@ def heard_in(reference: Reference, sequences: Sequence[Ints]) -> Calibration:
     return run
 
 
+def demand_parts(sequences: Sequence[Ints], name: str = "the text") -> None:
+    """Raise InputError where none of the sequences is fitted, or none measured, or none held out."""
+    if not all(sequences_by_use(sequences)):
+        raise InputError(
+            f"{name}: {len(sequences)} paragraphs are too few to fit and to hold some out, which their words decide; "
+            f"expected {_OF} or more, of many words: give a longer text"
+        )
+
+
 def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, context: int, most: int) -> list[Ints]:
     """Up to `most` tokens of the texts, as the model in `folder` reads them; `sample` is the text that is shipped.
 
-    Its tokenizer is tokenizer.json, or what a GGUF file says. Raises InputError for texts that cannot be read, and for
-    a folder without a tokenizer.
+    As much is read of each, in turns, so that the first of them are of all kinds. The tokenizer is tokenizer.json, or
+    what a GGUF file says. Raises InputError for texts that cannot be read, and for a folder without a tokenizer.
     """
     if isinstance(source, GgufFile) and not os.path.exists(folder / "tokenizer.json"):
         tokenizer = byte_pair_tokenizer(source.vocabulary(), context, source.path)
     else:
         tokenizer = load_tokenizer(folder, context)
-    paragraphs: list[str] = []
+    found: list[tuple[int, Ints]] = []
     for text in texts:
         shipped = str(text) == "sample" and not os.path.exists(text)
-        paragraphs += read_paragraphs(SAMPLE if shipped else Path(text))
-    return tokenizer.sequences(paragraphs, most)
+        read = tokenizer.sequences(read_paragraphs(SAMPLE if shipped else Path(text)), max(1, most // len(texts)))
+        found += zip(np.cumsum([0, *map(len, read)]).tolist(), read, strict=False)
+    return [ids for _, ids in sorted(found, key=lambda each: each[0])]
 
 
 class InputFile:

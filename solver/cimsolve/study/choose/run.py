@@ -33,13 +33,10 @@ from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.backward import DecoderGradients
 from cimsolve.weights.forward.forms import FORMS, form_of
-from cimsolve.weights.inputs import read_sequences
+from cimsolve.weights.inputs import demand_parts, read_sequences, sequences_by_use
 from cimsolve.weights.monarch import apply
 from cimsolve.weights.projection import structures_of_size
 from cimsolve.weights.tensors import Floats32, Tensors
-
-_FITTED, _MEASURED, _TESTED, _OF = (0, 1, 3), 2, 4, 5
-"""Of every five paragraphs some are fitted, one says what each linear loses, one is only tested."""
 
 Listen = Callable[[str, int, int], None]
 """Told of progress: what runs, steps done and steps in all."""
@@ -160,15 +157,9 @@ class _Run:
         self._model, self._listen = model, listen
         self._source: Tensors = open_weights(folder, model)
         self._reference: Reference = load_reference(model, self._source)
-        self._parts: list[list[Ints]] = [[] for _ in range(_OF)]
-        for each in text:  # as much of each: kinds of text are mixed
-            read = read_sequences([each], folder, self._source, self._reference.context, max(1, samples // len(text)))
-            for number, ids in enumerate(read):
-                self._parts[number % _OF].append(ids)
-        self.fitted = [ids for part in _FITTED for ids in self._parts[part]]
-        self.tested = self._parts[_TESTED]
-        if not self.tested:
-            raise InputError(f"the text: {sum(map(len, self._parts))} paragraphs; expected {_OF} or more in each text")
+        sequences = read_sequences(text, folder, self._source, self._reference.context, samples)
+        demand_parts(sequences)
+        self.fitted, measured, self.tested = sequences_by_use(sequences)
         tokens, width = sum(map(len, self.fitted)), max(linear.n_in for linear in model.linears)
         if tokens < width:
             tell(
@@ -181,7 +172,7 @@ class _Run:
             f"fitting {model.name} to {tokens} tokens",
             "use fewer --samples or a machine with more",
         )
-        self.measured = _first(self._parts[_MEASURED], loss_tokens)
+        self.measured = _first(measured, loss_tokens)
         decoder = DecoderGradients(model, self._source, form_of(model)) if model.family in FORMS else None
         self.loss = loss or (TWO_SIDED if decoder is not None and decoder.is_known else ALONE)
         if self.loss == TWO_SIDED and (decoder is None or not decoder.is_known):

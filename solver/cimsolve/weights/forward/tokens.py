@@ -33,7 +33,7 @@ class Tokenizer:
         encoder.enable_truncation(max_length=piece)
 
     def sequences(self, paragraphs: list[str], most: int) -> list[Ints]:
-        """Sequences of `paragraphs` until `most` tokens are reached; the last one may be cut.
+        """Sequences of the first `paragraphs`, at most `most` tokens of them; all whole, but for one that is alone.
 
         Raises InputError where the tokenizer has no number for a part of the text.
         """
@@ -47,12 +47,12 @@ class Tokenizer:
                     f"{self._origin}: its tokenizer cannot cut the text: {told(error)}; check it"
                 ) from None
             for part in (encoding, *encoding.overflowing):
+                if len(part.ids) > left and found:
+                    return found
                 ids = np.array(part.ids[:left], dtype=np.int64)
                 left -= len(ids)
                 if len(ids):
                     found.append(ids)
-            if not left:
-                break
         return found
 
 
