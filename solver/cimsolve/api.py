@@ -17,6 +17,8 @@ from cimsolve.judge.check import CheckReport, Verdict
 from cimsolve.judge.check.plan import PlanReport
 from cimsolve.judge.check.plan import check_plan as judge_plan
 from cimsolve.judge.replay import Replay
+from cimsolve.judge.replay import plan as replays_of_plans
+from cimsolve.judge.replay.plan import PlanReplay
 from cimsolve.judge.simulate import ArraySimulator, SimulationReport, Study
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
@@ -300,6 +302,19 @@ def replay_solution(answer: Solution | Path | str, **options: Any) -> Replay:
     """
     solved, verdict = _legal(answer)
     return replay.replay(solved.activations, verdict.costs, **options)
+
+
+def replay_plan(answer: AnyPlan | Path | str, **options: Any) -> PlanReplay:
+    """Replay an answer in rounds or on chips by discrete events: one token, a prefill, batches or a stream.
+
+    `options` are those of `replay_solution`; `stream` in rounds is of a batch. Raises CheckError for one that fails its
+    check, and InputError for a file that is none or numbers of tokens that are none.
+    """
+    found = answer if isinstance(answer, plan.Plan) else read_plan(answer)
+    report = judge_plan(found)
+    if not report.passed:
+        raise CheckError(f"{report.violations[0]}; expected an answer that passes its check")
+    return replays_of_plans.replay_plan(found, report.costs, **options)
 
 
 def _legal(answer: Solution | Path | str) -> tuple[Solution, Verdict]:

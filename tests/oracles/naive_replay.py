@@ -186,12 +186,26 @@ def run(
     in_prefill: bool = False,
 ) -> list[int]:
     """When each token of the last pass leaves; `tokens` may be by phase."""
+    return run_places(all_places(problem, solution, together, in_prefill), tokens, pace, barriers, oldest_first)
+
+
+def all_places(problem: Problem, solution: Solution, together: bool, in_prefill: bool = False) -> dict[str, Place]:
+    """Stages, tails, moves and the memory, the last one ending a token."""
     places = places_of(problem, solution, together)
     moves = moves_of(problem, solution)
     if moves is not None and not together:
         places = with_moves(problem, moves, places)
-    if not together:
-        places = with_memory(problem, solution, places, in_prefill)
+    return places if together else with_memory(problem, solution, places, in_prefill)
+
+
+def run_places(
+    places: dict[str, Place],
+    tokens: int | dict[int, int],
+    pace: dict[int, int],
+    barriers: bool,
+    oldest_first: bool = False,
+) -> list[int]:
+    """When each token of the last place leaves it."""
     final = list(places)[-1]
     numbers = {name: range(tokens if isinstance(tokens, int) else tokens[each.phase]) for name, each in places.items()}
     ended: dict[tuple[int, str], int] = {}

@@ -33,7 +33,8 @@ examples:
     )
     stream: int | None = option(
         "--stream N",
-        "tokens of the stream, each of a sequence of its own, 0 for none (default: what it takes to settle)",
+        "tokens of the stream, each of a sequence of its own, 0 for none (default: what it takes to settle); of an "
+        "answer in rounds, tokens of a batch (default: as many as it says)",
         whole(0),
     )
     controller: Controller = option(
@@ -58,25 +59,41 @@ examples:
 def run(options: Options) -> int:
     """Replay every file; returns 2 where one cannot be read or replayed, else 1 where one differs, else 0."""
     from cimsolve.judge.check import check_solution
+    from cimsolve.judge.check.plan import check_plan
     from cimsolve.judge.replay import replay
+    from cimsolve.judge.replay.plan import replay_plan
+    from cimsolve.problem.plan import is_plan, read_plan
     from cimsolve.problem.solution import read_solution
-    from cimsolve.show.text.replay import REPLAY_FORMAT, describe_replay, print_replayed
+    from cimsolve.show.text.replay import (
+        REPLAY_FORMAT,
+        describe_replay,
+        describe_replayed_plan,
+        print_replayed,
+        print_replayed_plan,
+    )
+
+    how = {name: getattr(options, name) for name in ("tokens", "source_tokens", "stream", "controller", "gaps")}
+
+    def look_at_plan(name: str, progress: Progress) -> Found:
+        plan = read_plan(Path(name))
+        verdict = check_plan(plan)
+        progress.begin(f"replaying {name}")
+        found = replay_plan(plan, verdict.costs, **how) if verdict.costs else None
+        return Found(
+            not (verdict.passed and found is not None and found.agrees),
+            lambda: describe_replayed_plan(verdict, plan, found),
+            lambda: print_replayed_plan(name, plan, verdict, found, options.verbosity),
+        )
 
     def look(name: str, progress: Progress) -> Found:
+        if is_plan(Path(name)):
+            return look_at_plan(name, progress)
         solution = read_solution(Path(name))
         report = check_solution(solution)
         progress.begin(f"replaying {name}")
         found = None  # where the tables break a rule no times follow from them
         if report.costs is not None:
-            found = replay(
-                solution.activations,
-                report.costs,
-                tokens=options.tokens,
-                source_tokens=options.source_tokens,
-                stream=options.stream,
-                controller=options.controller,
-                gaps=options.gaps,
-            )
+            found = replay(solution.activations, report.costs, **how)
         return Found(
             not (report.passed and found is not None and found.agrees),
             lambda: describe_replay(report, solution.header, found),

@@ -130,7 +130,7 @@ def chips_metrics(
     first = first_decoding(problem, ends)
     decoding = [replace(times, latency=decoding_cycles(problem, times.latency, metrics)) for times, metrics in chips]
     links = [use_link(problem, end) for end in ends[:-1]]
-    interval = max(row.ii, _least_interval(problem, ends, row.latency))
+    interval = max(row.ii, least_interval_of_row(problem, ends, row.latency))
     prefill, each = row.prefill, [metrics for _, metrics in chips]
     link_pj = sum(link.bits for link in links) * link_section(problem.hardware).pj_per_bit
     # A chip leaks while the others work.
@@ -158,7 +158,7 @@ def chips_metrics(
     }
 
 
-def _least_interval(problem: Problem, ends: Sequence[int], latency_cycles: int) -> int:
+def least_interval_of_row(problem: Problem, ends: Sequence[int], latency_cycles: int) -> int:
     """Fewest cycles between tokens, as each chip's memory has room for the sequences under way in the whole row."""
     rooms = (tokens_in_flight(run_problem(problem, *run)) for run in zip((0, *ends), ends, strict=False))
     return max((ceil_div(latency_cycles, most) for most in rooms if most is not None), default=0)

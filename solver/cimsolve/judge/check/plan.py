@@ -33,6 +33,8 @@ class PlanReport:
     violations: tuple[Violation, ...]
     metrics: Metrics | None = None
     bounds: Bounds | None = None
+    costs: tuple[Costs, ...] = ()
+    """Of each run; equal runs have one."""
 
     @property
     def passed(self) -> bool:
@@ -60,7 +62,7 @@ def check_plan(plan: AnyPlan, problem: Problem | None = None) -> PlanReport:
             ends = [run.end for run in plan.header.runs]
             metrics = chips_metrics(asked, ends, [(_chip_times(each), each.metrics) for each in costs])
             bounds = find_chips_bounds(asked, plan.header.chips)
-        return PlanReport(tuple(_broken_claims(plan, metrics, bounds)), metrics, bounds)
+        return PlanReport(tuple(_broken_claims(plan, metrics, bounds)), metrics, bounds, tuple(costs))
     except CimsolveError as error:
         return PlanReport((Violation("question", one_line(str(error))),))
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from cimsolve.errors import InputError
 from cimsolve.judge.names import Controller, SharedUnits
-from cimsolve.judge.replay.stream import Rules, replay_stream, settled_interval
-from cimsolve.judge.replay.token import replay_token
-from cimsolve.judge.replay.work import Work, find_work
+from cimsolve.judge.replay.run import TOKENS_MAX, VISITS_MAX, ReplayedRun, Serving, demand_tokens, most_tokens
+from cimsolve.judge.replay.stream import settled_interval
 from cimsolve.model.model import SOURCE
 from cimsolve.price.cost import Costs
 from cimsolve.price.memory import least_interval
@@ -26,9 +25,6 @@ from cimsolve.problem.tables import Activations
 
 __all__ = ["Figure", "Replay", "Stream", "replay"]
 
-TOKENS_MAX = 2**16
-VISITS_MAX = 2**24
-"""Most tokens times stages and tails: memory and minutes."""
 STREAM_MIN = 384
 JOBS_MAX = 200_000_000
 """Most jobs of groups of arrays in a stream whose length is left to us: seconds."""
@@ -112,48 +108,36 @@ def replay(
     Raises InputError for numbers of tokens that are none.
     """
     problem = costs.fired.problem
-    together, oldest = gaps == "together", controller == "oldest"
-    # Only the memory of keys and values is used otherwise in a prefill.
-    work = find_work(costs.fired, activations)
-    of_prefill = work if problem.hardware.memory is None else find_work(costs.fired, activations, in_prefill=True)
+    run = ReplayedRun(activations, costs, Serving(controller, gaps))
+    work, together = run.work, run.serving.together
     count = problem.model.tokens if tokens is None else tokens
-    most = min(TOKENS_MAX, VISITS_MAX // len(work.jobs(together)))
-    if source_tokens is not None and problem.model.source_tokens is None:
-        raise InputError(
-            f"--source-tokens: {source_tokens}: {problem.model.name} has no source beside it; leave it out"
-        )
-    of_source = problem.model.tokens_of(SOURCE) if source_tokens is None else source_tokens
-    for flag, number in (("--tokens", count), ("--source-tokens", of_source)):
-        if not 1 <= number <= most:
-            raise InputError(f"{flag}: {number} cannot be replayed for {problem.model.name}; expected 1 to {most}")
+    most = most_tokens(run.visits)
+    of_source = problem.model.source_tokens if source_tokens is None else source_tokens
+    demand_tokens(problem.model, most, tokens=count, source_tokens=of_source)
     passes = {stage.phase: stage.pass_name for stage in problem.workload.stages}
-    through = {phase: of_source if name == SOURCE else count for phase, name in passes.items()}
+    through = {phase: of_source if of_source and name == SOURCE else count for phase, name in passes.items()}
     if stream and not 3 <= stream <= most:
         raise InputError(f"--stream: {stream} cannot be replayed for {problem.model.name}; expected 0, or 3 to {most}")
     clock_ns = problem.hardware.clock_ps / 1000
 
-    alone = replay_token(work, costs.fired, activations, costs.stages.begins)
-    phases = dict.fromkeys(node.phase for node in work.nodes)
-    pace = {phase: of_prefill.pace_cycles(phase, together) for phase in phases}
-    admitted = dict.fromkeys(phases, 0) if controller == "burst" else pace
-    prefill = int(replay_stream(of_prefill, through, Rules(admitted, True, oldest, together)).max())
-    busy = np.sum([of_prefill.busy_cycles(phase, together) * each for phase, each in through.items()], axis=0)
+    alone, pace = run.token_cycles, run.pace
+    prefill = int(run.prefill(through, pace).max())
+    busy = np.sum([run.of_prefill.busy_cycles(phase, together) * each for phase, each in through.items()], axis=0)
     expected = sum(phase.fill_cycles + (through[phase.phase] - 1) * phase.ii_cycles for phase in costs.phases)
     return Replay(
         token=Figure(int(costs.metrics["latency_cycles"]) * clock_ns, alone * clock_ns),
         tokens=count,
-        source_tokens=None if problem.model.source_tokens is None else of_source,
+        source_tokens=of_source,
         prefill=Figure(expected * clock_ns, prefill * clock_ns),
         busiest=work.units[int(np.argmax(busy))],
         utilisation=float(busy.max() / prefill),
         pace_share=sum(each * pace[phase] for phase, each in through.items()) / prefill,
-        stream=_replay_many(work, stream, alone, costs, oldest, together),
+        stream=_replay_many(run, stream),
     )
 
 
-def _replay_many(
-    work: Work, asked: int | None, alone: int, costs: Costs, oldest: bool, together: bool
-) -> Stream | None:
+def _replay_many(run: ReplayedRun, asked: int | None) -> Stream | None:
+    work, alone, costs, together = run.work, run.token_cycles, run.costs, run.serving.together
     pace = max(work.pace_cycles(together=together), least_interval(costs.fired.problem, alone))
     # Twelve times the tokens in flight: a third settles, two are long beside the waves in which tokens leave.
     enough = max(STREAM_MIN, 12 * -(-alone // pace))
@@ -163,7 +147,7 @@ def _replay_many(
     count = min(enough, most) if asked is None else asked
     if not count:
         return None
-    finished = replay_stream(work, count, Rules({node.phase: pace for node in work.nodes}, False, oldest, together))
+    finished = run.stream(count, pace)
     taken = finished - pace * np.arange(count)
     clock_ns = costs.metrics["latency_ns"] / costs.metrics["latency_cycles"]
     return Stream(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,12 +41,21 @@ class Rules:
     """A gap holds digital units and interconnect as one unit, from its beginning to its end."""
 
 
-def replay_stream(work: Work, tokens: int | Mapping[int, int], rules: Rules) -> Ints:
+class Arrivals(NamedTuple):
+    """Tokens that come from elsewhere, of a phase that goes on here; None: of one that has ended."""
+
+    times: Ints
+    """When each comes, shape (tokens,)."""
+    phase: int | None
+
+
+def replay_stream(work: Work, tokens: int | Mapping[int, int], rules: Rules, arrivals: Arrivals | None = None) -> Ints:
     """Cycle in which each token of the last pass has left it, from the first admission; shape (tokens there,).
 
     `tokens`: as many in all passes, or phase -> tokens of its pass; passes of different numbers need barriers.
+    `arrivals` None: tokens come at the pace of their phase. Tokens of another phase than theirs wait for all of them.
     """
-    return _Stream(work, tokens, rules).run()
+    return _Stream(work, tokens, rules).run(arrivals)
 
 
 class _Stream:
@@ -69,12 +79,15 @@ class _Stream:
         self.busy = [False, False]
         self.shared_free = [0, 0]
 
-    def run(self) -> Ints:
+    def run(self, arrivals: Arrivals | None) -> Ints:
         finished = np.zeros(self.tokens[-1], dtype=np.int64)
         for number, job in enumerate(self.jobs):
             if not job.reads:
-                pace = self.rules.pace[job.phase]
-                self.events += [(token * pace, ARRIVAL, token, number, 0) for token in range(self.tokens[number])]
+                came = np.arange(self.tokens[number]) * self.rules.pace[job.phase]
+                if arrivals is not None:
+                    waits = self.rules.barriers and job.phase != arrivals.phase
+                    came = came + int(arrivals.times.max()) if waits else arrivals.times
+                self.events += [(time, ARRIVAL, token, number, 0) for token, time in enumerate(came.tolist())]
         heapq.heapify(self.events)
         while self.events:
             time, kind, token, number, part = heapq.heappop(self.events)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimsolve.judge.check import CheckReport
+from cimsolve.judge.check.plan import PlanReport
 from cimsolve.problem.solution import Header
 from cimsolve.show.figures import FIGURES, subject, subject_text
 from cimsolve.show.text.console import Cell, bad, good, indented, line
@@ -21,7 +22,7 @@ def verdict(report: CheckReport) -> Cell:
     return good("ok") if report.passed else bad("FAILED")
 
 
-def print_violations(report: CheckReport, what: str = "", most: int | None = VIOLATIONS_SHOWN) -> None:
+def print_violations(report: CheckReport | PlanReport, what: str = "", most: int | None = VIOLATIONS_SHOWN) -> None:
     """The first violations, a paragraph each; `what` says what they are of."""
     for violation in report.violations[:most]:
         indented(bad(f"{what} breaks {violation}" if what else str(violation)))
