@@ -9,7 +9,7 @@ import numpy as np
 from cimsolve.columns import Ints, ceil_div, sum_by
 from cimsolve.errors import InputError
 from cimsolve.pack.covering import dot, integer_duals
-from cimsolve.pack.cutting_stock import column_generation, martello_toth, proven_bound
+from cimsolve.pack.cutting_stock import column_generation, first_fit_decreasing, martello_toth, proven_bound
 from cimsolve.pack.knapsack import knapsack, largest_filling
 
 ALTERNATIONS = 2  # rounds of improving one axis' weights while the other's are fixed
@@ -32,9 +32,10 @@ def lower_bound_columns(heights: Ints, widths: Ints, counts: Ints, rows: int, co
     if not keep.any():
         return 0
     size, columns = size[keep], columns[keep]
-    _, relaxation = column_generation(size, columns, rows)
-    lower, _ = proven_bound(size, columns, rows, relaxation)
-    return ceil_div(max(lower, martello_toth(size, columns, rows)), cols)
+    lower = martello_toth(size, columns, rows)
+    if lower < first_fit_decreasing(size, columns, rows)[1].sum():  # no bound is above a packing
+        lower = max(lower, proven_bound(size, columns, rows, column_generation(size, columns, rows)[1])[0])
+    return ceil_div(lower, cols)
 
 
 def lower_bound_rows(heights: Ints, widths: Ints, counts: Ints, rows: int, cols: int) -> int:

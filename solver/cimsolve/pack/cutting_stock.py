@@ -44,18 +44,12 @@ CUT_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class CuttingStock:
-    """A packing: `patterns[p]` (n_sizes,) items a bin, used `multiplicity[p]` times; covers counts exactly.
-
-    `weight_of_size[x]`, x = 0..capacity, is an integer superadditive function u: sizes that fit together in
-    one bin weigh at most u(capacity). So for any items, also ones split in free ways,
-    ceil(sum u / u(capacity)) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
-    """
+    """A packing: `patterns[p]` (n_sizes,) items a bin, used `multiplicity[p]` times; covers counts exactly."""
 
     patterns: Ints
     multiplicity: Ints
     bins: int
     lower: int
-    weight_of_size: Ints
 
 
 def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> CuttingStock:
@@ -63,23 +57,35 @@ def solve_cutting_stock(sizes: Sequence[int] | Ints, counts: Sequence[int] | Int
     size, count = checked_items(sizes, counts, capacity, "size")
     if not count.any():
         empty = np.zeros((0, len(size)), dtype=np.int64)
-        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0, np.arange(capacity + 1))
-    pool, relaxation = column_generation(size, count, capacity)
-    lower, weights = proven_bound(size, count, capacity, relaxation)
-    lower = max(lower, martello_toth(size, count, capacity))
+        return CuttingStock(empty, empty[:, :0].sum(axis=1), 0, 0)
     patterns, multiplicity = first_fit_decreasing(size, count, capacity)
-    if multiplicity.sum() > lower:
-        for pattern in maximal_patterns(size, np.minimum(count, capacity // size), capacity):
-            pool.add(pattern)
-        patterns, multiplicity = _round(pool, relaxation, size, count, capacity, lower)
+    lower = martello_toth(size, count, capacity)
+    if multiplicity.sum() > lower:  # no linear program, which takes long to load, beats a packing that meets a bound
+        pool, relaxation = column_generation(size, count, capacity)
+        lower = max(lower, proven_bound(size, count, capacity, relaxation)[0])
+        if multiplicity.sum() > lower:
+            for pattern in maximal_patterns(size, np.minimum(count, capacity // size), capacity):
+                pool.add(pattern)
+            patterns, multiplicity = _round(pool, relaxation, size, count, capacity, lower)
     runs = trim(patterns, multiplicity, count)
     return CuttingStock(
         np.asarray([content for _, content, _ in runs], dtype=np.int64),
         np.asarray([times for _, _, times in runs], dtype=np.int64),
         sum(times for _, _, times in runs),
         lower,
-        weights,
     )
+
+
+def weight_of_size(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, capacity: int) -> Ints:
+    """An integer superadditive function u of a size, shape (capacity + 1,), that proves much for these items.
+
+    Sizes that fit together in one bin weigh at most u(capacity). So for any items, also ones split in free ways,
+    ceil(sum u / u(capacity)) bins are needed (Fekete & Schepers 2001: a dual-feasible function).
+    """
+    size, count = checked_items(sizes, counts, capacity, "size")
+    if not count.any():
+        return np.arange(capacity + 1)
+    return proven_bound(size, count, capacity, column_generation(size, count, capacity)[1])[1]
 
 
 def checked_items(

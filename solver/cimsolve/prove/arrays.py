@@ -8,7 +8,7 @@ import numpy as np
 
 from cimsolve.columns import Ints, ceil_div, sum_by
 from cimsolve.pack.bounds import lower_bound_area, lower_bound_columns, lower_bound_uncut, split_weight
-from cimsolve.pack.cutting_stock import solve_cutting_stock
+from cimsolve.pack.cutting_stock import weight_of_size
 from cimsolve.problem.problem import Problem
 
 
@@ -111,7 +111,7 @@ def _dual_feasible(sides: _Sides, capacity: int, limit: int) -> list[Ints]:
     rests = sides.size - (sides.parts - 1) * limit
     thresholds = {int(t) for t in (*sizes, *(capacity - sizes), *rests, *(capacity - rests))}
     rounded = [_threshold(capacity, t) for t in sorted(thresholds) if 0 < 2 * t <= capacity]
-    return [solve_cutting_stock(sizes, counts, capacity).weight_of_size, *rounded]
+    return [weight_of_size(sizes, counts, capacity), *rounded]
 
 
 def _threshold(capacity: int, least: int) -> Ints:

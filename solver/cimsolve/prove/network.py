@@ -21,7 +21,7 @@ from cimsolve.columns import Floats, Ints
 from cimsolve.price import gaps as priced
 from cimsolve.price.gaps import Gap, Gaps
 from cimsolve.price.moves import Move, TokenMoves
-from cimsolve.problem.problem import InputGroup, Problem
+from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.shares import BitShare, StageMoves, Weights, moves_of_stages
 from cimsolve.prove.transport import Goods, least_transport_pj
 from cimsolve.prove.work import converter_floor, group_part_ps
@@ -30,6 +30,7 @@ ROUNDING = 1e-9
 """Share by which sums of floats may come out too large."""
 
 
+@found_once
 def least_gaps(problem: Problem, arrays: int) -> Gaps:
     """Gaps with the fewest partial sums and the least moves: no mapping on `arrays` arrays has shorter ones."""
     network = _Network.of(problem, arrays)

@@ -23,7 +23,7 @@ Context = Annotated[int, Field(strict=True, ge=1, le=2**30)]
 class Config(BaseModel):
     """The keys of a config.json that a family reads; `keys` says what becomes of the many others."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
     keys: ClassVar[Keys] = Keys()
 
 

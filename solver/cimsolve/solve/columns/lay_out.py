@@ -129,6 +129,8 @@ def _places(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[Int
 @lru_cache(maxsize=4096)
 def pack_exactly(widths: tuple[int, ...], shelves: tuple[int, ...]) -> tuple[int, ...] | None:
     """A shelf for each run such that all fit, or None where there is none or it is hard to find."""
+    if max(widths) > max(shelves) or sum(widths) > sum(shelves):
+        return None
     # CP-SAT takes long to load, and most problems never need it.
     from cimsolve.solve.cp_sat import cp_model, make_solver
 

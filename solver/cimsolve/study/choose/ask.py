@@ -27,7 +27,7 @@ from cimsolve.files.text import shown_name
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.pack.bounds import split_weight
-from cimsolve.pack.cutting_stock import solve_cutting_stock
+from cimsolve.pack.cutting_stock import weight_of_size
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
 from cimsolve.solve.rules.spread import PackedParts, densest, packings
@@ -156,7 +156,7 @@ def _weight_of_heights(placed: PackedParts, rows: int) -> Ints:
     """The dual-feasible function that proves most of how many arrays these parts need by their heights."""
     heights, index = np.unique(placed.sizes[:, 0], return_inverse=True)
     columns = sum_by(index[placed.shape], placed.parts.cols, len(heights))
-    return solve_cutting_stock(heights, columns, rows).weight_of_size
+    return weight_of_size(heights, columns, rows)
 
 
 def front_of(
