@@ -47,7 +47,7 @@ def share_a_cell(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 @given(rectangles())
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_overlapping_rectangles_are_found(rows: list[tuple[int, ...]]) -> None:
     pairs = {(i, j) for j, other in enumerate(rows) for i, one in enumerate(rows[:j]) if share_a_cell(one, other)}
     found = overlapping_pair(*columns_of(rows, 5))
@@ -66,7 +66,7 @@ def covered(rows: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
 
 
 @given(intervals(), intervals())
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_intervals_are_merged_and_met(rows: list[tuple[int, int, int]], asked: list[tuple[int, int, int]]) -> None:
     merged = merge_intervals(*columns_of(rows, 3))
     listed = [tuple(map(int, row)) for row in zip(*merged, strict=True)]
@@ -77,7 +77,7 @@ def test_intervals_are_merged_and_met(rows: list[tuple[int, int, int]], asked: l
 
 
 @given(intervals(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_stacks_are_counted(rows: list[tuple[int, int, int]], random: Any) -> None:
     weight = [random.randint(1, 9) for _ in rows]
     depth = dict.fromkeys(range(3), 0)
@@ -90,7 +90,7 @@ def test_stacks_are_counted(rows: list[tuple[int, int, int]], random: Any) -> No
 
 
 @given(intervals())
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_chains_join_what_overlaps(rows: list[tuple[int, int, int]]) -> None:
     chain = list(range(len(rows)))
     for _ in rows:

@@ -22,7 +22,7 @@ from cimsolve.files.json_file import key_paths
 from cimsolve.study.solving import solve
 from makers.builders import ask, chip, linears, macro_chip, step
 from makers.command_line import Cli, Result
-from makers.hardware_specs import SHIPPED, spec
+from makers.hardware_specs import SHIPPED, schema_validator, spec
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +142,7 @@ def test_a_sound_spec_raises_no_doubt() -> None:
 @pytest.mark.parametrize("base", SHIPPED)
 def test_a_draft_has_every_key_of_its_base_and_says_who_gave_it(base: str) -> None:
     draft = draft_hardware({"name": "mine", "array.rows": "128"}, base=base)
-    jsonschema.validate(draft.data, hardware_json_schema())
+    schema_validator().validate(draft.data)
     assert parse_hardware(json.loads(json.dumps(draft.data)), "again") == draft.hardware
     mine, theirs = draft.hardware, load_hardware(base)
     assert (mine.name, mine.array.rows) == ("mine", 128)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
-import jsonschema
 import pytest
 
 from cimsolve.chip.converters import CONVERTER_MODELS, CONVERTER_NAMES, Place, make_table
 from cimsolve.chip.read import load_hardware, parse_hardware
-from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.sections import AdcSection
 from cimsolve.chip.settings import with_settings
 from cimsolve.chip.spec import Hardware
@@ -19,7 +17,7 @@ from cimsolve.errors import InputError
 from cimsolve.show.text.question import describe_converters
 from cimsolve.study.solving import solve_and_check
 from makers.builders import ask, linears, macro_chip, step
-from makers.hardware_specs import DELETE, MEASURED, SHIPPED, refusal, spec
+from makers.hardware_specs import DELETE, MEASURED, SHIPPED, refusal, schema_validator, spec
 
 HERE = Place(rows=256, node_nm=32)
 
@@ -105,7 +103,7 @@ def test_every_model_makes_a_table_that_the_format_takes(name: str, bits_max: in
     assert [entry.bits for entry in table] == list(range(1, bits_max + 1))
     energies = [entry.pj for entry in table]
     assert energies == sorted(energies)
-    jsonschema.validate(hardware.to_json(), hardware_json_schema())
+    schema_validator().validate(hardware.to_json())
 
 
 # What they cannot say

@@ -7,19 +7,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from cimsolve.chip.doubts import find_doubts
 from cimsolve.chip.draft import draft_hardware
 from cimsolve.chip.figures import array_figures, network_figures
 from cimsolve.chip.read import load_hardware, parse_hardware
-from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.settings import left_behind, with_settings
 from cimsolve.errors import InputError
 from makers.builders import chip, linears, mesh_chip, step
 from makers.command_line import Cli
-from makers.hardware_specs import DELETE, FLAT, WITH_DISTANCE, refusal, spec
+from makers.hardware_specs import DELETE, FLAT, WITH_DISTANCE, refusal, schema_validator, spec
 
 TREE = {
     "topology": "htree",
@@ -124,7 +122,7 @@ def test_keys_of_a_network_need_sources() -> None:
     ],
 )
 def test_the_schema_knows_the_two_kinds_of_chip_and_of_network(data: dict[str, Any]) -> None:
-    validator = jsonschema.Draft202012Validator(hardware_json_schema())
+    validator = schema_validator()
     assert not validator.is_valid(data)
     assert all(map(validator.is_valid, (mesh(), tree(), chip(), mesh(transfer=None))))
 

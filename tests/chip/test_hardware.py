@@ -18,7 +18,7 @@ from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.chip.settings import with_settings
 from cimsolve.files.library import shipped_hardware
 from makers.folders import ROOT
-from makers.hardware_specs import DELETE, SHIPPED, spec
+from makers.hardware_specs import DELETE, SHIPPED, schema_validator, spec
 
 # Shipped specs
 
@@ -31,8 +31,8 @@ def test_all_shipped_specs_are_known() -> None:
 def test_shipped_spec_loads_matches_the_schema_and_survives_a_round_trip(name: str) -> None:
     hardware = load_hardware(name)
     assert hardware.name == name
-    jsonschema.validate(spec(name), hardware_json_schema())
-    jsonschema.validate(hardware.to_json(), hardware_json_schema())
+    schema_validator().validate(spec(name))
+    schema_validator().validate(hardware.to_json())
     assert parse_hardware(json.loads(json.dumps(hardware.to_json())), "again") == hardware
 
 
@@ -49,7 +49,7 @@ def test_schema_is_valid_and_refuses_a_spec_that_is_both_model_and_macro() -> No
     both = spec(macro={"mvm_ns": 1, "mvm_pj": 1})
     neither = spec(read_ns=DELETE)
     for data in (both, neither, spec(extra=1), spec(array__rows=0), spec(array__rows=True)):
-        assert not jsonschema.Draft202012Validator(schema).is_valid(data)
+        assert not schema_validator().is_valid(data)
 
 
 @pytest.mark.parametrize(

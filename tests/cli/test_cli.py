@@ -327,7 +327,11 @@ def test_input_errors_of_a_process_are_one_line() -> None:
 def test_a_full_device_is_one_line() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "cimsolve", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "cimsolve", "hw", "schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -100,24 +101,25 @@ def test_usage_errors_are_one_line_and_exit_2(cli: Cli, argv: list[str], parts: 
     refused(cli(*argv), 2, *parts)
 
 
-def parsers() -> dict[str, Parser]:
-    """The parser of every command, by its words."""
-    found = {name: options_of(name).make_parser() for name in COMMANDS if name != "hw"}
-    actions = {f"hw {name}": options.make_parser() for name, (options, _, _) in ACTIONS.items()}
-    return {"": solve.Options.make_parser(), **actions, **found}
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "": solve.Options.make_parser,
+    **{f"hw {name}": options.make_parser for name, (options, _, _) in ACTIONS.items()},
+    **{name: options_of(name).make_parser for name in COMMANDS if name != "hw"},
+}
+"""What makes the parser of every command, by its words."""
 
 
 SINGLE = [
     (words, action.option_strings[-1])
-    for words, parser in parsers().items()
-    for action in parser._actions
+    for words, make in PARSERS.items()
+    for action in make()._actions
     if action.option_strings and action.nargs is None and not isinstance(action, argparse._AppendAction)
 ]
 
 
 @pytest.mark.parametrize(("words", "option"), SINGLE, ids=str)
 def test_an_option_with_one_value_is_taken_once(words: str, option: str) -> None:
-    parser = parsers()[words]
+    parser = PARSERS[words]()
     next(action for action in parser._actions if option in action.option_strings).type = None  # any word will do
     with pytest.raises(InputError, match=f"{option}: is given twice; expected it once; see cimsolve.*--help"):
         parser.parse_known([option, "x", f"{option}=x"])

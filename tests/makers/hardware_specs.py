@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
+import jsonschema
 import pytest
 
 from cimsolve.chip.read import parse_hardware
+from cimsolve.chip.schema import hardware_json_schema
 from cimsolve.errors import InputError
 from cimsolve.files.library import resolve_hardware
 
@@ -21,7 +24,7 @@ DELETE = object()
 
 def spec(base: str = "rram256", /, **changes: Any) -> dict[str, Any]:
     """A shipped spec as data; keyword `adc__bits_max=3` sets adc.bits_max, DELETE removes the key."""
-    data: dict[str, Any] = json.loads(resolve_hardware(base).read_text())
+    data: dict[str, Any] = json.loads(_text_of(base))
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = data
@@ -32,6 +35,17 @@ def spec(base: str = "rram256", /, **changes: Any) -> dict[str, Any]:
         else:
             place[last] = value
     return data
+
+
+@cache
+def _text_of(shipped: str) -> str:
+    return resolve_hardware(shipped).read_text()
+
+
+@cache
+def schema_validator() -> jsonschema.Draft202012Validator:
+    """Judges specs by the schema, which itself is judged by `test_hardware.py`."""
+    return jsonschema.Draft202012Validator(hardware_json_schema())
 
 
 def refusal(data: object) -> str:

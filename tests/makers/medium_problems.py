@@ -12,7 +12,7 @@ from makers.builders import ask, chip, linears, step
 BERT: dict[str, Any] = {
     "model_type": "bert",
     "hidden_size": 16,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "intermediate_size": 32,
     "max_position_embeddings": 8,
@@ -20,7 +20,7 @@ BERT: dict[str, Any] = {
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
     "hidden_size": 12,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "intermediate_size": 24,
