@@ -20,6 +20,7 @@ from cimsolve.judge.replay import Replay
 from cimsolve.judge.replay import plan as replays_of_plans
 from cimsolve.judge.replay.plan import PlanReplay
 from cimsolve.judge.simulate import ArraySimulator, SimulationReport, Study
+from cimsolve.judge.simulate import plan as simulations_of_plans
 from cimsolve.model.load import Structures, load_model, resolve_structures
 from cimsolve.model.model import Model
 from cimsolve.problem import plan, solution
@@ -258,7 +259,7 @@ def write_plan(answer: AnyPlan, path: Path | str) -> list[Path]:
 
 def check_plan(answer: AnyPlan | Path | str) -> PlanReport:
     """Judge an answer in rounds or on chips, or its file: every run and every figure."""
-    return judge_plan(answer if isinstance(answer, plan.Plan) else read_plan(answer))
+    return judge_plan(_plan_of(answer))
 
 
 def check_solution(answer: Solution | Path | str) -> CheckReport:
@@ -274,6 +275,14 @@ def simulate_solution(answer: Solution | Path | str, **options: Any) -> Simulati
     """
     solved = solution_of(answer)
     return simulate.simulate(Problem(solved.question()), solved.pieces, solved.activations, **options)
+
+
+def simulate_plan(answer: AnyPlan | Path | str, **options: Any) -> SimulationReport:
+    """Run the arrays of an answer in rounds or on chips, run after run, and compare with the whole model.
+
+    `options` are those of `simulate_solution`.
+    """
+    return simulations_of_plans.simulate_plan(_plan_of(answer), **options)
 
 
 def study_solution(answer: Solution | Path | str, **options: Any) -> Study:
@@ -310,11 +319,16 @@ def replay_plan(answer: AnyPlan | Path | str, **options: Any) -> PlanReplay:
     `options` are those of `replay_solution`; `stream` in rounds is of a batch. Raises CheckError for one that fails its
     check, and InputError for a file that is none or numbers of tokens that are none.
     """
-    found = answer if isinstance(answer, plan.Plan) else read_plan(answer)
+    found = _plan_of(answer)
     report = judge_plan(found)
     if not report.passed:
         raise CheckError(f"{report.violations[0]}; expected an answer that passes its check")
     return replays_of_plans.replay_plan(found, report.costs, **options)
+
+
+def _plan_of(answer: AnyPlan | Path | str) -> AnyPlan:
+    """The answer in runs that is given, or that of a file."""
+    return answer if isinstance(answer, plan.Plan) else read_plan(answer)
 
 
 def _legal(answer: Solution | Path | str) -> tuple[Solution, Verdict]:

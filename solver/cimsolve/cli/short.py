@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimsolve.cli.parser import search_option
 from cimsolve.cli.values import OneOf, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, CimsolveError, InfeasibleError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, CimsolveError, InfeasibleError, InputError
 from cimsolve.study.names import REFUSE, WHEN_SHORT
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cimsolve.cli.parser import Parser
     from cimsolve.problem.problem import Problem
     from cimsolve.solve.effort import Effort
+    from cimsolve.study.ask import Simulated
 
 CHIPS_MAX = 10_000
 
@@ -65,14 +67,16 @@ def answer_in_runs(
     *,
     batch: int | None,
     chips: int | None,
+    simulated: Simulated,
     json: bool,
     verbosity: int,
 ) -> int:
-    """Map a model in runs by each strategy, check, write and print; returns the exit code.
+    """Map a model in runs by each strategy, check, write, simulate and print; returns the exit code.
 
     A signal ends the strategy at work; the answers of those before it are printed. Raises InfeasibleError where no
     strategy has an answer, and KeyboardInterrupt where a signal came before the first had one.
     """
+    from cimsolve.judge.simulate.plan import simulate_plan
     from cimsolve.problem.plan import write_plan
     from cimsolve.show.text.console import print_json, say
     from cimsolve.show.text.plan import Answered, describe_plans, print_plans
@@ -99,11 +103,23 @@ def answer_in_runs(
             path = name(f"{strategy}-{way}")
             path.parent.mkdir(parents=True, exist_ok=True)
             files = write_plan(plan, path) if report.passed else []
-            found.append((plan, report, files))
+            simulation = None
+            try:
+                if report.passed and simulated != "none":
+                    progress.begin(f"{strategy}: simulating")
+                    layers = [problem.workload.factors[0].layer] if simulated == "layer" else None
+                    simulation = simulate_plan(plan, layers=layers, seed=effort.seed)
+            except InputError as error:
+                failures.append(f"{strategy}: not simulated: {error}")
+            except KeyboardInterrupt:
+                interrupted = True
+            found.append(Answered(plan, replace(report, costs=()), files, simulation))
             without.remove(strategy)
+            if interrupted:
+                break
     if not found:
         raise InfeasibleError("; ".join(failures))
-    passed = all(report.passed for _, report, _ in found)
+    passed = all(each.passed for each in found)
     code = interrupted_exit_code() if interrupted else EXIT_DONE if passed else EXIT_FAILED
     if json:
         print_json({**describe_plans(found), "failures": failures, "exit_code": code})
@@ -112,7 +128,7 @@ def answer_in_runs(
         for failure in failures:
             say(f"note: {failure}")
     if interrupted:
-        say(f"interrupted; without an answer: {', '.join(without)}")
+        say(f"interrupted; without an answer: {', '.join(without) or 'none'}")
     return code
 
 

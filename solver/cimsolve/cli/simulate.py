@@ -8,13 +8,13 @@ import os
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from cimsolve.cli.each_file import Found, each_file
 from cimsolve.cli.parser import CommandOptions, json_switch, option, solution_files, verbosity
 from cimsolve.cli.question import seed_option
 from cimsolve.cli.values import OneOf, each_key_once, whole
-from cimsolve.errors import InputError
+from cimsolve.errors import CheckError, InputError
 from cimsolve.judge.names import CONVERTER_BITS_MAX, Kernel, Pairs, Range
 
 if TYPE_CHECKING:
@@ -134,12 +134,15 @@ def run(options: Options) -> int:
     """
     from cimsolve.judge.simulate.bitplanes import demand_kernel
     from cimsolve.judge.simulate.noise import noise_from
+    from cimsolve.problem.plan import is_plan
     from cimsolve.show.text.simulate import SIMULATE_FORMAT, describe_study, print_study
 
     noise = noise_from(dict(options.noise))
     demand_kernel(options.kernel)
 
     def look(name: str, progress: Progress) -> Found:
+        if is_plan(Path(name)):
+            return _look_at_plan(name, options, noise, progress)
         header, found = _simulate(name, options, noise, progress)
         real = options.weights is not None
         return Found(
@@ -174,6 +177,34 @@ def _simulate(name: str, options: Options, noise: Noise, progress: Progress) -> 
         **{name: getattr(options, name) for name in STUDY_OPTIONS},
     )
     return solution.header, found
+
+
+def _look_at_plan(name: str, options: Options, noise: Noise, progress: Progress) -> Found:
+    """An answer in runs: whether its arrays give the whole model's numbers, and the study of all its runs."""
+    from cimsolve.judge.check.plan import check_plan
+    from cimsolve.judge.simulate.plan import simulate_plan, study_plan
+    from cimsolve.problem.plan import read_plan
+    from cimsolve.problem.problem import Problem
+    from cimsolve.show.text.plan import describe_simulated, print_simulated
+    from cimsolve.show.text.simulate import describe_study, print_study
+
+    plan = read_plan(Path(name))
+    if violations := check_plan(plan).violations:
+        raise CheckError(f"{name}: {violations[0]}; expected an answer that passes its check")
+    weights, factors = _real_numbers(Problem(plan.question()), options.weights)
+    numbers: dict[str, Any] = {"layers": options.layers, "vectors": options.vectors, "seed": options.seed}
+    progress.begin(f"simulating {name}")
+    whole = simulate_plan(plan, **numbers, weights=weights, factors=factors, progress=progress.count)
+    how = {name: getattr(options, name) for name in STUDY_OPTIONS if name not in numbers}
+    found = study_plan(plan, **numbers, weights=weights, factors=factors, noise=noise, progress=progress.count, **how)
+
+    def show() -> None:
+        print_study(name, plan.header, found, options.verbosity, real_weights=options.weights is not None)
+        print_simulated(plan, whole)
+
+    return Found(
+        not whole.passed, lambda: {**describe_study(plan.header, found), "whole": describe_simulated(whole)}, show
+    )
 
 
 def _real_numbers(problem: Problem, path: str | None) -> tuple[RealWeights | None, RealFactors | None]:

@@ -167,6 +167,7 @@ def run(options: Options) -> int:
             lambda name: Path(options.out, answer_name(options, problem, name)),
             batch=options.batch,
             chips=options.chips,
+            simulated=options.simulate,
             json=options.json,
             verbosity=options.verbosity,
         )

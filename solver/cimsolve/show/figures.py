@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cimsolve.problem.plan import AnyHeader
 from cimsolve.problem.solution import Header
 from cimsolve.prove import BOUND_OF_OBJECTIVE
 from cimsolve.show.units import Kind
@@ -69,12 +70,12 @@ def figure_of_metric(metric: str) -> CostFigure | None:
     return next((figure for figure in FIGURES if metric in (figure.objective, figure.metric)), None)
 
 
-def subject(header: Answered) -> dict[str, Any]:
+def subject(header: Answered | AnyHeader) -> dict[str, Any]:
     """What a solution answers, and by what, for programs."""
     return {"strategy": header.strategy, "model": header.model_name, "hardware": header.hw.get("name")}
 
 
-def subject_text(header: Answered) -> str:
+def subject_text(header: Answered | AnyHeader) -> str:
     """What a solution answers, and by what, in words."""
     return f"{header.model_name} on {header.hw.get('name')} by {header.strategy}"
 

@@ -22,26 +22,16 @@ inputs fast, with noise of cells and converters (`noise`); `study` says what eac
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
-from cimsolve.judge.simulate.converters import Converters
-from cimsolve.judge.simulate.crossbar import Crossbars
-from cimsolve.judge.simulate.deviation import (
-    Deviation,
-    SimulationReport,
-    StageDeviation,
-    compare_stages,
-    describe_first_mismatch,
-)
+from cimsolve.judge.simulate.deviation import Deviation, SimulationReport, StageDeviation
 from cimsolve.judge.simulate.effects import Study, study
 from cimsolve.judge.simulate.expected import compute_reference
-from cimsolve.judge.simulate.firing import collect_firings
 from cimsolve.judge.simulate.noise import Noise
 from cimsolve.judge.simulate.operands import RealFactors, RealWeights, prepare_operands
-from cimsolve.judge.simulate.routes import Mixer
+from cimsolve.judge.simulate.passes import run_passes
 from cimsolve.judge.simulate.simulator import ArraySimulator
-from cimsolve.judge.simulate.token_pass import Progress, TokenPass
+from cimsolve.judge.simulate.token_pass import Progress
 from cimsolve.problem.laps import first_lap
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -88,37 +78,7 @@ def simulate(
     verifies mapping and schedule. Raises InputError for unknown layers, weights that do not fit, and bits so
     many that sums are not exact in float64.
     """
-    begun = time.perf_counter()
     problem, pieces, activations = first_lap(problem, pieces, activations)
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
     reference = compute_reference(problem, operands)
-    firings = collect_firings(problem, operands, pieces, activations)
-    converters = Converters.of(problem.hardware, firings.stacked, firings.claimed_bits)
-    lossless = bool(converters.exact.all())
-
-    crossbars = Crossbars(problem, operands, firings)
-
-    def token_pass(ideal: bool) -> TokenPass:
-        return TokenPass(problem, operands, firings, crossbars, reference, converters, ideal=ideal, progress=progress)
-
-    first = token_pass(ideal=lossless)
-    outputs = first.run()
-    ideal_outputs = outputs if lossless else token_pass(ideal=True).run()
-    mixer = Mixer(problem, operands, reference.outputs)
-    stages, ideal_stages = (
-        (*compare_stages(operands, reference.outputs, each), *mixer.compare(each)) for each in (outputs, ideal_outputs)
-    )
-    return SimulationReport(
-        layers=operands.layers,
-        stages=stages,
-        overall=Deviation.total([stage.deviation for stage in stages]),
-        ideal=Deviation.total([stage.deviation for stage in ideal_stages]),
-        vectors=vectors,
-        activations=first.fired,
-        lossless_expected=lossless,
-        first_mismatch=describe_first_mismatch(operands, reference.outputs, ideal_outputs)
-        or describe_first_mismatch(operands, reference.outputs, outputs),
-        weight_scales={factor: float(scale[0]) for factor, scale in operands.scales.items()},
-        weight_error=operands.weight_error,
-        seconds=time.perf_counter() - begun,
-    )
+    return run_passes(problem, pieces, activations, operands, reference, progress=progress).report

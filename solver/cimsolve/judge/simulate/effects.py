@@ -88,11 +88,40 @@ def study(
     The mapping is taken to be legal. With a "calibrated" range each linear is calibrated on the vectors it is then
     run on. Raises InputError as `ArraySimulator` does, and for vectors or a seed that are none.
     """
-    begun = time.perf_counter()
     problem, pieces, activations = first_lap(problem, pieces, activations)
-    noise = Noise() if noise is None else noise
     operands = prepare_operands(problem, layers, vectors, seed, weights or {}, factors)
-    reference = compute_reference(problem, operands)
+    return study_operands(
+        problem,
+        pieces,
+        activations,
+        operands,
+        compute_reference(problem, operands),
+        noise=noise,
+        pairs=pairs,
+        adc_bits_max=adc_bits_max,
+        adc_range=adc_range,
+        kernel=kernel,
+        progress=progress,
+    )
+
+
+def study_operands(
+    problem: Problem,
+    pieces: Pieces,
+    activations: Activations,
+    operands: Operands,
+    reference: ExpectedOutputs,
+    *,
+    noise: Noise | None = None,
+    pairs: Pairs = "converted",
+    adc_bits_max: int | None = None,
+    adc_range: Range = "full",
+    kernel: Kernel = "auto",
+    progress: Progress | None = None,
+) -> Study:
+    """`study` on these weights and inputs, whose products are the `reference`."""
+    begun, seed = time.perf_counter(), operands.seed
+    noise = Noise() if noise is None else noise
     expected = {
         factor: output
         - operands.fired(factor)[:, None]
@@ -138,7 +167,7 @@ def study(
     return Study(
         stages=stages,
         layers=operands.layers,
-        vectors=vectors,
+        vectors=operands.vectors,
         seed=seed,
         noise=noise,
         lossless=lossless,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.judge.simulate.operands import Operands
+from cimsolve.model.model import Linear
 from cimsolve.model.structure import Structure
 from cimsolve.model.workload import Factor
 from cimsolve.problem.problem import Problem
@@ -52,12 +53,12 @@ class ExpectedOutputs:
     """Linear -> what lies between its two factors."""
 
 
-def compute_reference(problem: Problem, operands: Operands) -> ExpectedOutputs:
-    """Outputs of every simulated factor."""
+def compute_reference(problem: Problem, operands: Operands, linears: Sequence[Linear] | None = None) -> ExpectedOutputs:
+    """Outputs of every simulated factor of `linears` (None: all)."""
     outputs: dict[int, Ints] = {}
     requantisers: dict[str, Requantiser] = {}
     factors = {(factor.linear, factor.kind): factor for factor in operands.workload.factors}
-    for linear in problem.model.linears:
+    for linear in problem.model.linears if linears is None else linears:
         structure = problem.structures[linear.name]
         first = factors[linear.name, "dense" if structure.is_dense else "R"]
         if not operands.simulated[first.id]:

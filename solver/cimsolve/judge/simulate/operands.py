@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -51,6 +51,8 @@ class Operands:
     """Relative Frobenius error of the factors against the dense weights, where these were given."""
     fires: tuple[Bools, ...] = ()
     """Of each choice whether every vector's token fires each of its experts, shape (vectors, stored)."""
+    given: Mapping[int, Ints] = field(default_factory=dict)
+    """Vector -> its content, where it is not random."""
 
     def fired(self, factor: int) -> Bools:
         """Whether each vector's token fires a factor, shape (vectors,)."""
@@ -80,7 +82,9 @@ class Operands:
         return np.asarray(self.weights(factor).sum(axis=1, dtype=np.int64).reshape(-1))
 
     def draw(self, vector: int) -> Ints:
-        """Random content of a vector, unsigned integers of shape (vectors, length)."""
+        """Content of a vector, unsigned integers of shape (vectors, length): random unless given."""
+        if vector in self.given:
+            return self.given[vector]
         size = (self.vectors, self.vector_lengths[vector])
         return np.random.default_rng([self.seed, _VECTORS, vector]).integers(0, 1 << self.input_bits, size)
 
@@ -93,8 +97,11 @@ def prepare_operands(
     given: RealWeights,
     factors: RealFactors | None = None,
     scale_columns: bool = False,
+    numbers: Mapping[tuple[str, str], int] | None = None,
 ) -> Operands:
     """`scale_columns`: given weights are quantised column by column, each with its own scale.
+
+    `numbers`: (linear, kind) -> the number by which a factor's random weights are drawn; None: its own.
 
     Raises InputError for layers the model lacks, weights that do not fit and sums that are not exact."""
     workload = build_workload(problem.model, problem.structures)
@@ -123,7 +130,8 @@ def prepare_operands(
         if factor in real:
             target[...], scales[factor.id] = encoding.quantise(real.of(factor), factor.linear, scale_columns)
         else:
-            random = np.random.default_rng([seed, _WEIGHTS, factor.id])
+            number = factor.id if numbers is None else numbers[factor.linear, factor.kind]
+            random = np.random.default_rng([seed, _WEIGHTS, number])
             target[...] = random.integers(encoding.low, encoding.high, shape, encoding.weight_dtype, endpoint=True)
     return Operands(
         workload=workload,
@@ -145,6 +153,14 @@ def prepare_operands(
     )
 
 
+def demand_linears(problem: Problem, given: RealWeights, factors: RealFactors) -> None:
+    """Raise InputError for real numbers of what is no linear of the model."""
+    names = {linear.name for linear in problem.model.linears}
+    for name in (*given, *factors):
+        if name not in names:
+            raise InputError(f"weights: {name!r} is no linear of {problem.model.name}")
+
+
 def fires_of(routes: Ints, stored: int) -> Bools:
     """Which experts each token fires, shape (tokens, stored), of routes of shape (tokens, chosen)."""
     found = np.zeros((len(routes), stored), dtype=bool)
@@ -156,10 +172,7 @@ class _RealFactors:
     """Given weights as (blocks, block_rows, block_cols), one linear's projection kept at a time."""
 
     def __init__(self, problem: Problem, given: RealWeights, factors: RealFactors) -> None:
-        names = {linear.name for linear in problem.model.linears}
-        for name in (*given, *factors):
-            if name not in names:
-                raise InputError(f"weights: {name!r} is no linear of {problem.model.name}")
+        demand_linears(problem, given, factors)
         self._problem = problem
         self._given, self._factors = given, factors
         self._kept: tuple[str, Monarch | Floats] | None = None

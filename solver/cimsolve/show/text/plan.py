@@ -3,87 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from cimsolve.judge.check.plan import Metrics, PlanReport
+from cimsolve.judge.simulate import SimulationReport
 from cimsolve.price.chips import use_link
-from cimsolve.price.rounds import RunTimes, begins_of_runs
+from cimsolve.price.rounds import begins_of_runs
 from cimsolve.problem.plan import AnyPlan, ChipsHeader, Rounds, RoundsHeader
 from cimsolve.problem.problem import Problem
+from cimsolve.show.as_json import picked
+from cimsolve.show.figures import subject, subject_text
+from cimsolve.show.seen.runs import FIGURES, times_of_runs
 from cimsolve.show.text.check import VIOLATIONS_SHOWN
 from cimsolve.show.text.console import Cell, bad, good, heading, indented, line, print_table, verbatim
 from cimsolve.show.units import choose_unit, in_unit, millions, number, plural, quantity, share
 
-Answered = tuple[AnyPlan, PlanReport, Sequence[Path]]
-TOKEN, PREFILL = ("token latency", "latency_ns", "latency_cycles"), ("prefill", "prefill_ns", "prefill_ns")
-FIGURES: Mapping[type[RoundsHeader] | type[ChipsHeader], tuple[tuple[str, str, str], ...]] = {
-    RoundsHeader: (TOKEN, PREFILL, ("batch", "batch_ns", "batch_cycles")),
-    ChipsHeader: (TOKEN, PREFILL, ("II", "ii_ns", "ii_cycles")),
-}
-"""Kind of answer -> title, metric in ns and the metric of its bound."""
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer in runs with its verdict, and what the arrays make of the whole model; None where it was not run."""
+
+    plan: AnyPlan
+    report: PlanReport
+    files: Sequence[Path]
+    simulation: SimulationReport | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether neither the checker nor the simulation found it wrong."""
+        return self.report.passed and (self.simulation is None or self.simulation.passed)
+
+
 BAR = 32
 RUNS_SHOWN = 24
 
 
 def print_plans(answers: Sequence[Answered], verbosity: int) -> None:
     """A table of all answers, then the runs of the best."""
-    first = answers[0][0].header
+    first = answers[0].plan.header
     in_rounds = isinstance(first, RoundsHeader)
     about = "in rounds" if in_rounds else "on chips in a row"
     if verbosity >= 0:
         heading(f"{first.model_name} on {first.hw.get('name')}, {about}", first=True)
     ofs = {
         "token latency": ", one token",
-        "prefill": f" of {answers[0][0].question().model.tokens_told}",
+        "prefill": f" of {answers[0].plan.question().model.tokens_told}",
         "batch": f" of {first.metrics.get('batch')} tokens",
         "II": ", of many sequences",
     }
     for title, metric, bound in FIGURES[type(first)] if verbosity >= 0 else ():
-        unit = choose_unit("time", [plan.header.metrics[metric] for plan, _, _ in answers])
+        unit = choose_unit("time", [each.plan.header.metrics[metric] for each in answers])
         heading(f"{title}{ofs[title]}, {unit.name}")
         rows: list[list[Cell]] = []
-        for plan, report, _ in answers:
-            header = plan.header
+        for answer in answers:
+            plan, header = answer.plan, answer.plan.header
             lower = header.bounds[bound].lower * (header.metrics[metric] / header.bounds[bound].value)
             each = [in_unit(header.metrics[metric], unit), in_unit(lower, unit), share(header.bounds[bound].gap)]
             runs: list[Cell] = [header.strategy, number(len(plan.runs))]
             if isinstance(header, RoundsHeader):
                 runs.append("beside" if header.double else "before")
-            rows.append([*runs, *each, good("ok") if report.passed else bad("FAILED")])
+            rows.append([*runs, *each, good("ok") if answer.report.passed else bad("FAILED")])
         print_table(["", *(("runs", "written") if in_rounds else ("chips",)), "value", "bound", "gap", "check"], rows)
-    best, judged, _ = min(answers, key=lambda one: one[0].header.metrics["prefill_ns"])
+    chosen = min(answers, key=lambda one: one.plan.header.metrics["prefill_ns"])
+    best = chosen.plan
     if verbosity >= 0:
         _print_runs(best) if _is_rounds(best) else _print_chips(best)
-    indented(_summary(best, judged.metrics or best.header.metrics))
-    for _, report, files in answers:
-        for violation in report.violations[:VIOLATIONS_SHOWN]:
+    indented(summary_of(best, chosen.report.metrics or best.header.metrics))
+    for answer in answers:
+        for violation in answer.report.violations[:VIOLATIONS_SHOWN]:
             indented(bad(str(violation)))
-        if files:
-            verbatim(str(files[0]))
+        if answer.simulation is not None:
+            print_simulated(answer.plan, answer.simulation)
+        if answer.files:
+            verbatim(str(answer.files[0]))
+
+
+def print_simulated(plan: AnyPlan, found: SimulationReport) -> None:
+    """Whether the arrays, programmed anew for each run, give the numbers of the whole model."""
+    runs = "run" if isinstance(plan.header, RoundsHeader) else "chip"
+    layers = plural(len(found.layers), "layer")
+    about = f"{plan.header.strategy}: the arrays of each {runs}, what one makes handed on to the next"
+    if not found.passed:
+        indented(bad(f"{about}, compute wrong numbers: {found.first_mismatch}"))
+        return
+    made = "all numbers" if found.exact else f"all numbers but for the converters' rounding ({found.snr_db:.1f} dB)"
+    indented(f"{about}, give {made} of the whole model; {layers}, {found.outputs} outputs.")
 
 
 def print_checked_plan(name: str, plan: AnyPlan, report: PlanReport, verbosity: int) -> None:
     """One file: the verdict, the first violations, and its figures."""
     header = plan.header
     runs = plural(len(plan.runs), "run" if isinstance(header, RoundsHeader) else "chip")
-    about = f"{header.model_name} on {header.hw.get('name')} by {header.strategy}, {runs}"
-    line(f"{name}: ", good("ok") if report.passed else bad("FAILED"), f" ({about})")
+    line(f"{name}: ", good("ok") if report.passed else bad("FAILED"), f" ({subject_text(header)}, {runs})")
     for violation in report.violations[: None if verbosity > 0 else VIOLATIONS_SHOWN]:
         indented(bad(str(violation)))
     if report.metrics is None:
         indented("figures are not recomputed, as a run breaks a rule")
     elif verbosity >= 0:
-        indented(_summary(plan, report.metrics))
+        indented(summary_of(plan, report.metrics))
 
 
 def describe_plans(answers: Sequence[Answered]) -> dict[str, Any]:
     """All answers as plain data."""
-    kind = answers[0][0].header.format.partition("/")[0]
+    kind = answers[0].plan.header.format.partition("/")[0]
     return {
         "format": f"{kind}-run/1",
-        "answers": [{**describe_checked_plan(each, report), "files": files} for each, report, files in answers],
+        "answers": [
+            {
+                **describe_checked_plan(each.plan, each.report),
+                "simulation": None if each.simulation is None else describe_simulated(each.simulation),
+                "files": each.files,
+            }
+            for each in answers
+        ],
     }
+
+
+def describe_simulated(found: SimulationReport) -> dict[str, Any]:
+    """What the arrays of all runs make of the whole model, as plain data."""
+    names = ("passed", "exact", "layers", "vectors", "outputs", "mismatches", "snr_db", "first_mismatch")
+    return picked(found, *names)
 
 
 def describe_checked_plan(plan: AnyPlan, report: PlanReport) -> Mapping[str, Any]:
@@ -101,9 +142,7 @@ def describe_checked_plan(plan: AnyPlan, report: PlanReport) -> Mapping[str, Any
     return {
         "passed": report.passed,
         "violations": report.violations,
-        "strategy": header.strategy,
-        "model": header.model_name,
-        "hardware": header.hw.get("name"),
+        **subject(header),
         **of_kind,
         "metrics": report.metrics,
         "bounds": header.bounds if report.passed else None,
@@ -132,16 +171,7 @@ def _print_chips(plan: AnyPlan) -> None:
 def _print_runs(rounds: Rounds) -> None:
     """The runs over the time of a prefill: writing `w`, computing `c`, both at once `#`."""
     header = rounds.header
-    clock_ns = float(header.hw["clock_ns"])
-    times = [
-        RunTimes(
-            run.write_cycles,
-            int(solution.header.metrics["latency_cycles"]),
-            int(solution.header.metrics["ii_cycles"]),
-            round(float(solution.header.metrics["prefill_ns"]) / clock_ns),
-        )
-        for run, solution in zip(header.runs, rounds.runs, strict=True)
-    ]
+    clock_ns, times = float(header.hw["clock_ns"]), times_of_runs(rounds)
     begins = begins_of_runs(times, header.double, "prefill")
     end = begins[-1][1] + times[-1].prefill
     unit = choose_unit("time", [run.write * clock_ns for run in times])
@@ -170,7 +200,8 @@ def _print_runs(rounds: Rounds) -> None:
         indented(f"and {len(times) - RUNS_SHOWN} runs more")
 
 
-def _summary(plan: AnyPlan, metrics: Metrics) -> str:
+def summary_of(plan: AnyPlan, metrics: Metrics) -> str:
+    """The answer in words: runs or chips, arrays, rates, energy and wear."""
     header = plan.header
     said = _of_rounds(header, metrics) if isinstance(header, RoundsHeader) else _of_chips(header, metrics)
     return "; ".join(said) + "."

@@ -49,7 +49,7 @@ def print_replayed_plan(name: str, plan: AnyPlan, report: PlanReport, found: Pla
     in_rounds = plan.header.kind == "rounds"
     stream = "batch" if in_rounds else "II"
     runs = plural(len(plan.runs), "run" if in_rounds else "chip")
-    about = f"{plan.header.model_name} on {plan.header.hw.get('name')} by {plan.header.strategy}, {runs}"
+    about = f"{subject_text(plan.header)}, {runs}"
     differences = _differences(found, stream, None if found is None else found.stream)
     line(f"{name}: ", _verdict(report, found), f" ({about}{differences})")
     print_violations(report)
@@ -128,9 +128,7 @@ def describe_replayed_plan(report: PlanReport, plan: AnyPlan, found: PlanReplay 
     return {
         "passed": report.passed and found is not None and found.agrees,
         "violations": report.violations,
-        "strategy": plan.header.strategy,
-        "model": plan.header.model_name,
-        "hardware": plan.header.hw.get("name"),
+        **subject(plan.header),
         "kind": plan.header.kind,
         "runs": len(plan.runs),
         "replay": replayed,

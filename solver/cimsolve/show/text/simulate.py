@@ -7,6 +7,7 @@ from typing import Any
 
 from cimsolve.judge.simulate import Noise, Study
 from cimsolve.judge.simulate.effects import TOGETHER
+from cimsolve.problem.plan import AnyHeader
 from cimsolve.problem.solution import Header
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import subject, subject_text
@@ -16,7 +17,7 @@ from cimsolve.show.units import plural
 SIMULATE_FORMAT = "cimsolve-simulation/1"
 
 
-def print_study(name: str, header: Header, found: Study, verbosity: int, *, real_weights: bool) -> None:
+def print_study(name: str, header: Header | AnyHeader, found: Study, verbosity: int, *, real_weights: bool) -> None:
     """One file: what is left of the signal, and what each effect alone takes of it."""
     overall = found.overall()
     verdict = "exact"
@@ -80,7 +81,7 @@ def decibels(value: float) -> str:
     return "exact" if value == math.inf else f"{value:.1f}"
 
 
-def describe_study(header: Header, found: Study) -> dict[str, Any]:
+def describe_study(header: Header | AnyHeader, found: Study) -> dict[str, Any]:
     """What a study of one file found, as plain data; where nothing is lost `snr_db` is null."""
     names = ("outputs", "mismatches", "relative_error", "snr_db")
     return {
