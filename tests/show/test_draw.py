@@ -298,7 +298,7 @@ def test_a_chip_without_energies_has_no_charts_of_them() -> None:
 
 def test_several_solutions_have_a_chart_together(solution: Solution, tmp_path: Path) -> None:
     judged = [judge(solution, name) for name in ("here/same.json", "there/same.json")]
-    assert stems_of(judged) == ["same-1", "same-2"]
+    assert stems_of([each.name for each in judged]) == ["same-1", "same-2"]
     chart, arrays = comparison_charts(judged, ["one", "two"])
     assert [each.get_title().split("\n")[0] for each in arrays.draw(LIGHT).axes] == ["one", "two"]
     write_chart(chart, tmp_path / "comparison.svg", "tiny")

@@ -11,25 +11,28 @@ from pathlib import Path
 
 from cimsolve.errors import InputError
 from cimsolve.files.json_file import write_json_atomically, write_text_atomically
-from cimsolve.problem.solution import Solution, read_solution
+from cimsolve.problem.plan import AnyPlan, Plan, read_answer
+from cimsolve.problem.solution import Solution
 from cimsolve.show.names import FIGURE_FORMATS
 from cimsolve.show.seen.judged import Judged, judge
+from cimsolve.show.seen.runs import JudgedPlan, judge_plan
 
 EVENTS_MAX = 100_000
 """Most events of a trace; they take about 20 MB."""
 
-Given = Solution | Judged | Path | str
+Given = Solution | Judged | AnyPlan | JudgedPlan | Path | str
 
 
 def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
-    """Write one HTML page that shows these solutions, and compares them if there are several.
+    """Write one HTML page that shows these solutions, and compares them if there are several; or answers in runs.
 
     Raises CheckError where one fails its check, InputError where one or the page cannot be read or written.
     """
     demand_plotting()
-    from cimsolve.show.page.html import render_page
+    from cimsolve.show.page.html import render_page, render_plans
 
-    write_text_atomically(path, [render_page(judged_ones(solutions))])
+    judged, plans = _apart(judged_ones(solutions))
+    write_text_atomically(path, [render_plans(plans) if plans else render_page(judged)])
 
 
 def write_figures(
@@ -50,7 +53,7 @@ def write_figures(
     for name in formats:
         if name not in FIGURE_FORMATS:
             raise InputError(f"format {name!r}: there is none of that name; known: {', '.join(FIGURE_FORMATS)}")
-    return draw_files(judged_ones(solutions), Path(folder), formats, width_in, dpi)
+    return draw_files(*_apart(judged_ones(solutions)), Path(folder), formats, width_in, dpi)
 
 
 def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max: int = EVENTS_MAX) -> list[str]:
@@ -58,22 +61,34 @@ def write_trace(solutions: Sequence[Given] | Given, path: Path | str, events_max
 
     Returns a line for each solution of which only a part fits into `events_max` events. Raises as `write_report`.
     """
-    from cimsolve.show.page.trace import describe_trace
+    from cimsolve.show.page.trace import describe_trace, describe_trace_of_plans
 
-    trace, notes = describe_trace(judged_ones(solutions), events_max)
+    judged, plans = _apart(judged_ones(solutions))
+    trace, notes = (describe_trace_of_plans(plans), []) if plans else describe_trace(judged, events_max)
     write_json_atomically(path, trace)
     return notes
 
 
-def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged]:
-    """The solutions, read where files are given, and judged.
+def judged_ones(solutions: Sequence[Given] | Given) -> list[Judged | JudgedPlan]:
+    """The solutions, or the answers in runs, read where files are given, and judged.
 
-    Raises InputError and CheckError, in one line with the name of the solution.
+    Raises InputError, also where there are some of both, and CheckError, in one line with the name of the solution.
     """
     given = solutions if isinstance(solutions, Sequence) and not isinstance(solutions, str) else [solutions]
     if not given:
         raise InputError("report: there is no solution to show; give one file or more")
-    return [_judged(each) for each in given]
+    found = [_judged(each) for each in given]
+    judged, plans = _apart(found)
+    if judged and plans:
+        raise InputError(
+            f"{plans[0].name}: is an answer in runs, and {judged[0].name} a solution; expected a report of either"
+        )
+    return found
+
+
+def _apart(found: Sequence[Judged | JudgedPlan]) -> tuple[list[Judged], list[JudgedPlan]]:
+    judged = [each for each in found if isinstance(each, Judged)]
+    return judged, [each for each in found if isinstance(each, JudgedPlan)]
 
 
 def demand_plotting() -> None:
@@ -83,9 +98,12 @@ def demand_plotting() -> None:
         raise InputError(f"drawing needs {' and '.join(missing)}; install it by: pip install 'cimsolve[plot]'")
 
 
-def _judged(given: Given) -> Judged:
-    if isinstance(given, Judged):
+def _judged(given: Given) -> Judged | JudgedPlan:
+    if isinstance(given, Judged | JudgedPlan):
         return given
     if isinstance(given, Solution):
         return judge(given, given.header.strategy)
-    return judge(read_solution(Path(given)), str(given))
+    if isinstance(given, Plan):
+        return judge_plan(given, given.header.strategy)
+    read = read_answer(Path(given))
+    return judge(read, str(given)) if isinstance(read, Solution) else judge_plan(read, str(given))

@@ -12,12 +12,14 @@ from cimsolve.show.page.canvas import Chart, write_chart
 from cimsolve.show.page.charts import draw_bounds, draw_comparison, draw_waterfall, total_in_words
 from cimsolve.show.page.floor import floor_chart
 from cimsolve.show.page.maps import draw_arrays, draw_map, draw_one_of_each, draw_slots, stage_group
+from cimsolve.show.page.runs import draw_plan_files
 from cimsolve.show.seen.comparison import BoundRow, amount, bound_rows, comparable
 from cimsolve.show.seen.floor import find_floor
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import Kinds, find_kinds
 from cimsolve.show.seen.occupancy import ArrayTable, find_arrays, find_pieces, representatives, typical_array
 from cimsolve.show.seen.questions import by_question
+from cimsolve.show.seen.runs import JudgedPlan
 from cimsolve.show.seen.slots import find_firings, find_slots, one_layer, whole_pass
 from cimsolve.show.seen.waterfall import (
     Waterfall,
@@ -145,13 +147,20 @@ def array_charts(judged: Judged, kinds: Kinds, table: ArrayTable) -> list[Chart]
 
 
 def draw_files(
-    judged: Sequence[Judged], folder: Path, formats: Sequence[str], width: float | None = None, dpi: int | None = None
+    judged: Sequence[Judged],
+    plans: Sequence[JudgedPlan],
+    folder: Path,
+    formats: Sequence[str],
+    width: float | None = None,
+    dpi: int | None = None,
 ) -> list[Path]:
     """Draw and write every chart, as `write_chart` does. Raises InputError where it cannot write to the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--figures {folder}: cannot be made a folder ({error.strerror}); choose another") from None
+    if plans:
+        return draw_plan_files(plans, stems_of([each.name for each in plans]), folder, formats, width, dpi)
     judged = [each for group in by_question(judged) for each in group]
     labels = labels_of(judged)
     written: list[Path] = []
@@ -164,7 +173,7 @@ def draw_files(
                 written.append(path)
 
     write(comparison_charts(judged, labels), "", title_of(judged))
-    for each, stem in zip(judged, stems_of(judged), strict=True):
+    for each, stem in zip(judged, stems_of([each.name for each in judged]), strict=True):
         kinds, of = find_kinds(each.problem), f"{title_of([each])}, {each.header.strategy}"
         table = find_arrays(each)
         charts = [*cost_charts(each, kinds), *schedule_charts(each, kinds)]
@@ -172,7 +181,7 @@ def draw_files(
     return written
 
 
-def stems_of(judged: Sequence[Judged]) -> list[str]:
+def stems_of(solutions: Sequence[str]) -> list[str]:
     """How the files of each solution begin: its own name without folder and ending, numbered where two are alike."""
-    names = [re.sub(r"[^A-Za-z0-9._+=,~-]", "_", Path(each.name).stem).strip(".") or "solution" for each in judged]
+    names = [re.sub(r"[^A-Za-z0-9._+=,~-]", "_", Path(name).stem).strip(".") or "solution" for name in solutions]
     return [f"{name}-{at}" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]

@@ -19,15 +19,19 @@ from cimsolve.show.page.canvas import Chart, inline_svg
 from cimsolve.show.page.embed import describe_solution, scale_colours
 from cimsolve.show.page.gallery import comparison_charts, cost_charts, floor_charts, schedule_charts
 from cimsolve.show.page.palette import DARK, LIGHT, style_sheet
+from cimsolve.show.page.runs import describe_plan, plan_charts
 from cimsolve.show.seen.comparison import amount, bound_rows, compare, status_of, symbols_in, value_of
 from cimsolve.show.seen.judged import Judged, labels_of, title_of
 from cimsolve.show.seen.kinds import find_kinds
 from cimsolve.show.seen.occupancy import find_arrays
 from cimsolve.show.seen.questions import answers_of, by_question, describe_structure
+from cimsolve.show.seen.runs import JudgedPlan
 from cimsolve.show.text.answer import answer_sentences
+from cimsolve.show.text.plan import summary_of
 from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import millions, share
 from cimsolve.study.conclusion import Conclusion
+from cimsolve.study.ladder import find_ladder
 
 PIECES_MAX = 2_000_000
 """Pieces in one page, of all its solutions; of larger ones a part of the arrays can be opened."""
@@ -41,28 +45,55 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     questions = by_question(judged)
     judged = [each for group in questions for each in group]
     labels = labels_of(judged)
-    script = _asset("report.js")
-    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     solutions = [
         _describe(each, label, number, pieces_max // len(judged))
         for number, (each, label) in enumerate(zip(judged, labels, strict=True))
     ]
     columns = compare(judged)
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return template.from_string(_asset("report.html")).render(
+    return _rendered(
+        "report.html",
         title=title_of(judged),
         answers=[_answer(*found) for group in questions for found in answers_of(group)],
-        version=__version__,
-        script=Markup(script),
-        script_hash=digest,
-        styles=Markup(f"{style_sheet(':root', LIGHT)}\n{dark}\n{_asset('report.css')}"),
         columns=columns,
         marked=any(cell.best for column in columns for cell in column.cells),
         labels=labels,
         compared=[_chart(chart, "all") for chart in comparison_charts(judged, labels)],
         solutions=solutions,
+    )
+
+
+def render_plans(judged: Sequence[JudgedPlan]) -> str:
+    """The report of some answers in runs, in their order, each with what else may do."""
+    answers = []
+    for number, each in enumerate(judged):
+        ladder = find_ladder(each.problem)
+        told = [
+            summary_of(each.plan, each.plan.header.metrics),
+            f"Beside it: {ladder.told}." if ladder is not None and ladder.told else "",
+        ]
+        answers.append(
+            {
+                **describe_plan(each),
+                "sentences": [symbols_in(sentence) for sentence in told if sentence],
+                "charts": [_chart(chart, str(number)) for chart in plan_charts(each)],
+            }
+        )
+    titles = dict.fromkeys(f"{each.plan.header.model_name} on {each.plan.header.hw.get('name')}" for each in judged)
+    return _rendered("plan.html", title=", ".join(titles), answers=answers)
+
+
+def _rendered(page: str, **values: Any) -> str:
+    """A page of the assets with its styles and its script, which runs by its hash alone; values are escaped."""
+    script = _asset("report.js")
+    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template.from_string(_asset(page)).render(
+        version=__version__,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        styles=Markup(f"{style_sheet(':root', LIGHT)}\n{dark}\n{_asset('report.css')}"),
         scale=_json(scale_colours()),
+        **values,
     )
 
 

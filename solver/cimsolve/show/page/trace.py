@@ -7,6 +7,7 @@ from typing import Any
 
 from cimsolve.show.as_json import picked
 from cimsolve.show.seen.judged import Judged, labels_of
+from cimsolve.show.seen.runs import JudgedPlan, first_steps, over_time
 from cimsolve.show.seen.trace import Trace, find_moves, find_trace, gap_starts, lanes_of_stages
 
 GAPS_THREAD = 0
@@ -36,6 +37,29 @@ def describe_trace(judged: Sequence[Judged], events_max: int) -> tuple[dict[str,
         "displayTimeUnit": "ns",
         "otherData": {"made by": "cimsolve report --trace", "limits": notes},
     }, notes
+
+
+def describe_trace_of_plans(plans: Sequence[JudgedPlan]) -> dict[str, Any]:
+    """The content of a trace file of answers in runs: a process for all that passes the runs, a thread for what each
+    does.
+    """
+    events: list[dict[str, Any]] = []
+    process = 0
+    for each in plans:
+        header, names = each.plan.header, first_steps(each.problem, each.plan)
+        for table in over_time(each):
+            process += 1
+            told = f"{header.model_name} on {header.hw.get('name')}, {header.strategy}: {table.of}"
+            events.append(_name("process_name", process, 0, told))
+            roles = list(dict.fromkeys(spell.role for spell in table.spells))
+            events += [_name("thread_name", process, thread, role) for thread, role in enumerate(roles)]
+            for spell in table.spells:
+                times = {"ts": spell.begin_ns / 1000, "dur": (spell.end_ns - spell.begin_ns) / 1000}
+                thread, name = roles.index(spell.role), f"{spell.run + 1} {names[spell.run]}"
+                events.append(
+                    {"ph": "X", "pid": process, "tid": thread, "name": name, "cat": spell.role, "args": {}, **times}
+                )
+    return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"made by": "cimsolve report --trace"}}
 
 
 def _stages(judged: Judged, process: int, title: str) -> Iterator[dict[str, Any]]:
