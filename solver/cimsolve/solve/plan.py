@@ -25,6 +25,7 @@ from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score, means_in_order
 from cimsolve.solve.places.locate import located, located_again
+from cimsolve.solve.polish.even_phases import even_out_phases
 from cimsolve.solve.polish.experts import seat_experts
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
@@ -151,6 +152,10 @@ class _Search:
             effort.listen(Event("activations in each other's places"))
             exchanged = deal_again(problem, best.mapping, effort.seed, effort.workers, best.will_do)
             best.offer("activations in each other's places", exchanged)
+        if "prefill" in names_of(problem.objective) and not best.will_do():
+            effort.listen(Event("activations of phases in each other's places"))
+            evened = even_out_phases(problem, best.mapping, effort.seed, best.will_do)
+            best.offer("activations of phases in each other's places", evened)
         if not best.will_do() and not problem.workload.is_chain:
             effort.listen(Event("order of the stages"))
             ordered = order_stages(problem, best.mapping, effort.seed, effort.workers)

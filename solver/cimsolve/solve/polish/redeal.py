@@ -1,23 +1,21 @@
 """Large-neighbourhood search: activations of several stages change places with one another, on all arrays at once.
 
-What an activation drives and reads, and so its time and the cells that must stay empty for it, is a matter of its
-shape and its place alone. Activations of equal shape may therefore change places, whatever their stages. The
-decisions of a neighbourhood are how many activations of each shape every stage has on each array: a transport problem
-for each shape, tied together by the time of the busiest array in each stage. CP-SAT solves it from the answer at hand.
+The decisions of a neighbourhood are how many activations of each shape every stage has on each array: a transport
+problem for each shape, tied together by the time of the busiest array in each stage. CP-SAT solves it from the answer
+at hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, number_of
-from cimsolve.price.firings import Fired
+from cimsolve.columns import Ints
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.tables import Mapping, Pieces
+from cimsolve.problem.tables import Mapping
 from cimsolve.prove.time import least_stage_cycles
+from cimsolve.solve.polish.units import Units
 
 FAILURES_MAX = 4
 """So many late stages are given up before the search ends."""
@@ -40,7 +38,7 @@ def deal_again(
     """
     if len(mapping.pieces) > PIECES_MAX:
         return mapping
-    units = _Units.of(problem, mapping)
+    units = Units.of(problem, mapping)
     least = np.array(least_stage_cycles(problem, len(np.unique(mapping.pieces.array))))
     random = np.random.default_rng(seed)
     given_up: list[int] = []
@@ -62,67 +60,7 @@ def deal_again(
     return units.mapping(mapping)
 
 
-@dataclass(frozen=True)
-class _Units:
-    """The activations of a mapping, which may change places; shape (activations,) each."""
-
-    stage: Ints
-    shape: Ints
-    """Equal for those that may change places."""
-    cycles: Ints
-    array: Ints
-    row: Ints
-    col: Ints
-    """With `array` and `row`, where each activation lay at first: the places."""
-    place: Ints
-    """The activation in whose first place each lies now."""
-
-    @staticmethod
-    def of(problem: Problem, mapping: Mapping) -> _Units:
-        pieces, fires = mapping.pieces, mapping.activation_of_piece()
-        fired = Fired.of(problem, pieces, fires)
-        count = len(fired)
-        row, col = np.full(count, problem.rows), np.full(count, problem.weights_per_row)
-        np.minimum.at(row, fires, pieces.array_row)
-        np.minimum.at(col, fires, pieces.array_col)
-        shape = _shapes(problem, pieces, fires, row, col)
-        return _Units(fired.stage, shape, fired.cycles, fired.array, row, col, np.arange(count))
-
-    def busy(self) -> Ints:
-        """Cycles of each stage on each array; shape (stages, arrays)."""
-        table = np.zeros((int(self.stage.max()) + 1, int(self.array.max()) + 1), dtype=np.int64)
-        np.add.at(table, (self.stage, self.array[self.place]), self.cycles)
-        return table
-
-    def mapping(self, before: Mapping) -> Mapping:
-        """The pieces of `before`, whose activations these are, in their new places."""
-        pieces, own = before.pieces, before.activation_of_piece()
-        now = self.place[own]
-        moved = replace(
-            pieces,
-            array=self.array[now],
-            array_row=pieces.array_row - self.row[own] + self.row[now],
-            array_col=pieces.array_col - self.col[own] + self.col[now],
-        )
-        return replace(before, pieces=moved)
-
-
-def _shapes(problem: Problem, pieces: Pieces, fires: Ints, row: Ints, col: Ints) -> Ints:
-    """A number for the pieces of each activation relative to its corner; shape (activations,)."""
-    down, right = pieces.array_row - row[fires], pieces.array_col - col[fires]
-    piece = number_of(down, right, pieces.rows, pieces.cols)
-    order = np.lexsort((piece, fires))
-    contents: dict[tuple[int, ...], int] = {}
-    # Wired to fixed converters, the same columns elsewhere may take longer.
-    moves_freely = problem.hardware.adc.wiring == "any"
-    found = []
-    for number, members in enumerate(np.split(piece[order], np.flatnonzero(np.diff(fires[order])) + 1)):
-        key = (*members.tolist(), *(() if moves_freely else (-1, int(col[number]))))
-        found.append(contents.setdefault(key, len(contents)))
-    return np.array(found, dtype=np.int64)
-
-
-def _neighbourhood(units: _Units, late: int, random: np.random.Generator) -> Ints:
+def _neighbourhood(units: Units, late: int, random: np.random.Generator) -> Ints:
     """The late stage and others that have shapes of its, or of theirs, while decisions last; the late one first."""
     stages, shapes = int(units.stage.max()) + 1, int(units.shape.max()) + 1
     has = np.zeros((stages, shapes), dtype=bool)
@@ -140,7 +78,7 @@ def _neighbourhood(units: _Units, late: int, random: np.random.Generator) -> Int
     return np.array(chosen)
 
 
-def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) -> _Units | None:
+def _solve(units: Units, stages: Ints, least: Ints, seed: int, workers: int) -> Units | None:
     """Better places for the activations of `stages`, or None where none are found."""
     # CP-SAT takes long to load and most problems never come here.
     from cimsolve.solve.cp_sat import cp_model, make_solver
@@ -185,20 +123,4 @@ def _solve(units: _Units, stages: Ints, least: Ints, seed: int, workers: int) ->
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE) or solver.objective_value >= before.max(axis=1).sum():
         return None
-    return _moved(units, mine, {key: solver.value(number) for key, number in decided.items()})
-
-
-def _moved(units: _Units, mine: Ints, decided: dict[tuple[int, int, int], int]) -> _Units:
-    """The activations `mine` in each other's places, so many of each stage and shape on each array."""
-    free: dict[tuple[int, int], list[int]] = {}
-    for unit in mine.tolist():
-        place = int(units.place[unit])
-        free.setdefault((int(units.shape[unit]), int(units.array[place])), []).append(place)
-    waiting: dict[tuple[int, int], list[int]] = {}
-    for unit in mine.tolist():
-        waiting.setdefault((int(units.stage[unit]), int(units.shape[unit])), []).append(unit)
-    places = units.place.copy()
-    for (stage, shape, array), count in decided.items():
-        for _ in range(count):
-            places[waiting[stage, shape].pop()] = free[shape, array].pop()
-    return replace(units, place=places)
+    return units.dealt(mine, {key: solver.value(number) for key, number in decided.items()})
