@@ -26,7 +26,7 @@ SMALL = ("--samples", "400", "--loss-tokens", "40", *ARRAYS)
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, and with what was chosen for it at half of its weights, c.json and c.safetensors."""
     folder = tmp_path_factory.mktemp("made")
-    add_tokenizer(model_folder(folder / "tiny", BERT))
+    add_tokenizer(model_folder(folder / "tiny", {**BERT, "num_hidden_layers": 1}))
     chip = with_settings(load_hardware("rram256"), {"array.rows": "16", "array.cols": "64"})
     choose_structures(folder / "tiny", chip, compression=2, samples=400, loss_tokens=40, out=folder / "c.json")
     return folder
@@ -90,7 +90,7 @@ def test_json_is_one_object_whose_losses_fall_with_rank_and_whose_bound_holds(cl
 
 
 def test_a_decoder_is_tested_by_its_perplexity(cli: Cli) -> None:
-    add_tokenizer(model_folder(Path("tiny"), LLAMA))
+    add_tokenizer(model_folder(Path("tiny"), {**LLAMA, "num_hidden_layers": 1}))
     found = chosen(cli, "--compression", "1.5")
     assert found["loss_method"] == "two-sided"
     assert found["tested"]["chosen"]["perplexity"] > 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import cimsolve
+from cimsolve.files.library import resolve_model
 from cimsolve.problem.solution import Solution
 from cimsolve.show.seen.judged import Judged, judge
 from cimsolve.study.solving import solve
 from makers.builders import MESH, Row, answer, ask, linears, mesh_chip, pieces_of, step
+from makers.hardware_specs import spec
 
 TINY = linears(step("a", (4, 4)), step("b", (4, 4)))
 ROWS: tuple[Row, ...] = (
@@ -25,6 +28,14 @@ def tiny_solution() -> Solution:
 @cache
 def minilm_spread() -> Judged:
     return judge(cimsolve.map_model("minilm-l6", "paper256", strategy="spread"), "results/minilm.json")
+
+
+@cache
+def minilm_layer() -> Judged:
+    """The same of its first layer alone."""
+    config = json.loads(resolve_model("minilm-l6").read_text(encoding="utf-8"))
+    problem = ask({**config, "num_hidden_layers": 1}, "16,16,1", spec("paper256"))
+    return judge(solve(problem, "spread"), "results/layer.json")
 
 
 HTREE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -18,6 +19,7 @@ import pytest
 
 import cimsolve
 from cimsolve import api
+from cimsolve.__main__ import main
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
@@ -31,7 +33,7 @@ from cimsolve.solve.strategies import RULES
 from cimsolve.study import front as study_front
 from cimsolve.study.front import FrontFound, FrontRow, FrontRun
 from makers.command_line import Cli, Result
-from makers.tiny_runs import written
+from makers.tiny_runs import TINY, written
 
 RUN = ["pareto", "--model", "tiny.json", "--hw", "paper256", "--set", "array.rows=16", "--set", "array.cols=32"]
 STEM = "tiny--paper256-array.rows16-array.cols32--pareto"
@@ -57,6 +59,18 @@ def _searched_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The front as JSON."""
+    folder = tmp_path_factory.mktemp("front")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.chdir(folder)
+        Path("tiny.json").write_text(json.dumps(TINY))
+        assert main([*RUN, "--json"]) == 0
+    answer: dict[str, Any] = json.loads(out.getvalue())
+    return answer
+
+
 def front(result: Result) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(result.out)
     return found
@@ -78,9 +92,8 @@ def test_every_point_is_checked_and_written(cli: Cli) -> None:
     assert (header["strategy"], header["objective"]) == ("optimal", ["arrays", "latency"])
 
 
-def test_no_point_beats_another_and_they_are_sorted(cli: Cli) -> None:
-    points = front(cli(*RUN, "--json"))["points"]
-    keys = [key(point["metrics"]) for point in points]
+def test_no_point_beats_another_and_they_are_sorted(found: dict[str, Any]) -> None:
+    keys = [key(point["metrics"]) for point in found["points"]]
     assert keys == sorted(keys)
     for one, other in permutations(keys, 2):
         assert any(a < b for a, b in zip(one, other, strict=True))
@@ -114,8 +127,7 @@ def test_the_front_repeats(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert again == first
 
 
-def test_no_rule_beats_a_point(cli: Cli) -> None:
-    found = front(cli(*RUN, "--json"))
+def test_no_rule_beats_a_point(found: dict[str, Any]) -> None:
     keys = {point["point"]: key(point["metrics"]) for point in found["points"]}
     for name, rule in found["rules"].items():
         mine = key(rule["metrics"])
@@ -142,18 +154,16 @@ def test_the_tables_fit_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, 
         assert any(line.startswith(f"{name} ") for line in out.splitlines())
 
 
-def test_marks_stand_where_bound_and_value_meet(cli: Cli) -> None:
-    points = front(cli(*RUN, "--json"))["points"]
+def test_marks_stand_where_bound_and_value_meet(cli: Cli, found: dict[str, Any]) -> None:
     lines = cli(*RUN, "-q").out.splitlines()
-    for point in points:
+    for point in found["points"]:
         (line,) = (line for line in lines if line.startswith(f"{point['point']} "))
         assert line.count("*") == len(
             {"arrays", "latency_cycles", "prefill_ns", "ii_cycles", "energy_pj"} & {*point["proved"]}
         )
 
 
-def test_forms_agree(cli: Cli) -> None:
-    found = front(cli(*RUN, "--json"))
+def test_forms_agree(cli: Cli, found: dict[str, Any]) -> None:
     rows = list(csv.DictReader(io.StringIO(cli(*RUN, "--format", "csv").out)))
     named = {point["point"]: point for point in found["points"]} | found["rules"]
     assert [row["mapping"] for row in rows] == list(named)
@@ -222,20 +232,20 @@ def test_drawings_that_make_no_sense_are_refused(cli: Cli, words: str, part: str
     assert part in said.err
 
 
-def test_limits_hold_for_every_point_and_stand_in_the_names(cli: Cli) -> None:
-    points = front(cli(*RUN, "--json"))["points"]
+def test_limits_hold_for_every_point_and_stand_in_the_names(cli: Cli, found: dict[str, Any]) -> None:
+    points = found["points"]
     latency = points[1]["metrics"]["latency_ns"]
     energy = max(point["metrics"]["energy_pj"] for point in points)
     arrays = points[-1]["metrics"]["arrays"]
     limits = ["--max-arrays", str(arrays), "--max-latency", str(latency), "--max-energy", str(energy)]
-    found = front(cli(*RUN, *limits, "--cut", "columns", "--out", "limited", "--json"))
-    assert found["points"]
-    for point in found["points"]:
+    limited = front(cli(*RUN, *limits, "--cut", "columns", "--out", "limited", "--json"))
+    assert limited["points"]
+    for point in limited["points"]:
         assert point["metrics"]["latency_ns"] <= latency
         (path,) = point["files"]
         assert f"-max{arrays}-latency" in path
         assert "pJ.json" in path
-    assert shlex.split(found["command"])[1] == "pareto"
+    assert shlex.split(limited["command"])[1] == "pareto"
 
 
 @pytest.mark.parametrize(
