@@ -31,7 +31,7 @@ def can_be_dealt(demands: list[int], slots: list[int], arrays: int) -> bool:
     return nx.maximum_flow_value(graph, "all", "dealt") == sum(demands)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_needs_are_met_exactly_where_a_flow_deals_all(seed: int) -> None:
     draw = Random(seed)
     arrays = draw.randint(1, 5)
@@ -72,7 +72,7 @@ def test_a_rare_shape_leaves_its_few_arrays() -> None:
     assert sorted(on_each.tolist()) == [[1, 2], [1, 2], [2, 0], [2, 0]]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_evened_packings_are_legal_and_no_less_even(seed: int) -> None:
     draw = Random(seed)
     rows, cols, types = draw.randint(4, 16), draw.randint(4, 16), draw.randint(1, 4)

@@ -207,7 +207,7 @@ def test_dense_outputs_wait_for_those_of_the_factors_beside_them() -> None:
 # Every placing of a few columns
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(5))
 def test_no_placing_of_columns_lies_below_a_bound(seed: int) -> None:
     """All ways to put the columns of one matrix on arrays of one core a place, columns and arrays alike."""
     draw = Random(seed)
@@ -242,13 +242,13 @@ def _placings(cols: int, most: int) -> Iterator[list[tuple[int, int]]]:
 # At random
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(5))
 def test_no_bound_lies_above_any_mapping_on_a_network(seed: int) -> None:
     compare_with_random(Random(7000 + seed), [None, True, False][seed % 3], questions=1, mappings=8)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_bound_lies_above_any_of_many_more_on_a_network(seed: int) -> None:
     compare_with_random(Random(9000 + seed), [None, True, False][seed % 3], questions=60, mappings=40)
 

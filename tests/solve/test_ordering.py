@@ -64,7 +64,7 @@ def topological_orders(after: list[tuple[int, ...]], done: tuple[int, ...] = ())
             yield from topological_orders(after, (*done, number))
 
 
-@pytest.mark.parametrize(("problem", "mapping"), branching_problems(1, 25, 6))
+@pytest.mark.parametrize(("problem", "mapping"), branching_problems(1, 12, 6))
 def test_as_early_as_the_best_of_all_orders(problem: Problem, mapping: Mapping) -> None:
     shop = Shop.of(problem, mapping)
     ordered = order_stages(problem, mapping, seed=0, workers=1)
