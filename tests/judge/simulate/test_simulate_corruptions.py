@@ -11,7 +11,6 @@ import pytest
 from cimsolve.columns import Ints
 from cimsolve.judge.simulate import SimulationReport, simulate
 from cimsolve.judge.simulate.crossbar import Cells, programme
-from cimsolve.judge.simulate.firing import FiringOrder
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Activations, Pieces
@@ -59,9 +58,8 @@ def test_cells_programmed_into_swapped_columns_show(monkeypatch: pytest.MonkeyPa
     pieces = placed(tiles(problem), [0, 0], [0, 0], [0, 4])
     assert run(problem, pieces).exact
 
-    def swapped(problem: Problem, operands: Operands, firings: FiringOrder, arrays: Ints) -> Cells:
-        moved = replace(firings.pieces, array_col=firings.pieces.array_col[::-1])
-        return programme(problem, operands, replace(firings, pieces=moved), arrays)
+    def swapped(operands: Operands, pieces: Pieces, arrays: Ints, rows: int, columns: int) -> Cells:
+        return programme(operands, replace(pieces, array_col=pieces.array_col[::-1]), arrays, rows, columns)
 
     monkeypatch.setattr("cimsolve.judge.simulate.crossbar.programme", swapped)
     assert_wrong(run(problem, pieces))

@@ -4,8 +4,9 @@ Cells are programmed as placed, activations fire as scheduled, column sums pass 
 the outputs are compared with plain integer products. Whether a mapping is legal is not asked: an illegal one
 computes something else, and that shows.
 
-- Weights are integers, random over all that the cells can hold unless given (`encoding`). Every array that a
-  simulated layer uses is programmed whole, whatever else lies there with random cells (`crossbar`).
+- Weights are integers, random over all that the cells can hold unless given (`encoding`). Of every
+  array that a simulated layer uses all is programmed that a firing can meet, weights of other layers as random cells
+  (`crossbar`).
 - Of experts each vector's token fires those of a route, drawn by the question's routing and the seed; what they make
   is summed digitally, by gates computed from what the router makes (`routes`).
 - Each step of the model reads its own random vector of unsigned integers of `input.bits`, driven in phases of

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cimsolve.columns import Bools, Ints, meets_intervals, merge_intervals
+from cimsolve.columns import Bools, Ints, meets_intervals, merge_intervals, running_offsets
 from cimsolve.judge.simulate.firing import FiringOrder, ragged, split_by
 from cimsolve.judge.simulate.operands import Operands
 from cimsolve.problem.problem import Problem
@@ -28,67 +29,96 @@ BATCH_NUMBERS = 1 << 18
 
 
 class Crossbars:
-    """The arrays that fire, written as placed, a chunk of them at a time; the chunk asked for last is kept."""
+    """The arrays that fire, written as placed, a chunk of them at a time; the chunk asked for last is kept.
+
+    Of each array the columns that something is written to or read from are held, side by side.
+    """
 
     def __init__(self, problem: Problem, operands: Operands, firings: FiringOrder) -> None:
-        self._written = (problem, operands, firings)
-        one = problem.rows * problem.weights_per_row * operands.encoding.columns
-        most = CHUNK_CELLS if firings.level.any() else BRIEF_CELLS
-        step = max(1, most // one)
-        distinct = np.unique(firings.array)
-        self.chunks = [distinct[first : first + step] for first in range(0, len(distinct), step)]
+        self._operands, self._rows = operands, problem.rows
+        self._arrays = np.unique(firings.array)
+        pieces = pieces_to_write(operands, firings, self._arrays)
+        fired, on = firings.pieces.take(firings.piece), firings.array[firings.activation]
+        slot = np.searchsorted(self._arrays, np.concatenate([pieces.array, on]))
+        begin, size = (np.concatenate([getattr(of, name) for of in (pieces, fired)]) for name in ("array_col", "cols"))
+        self._held = merge_intervals(slot, begin, begin + size)
+        group, low, high = self._held
+        self._moved = running_offsets(group, high - low)
+        self._columns = int((self._moved + high - low).max(initial=1))
+        self._pieces = replace(pieces, array_col=self.columns_of(pieces.array, pieces.array_col))
+        one = problem.rows * self._columns * operands.encoding.columns
+        step = max(1, (CHUNK_CELLS if firings.level.any() else BRIEF_CELLS) // one)
+        self.chunks = [self._arrays[first : first + step] for first in range(0, len(self._arrays), step)]
         """Numbers of arrays, ascending, as many at a time as may be held."""
         self._kept: tuple[int, Cells] | None = None
 
+    def columns_of(self, array: Ints, column: Ints) -> Ints:
+        """Where the cells of logical columns of arrays are held, counted in logical columns."""
+        group, low, high = self._held
+        span = int(high.max(initial=0)) + 1
+        at = np.searchsorted(group * span + low, np.searchsorted(self._arrays, array) * span + column, "right") - 1
+        return np.asarray(self._moved[at] + column - low[at])
+
     def cells(self, chunk: int) -> Cells:
-        """Cells of the arrays `chunks[chunk]`, shape (arrays, rows, weights_per_row * columns a weight takes)."""
+        """Cells of the arrays `chunks[chunk]`, shape (arrays, rows, columns * columns a weight takes)."""
         if self._kept is None or self._kept[0] != chunk:
             self._kept = None  # frees the one before
-            self._kept = (chunk, programme(*self._written, self.chunks[chunk]))
+            self._kept = (
+                chunk,
+                programme(self._operands, self._pieces, self.chunks[chunk], self._rows, self._columns),
+            )
         return self._kept[1]
 
 
-def programme(problem: Problem, operands: Operands, firings: FiringOrder, arrays: Ints) -> Cells:
-    """The cells of `arrays` (distinct, ascending), shape (arrays, rows, weights_per_row * columns a weight takes).
+def pieces_to_write(operands: Operands, firings: FiringOrder, arrays: Ints) -> Pieces:
+    """What `arrays` (distinct, ascending) must hold, sorted by array: else a firing could give another sum.
 
-    Every piece of a simulated factor that claims to lie there is written; empty cells are 0. Pieces of other factors
-    get random cells, never 0, so that one that is driven and read by mistake shows; where none is, nothing is
-    written. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
+    Every piece of a simulated factor that claims to lie there, and of the others those which some firing drives and
+    some firing reads.
+    """
+    pieces = firings.pieces
+    here = np.isin(pieces.array, arrays) & (pieces.rows > 0)
+    own = here & operands.simulated[pieces.factor]
+    others = np.flatnonzero(here & ~own)
+    slot = np.searchsorted(arrays, pieces.array)
+    fired, on = firings.pieces.take(firings.piece), np.searchsorted(arrays, firings.array[firings.activation])
+    for place, size in (("array_col", "cols"), ("array_row", "rows")):
+        low, begin = getattr(fired, place), getattr(pieces, place)[others]
+        met = merge_intervals(on, low, low + getattr(fired, size))
+        others = others[meets_intervals(met, slot[others], begin, begin + getattr(pieces, size)[others])]
+    chosen = np.sort(np.concatenate([np.flatnonzero(own), others]))
+    return pieces.take(chosen[np.argsort(pieces.array[chosen], kind="stable")])
+
+
+def programme(operands: Operands, pieces: Pieces, arrays: Ints, rows: int, columns: int) -> Cells:
+    """The cells of `arrays` (distinct, ascending), shape (arrays, rows, columns * columns a weight takes).
+
+    `pieces`: those of `pieces_to_write`, of other arrays too. Empty cells are 0. Pieces of factors that are not
+    simulated get random cells, never 0, so that one that is driven and read by mistake
+    shows. They are written last: of two overlapping pieces one is destroyed, here the simulated one.
 
     In memory the cells of a column are neighbours: high, narrow pieces would touch a line of it for each row.
     """
-    encoding, pieces = operands.encoding, firings.pieces_on(arrays)
-    shape = (len(arrays), problem.weights_per_row * encoding.columns, problem.rows)
-    cells = np.zeros(shape, dtype=encoding.cell_dtype)
+    encoding = operands.encoding
+    pieces = pieces.take(np.arange(*np.searchsorted(pieces.array, (arrays[0], arrays[-1] + 1))))
+    cells = np.zeros((len(arrays), columns * encoding.columns, rows), dtype=encoding.cell_dtype)
     slot = np.searchsorted(arrays, pieces.array)
     own = operands.simulated[pieces.factor]
-    met = own | _meets_firings(problem, firings, arrays, slot, pieces)
     random = np.random.default_rng([operands.seed, 2])
     for foreign in (False, True):
         for group in _same_shape(pieces, np.flatnonzero(own != foreign)):
-            rows, cols = int(pieces.rows[group[0]]), int(pieces.cols[group[0]])
+            height, cols = int(pieces.rows[group[0]]), int(pieces.cols[group[0]])
             width = cols * encoding.columns
-            noise = random.integers(1, 1 << encoding.cell_bits, (rows, width), encoding.cell_dtype) if foreign else None
-            windows = sliding_window_view(cells, (width, rows), axis=(1, 2), writeable=True)
-            step = max(1, BATCH_NUMBERS // (rows * width))
-            written = group[met[group]]
-            for first in range(0, len(written), step):
-                some = written[first : first + step]
+            noise = None
+            if foreign:
+                noise = random.integers(1, 1 << encoding.cell_bits, (height, width), encoding.cell_dtype)
+            windows = sliding_window_view(cells, (width, height), axis=(1, 2), writeable=True)
+            step = max(1, BATCH_NUMBERS // (height * width))
+            for first in range(0, len(group), step):
+                some = group[first : first + step]
                 at = (slot[some], pieces.array_col[some] * encoding.columns, pieces.array_row[some])
-                windows[at] = _stored(operands, pieces.take(some), rows, cols) if noise is None else noise.T
+                windows[at] = _stored(operands, pieces.take(some), height, cols) if noise is None else noise.T
     return cells.swapaxes(1, 2)
-
-
-def _meets_firings(problem: Problem, firings: FiringOrder, arrays: Ints, slot: Ints, pieces: Pieces) -> Bools:
-    """Whether some firing on the array of each piece drives a row of it, and some firing reads a column of it."""
-    array = firings.array[firings.activation]
-    on = np.minimum(np.searchsorted(arrays, array), len(arrays) - 1)
-    pairs = np.flatnonzero(arrays[on] == array)
-    fired, on = firings.pieces.take(firings.piece[pairs]), on[pairs]
-    driven = merge_intervals(on, fired.array_row, fired.array_row + fired.rows)
-    read = merge_intervals(on, fired.array_col, fired.array_col + fired.cols)
-    meets = meets_intervals(driven, slot, pieces.array_row, pieces.array_row + pieces.rows)
-    return meets & meets_intervals(read, slot, pieces.array_col, pieces.array_col + pieces.cols)
 
 
 def _stored(operands: Operands, pieces: Pieces, rows: int, cols: int) -> Ints:

@@ -65,7 +65,8 @@ class Encoding:
 
     def cells(self, weights: Ints) -> Ints:
         """Cells of `weights` (shape S), shape S + (columns,)."""
-        wide: npt.NDArray[np.signedinteger[Any]] = weights.astype(np.int64 if self.bits > 30 else np.int32)
+        width = np.int16 if self.bits < 15 else np.int32 if self.bits < 31 else np.int64
+        wide: npt.NDArray[np.signedinteger[Any]] = weights.astype(width)
         halves = [np.maximum(wide, 0), np.maximum(-wide, 0)] if self.signed == "differential" else [wide + self.offset]
         cells = np.empty((self.columns, *weights.shape), dtype=self.cell_dtype)
         mask = (1 << self.cell_bits) - 1

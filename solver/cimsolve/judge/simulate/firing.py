@@ -7,7 +7,6 @@ output or a wrong one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -69,20 +68,6 @@ class FiringOrder:
     def __len__(self) -> int:
         return len(self.array)
 
-    def pieces_on(self, arrays: Ints) -> Pieces:
-        """The pieces that have cells on any of `arrays` (distinct, ascending), in their order."""
-        order, ordered = self._by_array
-        first, stop = np.searchsorted(ordered, (arrays[0], arrays[-1] + 1))
-        near = np.sort(order[first:stop])
-        pieces = self.pieces.take(near)
-        return pieces.take(np.flatnonzero(np.isin(pieces.array, arrays) & (pieces.rows > 0)))
-
-    @cached_property
-    def _by_array(self) -> tuple[Ints, Ints]:
-        """Numbers of the pieces by the array on which they lie, and those arrays."""
-        order = np.argsort(self.pieces.array, kind="stable")
-        return order, self.pieces.array[order]
-
 
 def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activations: Activations) -> FiringOrder:
     clipped = clip_pieces(problem, operands, pieces)
@@ -131,7 +116,7 @@ def collect_firings(problem: Problem, operands: Operands, pieces: Pieces, activa
 def clip_pieces(problem: Problem, operands: Operands, pieces: Pieces) -> Pieces:
     """The part of each piece that lies on its array; nothing of one that its block does not have."""
     factors = operands.workload.table
-    wide = Pieces(*(getattr(pieces, name).astype(np.int64) for name in Pieces.__dataclass_fields__))
+    wide = Pieces(*(getattr(pieces, name).astype(np.int64, copy=False) for name in Pieces.__dataclass_fields__))
     known = (wide.factor >= 0) & (wide.factor < len(factors.blocks))
     factor = np.where(known, wide.factor, 0)
     known &= (wide.block >= 0) & (wide.block < factors.blocks[factor])

@@ -14,7 +14,7 @@ from cimsolve.chip.wiring import converter_of
 from cimsolve.errors import InputError
 from cimsolve.files.memory import demand_memory
 from cimsolve.judge.names import Pairs
-from cimsolve.judge.simulate.crossbar import programme
+from cimsolve.judge.simulate.crossbar import pieces_to_write, programme
 from cimsolve.judge.simulate.encoding import Encoding
 from cimsolve.judge.simulate.firing import FiringOrder
 from cimsolve.judge.simulate.noise import Noise, converter_errors, disturb
@@ -71,11 +71,12 @@ def prepare_groups(
     # Gain and offset of the converter that reads each column.
     errors = [np.zeros((2, *each.shape[:3], 1), np.float32) if noise.of_converters else None for each in cells]
     arrays = np.unique(np.concatenate([group.array.reshape(-1) for group in groups])) if groups else np.zeros(0, int)
+    pieces = pieces_to_write(operands, firings, arrays)
     step = max(1, CHUNK_CELLS // (problem.rows * problem.weights_per_row * per_weight))
     largest = (1 << problem.hardware.cell.bits) - 1
     for first in range(0, len(arrays), step):
         chunk = arrays[first : first + step]
-        conductance: Numbers = programme(problem, operands, firings, chunk)
+        conductance: Numbers = programme(operands, pieces, chunk, problem.rows, problem.weights_per_row)
         if noise.of_cells:
             occupied = occupied_cells(problem, firings.pieces, chunk, per_weight)
             conductance = disturb(noise, seed, chunk, conductance, occupied, largest)

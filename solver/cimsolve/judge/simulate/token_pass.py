@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from cimsolve.columns import Bools, Ints
 from cimsolve.judge.simulate.converters import Converters
@@ -32,12 +33,12 @@ FLOAT32_EXACT = 1 << 24
 
 @dataclass(frozen=True)
 class _LevelInputs:
-    """What the pairs of one level read; element 0 is a constant 0, for rows that are not driven."""
+    """What the pairs of one level read; the first elements, as many as an array has rows, are a constant 0."""
 
-    values: Ints
-    """Unsigned integers, shape (elements, vectors)."""
     digits: npt.NDArray[Any]
     """Phases of the values, least significant first, shape (elements, phases * vectors)."""
+    sums: Ints
+    """Sums of all values before each element, and last of all; shape (elements + 1, vectors)."""
     first: Ints
     """Where each snapshot begins, shape (snapshots,)."""
     length: Ints
@@ -130,8 +131,8 @@ class TokenPass:
         needed = np.unique(firings.reads[firings.level[firings.activation] == level])
         first = np.zeros(len(firings.snapshots), dtype=np.int64)
         length = np.zeros(len(firings.snapshots), dtype=np.int64)
-        parts: list[Ints] = [np.zeros((1, operands.vectors), dtype=np.int64)]
-        total = 1
+        total = self._problem.rows
+        parts: list[Ints] = [np.zeros((total, operands.vectors), dtype=np.int64)]
         for index in needed.tolist():
             snapshot = firings.snapshots[index]
             if snapshot is NOTHING:
@@ -148,7 +149,8 @@ class TokenPass:
         values = np.concatenate(parts)
         dac_bits = self._problem.hardware.input.dac_bits
         phases = [(values >> (phase * dac_bits)) & ((1 << dac_bits) - 1) for phase in range(len(self._phase_factors))]
-        return _LevelInputs(values, np.concatenate(phases, axis=1).astype(self._dtype), first, length)
+        digits = np.concatenate(phases, axis=1).astype(self._dtype)
+        return _LevelInputs(digits, np.cumsum(np.insert(values, 0, 0, axis=0), axis=0), first, length)
 
     def _fire(self, cells: Cells, arrays: Ints, inputs: _LevelInputs, batch: Ints) -> None:
         """Fire the activations `batch`, which lie on `arrays`, whose `cells` are given."""
@@ -157,16 +159,19 @@ class TokenPass:
         local, within = ragged(counts)
         pairs = firings.first_pair[batch][local] + within
         pieces = firings.pieces.take(firings.piece[pairs])
-        piece_of, row = ragged(pieces.rows)
-        elements = self._elements(inputs, pieces, firings.reads[pairs], piece_of, row)
+        element = self._first_elements(inputs, pieces, firings.reads[pairs])
         span = firings.span[batch]
         window = np.cumsum(span) - span
-        driven = np.zeros(int(span.sum()), dtype=np.int64)
+        driven = np.zeros((int(span.sum()), inputs.digits.shape[1]), self._dtype)
+        top = (window - firings.row_low[batch])[local] + pieces.array_row
         # Where two pieces want different elements on one row, the last one gets its own.
-        driven[(window - firings.row_low[batch])[local][piece_of] + pieces.array_row[piece_of] + row] = elements
-        corrections = self._offset_corrections(inputs, elements, pieces)
-        counted, first_column = self._counted_columns(pairs, pieces)
+        for group in split_by(np.arange(len(pairs)), within * (self._problem.rows + 1) + pieces.rows):
+            rows = int(pieces.rows[group[0]])
+            _runs(driven, rows)[top[group]] = _runs(inputs.digits, rows)[element[group]]
+        corrections = self._offset_corrections(inputs, element, pieces.rows)
+        counted, first_counted = self._counted_columns(pairs, pieces)
         slot = np.searchsorted(arrays, firings.array[batch])
+        column = self._crossbars.columns_of(firings.array[batch][local], pieces.array_col)
         key = span[local] * (int(pieces.cols.max()) + 1) + pieces.cols
         for group in split_by(np.arange(len(pairs)), key):
             height, cols = int(span[local[group[0]]]), int(pieces.cols[group[0]])
@@ -176,17 +181,16 @@ class TokenPass:
             for first in range(0, len(group), step):
                 some = group[first : first + step]
                 of = local[some]
-                rows = driven[window[of][:, None] + np.arange(height)]
                 sums = sum_columns(
                     cells,
                     slot[of],
                     firings.row_low[batch[of]],
-                    pieces.array_col[some] * self._operands.encoding.columns,
+                    column[some] * self._operands.encoding.columns,
                     width,
-                    inputs.digits[rows],
+                    _runs(driven, height)[window[of]].reshape(len(of), height, -1),
                 )
                 read = self._shift_add(self._converters.convert(sums, batch[of], self._ideal), cols)
-                read *= counted[first_column[some][:, None] + np.arange(cols)][:, :, None]
+                read *= counted[first_counted[some][:, None] + np.arange(cols)][:, :, None]
                 read -= corrections[some][:, None, :]
                 if self._fires is not None:
                     read *= self._fires[batch[of]][:, None, :]
@@ -195,20 +199,14 @@ class TokenPass:
         if self._progress is not None:
             self._progress(self._done, self.fired)
 
-    def _elements(self, inputs: _LevelInputs, pieces: Pieces, reads: Ints, piece_of: Ints, row: Ints) -> Ints:
-        """The input element that each row of each piece wants; 0, the constant, where its vector has none."""
-        height = self._operands.workload.table.block_rows[pieces.factor]
-        element = (pieces.block * height + pieces.row0)[piece_of] + row
-        known = element < inputs.length[reads][piece_of]
-        return np.where(known, inputs.first[reads][piece_of] + element, 0)
+    def _first_elements(self, inputs: _LevelInputs, pieces: Pieces, reads: Ints) -> Ints:
+        """The input element that the first row of each piece wants; 0, the constants, where its vector is not there."""
+        element = pieces.block * self._operands.workload.table.block_rows[pieces.factor] + pieces.row0
+        return np.where(element + pieces.rows <= inputs.length[reads], inputs.first[reads] + element, 0)
 
-    def _offset_corrections(self, inputs: _LevelInputs, elements: Ints, pieces: Pieces) -> Float64s:
+    def _offset_corrections(self, inputs: _LevelInputs, element: Ints, rows: Ints) -> Float64s:
         """What a column of each piece holds too much, offset * the sum of its inputs: (pieces, vectors)."""
-        offset = self._operands.encoding.offset
-        if offset == 0:
-            return np.zeros((len(pieces), self._operands.vectors))
-        first = np.cumsum(pieces.rows) - pieces.rows
-        return np.asarray(np.add.reduceat(inputs.values[elements], first, axis=0) * float(offset))
+        return np.asarray((inputs.sums[element + rows] - inputs.sums[element]) * float(self._operands.encoding.offset))
 
     def _counted_columns(self, pairs: Ints, pieces: Pieces) -> tuple[Bools, Ints]:
         """Whether each column of each piece counts, flat, and where each piece begins in that list."""
@@ -250,6 +248,12 @@ class TokenPass:
         if len(early):
             value = read[early].reshape(-1, self._operands.vectors)
             self._early.append((element[early].reshape(-1), value, np.repeat(end[early], read.shape[1])))
+
+
+def _runs(table: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """All runs of so many rows of a table, each as one row: a view."""
+    columns = table.shape[1]
+    return sliding_window_view(table.reshape(-1), rows * columns, writeable=True)[::columns]
 
 
 def _batches(which: Ints, firings: FiringOrder) -> list[Ints]:
