@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from cimsolve.study.ask import Outcome
     from cimsolve.study.choose import ChoiceFound, choose_structures
     from cimsolve.study.explain.answer import explain_solution
+    from cimsolve.study.explain.runs import explain_plan
     from cimsolve.study.finetune import FinetuneFound, finetune_factors
     from cimsolve.study.sweep.run import sweep_study
     from cimsolve.study.two import compare_solutions
@@ -96,6 +97,7 @@ __all__ = [
     "choose_structures",
     "compare_converters",
     "compare_solutions",
+    "explain_plan",
     "explain_solution",
     "finetune_factors",
     "load_hardware",
@@ -142,6 +144,7 @@ _NAMES_OF = {
     "study.ask": ["Outcome"],
     "study.choose": ["ChoiceFound", "choose_structures"],
     "study.explain.answer": ["explain_solution"],
+    "study.explain.runs": ["explain_plan"],
     "study.finetune": ["FinetuneFound", "finetune_factors"],
     "study.sweep.run": ["sweep_study"],
     "study.two": ["compare_solutions"],

@@ -6,6 +6,7 @@ import argparse
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cimsolve.cli.limits import settle_limits
@@ -15,7 +16,7 @@ from cimsolve.cli.short import told_ladder
 from cimsolve.cli.values import OneOf, near, whole
 from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
 from cimsolve.solve.names import STRATEGY_NAMES
-from cimsolve.study.names import WHAT_IFS
+from cimsolve.study.names import RUN_WHAT_IFS, WHAT_IFS
 
 if TYPE_CHECKING:
     from cimsolve.problem.problem import Problem
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from cimsolve.study.explain.limits import Short
 
 
+CHANGES = tuple({**WHAT_IFS, **RUN_WHAT_IFS})
+
+
 def what_ifs(text: str) -> tuple[str, ...]:
     """Names of changes, or KEY=VALUE, between commas."""
     found = tuple(name.strip() for name in text.split(","))
     for name in found:
-        if name not in (*WHAT_IFS, "none") and "=" not in name:
+        if name not in (*CHANGES, "none") and "=" not in name:
             raise argparse.ArgumentTypeError(
-                f"{name!r}: there is no such change{near(name, tuple(WHAT_IFS))}; known: {', '.join(WHAT_IFS)}, "
-                "none, KEY=VALUE"
+                f"{name!r}: there is no such change{near(name, CHANGES)}; known: {', '.join(CHANGES)}, none, KEY=VALUE"
             )
     return found
 
@@ -62,7 +65,14 @@ names of --what-if:
   banks-x2      twice the banks of the memory of keys and values; by default only where there is one
   KEY=VALUE     any key of the hardware spec; none: nothing
 
-Every change is solved again by the strategy of the answer, and checked. Without a FILE the question given by the
+and of answers in rounds and on chips in a row, for the same cut, but array+1 and chip+1, solved again:
+  array+1       one more array a chip
+  batch-x2      batches twice as large; load-x2: twice the rate of the load link
+  write-x2      rows written in half the time
+  link-x2       twice the rate of links between chips
+  chip+1        one more chip
+
+Every other change is solved again by the strategy of the answer, and checked. Without a FILE the question given by the
 options is solved first; where it has no answer, the least limits that would do are searched for.
 
 exit codes:
@@ -87,7 +97,7 @@ examples:
         "changes to solve again, listed below; repeatable (default: those of every chip, and of its network)",
         what_ifs,
         repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
-        complete=tuple(WHAT_IFS),
+        complete=CHANGES,
     )
     kinds: int = output_option(
         "--kinds N", "kinds of stages shown, the longest first (default: {default})", whole(1, 10_000), 10
@@ -109,12 +119,15 @@ def run(options: Options) -> int:
     Raises InputError where there is no question or the file is none, CheckError where it fails its check,
     InfeasibleError for a question that has no answer although it has no limits.
     """
+    from cimsolve.problem.plan import is_plan
     from cimsolve.show.text.explain import print_explained, print_short
     from cimsolve.show.text.progress import Progress
     from cimsolve.solve.effort import Effort
     from cimsolve.study.explain.answer import explain_solution
     from cimsolve.study.explain.limits import Short
 
+    if options.file is not None and is_plan(Path(options.file)):
+        return _explain_runs(options.file, options)
     shown = not options.json and options.verbosity >= 0
     with Progress(shown) as progress:
         name, answer = options.file, None
@@ -136,6 +149,18 @@ def run(options: Options) -> int:
         print_short(answer, options.json)
         return EXIT_FAILED
     print_explained(explained, options.json, options.verbosity, options.kinds)
+    return EXIT_DONE
+
+
+def _explain_runs(file: str, options: Options) -> int:
+    """Explain an answer in runs."""
+    from cimsolve.show.text.explain_runs import print_explained_plan
+    from cimsolve.show.text.progress import Progress
+    from cimsolve.study.explain.runs import explain_plan
+
+    with Progress(not options.json and options.verbosity >= 0) as progress:
+        explained = explain_plan(file, options.what_ifs, name=file, begin=progress.begin)
+    print_explained_plan(explained, options.json, options.verbosity)
     return EXIT_DONE
 
 

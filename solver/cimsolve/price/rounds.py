@@ -54,7 +54,7 @@ def write_cycles(hardware: Hardware, rows: Ints | int, weights: int, arrays: int
     Where `rows` is one number, it is that of all arrays together, and `arrays` are as many as may be written: no
     array is then the last.
     """
-    write, load = writing_sections(hardware)
+    write, _ = writing_sections(hardware)
     if isinstance(rows, int):
         pulses = [ceil_div(rows, write.rows_at_once)]
         side_by_side = min(arrays or rows, write.arrays_at_once or rows)
@@ -65,10 +65,13 @@ def write_cycles(hardware: Hardware, rows: Ints | int, weights: int, arrays: int
         longest = max(pulses)
     steps = max(longest, ceil_div(sum(pulses), max(side_by_side, 1)))
     writing = int(hardware.cycles(steps * int(picoseconds(write.row_ns))))
-    return max(writing, _load_cycles(hardware, load, weights * hardware.weight.bits))
+    return max(writing, load_cycles(hardware, weights))
 
 
-def _load_cycles(hardware: Hardware, load: LoadSection, bits: int) -> int:
+def load_cycles(hardware: Hardware, weights: int) -> int:
+    """Cycles in which so many weights come from off the chip."""
+    _, load = writing_sections(hardware)
+    bits = weights * hardware.weight.bits
     return int(hardware.cycles(int(picoseconds(load.base_ns)) + int(picoseconds(bits / load.bits_per_ns))))
 
 

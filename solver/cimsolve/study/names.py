@@ -30,6 +30,16 @@ WHAT_IFS: Mapping[str, str] = {
 }
 """Name -> what it means. `again` tells the change from what merely another search finds."""
 
+RUN_WHAT_IFS: Mapping[str, str] = {
+    "batch-x2": "batches twice as large",
+    "load-x2": "twice the rate of the load link",
+    "write-x2": "rows written in half the time",
+    "link-x2": "twice the rate of links between chips",
+    "chip+1": "one more chip",
+    "array+1": "one more array a chip",
+}
+"""The same of answers in rounds and on chips in a row."""
+
 OF_NETWORKS = ("transfer-x2", "port-x2", "hub-place", "core-x2", "tree")
 """Changes that are tried unasked on chips with a network alone."""
 OF_MEMORIES = ("banks-x2",)

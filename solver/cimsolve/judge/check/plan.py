@@ -60,7 +60,7 @@ def check_plan(plan: AnyPlan, problem: Problem | None = None) -> PlanReport:
                 return PlanReport(broken)
         else:
             ends = [run.end for run in plan.header.runs]
-            metrics = chips_metrics(asked, ends, [(_chip_times(each), each.metrics) for each in costs])
+            metrics = chips_metrics(asked, ends, [(chip_times(each), each.metrics) for each in costs])
             bounds = find_chips_bounds(asked, plan.header.chips)
         return PlanReport(tuple(_broken_claims(plan, metrics, bounds)), metrics, bounds, tuple(costs))
     except CimsolveError as error:
@@ -147,7 +147,8 @@ def _judge_rounds(
     return tuple(broken), metrics, find_rounds_bounds(asked, header.batch)
 
 
-def _chip_times(costs: Costs) -> ChipTimes:
+def chip_times(costs: Costs) -> ChipTimes:
+    """What a chip of a row takes."""
     metrics = costs.metrics
     phases = tuple(phase.ii_cycles for phase in costs.phases)
     later = costs.fired.problem.later_tokens
