@@ -29,6 +29,11 @@ class ChipTimes:
     later: tuple[int, ...]
     """Tokens of a prefill after the first of each phase."""
 
+    def slowed(self, times: float) -> ChipTimes:
+        """All of it so many times as long."""
+        latency, ii, *phases = (round(each * times) for each in (self.latency, self.ii, *self.phases))
+        return ChipTimes(latency, ii, tuple(phases), self.later)
+
 
 class LinkUse(NamedTuple):
     """What a token asks of the link behind a chip: its bits, how long they are under way, and how long it is busy."""

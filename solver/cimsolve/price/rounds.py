@@ -31,6 +31,10 @@ class RunTimes:
     ii: int
     prefill: int
 
+    def slowed(self, times: float) -> RunTimes:
+        """All of it so many times as long."""
+        return RunTimes(*(round(each * times) for each in (self.write, self.latency, self.ii, self.prefill)))
+
     def compute(self, of: str, batch: int = 1) -> int:
         """Cycles of a `token`, of a `prefill`, or of a `batch` of tokens of many sequences."""
         if of == "prefill":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 from cimsolve.model.model import Model
 from cimsolve.model.part import made_for_later
@@ -17,7 +17,13 @@ Run: TypeAlias = tuple[int, int]
 """The first step of a run, and the one after its last."""
 Cut: TypeAlias = tuple[Run, ...]
 """Runs in order."""
-Times = TypeVar("Times")
+
+
+class _Slowable(Protocol):
+    def slowed(self, times: float) -> Self: ...
+
+
+Times = TypeVar("Times", bound=_Slowable)
 
 
 class Shapes:

@@ -57,7 +57,7 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     least: list[int] = []
     for packed in packed_ways:
         least.append(packed.packing.arrays)
-        for arrays in _array_counts(problem, packed.packing.arrays):
+        for arrays in _array_counts(problem, packed.packing.arrays, effort):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
             if "prefill" in names_of(problem.objective):
@@ -65,7 +65,7 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
                 yield Candidate(f"{name}, by phase", find, arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []
     least += [packing.arrays for _, packing in ways]
-    parts = [_columns_cut(problem, effort, ways), _grouped(problem, min(least))]
+    parts = [_columns_cut(problem, effort, ways), _grouped(problem, effort, min(least))]
     # Groups are formed in less time than it takes to deal the columns of every expert.
     for part in reversed(parts) if problem.workload.has_experts else parts:
         yield from part
@@ -76,7 +76,7 @@ def _columns_cut(
 ) -> Iterator[Candidate]:
     """Strips of columns dealt over arrays, for every goal and layout."""
     for stages, packing in ways:
-        for arrays in _array_counts(problem, packing.arrays):
+        for arrays in _array_counts(problem, packing.arrays, effort):
             spread = ColumnSpread(question_of_strips(problem, stages), stages, packing, arrays, effort.listen)
             for goal, layout, by_shelf in product(_goals(problem), LAYOUTS, (False, True)):
                 dealt = "by shelf" if by_shelf else "by array"
@@ -90,7 +90,7 @@ def _columns_cut(
                     yield Candidate(name, partial(spread.fill_phases, layout), arrays)
 
 
-def _grouped(problem: Problem, least: int) -> Iterator[Candidate]:
+def _grouped(problem: Problem, effort: Effort, least: int) -> Iterator[Candidate]:
     """Inputs that fire together, where a stage has more of them than there are arrays."""
     strips = cut_into_strips(problem, even=False)
     inputs = [sum(kind.count for kind in kinds) for kinds in strips]
@@ -98,7 +98,7 @@ def _grouped(problem: Problem, least: int) -> Iterator[Candidate]:
         return
     lots = lots_of(problem, strips)
     cuts = (False,) if problem.cut == "none" else (False, True)
-    for arrays, cut in product(_array_counts(problem, least), cuts):
+    for arrays, cut in product(_array_counts(problem, least, effort), cuts):
         if max(inputs) > arrays:
             name = f"{'columns cut' if cut else 'whole blocks'}, inputs grouped on {arrays} arrays"
             yield Candidate(name, GroupSpread(problem, lots, arrays, cut).find, arrays)
@@ -138,12 +138,14 @@ def _goals(problem: Problem) -> list[Goal]:
     return list(dict.fromkeys(goals)) or ["balanced latency"]
 
 
-def _array_counts(problem: Problem, least: int) -> list[int]:
+def _array_counts(problem: Problem, least: int, effort: Effort) -> list[int]:
     """Array counts worth a try: the least that cutting columns reaches; more, where more may help."""
     limit = problem.array_limit
     fewest_first = problem.objective[0] == "arrays" and not problem.has_cost_limits
     if fewest_first or (limit is not None and limit <= least):
         return [least]
+    if effort.brief:
+        return [most_arrays(problem)]
     return grown_counts(problem, least)
 
 

@@ -54,6 +54,8 @@ class Effort:
     workers: int = 1
     exact: bool = False
     """Insist on the monolithic model: refuse a problem that is too large for it."""
+    brief: bool = False
+    """Try what fills all arrays that are allowed, and nothing twice: where there are many more questions."""
     start: Mapping | None = None
     """A mapping of the same problem to start from."""
     listen: Callable[[Event], None] = field(default=ignore, compare=False)

@@ -24,6 +24,7 @@ from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Answer, Effort, Event
 from cimsolve.solve.exact.items import why_not_exact
 from cimsolve.solve.incumbent import Incumbent, Score, means_in_order
+from cimsolve.solve.places.folded import folded
 from cimsolve.solve.places.locate import located, located_again
 from cimsolve.solve.polish.even_phases import even_out_phases
 from cimsolve.solve.polish.experts import seat_experts
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 REFINED = 6
 """So many of the best candidates are tried again with more effort."""
+PLACES = 3
+"""So many ways of placing folded matrices are tried."""
 EXACT_TIME = 20.0
 """Deterministic time of the exact search, in CP-SAT's units (about seconds)."""
 
@@ -112,12 +115,16 @@ class _Search:
 
     def _with_distance(self) -> None:
         """The best of the arrays alone; then places for them and, within stages, for what they hold."""
+        if {"prefill", "throughput"} & set(names_of(self.problem.objective)):
+            for mapping in folded(self.problem):
+                for placed in islice(located(self.problem, mapping), PLACES):
+                    self.best.offer("matrices folded", placed)
         flat = self.problem.asking(hardware=without_distance(self.problem.hardware))
         effort = replace(self.effort, start=None)
         # What is best without distance need not be with it: fewer arrays are nearer, a fast token moves evenly.
         fewest_first = self.problem.objective[0] == "arrays"
         others = (DEFAULT_OBJECTIVE,) if fewest_first else (("latency",), DEFAULT_OBJECTIVE)
-        for objective in dict.fromkeys((self.problem.objective, *others)):
+        for objective in dict.fromkeys((self.problem.objective, *(() if self.effort.brief else others))):
             asked = flat.asking(objective=objective)
             inner = _Search(asked, effort, Incumbent(asked, effort), candidates(asked, effort))
             try:
@@ -133,7 +140,7 @@ class _Search:
                 if self.best.will_do():
                     return
         best, metrics = self.best.mapping, self.best.metrics
-        if best is not None and best.place is not None:
+        if best is not None and best.place is not None and not self.effort.brief:
             self.effort.listen(Event("stages in each other's arrays"))
             for mapping in located_again(self.problem, best, metrics["energy_pj"] / metrics["latency_ns"]):
                 self.best.offer("stages in each other's arrays", mapping)
@@ -144,7 +151,7 @@ class _Search:
             self._candidates()
         if best.mapping is None or best.is_over_limits:
             self._any_mapping()
-        if best.mapping is None:
+        if best.mapping is None or effort.brief:
             return
         if not best.will_do():
             best.offer("pairs fired together", fire_pairs_together(problem, best.mapping))
@@ -172,6 +179,8 @@ class _Search:
                 refinable.setdefault(score, (candidate.name, candidate.refine))
             if self.best.will_do():
                 return
+        if self.effort.brief:
+            return
         for name, refine in [refinable[score] for score in sorted(refinable)][:REFINED]:
             self.effort.listen(Event(f"{name}, refined"))
             self.best.offer(f"{name}, refined", refine())

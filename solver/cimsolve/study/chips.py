@@ -32,7 +32,7 @@ def solve_chips(
     link_section(asked.hardware)
     asked = next(fitting(asked, limit, f"{strategy}: chips"))
     search = _ChipsSearch(asked, strategy, effort or Effort(), limit, begin, chips)
-    runs = search.quick() or search.run()
+    runs = search.run()
     ends = [mapped.run[1] for mapped in runs]
     each = [(mapped.times, mapped.solution.header.metrics) for mapped in runs]
     allowed = chips or len(runs)

@@ -16,9 +16,10 @@ from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_rounds
 from cimsolve.prove.runs import Cut, Run
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
-from cimsolve.study.runs import Mapped, RunSearch, claims_of, fitting, passed, question_of_runs
+from cimsolve.study.runs import FoundCut, Mapped, RunSearch, claims_of, fitting, passed, question_of_runs
 
-METRIC_OF = {"token": "latency", "prefill": "prefill", "batch": "batch"}
+CUTS = 2
+"""Of the cuts of large steps so many are tried at once: the first that fit, and one finer."""
 
 
 def solve_rounds(
@@ -38,32 +39,31 @@ def solve_rounds(
     writing_sections(asked.hardware)
     effort = effort or Effort()
     batch = batch or asked.model.tokens
-    metric = f"{METRIC_OF[passed(asked)]}_cycles"
-    best, refused, ways = None, None, []
-    for double in (False,) if strategy in RULE_NAMES or limit == 1 else (False, True):
-        searches = _searches(asked, strategy, effort, limit, batch, double, begin)
-        try:
-            ways.append((next(searches), searches))
-        except InfeasibleError as error:
-            refused = refused or error
-    for first, finer in sorted(ways, key=lambda way: way[0].least_cycles()):
-        if best is not None and first.least_cycles() >= best.header.metrics[metric]:
-            continue
-        tried = [first, *itertools.islice(finer, 1)]
-        runs, search = next(((runs, each) for each in tried if (runs := each.quick())), (None, first))
-        for each in itertools.chain(tried, finer) if runs is None else ():
+    doubles = (False,) if strategy in RULE_NAMES or limit == 1 else (False, True)
+    ways = [_searches(asked, strategy, effort, limit, batch, double, begin) for double in doubles]
+    found: list[tuple[FoundCut[RunTimes], _RoundsSearch]] = []
+    refused: InfeasibleError | None = None
+    while not found and ways:
+        tried: list[_RoundsSearch] = []
+        for way in list(ways):
             try:
-                runs, search = each.run(), each
-                break
+                tried += itertools.islice(way, CUTS)
+            except InfeasibleError as error:
+                refused = refused or error
+                ways.remove(way)
+        ways = ways if tried else []
+        for search in sorted(tried, key=_RoundsSearch.least_cycles):
+            if found and search.least_cycles() >= min(draft.cycles for draft, _ in found):
+                continue
+            try:
+                found.append((search.draft, search))
             except InfeasibleError as error:  # steps that are cut finer may fit
                 refused = refused or error
-        if runs is not None:
-            found = _answer(search, runs)
-            best = found if best is None else min(best, found, key=lambda plan: plan.header.metrics[metric])
-    if best is None:
+    if not found:
         assert refused is not None
         raise refused
-    return best
+    draft, search = min(found, key=lambda each: each[0].cycles)
+    return _answer(search, search.refined(draft))
 
 
 def _searches(
@@ -88,6 +88,7 @@ class _RoundsSearch(RunSearch[RunTimes]):
     batch: int = 1
     double: bool = False
     kind: ClassVar[str] = "rounds"
+    shares: ClassVar[tuple[float, ...]] = (1 / 8, 1 / 4, 1 / 2)
 
     @property
     def least(self) -> Mapping[Run, RunTimes]:

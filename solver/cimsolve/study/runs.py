@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple
 
 from cimsolve.errors import InfeasibleError, InputError
@@ -26,11 +26,15 @@ from cimsolve.solve.names import RULE_NAMES
 from cimsolve.study.solving import library_versions, make_solution, mapping_of, problem_for, solve
 
 SHAPES_MAX = 3
-"""Once so many shapes of runs are solved and a cut is whole, no other cut is tried."""
+"""So many shapes of runs are searched without haste, those by which all can gain most."""
+CUTS_MAX = 4
+"""Most cuts that are mapped as a whole."""
 QUICK = "spread"
 """The rule that maps runs before any is searched."""
 CLOSE = 0.02
 """No run is searched where all together take no more above their bound, as a share of it."""
+GAIN = 0.005
+"""Nothing is tried that would gain no more of the whole, as bounds show it."""
 PARTS = (1, 2, 3, 4, 8, 16, 32, 64)
 """Steps that are too large for the arrays are cut into parts of the cells of all, or of a half, a third, ..."""
 PASSED = {"latency": "token", "prefill": "prefill", "throughput": "batch"}
@@ -72,11 +76,11 @@ class Mapped(NamedTuple, Generic[Times]):
     times: Times
 
 
-class _Found(NamedTuple, Generic[Times]):
-    """The runs of a cut with what they take in all, and all shapes of runs that were mapped for it."""
+class FoundCut(NamedTuple, Generic[Times]):
+    """A cut that is mapped as a whole with what it takes, and all shapes of runs that were mapped for it."""
 
     cycles: int
-    runs: list[Mapped[Times]]
+    cut: Cut
     solved: Mapping[Hashable, tuple[Solution, Times] | None]
 
 
@@ -129,6 +133,8 @@ class RunSearch(ABC, Generic[Times]):
     solved: dict[Hashable, tuple[Solution, Times] | None] = field(default_factory=dict)
     """Shape of runs -> the mapping of one of them, and what it takes; None where it does not fit."""
     kind: ClassVar[str]
+    shares: ClassVar[tuple[float, ...]] = ()
+    """Of the arrays' cells: runs that fill no more are tried first."""
 
     @property
     def fills(self) -> bool:
@@ -157,94 +163,133 @@ class RunSearch(ABC, Generic[Times]):
         cut = self.best_cut(self.least)
         return math.inf if cut is None else self.cycles(self.least, cut)
 
-    def quick(self) -> list[Mapped[Times]] | None:
-        """The runs of a cut that a rule maps, if no search can gain much; None where there is none, or for a rule."""
-        found = None if self.fills else self._by_rule
-        close = found is not None and found.cycles <= self.least_cycles() * (1 + CLOSE)
-        return found.runs if found is not None and close else None
-
     def run(self) -> list[Mapped[Times]]:
-        """The runs of the best cut found in order. Raises InfeasibleError where there is none.
-
-        The cut that would take least, by what its runs are known to take, is mapped, until it is known as a whole. A
-        search that has mapped them by a rule goes on with what it maps itself.
-        """
-        if self.fills:
-            return self._mapped(self._settled(self.strategy, math.inf)[1])
-        by_rule, self.solved = self._by_rule, {}
-        try:
-            cycles, cut = self._settled(self.strategy, SHAPES_MAX, {} if by_rule is None else by_rule.solved)
-        except InfeasibleError:
-            if by_rule is None:
-                raise
-            return by_rule.runs
-        return self._mapped(cut) if by_rule is None or cycles < by_rule.cycles else by_rule.runs
+        """The runs of the best cut found in order. Raises InfeasibleError where there is none."""
+        return self.refined(self.draft)
 
     @cached_property
-    def _by_rule(self) -> _Found[Times] | None:
-        """What a rule finds, with which a search begins; None where it finds nothing."""
-        try:
-            cycles, cut = self._settled(QUICK, math.inf)
-        except InfeasibleError:
-            return None
-        return _Found(cycles, self._mapped(cut), self.solved)
+    def draft(self) -> FoundCut[Times]:
+        """What a rule finds, or a search that is brief where that leaves more than CLOSE to the bound.
 
-    def _settled(
-        self,
-        strategy: str,
-        most: float,
-        otherwise: Mapping[Hashable, tuple[Solution, Times] | None] = MappingProxyType({}),
-    ) -> tuple[int, Cut]:
-        """A cut of which all runs are mapped, and what it takes: once `most` shapes are, as they are `otherwise`."""
+        Raises InfeasibleError where neither finds anything.
+        """
+        if self.fills:
+            return self._settled(self.strategy, self.effort)
+        try:
+            found = self._settled(QUICK, self.effort)
+        except InfeasibleError:
+            found = None
+        if found is not None and self._is_close(found):
+            return found
+        self.solved = {}
+        try:
+            brief = self._settled(self.strategy, replace(self.effort, brief=True))
+        except InfeasibleError:
+            if found is None:
+                raise
+            return found
+        return brief if found is None else min(found, brief, key=lambda each: each.cycles)
+
+    def refined(self, found: FoundCut[Times]) -> list[Mapped[Times]]:
+        """The runs of a draft, those searched again that all of it can gain most by; the best cut of what is known."""
+        self.solved = dict(found.solved)
+        if self.fills or self._is_close(found):
+            return self._mapped(found.cut)
+        gains: dict[Hashable, tuple[int, Run]] = {}
+        for shape, run in {self.shape(run): run for run in found.cut}.items():
+            known = self._known() | {each: self.least[each] for each in self.least if self.shape(each) == shape}
+            gains[shape] = found.cycles - self.cycles(known, found.cut), run
+        hopeful = sorted(gains.items(), key=lambda each: -each[1][0])[:SHAPES_MAX]
+        for shape, (gain, run) in hopeful:
+            before = self.solved[shape]
+            if gain > GAIN * found.cycles:
+                self._solve(run, self.strategy, self.effort)
+                if before is not None and self.cycles(self._known(), found.cut) >= found.cycles:
+                    self.solved[shape] = before
+        mapped = {run: times for run, times in self._known().items() if self.shape(run) in self.solved}
+        return self._mapped(self.best_cut(mapped) or found.cut)
+
+    def _is_close(self, found: FoundCut[Times]) -> bool:
+        return found.cycles <= self.least_cycles() * (1 + CLOSE)
+
+    def _settled(self, strategy: str, effort: Effort) -> FoundCut[Times]:
+        """A cut of which all runs are mapped. Raises InfeasibleError where none is found.
+
+        The first is one of small runs, if their bounds allow it: they leave most room for each. Then the one is mapped
+        that would take least if what is not mapped took as much above its least as what is.
+        """
         count = len(self.problem.model.steps)
-        best: tuple[int, Cut] | None = None
+        best: FoundCut[Times] | None = None
+        cuts, above = 0, 1.0
         while True:
-            known = self._known()
-            cut = _filled(known, count) if self.fills else self.best_cut(known)
+            known = self._known(above)
+            cut = _filled(known, count) if self.fills else self.best_cut(known) if best else self._smallest(known)
             if cut is None or (self.runs_max is not None and len(cut) > self.runs_max):
                 if best is not None:
                     return best
                 raise self._too_large(known)
             missing = {shape: run for run in cut if (shape := self.shape(run)) not in self.solved}
+            hopeless = best is not None and self.cycles(known, cut) > best.cycles * (1 - GAIN)
+            if best is not None and (not missing or hopeless or cuts == CUTS_MAX):
+                return best
             for shape, run in missing.items():
-                if len(self.solved) >= most and otherwise.get(shape) is not None:
-                    self.solved[shape] = otherwise[shape]
-                else:
-                    self._solve(run, strategy)
+                self._solve(run, strategy, effort)
                 if self.solved[shape] is None:
                     break
-            if all(self.solved.get(self.shape(run)) is not None for run in cut):
+            else:
+                cuts += 1
                 cycles = self.cycles(self._known(), cut)
-                best = min(best or (cycles, cut), (cycles, cut))
-                if not missing or self.fills or len(self.solved) >= SHAPES_MAX:
+                above = max(1.0, cycles / max(1, self.cycles(self.least, cut)))
+                if best is None or cycles < best.cycles:
+                    best = FoundCut(cycles, cut, self.solved)
+                if self.fills:
                     return best
+
+    def _smallest(self, runs: Mapping[Run, Times]) -> Cut | None:
+        """The best cut into runs that fill a small share of the arrays, if that is about as good as any."""
+        best = self.best_cut(runs)
+        if best is None:
+            return None
+        stored = self.problem.structures
+        steps = (
+            sum(stored[each.name].stored_weights(each.n_in, each.n_out) for each in step.linears)
+            for step in self.problem.model.steps
+        )
+        until = list(itertools.accumulate(steps, initial=0))
+        cells, least = self.arrays * self.problem.rows * self.problem.weights_per_row, self.cycles(runs, best)
+        for share in self.shares:
+            small = {run: times for run, times in runs.items() if until[run[1]] - until[run[0]] <= share * cells}
+            cut = self.best_cut(small)
+            if cut is not None and self.cycles(runs, cut) <= least * (1 + CLOSE):
+                return cut
+        return best
 
     def shape(self, run: Run) -> Hashable:
         """What runs that are mapped alike have in common."""
         return shapes_of(self.problem).of(*run)
 
-    def _known(self) -> dict[Run, Times]:
-        """What runs take, as they are mapped, or else at least; without those that turned out not to fit."""
+    def _known(self, above: float = 1.0) -> dict[Run, Times]:
+        """What runs take that may fit, as they are mapped, or else so many times their least."""
         found = {}
         for run, least in self.least.items():
             shape = self.shape(run)
             mapped = self.solved.get(shape)
             if mapped is not None or shape not in self.solved:
-                found[run] = least if mapped is None else mapped[1]
+                found[run] = (least.slowed(above) if above > 1 else least) if mapped is None else mapped[1]
         return found
 
     def _asked(self, run: Run) -> Problem:
         asked = run_problem(self.problem, *run)
         return asked.asking(max_arrays=self.arrays) if self.arrays != asked.array_limit else asked
 
-    def _solve(self, run: Run, strategy: str) -> None:
+    def _solve(self, run: Run, strategy: str, effort: Effort) -> None:
         steps = self.problem.model.steps
         self.begin(f"{strategy}: run from {steps[run[0]].name} to {steps[run[1] - 1].name}")
         shape = self.shape(run)
         self.solved[shape] = None
         with contextlib.suppress(InfeasibleError):  # the bound on arrays was not reached: no cut has such a run
             asked = self._asked(run)
-            solution = solve(asked, strategy, self.effort)
+            solution = solve(asked, strategy, effort)
             self.solved[shape] = solution, self.times_of(solution, asked)
 
     def _mapped(self, cut: Cut) -> list[Mapped[Times]]:
