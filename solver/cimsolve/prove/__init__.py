@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cimsolve.errors import InputError
 from cimsolve.price.memory import least_interval
@@ -66,25 +67,46 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
 def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool) -> Bounds:
     """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
     count, proof = least_arrays(problem, used)
-    stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
-    latency = least_latency_cycles(problem, arrays, stages)
+    least = least_times(problem, arrays, in_pieces)
     clock_ns = problem.hardware.clock_ps / 1000
-    interval = max(least_ii_cycles(problem, arrays), least_interval(problem, latency))
-    phases = least_phase_ii_cycles(problem, arrays)
-    if in_pieces:
-        phases = list(map(max, phases, least_phase_cycles_in_pieces(problem, arrays)))
-    prefill = latency + sum(later * cycles for later, cycles in zip(problem.later_tokens, phases, strict=True))
-    energy = least_energy_pj(problem, count, arrays, latency, stages)
+    energy = least_energy_pj(problem, count, arrays, least.latency, least.stages)
     return Bounds(
         {
             "arrays": Bound(count, proof),
-            "latency_cycles": Bound(latency, f"critical path on {arrays} arrays"),
-            "prefill_ns": Bound(prefill * clock_ns, f"phases on {arrays} arrays"),
-            "ii_cycles": Bound(interval, f"work of {arrays} arrays"),
+            "latency_cycles": Bound(least.latency, f"critical path on {arrays} arrays"),
+            "prefill_ns": Bound(least.prefill * clock_ns, f"phases on {arrays} arrays"),
+            "ii_cycles": Bound(least.ii, f"work of {arrays} arrays"),
             "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
             **_bounds_of_means(problem, count, arrays),
         }
+    )
+
+
+class LeastTimes(NamedTuple):
+    """What no mapping takes less than, in cycles."""
+
+    stages: Sequence[int]
+    latency: int
+    ii: int
+    phases: Sequence[int]
+    """II of each phase."""
+    prefill: int
+
+
+def least_times(problem: Problem, arrays: int, in_pieces: bool = False) -> LeastTimes:
+    """The least times of any mapping that may use so many arrays; `in_pieces` as in `find_bounds`."""
+    stages = stretched_cycles(problem, arrays, least_stage_cycles(problem, arrays))
+    latency = least_latency_cycles(problem, arrays, stages)
+    phases = least_phase_ii_cycles(problem, arrays)
+    if in_pieces:
+        phases = list(map(max, phases, least_phase_cycles_in_pieces(problem, arrays)))
+    return LeastTimes(
+        stages=stages,
+        latency=latency,
+        ii=max(least_ii_cycles(problem, arrays), least_interval(problem, latency)),
+        phases=phases,
+        prefill=latency + sum(later * cycles for later, cycles in zip(problem.later_tokens, phases, strict=True)),
     )
 
 

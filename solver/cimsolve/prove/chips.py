@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from cimsolve.price.chips import ChipTimes, RowTimes, phase_goes_on, use_link
 from cimsolve.problem.problem import Problem, found_once
-from cimsolve.prove import Bound, find_bounds
+from cimsolve.prove import Bound, least_times
 from cimsolve.prove.runs import Cut, LeastRuns, Run
-from cimsolve.prove.time import least_phase_ii_cycles
 
 
 @found_once
@@ -22,13 +21,8 @@ def least_chips(problem: Problem, arrays: int) -> Mapping[Run, ChipTimes]:
 
 
 def _least_times(run: Problem, arrays: int) -> ChipTimes:
-    lower = find_bounds(run, {"arrays": arrays}, ["arrays"]).lower
-    return ChipTimes(
-        latency=int(lower["latency_cycles"].value),
-        ii=int(lower["ii_cycles"].value),
-        phases=tuple(least_phase_ii_cycles(run, arrays)),
-        later=run.later_tokens,
-    )
+    least = least_times(run, arrays)
+    return ChipTimes(latency=least.latency, ii=least.ii, phases=tuple(least.phases), later=run.later_tokens)
 
 
 class _Way(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from cimsolve.columns import ceil_div
 from cimsolve.price.rounds import RunTimes, total_cycles, write_cycles
 from cimsolve.problem.problem import Problem, found_once
-from cimsolve.prove import Bound, find_bounds
+from cimsolve.prove import Bound, least_times
 from cimsolve.prove.runs import Cut, LeastRuns, Run
 
 SHARES = 4
@@ -26,13 +26,13 @@ def least_rounds(problem: Problem, arrays: int) -> Mapping[Run, RunTimes]:
 
 def _least_times(run: Problem, arrays: int) -> RunTimes:
     hardware, cells = run.hardware, run.weight_cells
-    lower = {name: bound.value for name, bound in find_bounds(run, {"arrays": arrays}, ["arrays"]).lower.items()}
+    least = least_times(run, arrays)
     rows = ceil_div(cells, run.weights_per_row)
     return RunTimes(
         write=write_cycles(hardware, rows, cells, arrays),
-        latency=int(lower["latency_cycles"]),
-        ii=int(lower["ii_cycles"]),
-        prefill=round(lower["prefill_ns"] * 1000 / hardware.clock_ps),
+        latency=least.latency,
+        ii=least.ii,
+        prefill=least.prefill,
     )
 
 
