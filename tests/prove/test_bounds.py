@@ -46,6 +46,16 @@ def test_two_inputs_share_an_activation_only_beside_empty_cells() -> None:
     assert least_stage_cycles(ask(linears(step("a", (4, 2))), "2,2,1", wide), 1) == [8, 8]
 
 
+def test_what_is_too_wide_to_lie_beside_another_fires_alone() -> None:
+    """Three blocks of 2 x 6 on an array of 16 x 10, half of it empty: no two beside each other, unless they are cut."""
+    hardware = chip(array__rows=16, array__cols=10, adc__per_array=1, **STILL)
+    whole, cut = (ask(linears(step("a", (6, 6))), "3,3,2", hardware, how) for how in ("none", "columns"))
+    groups = whole.stage_groups[0]
+    assert [(group.inputs, group.height, group.columns) for group in groups] == [(3, 2, 6)]
+    assert [least_activations(problem, groups, 1) for problem in (whole, cut)] == [3, 2]
+    assert least_stage_cycles(whole, 1)[0] > least_stage_cycles(cut, 1)[0]
+
+
 def test_columns_of_all_heights_share_whole_conversions() -> None:
     """Two converters an array, two phases of a 3 ns read; 3 ns at 2 bits (4 rows), 2 ns at 1 bit (2 rows).
 

@@ -21,7 +21,7 @@ from cimsolve.model.model import Experts
 from cimsolve.price.gaps import gaps_of_phases, moves_of_phases
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
-from cimsolve.prove.work import ConverterFloor, column_price, converter_floor, group_part_ps, merges_at_once
+from cimsolve.prove.work import activations_in_any_way, column_price, converter_floor, group_part_ps, merges_at_once
 
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
@@ -110,13 +110,10 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     Each reads a row of columns and drives the rows of an array at most. Where `arrays` leave too few empty cells for
     any merge, each reads one input only.
     """
-    row, rows = problem.weights_per_row, min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
-    columns = sum(group.all_columns * group.parts for group in groups)
-    if problem.cut == "both":
-        columns = sum(group.all_columns for group in groups)  # row parts may be stacked in one activation
+    rows = min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
     elements = {group.vector: group.inputs * group.height for group in groups}
     apart = _Work(problem, Counter((groups,)), arrays).activations_without_merges()
-    return max(-(-columns // row), -(-sum(elements.values()) // rows), apart)
+    return max(activations_in_any_way(problem, groups), -(-sum(elements.values()) // rows), apart)
 
 
 def least_ii_cycles(problem: Problem, arrays: int) -> int:
@@ -185,20 +182,21 @@ class _Work:
         self.row = problem.weights_per_row
         self.free_rows = problem.cut == "both"
         self.lines = hardware.array_kind.duration_lines
-        floor = converter_floor(problem)
-        by_kind = [(count, tuple(self._load(floor, group) for group in groups)) for groups, count in kinds.items()]
+        self.floor = converter_floor(problem)
+        by_kind = [(count, tuple(map(self._load, groups))) for groups, count in kinds.items()]
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
         self.merges = merges_at_once(problem, kinds, arrays) if merging else 0
+        self.in_any_way = sum(count * activations_in_any_way(problem, groups) for groups, count in kinds.items())
         self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
 
-    def _load(self, floor: ConverterFloor, group: InputGroup) -> _Load:
+    def _load(self, group: InputGroup) -> _Load:
         tallest = 1 if self.free_rows else -(-group.height // group.parts)
         return _Load(
             group,
-            int(floor.time_ps[tallest]),
-            group_part_ps(self.problem, floor, group),
-            column_price(floor.time_ps, group.height, group.parts, self.free_rows),
+            int(self.floor.time_ps[tallest]),
+            group_part_ps(self.problem, self.floor, group),
+            column_price(self.floor.time_ps, group.height, group.parts, self.free_rows),
         )
 
     def least_cycles(self) -> int:
@@ -273,7 +271,7 @@ class _Work:
         most = self._most_activations(cycles, fastest_ps)
         if self.free_rows:
             needed = 0  # stacked row parts of one block share activations without empty cells
-        needed = max(0, needed - self.merges * most)
+        needed = max(self.in_any_way, needed - self.merges * most)
         if needed > self.arrays * most:
             return False
         return self._has_time(time_ps, needed) and self._has_room(time_ps, needed, most)

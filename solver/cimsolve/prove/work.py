@@ -44,6 +44,23 @@ def merges_at_once(problem: Problem, stages: Iterable[tuple[InputGroup, ...]], a
     return free // max(1, min(needs)) if needs and free >= 0 else 0
 
 
+def activations_in_any_way(problem: Problem, groups: tuple[InputGroup, ...]) -> int:
+    """Fewest activations of a stage, whatever fires together and however many cells are empty.
+
+    Pieces that fire together feed different outputs, so they have columns of their own (S3), and all of them fit into
+    an array. What is too wide to lie beside any other input fires with blocks of its own input alone.
+    """
+    row, shared, alone = problem.weights_per_row, 0, 0
+    for group in groups:
+        others = [other.block_cols for other in groups if other is not group or group.inputs_together > 1]
+        whole = problem.cut == "none" and group.columns == group.blocks * group.block_cols and group.block_cols <= row
+        if whole and all(group.block_cols + cols > row for cols in others):
+            alone += group.inputs * -(-group.blocks * group.parts // (row // group.block_cols))
+        else:
+            shared += group.all_columns * (1 if problem.cut == "both" else group.parts)
+    return alone + -(-shared // row)
+
+
 @dataclass(frozen=True)
 class ConverterFloor:
     """Least time and energy of a conversion that resolves n stacked rows or more; index n = 0 ... rows_limit."""

@@ -45,14 +45,14 @@ def even_out_phases(
     _, phase = np.unique([stage.phase for stage in problem.workload.stages], return_inverse=True)
     units = Units.of(problem, mapping)
     units = replace(units, stage=phase[units.stage])
-    search = _Search.of(units, later, np.random.default_rng(seed))
+    search = _Exchanges.of(units, later, np.random.default_rng(seed))
     search.run(np.array(least_phase_work_cycles(problem, len(np.unique(units.array)))), is_over)
     decided = {at: search.held[at] for at in zip(*(axis.tolist() for axis in np.nonzero(search.held)), strict=True)}
     return units.dealt(np.arange(len(units.stage)), decided).mapping(mapping)
 
 
 @dataclass
-class _Search:
+class _Exchanges:
     """Activations by phase, shape and array (`held`), and how long each phase keeps each array busy."""
 
     held: Ints
@@ -65,14 +65,14 @@ class _Search:
     looked_at: int = 0
 
     @staticmethod
-    def of(units: Units, weight: Ints, random: np.random.Generator) -> _Search:
+    def of(units: Units, weight: Ints, random: np.random.Generator) -> _Exchanges:
         """As the units lie now; `units.stage` are phases."""
         array = units.array[units.place]
         cycles = np.zeros(int(units.shape.max()) + 1, dtype=np.int64)
         cycles[units.shape] = units.cycles
         held = np.zeros((len(weight), len(cycles), int(array.max()) + 1), dtype=np.int64)
         np.add.at(held, (units.stage, units.shape, array), 1)
-        return _Search(held, np.einsum("psa,s->pa", held, cycles), cycles, weight, random)
+        return _Exchanges(held, np.einsum("psa,s->pa", held, cycles), cycles, weight, random)
 
     def run(self, least: Ints, is_over: Callable[[], bool]) -> None:
         """Shorter times, for the phase that may gain most first, while any is found."""
