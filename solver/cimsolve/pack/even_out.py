@@ -18,16 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from cimsolve.columns import Floats, Ints
+from cimsolve.pack.bands import Bands
 from cimsolve.pack.blocks import ArrayPacking
 from cimsolve.pack.covering import Pool
 from cimsolve.pack.cutting_stock import maximal_patterns
-from cimsolve.pack.guillotine import Pattern, ShelfPricer
+from cimsolve.pack.guillotine import Pattern
 from cimsolve.pack.programs import solve_integer, solve_linear
 
 ROUNDS = 80
 """Rounds of column generation."""
-BANDS_MAX = 300
-"""Different bands that are looked at."""
 PRICING_NODES = 200
 ROUNDING_NODES = 2000
 SCALE = 1 << 20
@@ -50,7 +49,7 @@ def even_out(
     `heights`, `widths`: of each shape; `demands[s, t]`: blocks of shape t in stage s. It may have more places than
     blocks. Returns `packing` itself where nothing better is found.
     """
-    ways = (_Bands(heights, widths, rows, cols, False), _Bands(widths, heights, cols, rows, True))
+    ways = Bands.both_ways(heights, widths, rows, cols)
     search = _EvenSearch(packing, demands.sum(axis=0), needs_of(demands, arrays), ways, arrays)
     lacking = search.lacking(packing.patterns, packing.multiplicity)
     found = search.run() if lacking else None
@@ -73,54 +72,11 @@ def needs_of(demands: Ints, arrays: int) -> list[ShapeNeed]:
     return found
 
 
-class _Bands:
-    """Bands straight across an array, from the patterns learned; `turned`: across its columns, all else swapped."""
-
-    def __init__(self, heights: Ints, widths: Ints, rows: int, cols: int, turned: bool) -> None:
-        self.heights, self.rows, self.turned = heights, rows, turned
-        self.pricer = ShelfPricer(heights, widths, rows, cols)
-        self.layout: dict[tuple[int, bytes], Pattern] = {}
-        """Bands by their height and the content."""
-
-    @property
-    def height(self) -> Ints:
-        return np.array([height for height, _ in self.layout], dtype=np.int64)
-
-    def price(self, values: Ints, limits: Ints) -> None:
-        """Learn the bands of the most valuable array that the shelf pricer knows."""
-        self._cut(self.pricer.price(values, limits)[1])
-
-    def learn(self, pattern: Pattern) -> None:
-        self._cut(pattern.transposed() if self.turned else pattern)
-
-    def _cut(self, pattern: Pattern) -> None:
-        """Cut wherever a straight line crosses no block."""
-        top, bottom = pattern.row, pattern.row + self.heights[pattern.type]
-        edges = np.unique(np.concatenate([top, bottom]))
-        lines = edges[~((top[:, None] < edges) & (edges < bottom[:, None])).any(axis=0)]
-        for low, high in zip(lines[:-1].tolist(), lines[1:].tolist(), strict=True):
-            mine = np.flatnonzero((top >= low) & (bottom <= high))
-            band = Pattern(pattern.type[mine], top[mine] - low, pattern.col[mine])
-            if len(mine) and len(self.layout) < BANDS_MAX:
-                self.layout.setdefault((high - low, band.counts(len(self.heights)).tobytes()), band)
-
-    def stack(self, times: Ints) -> Pattern:
-        """One array with `times[e]` of band e, one below the other."""
-        parts: list[tuple[Ints, Ints, Ints]] = []
-        row = 0
-        for band, height, repeats in zip(self.layout.values(), self.height.tolist(), times.tolist(), strict=True):
-            for _ in range(repeats):
-                parts.append((band.type, band.row + row, band.col))
-                row += height
-        pattern = Pattern(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        return pattern.transposed() if self.turned else pattern
-
-
 class _EvenSearch:
     """Column generation over arrays; what the needs lack is what is minimised."""
 
     def __init__(
-        self, packing: ArrayPacking, count: Ints, needs: list[ShapeNeed], ways: tuple[_Bands, _Bands], arrays: int
+        self, packing: ArrayPacking, count: Ints, needs: list[ShapeNeed], ways: tuple[Bands, Bands], arrays: int
     ) -> None:
         self.count, self.ways, self.arrays = count, ways, arrays
         self.shape, self.caps, self.demand = np.array(needs, dtype=np.int64).reshape(-1, 3).T
@@ -196,9 +152,9 @@ class _EvenSearch:
                 way.price(np.floor(values * SCALE).astype(np.int64), self.count)
         return [way.stack(times) for way in self.ways if (times := self._best_stack(way, shapes, needs)).any()]
 
-    def _best_stack(self, way: _Bands, shapes: Floats, needs: Floats) -> Ints:
-        content = np.array([band.counts(len(self.count)) for band in way.layout.values()])
-        height, count, caps = way.height, len(content), len(self.caps)
+    def _best_stack(self, way: Bands, shapes: Floats, needs: Floats) -> Ints:
+        content, height = way.content, way.height
+        count, caps = len(content), len(self.caps)
         rows = [
             (np.concatenate([height, np.zeros(caps)])[None], -np.inf, way.rows),
             (np.hstack([-content[:, self.shape].T, np.eye(caps)]), -np.inf, 0),

@@ -133,9 +133,9 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
     return [max(cycles, *units) for cycles, units in zip(work, shared, strict=True)]
 
 
-def least_work_cycles(problem: Problem, arrays: int) -> int:
-    """Least time that the busiest array works per token: the work of a whole pass, shared evenly."""
-    return _Work(problem, firings_of(problem), arrays).least_cycles()
+def least_work_cycles(problem: Problem, arrays: int, merging: bool = True) -> int:
+    """Least time of the busiest array per token: a pass's work, shared evenly; `merging`: `least_latency_cycles`."""
+    return _Work(problem, firings_of(problem), arrays, merging).least_cycles()
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:

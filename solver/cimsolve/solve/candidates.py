@@ -19,6 +19,7 @@ from cimsolve.problem.tables import Mapping
 from cimsolve.prove import most_arrays
 from cimsolve.solve.columns.batches import lots_of
 from cimsolve.solve.columns.deal import TIMED_BY_STAGE, Goal
+from cimsolve.solve.columns.in_time import map_in_time
 from cimsolve.solve.columns.spread import LAYOUTS, PHASE_LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
@@ -63,6 +64,9 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             if "prefill" in names_of(problem.objective):
                 find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
                 yield Candidate(f"{name}, by phase", find, arrays)
+            if problem.cut == "none" and _fills_time(problem):
+                for even in (False, True) if problem.must_cut_rows else (False,):
+                    yield _in_time(problem, effort, cut_into_strips(problem, even), arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []
     least += [packing.arrays for _, packing in ways]
     parts = [_columns_cut(problem, effort, ways), _grouped(problem, effort, min(least))]
@@ -84,10 +88,23 @@ def _columns_cut(
                 find = partial(_find, spread, layout, by_shelf, goal)
                 refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                 yield Candidate(name, find, arrays, layout, refine)
+            if _fills_time(problem):
+                yield _in_time(problem, effort, stages, arrays)
             if "prefill" in names_of(problem.objective) and spread.fires_once:
                 for layout in PHASE_LAYOUTS:
                     name = f"columns cut to fill phases, spread over {arrays} arrays, {layout} shelves"
                     yield Candidate(name, partial(spread.fill_phases, layout), arrays)
+
+
+def _fills_time(problem: Problem) -> bool:
+    """Whether what arrays work in a whole pass is sought, and is that of all that they hold."""
+    once = all(stage.experts is None and stage.positions == 1 for stage in problem.workload.stages)
+    return "throughput" in names_of(problem.objective) and once and problem.workload.laps == 1
+
+
+def _in_time(problem: Problem, effort: Effort, stages: list[list[StripKind]], arrays: int) -> Candidate:
+    find = partial(map_in_time, problem, stages, arrays, effort.listen)
+    return Candidate(f"strips packed by their time on {arrays} arrays", find, arrays)
 
 
 def _grouped(problem: Problem, effort: Effort, least: int) -> Iterator[Candidate]:

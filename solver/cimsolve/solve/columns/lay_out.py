@@ -40,7 +40,7 @@ def _as_dealt(shares: list[Share], room: MappingABC[int, Room]) -> list[Pieces]:
         edges = np.cumsum([0, *(len(share.width) for share in mine)])
         for share, low, high in zip(mine, edges[:-1], edges[1:], strict=True):
             row = free.row[share.array, share.shelf]
-            pieces.append(_pieces_of(share, row, col[low:high]))
+            pieces.append(pieces_of(share, row, col[low:high]))
     return pieces
 
 
@@ -91,7 +91,7 @@ def _lay_out_height(shares: list[Share], shelves: Shelves, height: int, used: In
         at = index[run[own]]
         first = share.first[at] + taken[own]
         cut = Share(share.kind, share.strip[at], first, part[own], share.array[at], shelf[own])
-        pieces.append(_pieces_of(cut, shelves.row[cut.shelf], col[own]))
+        pieces.append(pieces_of(cut, shelves.row[cut.shelf], col[own]))
     return pieces
 
 
@@ -189,7 +189,7 @@ def _best_fit(array: Ints, width: Ints, shelves: Shelves, mine: Ints) -> tuple[I
     return run[by_run], part[by_run], shelf[by_run], col[by_run]
 
 
-def _pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
+def pieces_of(share: Share, row: Ints, col: Ints) -> Pieces:
     """The pieces of runs at these places: one for each of the blocks of the same input that a run reaches over."""
     kind, first = share.kind, share.first
     pieces: list[Pieces] = []

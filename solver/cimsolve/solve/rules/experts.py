@@ -30,7 +30,7 @@ def map_greedy_top2(problem: Problem) -> Mapping:
         raise InputError(f"greedy-top2: {problem.model.name} has no experts to place; take spread, which has this rule")
     packed = densest(packings(problem))
     parts, table, stages = packed.parts, problem.table, problem.workload.stages
-    slots = slots_of(problem, packed)
+    slots = slots_of(problem, packed.sizes, packed.packing.patterns, packed.packing.multiplicity)
     free = slots.free.copy()
     groups = _groups(problem, len(free))
     array, slot = np.empty((2, len(parts)), dtype=np.int64)

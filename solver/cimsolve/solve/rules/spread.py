@@ -5,6 +5,7 @@ An array then holds blocks of many stages and seldom two of one, so that stages 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ import numpy as np
 from cimsolve.chip.wiring import fewest_conversions
 from cimsolve.columns import Ints, order_by
 from cimsolve.pack.blocks import ArrayPacking, pack_blocks
+from cimsolve.pack.guillotine import Pattern
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Parts, Pieces
 from cimsolve.solve.parts import fire_same_inputs_together, forced_parts
@@ -78,20 +80,20 @@ class PackedSlots:
         return parts.place(array, self.row[where], self.col[where])
 
 
-def slots_of(problem: Problem, packed: PackedParts) -> PackedSlots:
-    """All slots of a packing."""
-    count, row, col = _slots(packed.packing, len(packed.sizes))
-    pattern = np.repeat(np.arange(len(count)), packed.packing.multiplicity)
-    columns = packed.sizes[:, 1] * problem.hardware.columns_per_weight
-    cycles = problem.hardware.activation_cycles(packed.sizes[:, 0], fewest_conversions(problem.hardware, columns))
+def slots_of(problem: Problem, sizes: Ints, patterns: Sequence[Pattern], multiplicity: Ints) -> PackedSlots:
+    """All slots of a packing of shapes, `sizes` of shape (shapes, 2): `patterns[p]` on `multiplicity[p]` arrays."""
+    count, row, col = _slots(patterns, len(sizes))
+    pattern = np.repeat(np.arange(len(count)), multiplicity)
+    columns = sizes[:, 1] * problem.hardware.columns_per_weight
+    cycles = problem.hardware.activation_cycles(sizes[:, 0], fewest_conversions(problem.hardware, columns))
     return PackedSlots(count[pattern], cycles, pattern, row, col)
 
 
-def _slots(packing: ArrayPacking, shapes: int) -> tuple[Ints, Ints, Ints]:
+def _slots(patterns: Sequence[Pattern], shapes: int) -> tuple[Ints, Ints, Ints]:
     """Where parts may lie: `count[p, t]` slots of shape t, the k-th at `row[p, t, k]`, `col[p, t, k]` of pattern p."""
-    count = np.array([pattern.counts(shapes) for pattern in packing.patterns], dtype=np.int64).reshape(-1, shapes)
+    count = np.array([pattern.counts(shapes) for pattern in patterns], dtype=np.int64).reshape(-1, shapes)
     row, col = (np.zeros((*count.shape, int(count.max(initial=0))), dtype=np.int64) for _ in range(2))
-    for number, layout in enumerate(packing.patterns):
+    for number, layout in enumerate(patterns):
         for shape in range(shapes):
             mine = np.flatnonzero(layout.type == shape)
             row[number, shape, : len(mine)] = layout.row[mine]
@@ -104,7 +106,7 @@ def deal(problem: Problem, packed: PackedParts, by_phase: bool = False) -> Mappi
 
     With `by_phase` phase after phase, each part to an array that is least busy in the phase.
     """
-    slots = slots_of(problem, packed)
+    slots = slots_of(problem, packed.sizes, packed.packing.patterns, packed.packing.multiplicity)
     stage = problem.table.stage[packed.parts.factor]
     if by_phase:
         stage = np.array([of.phase for of in problem.workload.stages])[stage]
