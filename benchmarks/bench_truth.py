@@ -126,7 +126,7 @@ def measure(problem: Problem, placement: Placement) -> Metrics:
 
 def decompose(problem: Problem) -> Metrics:
     """What the solver finds without the exact search."""
-    with mock.patch.object(plan, "_search_exactly", return_value={}):
+    with mock.patch.object(plan, "why_out_of_reach", return_value="it is switched off"):
         return measure(problem, plan.map_optimal(problem, Effort()).mapping)
 
 
@@ -338,8 +338,9 @@ STEPS: Mapping[str, tuple[Any, str, Callable[[], Any]]] = {
     "making room": (spread, "EFFORT", lambda: 0),
     "chains of two moves": (deal, "FIRST_CHAINS", lambda: deal.FIRST_CHAINS[:1]),
     "late stages first": (spread, "ROUNDS", lambda: 1),
-    "exact repair of shelves": (lay_out, "_pack_exactly", lambda: lambda widths, shelves: None),
+    "exact repair of shelves": (lay_out, "pack_exactly", lambda: lambda widths, shelves: None),
     "activations exchanged": (plan, "deal_again", lambda: lambda problem, mapping, *given: mapping),
+    "few arrays filled anew": (plan, "refill", lambda: lambda problem, mapping, *given: mapping),
     "pairs fired together": (plan, "fire_pairs_together", lambda: lambda problem, mapping: mapping),
 }
 """Step switched off -> what is replaced by what."""
@@ -402,16 +403,17 @@ def _step_row(
 
 
 NOTES = """\
-The decomposition is `optimal` with its exact search switched off; by default users get both on problems as small as
-these, and so the optimum. Instances have one to three steps of one to three linears, dense or Monarch, at most {items}
+The decomposition is `optimal` with its exact search of the whole switched off, as it is for larger problems: at most
+two arrays at a time are filled by the exact model. By default users get the whole search on problems as small as these,
+and so the optimum. Instances have one to three steps of one to three linears, dense or Monarch, at most {items}
 items (columns of blocks, or whole blocks), arrays of 2 to 6 rows and 2 to 6 weights, 1, 2 or 4 columns a weight
 (slices, differential pairs), all three wirings. Objective: arrays, then token latency."""
 
 CAUSES = """\
 By what the optimum does. "Fires several inputs together": two inputs on rows of their own share an activation,
-which needs empty cells where they cross (S3); the decomposition merges what happens to lie so, but does not place for
-it. "Merging alone" counts those where the answer stands at the latency bound of mappings that merge nothing, so that
-nothing but merging could better it. "Places for the wiring": with interleaved or adjacent converters the place of a
+which needs empty cells where they cross (S3); the decomposition places for it on two arrays at a time alone. "Merging
+alone" counts those where the answer stands at the latency bound of mappings that merge nothing, so that nothing but
+merging could better it. "Places for the wiring": with interleaved or adjacent converters the place of a
 column decides who reads it; dealing reckons with the worst place."""
 
 ABLATION = """\

@@ -15,6 +15,14 @@ ITEMS_MAX = 64
 
 def why_not_modelled(problem: Problem) -> str | None:
     """The reason why the exact model does not take this problem, whatever is asked of it, or None."""
+    if (reason := why_no_part_is_modelled(problem)) is not None:
+        return reason
+    items = count_items(problem)
+    return f"{items} items are more than {ITEMS_MAX}" if items > ITEMS_MAX else None
+
+
+def why_no_part_is_modelled(problem: Problem) -> str | None:
+    """The reason why the exact model does not take this problem however few its items are, or None."""
     table = problem.table
     if problem.hardware.interconnect is not None:
         return "the chip has a network, whose moves the exact model does not know"
@@ -30,8 +38,7 @@ def why_not_modelled(problem: Problem) -> str | None:
         return "blocks must be cut along their columns, and cut is none"
     if any(stage.after != ((stage.id - 1,) if stage.id else ()) for stage in problem.workload.stages):
         return "stages do not follow each other one by one"
-    items = count_items(problem)
-    return f"{items} items are more than {ITEMS_MAX}" if items > ITEMS_MAX else None
+    return None
 
 
 def why_not_searched(problem: Problem) -> str | None:

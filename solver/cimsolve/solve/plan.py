@@ -31,6 +31,7 @@ from cimsolve.solve.polish.experts import seat_experts
 from cimsolve.solve.polish.order import order_stages
 from cimsolve.solve.polish.pair import fire_pairs_together
 from cimsolve.solve.polish.redeal import deal_again
+from cimsolve.solve.polish.refill import refill
 from cimsolve.solve.smaller import smaller_structure
 
 if TYPE_CHECKING:
@@ -167,8 +168,14 @@ class _Search:
             effort.listen(Event("order of the stages"))
             ordered = order_stages(problem, best.mapping, effort.seed, effort.workers)
             best.offer("stages in another order", ordered)
-        if (effort.exact or not best.will_do()) and why_out_of_reach(problem) is None:
-            self._exact()
+        if why_out_of_reach(problem) is None:
+            if effort.exact or not best.will_do():
+                self._exact()
+        elif "latency" in names_of(problem.objective) and not best.will_do():
+            effort.listen(Event("few arrays filled anew"))
+            best.offer(
+                "few arrays filled anew", refill(problem, best.mapping, effort.seed, effort.workers, best.will_do)
+            )
 
     def _candidates(self) -> None:
         refinable: dict[Score, tuple[str, Callable[[], Mapping]]] = {}

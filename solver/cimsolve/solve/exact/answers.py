@@ -62,13 +62,14 @@ def count_arrays(answer: ExactAnswer) -> int:
 
 
 def measure(instance: Instance, answer: ExactAnswer) -> tuple[int, int]:
-    """(arrays, token latency in cycles) by the schedule and the cost model."""
+    """(arrays of the items, token latency in cycles) by the schedule and the cost model."""
     metrics = evaluate(*schedule(instance.problem, mapping_of(instance, answer))).metrics
-    return int(metrics["arrays"]), int(metrics["latency_cycles"])
+    others = 0 if instance.rest is None else instance.rest.arrays
+    return int(metrics["arrays"]) - others, int(metrics["latency_cycles"])
 
 
 def mapping_of(instance: Instance, answer: ExactAnswer) -> Mapping:
-    """Pieces and what fires together; neighbours of a block in block and array become one piece.
+    """Pieces and what fires together; neighbours of a block in block and array become one piece; with what stays.
 
     Items alike are first dealt to their places anew, so that more of them become neighbours.
     """
@@ -92,7 +93,15 @@ def mapping_of(instance: Instance, answer: ExactAnswer) -> Mapping:
         else:
             rows.append(at + place)
     columns = np.array(rows, dtype=np.int64).T
-    return Mapping(Pieces(*columns[:-1]), columns[-1])
+    found = Mapping(Pieces(*columns[:-1]), columns[-1])
+    return found if instance.rest is None else _beside(found, instance.rest.mapping)
+
+
+def _beside(one: Mapping, other: Mapping) -> Mapping:
+    """Both mappings, of different pieces, on arrays and with activations of their own."""
+    pieces = {name: np.concatenate([mine, getattr(other.pieces, name)]) for name, mine in vars(one.pieces).items()}
+    pieces["array"] = np.concatenate([one.pieces.array, other.pieces.array + one.pieces.array.max() + 1])
+    return Mapping(Pieces(**pieces), np.concatenate([one.fires, other.fires + one.fires.max() + 1]))
 
 
 def _continues(piece: list[int], at: list[int], place: list[int]) -> bool:

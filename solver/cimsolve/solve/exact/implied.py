@@ -33,6 +33,8 @@ def stages_hold_their_work(v: Variables) -> None:
     instance = v.instance
     for s, stage_cycles in enumerate(v.stage_cycles):
         members = [(i, item) for i, item in v.items() if item.stage == s]
+        if not members:
+            continue
         v.model.add(sum(v.cycles[i] for i, _ in members) <= v.arrays * stage_cycles)
         heights = {item.height for _, item in members}
         base = min(instance.cycles(height, 0) for height in heights)

@@ -22,6 +22,7 @@ import numpy as np
 from cimsolve.chip.wiring import busiest_of_run, converter_of, fewest_conversions
 from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import Problem
+from cimsolve.problem.tables import Mapping
 from cimsolve.prove.search import count_items, why_not_modelled
 
 CELLS_MAX = 4096
@@ -61,6 +62,16 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What stays as it is on other arrays than the items'."""
+
+    mapping: Mapping
+    arrays: int
+    stage_cycles: tuple[int, ...]
+    """Stage -> cycles of the busiest of these arrays."""
+
+
+@dataclass(frozen=True)
 class Instance:
     """The items of a problem, sorted so that interchangeable ones are neighbours, and their grid."""
 
@@ -68,6 +79,8 @@ class Instance:
     items: tuple[Item, ...]
     row_unit: int
     col_unit: int
+    rest: Rest | None = None
+    """None where the items are all of the problem's."""
 
     @property
     def rows(self) -> int:
@@ -80,6 +93,11 @@ class Instance:
     @property
     def stages(self) -> int:
         return len(self.problem.workload.stages)
+
+    @property
+    def least_stage_cycles(self) -> tuple[int, ...]:
+        """Stage -> cycles that it takes wherever the items lie."""
+        return (0,) * self.stages if self.rest is None else self.rest.stage_cycles
 
     @cached_property
     def least_arrays(self) -> int:

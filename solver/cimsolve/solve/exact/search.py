@@ -95,6 +95,19 @@ def solve_exact(
     return search.run(objective, answers)
 
 
+def improve_on_arrays(
+    instance: Instance, hint: Mapping, deterministic_time: float, workers: int, seed: int
+) -> Mapping | None:
+    """The mapping of least token latency found for the items of `instance` on no more arrays than `hint` uses.
+
+    `hint` maps these items alone; what stays of the instance is part of what is returned. None where nothing is found.
+    """
+    if (answer := answer_of(instance, hint)) is None:
+        return None
+    search = _ExactSearch(instance, count_arrays(answer), deterministic_time, workers, seed, None)
+    return search.run(("latency",), [answer]).mapping
+
+
 def _uncut(problem: Problem) -> Problem | None:
     """The problem without cuts, where there were some to make and none must be."""
     if problem.cut == "none" or int(problem.table.block_cols.max()) == 1:
@@ -240,8 +253,14 @@ def read_answer(v: Variables, solver: cp_model.CpSolver) -> ExactAnswer:
         return one_by_one(answer)
     # An unfinished search may leave idle time in a stage, which does not count.
     busy = [
-        max(sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s) for a in range(v.arrays))
-        for s in range(v.instance.stages)
+        max(
+            least,
+            *(
+                sum(solver.value(v.cycles_on[i][a]) for i, item in v.items() if item.stage == s)
+                for a in range(v.arrays)
+            ),
+        )
+        for s, least in enumerate(v.instance.least_stage_cycles)
     ]
     claimed = (solver.value(v.used), sum(busy) + sum(v.instance.gap_cycles))
     measured = measure(v.instance, answer)

@@ -96,7 +96,10 @@ def make_variables(instance: Instance, arrays: int, array_limit: int, scheduled:
         return {key: model.new_bool_var(f"{name} {key}") for key in keys}
 
     n, stages = len(items), instance.stages
-    most_of_stage = [longest * sum(item.stage == s for item in items) for s in range(stages)]
+    least_of_stage = instance.least_stage_cycles
+    most_of_stage = [
+        max(least, longest * sum(item.stage == s for item in items)) for s, least in enumerate(least_of_stage)
+    ]
     horizon = sum(most_of_stage) + sum(instance.gap_cycles)
     return Variables(
         instance=instance,
@@ -119,7 +122,10 @@ def make_variables(instance: Instance, arrays: int, array_limit: int, scheduled:
         cycles=integers(n, longest, "cycles of"),
         cycles_on=[integers(arrays, longest, f"cycles of {i} on") for i in number],
         stage_start=integers(stages, horizon, "start of stage"),
-        stage_cycles=[model.new_int_var(0, most, f"cycles of stage {s}") for s, most in enumerate(most_of_stage)],
+        stage_cycles=[
+            model.new_int_var(least, most, f"cycles of stage {s}")
+            for s, (least, most) in enumerate(zip(least_of_stage, most_of_stage, strict=True))
+        ],
         used=model.new_int_var(1, arrays, "arrays used"),
         end=model.new_int_var(0, horizon, "end"),
     )
