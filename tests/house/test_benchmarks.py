@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import json
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from cimsolve.__main__ import main
 from makers.folders import ROOT
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import add_tokenizer, model_folder
@@ -19,12 +25,35 @@ pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="needs a checkou
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
+def script_in_processes(monkeypatch: pytest.MonkeyPatch):
     """Import a script of benchmarks/ by name, as if it had been started there."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def script(script_in_processes, monkeypatch: pytest.MonkeyPatch):
+    """The same, but what it would start as processes of its own runs here: a process takes a second to begin."""
+    common = script_in_processes("common")
+
+    def run_here(command: Sequence[str], timeout_s: float) -> object:
+        assert command[0] == sys.executable
+        if list(command[1:3]) == ["-m", "cimsolve"]:
+            run, arguments = main, command[3:]
+        else:
+            run, arguments = importlib.import_module(Path(command[1]).stem).main, command[2:]
+        began, out, err = time.process_time(), io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run(list(map(str, arguments)))
+        took = time.process_time() - began
+        return common.Measured(took, took, common.own_peak_mib(), code, out.getvalue(), err.getvalue())
 
     def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
+        module = script_in_processes(name)
+        for where in (common, module):
+            if hasattr(where, "run_command"):
+                monkeypatch.setattr(where, "run_command", run_here)
+        return module
 
     return load
 
@@ -78,10 +107,10 @@ def test_grid_resumes(script, tmp_path, monkeypatch):
     assert rows_of(report_of(out)) == first
 
 
-def test_grid_goes_on_after_a_cell_that_fails(script, tmp_path, capsys):
+def test_grid_goes_on_after_a_cell_that_fails(script_in_processes, tmp_path):
     out = tmp_path / "grid.md"
     arguments = ["--models", "no-such-model", "--hw", "pcm256", "--cuts", "none", "--out", str(out)]
-    assert script("bench_grid").main(arguments) == 1
+    assert script_in_processes("bench_grid").main(arguments) == 1
     assert "No cell of 1 was answered" in report_of(out)
     assert "no such model" in report_of(out)
 
@@ -108,13 +137,12 @@ def test_grid_counts_spread_out_cells_near_the_bound_of_what_is_sought(script):
     assert sought(cells, "arrays,latency") == ""
 
 
-def test_speed(script, tmp_path, monkeypatch):
-    speed, out = script("bench_speed"), tmp_path / "speed.md"
-    monkeypatch.setitem(speed.GROUPS, "quick", speed.GROUPS["quick"][:2])
+def test_speed(script_in_processes, tmp_path, monkeypatch):
+    speed, out = script_in_processes("bench_speed"), tmp_path / "speed.md"
+    monkeypatch.setitem(speed.GROUPS, "quick", speed.GROUPS["quick"][:1])
     assert speed.main(["--groups", "quick", "--repeats", "1", "--out", str(out)]) == 0
-    wall = [float(row[1]) for row in rows_of(report_of(out))[2:]]
-    assert len(wall) == 2
-    assert all(seconds > 0 for seconds in wall)
+    (wall_s,) = (float(row[1]) for row in rows_of(report_of(out))[2:])
+    assert wall_s > 0
 
 
 @pytest.mark.slow
@@ -307,7 +335,7 @@ def test_choose(script, tmp_path, config):
     folder = model_folder(tmp_path / "tiny", config)
     add_tokenizer(folder)
     out = tmp_path / "choose.md"
-    arguments = ["--models", str(folder), str(tmp_path / "none"), "--drawn", "minilm-l6", "--compressions", "3"]
+    arguments = ["--models", str(folder), str(tmp_path / "none"), "--drawn", str(folder), "--compressions", "3"]
     assert script("bench_choose").main([*arguments, "--samples", "300", "--out", str(out)]) == 0
     text = report_of(out)
     assert "## none\n\nNot run: " in text
@@ -355,11 +383,11 @@ def test_breadth_first_gives_every_core_a_place_of_its_own(script):
 
 MIXTRAL = {
     "model_type": "mixtral",
-    "hidden_size": 32,
+    "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "intermediate_size": 64,
+    "intermediate_size": 16,
     "num_local_experts": 4,
     "num_experts_per_tok": 2,
     "max_position_embeddings": 64,
@@ -390,10 +418,8 @@ def test_moves(script, tmp_path):
     assert -100 < least <= most < 50
 
 
-def test_a_command_that_takes_too_long_is_stopped(script):
-    import sys
-
-    common = script("common")
+def test_a_command_that_takes_too_long_is_stopped(script_in_processes):
+    common = script_in_processes("common")
     with pytest.raises(common.BenchmarkError, match="no answer within"):
         common.run_command([sys.executable, "-c", "import time; time.sleep(30)"], 0.2)
 
@@ -415,9 +441,9 @@ def test_sweep(script, tmp_path, monkeypatch):
 
 def test_rounds(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("tiny.json").write_text(json.dumps(BERT))
+    Path("tiny.json").write_text(json.dumps({**BERT, "num_hidden_layers": 1}))
     out = tmp_path / "rounds.md"
-    case = "tiny.json/dense/paper256/array.rows=32,array.cols=32,array.count=40"
+    case = "tiny.json/dense/paper256/array.rows=32,array.cols=32,array.count=20"
     assert script("bench_rounds").main(["--cases", case, "--strategies", "linear", "--out", str(out)]) == 0
     token, prefill = (row for row in rows_of(report_of(out)) if row[3] == "linear")
     assert token[4] == prefill[4]

@@ -104,8 +104,8 @@ def _by_table(losses: Sequence[Floats], costs: Sequence[Ints], spare: int) -> li
             if weight <= spare:
                 with_it = best[: spare + 1 - weight] + loss[j]
                 better = with_it < found[weight:]
-                found[weight:][better] = with_it[better]
-                taken[m, weight:][better] = j
+                np.copyto(found[weight:], with_it, where=better)
+                np.copyto(taken[m, weight:], np.int16(j), where=better)
         best = found
     choices = []
     for m in reversed(range(len(costs))):
