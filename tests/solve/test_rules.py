@@ -26,7 +26,7 @@ from oracles.naive_checker import broken_rules, shapes_of
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
 """What the naive checker knows too."""
 
-quick = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
@@ -196,7 +196,7 @@ def corrupted(solution: Solution, random: np.random.Generator) -> Solution:
 
 
 @given(problem=problems(width=4), seed=st.integers(0, 2**32))
-@settings(quick, max_examples=50)
+@settings(quick, max_examples=20)
 def test_the_naive_checker_agrees_on_random_mappings(problem: Problem, seed: int) -> None:
     random = np.random.default_rng(seed)
     shell = shell_of(problem)
@@ -220,7 +220,7 @@ def test_no_random_mapping_that_is_legal_beats_a_bound(problem: Problem, seed: i
 
 
 @given(problem=problems(width=6), strategy=st.sampled_from(sorted(STRATEGIES)), seed=st.integers(0, 2**32))
-@settings(quick, max_examples=60)
+@settings(quick, max_examples=24)
 def test_the_naive_checker_agrees_on_corrupted_answers(problem: Problem, strategy: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     solution = solve(problem, strategy)

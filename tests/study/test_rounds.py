@@ -54,9 +54,9 @@ def test_the_weights_are_written_once_in_all() -> None:
     assert written == problem.weight_cells
 
 
-@pytest.mark.parametrize("arrays", [60, 150])  # of 150 the first run has some of both passes
+@pytest.mark.parametrize("arrays", [40, 60])  # one of five runs, and of three, has some of both passes
 def test_a_source_has_been_there_when_a_sequence_decodes(arrays: int) -> None:
-    problem = short(FAMILY_CONFIGS["t5"], arrays)
+    problem = short({**FAMILY_CONFIGS["t5"], "num_decoder_layers": 1}, arrays)
     rounds = solve_rounds(problem, "spread")
     assert check_plan(rounds, problem).violations == ()
     assert not rounds.header.double
