@@ -11,13 +11,16 @@ from cimsolve.price.rounds import (
     batch_of_a_tenth,
     begins_of_runs,
     period_cycles,
+    spans_of_runs,
+    times_of_run,
     total_cycles,
     write_cycles,
     write_pj,
     written_rows,
 )
-from makers.builders import chip, pieces_of
-from makers.short_chips import BASE_NS, BITS_PER_NS, CELL_PJ, PJ_PER_BIT, ROW_NS, writing
+from cimsolve.study.rounds import solve_rounds
+from makers.builders import chip, linears, pieces_of, step
+from makers.short_chips import BASE_NS, BITS_PER_NS, CELL_PJ, PJ_PER_BIT, ROW_NS, short, writing
 
 RUNS = [RunTimes(10, 4, 1, 20), RunTimes(30, 6, 2, 25), RunTimes(5, 2, 1, 40)]
 
@@ -82,6 +85,53 @@ def test_the_last_run_ends_when_the_total_says(double: bool, of: str) -> None:
     begins = begins_of_runs(RUNS, double, of)
     assert begins[-1][1] + RUNS[-1].compute(of) == total_cycles(RUNS, double, of)
     assert all(computes >= writes + run.write for (writes, computes), run in zip(begins, RUNS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("double", "of", "spans"),
+    [
+        (False, "token", [10 + 4, 30 + 6, 5 + 2]),
+        (
+            True,
+            "token",
+            [10 + 4, 30 + 6, 6 + 2],
+        ),  # the last waits for the second, which computes for 6 while it is written
+        (
+            True,
+            "batch",
+            [12 + 14, 30 + 26, 26 + 12],
+        ),  # the first is written while the last of the batch before computes
+    ],
+)
+def test_arrays_are_taken_from_the_first_row_written_to_the_last_token(double: bool, of: str, spans: list[int]) -> None:
+    assert spans_of_runs(RUNS, double, of, 11) == spans
+
+
+@pytest.mark.parametrize("strategy", ["linear", "optimal"])
+def test_arrays_leak_while_they_are_written_wait_and_compute(strategy: str) -> None:
+    problem = short(linears(*(step(name, (8, 8)) for name in "abcd")), 2, "throughput", row_ns=20)
+    plan = solve_rounds(problem, strategy, batch=4)
+    assert plan.header.double == (strategy == "optimal")
+    hardware, metrics = problem.hardware, plan.header.metrics
+    times = [times_of_run(hardware, run.pieces, run.header.metrics) for run in plan.runs]
+    arrays = [int(run.header.metrics["arrays"]) for run in plan.runs]
+    rest = 0.0
+    for run, taken in zip(plan.runs, times, strict=True):
+        rest += run.header.metrics["energy_pj"]
+        rest -= (
+            hardware.array.leakage_uw * 1e-3 * run.header.metrics["arrays"] * taken.latency * hardware.clock_ps / 1000
+        )
+    rest += write_pj(hardware, problem.workload.weight_count)
+    leaking = hardware.array.leakage_uw * 1e-3 * hardware.clock_ps / 1000
+    spans = spans_of_runs(times, plan.header.double, "token")
+    leakage_pj = leaking * sum(mine * span for mine, span in zip(arrays, spans, strict=True))
+    assert metrics["leakage_pj"] == pytest.approx(leakage_pj)
+    assert metrics["energy_pj"] == pytest.approx(rest + leakage_pj)
+    if not plan.header.double:
+        assert metrics["leakage_pj"] == pytest.approx(
+            leaking * arrays[0] * metrics["latency_cycles"]
+        )  # all have as many
+    assert metrics["batch_energy_pj"] < metrics["energy_pj"]
 
 
 def test_from_a_batch_on_writing_is_a_tenth() -> None:

@@ -134,6 +134,15 @@ def begins_of_runs(runs: Sequence[RunTimes], double: bool, of: str, batch: int =
     return found
 
 
+def spans_of_runs(runs: Sequence[RunTimes], double: bool, of: str, batch: int = 1) -> list[int]:
+    """For how long the weights of each run take arrays: from the first that is written to the end of computing."""
+    begins = begins_of_runs(runs, double, of, batch)
+    found = [compute + run.compute(of, batch) - write for run, (write, compute) in zip(runs, begins, strict=True)]
+    if double and of == "batch":  # the first is written beside the last run of the batch before
+        found[0] += max(0, runs[-1].compute(of, batch) - runs[0].write)
+    return found
+
+
 def period_cycles(runs: Sequence[RunTimes], double: bool, batch: int) -> int:
     """Cycles from one batch to the next, where batches follow each other."""
     total = total_cycles(runs, double, "batch", batch)
@@ -172,13 +181,24 @@ def plan_metrics(
         0.0 if hardware.memory is None else hardware.memory.read_pj_per_bit + hardware.memory.write_pj_per_bit
     )
     once_pj = write_pj(hardware, problem.workload.weight_count)
-    token_pj = fsum(float(each["energy_pj"]) for _, each in runs) + kept_pj
+    arrays = [int(each["arrays"]) for _, each in runs]
+    leaking_pj = hardware.array.leakage_uw * clock_ns * 1e-3  # of an array in a cycle
+    # The runs' own energies have what their arrays leak while they compute, for one token.
+    of_runs = (
+        float(each["energy_pj"]) - mine * leaking_pj * run.latency
+        for (run, each), mine in zip(runs, arrays, strict=True)
+    )
+    dynamic_pj = fsum(of_runs) + kept_pj
+    alone_pj, batch_pj = (
+        leaking_pj * sum(mine * span for mine, span in zip(arrays, spans_of_runs(times, double, *of), strict=True))
+        for of in (("token",), ("batch", batch))
+    )
     writes = (ceil_div(len(runs), 2) if double else len(runs)) * DAY_NS / (period * clock_ns)
     tokens, areas = problem.model.tokens, [float(each["area_mm2"]) for _, each in runs]
     written = [*areas[1:], areas[0]] if double else [0.0] * len(areas)
     metrics: dict[str, int | float] = {
         "runs": len(runs),
-        "arrays": max(int(each["arrays"]) for _, each in runs),
+        "arrays": max(arrays),
         "write_cycles": sum(run.write for run in times),
         "write_ns": sum(run.write for run in times) * clock_ns,
         "latency_cycles": token,
@@ -197,8 +217,9 @@ def plan_metrics(
         "batch_of_a_tenth": batch_of_a_tenth(times),
         "kept_bits_max": max(kept_bits),
         "write_energy_pj": once_pj,
-        "energy_pj": token_pj + once_pj,
-        "batch_energy_pj": token_pj + once_pj / batch,
+        "leakage_pj": alone_pj,
+        "energy_pj": dynamic_pj + once_pj + alone_pj,
+        "batch_energy_pj": dynamic_pj + (once_pj + batch_pj) / batch,
         "area_mm2": max(mine + beside for mine, beside in zip(areas, written, strict=True)),
         "cell_writes_per_day": writes,
     }
