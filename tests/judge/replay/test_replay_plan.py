@@ -197,6 +197,13 @@ def test_numbers_of_tokens_that_are_none() -> None:
             replayed(plan, **settings)
 
 
+def test_a_batch_that_is_too_large_to_be_replayed_is_told_before_it_is() -> None:
+    plan = solve_rounds(short(CHAIN, 2), "linear", batch=10**8)
+    with pytest.raises(InputError, match=r"--stream: 100000000 cannot be replayed .* expected 0, or 1 to 65536"):
+        replayed(plan)
+    assert replayed(plan, stream=0).stream is None
+
+
 # The command
 
 

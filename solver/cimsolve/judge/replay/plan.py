@@ -96,8 +96,10 @@ def replay_plan(
     given = _Tokens(model.tokens if tokens is None else tokens, source_tokens or model.source_tokens, stream)
     most = most_tokens(max(run.visits for run in runs))
     demand_tokens(model, most, given.prefill, given.source)
-    if stream and not (1 if isinstance(plan.header, RoundsHeader) else 3) <= stream <= most:
-        raise InputError(f"--stream: {stream} cannot be replayed for {model.name}; expected at most {most}")
+    least, of_stream = (1, plan.header.batch) if isinstance(plan.header, RoundsHeader) else (3, None)
+    of_stream = of_stream if stream is None else stream
+    if of_stream and not least <= of_stream <= most:
+        raise InputError(f"--stream: {of_stream} cannot be replayed for {model.name}; expected 0, or {least} to {most}")
     if isinstance(plan.header, RoundsHeader):
         return _replay_rounds(problem, plan, plan.header, runs, given)
     return _replay_chips(problem, plan, runs, given)
