@@ -44,7 +44,17 @@ def _damage_plan(rng: Random, folder: Path) -> None:
 
 
 KINDS = {
-    "plan": Kind(_make, _damage_plan, [("check", name, *more) for name in _PLANS for more in (("-q",), ("--json",))]),
+    "plan": Kind(
+        _make,
+        _damage_plan,
+        [
+            *(("check", name, *more) for name in _PLANS for more in (("-q",), ("--json",))),
+            *(("replay", name, "-q") for name in _PLANS),
+            *(("simulate", name, "-q", "--vectors", "1") for name in _PLANS),
+            *(("report", name, "-q", "--trace", "trace.json") for name in _PLANS),
+            *(("explain", name, "-q", "--what-if", "none") for name in _PLANS),
+        ],
+    ),
     "short chip": Kind(
         _make_chip,
         _damage_chip,
