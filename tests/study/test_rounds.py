@@ -69,6 +69,10 @@ def test_a_source_has_been_there_when_a_sequence_decodes(arrays: int) -> None:
             decoding_ns += metrics.get("decode_latency_ns", metrics["latency_ns"])
     assert decoding_ns < rounds.header.metrics["latency_ns"]
     assert rounds.header.metrics["decode_tokens_per_s"] == pytest.approx(1e9 / decoding_ns)
+    ladder = find_ladder(problem)
+    assert ladder is not None
+    assert ladder.most_tokens_per_s is not None
+    assert rounds.header.metrics["decode_tokens_per_s"] <= ladder.most_tokens_per_s
 
 
 def test_a_file_comes_back_and_old_runs_go(tmp_path: Path, answer: Rounds) -> None:
@@ -153,6 +157,7 @@ def test_the_ladder_names_three_ways() -> None:
     assert found.rank is not None
     assert found.most_tokens_per_s is not None
     assert found.most_tokens_per_s >= rounds.header.metrics["decode_tokens_per_s"]
+    assert found.most_tokens_per_s <= 1e9 / rounds.header.metrics["write_ns"] * 1.001
     assert "--when-short rounds" in found.told
     assert "--when-short chips" in found.told
 

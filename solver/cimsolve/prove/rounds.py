@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cimsolve.columns import ceil_div
+from cimsolve.model.model import SOURCE
 from cimsolve.price.rounds import RunTimes, total_cycles, write_cycles
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, least_times
@@ -88,6 +89,14 @@ def least_doubled(levels: Sequence[Mapping[Run, RunTimes]], steps: int, of: str,
                 ending.setdefault(run[1], []).append((min(reached), run, level))
     whole = (cycles + levels[level][run].compute(of, batch) for cycles, run, level in ending.get(steps, ()))
     return min(whole, default=None)
+
+
+def least_writing_cycles(problem: Problem, arrays: int) -> int:
+    """What no token that a sequence decodes takes less than: all of its pass's weights are written once for it."""
+    model, stored = problem.model, problem.structures
+    linears = {each.name: each for step in model.steps if step.pass_name != SOURCE for each in step.linears}
+    cells = sum(stored[each.name].stored_weights(each.n_in, each.n_out) for each in linears.values())
+    return write_cycles(problem.hardware, ceil_div(cells, problem.weights_per_row), cells, arrays)
 
 
 def find_rounds_bounds(problem: Problem, batch: int) -> dict[str, Bound]:

@@ -10,7 +10,7 @@ from cimsolve.errors import CimsolveError, InfeasibleError
 from cimsolve.model.structure import Structure
 from cimsolve.problem.problem import Problem
 from cimsolve.prove.arrays import may_fit
-from cimsolve.prove.rounds import find_rounds_bounds
+from cimsolve.prove.rounds import least_writing_cycles
 from cimsolve.prove.runs import fewest_runs
 from cimsolve.study.runs import fitting
 
@@ -23,7 +23,10 @@ class Ladder:
     runs: int | None
     """Fewest runs: rounds, or chips in a row, each of which holds some of the steps; 1: all may lie on the chip."""
     most_tokens_per_s: float | None
-    """What one token after the other reaches at most in rounds; None where the chip does not say how it writes."""
+    """What one token after the other reaches at most in rounds, by their writing alone; None where the chip says none.
+
+    The bounds of rounds count computing too; they take as long as a search.
+    """
     rank: int | None
     """Largest rank at which all matrices, stored as low rank, may fit."""
 
@@ -55,9 +58,8 @@ def find_ladder(problem: Problem) -> Ladder | None:
             return Ladder(limit, 1, None, None)
         cut = next(_cuts(problem, limit), None)
         tokens, runs = None, None if cut is None else fewest_runs(cut, limit)
-        if cut is not None and problem.hardware.write is not None:
-            lower = find_rounds_bounds(cut, cut.model.tokens)["latency_cycles"].value
-            tokens = 1e12 / (lower * problem.hardware.clock_ps) if runs and lower else None
+        if runs is not None and problem.hardware.write is not None:
+            tokens = 1e12 / (least_writing_cycles(problem, limit) * problem.hardware.clock_ps)
         return Ladder(limit, runs, tokens, _largest_rank(problem, limit))
     except CimsolveError:
         return None
