@@ -64,6 +64,12 @@ def test_answers_come_nearer_on_held_out_text(cli: Cli, name: str) -> None:
     assert not Path(f"{name}.tuned.checkpoint.safetensors").exists()
 
 
+def test_a_training_that_goes_astray_is_given_up_in_its_second_half(cli: Cli) -> None:
+    """Not before: at a high rate answers may be farther at first, and come nearer as it falls."""
+    found = json.loads(cli(*tune("b", "--steps", "40", "--rate", "1000", "--layerwise", "0", "--json")).out)
+    assert found["best_step"] < 20 < found["steps"] < 40
+
+
 def test_factors_norms_and_biases_move_and_nothing_else(cli: Cli) -> None:
     model = load_model("b")
     shapes = [(each.name, each.n_in, each.n_out) for each in model.linears]

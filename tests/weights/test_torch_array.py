@@ -61,6 +61,25 @@ def test_each_family_on_torch_is_its_numpy_pass(tmp_path: Path, case: str) -> No
         np.testing.assert_allclose(logits.tensor.numpy(), plain.logits(expected), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("case", ["bert", "llama"])
+def test_sequences_of_about_a_length_do_not_read_each_other(tmp_path: Path, case: str) -> None:
+    """Nor what they are padded with: lengths that are handled together, and not in their order."""
+    record = json.loads((RECORDS / "llama.json").read_text())
+    folder = (
+        model_folder(tmp_path / case, BERT)
+        if case == "bert"
+        else drawn_folder(tmp_path / case, record["config"], record["tensors"])
+    )
+    reference = on_torch(folder)
+    rng = np.random.default_rng(0)
+    sequences = [rng.integers(reference.vocabulary, size=length) for length in (10, 4, 9, 10, 1, 8, 5)]
+    together: Any = reference.run(sequences, product(reference, folder))
+    alone: list[Any] = [reference.run([ids], product(reference, folder)) for ids in sequences]
+    np.testing.assert_allclose(
+        together.tensor.numpy(), np.concatenate([each.tensor.numpy() for each in alone]), atol=1e-5, rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize(("k", "across", "rank"), [(1, 1, 3), (2, 3, 2)])
 def test_factors_on_torch_are_those_of_numpy(k: int, across: int, rank: int) -> None:
     rng = np.random.default_rng(0)

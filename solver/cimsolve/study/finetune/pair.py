@@ -157,8 +157,9 @@ class Pair:
         return read @ parts[0] if len(parts) == 1 else apply(Monarch(*parts), read, rounded)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """Products in bfloat16 with float32 sums on a GPU; all else is float32."""
-        return nullcontext() if self._device == "cpu" else torch.autocast(self._device, torch.bfloat16)
+        """Products in bfloat16 with float32 sums where the device has units for them; all else is float32."""
+        has_units = self._device != "cpu" or torch.cpu._is_amx_tile_supported()
+        return torch.autocast(self._device, torch.bfloat16) if has_units else nullcontext()
 
     def _table(self, source: Tensors, name: str) -> Any:
         if name not in self._tables:

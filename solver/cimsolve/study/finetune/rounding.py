@@ -36,6 +36,8 @@ class Rounding:
         """Vectors (tokens, n) as rows are driven with them."""
         if self._hardware is None:
             return vectors
+        if vectors.dtype == torch.bfloat16:
+            vectors = vectors.float()  # whose 8 bits would be rounded twice
         top = 2**self._hardware.input.bits - 1
         with torch.no_grad():
             low, high = vectors.amin(1, keepdim=True).clamp(max=0), vectors.amax(1, keepdim=True).clamp(min=0)

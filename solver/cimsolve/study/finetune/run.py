@@ -34,6 +34,8 @@ from cimsolve.weights.tensors import Floats32, Tensors
 
 SELF = "written by itself"
 """What the text is called that the model writes."""
+STOP_TEXTS = 4
+"""Looks while training read about as much as is tested of so many texts, however many there are."""
 
 
 def finetune_factors(
@@ -153,13 +155,15 @@ class _Texts:
         if not held:
             raise InputError(f"{name}: {len(sequences)} paragraphs; expected 5 or more, of which some are held out")
         self.fit += fit
-        self.stop += self._first(stop)
-        self.tested.append((name, True, self._first(held)))
+        tokens, of = self._asked.test_tokens, len(self._asked.text)
+        self.stop += _first(stop, tokens * min(of, STOP_TEXTS) // of)
+        self.tested.append((name, True, _first(held, tokens)))
 
-    def _first(self, sequences: list[Ints]) -> list[Ints]:
-        """The first sequences, of about as many tokens as are tested, and at least one."""
-        ends = np.cumsum([len(ids) for ids in sequences])
-        return sequences[: int(np.searchsorted(ends, self._asked.test_tokens)) + 1]
+
+def _first(sequences: list[Ints], tokens: int) -> list[Ints]:
+    """The first sequences, of about so many tokens, and at least one."""
+    ends = np.cumsum([len(ids) for ids in sequences])
+    return sequences[: int(np.searchsorted(ends, tokens)) + 1]
 
 
 def _run(model: Model, source: Tensors, factors: FactorFile, sequences: Sequence[Ints]) -> Floats32:

@@ -9,6 +9,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ from cimsolve.weights.tensors import Floats32
 
 LOOKS, PATIENCE = 20, 5
 """Looks at held-out text in all, and those without a gain after which no more is hoped for."""
-WARM_STEPS, COLD = 10, 0.03
-"""Steps until the highest rate, of each of the two losses; and the share of it at the end."""
+WARM_STEPS, WARM_SHARE, COLD = 10, 0.03, 0.03
+"""Steps until the highest rate, of each of the two losses: so many, or that share of all if those are more.
+
+And the share of that rate at the end.
+"""
 BESIDE_RATE = 0.3
 """Rate of norms and biases beside that of factors."""
 NORM_MAX = 1.0
@@ -64,6 +68,9 @@ class Training:
         """The first step that trains the whole model."""
         self._optimiser = self._made_optimiser()
         self._steps_before, self._tokens_before = self.at.step, self.at.tokens
+        self._order = lru_cache(maxsize=1)(
+            lambda time_through: np.random.default_rng((asked.seed, time_through)).permutation(len(fit))
+        )
         self.seconds = 0.0
         """Of the steps that were made here."""
 
@@ -134,8 +141,7 @@ class Training:
         found: list[Ints] = []
         while sum(map(len, found)) < self._asked.batch:
             time_through, place = divmod(self.at.sequences, len(self._fit))
-            order = np.random.default_rng((self._asked.seed, time_through)).permutation(len(self._fit))
-            found.append(self._fit[order[place]])
+            found.append(self._fit[self._order(time_through)[place]])
             self.at.sequences += 1
         return found
 
@@ -156,8 +162,8 @@ class Training:
             )
 
     def _hopes(self) -> bool:
-        """Whether few looks have been without a gain while the whole model was trained."""
-        since = max(self.at.best.step, self._whole_from)
+        """Whether few looks have been without a gain in the second half, where the rate falls."""
+        since = max(self.at.best.step, self._whole_from, self._asked.steps // 2)
         return sum(look.step > since for look in self.at.looks) < PATIENCE
 
     def _held(self) -> dict[str, Any]:
@@ -181,6 +187,7 @@ class Training:
                 if tensors
             ],
             weight_decay=0.0,
+            fused=True,
         )
         for name, each in self._moving.items():
             first, second = self._moments[name]
@@ -204,7 +211,7 @@ class Training:
 def rate_at(step: int, since: int, steps: int) -> float:
     """The share of the highest rate: half a cosine down to `COLD`, with a short rise `since` the loss is this one."""
     fallen = COLD + (1 - COLD) * (1 + math.cos(math.pi * step / steps)) / 2
-    return fallen * min(1.0, (since + 1) / WARM_STEPS)
+    return fallen * min(1.0, (since + 1) / max(WARM_STEPS, WARM_SHARE * steps))
 
 
 def _numbers(tensor: Any) -> Floats32:

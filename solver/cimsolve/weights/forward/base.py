@@ -13,7 +13,7 @@ from cimsolve.columns import Ints
 from cimsolve.errors import InputError
 from cimsolve.model.model import Model
 from cimsolve.weights.folder import linear_weight
-from cimsolve.weights.forward.functions import soft_cap, softmax
+from cimsolve.weights.forward.functions import replaceable, soft_cap, softmax
 from cimsolve.weights.tensors import Floats32, Tensors
 
 Product: TypeAlias = Callable[[str, Floats32], Floats32]
@@ -137,6 +137,7 @@ class Reference(ABC):
         return outputs.astype(np.float32, order="C", copy=False)
 
 
+@replaceable
 def attend(
     query: Floats32,
     key: Floats32,

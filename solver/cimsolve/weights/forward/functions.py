@@ -15,13 +15,17 @@ F = TypeVar("F", bound=Callable[..., Floats32])
 
 
 def replaceable(function: F) -> F:
-    """Arrays of another kind may have a function of this name of their own, among their `kernels`."""
+    """Arrays of another kind may have a function of this name of their own, among their `kernels`.
+
+    One that returns NotImplemented leaves it to this.
+    """
 
     @wraps(function)
-    def call(x: Any, *args: Any) -> Floats32:
+    def call(x: Any, *args: Any, **named: Any) -> Floats32:
         kernels = getattr(x, "kernels", None)
-        found: Floats32 = (function if kernels is None else kernels[function.__name__])(x, *args)
-        return found
+        found: Any = NotImplemented if kernels is None else kernels[function.__name__](x, *args, **named)
+        own: Floats32 = function(x, *args, **named) if found is NotImplemented else found
+        return own
 
     return cast(F, call)
 

@@ -7,7 +7,7 @@ no family is written a second time. What the passes do not use is not here. No o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,9 +17,15 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from scipy.special import expit
 from torch.nn import functional as own
 
+PADDED = 1.25
+"""Times as long as the shortest is the longest of the sequences that attention pads to one length."""
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+_TORCH = {known: own_name for own_name, known in _NUMPY.items()}
+
 
 class TorchArray(NDArrayOperatorsMixin):
-    """A tensor in the place of an array; float32 but for what autocast makes of products, which is taken back."""
+    """A tensor in the place of an array; float32, but for what autocast makes of products until `astype` is asked."""
 
     @property
     def kernels(self) -> Mapping[str, Callable[..., TorchArray]]:
@@ -39,8 +45,9 @@ class TorchArray(NDArrayOperatorsMixin):
         return int(self.tensor.ndim)
 
     @property
-    def dtype(self) -> type[np.floating[Any]]:
-        return np.float64 if self.tensor.dtype == torch.float64 else np.float32
+    def dtype(self) -> Any:
+        """Numpy's; torch's own where numpy has none."""
+        return _NUMPY.get(self.tensor.dtype, self.tensor.dtype)
 
     @property
     def T(self) -> TorchArray:
@@ -57,7 +64,7 @@ class TorchArray(NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> TorchArray:
         """In the precision that is asked for, in the order of its axes if `order` is C."""
-        found = self.tensor.to(torch.float64 if dtype == np.float64 else torch.float32)
+        found = self.tensor.to(_TORCH.get(dtype, dtype))
         return TorchArray(found.contiguous() if order == "C" else found)
 
     def reshape(self, *shape: Any) -> TorchArray:
@@ -121,7 +128,69 @@ def _kernel(function: Callable[..., Any]) -> Callable[..., TorchArray]:
     return call
 
 
+def _product(x: Any, y: Any) -> Any:
+    """A batch of one as plain matrices, whose product is the quicker one."""
+    alone = x.ndim == y.ndim == 3 and len(x) == len(y) == 1
+    return torch.mm(x[0], y[0])[None] if alone else torch.matmul(x, y)
+
+
+def _attend(
+    query: TorchArray,
+    key: TorchArray,
+    value: TorchArray,
+    spans: Sequence[slice],
+    head_width: int,
+    *,
+    causal: bool,
+    earlier: int = 0,
+    scale: float | None = None,
+    **seldom: Any,
+) -> Any:
+    """Sequences of about a length at once, padded to the longest of them.
+
+    NotImplemented with `earlier` tokens, or where anything `seldom` is given.
+    """
+    if earlier or any(each is not None for each in seldom.values()):
+        return NotImplemented
+    starts = np.array([span.start for span in spans])
+    lengths = np.array([span.stop for span in spans]) - starts
+    rows: list[Any] = []
+    real: list[Any] = []
+    shapes = []
+    for some in _alike(lengths):
+        within = np.arange(lengths[some].max())
+        at = starts[some, None] + np.minimum(within, lengths[some, None] - 1)
+        rows.append(at.ravel())
+        real.append(within < lengths[some, None])
+        shapes.append(at.shape)
+    is_real = np.concatenate([each.ravel() for each in real])
+    back = np.flatnonzero(is_real)[np.argsort(np.concatenate(rows)[is_real])]
+    sizes, padded = [each.size for each in real], query._of(np.concatenate(rows))
+    taken = (torch.split(each.tensor.index_select(0, padded), sizes) for each in (query, key, value))
+    mixed = []
+    for shape, mask, *parts in zip(shapes, real, *taken, strict=True):
+        q, k, v = (each.view(*shape, -1, head_width).transpose(1, 2) for each in parts)
+        kept = None if causal or mask.all() else query._of(mask)[:, None, None, :]  # causal: what is padded comes later
+        with torch.autocast(q.device.type, enabled=q.is_cuda):  # whose gradients take longer in bfloat16 on a CPU
+            out = own.scaled_dot_product_attention(
+                q, k, v, attn_mask=kept, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+            )
+        mixed.append(out.float().transpose(1, 2).reshape(shape[0] * shape[1], -1))
+    return TorchArray(torch.cat(mixed).index_select(0, query._of(back)))
+
+
+def _alike(lengths: Any) -> Iterator[Any]:
+    """Numbers of sequences that attention pads to one length: at most `PADDED` times the shortest of them."""
+    order = np.argsort(lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        stop = int(np.searchsorted(lengths[order], PADDED * lengths[order[first]], side="right"))
+        yield order[first:stop]
+        first = stop
+
+
 _KERNELS: Mapping[str, Callable[..., TorchArray]] = {
+    "attend": _attend,
     "layer_norm": _kernel(lambda x, scale, shift, eps: own.layer_norm(x, scale.shape, scale, shift, eps)),
     "rms_norm": _kernel(lambda x, scale, eps: own.rms_norm(x, scale.shape, scale, eps)),
     "softmax": _kernel(lambda x: own.softmax(x, dim=-1)),
@@ -137,7 +206,7 @@ _UFUNCS: Mapping[Any, Callable[..., Any]] = {
     np.power: torch.pow,
     np.negative: torch.neg,
     np.greater: torch.gt,
-    np.matmul: lambda x, y: torch.matmul(x, y).float(),
+    np.matmul: _product,
     np.maximum: lambda x, y: torch.clamp(x, min=y),
     np.minimum: lambda x, y: torch.clamp(x, max=y),
     np.tanh: torch.tanh,
