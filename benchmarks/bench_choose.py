@@ -25,7 +25,7 @@ from cimsolve.study.accuracy import Accuracy
 from cimsolve.study.choose import Chooser, choose_structures
 from cimsolve.study.choose.menu import menu_of
 
-COLUMNS = ("fewer", "stored", "arrays", "answers", "standard error", "gap", "processor s")
+COLUMNS = ("fewer", "stored", "arrays", "answers", "standard error", "each text", "gap", "processor s")
 TIMED = ("fewer", "arrays allowed", "arrays", "gap", "choosing, processor s")
 
 
@@ -64,9 +64,10 @@ def measured(folder: Path, compressions: Sequence[float], text: Sequence[str], s
                 assert tested is not None
                 gap, seconds = (f"{found.chosen.gap:.4f}", f"{spent:.0f}") if stored == "chosen" else ("", "")
                 error = "-" if tested.answers.error is None else f"{tested.answers.error:.4f}"
-                cells = (str(tested.arrays), answers(tested.answers), error, gap, seconds)
+                texts = "; ".join(f"{Path(name).stem} {answers(each)}" for name, each in tested.by_text.items())
+                cells = (str(tested.arrays), answers(tested.answers), error, texts, gap, seconds)
                 rows.append([f"{compression:g}x", stored, *cells])
-    dense = answers(found.exact or Accuracy())
+    dense = answers(found.exact.answers if found.exact else Accuracy())
     lines = [
         f"## {folder.name}",
         f"Losses {found.loss}, measured on {found.measured_tokens} tokens; factors fitted to {found.fitted_tokens}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shlex
 import shutil
 from pathlib import Path
@@ -11,9 +12,20 @@ from typing import Any
 
 import pytest
 
-from cimsolve import InputError, choose_structures, load_hardware, load_model, read_factors
+from cimsolve import (
+    Hardware,
+    InputError,
+    Problem,
+    choose_structures,
+    load_hardware,
+    load_model,
+    read_factors,
+)
 from cimsolve.chip.settings import with_settings
+from cimsolve.model.structure import Structure
+from cimsolve.problem.question import ask
 from cimsolve.show.text.choose import print_choice
+from cimsolve.study.solving import solve
 from makers.command_line import Cli, assert_refused
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import add_tokenizer, model_folder
@@ -22,13 +34,16 @@ ARRAYS = ("--set", "array.rows=16", "--set", "array.cols=64")
 SMALL = ("--samples", "400", "--loss-tokens", "40", *ARRAYS)
 
 
+def small_chip() -> Hardware:
+    return with_settings(load_hardware("rram256"), {"array.rows": "16", "array.cols": "64"})
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, and with what was chosen for it at half of its weights, c.json and c.safetensors."""
     folder = tmp_path_factory.mktemp("made")
     add_tokenizer(model_folder(folder / "tiny", {**BERT, "num_hidden_layers": 1}))
-    chip = with_settings(load_hardware("rram256"), {"array.rows": "16", "array.cols": "64"})
-    choose_structures(folder / "tiny", chip, compression=2, samples=400, loss_tokens=40, out=folder / "c.json")
+    choose_structures(folder / "tiny", small_chip(), compression=2, samples=400, loss_tokens=40, out=folder / "c.json")
     return folder
 
 
@@ -85,8 +100,21 @@ def test_json_is_one_object_whose_losses_fall_with_rank_and_whose_bound_holds(cl
         ranks = sorted((int(text.split(",")[2]), loss) for text, loss in each.items() if text != "dense")
         assert [loss for _, loss in ranks] == sorted((loss for _, loss in ranks), reverse=True)
     assert found["tested"]["chosen"]["cosine"] <= 1
+    assert list(found["tested"]["chosen"]["by_text"]) == ["sample"]
     words = shlex.split(found["command"])
     assert json.loads(cli(*words[1:], "--json").out) == found
+
+
+def test_each_text_is_tested_by_itself(cli: Cli) -> None:
+    words = [" ".join(each) for each in itertools.permutations(("the", "a", "of", "and", "is"), 4)]
+    for name in ("one.txt", "two.txt"):
+        Path(name).write_text("\n\n".join(words))
+        words.reverse()
+    texts = ("--text", "sample", "--text", "one.txt", "--text", "two.txt", "--text", "one.txt")
+    found = chosen(cli, "--compression", "3", "--losses", "c.json", *texts)["tested"]["chosen"]
+    assert list(found["by_text"]) == ["sample", "one.txt", "two.txt"]
+    cosines = [each["cosine"] for each in found["by_text"].values()]
+    assert min(cosines) < found["cosine"] < max(cosines)
 
 
 def test_a_decoder_is_tested_by_its_perplexity(cli: Cli) -> None:
@@ -98,16 +126,16 @@ def test_a_decoder_is_tested_by_its_perplexity(cli: Cli) -> None:
 
 
 def test_given_losses_need_no_weights_and_have_a_front(capsys: pytest.CaptureFixture[str]) -> None:
-    chip = with_settings(load_hardware("rram256"), {"array.rows": "16", "array.cols": "64"})
-    found = choose_structures("tiny/config.json", chip, losses="c.json", compression=2, front=(2, 4))
+    found = choose_structures("tiny/config.json", small_chip(), losses="c.json", compression=2, front=(2, 4))
     first = json.loads(Path("c.json").read_text())["linears"]
     assert {name: str(each) for name, each in found.chosen.structures.items()} == {
         name: each["structure"] for name, each in first.items()
     }
     half, quarter = found.front
-    assert half == found.chosen
-    assert (half.loss, quarter.arrays) < (quarter.loss, half.arrays)
-    print_choice(found, None, 0)
+    assert half.chosen == found.chosen
+    assert (half.chosen.loss, quarter.chosen.arrays) < (quarter.chosen.loss, half.chosen.arrays)
+    assert [each.metrics["arrays"] for each in found.front] == [each.chosen.arrays for each in found.front]
+    print_choice(found, None, None, 0)
     shown = capsys.readouterr().out
     assert "Front" in shown
     assert "Tested" not in shown
@@ -188,8 +216,78 @@ def test_too_few_tokens_for_the_widest_linear_are_told(cli: Cli) -> None:
 
 
 def test_one_budget_is_asked_for_in_python() -> None:
-    with pytest.raises(InputError, match="max_arrays"):
-        choose_structures("tiny")
+    for budgets in ({}, {"max_arrays": 3, "compression": 2.0}, {"max_arrays": 0}, {"max_latency_ns": math.nan}):
+        with pytest.raises(InputError, match="max_"):
+            choose_structures("tiny", **budgets)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limited", "share"), [("--max-latency", 0.97), ("--max-energy", 0.9), ("--max-latency", 1.1)])
+def test_limits_of_latency_and_energy_hold_as_mapped(cli: Cli, limited: str, share: float) -> None:
+    def asked(*words: str) -> dict[str, Any]:
+        return chosen(cli, *words, "--losses", "c.json", "--max-arrays", "14")["chosen"]  # type: ignore[no-any-return]
+
+    metric, unit = {"--max-latency": ("latency_ns", "ns"), "--max-energy": ("energy_pj", "pJ")}[limited]
+    free = asked("--max-energy", "1J")
+    limit = share * free["metrics"][metric]
+    found = asked(limited, f"{limit}{unit}")
+    assert found["metrics"][metric] <= limit
+    assert found["arrays"] == found["metrics"]["arrays"] <= 14
+    assert (found["loss"] > free["loss"]) == (share < 1)
+    assert found["bound"] == free["bound"]
+    structures = {name: Structure.parse(each) for name, each in found["structures"].items()}
+    problem = Problem(ask(load_model("tiny"), small_chip(), structure=structures))
+    assert solve(problem, "spread").header.metrics[metric] == found["metrics"][metric]
+
+
+def test_limits_that_no_choice_obeys(cli: Cli) -> None:
+    words = choose("--losses", "c.json", "--max-latency", "1ns", "--out", "d.json")
+    assert_refused(cli(*words), 1, "none of", "latency_ns 1:", "allow more")
+    assert not Path("d.json").exists()
+
+
+def test_what_is_kept_and_what_one_more_array_buys(cli: Cli, tmp_path: Path) -> None:
+    found = chosen(cli, "--compression", "2", "--losses", "c.json")
+    kept, losses = found["kept"], found["losses"]
+    structures = found["chosen"]["structures"]
+    assert kept["losses"] == {name: losses[name][each] for name, each in structures.items()}
+    assert kept["loss"] == pytest.approx(found["chosen"]["loss"])
+    for exchanges, sign in ((kept["one_more_array"], 1), (kept["one_array_less"], -1)):
+        assert exchanges
+        for each in exchanges:
+            (name,) = each["linears"]
+            assert (each["stored"], each["arrays"] * sign > 0) == (structures[name], True)
+            assert each["loss"] == pytest.approx(losses[name][each["would_be"]] - losses[name][each["stored"]])
+            assert each["loss_of_one_array"] == pytest.approx(each["loss"] / abs(each["arrays"]))
+        rates = [each["loss_of_one_array"] for each in exchanges]
+        assert rates == sorted(rates)
+    mapped = ("--model", "tiny", "--strategy", "spread", *ARRAYS, "--structure", "chosen:c.json", "--out", "r")
+    assert cli(*mapped).code == 0
+    (file,) = Path("r").glob("*.json")
+    told = cli("explain", str(file), "--losses", "c.json", "--what-if", "none")
+    assert told.code == 0
+    for part in ("most kept first", "One more array", "One array less"):
+        assert part in told.out
+    as_json = json.loads(cli("explain", str(file), "--losses", "c.json", "--what-if", "none", "--json").out)
+    assert as_json["kept"] == kept
+    assert cli("report", str(file), "--losses", "c.json", "--out", "page.html").code == 0
+    assert "one more array" in Path("page.html").read_text()
+    assert_refused(cli("report", str(file), "--losses", "c.json", "--trace", "t.json"), 2, "--losses", "--out FILE")
+    other = cli(*mapped[:-4], "--structure", "2,2,3", "--out", "s")
+    assert other.code == 0
+    (file,) = Path("s").glob("*.json")
+    assert_refused(cli("explain", str(file), "--losses", "c.json"), 2, "c.json", "has none as 2,2,3")
+
+
+def test_the_front_is_drawn(cli: Cli) -> None:
+    words = choose("--losses", "c.json", "--compression", "2")
+    drawn = cli(*words, "--front", "--plot", "front.svg", "--axis", "latency")
+    assert (drawn.code, drawn.err) == (0, "")
+    assert "token latency" in Path("front.svg").read_text()
+    assert cli(*words, "--front", "--plot", "arrays.svg").code == 0
+    assert "no choice of the menu loses less" in Path("arrays.svg").read_text()
+    assert_refused(cli(*words, "--plot", "front.svg"), 2, "expected --front")
+    assert_refused(cli(*words, "--axis", "energy"), 2, "expected --plot")
+    assert_refused(cli(*words, "--front", "--plot", "front.gif"), 2, "front.gif", ".svg")
 
 
 def test_what_was_written_is_run_by_arrays(cli: Cli) -> None:

@@ -1,4 +1,4 @@
-"""What commands that draw share: how large their drawings are."""
+"""What commands that show and draw answers share: how large drawings are, and losses to tell of."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ WIDTH_MIN_IN, WIDTH_MAX_IN = 3.0, 20.0
 DPI_MIN, DPI_MAX = 50, 1200
 
 plot_option = partial(output_option, "--plot FILE", writes="file")
+
+losses_option = partial(
+    output_option,
+    "--losses FILE",
+    "of `choose`: also tell which linears are kept, what that loses, and what one more array buys",
+    complete="file",
+)
 
 
 def width(text: str) -> float:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from cimsolve.cli.drawing import losses_option
 from cimsolve.cli.limits import settle_limits
 from cimsolve.cli.parser import Parser, json_switch, listed, option, output_option, search_option, verbosity
 from cimsolve.cli.question import GraphOptions, objective_option, problem_of, seed_option, time_limit_option
@@ -83,6 +84,7 @@ exit codes:
 examples:
   cimsolve explain results/bert-large--rram256--optimal.json
   cimsolve explain results/bert-large--rram256--spread.json --what-if adc+1,read_ns=5 --what-if array.rows=128
+  cimsolve explain results/minilm--rram256--spread.json --losses chosen.json --what-if none
   cimsolve explain --hw paper256 --model bert-large --max-arrays 100
   cimsolve explain --hw paper256 --model minilm-l6 --max-arrays 12 --max-latency 20us
 """
@@ -99,6 +101,7 @@ examples:
         repeat=lambda groups: tuple(name for name in listed(groups) if name != "none"),
         complete=CHANGES,
     )
+    losses: str | None = losses_option()
     kinds: int = output_option(
         "--kinds N", "kinds of stages shown, the longest first (default: {default})", whole(1, 10_000), 10
     )
@@ -143,7 +146,11 @@ def run(options: Options) -> int:
             given = options.file or answer
             assert given is not None
             explained = explain_solution(
-                given, options.what_ifs, name=name, begin=progress.begin, listen=progress.listen
+                *(given, options.what_ifs),
+                losses=options.losses,
+                name=name,
+                begin=progress.begin,
+                listen=progress.listen,
             )
     if isinstance(answer, Short):
         print_short(answer, options.json)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from cimsolve.cli.drawing import SizeOptions
+from cimsolve.cli.drawing import SizeOptions, losses_option
 from cimsolve.cli.parser import Parser, option, solution_files, verbosity
 from cimsolve.cli.values import Names
 from cimsolve.errors import EXIT_DONE
@@ -47,10 +47,13 @@ examples:
     trace: str | None = option(
         "--trace FILE", "write the schedule as JSON events for ui.perfetto.dev or Chrome's about:tracing", writes="file"
     )
+    losses: str | None = losses_option()
     verbosity: int = verbosity("print nothing", group="")
 
     def settled(self, parser: Parser) -> Self:
         page = DEFAULT_PAGE if (self.out, self.figures, self.trace) == (None, None, None) else self.out
+        if page is None:
+            parser.demand_absent(["--losses"], "is told on the page; expected --out FILE with it")
         if self.figures is None:
             parser.demand_absent(["--format"], "is of the charts; expected --figures FOLDER with it")
         self.demand_drawing(parser, self.figures, "--figures FOLDER")
@@ -79,7 +82,7 @@ def run(options: Options) -> int:
         judged = judged_ones(options.files)
         progress.begin("drawing")
         if options.out:
-            write_report(judged, options.out)
+            write_report(judged, options.out, options.losses)
             written.append(Path(options.out))
         if options.figures:
             written += write_figures(judged, options.figures, options.formats, options.width_in, options.dpi)

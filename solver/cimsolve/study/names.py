@@ -62,6 +62,7 @@ TWO_SIDED = "two-sided"
 LOSSES = (TWO_SIDED, ALONE)
 CHOICE_SAMPLES_DEFAULT = 32768
 LOSS_TOKENS_DEFAULT = 2048
+CHOICE_AXES = ("arrays", "latency", "energy")
 FRONT_DEFAULT = (1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0)
 """Times fewer arrays than the cells of dense weights take."""
 

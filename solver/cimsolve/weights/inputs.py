@@ -123,12 +123,24 @@ def read_sequences(texts: Sequence[Path | str], folder: Path, source: Tensors, c
         tokenizer = byte_pair_tokenizer(source.vocabulary(), context, source.path)
     else:
         tokenizer = load_tokenizer(folder, context)
-    found: list[tuple[int, Ints]] = []
+    found = []
     for text in texts:
         shipped = str(text) == "sample" and not os.path.exists(text)
-        read = tokenizer.sequences(read_paragraphs(SAMPLE if shipped else Path(text)), max(1, most // len(texts)))
-        found += zip(np.cumsum([0, *map(len, read)]).tolist(), read, strict=False)
-    return [ids for _, ids in sorted(found, key=lambda each: each[0])]
+        paragraphs = read_paragraphs(SAMPLE if shipped else Path(text))
+        found.append(tokenizer.sequences(paragraphs, max(1, most // len(texts))))
+    return in_turns(found)
+
+
+def in_turns(texts: Sequence[Sequence[Ints]]) -> list[Ints]:
+    """The sequences of some texts, each in its order, so that as many tokens of each come first."""
+    begins = [(begin, ids) for text in texts for begin, ids in zip(_begins(text), text, strict=True)]
+    return [ids for _, ids in sorted(begins, key=lambda each: each[0])]
+
+
+def _begins(sequences: Sequence[Ints]) -> list[int]:
+    """The tokens before each sequence."""
+    lengths = np.array([len(ids) for ids in sequences], dtype=np.int64)
+    return (np.cumsum(lengths) - lengths).tolist()  # type: ignore[no-any-return]
 
 
 class InputFile:

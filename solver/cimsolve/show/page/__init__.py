@@ -23,16 +23,21 @@ EVENTS_MAX = 100_000
 Given = Solution | Judged | AnyPlan | JudgedPlan | Path | str
 
 
-def write_report(solutions: Sequence[Given] | Given, path: Path | str) -> None:
+def write_report(solutions: Sequence[Given] | Given, path: Path | str, losses: Path | str | None = None) -> None:
     """Write one HTML page that shows these solutions, and compares them if there are several; or answers in runs.
 
+    `losses` is a file of structures, by whose losses the page tells what is kept and what one more array buys.
     Raises CheckError where one fails its check, InputError where one or the page cannot be read or written.
     """
     demand_plotting()
     from cimsolve.show.page.html import render_page, render_plans
 
     judged, plans = _apart(judged_ones(solutions))
-    write_text_atomically(path, [render_plans(plans) if plans else render_page(judged)])
+    if plans and losses is not None:
+        raise InputError(
+            f"--losses {losses}: is of one solution's structures, and answers in runs have one a run; leave it away"
+        )
+    write_text_atomically(path, [render_plans(plans) if plans else render_page(judged, losses=losses)])
 
 
 def write_figures(

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -27,9 +28,11 @@ from cimsolve.show.seen.occupancy import find_arrays
 from cimsolve.show.seen.questions import answers_of, by_question, describe_structure
 from cimsolve.show.seen.runs import JudgedPlan
 from cimsolve.show.text.answer import answer_sentences
+from cimsolve.show.text.kept import kept_in_words
 from cimsolve.show.text.plan import summary_of
 from cimsolve.show.text.question import describe_arrays, describe_converters, describe_sources
 from cimsolve.show.units import millions, share
+from cimsolve.study.choose.kept import kept_in
 from cimsolve.study.conclusion import Conclusion
 from cimsolve.study.ladder import find_ladder
 
@@ -37,8 +40,8 @@ PIECES_MAX = 2_000_000
 """Pieces in one page, of all its solutions; of larger ones a part of the arrays can be opened."""
 
 
-def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
-    """The report of some solutions, each question's best first.
+def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX, losses: Path | str | None = None) -> str:
+    """The report of some solutions, each question's best first; by the losses of a file, also what is kept.
 
     All that comes from files is escaped; the script runs by its hash alone.
     """
@@ -46,7 +49,7 @@ def render_page(judged: Sequence[Judged], pieces_max: int = PIECES_MAX) -> str:
     judged = [each for group in questions for each in group]
     labels = labels_of(judged)
     solutions = [
-        _describe(each, label, number, pieces_max // len(judged))
+        _describe(each, label, number, pieces_max // len(judged), losses)
         for number, (each, label) in enumerate(zip(judged, labels, strict=True))
     ]
     columns = compare(judged)
@@ -110,7 +113,7 @@ def _answer(problem: Problem, found: Conclusion) -> dict[str, Any]:
     }
 
 
-def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[str, Any]:
+def _describe(judged: Judged, label: str, number: int, pieces_max: int, losses: Path | str | None) -> dict[str, Any]:
     kinds, table = find_kinds(judged.problem), find_arrays(judged)
     problem, header, metrics = judged.problem, judged.header, judged.costs.metrics
     used, busy = share(metrics["occupancy"]), share(metrics["array_busy_share"])
@@ -140,6 +143,7 @@ def _describe(judged: Judged, label: str, number: int, pieces_max: int) -> dict[
             ("file", judged.name),
             ("model", f"{header.model_name}: {len(problem.model.linears)} linears"),
             ("stored", f"{millions(stored)} weights, {share(stored / dense)} of dense"),
+            *([] if losses is None else kept_in_words(kept_in(problem, losses))),
             ("not mapped", "; ".join(problem.model.unmapped)),
             ("hardware", f"{judged.hardware.name}: {describe_arrays(judged.hardware)}"),
             ("converters", describe_converters(judged.hardware)),

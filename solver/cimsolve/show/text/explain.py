@@ -12,6 +12,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.show.as_json import picked
 from cimsolve.show.figures import FIGURES, clock_ns, subject
 from cimsolve.show.text.console import Cell, heading, indented, labelled, print_json, print_table
+from cimsolve.show.text.kept import describe_kept, print_exchanges, print_kinds
 from cimsolve.show.text.question import sums_by_kind
 from cimsolve.show.text.sheet import Column, Sheet, print_sheet
 from cimsolve.show.units import (
@@ -64,6 +65,10 @@ def print_explained(found: Explanation, as_json: bool, verbosity: int, kinds: in
     _print_latency(found, clock)
     _print_chain(found, clock, verbosity, kinds)
     _print_load(found, clock, kinds)
+    if found.kept is not None:
+        heading(f"What is stored of each kind, most kept first; loss {found.kept.loss:.4g}")
+        print_kinds(found.kept)
+        print_exchanges(found.kept)
     if found.outcomes:
         _print_changes(found)
 
@@ -283,6 +288,7 @@ def _describe(found: Explanation) -> dict[str, Any]:
             **(picked(load, "memory_cycles", "room_cycles") if found.problem.hardware.memory is not None else {}),
         },
         **({} if found.moved is None else {"moves": vars(found.moved)}),
+        **({} if found.kept is None else {"kept": describe_kept(found.kept)}),
         "binds": {{"token": "latency", "II": "ii"}.get(label, label): text for label, text in summary(found)},
         "what_if": [
             {

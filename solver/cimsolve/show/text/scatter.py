@@ -1,4 +1,4 @@
-"""Points by two figures as a drawing, by matplotlib, which is optional: of a study, and of a front."""
+"""Points by two figures as a drawing, by matplotlib, which is optional: of a study, of a front, and of choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cimsolve.files.whole import written_whole
 from cimsolve.problem.solution import Header
 from cimsolve.show.figures import FIGURES, CostFigure
 from cimsolve.show.text.sweep import Swept
-from cimsolve.show.units import choose_unit, titled
+from cimsolve.show.units import Kind, choose_unit, titled
+from cimsolve.study.choose import ChoiceFound
 from cimsolve.study.front import FrontFound
 
 ENDINGS = (".svg", ".png", ".pdf")
@@ -42,10 +43,18 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What is drawn along one side."""
+
+    title: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
 class Drawing:
     """Groups of points and single ones by name, by two figures in the units that `units` starts from."""
 
-    axes: tuple[CostFigure, CostFigure]
+    axes: tuple[Axis, Axis]
     groups: Sequence[Series]
     marks: Mapping[str, Point] = field(default_factory=dict)
     may_be_logarithmic: bool = False
@@ -68,7 +77,8 @@ def drawing_of_study(swept: Swept) -> Drawing:
             (front if mark else others).append((axes[0].total(one.record), axes[1].total(one.record)))
     # In two figures the front is a staircase; in more its points stand alone.
     label, joined = f"front in {', '.join(swept.front)}", len(swept.front) == 2
-    return Drawing(axes, [Series(f"{model}: {label}", *points, joined) for model, points in models.items()])
+    groups = [Series(f"{model}: {label}", *points, joined) for model, points in models.items()]
+    return Drawing(_drawn(axes), groups)
 
 
 def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
@@ -84,7 +94,17 @@ def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
     others = [point for i, point in enumerate(points) if i not in steps]
     group = Series("front", [points[i] for i in steps], others, joined=True, others_label="better in other figures")
     marks = {rule.strategy: place(rule.header) for rule in found.rules if rule.header is not None}
-    return Drawing(axes, [group], marks, may_be_logarithmic=True)
+    return Drawing(_drawn(axes), [group], marks, may_be_logarithmic=True)
+
+
+def drawing_of_choice(found: ChoiceFound, name: str) -> Drawing:
+    """Loss of a front of choices against arrays, latency or energy; the bounds, hollow, against arrays alone."""
+    axis = _axes((name, name))[0]
+    points = [(float(each.metrics[axis.key]), each.chosen.loss) for each in found.front]
+    bounds = [(float(each.chosen.arrays_max), each.chosen.bound) for each in found.front] if name == "arrays" else []
+    label = "no choice of the menu loses less" if bounds else None
+    axes = (Axis(axis.title, axis.kind), Axis(f"loss, {found.loss}", "count"))
+    return Drawing(axes, [Series("chosen", points, bounds, joined=name == "arrays", others_label=label)], {}, True)
 
 
 def draw(drawing: Drawing, file: str, width_in: float | None = None, dpi: int | None = None) -> None:
@@ -137,6 +157,11 @@ def _add_legend(canvas: Any, place: Any, width: float) -> None:
     columns = max(1, int(width / (LEGEND_HANDLE_IN + LEGEND_LETTER_IN * max(map(len, labels)))))
     canvas.set_figheight(width * HEIGHT_A_WIDTH + LEGEND_LINE_IN * ceil_div(len(labels), columns))
     canvas.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8, ncols=columns)
+
+
+def _drawn(figures: Sequence[CostFigure]) -> tuple[Axis, Axis]:
+    first, second = (Axis(figure.title, figure.kind) for figure in figures)
+    return first, second
 
 
 def _axes(names: Sequence[str]) -> tuple[CostFigure, CostFigure]:

@@ -14,8 +14,7 @@ near the best (fictitious play). After `TURNS` of them the budget is lowered unt
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +64,7 @@ class Chooser:
 
     def __init__(self, model: Model, hardware: Hardware, menu: Menu, losses: Losses) -> None:
         """Raises InputError for losses of other structures than those of the menu, and of no number."""
-        self._model, self._hardware = model, hardware
+        self.model, self.hardware, self.losses = model, hardware, losses
         self._linears = {linear.name: linear for linear in model.linears}
         self.array_cells = hardware.array.rows * hardware.weights_per_row
         self._groups = groups_of(model)
@@ -83,53 +82,58 @@ class Chooser:
 
     def placed(self, structures: Mapping[str, Structure]) -> PackedParts:
         """The whole model on the fewest arrays on which the mapper places it."""
-        return densest(packings(Problem(ask(self._model, self._hardware, structure=structures))))
+        return densest(packings(Problem(ask(self.model, self.hardware, structure=structures))))
 
     def arrays_for(self, compression: float) -> int:
         """Arrays that have so many times fewer cells than the dense weights."""
-        return max(1, int(self._model.weight_count / compression / self.array_cells + 1e-9))
+        return max(1, int(self.model.weight_count / compression / self.array_cells + 1e-9))
 
-    def choose(self, arrays_max: int) -> Chosen:
-        """The least loss found on at most so many arrays, as the mapper places them.
+    def choose(self, arrays_max: int, dense: Collection[str] = ()) -> Chosen:
+        """The least loss found on at most so many arrays, as the mapper places them; the linears of `dense` stay so.
 
         Raises InfeasibleError where even the smallest structures need more.
         """
-        weight = _scaled(np.arange(self._hardware.array.rows + 1, dtype=np.int64))
+        menu = [
+            choices[:1] if not set(names).isdisjoint(dense) else choices
+            for names, choices in zip(self._groups, self._choices, strict=True)
+        ]
+        losses = [loss[: len(choices)] for loss, choices in zip(self._losses, menu, strict=True)]
+        weight = _scaled(np.arange(self.hardware.array.rows + 1, dtype=np.int64))
         bound = 0.0
         lowered: int | None = None
         for turn in range(TRIES):
-            costs = self._costs(weight)
-            whole = arrays_max * self._hardware.weights_per_row * int(weight[-1])
-            found = pick(self._losses, costs, whole if lowered is None else lowered)
+            costs = self._costs(menu, weight)
+            whole = arrays_max * self.hardware.weights_per_row * int(weight[-1])
+            found = pick(losses, costs, whole if lowered is None else lowered)
             if found is None:
                 least = sum(int(cost.min()) for cost in costs) / whole * arrays_max
                 raise InfeasibleError(
-                    f"{self._model.name}: at most {arrays_max} arrays are allowed, the smallest structures of the menu "
+                    f"{self.model.name}: at most {arrays_max} arrays are allowed, the smallest structures of the menu "
                     f"need {least:.0f} or more; allow more"
                 )
             bound = max(bound, found.bound if lowered is None else 0.0)
             structures = {
                 name: choices[choice]
-                for names, choices, choice in zip(self._groups, self._choices, found.choices, strict=True)
+                for names, choices, choice in zip(self._groups, menu, found.choices, strict=True)
                 for name in names
             }
-            structures = {linear.name: structures[linear.name] for linear in self._model.linears}
+            structures = {linear.name: structures[linear.name] for linear in self.model.linears}
             placed = self.placed(structures)
             arrays = placed.packing.arrays
             if arrays <= arrays_max:
                 return Chosen(arrays_max, arrays, structures, found.loss, bound)
             if turn < TURNS:
-                weight = weight + _scaled(_weight_of_heights(placed, self._hardware.array.rows))
+                weight = weight + _scaled(_weight_of_heights(placed, self.hardware.array.rows))
             else:
                 used = sum(int(cost[choice]) for cost, choice in zip(costs, found.choices, strict=True))
                 lowered = used - max(1, round(whole * max(LEAST_SPARED, (arrays / arrays_max - 1) / 2)))
         raise InfeasibleError(
-            f"{self._model.name} on {arrays_max} arrays: none of {TRIES} choices could be placed; allow more arrays"
+            f"{self.model.name} on {arrays_max} arrays: none of {TRIES} choices could be placed; allow more arrays"
         )
 
-    def _costs(self, weight: Ints) -> list[Ints]:
+    def _costs(self, menu: Sequence[Sequence[Structure]], weight: Ints) -> list[Ints]:
         """Weight of the heights of each group's choices, in the lightest of the ways of cutting them to arrays."""
-        limit = min(self._hardware.array.rows, self._hardware.rows_limit)
+        limit = min(self.hardware.array.rows, self.hardware.rows_limit)
         of_height: dict[int, int] = {}
 
         def cost(name: str, structure: Structure) -> int:
@@ -143,7 +147,7 @@ class Chooser:
 
         return [
             np.array([sum(cost(name, each) for name in names) for each in choices], dtype=np.int64)
-            for names, choices in zip(self._groups, self._choices, strict=True)
+            for names, choices in zip(self._groups, menu, strict=True)
         ]
 
 
@@ -157,15 +161,3 @@ def _weight_of_heights(placed: PackedParts, rows: int) -> Ints:
     heights, index = np.unique(placed.sizes[:, 0], return_inverse=True)
     columns = sum_by(index[placed.shape], placed.parts.cols, len(heights))
     return weight_of_size(heights, columns, rows)
-
-
-def front_of(
-    chooser: Chooser, compressions: Sequence[float], listen: Callable[[int], None] = lambda _: None
-) -> list[Chosen]:
-    """The choices at so many times fewer arrays than cells of the dense weights need; without those that have none."""
-    found = []
-    for done, compression in enumerate(compressions, 1):
-        with contextlib.suppress(InfeasibleError):
-            found.append(chooser.choose(chooser.arrays_for(compression)))
-        listen(done)
-    return found

@@ -72,12 +72,17 @@ def counted_tokens(reference: Reference, sequences: Sequence[Ints]) -> Bools:
 
 def mean_square(numbers: Floats32, counted: Bools) -> Floats64:
     """The mean of x x^T over the rows of numbers (tokens, width) that count, in float64."""
-    total = np.zeros((numbers.shape[1], numbers.shape[1]))
-    kept = np.flatnonzero(counted)
-    for first in range(0, len(kept), _ROWS):
-        part = numbers[kept[first : first + _ROWS]].astype(np.float64)
-        total += part.T @ part
-    return np.asarray(total / len(kept))
+    kept = numbers if counted.all() else numbers[counted]
+    return mean_product(kept, kept)
+
+
+def mean_product(left: Floats32, right: Floats32) -> Floats64:
+    """The mean of x y^T over the rows of two tables (tokens, width), in float64; symmetric where they are the same."""
+    total = np.zeros((left.shape[1], right.shape[1]))
+    for first in range(0, len(left), _ROWS):
+        part = left[first : first + _ROWS].astype(np.float64)
+        total += part.T @ (part if right is left else right[first : first + _ROWS].astype(np.float64))
+    return np.asarray(total / len(left))
 
 
 class Whitened:
@@ -107,5 +112,9 @@ class Whitened:
 
 def _root(square: Floats64) -> Floats64:
     """Lower triangular F, F F^T = the square and a ridge."""
-    ridge = RIDGE * (float(np.trace(square)) / len(square) or 1.0)
-    return np.asarray(np.linalg.cholesky(square + ridge * np.eye(len(square))))
+    return np.asarray(np.linalg.cholesky(square + ridge_of(square) * np.eye(len(square))))
+
+
+def ridge_of(square: Floats64) -> float:
+    """What its diagonal gets added."""
+    return RIDGE * (float(np.trace(square)) / len(square) or 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +22,13 @@ from cimsolve.model.load import load_model
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy.answers import Accuracy, Judge
-from cimsolve.study.choose.ask import Chooser, Chosen, front_of
+from cimsolve.study.choose.ask import Chooser, Chosen
 from cimsolve.study.choose.fit import Whitened, gradients_of, read_of
+from cimsolve.study.choose.kept import Kept, kept
 from cimsolve.study.choose.losses import Losses, losses_alone, losses_two_sided
 from cimsolve.study.choose.menu import Menu, menu_of
+from cimsolve.study.choose.refit import refitted
+from cimsolve.study.choose.within import MappedChoice, choose_within, front_of
 from cimsolve.study.names import ALONE, CHOICE_SAMPLES_DEFAULT, LOSS_TOKENS_DEFAULT, LOSSES, TWO_SIDED
 from cimsolve.weights.eigenvectors import Floats64
 from cimsolve.weights.factor_file import write_factors
@@ -32,9 +36,10 @@ from cimsolve.weights.fitting import demand_in_range
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.backward import DecoderGradients
+from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.forms import FORMS, form_of
-from cimsolve.weights.inputs import demand_parts, read_sequences, sequences_by_use
-from cimsolve.weights.monarch import apply
+from cimsolve.weights.inputs import demand_parts, in_turns, read_sequences, sequences_by_use, split_sequences
+from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.projection import structures_of_size
 from cimsolve.weights.tensors import Floats32, Tensors
 
@@ -49,6 +54,8 @@ class Tested:
 
     arrays: int
     answers: Accuracy
+    by_text: Mapping[str, Accuracy]
+    """On each text that some of was only tested."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +69,22 @@ class ChoiceFound:
     menu: Menu
     losses: Losses
     chosen: Chosen
-    front: Sequence[Chosen] = ()
+    front: Sequence[MappedChoice] = ()
+    metrics: Mapping[str, float] | None = None
+    """Of the checked mapping of what was chosen, where latency or energy are limited."""
     chosen_tested: Tested | None = None
     uniform_tested: Tested | None = None
     """Low rank nearest in the outputs, at one compression for all linears, of as many weights."""
-    exact: Accuracy | None = None
+    exact: Tested | None = None
+    """The dense weights, on no arrays."""
     fitted_tokens: int = 0
     measured_tokens: int = 0
     tested_tokens: int = 0
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept and squeezed, and what one more array buys."""
+        return kept(self.model, self.hardware, self.chosen.structures, self.losses)
 
     @property
     def stored_weights(self) -> int:
@@ -84,6 +99,8 @@ def choose_structures(
     *,
     max_arrays: int | None = None,
     compression: float | None = None,
+    max_latency_ns: float | None = None,
+    max_energy_pj: float | None = None,
     text: Sequence[Path | str] = ("sample",),
     samples: int = CHOICE_SAMPLES_DEFAULT,
     loss_tokens: int = LOSS_TOKENS_DEFAULT,
@@ -98,13 +115,23 @@ def choose_structures(
     """How to store each linear of a model so that its answers lose least on a number of arrays, with the bound.
 
     `folder` holds weights and tokenizer; a model by name alone will do where `losses` is a file that was written before
-    and nothing is to be fitted. One of `max_arrays` and `compression` says how many arrays. `loss` is
-    one of `names.LOSSES`, two-sided by default where it can be. `out` is the file of
-    structures to write; their factors go beside it, as .safetensors. `front` are further compressions to choose at.
+    and nothing is to be fitted. One of `max_arrays` and `compression` says how many arrays; with `max_latency_ns` or
+    `max_energy_pj`, limits of a token on the checked mapping, both may be left out. `loss` is one of `names.LOSSES`,
+    two-sided by default where it can be. `out` is the file of structures to write; their factors go beside it, as
+    .safetensors. `front` are further compressions to choose at.
     Raises InputError for a model, text or losses that do not do, InfeasibleError for too few arrays.
     """
-    if (max_arrays is None) == (compression is None) or not (max_arrays or 0) >= 0 or not (compression or 1) >= 1:
-        raise InputError("budget: expected one of max_arrays and compression, from 1")
+    asked = {"latency_ns": max_latency_ns, "energy_pj": max_energy_pj}
+    limits = {name: limit for name, limit in asked.items() if limit is not None}
+    budgets = [each for each in (max_arrays, compression) if each is not None]
+    if len(budgets) > 1 or not (budgets or limits):
+        raise InputError("budget: expected one of max_arrays and compression, or a limit of latency or energy")
+    for name, value, least in (("max_arrays", max_arrays, 1), ("compression", compression, 1)):
+        if value is not None and not least <= value < math.inf:
+            raise InputError(f"{name} = {value}: expected a number from {least}")
+    for name, limit in limits.items():
+        if not 0 < limit < math.inf:
+            raise InputError(f"max_{name} = {limit}: expected a number above 0")
     chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     model = load_model(folder)
     menu = menu_of(model, chip)
@@ -134,9 +161,15 @@ def choose_structures(
         how, found = run.loss, run.losses(menu)
     chooser = Chooser(model, chip, menu, found)
     listen("choosing", 0, 1)
-    chosen = chooser.choose(max_arrays or chooser.arrays_for(compression or 1.0))
-    fronts = front_of(chooser, front, lambda done: listen("choosing", done, len(front)))
-    answer = ChoiceFound(model, chip, how, menu, found, chosen, fronts)
+    arrays = max_arrays or chooser.arrays_for(compression or 1.0)
+    metrics = None
+    if limits:
+        best = choose_within(chooser, arrays, limits, lambda done: listen("choices mapped", done, done))
+        chosen, metrics = best.chosen, best.metrics
+    else:
+        chosen = chooser.choose(arrays)
+    fronts = front_of(chooser, front, lambda done: listen("choosing the front", done, len(front)))
+    answer = ChoiceFound(model, chip, how, menu, found, chosen, fronts, metrics)
     return answer if run is None else run.finished(answer, chooser, None if out is None else Path(out), command)
 
 
@@ -157,9 +190,17 @@ class _Run:
         self._model, self._listen = model, listen
         self._source: Tensors = open_weights(folder, model)
         self._reference: Reference = load_reference(model, self._source)
-        sequences = read_sequences(text, folder, self._source, self._reference.context, samples)
+        read = [
+            read_sequences([each], folder, self._source, self._reference.context, max(1, samples // len(text)))
+            for each in text
+        ]
+        sequences = in_turns(read)
         demand_parts(sequences)
-        self.fitted, measured, self.tested = sequences_by_use(sequences)
+        self.fitted, measured, _ = sequences_by_use(sequences)
+        self._of_text = {
+            str(each): held for each, part in zip(text, read, strict=True) if (held := split_sequences(part)[1])
+        }
+        self.tested = [ids for part in self._of_text.values() for ids in part]
         tokens, width = sum(map(len, self.fitted)), max(linear.n_in for linear in model.linears)
         if tokens < width:
             tell(
@@ -168,7 +209,7 @@ class _Run:
             )
         squares = {(step.name, linear.n_in) for step in model.steps for linear in step.linears}
         demand_memory(
-            8 * sum(width**2 for _, width in squares) + 16 * tokens * width,
+            8 * sum(width**2 for _, width in squares) + 32 * tokens * width,
             f"fitting {model.name} to {tokens} tokens",
             "use fewer --samples or a machine with more",
         )
@@ -200,31 +241,53 @@ class _Run:
         model, structures = self._model, found.chosen.structures
         exact = self._reference.run(self.tested)
         judge = Judge(self._reference, self.tested, exact)
+        ends = np.cumsum([sum(map(len, sequences)) for sequences in self._of_text.values()])[:-1]
+        judges = {
+            text: Judge(self._reference, sequences, part)
+            for (text, sequences), part in zip(self._of_text.items(), np.split(exact, ends), strict=True)
+        }
+
+        def by_text(hidden: Floats32) -> dict[str, Accuracy]:
+            return {text: of(part) for (text, of), part in zip(judges.items(), np.split(hidden, ends), strict=True)}
+
         uniform = structures_of_size(model.linears, (1, 1), model.weight_count / found.stored_weights)
         tested = []
-        for what, each, fitted in (
-            ("chosen", structures, self._whitened),
-            ("uniform", uniform, lambda name: Whitened(self._weight_in_range(name), self._read[name])),
-        ):
+        factors = self._fitted(structures)
+
+        def plain(name: str) -> Monarch:
+            return Whitened(self._weight_in_range(name), self._read[name]).factors(uniform[name])
+
+        for what, each, fitted in (("chosen", structures, factors), ("uniform", uniform, plain)):
             self._listen(f"{model.name}: {what} structures tested", 0, 1)
             hidden = self._reference.run(self.tested, partial(self._product, each, fitted))
             arrays = found.chosen.arrays if what == "chosen" else chooser.placed(each).packing.arrays
-            tested.append(Tested(arrays, judge(hidden)))
+            tested.append(Tested(arrays, judge(hidden), by_text(hidden)))
         if out is not None:
-            self._write(found, out, command)
+            self._write(found, factors, out, command)
         return ChoiceFound(
             **{
                 **vars(found),
                 "chosen_tested": tested[0],
                 "uniform_tested": tested[1],
-                "exact": judge(exact),
+                "exact": Tested(0, judge(exact), by_text(exact)),
                 "fitted_tokens": sum(map(len, self.fitted)),
                 "measured_tokens": sum(map(len, self.measured)),
                 "tested_tokens": sum(map(len, self.tested)),
             }
         )
 
-    def _write(self, found: ChoiceFound, out: Path, command: str) -> None:
+    def _fitted(self, structures: Mapping[str, Structure]) -> Callable[[str], Monarch]:
+        """The factors of a linear: of encoders fitted one after the other, as their residuals are what linears read."""
+        if not isinstance(self._reference, BertReference):
+            return lambda name: self._whitened(name).factors(structures[name])
+        layers = self._reference.layers
+        what = f"{self._model.name}: layers fitted"
+        return refitted(
+            *(self._reference, self.fitted, structures, self._weight_in_range),
+            lambda done: self._listen(what, done, layers),
+        ).__getitem__
+
+    def _write(self, found: ChoiceFound, factors: Callable[[str], Monarch], out: Path, command: str) -> None:
         """The factors, and then the structures: who finds the latter finds both."""
         model, structures = self._model, found.chosen.structures
         shapes = [(each.name, each.n_in, each.n_out) for each in model.linears]
@@ -232,7 +295,7 @@ class _Run:
         with write_factors(out.with_suffix(".safetensors"), shapes, structures, told) as put:
             for done, (name, _, _) in enumerate(shapes, 1):
                 dense = structures[name].is_dense
-                put(name, self._weight(name) if dense else self._whitened(name).factors(structures[name]))
+                put(name, self._weight(name) if dense else factors(name))
                 self._listen(f"{model.name}: factors", done, len(shapes))
         linears = {
             name: ChosenLinear(
@@ -247,11 +310,11 @@ class _Run:
         write_json_atomically(out, file.model_dump())
 
     def _product(
-        self, structures: Mapping[str, Structure], fitted: Callable[[str], Whitened], name: str, inputs: Floats32
+        self, structures: Mapping[str, Structure], fitted: Callable[[str], Monarch], name: str, inputs: Floats32
     ) -> Floats32:
         if structures[name].is_dense:
             return self._reference.exact(name, inputs)
-        return apply(fitted(name).factors(structures[name]), inputs).astype(np.float32)
+        return apply(fitted(name), inputs).astype(np.float32)
 
     def _whitened(self, name: str) -> Whitened:
         return Whitened(self._weight_in_range(name), self._read[name], self._felt.get(name))

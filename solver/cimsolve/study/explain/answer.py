@@ -14,6 +14,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.solution import Header, Solution, solution_of
 from cimsolve.solve.effort import Event, ignore
 from cimsolve.solve.strategies import STRATEGIES
+from cimsolve.study.choose.kept import Kept, kept_in
 from cimsolve.study.explain.chain import Chain, Load, find_chain, find_load
 from cimsolve.study.explain.change import ChangeOutcome, usual_what_ifs, what_if
 from cimsolve.study.explain.moved import Moved, find_moved
@@ -32,12 +33,15 @@ class Explanation:
     moved: Moved | None
     """None of a flat chip."""
     outcomes: Sequence[ChangeOutcome]
+    kept: Kept | None = None
+    """Which linears are kept, where losses are given."""
 
 
 def explain_solution(
     answer: Solution | Path | str,
     what_ifs: Sequence[str] | None = (),
     *,
+    losses: Path | str | None = None,
     name: str | None = None,
     begin: Callable[[str], None] = lambda task: None,
     listen: Callable[[Event], None] = ignore,
@@ -45,10 +49,11 @@ def explain_solution(
     """The critical chain, the busiest array, and what each of some changes would buy, solved again.
 
     Changes are names of `study.names.WHAT_IFS`, or KEY=VALUE of the hardware spec; None: those usual on its chip.
+    `losses` is a file of structures, by whose losses it is told which linears are kept and what one more array buys.
     `begin` is told what runs now and `listen` of each search.
 
-    Raises InputError for a file that holds no solution, a strategy that cimsolve does not have and an unknown change,
-    CheckError where the answer breaks a rule.
+    Raises InputError for a file that holds no solution or no losses of its structures, a strategy that cimsolve does
+    not have and an unknown change, CheckError where the answer breaks a rule.
     """
     solution = solution_of(answer)
     title = name or ("the solution" if isinstance(answer, Solution) else one_line(str(answer)))
@@ -60,10 +65,11 @@ def explain_solution(
     problem, costs, _ = check_solution(solution).demand_passed(
         lambda violation: f"{title}: fails its check, {violation}; only what passes is explained"
     )
+    found = None if losses is None else kept_in(problem, losses)
     outcomes = []
     what_ifs = usual_what_ifs(problem.hardware) if what_ifs is None else what_ifs
     for number, change in enumerate(what_ifs, 1):
         begin(f"[{number}/{len(what_ifs)}] what if {change}")
         outcomes.append(what_if(change, problem, solution, listen))
     chain, load = find_chain(problem, solution, costs), find_load(problem, solution, costs)
-    return Explanation(title, problem, solution.header, costs, chain, load, find_moved(costs, chain), outcomes)
+    return Explanation(title, problem, solution.header, costs, chain, load, find_moved(costs, chain), outcomes, found)

@@ -55,6 +55,10 @@ class Reference(ABC):
             for first in range(0, rows, _CHECKED_ROWS):
                 self._source.rows(tensor, np.arange(first, min(first + _CHECKED_ROWS, rows), dtype=np.int64))
 
+    def added_beside(self, name: str) -> str | None:
+        """The linear that reads what is added to the outputs of `name`; None where no linear reads that as it is."""
+        return None
+
     @np.errstate(over="ignore", invalid="ignore")  # who asks judges what is not finite in the end
     def run(
         self, sequences: Sequence[Ints], product: Product | None = None, first: int = 0, hidden: Floats32 | None = None

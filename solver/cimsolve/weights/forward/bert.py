@@ -59,6 +59,12 @@ class BertReference(Reference):
         found: Floats32 = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32, copy=False)
         return found
 
+    def added_beside(self, name: str) -> str | None:
+        for at, beside in ((BERT_NAMES["o"], BERT_NAMES["q"]), ("output.dense", "intermediate.dense")):
+            if name.endswith(at):
+                return name.removesuffix(at) + beside
+        return None
+
     def _embed(self, sequences: Sequence[Ints]) -> Floats32:
         place = positions([slice(0, len(ids)) for ids in sequences])
         rows = {"word": np.concatenate(sequences), "position": place, "token_type": np.zeros_like(place)}
