@@ -15,7 +15,7 @@ from cimsolve.cli.parser import Parser, json_switch, listed, option, output_opti
 from cimsolve.cli.question import GraphOptions, objective_option, problem_of, seed_option, time_limit_option
 from cimsolve.cli.short import told_ladder
 from cimsolve.cli.values import OneOf, near, whole
-from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError
+from cimsolve.errors import EXIT_DONE, EXIT_FAILED, InfeasibleError, InputError
 from cimsolve.solve.names import STRATEGY_NAMES
 from cimsolve.study.names import RUN_WHAT_IFS, WHAT_IFS
 
@@ -160,7 +160,9 @@ def run(options: Options) -> int:
 
 
 def _explain_runs(file: str, options: Options) -> int:
-    """Explain an answer in runs."""
+    """Explain an answer in runs. Raises InputError where losses are given: they are of a solution's structures."""
+    if options.losses is not None:
+        raise InputError(f"--losses {options.losses}: tells of solutions; {file} is an answer in runs, leave it away")
     from cimsolve.show.text.explain_runs import print_explained_plan
     from cimsolve.show.text.progress import Progress
     from cimsolve.study.explain.runs import explain_plan

@@ -34,9 +34,7 @@ def write_report(solutions: Sequence[Given] | Given, path: Path | str, losses: P
 
     judged, plans = _apart(judged_ones(solutions))
     if plans and losses is not None:
-        raise InputError(
-            f"--losses {losses}: is of one solution's structures, and answers in runs have one a run; leave it away"
-        )
+        raise InputError(f"--losses {losses}: tells of solutions, not of answers in runs; leave it away")
     write_text_atomically(path, [render_plans(plans) if plans else render_page(judged, losses=losses)])
 
 
