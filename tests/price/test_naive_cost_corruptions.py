@@ -24,8 +24,8 @@ from oracles.naive_cost import NaiveCost
 SEEDS = 200
 """Random mappings on which a wrong equation may show."""
 
-TOLD: Counter[int] = Counter()
-"""How many wrong equations each of them told: those that told most are asked first, and nearly always enough."""
+TOLD: Counter[tuple[str, int]] = Counter()
+"""How many wrong equations of a function each of them told: those that told most are asked first."""
 
 ROWS = [
     (*place, what, wrapper)
@@ -73,13 +73,13 @@ def test_a_wrong_equation_is_told(
     wrong = wrapper(said)
     rooms = [module for name, module in sys.modules.items() if name.startswith("cimsolve.")]
     holders = [place, *(room for room in rooms if room is not place and vars(room).get(attribute) is said)]
-    for seed in sorted(range(SEEDS), key=lambda seed: -TOLD[seed]):
+    for seed in sorted(range(SEEDS), key=lambda seed: -TOLD[attribute, seed]):
         right = honest(seed)
         with monkeypatch.context() as patch:
             for holder in holders:
                 patch.setattr(holder, attribute, wrong)
             if told_on(seed, right):
-                TOLD[seed] += 1
+                TOLD[attribute, seed] += 1
                 return
     pytest.fail(f"no figure tells that {what}")
 

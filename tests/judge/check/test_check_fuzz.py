@@ -164,7 +164,7 @@ mutations = given(data=st.data(), which=st.integers(0, 3), times=st.integers(1, 
 
 
 @mutations
-@settings(fuzz, max_examples=200)
+@settings(fuzz, max_examples=80)
 def test_no_mutation_of_a_file_is_believed(
     files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int, times: int
 ) -> None:
@@ -193,7 +193,7 @@ def no_mutation_is_believed(
 
 
 @given(data=st.data(), which=st.sampled_from([0, 3]))
-@settings(fuzz, max_examples=200)
+@settings(fuzz, max_examples=80)
 def test_no_mutation_of_the_tables_is_believed(
     files: list[dict[str, Any]], place: Path, data: st.DataObject, which: int
 ) -> None:
@@ -209,7 +209,7 @@ def test_no_mutation_of_the_tables_is_believed(
 
 @given(at=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
 @example(at=0, byte=0, cut=True)
-@settings(fuzz, max_examples=150)
+@settings(fuzz, max_examples=60)
 def test_no_broken_byte_of_a_header_ends_in_a_traceback(
     files: list[dict[str, Any]], place: Path, at: int, byte: int, cut: bool
 ) -> None:
@@ -224,7 +224,7 @@ def broken_at(data: bytes, at: int, byte: int, cut: bool) -> bytes:
 
 @given(at=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans(), member=st.integers(-1, 16))
 @example(at=0, byte=0, cut=True, member=-1)
-@settings(fuzz, max_examples=300)
+@settings(fuzz, max_examples=120)
 def test_no_broken_byte_of_the_tables_ends_in_a_traceback(
     npz: tuple[Path, bytes, dict[str, Any]], at: int, byte: int, cut: bool, member: int
 ) -> None:
@@ -272,7 +272,7 @@ def random_columns(random: np.random.Generator, pieces: int, activations: int) -
 
 
 @given(seed=st.integers(0, 2**32), pieces=st.integers(1, 6), activations=st.integers(1, 4))
-@settings(fuzz, max_examples=150)
+@settings(fuzz, max_examples=60)
 def test_noise_for_tables_is_found_wrong(
     files: list[dict[str, Any]], place: Path, seed: int, pieces: int, activations: int
 ) -> None:

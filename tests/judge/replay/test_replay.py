@@ -133,7 +133,7 @@ def random_chip(draw: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("experts", [False, True])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(25))
 def test_times_are_those_of_an_event_for_every_activation(seed: int, experts: bool) -> None:
     draw = random.Random(seed)
     problem, solution = random_case(draw, random_chip(draw), experts)
@@ -168,7 +168,7 @@ def test_whole_models_are_replayed_alike() -> None:
 
 
 @pytest.mark.parametrize("experts", [False, True])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(25))
 def test_one_token_takes_as_long_as_the_equations_say(seed: int, experts: bool) -> None:
     """Also with branches, where gaps queue."""
     draw = random.Random(seed)
