@@ -6,7 +6,7 @@ Equations: docs/formulation.md, section "Gaps".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -147,15 +147,14 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
     int64 picoseconds can count.
     """
     workload = problem.workload
-    passes = list(workload.tails)
-    adds = added.tolist()
-    carried = _flat_transfers(problem) if problem.hardware.transfer is not None else _Carrier(problem, moves)
+    passes, adds = list(workload.tails), added.tolist()
+    carried = _flat_transfer if problem.hardware.transfer is not None else _Carrier(moves)
     gap = cache(partial(_gap, problem))  # layers repeat each other
     tails: dict[str, Gap] = {}
     for name, tail in workload.tails.items():
         last = workload.last_stages[name]
         later = [stage.id for stage in workload.stages if stage.after == last and not workload.continues_pass(stage.id)]
-        moved = carried(last, later, tail.transfer_elements)
+        moved = carried(problem, last, later, tail.transfer_elements)
         summed = sum(adds[stage] for stage in last)
         tails[name] = _gap(problem, summed, tail.operations, moved, tail.cache, problem.model.tokens_of(name))
     before: list[Gap] = []
@@ -166,7 +165,7 @@ def find_gaps(problem: Problem, added: Ints, moves: TokenMoves | None = None) ->
         else:
             read = stage.after if problem.hardware.transfer is not None else arriving(workload, stage.id)
             summed = sum(adds[earlier] for earlier in read)
-            moved = carried(read, [stage.id], stage.transfer_elements)
+            moved = carried(problem, read, [stage.id], stage.transfer_elements)
             tokens = problem.model.tokens_of(stage.pass_name)
             before.append(gap(summed, stage.operations, moved, stage.cache, tokens))
     within = tuple(not stage.after or workload.continues_pass(stage.id) for stage in workload.stages)
@@ -214,20 +213,14 @@ class _Carried:
         return tuple(replace(each, counted_cycles=0 if each.way == "over" else each.cycles) for each in self.passing)
 
 
-def _flat_transfers(problem: Problem) -> Callable[[Sequence[int], Sequence[int], int], _Carried]:
-    """What gaps move on a chip without a network: so many elements, whoever makes and reads them."""
-
-    @cache
-    def carried(elements: int) -> _Carried:
-        if elements > MOVED_MAX:
-            raise _too_much_work(problem)
-        if not elements:
-            return _Carried()
-        hardware, bits = problem.hardware, elements * problem.hardware.input.bits
-        cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
-        return _Carried(cycles, energy_pj=(("transfer", float(hardware.transfer_pj(bits))),))
-
-    return lambda read, stages, elements: carried(elements)
+def _flat_transfer(problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
+    if elements > MOVED_MAX:
+        raise _too_much_work(problem)
+    if not elements:
+        return _Carried()
+    hardware, bits = problem.hardware, elements * problem.hardware.input.bits
+    cycles = int(hardware.cycles(hardware.transfer_ps(bits)))
+    return _Carried(cycles, energy_pj=(("transfer", float(hardware.transfer_pj(bits))),))
 
 
 class _Carrier:
@@ -236,14 +229,14 @@ class _Carrier:
     What several stages read goes up once, in the gap before the first. Others that may start as early wait as long.
     """
 
-    def __init__(self, problem: Problem, moves: TokenMoves | None) -> None:
-        self.problem, self.moves = problem, moves
+    def __init__(self, moves: TokenMoves | None) -> None:
+        self.moves = moves
         self.risen: set[int] = set()
 
-    def __call__(self, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
+    def __call__(self, problem: Problem, read: Sequence[int], stages: Sequence[int], elements: int) -> _Carried:
         if self.moves is None:
             return _Carried()
-        hardware, moves = self.problem.hardware, self.moves
+        hardware, moves = problem.hardware, self.moves
         passing = tuple(
             Passing(way, stage, move, cycles_of_move(hardware, move), 0)
             for way, at, of in (("up", read, moves.up), ("over", stages, moves.over), ("down", stages, moves.down))
