@@ -57,7 +57,7 @@ QUICK = (
     Command("--hw rram256 --set array.rowz=3", 0.4, code=2, writes=False),
 )
 BERT = (
-    Command("--hw rram256", 60, 2),
+    Command("--hw rram256", 8, 2),
     one("bert-large", "paper256", "optimal", 10),
     one("bert-large", "rram256", "optimal", 20),
 )

@@ -19,6 +19,7 @@ from cimsolve.columns import (
     order_by,
     overlap_clusters,
     overlapping_pair,
+    ranked,
 )
 from cimsolve.problem.tables import Pieces
 from makers.builders import (
@@ -110,6 +111,14 @@ def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: l
     expected = sorted(range(len(rows)), key=lambda row: rows[row])
     assert order_by(first * far, second).tolist() == expected
     assert order_by(first, second * far).tolist() == expected
+
+
+@given(values=st.lists(st.integers(-3, 9), max_size=20), far=st.sampled_from([1, 2**40]))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_entries_are_ranked_among_the_distinct(values: list[int], far: int) -> None:
+    distinct, number = ranked(np.array(values, dtype=np.int64) * far)
+    assert distinct.tolist() == sorted({value * far for value in values})
+    assert distinct[number].tolist() == [value * far for value in values]
 
 
 def test_departures_are_those_from_the_entry_before() -> None:

@@ -56,12 +56,24 @@ def order_by(*keys: Ints) -> Ints:
     return mixed
 
 
+def ranked(values: Ints) -> tuple[Ints, Ints]:
+    """The distinct values, ascending, and for each entry which of them it is; shapes (distinct,), (n,)."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, -1)
+    if low < 0 or high > 4 * len(values):  # no table of all up to the largest
+        distinct, number = np.unique(values, return_inverse=True)
+        return distinct, number.reshape(-1).astype(np.int64)
+    known = np.zeros(high + 1, dtype=bool)
+    known[values] = True
+    return np.flatnonzero(known), (np.cumsum(known) - 1)[values]
+
+
 def number_of(*keys: Ints) -> Ints:
     """Number the distinct combinations of `keys` in lexicographic order; none may be below 0; shape (n,) each."""
     order = order_by(*keys)
     changes = np.zeros(len(order), dtype=bool)
     for key in keys:
-        changes[1:] |= key[order][1:] != key[order][:-1]
+        ordered = key[order]
+        changes[1:] |= ordered[1:] != ordered[:-1]
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.cumsum(changes)
     return number
@@ -113,11 +125,11 @@ def overlap_clusters(group: Ints, start: Ints, end: Ints) -> Ints:
     Intervals that only touch are in different chains. Overlap along a chain makes equality carry over: where
     any two overlapping intervals must agree on something, all of a chain must.
     """
-    _, compact = np.unique(group, return_inverse=True)
+    _, compact = ranked(group)
     span = int(end.max(initial=0)) + 1
-    low = compact.astype(np.int64) * span + start
+    low = compact * span + start
     order = order_by(low)
-    reach = np.maximum.accumulate((compact.astype(np.int64) * span + end)[order])
+    reach = np.maximum.accumulate((compact * span + end)[order])
     opens = np.ones(len(order), dtype=bool)
     opens[1:] = low[order][1:] >= reach[:-1]
     cluster = np.empty(len(order), dtype=np.int64)
@@ -175,7 +187,7 @@ def runs_of_touching(
 
     A run covers what its members cover. `position` sorts by group, top and left; all arrays have shape (rectangles,).
     """
-    order = np.argsort(position)
+    order = order_by(position)
     one, after = order[:-1], order[1:]
     alike = (group[one] == group[after]) & (top[one] == top[after]) & (bottom[one] == bottom[after])
     starts = np.flatnonzero(np.append(True, ~(alike & (right[one] == left[after]))))

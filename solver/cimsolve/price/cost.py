@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cimsolve.columns import Floats, Ints, max_by, sum_by
+from cimsolve.columns import Floats, Ints, max_by, ranked, sum_by
 from cimsolve.model.model import SOURCE
 from cimsolve.price.breakdown import added_cover, split_energy, split_latency
 from cimsolve.price.firings import Fired
@@ -122,7 +122,7 @@ def evaluate(fired: Fired, activations: Activations) -> Costs:
     problem, gaps = fired.problem, fired.gaps
     hardware, tokens, clock_ns = problem.hardware, problem.model.tokens, problem.hardware.clock_ps / 1000
     stages = stage_times(fired, activations)
-    used, place = np.unique(activations.array, return_inverse=True)
+    used, place = ranked(activations.array)
     arrays, lasts = len(used), activations.end - activations.start
     job_stage, job_array, job_cycles = fired.jobs(place, lasts)
     busy = sum_by(job_array, job_cycles, arrays)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cimsolve.columns import Ints, order_by
+from cimsolve.columns import Ints, order_by, ranked
 from cimsolve.price.experts import offsets_at_most
 from cimsolve.price.firings import Fired
 from cimsolve.problem.problem import Problem
@@ -28,8 +28,8 @@ def schedule(problem: Problem, mapping: Mapping) -> tuple[Fired, Activations]:
     place = None if mapping.place is None else mapping.place[np.unique(mapping.pieces.array)]
     fired = Fired.of(problem, pieces, mapping.activation_of_piece(), place)
     start = _start_cycles(fired, mapping.order)
-    first_piece = np.full(len(fired), len(pieces), dtype=np.int64)
-    np.minimum.at(first_piece, fired.of_piece, np.arange(len(pieces)))
+    first_piece = np.empty(len(fired), dtype=np.int64)
+    first_piece[fired.of_piece[::-1]] = np.arange(len(pieces))[::-1]  # the last that is written stays
     by_first_piece = fired.of_piece[np.sort(first_piece)]
     order = by_first_piece[order_by(start[by_first_piece], fired.array[by_first_piece])]
     fired, start = fired.in_order(order), start[order]
@@ -58,12 +58,8 @@ def order_of_stages(problem: Problem, pieces: Pieces, activations: Activations) 
 
 def number_arrays(pieces: Pieces) -> Pieces:
     """The pieces with their arrays counted from 0, none left out."""
-    count = int(pieces.array.max()) + 1
-    if count > len(pieces):  # numbers of a file may be far apart: no table of all up to the last
-        return replace(pieces, array=np.unique(pieces.array, return_inverse=True)[1].reshape(-1).astype(np.int64))
-    used = np.zeros(count, dtype=bool)
-    used[pieces.array] = True
-    return pieces if used.all() else replace(pieces, array=(np.cumsum(used) - 1)[pieces.array])
+    used, number = ranked(pieces.array)
+    return pieces if int(used[-1]) < len(used) else replace(pieces, array=number)
 
 
 def _start_cycles(fired: Fired, stage_order: Ints | None) -> Ints:

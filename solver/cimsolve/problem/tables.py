@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Ints, ranked
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Parts:
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """All of the `parts`, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def place(self, array: Ints, array_row: Ints, array_col: Ints) -> Pieces:
@@ -113,4 +115,4 @@ class Mapping:
 
     def activation_of_piece(self) -> Ints:
         """`fires` with the activations numbered from 0, none left out; shape (pieces,)."""
-        return np.unique(self.fires, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return ranked(self.fires)[1]

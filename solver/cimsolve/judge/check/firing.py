@@ -15,6 +15,7 @@ from cimsolve.columns import (
     number_of,
     order_by,
     overlap_clusters,
+    ranked,
 )
 from cimsolve.judge.check.case import Case, first
 from cimsolve.price.cost import StageCosts, stage_times
@@ -33,14 +34,21 @@ def an_activation_fires_pieces_of_its_own_array(case: Case) -> Iterator[str]:
 
 def an_activation_serves_one_stage(case: Case) -> Iterator[str]:
     """A stage is all that may run at once; costs and bounds count activations by stage."""
-    for at in first(departs_from_group(case.fires, case.problem.table.stage[case.pieces.factor])):
+    for at in _departing_together(case, case.problem.table.stage):
         yield f"activation {case.fires[at]} fires pieces of two stages"
 
 
 def s7_an_activation_is_of_one_expert(case: Case) -> Iterator[str]:
     """S7: what fires together is of one expert, or of none: which of them a token fires is not known before."""
-    for at in first(departs_from_group(case.fires, case.problem.table.expert[case.pieces.factor])):
+    for at in _departing_together(case, case.problem.table.expert):
         yield f"activation {case.fires[at]} fires pieces of two experts, or of one and of what every token fires"
+
+
+def _departing_together(case: Case, of_factor: Ints) -> list[int]:
+    """Which piece is the first that differs in a property of its factor from another that fires with it."""
+    some = case.together
+    found: list[int] = some[first(departs_from_group(case.fires[some], of_factor[case.pieces.factor[some]]))].tolist()
+    return found
 
 
 def s2_shared_rows_need_one_input(case: Case) -> Iterator[str]:
@@ -156,7 +164,7 @@ def s6_no_more_rows_are_driven_than_allowed(case: Case) -> Iterator[str]:
 def s6_no_more_arrays_are_used_than_there_are(case: Case) -> Iterator[str]:
     """S6: at most `array.count` arrays, with numbers below it, and at most `max_arrays`."""
     problem, pieces = case.problem, case.pieces
-    used = len(np.unique(pieces.array))
+    used = len(ranked(pieces.array)[0])
     if problem.array_limit is not None and used > problem.array_limit:
         yield f"{used} arrays are used; the limit is {problem.array_limit}"
     count = problem.hardware.array.count

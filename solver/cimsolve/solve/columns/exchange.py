@@ -58,7 +58,7 @@ class Exchange:
         self.depth, self.effort = depth, effort
         self.shares = list(shares)
         self.load = dict(load)
-        self.widest = room.widest
+        self.widest = room.widest.copy()
         owner = np.repeat(np.arange(len(shares)), [len(share.width) for share in shares])
         nothing = [np.zeros(0, dtype=np.int64)]
         columns = [np.concatenate([getattr(share, name) for share in shares] or nothing) for name in COLUMNS]

@@ -46,25 +46,27 @@ class Room:
 
     def joined(self) -> Room:
         """The columns of all shelves of an array as one shelf."""
-        total = self.total[:, None]
+        total = self.left.sum(axis=1, keepdims=True)
         return Room(total, np.zeros_like(total), np.zeros_like(total))
 
     @property
     def widest(self) -> Ints:
-        """Widest free run on each array; shape (arrays,)."""
-        return np.asarray(self.left.max(axis=1))
+        """Widest free run on each array, not to be changed; shape (arrays,)."""
+        return self.left[:, 0] if self.left.shape[1] == 1 else np.asarray(self.left.max(axis=1))
 
     @property
     def total(self) -> Ints:
-        """Free columns on each array; shape (arrays,)."""
-        return np.asarray(self.left.sum(axis=1))
+        """Free columns on each array, not to be changed; shape (arrays,)."""
+        return self.left[:, 0] if self.left.shape[1] == 1 else np.asarray(self.left.sum(axis=1))
 
     def take(self, array: Ints, width: Ints) -> Ints:
         """Take a run of `width` on each of `array` (all different), from the tightest shelf; gives the shelves."""
-        left = self.left[array]
-        shelf = np.where(left >= width[:, None], left, np.iinfo(np.int64).max).argmin(axis=1)
+        shelf = np.zeros(len(array), dtype=np.int64)
+        if self.left.shape[1] > 1:
+            left = self.left[array]
+            shelf = np.asarray(np.where(left >= width[:, None], left, np.iinfo(np.int64).max).argmin(axis=1))
         self.left[array, shelf] -= width
-        return np.asarray(shelf)
+        return shelf
 
 
 class Durations:
