@@ -86,6 +86,16 @@ def test_more_runs_than_can_be_read_share_lines(plain: JudgedPlan) -> None:
     assert {spell.run for spell in table.spells} == set(range(count))
 
 
+def test_many_runs_of_a_line_are_told_in_sums() -> None:
+    count = 4 * ROWS_MAX
+    problem = short(linears(*(step(f"s{number}", (8, 8)) for number in range(count))), 1)
+    table = over_time(judge_plan(solve_rounds(problem, "linear"), "many"))[0]
+    assert table.runs_a_line == 4
+    assert table.tips[1].startswith("5 to 8, in all: written in ")
+    taken = sum(spell.end_ns - spell.begin_ns for spell in table.spells if spell.role == "compute" and spell.run < 4)
+    assert f"compute {taken:.0f} ns" in table.tips[0]
+
+
 def test_bounds_stand_beside_values(plain: JudgedPlan, row: JudgedPlan) -> None:
     for judged, titles in ((plain, ["token latency", "prefill", "batch"]), (row, ["token latency", "prefill", "II"])):
         rows = judged.bounds

@@ -26,7 +26,13 @@ FIGURES: Mapping[type[RoundsHeader] | type[ChipsHeader], tuple[tuple[str, str, s
 ROWS_MAX = 40
 """More runs than can be read as lines share them, some that follow each other on each."""
 
+TOLD_MAX = 3
+"""Up to so many runs of a line are told one by one."""
+
 Role = Literal["write", "wait", "compute", "link"]
+
+
+SUMS: Mapping[Role, str] = {"write": "written in", "wait": "wait", "compute": "compute", "link": "on links"}
 
 
 class Spell(NamedTuple):
@@ -181,8 +187,18 @@ def _lined(
     size = ceil_div(len(labels), ROWS_MAX)
     parts = [slice(at, at + size) for at in range(0, len(labels), size)]
     lines = [labels[part][0] if size == 1 else f"from {labels[part][0]}" for part in parts]
-    told = ["; ".join(tips[part]) for part in parts]
+    told = ["; ".join(tips[part]) if size <= TOLD_MAX else _together(spells, part, len(labels)) for part in parts]
     return OverTime(name, of, tuple(spells), tuple(lines), tuple(told), size, max(each.end_ns for each in spells), says)
+
+
+def _together(spells: Sequence[Spell], part: slice, count: int) -> str:
+    """What many runs of a line do, in sums."""
+    sums: dict[Role, float] = {}
+    for spell in spells:
+        if part.start <= spell.run < part.stop:
+            sums[spell.role] = sums.get(spell.role, 0.0) + spell.end_ns - spell.begin_ns
+    told = ", ".join(f"{SUMS[role]} {amount(taken, 'time')}" for role, taken in sums.items())
+    return f"{part.start + 1} to {min(part.stop, count)}, in all: {told}"
 
 
 def first_steps(problem: Problem, plan: AnyPlan) -> list[str]:
