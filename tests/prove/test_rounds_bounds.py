@@ -7,9 +7,13 @@ import random
 
 import pytest
 
-from cimsolve.price.rounds import RunTimes, total_cycles
+from cimsolve.price.rounds import RunTimes, period_cycles, times_of_run, total_cycles
+from cimsolve.problem.plan import run_problem
+from cimsolve.prove.arrays import may_fit
 from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_doubled, least_rounds
+from cimsolve.solve.effort import Effort
 from cimsolve.study.rounds import solve_rounds
+from cimsolve.study.solving import solve
 from makers.builders import linears, step
 from makers.short_chips import all_cuts, short
 from makers.tiny_configs import BERT
@@ -81,3 +85,27 @@ def test_doubled_runs_share_the_arrays(seed: int) -> None:
         and all(mine + others < 3 for mine, others in itertools.pairwise(chosen))
     ]
     assert least_doubled(levels, count, "prefill", 1) == min(totals, default=None)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_plan_drawn_at_random_lies_below_the_bounds(seed: int) -> None:
+    draw = random.Random(seed)
+    arrays = draw.choice([3, 4, 6])
+    problem = short(linears(*(step(name, (8, 8), (8, 8)) for name in "abc")), arrays, "prefill")
+    bounds = find_rounds_bounds(problem, 3)
+    for _ in range(20):
+        cut = draw.choice(list(all_cuts(3)))
+        given = [draw.randint(1, arrays) for _ in cut]
+        double = all(one + other <= arrays for one, other in itertools.pairwise(given))
+        times = []
+        for run, most in zip(cut, given, strict=True):
+            asked = run_problem(problem, *run).asking(max_arrays=most)
+            if not may_fit(asked, most):
+                break
+            solution = solve(asked, "optimal", Effort(brief=True))
+            times.append(times_of_run(problem.hardware, solution.pieces, solution.header.metrics))
+        else:
+            clock_ns = problem.hardware.clock_ps / 1000
+            assert total_cycles(times, double, "token") >= bounds["latency_cycles"].value
+            assert total_cycles(times, double, "prefill") * clock_ns >= bounds["prefill_ns"].value
+            assert period_cycles(times, double, 3) >= bounds["batch_cycles"].value

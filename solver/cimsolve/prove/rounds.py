@@ -14,9 +14,12 @@ from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove import Bound, least_times
 from cimsolve.prove.runs import Cut, LeastRuns, Run
 
-SHARES = 4
-PARTS = range(1, SHARES + 1)
-"""Runs that are written beside others are told apart by how many quarters of the arrays they are given."""
+SHARES = (2, 4, 8, 16)
+"""Runs that are written beside others are told apart by how many of so many shares of the arrays they are given."""
+FINER = 0.01
+"""Shares are halved as long as a bound rises by more, ..."""
+RUNS_MAX = 8_000
+"""... and no more runs than these are bounded."""
 
 
 @found_once
@@ -107,22 +110,33 @@ def find_rounds_bounds(problem: Problem, batch: int) -> dict[str, Bound]:
     """
     arrays = problem.array_limit
     assert arrays is not None
-    levels = [least_rounds(problem, share) for share in sorted({ceil_div(arrays * part, SHARES) for part in PARTS})]
-    count = len(problem.model.steps)
+    count, runs = len(problem.model.steps), least_rounds(problem, arrays)
 
-    def least(of: str) -> int:
-        cut = best_cut(levels[-1], count, False, of, batch)
-        if cut is None:
-            return 0
-        alone = total_cycles([levels[-1][run] for run in cut], False, of, batch)
-        beside = least_doubled(levels, count, of, batch)
-        return alone if beside is None else min(alone, beside)
+    def least_alone(of: str) -> int:
+        cut = best_cut(runs, count, False, of, batch)
+        return 0 if cut is None else total_cycles([runs[run] for run in cut], False, of, batch)
 
+    alone = {of: least_alone(of) for of in ("token", "prefill", "batch")}
+    least = dict.fromkeys(alone, 0)
+    for shares in SHARES:
+        levels = [least_rounds(problem, each) for each in _levels(arrays, shares)]
+        before, least = least, {of: _lesser(alone[of], least_doubled(levels, count, of, batch)) for of in alone}
+        rises = any(least[of] < alone[of] and least[of] > before[of] * (1 + FINER) for of in alone)
+        if not rises or 2 * sum(map(len, levels)) > RUNS_MAX:
+            break
     clock_ns = problem.hardware.clock_ps / 1000
     proof = f"best cut into runs on {arrays} arrays"
     every = write_cycles(problem.hardware, 0, problem.weight_cells)  # all bits are loaded once a batch
     return {
-        "latency_cycles": Bound(least("token"), proof),
-        "prefill_ns": Bound(least("prefill") * clock_ns, proof),
-        "batch_cycles": Bound(max(every, least("batch")), proof),
+        "latency_cycles": Bound(least["token"], proof),
+        "prefill_ns": Bound(least["prefill"] * clock_ns, proof),
+        "batch_cycles": Bound(max(every, least["batch"]), proof),
     }
+
+
+def _levels(arrays: int, shares: int) -> list[int]:
+    return sorted({ceil_div(arrays * part, shares) for part in range(1, shares + 1)})
+
+
+def _lesser(alone: int, beside: int | None) -> int:
+    return alone if beside is None else min(alone, beside)

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
 from cimsolve.prove.work import activations_in_any_way, column_price, converter_floor, group_part_ps, merges_at_once
 
+_Kinds: TypeAlias = tuple[tuple[tuple[InputGroup, ...], int], ...]
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
 """Beyond so many activations of one array the finest condition is left out: it would not bind."""
@@ -73,10 +74,15 @@ def firings_of(problem: Problem, phase: int | None = None) -> Counter[tuple[Inpu
     return found
 
 
-@found_once
 def least_cycles_of(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
     """Least cycles in which `arrays` fire all of some groups."""
-    return _Work(problem, Counter((groups,)), arrays).least_cycles()
+    return _least_work_cycles(problem, ((groups, 1),), arrays)
+
+
+@found_once
+def _least_work_cycles(problem: Problem, kinds: _Kinds, arrays: int, merging: bool = True) -> int:
+    """Least cycles of the busiest array, where all do the work of stages of these kinds, so many of each."""
+    return _Work(problem, Counter(dict(kinds)), arrays, merging).least_cycles()
 
 
 class _StageKind(NamedTuple):
@@ -96,10 +102,10 @@ def _kinds_of_stages(problem: Problem) -> list[_StageKind]:
 def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapping[_StageKind, int]:
     found = {}
     for kind in set(_kinds_of_stages(problem)):
-        least = _Work(problem, Counter((kind.fired,)), arrays, merging).least_cycles()
+        least = _least_work_cycles(problem, ((kind.fired, 1),), arrays, merging)
         if kind.experts is not None:
-            of_all = _Work(problem, Counter((kind.stored,)), arrays, merging)
-            least = max(least, of_all.least_cycles_of_experts(kind.experts))
+            work = _Work(problem, Counter((kind.stored,)), arrays, merging)
+            least = max(least, work.least_cycles_of_experts(kind.experts))
         found[kind] = least
     return found
 
@@ -135,15 +141,13 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_work_cycles(problem: Problem, arrays: int, merging: bool = True) -> int:
     """Least time of the busiest array per token: a pass's work, shared evenly; `merging`: `least_latency_cycles`."""
-    return _Work(problem, firings_of(problem), arrays, merging).least_cycles()
+    return _least_work_cycles(problem, tuple(firings_of(problem).items()), arrays, merging)
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least time that the busiest array works per token in each phase: its work, shared evenly."""
     phases = sorted({stage.phase for stage in problem.workload.stages})
-    kinds = [tuple(firings_of(problem, phase).items()) for phase in phases]
-    known = {stages: _Work(problem, Counter(dict(stages)), arrays).least_cycles() for stages in set(kinds)}
-    return [known[stages] for stages in kinds]
+    return [_least_work_cycles(problem, tuple(firings_of(problem, phase).items()), arrays) for phase in phases]
 
 
 @dataclass(frozen=True)
@@ -172,9 +176,7 @@ class _Work:
     def __init__(
         self, problem: Problem, kinds: Counter[tuple[InputGroup, ...]], arrays: int, merging: bool = True
     ) -> None:
-        self.problem = problem
-        self.arrays = arrays
-        hardware = problem.hardware
+        self.problem, self.arrays, hardware = problem, arrays, problem.hardware
         self.clock_ps = hardware.clock_ps
         self.width = hardware.columns_per_weight
         self.converters = hardware.adc.per_array
@@ -188,7 +190,8 @@ class _Work:
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
         self.merges = merges_at_once(problem, kinds, arrays) if merging else 0
         self.in_any_way = sum(count * activations_in_any_way(problem, groups) for groups, count in kinds.items())
-        self.columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
+        columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
+        self._conversions_ps = columns_ps * self.width / self.converters
 
     def _load(self, group: InputGroup) -> _Load:
         tallest = 1 if self.free_rows else -(-group.height // group.parts)
@@ -201,10 +204,12 @@ class _Work:
 
     def least_cycles(self) -> int:
         """The least cycles in which the busiest array may do all this work."""
-        high = 1
+        # In less time not even the work of full arrays is done; the least is mostly not far above.
+        work_ps = max(fixed + repeats * self._conversions_ps / self.arrays for fixed, repeats in self.lines)
+        low = high = max(1, math.floor(work_ps * (1 - 1e-9) / self.clock_ps))
         while not self._possible(high):
-            high *= 2
-        return bisect_left(range(high), True, lo=high // 2 + 1, key=self._possible)
+            low, high = high + 1, 3 * high - 2 * low + 2
+        return bisect_left(range(high), True, lo=low, key=self._possible)
 
     def least_cycles_of_experts(self, experts: Experts) -> int:
         """The least cycles of the busiest array in the worst choice of experts, where this is the work of all of them.
@@ -304,12 +309,10 @@ class _Work:
 
     def _has_time(self, time_ps: int, activations: int) -> bool:
         """All conversions, and the reads of that many activations, fit in the time of all arrays."""
-        fires, columns_ps = max(activations, self.arrays), self.columns_ps
-        work_ps = [
-            fires * fixed_ps + repeats * columns_ps * self.width / self.converters for fixed_ps, repeats in self.lines
-        ]
+        fires = max(activations, self.arrays)
+        work_ps = max(fires * fixed_ps + repeats * self._conversions_ps for fixed_ps, repeats in self.lines)
         # The price of row cuts is a float; a bound must not be refused over its last digit.
-        return max(work_ps) * (1 - 1e-12) <= self.arrays * time_ps
+        return work_ps * (1 - 1e-12) <= self.arrays * time_ps
 
     def _has_room(self, time_ps: int, activations: int, most: int) -> bool:
         """Whole conversions, dealt over the arrays as well as can be.
