@@ -24,6 +24,7 @@ from cimsolve.solve.columns.spread import LAYOUTS, PHASE_LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.groups.place import GroupSpread
+from cimsolve.solve.polish.even_phases import even_out_phases
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
 from cimsolve.solve.rules.linear import map_linear
 from cimsolve.solve.rules.spread import PackedParts, deal, densest, packings
@@ -63,7 +64,7 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
             if "prefill" in names_of(problem.objective):
                 find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
-                yield Candidate(f"{name}, by phase", find, arrays)
+                yield Candidate(f"{name}, by phase", partial(_evened, problem, effort, find), arrays)
             if problem.cut == "none" and _fills_time(problem):
                 for even in (False, True) if problem.must_cut_rows else (False,):
                     yield _in_time(problem, effort, cut_into_strips(problem, even), arrays)
@@ -97,14 +98,27 @@ def _columns_cut(
 
 
 def _fills_time(problem: Problem) -> bool:
-    """Whether what arrays work in a whole pass is sought, and is that of all that they hold."""
+    """Whether what arrays work in a whole pass is sought, and is that of all that they hold.
+
+    A prefill is bounded by it too; that it is sought on many numbers of arrays would take too long.
+    """
     once = all(stage.experts is None and stage.positions == 1 for stage in problem.workload.stages)
-    return "throughput" in names_of(problem.objective) and once and problem.workload.laps == 1
+    names = names_of(problem.objective)
+    sought = "throughput" in names or ("prefill" in names and problem.objective[0] == "arrays")
+    return sought and once and problem.workload.laps == 1
 
 
 def _in_time(problem: Problem, effort: Effort, stages: list[list[StripKind]], arrays: int) -> Candidate:
     find = partial(map_in_time, problem, stages, arrays, effort.listen)
-    return Candidate(f"strips packed by their time on {arrays} arrays", find, arrays)
+    return Candidate(f"strips packed by their time on {arrays} arrays", partial(_evened, problem, effort, find), arrays)
+
+
+def _evened(problem: Problem, effort: Effort, find: Callable[[], Mapping | None]) -> Mapping | None:
+    """What is found, with its phases evened out where prefill is sought on one number of arrays."""
+    found = find()
+    if found is None or "prefill" not in names_of(problem.objective) or problem.objective[0] != "arrays":
+        return found
+    return even_out_phases(problem, found, effort.seed)
 
 
 def _grouped(problem: Problem, effort: Effort, least: int) -> Iterator[Candidate]:

@@ -75,18 +75,24 @@ class _Exchanges:
         return _Exchanges(held, np.einsum("psa,s->pa", held, cycles), cycles, weight, random)
 
     def run(self, least: Ints, is_over: Callable[[], bool]) -> None:
-        """Shorter times, for the phase that may gain most first, while any is found."""
-        low = np.maximum(least, -(-self.busy.sum(axis=1) // self.busy.shape[1]))
+        """Shorter times, for the phase that may gain most first; again while any was found."""
+        least = np.maximum(least, -(-self.busy.sum(axis=1) // self.busy.shape[1]))
+        low, found = least.copy(), False
         while not is_over() and self.looked_at < EFFORT:
             longest = self.busy.max(axis=1)
             gain = np.where(longest - low > longest // FINE, self.weight * (longest - low), 0)
             if not gain.any():
-                break
+                if not found:
+                    break
+                low, found = least.copy(), False
+                continue
             phase = int(gain.argmax())
             goal = longest.copy()
             goal[phase] = (longest[phase] + low[phase]) // 2
             before = self.held.copy(), self.busy.copy()
-            if not self._reach(goal):
+            if self._reach(goal):
+                found = True
+            else:
                 self.held, self.busy = before
                 low[phase] = goal[phase]
 
@@ -104,7 +110,7 @@ class _Exchanges:
             tries = [self._best(phase, shape, array, goal, tabu_until[:, shape] > step) for shape in shapes]
             worse, shape, other, there = min(tries, default=(np.inf, 0, 0, 0))
             if worse == np.inf:
-                return False
+                continue
             moved = np.array([[-1, 1], [1, -1]])
             self.held[np.ix_([phase, other], [shape], [array, there])] += moved[:, None]
             self.busy[np.ix_([phase, other], [array, there])] += moved * self.cycles[shape]
