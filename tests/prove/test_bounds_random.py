@@ -22,8 +22,9 @@ from cimsolve.solve.strategies import RULES
 from makers.builders import answer
 from makers.random_mappings import BOUNDED, measure, random_mapping, random_question
 
-OBJECTIVES = (("arrays", "latency"), ("latency",), ("arrays", "prefill"))
-"""Bounded on the arrays used, and on all that are allowed; and phases by what their columns can be cut into."""
+OBJECTIVES = (("arrays", "latency"), ("latency",), ("arrays", "prefill"), ("arrays", "throughput"))
+"""Bounded on the arrays used, and on all that are allowed; phases by what their columns can be cut into; a pass by what
+arrays have room for."""
 
 
 def assert_above_bounds(problem: Problem, metrics: Metrics) -> None:

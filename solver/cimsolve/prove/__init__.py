@@ -15,6 +15,7 @@ from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
+from cimsolve.prove.in_room import least_work_cycles_in_room
 from cimsolve.prove.network import stretched_cycles
 from cimsolve.prove.pieces import least_phase_cycles_in_pieces
 from cimsolve.prove.time import (
@@ -56,18 +57,20 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
 
     Where the array count comes first, all else is bounded for mappings on as many arrays as this one uses; where
     something else does, for mappings on all the arrays allowed. Where prefill is sought, phases are bounded by what
-    their columns can be cut into as well, which takes seconds.
+    their columns can be cut into as well, where throughput is, a pass by what arrays have room for: it takes seconds.
     """
     used = int(metrics["arrays"])
     arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
-    return _bounds(problem, used, arrays, "prefill" in names_of(objective))
+    names = names_of(objective)
+    return _bounds(problem, used, arrays, "prefill" in names, "throughput" in names)
 
 
 @found_once
-def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool) -> Bounds:
+def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool, in_room: bool) -> Bounds:
     """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
     count, proof = least_arrays(problem, used)
     least = least_times(problem, arrays, in_pieces)
+    interval = max(least.ii, least_work_cycles_in_room(problem, arrays) if in_room else 0)
     clock_ns = problem.hardware.clock_ps / 1000
     energy = least_energy_pj(problem, count, arrays, least.latency, least.stages)
     return Bounds(
@@ -75,7 +78,7 @@ def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool) -> Bounds
             "arrays": Bound(count, proof),
             "latency_cycles": Bound(least.latency, f"critical path on {arrays} arrays"),
             "prefill_ns": Bound(least.prefill * clock_ns, f"phases on {arrays} arrays"),
-            "ii_cycles": Bound(least.ii, f"work of {arrays} arrays"),
+            "ii_cycles": Bound(interval, f"work of {arrays} arrays"),
             "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),
             **_bounds_of_means(problem, count, arrays),
