@@ -92,7 +92,10 @@ class Pair:
         writer = Writer(self._model, source, form_of(self._model))
         with torch.no_grad(), self._precision():
             return writer.write(
-                firsts, length, lambda logits: draw(cast(Any, logits).tensor.cpu().numpy()), self._multiply_dense
+                firsts,
+                length,
+                lambda logits: draw(cast(Any, logits).tensor.float().cpu().numpy()),
+                self._multiply_dense,
             )
 
     def layerwise_loss(self, sequences: Sequence[Ints]) -> Any:

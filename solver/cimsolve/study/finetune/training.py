@@ -88,7 +88,7 @@ class Training:
         kept = began = time.monotonic()
         wait_s = KEPT_S
         try:
-            while not self.at.looks or (self.at.step < self._asked.steps and self._hopes()):
+            while not self.at.looks or (self.at.step < self._asked.steps and self._is_hoped()):
                 with interrupts_held():
                     if self.at.looks:
                         self._step()
@@ -161,10 +161,8 @@ class Training:
                 f"a smaller rate than {self._asked.rate:g}, or factors that lose less"
             )
 
-    def _hopes(self) -> bool:
-        """Whether few looks have been without a gain in the second half, where the rate falls."""
-        since = max(self.at.best.step, self._whole_from, self._asked.steps // 2)
-        return sum(look.step > since for look in self.at.looks) < PATIENCE
+    def _is_hoped(self) -> bool:
+        return hopes(self.at.looks, max(self._whole_from, self._asked.steps // 2))
 
     def _held(self) -> dict[str, Any]:
         """All tensors of a checkpoint, by its names."""
@@ -212,6 +210,15 @@ def rate_at(step: int, since: int, steps: int) -> float:
     """The share of the highest rate: half a cosine down to `COLD`, with a short rise `since` the loss is this one."""
     fallen = COLD + (1 - COLD) * (1 + math.cos(math.pi * step / steps)) / 2
     return fallen * min(1.0, (since + 1) / max(WARM_STEPS, WARM_SHARE * steps))
+
+
+def hopes(looks: Sequence[Look], since: int) -> bool:
+    """Whether fewer than `PATIENCE` looks in a row have been no nearer than one before them, from step `since` on.
+
+    Looks before it do not count: where the rate is high answers go astray, to come nearer as it falls.
+    """
+    late = [look.held_out for look in looks if look.step >= since]
+    return not late or len(late) - 1 - late.index(min(late)) < PATIENCE
 
 
 def _numbers(tensor: Any) -> Floats32:
