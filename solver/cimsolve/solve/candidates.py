@@ -34,6 +34,8 @@ GROWTH = (1.03, 1.0625, 1.125, 1.25, 1.5, 1.75, 2.0, 3.0, 4.0, 6.0, 8.0)
 MIXED_MAX = 20_000
 """Inputs of a model with experts beyond which they are not grouped: each is taken one by one."""
 
+TIMED_MAX = 500
+"""Arrays beyond which they are not packed by time for a prefill."""
 RULES = 4
 """So many of the candidates are rules of the field."""
 
@@ -65,7 +67,7 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             if "prefill" in names_of(problem.objective):
                 find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
                 yield Candidate(f"{name}, by phase", partial(_evened, problem, effort, find), arrays)
-            if problem.cut == "none" and _fills_time(problem):
+            if problem.cut == "none" and _fills_time(problem, arrays):
                 for even in (False, True) if problem.must_cut_rows else (False,):
                     yield _in_time(problem, effort, cut_into_strips(problem, even), arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []
@@ -89,7 +91,7 @@ def _columns_cut(
                 find = partial(_find, spread, layout, by_shelf, goal)
                 refine = partial(spread.refine, layout, by_shelf, goal) if goal in TIMED_BY_STAGE else None
                 yield Candidate(name, find, arrays, layout, refine)
-            if _fills_time(problem):
+            if _fills_time(problem, arrays):
                 yield _in_time(problem, effort, stages, arrays)
             if "prefill" in names_of(problem.objective) and spread.fires_once:
                 for layout in PHASE_LAYOUTS:
@@ -97,14 +99,14 @@ def _columns_cut(
                     yield Candidate(name, partial(spread.fill_phases, layout), arrays)
 
 
-def _fills_time(problem: Problem) -> bool:
+def _fills_time(problem: Problem, arrays: int) -> bool:
     """Whether what arrays work in a whole pass is sought, and is that of all that they hold.
 
-    A prefill is bounded by it too; that it is sought on many numbers of arrays would take too long.
+    A prefill is bounded by it too, but rarely by that alone where arrays are many, on which it takes long to find.
     """
     once = all(stage.experts is None and stage.positions == 1 for stage in problem.workload.stages)
     names = names_of(problem.objective)
-    sought = "throughput" in names or ("prefill" in names and problem.objective[0] == "arrays")
+    sought = "throughput" in names or ("prefill" in names and problem.objective[0] == "arrays" and arrays <= TIMED_MAX)
     return sought and once and problem.workload.laps == 1
 
 
