@@ -225,6 +225,22 @@ def test_file_names_of_different_questions_differ() -> None:
     assert all("/" not in name and "--" not in name and 0 < len(name) < 80 for name in names)
 
 
+def test_many_settings_and_structures_have_a_file_that_can_be_written(cli: Cli) -> None:
+    linears = [{"name": f"a.very_long_name_of_linear_{n}", "n_in": 16, "n_out": 16} for n in range(12)]
+    content = {"model_type": "linears", "context": 16, "steps": [{"name": "a", "linears": linears}]}
+    Path("many.json").write_text(json.dumps(content))
+    asked = ["--model", "many.json", "--hw", "paper256", *ONE]
+    for linear in linears:
+        asked += ["--structure", f"{linear['name']}=2,2,2"]
+    for key in ("array.rows", "array.cols", "adc.per_array", "cell.bits", "weight.bits", "input.bits"):
+        asked += ["--set", f"{key}=8"]
+    for tokens in ("7", "8"):
+        assert cli(*asked, "--tokens", tokens).code == 0
+    assert cli(*asked, "--structure", "2,2,1").code == 0
+    assert len(written()) == 3
+    assert all(len(name) < 210 for name in written())
+
+
 # Answers that are wrong
 
 

@@ -12,6 +12,8 @@ from cimsolve.errors import InputError
 
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
+NAMES_MAX = 60
+"""Most of what several things take together: three such parts and what tells runs apart are less than 255 bytes."""
 NAME_SHOWN_MAX = 200
 """Most characters of a name that a message repeats."""
 TOLD_MAX = 200
@@ -84,4 +86,14 @@ def plain_name(text: str) -> str:
     kept = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._+=,-]", "_", text)).strip("-.")[:NAME_MAX]
     if text and kept == text:
         return text
-    return f"{kept}~{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:6]}"
+    return f"{kept}~{_short_hash(text)}"
+
+
+def plain_names(texts: Iterable[str]) -> str:
+    """All texts as one part of a file name, joined by hyphens; where that is too long, its beginning and a hash."""
+    whole = "-".join(map(plain_name, texts))
+    return whole if len(whole) <= NAMES_MAX else f"{whole[:NAMES_MAX]}~{_short_hash(whole)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:6]

@@ -18,7 +18,7 @@ SHARES = (2, 4, 8, 16)
 """Runs that are written beside others are told apart by how many of so many shares of the arrays they are given."""
 FINER = 0.01
 """Shares are halved as long as a bound rises by more, ..."""
-RUNS_MAX = 8_000
+RUNS_MAX = 60_000
 """... and no more runs than these are bounded."""
 
 
