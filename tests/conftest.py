@@ -12,11 +12,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cimsolve.__main__ import main
 from makers.command_line import Cli, Result
 from makers.tiny_runs import TINY
+
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")  # a busy machine is no failure
 
 ON_REQUEST = ("slow", "weights", "cluster", "browser")
 """Marks of tests that run only where `-m` names a mark, as in `pytest -m slow`."""

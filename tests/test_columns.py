@@ -48,7 +48,7 @@ def share_a_cell(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 @given(rectangles())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_overlapping_rectangles_are_found(rows: list[tuple[int, ...]]) -> None:
     pairs = {(i, j) for j, other in enumerate(rows) for i, one in enumerate(rows[:j]) if share_a_cell(one, other)}
     found = overlapping_pair(*columns_of(rows, 5))
@@ -67,7 +67,7 @@ def covered(rows: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
 
 
 @given(intervals(), intervals())
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 def test_intervals_are_merged_and_met(rows: list[tuple[int, int, int]], asked: list[tuple[int, int, int]]) -> None:
     merged = merge_intervals(*columns_of(rows, 3))
     listed = [tuple(map(int, row)) for row in zip(*merged, strict=True)]
@@ -78,7 +78,7 @@ def test_intervals_are_merged_and_met(rows: list[tuple[int, int, int]], asked: l
 
 
 @given(intervals(), st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 def test_stacks_are_counted(rows: list[tuple[int, int, int]], random: Any) -> None:
     weight = [random.randint(1, 9) for _ in rows]
     depth = dict.fromkeys(range(3), 0)
@@ -91,7 +91,7 @@ def test_stacks_are_counted(rows: list[tuple[int, int, int]], random: Any) -> No
 
 
 @given(intervals())
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, derandomize=True)
 def test_chains_join_what_overlaps(rows: list[tuple[int, int, int]]) -> None:
     chain = list(range(len(rows)))
     for _ in rows:
@@ -105,7 +105,7 @@ def test_chains_join_what_overlaps(rows: list[tuple[int, int, int]]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=30), st.sampled_from([1, 2**40, 2**61]))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: list[tuple[int, int]], far: int) -> None:
     first, second = columns_of(rows, 2)
     expected = sorted(range(len(rows)), key=lambda row: rows[row])
@@ -114,7 +114,7 @@ def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: l
 
 
 @given(values=st.lists(st.integers(-3, 9), max_size=20), far=st.sampled_from([1, 2**40]))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 def test_entries_are_ranked_among_the_distinct(values: list[int], far: int) -> None:
     distinct, number = ranked(np.array(values, dtype=np.int64) * far)
     assert distinct.tolist() == sorted({value * far for value in values})

@@ -6,13 +6,12 @@ import math
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cimsolve.errors import InputError
 from cimsolve.model.structure import FactorShape, Structure, StructurePolicy, sqrt_blocks
 
-patient = settings(deadline=None)  # a busy machine is no failure
 COUNTS = st.integers(1, 999_999_999)
 LINEARS = [
     ("layer.0.attention.query", 384, 384),
@@ -22,7 +21,6 @@ LINEARS = [
 ]
 
 
-@patient
 @given(COUNTS, COUNTS, COUNTS)
 def test_text_of_a_structure_reads_back(k: int, blocks_out: int, rank: int) -> None:
     structure = Structure.monarch(k, blocks_out, rank)
@@ -79,7 +77,6 @@ def test_shapes_of_a_rectangular_linear() -> None:
     assert structure.stored_weights(20, 18) == 2 * (6 * 20 + 4 * 18)
 
 
-@patient
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(1, 8))
 def test_stored_weights_are_the_cells_of_both_factors(k: int, blocks_out: int, rank: int, rows: int, cols: int) -> None:
     n_in, n_out = k * rows, blocks_out * cols
@@ -122,7 +119,6 @@ def test_sqrt_blocks(n_in: int, n_out: int, blocks: int) -> None:
     assert sqrt_blocks(n_in, n_out) == blocks
 
 
-@patient
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_sqrt_blocks_is_the_nearest_divisor(n_in: int, n_out: int) -> None:
     with localcontext() as context:

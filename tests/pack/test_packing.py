@@ -24,8 +24,8 @@ from cimsolve.pack.knapsack import knapsack, multiples
 from cimsolve.pack.shelves import first_fit_shelves
 from oracles.packings import Instance, fits_into, painted
 
-relaxed = settings(max_examples=30, deadline=None, derandomize=True)
-few = settings(max_examples=12, deadline=None, derandomize=True)
+relaxed = settings(max_examples=30, derandomize=True)
+few = settings(max_examples=12, derandomize=True)
 
 
 @st.composite

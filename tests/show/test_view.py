@@ -114,7 +114,7 @@ def test_converters_left_idle_are_seen() -> None:
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(1, 30)), min_size=1, max_size=20),
     st.integers(1, 17),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_time_in_slots_is_that_of_a_count_cycle_by_cycle(intervals: list[tuple[int, int, int]], slots: int) -> None:
     row, start, length = (np.array(column) for column in zip(*intervals, strict=True))
     edges = np.linspace(5, 56, slots + 1)
@@ -278,7 +278,7 @@ def test_arrays_keep_their_numbers_where_some_are_left_out() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 400))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_arrays_that_fit(load: list[int], most: int) -> None:
     loads = np.array(load)
     keep = arrays_that_fit(loads, most)

@@ -26,7 +26,7 @@ from oracles.naive_checker import broken_rules, shapes_of
 MAPPING_RULES = [rule for rule in RULES if not rule.on_claims and rule.name not in {"factors", "stages"}]
 """What the naive checker knows too."""
 
-quick = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @st.composite

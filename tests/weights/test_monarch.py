@@ -7,7 +7,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cimsolve.columns import Floats
@@ -27,8 +27,6 @@ from cimsolve.weights.monarch import (
 )
 from cimsolve.weights.projection import ProjectionRow, project_linear
 from makers.folders import WEIGHTS
-
-patient = settings(deadline=None)  # a busy machine is no failure
 
 MINILM = WEIGHTS / "minilm"
 
@@ -70,7 +68,6 @@ def svd_error(weight: Floats, structure: Structure) -> float:
     return float(np.sqrt(lost) / np.linalg.norm(weight))
 
 
-@patient
 @given(cases())
 def test_reconstruction_and_product_follow_the_definition(case: tuple[Floats, Structure]) -> None:
     weight, structure = case
@@ -85,7 +82,6 @@ def test_reconstruction_and_product_follow_the_definition(case: tuple[Floats, St
     assert (factors.n_in, factors.n_out) == weight.shape
 
 
-@patient
 @given(cases())
 def test_projection_reaches_the_optimum(case: tuple[Floats, Structure]) -> None:
     weight, structure = case
@@ -95,7 +91,6 @@ def test_projection_reaches_the_optimum(case: tuple[Floats, Structure]) -> None:
     assert factors.structure == structure
 
 
-@patient
 @given(cases(), st.integers(0, 2**32), st.sampled_from([1e-6, 1e-3, 0.1, 1.0]))
 def test_no_other_factors_are_nearer(case: tuple[Floats, Structure], seed: int, size: float) -> None:
     weight, structure = case
@@ -108,7 +103,6 @@ def test_no_other_factors_are_nearer(case: tuple[Floats, Structure], seed: int, 
     assert error <= relative_error(weight, moved) + 1e-13
 
 
-@patient
 @given(cases())
 def test_a_monarch_matrix_is_recovered(case: tuple[Floats, Structure]) -> None:
     weight, structure = case
@@ -229,7 +223,6 @@ def test_misfits_are_refused() -> None:
         Monarch(factors.R, np.ones((2, 3, 3)))
 
 
-@patient
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 def test_shuffle_is_the_permutation_of_the_definition(k: int, blocks_out: int, rank: int) -> None:
     index = shuffle_index(k, blocks_out, rank)
@@ -247,7 +240,6 @@ def test_lowrank_of_equal_size() -> None:
     assert lowrank_of_equal_size(3, 5, Structure.dense()) == 1
 
 
-@patient
 @given(cases())
 def test_lowrank_of_equal_size_stores_no_more(case: tuple[Floats, Structure]) -> None:
     weight, structure = case

@@ -36,7 +36,7 @@ SCALARS = [
 ]
 VALUES = [*SCALARS, [], {}, [0], [[]], {"x": 0}, [1, 2, 3], {"": None}]
 
-fuzz = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+fuzz = settings(derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def question(hardware: dict[str, Any]) -> Problem:

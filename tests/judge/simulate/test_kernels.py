@@ -53,7 +53,7 @@ def assert_same(plain: ArraySimulator, fast: ArraySimulator, tokens: int, seed: 
     assert plain.kernels == {"numpy"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_kernels_agree(data: st.DataObject) -> None:
     """All encodings, cell and phase widths, converters and readings of a pair; blocks that share rows or do not."""

@@ -151,7 +151,7 @@ def test_progress_counts_activations() -> None:
     assert seen == sorted(seen)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_random_shapes_are_exact(data: st.DataObject) -> None:
     draw = data.draw

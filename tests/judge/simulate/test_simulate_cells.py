@@ -113,7 +113,7 @@ def simulate_by_cell(
     return results
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_agrees_with_a_simulator_of_single_cells(data: st.DataObject) -> None:
     """Any grouping, any times, claims of any bits: legal or not, both give the same numbers."""

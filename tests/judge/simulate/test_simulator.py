@@ -111,7 +111,7 @@ def test_parts_of_one_output_in_different_columns_are_added_up() -> None:
     assert_exact(build(problem, diagonal, [0, 0], noise=Noise(stuck_on=1e-30)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_packed_phases_equal_phases_one_by_one(data: st.DataObject) -> None:
     """All encodings, cell and phase widths; lossless and lossy converters; both readings of a pair."""
