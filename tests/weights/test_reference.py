@@ -270,7 +270,7 @@ def test_older_names_of_norms(tmp_path: Path) -> None:
 def test_what_overflows_is_told_where_it_is_heard(tmp_path: Path) -> None:
     folder = model_folder(tmp_path, LLAMA)
     change_tensor(folder, "model.layers.0.mlp.up_proj.weight", np.full((24, 16), 3e38, dtype=np.float32))
-    sequences = [np.arange(1, 7)] * 10
+    sequences = [np.arange(1, 7) + number for number in range(10)]
     with pytest.raises(InputError, match=r"what model\.layers\.0\.mlp\.down_proj reads: .* NaN or infinite"):
         heard_in(reference_of(folder), sequences)(lambda name, inputs: None)
 

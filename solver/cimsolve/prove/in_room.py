@@ -37,7 +37,8 @@ def least_work_cycles_in_room(problem: Problem, arrays: int) -> int:
     least = least_work_cycles(problem, arrays)
     kinds = firings_of(problem)
     groups = [(group, count) for each, count in kinds.items() for group in each]
-    once = all(stage.positions == 1 and stage.experts is None for stage in problem.workload.stages)
+    stages, laps = problem.workload.stages, problem.workload.laps
+    once = laps == 1 and all(stage.positions == 1 and stage.experts is None for stage in stages)
     if problem.cut != "none" or not once or any(not _is_plain(problem, group) for group, _ in groups):
         return least
     floor, row = converter_floor(problem), problem.weights_per_row
@@ -70,9 +71,11 @@ def least_work_cycles_in_room(problem: Problem, arrays: int) -> int:
                 return True
         return False
 
+    # With all columns fired one by one time is never short.
+    most = sum(count * length * int(cycles_of[kind][0]) for (kind, length), count in numbered.items())
     fine = max(1, least // FINE)
     low, further = least - 1, fine
-    while refused(low + further):
+    while low < most and refused(low + further):
         low, further = low + further, 2 * further
     while further > fine:
         further //= 2
