@@ -142,7 +142,7 @@ def test_speed(script_in_processes, tmp_path, monkeypatch):
     monkeypatch.setitem(speed.GROUPS, "quick", speed.GROUPS["quick"][:1])
     assert speed.main(["--groups", "quick", "--repeats", "1", "--out", str(out)]) == 0
     (wall_s,) = (float(row[1]) for row in rows_of(report_of(out))[2:])
-    assert wall_s > 0
+    assert 0 <= wall_s < 60
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ from cimsolve.cli.values import (
     whole,
 )
 from cimsolve.errors import InputError
-from cimsolve.files.text import one_line, plain_names, shown_name
+from cimsolve.files.text import one_line, plain_file_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import OF_MODEL, Terms
 from cimsolve.show.units import Kind, flag_of, kind_of_amount
@@ -317,4 +317,4 @@ def file_name(options: GraphOptions, problem: Problem, answer: Sequence[str], se
     model = [problem.model.name, *graph, *options.structures, *(told.pop(name) for name in OF_MODEL if name in told)]
     hardware = [problem.hardware.name, *(SHORT_NAMES.get(key, key) + value for key, value in options.settings)]
     how = [*answer, *(told[name] for name in sorted(told, key=lambda name: name == "cut")), *search]
-    return "--".join(map(plain_names, (model, hardware, how))) + ".json"
+    return plain_file_name((model, hardware, how)) + ".json"

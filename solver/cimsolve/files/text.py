@@ -12,8 +12,8 @@ from cimsolve.errors import InputError
 
 NAME_MAX = 60
 """Most characters of a file name that one thing the user gave may take."""
-NAMES_MAX = 60
-"""Most of what several things take together: three such parts and what tells runs apart are less than 255 bytes."""
+FILE_NAME_MAX = 200
+"""Most characters of a file's name before what tells runs and tables apart: a name has 255 bytes."""
 NAME_SHOWN_MAX = 200
 """Most characters of a name that a message repeats."""
 TOLD_MAX = 200
@@ -89,10 +89,12 @@ def plain_name(text: str) -> str:
     return f"{kept}~{_short_hash(text)}"
 
 
-def plain_names(texts: Iterable[str]) -> str:
-    """All texts as one part of a file name, joined by hyphens; where that is too long, its beginning and a hash."""
-    whole = "-".join(map(plain_name, texts))
-    return whole if len(whole) <= NAMES_MAX else f"{whole[:NAMES_MAX]}~{_short_hash(whole)}"
+def plain_file_name(parts: Iterable[Iterable[str]]) -> str:
+    """The parts, each of several texts, as one name of a file; where it is too long, parts are cut and leave a hash."""
+    whole = ["-".join(map(plain_name, texts)) for texts in parts]
+    if len("--".join(whole)) > FILE_NAME_MAX:
+        whole = [each if len(each) <= NAME_MAX else f"{each[:NAME_MAX]}~{_short_hash(each)}" for each in whole]
+    return "--".join(whole)
 
 
 def _short_hash(text: str) -> str:
