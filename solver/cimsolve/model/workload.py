@@ -153,6 +153,11 @@ class Workload:
         """Whether some stage fires more than once in a pass."""
         return bool((self.positions > 1).any())
 
+    @property
+    def fires_all_once(self) -> bool:
+        """Whether a pass fires all that is stored, and once."""
+        return not self.has_experts and not self.has_positions and self.laps == 1
+
     def sum_fired(self, of_factors: Ints) -> Ints:
         """Sum for each stage of what a token fires: of the experts, all alike, of as many as it chooses; (stages,).
 

@@ -14,7 +14,7 @@ from cimsolve.columns import Ints
 from cimsolve.pack.lengths import cannot_fit
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.time import firings_of, least_activation_cycles, least_work_cycles
-from cimsolve.prove.work import converter_floor, group_part_ps, merges_at_once
+from cimsolve.prove.work import converter_floor, group_part_ps, least_not_refused, merges_at_once
 
 SHARES = (0, 1, 2, 4, 8, 16, 32)
 """What a full array's cells are to count for, in quarters of what its time does."""
@@ -37,8 +37,7 @@ def least_work_cycles_in_room(problem: Problem, arrays: int) -> int:
     least = least_work_cycles(problem, arrays)
     kinds = firings_of(problem)
     groups = [(group, count) for each, count in kinds.items() for group in each]
-    stages, laps = problem.workload.stages, problem.workload.laps
-    once = laps == 1 and all(stage.positions == 1 and stage.experts is None for stage in stages)
+    once = problem.workload.fires_all_once
     if problem.cut != "none" or not once or any(not _is_plain(problem, group) for group, _ in groups):
         return least
     floor, row = converter_floor(problem), problem.weights_per_row
@@ -73,15 +72,7 @@ def least_work_cycles_in_room(problem: Problem, arrays: int) -> int:
 
     # With all columns fired one by one time is never short.
     most = sum(count * length * int(cycles_of[kind][0]) for (kind, length), count in numbered.items())
-    fine = max(1, least // FINE)
-    low, further = least - 1, fine
-    while low < most and refused(low + further):
-        low, further = low + further, 2 * further
-    while further > fine:
-        further //= 2
-        if refused(low + further):
-            low += further
-    return low + 1
+    return least_not_refused(refused, least, FINE, most)
 
 
 def _is_plain(problem: Problem, group: InputGroup) -> bool:

@@ -16,7 +16,7 @@ from cimsolve.columns import Ints
 from cimsolve.pack.lengths import cannot_fit
 from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.time import firings_of, least_activation_cycles, least_phase_work_cycles
-from cimsolve.prove.work import converter_floor, group_part_ps, merges_at_once
+from cimsolve.prove.work import converter_floor, group_part_ps, least_not_refused, merges_at_once
 
 UNITS_MAX = 128
 """The longest strip is cut on a grid of so many parts at most; pieces of a part take the time of the narrowest."""
@@ -69,15 +69,7 @@ def _least_cycles(problem: Problem, kinds: Counter[tuple[InputGroup, ...]], arra
         # A merge leaves one of its pieces to take the time.
         return cannot_fit(counts, size_of, cycles, arrays, beside=merges * (cycles // shortest))
 
-    fine = max(1, least // FINE)
-    low, further = least - 1, fine
-    while refused(low + further):
-        low, further = low + further, 2 * further
-    while further > fine:
-        further //= 2
-        if refused(low + further):
-            low += further
-    return low + 1
+    return least_not_refused(refused, least, FINE)
 
 
 def _may_share(groups: tuple[InputGroup, ...]) -> bool:

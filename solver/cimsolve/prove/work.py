@@ -5,7 +5,8 @@ Every statement here holds for all legal mappings under the problem's cuts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,6 +14,19 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.problem.problem import InputGroup, Problem, found_once
+
+
+def least_not_refused(refused: Callable[[int], bool], least: int, parts: int, most: float = math.inf) -> int:
+    """A time from `least` on below which all are refused, to a part in so many; none is asked about after `most`."""
+    fine = max(1, least // parts)
+    low, further = least - 1, fine
+    while low < most and refused(low + further):
+        low, further = low + further, 2 * further
+    while further > fine:
+        further //= 2
+        if refused(low + further):
+            low += further
+    return low + 1
 
 
 def cells_per_merge(groups: tuple[InputGroup, ...]) -> int | None:

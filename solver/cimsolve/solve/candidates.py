@@ -104,10 +104,9 @@ def _fills_time(problem: Problem, arrays: int) -> bool:
 
     A prefill is bounded by it too, but rarely by that alone where arrays are many, on which it takes long to find.
     """
-    once = all(stage.experts is None and stage.positions == 1 for stage in problem.workload.stages)
     names = names_of(problem.objective)
     sought = "throughput" in names or ("prefill" in names and problem.objective[0] == "arrays" and arrays <= TIMED_MAX)
-    return sought and once and problem.workload.laps == 1
+    return sought and problem.workload.fires_all_once
 
 
 def _in_time(problem: Problem, effort: Effort, stages: list[list[StripKind]], arrays: int) -> Candidate:

@@ -19,6 +19,7 @@ from cimsolve.problem.tables import Mapping, Pieces
 from cimsolve.prove.search import count_items, why_no_part_is_modelled
 from cimsolve.prove.time import least_stage_cycles
 from cimsolve.solve.exact.items import Instance, Rest, build_instance
+from cimsolve.solve.polish.units import busy_cycles
 
 ITEMS_MAX = 20
 """Most items of the arrays emptied at a time: the exact model proves most of these within a round."""
@@ -81,10 +82,7 @@ def _better(
 def _busy(problem: Problem, mapping: Mapping) -> Ints:
     """Cycles of each stage on each array, arrays numbered without gaps; shape (stages, arrays)."""
     fired = Fired.of(problem, mapping.pieces, mapping.activation_of_piece())
-    names, array = np.unique(fired.array, return_inverse=True)
-    table = np.zeros((len(problem.workload.stages), len(names)), dtype=np.int64)
-    np.add.at(table, (fired.stage, array), fired.cycles)
-    return table
+    return busy_cycles(fired.stage, np.unique(fired.array, return_inverse=True)[1], fired.cycles)
 
 
 def _neighbourhoods(mapping: Mapping, busy: Ints, late: Ints) -> Iterator[tuple[int, ...]]:
@@ -103,7 +101,7 @@ def _neighbourhoods(mapping: Mapping, busy: Ints, late: Ints) -> Iterator[tuple[
 
 
 def _contents(mapping: Mapping, arrays: tuple[int, ...]) -> frozenset[tuple[int, ...]]:
-    """What lies and fires on the arrays, whatever their numbers."""
+    """The pieces that lie on the arrays."""
     here = np.isin(mapping.pieces.array, arrays)
     return frozenset(zip(*(column[here].tolist() for column in vars(mapping.pieces).values()), strict=True))
 

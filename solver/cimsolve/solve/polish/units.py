@@ -44,9 +44,7 @@ class Units:
 
     def busy(self) -> Ints:
         """Cycles of each stage on each array; shape (stages, arrays)."""
-        table = np.zeros((int(self.stage.max()) + 1, int(self.array.max()) + 1), dtype=np.int64)
-        np.add.at(table, (self.stage, self.array[self.place]), self.cycles)
-        return table
+        return busy_cycles(self.stage, self.array[self.place], self.cycles)
 
     def mapping(self, before: Mapping) -> Mapping:
         """The pieces of `before`, whose activations these are, in their new places."""
@@ -74,6 +72,13 @@ class Units:
             for _ in range(count):
                 places[waiting[stage, shape].pop()] = free[shape, array].pop()
         return replace(self, place=places)
+
+
+def busy_cycles(stage: Ints, array: Ints, cycles: Ints) -> Ints:
+    """Cycles of each stage on each array, of activations of these; shape (stages, arrays)."""
+    table = np.zeros((int(stage.max()) + 1, int(array.max()) + 1), dtype=np.int64)
+    np.add.at(table, (stage, array), cycles)
+    return table
 
 
 def _shapes(problem: Problem, pieces: Pieces, fires: Ints, row: Ints, col: Ints) -> Ints:
