@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from cimsolve.cli.list import found_catalogue
 from cimsolve.errors import InputError
+from cimsolve.files.library import shipped_catalogue
 from cimsolve.files.text import plain_name
 from cimsolve.judge.check import CheckReport, Violation
 from cimsolve.judge.simulate import SimulationReport
@@ -289,6 +291,12 @@ def test_list_shows_what_models_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     (minilm,) = [line.split() for line in lines if line.startswith("minilm-l6 ")]
     # 36 linears of 10.62 M weights, a weight in 8 columns of 256, 256 rows: per layer 4 of 2 x 12, 2 x 48 and 6 x 12
     assert minilm == ["minilm-l6", "bert", "36", "10.62", "M", "10.62", "M", str(6 * (4 * 24 + 96 + 72)), "512"]
+
+
+def test_the_catalogue_is_what_the_shipped_files_say() -> None:
+    assert shipped_catalogue() == found_catalogue(), (
+        "run python -m cimsolve.cli.list > solver/cimsolve/files/catalogue.json"
+    )
 
 
 # As a process

@@ -186,10 +186,10 @@ LIGHT: list[tuple[list[str], int, set[str]]] = [
     *((argv, 0, HEAVY) for argv in (["--help"], ["--version"], *([name, "--help"] for name in COMMANDS))),
     *((argv, 2, HEAVY) for argv in USAGE_ERRORS),
     (["--model", "nosuch"], 2, HEAVY),
-    (["--hw", "nosuch", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
-    (["--structure", "3,x", "--model", "minilm-l6"], 2, SOLVING | {"rich"}),
+    (["--hw", "nosuch", "--model", "minilm-l6"], 2, HEAVY),
+    (["list"], 0, SOLVING | {"numpy"}),
+    (["--structure", "3,x", "--model", "minilm-l6"], 2, SOLVING),
     (["hw", "check", "nosuch"], 2, SOLVING),
-    (["list"], 0, SOLVING),
     (["hw", "schema"], 0, SOLVING),
 ]
 """Command line, its exit code, and modules that neither it nor those before it import."""

@@ -15,7 +15,7 @@ from cimsolve.errors import CheckError, InputError
 from cimsolve.problem.solution import Solution, write_solution
 from cimsolve.show import page
 from cimsolve.show.seen.judged import Judged
-from cimsolve.show.text.listing import print_drawn
+from cimsolve.show.text.drawn import print_drawn
 from makers.builders import with_header
 from makers.drawn_solutions import minilm_spread, tiny_solution
 

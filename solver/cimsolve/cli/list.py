@@ -1,6 +1,13 @@
-"""`cimsolve list`: what comes with cimsolve."""
+"""`cimsolve list`: what comes with cimsolve.
+
+Of shipped files it shows what `python -m cimsolve.cli.list > solver/cimsolve/files/catalogue.json` has found in them:
+to read them all takes seconds, as a mixture has tens of thousands of experts.
+"""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from cimsolve.cli.parser import CommandOptions
 from cimsolve.errors import EXIT_DONE
@@ -13,12 +20,38 @@ class Options(CommandOptions):
 
 def run(options: Options) -> int:
     """Show shipped models and specs, strategies and objectives."""
+    from cimsolve.files.library import shipped_catalogue
+    from cimsolve.show.text.shipped import print_shipped
+
+    print_shipped(shipped_catalogue())
+    return EXIT_DONE
+
+
+def found_catalogue() -> dict[str, Any]:
+    """What the shipped files say: models, with the arrays that they take dense in tiles, and specs in words."""
     from cimsolve.chip.read import load_hardware
     from cimsolve.cli.question import DEFAULT_HARDWARE
     from cimsolve.files.library import shipped_hardware, shipped_models
     from cimsolve.model.load import load_model
-    from cimsolve.show.text.listing import print_shipped
+    from cimsolve.show.text.question import describe_arrays, describe_converters
 
-    models, hardware = map(load_model, shipped_models()), map(load_hardware, shipped_hardware())
-    print_shipped(list(models), list(hardware), load_hardware(DEFAULT_HARDWARE))
-    return EXIT_DONE
+    default = load_hardware(DEFAULT_HARDWARE)
+    models = [
+        {
+            "name": model.name,
+            "family": model.family,
+            "linears": len(model.linears),
+            "weights": model.weight_count,
+            "weights_a_token": model.active_weight_count,
+            "arrays": sum(default.tiles(linear.n_in, linear.n_out) for linear in model.linears),
+            "tokens": model.tokens,
+        }
+        for model in map(load_model, shipped_models())
+    ]
+    specs = map(load_hardware, shipped_hardware())
+    hardware = {spec.name: f"{describe_arrays(spec)}; {describe_converters(spec)}" for spec in specs}
+    return {"arrays_of": default.name, "models": models, "hardware": hardware}
+
+
+if __name__ == "__main__":
+    print(json.dumps(found_catalogue(), indent=1))

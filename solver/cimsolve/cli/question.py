@@ -32,6 +32,7 @@ from cimsolve.cli.values import (
     whole,
 )
 from cimsolve.errors import InputError
+from cimsolve.files.library import resolve_hardware
 from cimsolve.files.text import one_line, plain_file_name, shown_name
 from cimsolve.problem.objective import DEFAULT_OBJECTIVE, OBJECTIVES
 from cimsolve.problem.terms import OF_MODEL, Terms
@@ -275,6 +276,7 @@ def problem_of(
 
     Raises InputError where it is none, and where the file is none or --structure says otherwise.
     """
+    resolve_hardware(options.hardware)  # a name that is none is refused before anything is read
     from cimsolve.model.load import load_model
 
     lengths = (getattr(options, name) for name in OF_MODEL)

@@ -70,7 +70,7 @@ def run(options: Options) -> int:
     Raises InputError where one cannot be read or written, CheckError where one fails its check.
     """
     from cimsolve.show.page import demand_plotting, judged_ones, write_figures, write_report, write_trace
-    from cimsolve.show.text.listing import print_drawn
+    from cimsolve.show.text.drawn import print_drawn
     from cimsolve.show.text.progress import Progress
 
     if options.out or options.figures:

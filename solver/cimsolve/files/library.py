@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from cimsolve.errors import InputError
 from cimsolve.files.text import near_name, shown_name
@@ -43,6 +45,12 @@ def shipped_hardware() -> list[str]:
 def shipped_models() -> list[str]:
     """Names of the model configs that come with cimsolve, sorted."""
     return _names("models")
+
+
+def shipped_catalogue() -> dict[str, Any]:
+    """What is said of the shipped files in a list of them, found once (`cli/list.py`)."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _folder(kind: str) -> Path:

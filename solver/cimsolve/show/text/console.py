@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cimsolve.files.text import message_line, one_line
-from cimsolve.show.as_json import as_json
 
 Cell = str | Text
 TABLE_WIDTH_MAX = 10_000
@@ -54,6 +53,8 @@ def is_terminal() -> bool:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout, records in it by `as_json`."""
+    from cimsolve.show.as_json import as_json  # needs numpy, which a list of what is shipped does without
+
     json.dump(as_json(value), sys.stdout, indent=1, allow_nan=False)
     sys.stdout.write("\n")
 
