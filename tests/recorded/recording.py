@@ -56,7 +56,7 @@ OF_THE_RUN = ("versions", "runtime_s", "processor_s", "digest", "sha256")
 RUN_LINE = re.compile(r'^"(versions|runtime_s)": .*\n', re.MULTILINE)
 DIGEST = re.compile(r"\b([0-9a-f]{32}|[0-9a-f]{64})\b")
 LONG_NUMBER = re.compile(r"\b\d+\.\d{10,}(e-?\d+)?\b")
-VERSION = re.compile(r"\b(cimsolve|python|numpy|scipy|ortools) \d+(\.\d+)+")
+VERSION = re.compile(r"\b(cimsolve|python|numpy|scipy|highspy|ortools) \d+(\.\d+)+")
 SIZE = re.compile(r"\(\d+ kB\)")
 CLOCKS = ("monotonic", "perf_counter", "process_time", "thread_time")
 

@@ -56,7 +56,7 @@ class _Version(argparse._VersionAction):
         from importlib.metadata import PackageNotFoundError, version
 
         libraries = [f"python {platform.python_version()}"]
-        for name in ("numpy", "scipy", "ortools"):
+        for name in ("numpy", "scipy", "highspy", "ortools"):
             try:
                 libraries.append(f"{name} {version(name)}")
             except PackageNotFoundError:

@@ -230,13 +230,13 @@ def _promising(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths
     most = np.append(-packing.demand, total).astype(np.float64)
     price, used = charge / total, np.zeros(len(patterns), dtype=np.bool_)
     for _ in range(PROMISING):
-        columns = solve_linear(price, matrix, most).x
-        if columns is None:
+        found = solve_linear(price, matrix, most)
+        if found is None:
             break
-        now = columns > 1e-6
+        now = found.x > 1e-6
         known = bool(used[now].all())
         used |= now
-        price = np.where(now, charge / np.maximum(columns, 1e-6), price)
+        price = np.where(now, charge / np.maximum(found.x, 1e-6), price)
         if known or used.sum() >= PROMISING:
             break
     return np.flatnonzero(used)
@@ -256,7 +256,7 @@ def _choose(packing: ColumnPacking, arrays: int, patterns: Ints, piece_widths: I
     ]
     most = np.concatenate([np.full(count, total), np.ones(count)])
     cost = np.concatenate([np.zeros(count), charge])
-    result = solve_integer(cost, rows, most, node_limit=NODE_LIMIT, mip_rel_gap=0.02)
+    result = solve_integer(cost, rows, most, nodes=NODE_LIMIT, gap=0.02)
     if result.x is None:
         return None
     columns = np.rint(result.x[:count]).astype(np.int64)

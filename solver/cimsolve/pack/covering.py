@@ -66,9 +66,9 @@ def _relax(patterns: bytes, counts: bytes) -> Relaxation:
     matrix = np.frombuffer(patterns, dtype=np.int64).reshape(-1, len(count))
     unit = max(1.0, float(count.max()) / LARGEST_DEMAND)
     result = solve_linear(np.ones(len(matrix)), -matrix.T, -count / unit)
-    if result.x is None:
-        raise RuntimeError(f"master problem: {result.message}")
-    found = Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(-result.ineqlin.marginals, 0.0, 1.0))
+    if result is None:
+        raise RuntimeError("master problem: no solution")
+    found = Relaxation(np.maximum(result.x, 0.0) * unit, np.clip(result.prices, 0.0, 1.0))
     for shared in (found.x, found.duals):
         shared.flags.writeable = False
     return found
@@ -117,7 +117,7 @@ def cover_residual(patterns: Ints, counts: Ints, most: int) -> Ints | None:
     """
     clipped, first = np.unique(np.minimum(patterns, counts), axis=0, return_index=True)
     rows = [(clipped.T, counts, np.inf), (np.ones((1, len(first))), 0, most)]
-    result = solve_integer(np.ones(len(first)), rows, node_limit=NODE_LIMIT, mip_rel_gap=0.0)
+    result = solve_integer(np.ones(len(first)), rows, nodes=NODE_LIMIT, gap=0.0)
     if result.x is None:
         return None
     x = np.zeros(len(patterns), dtype=np.int64)

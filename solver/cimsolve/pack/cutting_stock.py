@@ -250,10 +250,11 @@ def cuts_that_fill(sizes: Sequence[int] | Ints, counts: Sequence[int] | Ints, ca
         patterns = pool.matrix()
         price = np.concatenate([np.ones(len(patterns)), np.full(len(choices), CUT_PRICE)])
         columns = np.concatenate([patterns, split])
-        found = solve_linear(price, -columns.T, -need / unit)
-        if found.x is None:
-            raise RuntimeError(f"cuts that fill: {found.message}")
-        worth = np.floor(np.clip(-found.ineqlin.marginals, 0.0, 1.0) * SCALE).astype(np.int64)
+        solved = solve_linear(price, -columns.T, -need / unit)
+        if solved is None:
+            raise RuntimeError("cuts that fill: no solution")
+        found = solved
+        worth = np.floor(np.clip(found.prices, 0.0, 1.0) * SCALE).astype(np.int64)
         filled = knapsack(size, worth, unlimited(size, room), room)
         if filled.best[-1] <= SCALE + 64 or not pool.add(filled.pick(room)):
             break

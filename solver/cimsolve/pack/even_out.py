@@ -135,9 +135,9 @@ class _EvenSearch:
         """Duals of the shapes and of the needs; None where the relaxation meets all needs."""
         cost, matrix, right = self._program(self.pool.matrix())
         result = solve_linear(cost, matrix, right)
-        if result.x is None or result.fun < 1e-6:
+        if result is None or result.cost < 1e-6:
             return None
-        duals = np.maximum(-result.ineqlin.marginals, 0.0)
+        duals = np.maximum(result.prices, 0.0)
         return duals[: len(self.count)], duals[len(self.count) : -1]
 
     def _price(self, shapes: Floats, needs: Floats) -> list[Pattern]:
@@ -160,13 +160,13 @@ class _EvenSearch:
             (np.hstack([-content[:, self.shape].T, np.eye(caps)]), -np.inf, 0),
         ]
         most = np.concatenate([way.rows // height, self.caps])
-        result = solve_integer(-np.concatenate([content @ shapes, needs]), rows, most, node_limit=PRICING_NODES)
+        result = solve_integer(-np.concatenate([content @ shapes, needs]), rows, most, nodes=PRICING_NODES)
         return np.zeros(count, dtype=np.int64) if result.x is None else np.rint(result.x[:count]).astype(np.int64)
 
     def _round(self, contents: Ints) -> Ints | None:
         """How often each pattern is used, in whole numbers, and what is lacking in whole numbers too."""
         cost, matrix, right = self._program(contents)
-        result = solve_integer(cost, [(matrix, -np.inf, right)], node_limit=ROUNDING_NODES, mip_rel_gap=0.0)
+        result = solve_integer(cost, [(matrix, -np.inf, right)], nodes=ROUNDING_NODES, gap=0.0)
         if result.x is None:
             return None
         used = np.rint(result.x[: len(contents)]).astype(np.int64)

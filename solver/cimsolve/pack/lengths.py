@@ -45,7 +45,7 @@ def fill_bins(counts: Mapping[Piece, int], size_of: Mapping[int, Ints], capacity
     if found is None or found.bins > bins + 1e-6:
         return None
     rows = [(found.columns.T, found.need, np.inf), (found.price[None], 0, bins)]
-    whole = solve_integer(found.price, rows, node_limit=NODE_LIMIT, mip_rel_gap=1.0)
+    whole = solve_integer(found.price, rows, nodes=NODE_LIMIT, gap=1.0)
     if whole.x is None:
         return None
     times = np.rint(whole.x).astype(np.int64).tolist()
@@ -142,14 +142,15 @@ def _relax(counts: Mapping[Piece, int], size_of: Mapping[int, Ints], capacity: i
         patterns = pool.matrix()
         price = np.concatenate([np.ones(len(patterns)), np.zeros(len(choices))])
         columns = np.concatenate([patterns, split])
-        found = solve_linear(price, -columns.T, -need / scale)
-        if found.x is None:
+        solved = solve_linear(price, -columns.T, -need / scale)
+        if solved is None:
             return None
-        worth = np.floor(np.clip(-found.ineqlin.marginals, 0.0, 1.0) * SCALE).astype(np.int64)
+        found = solved
+        worth = np.floor(np.clip(found.prices, 0.0, 1.0) * SCALE).astype(np.int64)
         filled = knapsack(size, np.where(fits, worth, 0), limits, room)
         if filled.best[-1] <= SCALE + 64 or not pool.add(filled.pick(room)):
             break
-    bins = float(found.fun) * scale
+    bins = found.cost * scale
     return _Relaxed(pieces, need, size, fits, limits, room, patterns, choices, columns, price, bins, worth)
 
 

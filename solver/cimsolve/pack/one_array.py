@@ -24,8 +24,6 @@ Content = tuple[tuple[int, int, int], ...]
 
 NODES = 200
 """Most nodes of the integer program's search tree."""
-INFEASIBLE = 2
-"""Status of `scipy.optimize.milp`."""
 STACKS_MAX = 4000
 """Different stacks that are looked at, the columns of a program."""
 
@@ -147,8 +145,8 @@ def _solve(stacks: list[_Stack], bands: list[int], counts: Ints, rows: int, cols
     matrix[types:-1, : len(bands)] = -cols * np.eye(len(bands))
     matrix[-1, : len(bands)] = bands
     most = np.concatenate([-counts, np.zeros(len(bands)), [rows]])
-    result = solve_integer(np.zeros(matrix.shape[1]), [(matrix, -np.inf, most)], node_limit=NODES)
-    return None if result.x is None else np.rint(result.x).astype(np.int64), result.status == INFEASIBLE
+    result = solve_integer(np.zeros(matrix.shape[1]), [(matrix, -np.inf, most)], nodes=NODES)
+    return None if result.x is None else np.rint(result.x).astype(np.int64), result.is_infeasible
 
 
 def _lay_out(

@@ -47,7 +47,7 @@ def least_transport_pj(goods: Goods, way_pj: Floats, room: float) -> float:
     limits = np.concatenate([room * places, np.outer(goods.most_columns, places).reshape(-1)])
     cost = (times * goods.bits)[:, None] * way
     found = solve_linear(cost.reshape(-1), takes.reshape(len(takes), -1), np.append(limits, -goods.amount))
-    marginals = found.ineqlin.marginals  # None if the weights do not fit.
-    prices = np.zeros(len(limits)) if marginals is None else np.maximum(0.0, -marginals[: len(limits)])
+    # None if the weights do not fit.
+    prices = np.zeros(len(limits)) if found is None else np.maximum(0.0, found.prices[: len(limits)])
     cheapest = (cost + np.tensordot(prices, takes[: len(limits)], 1)).min(axis=1)
     return float(goods.amount @ cheapest - prices @ limits)

@@ -44,7 +44,7 @@ def library_versions() -> dict[str, str]:
     return {
         "cimsolve": __version__,
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("numpy", "scipy", "ortools")},
+        **{name: _version(name) for name in ("numpy", "scipy", "highspy", "ortools")},
     }
 
 

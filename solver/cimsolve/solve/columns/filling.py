@@ -97,15 +97,16 @@ class TimedPacking:
         scale = max(1.0, float(self.need.max()) / LARGEST_DEMAND)
         for _ in range(ROUNDS):
             price, columns, _ = self._program(cycles)
-            found = solve_linear(price, -columns.T, -self.need / scale)
-            if found.x is None:
+            solved = solve_linear(price, -columns.T, -self.need / scale)
+            if solved is None:
                 return None
-            if found.fun * scale <= self.arrays * ENOUGH:
+            found = solved
+            if found.cost * scale <= self.arrays * ENOUGH:
                 break
-            worth = np.clip(-found.ineqlin.marginals, 0.0, 1.0)[self.small]
+            worth = np.clip(found.prices, 0.0, 1.0)[self.small]
             if True not in [self._learn(pattern) for way in self.ways for pattern in self._stacks(way, worth, cycles)]:
                 break
-        return self._rounded(cycles) if found.fun * scale <= self.arrays + 1e-6 else None
+        return self._rounded(cycles) if found.cost * scale <= self.arrays + 1e-6 else None
 
     def _learn(self, pattern: Pattern) -> bool:
         content = np.zeros(len(self.runs), dtype=np.int64)
@@ -143,9 +144,9 @@ class TimedPacking:
             most = np.array([way.rows, cycles], dtype=np.float64)
             price = -(content @ worth)
             loose = solve_linear(price, rows, most)
-            if loose.x is None:
+            if loose is None:
                 break
-            values = worth + float(loose.ineqlin.marginals[1]) * time
+            values = worth - float(loose.prices[1]) * time
         times = self._best_stack(content, height, content @ worth, way.rows, cycles)
         return [way.stack(times)] if times.any() else []
 
