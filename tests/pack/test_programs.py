@@ -41,7 +41,7 @@ def test_an_integer_program_that_nothing_fulfils() -> None:
 def test_an_integer_program_cut_short_knows_neither() -> None:
     # A market split (Cornuejols and Dawande 1998): in fractions easy, in whole numbers out of reach.
     rng = np.random.default_rng(0)
-    shares = rng.integers(0, 100, (4, 30)).astype(np.float64)
+    shares = rng.integers(0, 100, (3, 20)).astype(np.float64)
     half = shares.sum(axis=1) // 2
-    found = solve_integer(np.zeros(30), [(shares, half, half)], np.ones(30), nodes=1)
+    found = solve_integer(np.zeros(20), [(shares, half, half)], np.ones(20), nodes=1)
     assert (found.x, found.is_infeasible) == (None, False)
