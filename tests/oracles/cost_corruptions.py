@@ -318,7 +318,7 @@ CORRUPTIONS: dict[tuple[Any, str], dict[str, Wrapper]] = {
         "the experts that convert most cost most": edited("self.cost_pj", "self.columns.astype(float)"),
     },
     (mean, "_shares"): {
-        "all experts fire": edited("left / rest.sum()", "len(weights) / rest.sum()"),
+        "all experts fire": edited("left / rest.sum()", "len(weights) / weights.sum()"),
     },
     (mean, "shares_of"): {
         "counts are not read": edited("problem.counted is not None", "kind == 'none'"),

@@ -21,8 +21,9 @@ from oracles.cost_corruptions import CORRUPTIONS, Wrapper
 from oracles.move_corruptions import MOVE_CORRUPTIONS
 from oracles.naive_cost import NaiveCost
 
-SEEDS = 200
-"""Random mappings on which a wrong equation may show."""
+FIRST = (121, 31, 23, 24, 40, 145, 4, 29, 58, 8, 11, 30, 37, 65, 146)
+"""Random mappings on which, between them, every wrong equation shows, as one added later need not."""
+SEEDS = (*FIRST, *(seed for seed in range(200) if seed not in FIRST))
 
 TOLD: Counter[tuple[str, int]] = Counter()
 """How many wrong equations of a function each of them told: those that told most are asked first."""
@@ -73,7 +74,7 @@ def test_a_wrong_equation_is_told(
     wrong = wrapper(said)
     rooms = [module for name, module in sys.modules.items() if name.startswith("cimsolve.")]
     holders = [place, *(room for room in rooms if room is not place and vars(room).get(attribute) is said)]
-    for seed in sorted(range(SEEDS), key=lambda seed: -TOLD[attribute, seed]):
+    for seed in sorted(SEEDS, key=lambda seed: -TOLD[attribute, seed]):
         right = honest(seed)
         with monkeypatch.context() as patch:
             for holder in holders:
@@ -85,5 +86,5 @@ def test_a_wrong_equation_is_told(
 
 
 def test_the_right_equations_are_not_told_on() -> None:
-    for seed in range(20):
+    for seed in FIRST:
         assert told_on(seed, honest(seed)) == set()
