@@ -111,6 +111,8 @@ def test_order_is_by_the_first_key_then_the_next_and_keeps_what_is_equal(rows: l
     expected = sorted(range(len(rows)), key=lambda row: rows[row])
     assert order_by(first * far, second).tolist() == expected
     assert order_by(first, second * far).tolist() == expected
+    for most in (0, len(expected) // 2, len(expected), len(expected) + 3):
+        assert order_by(first, second * far, most=most).tolist() == expected[:most]
 
 
 @given(values=st.lists(st.integers(-3, 9), max_size=20), far=st.sampled_from([1, 2**40]))

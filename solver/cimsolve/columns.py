@@ -35,22 +35,25 @@ def max_by(group: Ints, values: Ints, groups: int) -> Ints:
     return top
 
 
-def order_by(*keys: Ints) -> Ints:
+def order_by(*keys: Ints, most: int | None = None) -> Ints:
     """Indices that sort by the keys, the first of them first; entries equal in all stay in their order.
 
-    All have shape (n,); keys must not be negative.
+    All have shape (n,); keys must not be negative. `most`: only so many of the indices, the first.
     """
     count = len(keys[0])
     place = 1 << count.bit_length()
     spans = [1 << int(key.max(initial=0)).bit_length() for key in keys]
     if place * math.prod(spans) > MIXED_MAX:
-        return np.lexsort(keys[::-1])
+        return np.lexsort(keys[::-1])[:most]
     # One number, of the keys and the index, is sorted much faster than key by key.
     mixed, index = np.arange(count, dtype=np.int64), place - 1
     for key, span in zip(reversed(keys), reversed(spans), strict=True):
         if span > 1:
             mixed += np.multiply(key, place, dtype=np.int64)
             place *= span
+    if most is not None and most < count:
+        mixed.partition(most)
+        mixed = mixed[:most]
     mixed.sort()
     mixed &= index
     return mixed

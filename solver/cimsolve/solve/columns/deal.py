@@ -145,8 +145,8 @@ def _deal_batch(
     while True:
         try:
             budget = (cycles - spent) // batch.positions
-            # Where no run may move, most times are refused without dealing.
-            if table.effort.left <= 0:
+            # Where no run may move, most times after the first are refused without dealing.
+            if tries and table.effort.left <= 0:
                 _demand_room(needed, durations, table.room, budget)
             trial = table.copy(kinds)
             trial.effort.chains = LATER_CHAINS if tries else FIRST_CHAINS
@@ -245,8 +245,7 @@ def _several_each(kind: StripKind, durations: Durations, table: Dealt, budget: I
 def _first_to_fill(candidates: Ints, room: Room, prefer: Ints, count: int) -> Ints:
     """So many of the candidates, by least `prefer`, then by most room."""
     total = room.total[candidates]
-    order = order_by(prefer[candidates], total.max(initial=0) - total)
-    return np.asarray(candidates[order[:count]])
+    return np.asarray(candidates[order_by(prefer[candidates], total.max(initial=0) - total, most=count)])
 
 
 def _share_out(
