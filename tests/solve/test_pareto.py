@@ -8,7 +8,7 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,8 @@ import pytest
 import cimsolve
 from cimsolve import api
 from cimsolve.__main__ import main
+from cimsolve.chip.settings import with_settings
+from cimsolve.chip.spec import Hardware
 from cimsolve.errors import InfeasibleError
 from cimsolve.judge.check import CheckReport, Violation, check_solution
 from cimsolve.problem.problem import Problem
@@ -32,6 +34,7 @@ from cimsolve.solve.names import DENSE, DENSE_RULE
 from cimsolve.solve.strategies import RULES
 from cimsolve.study import front as study_front
 from cimsolve.study.front import FrontFound, FrontRow, FrontRun
+from cimsolve.study.solving import solve_and_check
 from makers.command_line import Cli, Result
 from makers.tiny_runs import TINY, written
 
@@ -46,16 +49,20 @@ def _in_an_empty_folder(tiny_folder: None) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _searched_once() -> Iterator[None]:
-    """Commands that ask the same share the front that is found."""
-    known: dict[str, list[FrontPoint]] = {}
+    """Commands that ask the same share the front that is found, and the rules beside it."""
+    known: dict[str, Any] = {}
 
-    def search(problem: Problem, effort: Effort) -> list[FrontPoint]:
-        question = repr((problem.question, effort.time_limit_s))
-        if question not in known:
-            known[question] = find_front(problem, effort)
-        return known[question]
+    def once(function: Callable[..., Any]) -> Callable[..., Any]:
+        def found(problem: Problem, *how: Any) -> Any:
+            question = repr((function, problem.question, *(getattr(each, "time_limit_s", each) for each in how)))
+            if question not in known:
+                known[question] = function(problem, *how)
+            return known[question]
 
-    with mock.patch.object(study_front, "find_front", search):
+        return found
+
+    shared = {name: once(vars(study_front)[name]) for name in ("find_front", "solve_and_check")}
+    with mock.patch.multiple(study_front, **shared):
         yield
 
 
@@ -69,6 +76,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert main([*RUN, "--json"]) == 0
     answer: dict[str, Any] = json.loads(out.getvalue())
     return answer
+
+
+def small_chip() -> Hardware:
+    """That of RUN."""
+    return with_settings(api.load_hardware("paper256"), {"array.rows": "16", "array.cols": "32"})
 
 
 def front(result: Result) -> dict[str, Any]:
@@ -116,6 +128,7 @@ def test_json_is_one_object_that_says_what_is_proved(cli: Cli) -> None:
 
 def test_the_front_repeats(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_front, "find_front", find_front)  # both search
+    monkeypatch.setattr(study_front, "solve_and_check", solve_and_check)
     first = front(cli(*RUN, "--json"))
     words = shlex.split(first["command"])
     again = front(cli(*words[1:], "--out", "again", "--json"))
@@ -314,12 +327,12 @@ def test_a_point_that_fails_its_check_is_not_written(cli: Cli, monkeypatch: pyte
 
 
 def test_the_api_gives_the_same_points(cli: Cli) -> None:
-    points = front(cli("pareto", "--model", "tiny.json", "--hw", "paper256", "--cut", "none", "--json"))["points"]
-    found = cimsolve.map_front("tiny.json", "paper256", cut="none")
+    points = front(cli(*RUN, "--json"))["points"]
+    found = cimsolve.map_front("tiny.json", small_chip())
     assert [key(dict(one.header.metrics)) for one in found] == [key(point["metrics"]) for point in points]
     assert all(cimsolve.check_solution(one).passed for one in found)
-    with pytest.raises(InfeasibleError, match="energy_pj is short"):
-        cimsolve.map_front("tiny.json", "paper256", cut="none", max_energy_pj=1)
+    with pytest.raises(InfeasibleError, match="arrays are short"):
+        cimsolve.map_front("tiny.json", small_chip(), cut="none", max_arrays=1)
 
 
 def test_standings() -> None:
@@ -347,5 +360,6 @@ def test_names_are_short() -> None:
 
 
 def test_cut_names_are_those_of_the_solver() -> None:
-    points = find_front(api.make_problem("tiny.json", "paper256"), Effort())
+    points = FrontRun(api.make_problem("tiny.json", small_chip())).points()
+    assert any("columns" in point.name for point in points)
     assert all("columns" not in found_by(point.name) for point in points)
