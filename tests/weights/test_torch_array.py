@@ -109,3 +109,11 @@ def test_gradients_are_slopes(tmp_path: Path) -> None:
         moved[1][place] -= step
         slope = (total(moved[0]) - total(moved[1])) / (2 * step)
         assert float(scale.grad[place]) == pytest.approx(float(slope), rel=0.02, abs=0.02)
+
+
+@pytest.mark.parametrize("rows", [[2, 3, 4], [3, 2, 4], [False, True, True, False, True, True]])
+def test_rows_are_those_of_numpy_and_a_run_of_them_is_not_copied(rows: list[int]) -> None:
+    numbers = np.arange(12.0, dtype=np.float32).reshape(6, 2)
+    found = TorchArray(torch.from_numpy(numbers))[np.array(rows)]
+    np.testing.assert_array_equal(found.tensor.numpy(), numbers[np.array(rows)])
+    assert np.shares_memory(found.tensor.numpy(), numbers) == (rows == [2, 3, 4])

@@ -31,7 +31,8 @@ from cimsolve.weights.tensors import Floats32, Replaced, Tensors
 
 ANSWER_SHARE = 4.0
 """What the distance of answers counts beside that of hidden states."""
-
+LOGIT_TOKENS = 128
+"""Tokens whose logits are in memory at a time, with all that their divergence takes."""
 
 Pass: TypeAlias = tuple[Any, Callable[[str, Any], Any]]
 """A reference whose arrays are torch's, and the product of its linears."""
@@ -46,22 +47,36 @@ class Pair:
         """With `hardware` the student's weights and inputs are rounded as its arrays round them."""
         self._rounding = Rounding(hardware)
         self._model, self._source, self._device = model, source, device
+        self._has_units = device != "cpu" or torch.cpu._is_amx_tile_supported()
         self._tables: dict[str, Any] = {}
         own = factors.over(source)
         self._beside: dict[str, Any] = {}
         teacher = load_reference(model, Replaced(source, lambda name: TorchArray(self._table(source, name))))
         student = load_reference(model, Replaced(own, lambda name: TorchArray(self._own(own, name))))
+        # What stays is kept as products read it, rather than made so each time.
         self._dense = {
-            linear.name: self._placed(linear_weight(source, linear.tensor, linear.n_in, linear.n_out))
+            linear.name: self._multiplied(self._placed(linear_weight(source, linear.tensor, linear.n_in, linear.n_out)))
             for linear in model.linears
         }
+        self._operands = factors.operands
         self._parts: dict[str, list[Any]] = {}
-        for name, stored in factors.operands.items():
-            parts = [stored.R, stored.L] if isinstance(stored, Monarch) else [stored]
-            self._parts[name] = [self._placed(each).requires_grad_(len(parts) == 2) for each in parts]
+        for name, stored in self._operands.items():
+            if isinstance(stored, Monarch):
+                self._parts[name] = [self._placed(each).requires_grad_() for each in (stored.R, stored.L)]
+            else:
+                self._parts[name] = [self._multiplied(self._rounding.weights(self._placed(stored)))]
         self._teacher: Pass = teacher, self._multiply_dense
         self._student: Pass = student, self._multiply_stored
         self._embeds = isinstance(student, BertReference)
+        heads: dict[str, Any] = {}
+
+        def head(name: str) -> TorchArray:
+            if name not in heads:
+                heads[name] = self._multiplied(self._table(source, name))
+            return TorchArray(heads[name])
+
+        self._head = None if self._embeds else load_reference(model, Replaced(source, head))
+        """Asked for logits alone."""
 
     @property
     def factors(self) -> Mapping[str, Any]:
@@ -78,8 +93,8 @@ class Pair:
 
     def stored(self, name: str) -> Stored:
         """A linear of the student as it is now."""
-        parts = [each.detach().cpu().numpy() for each in self._parts[name]]
-        return parts[0] if len(parts) == 1 else Monarch(*parts)
+        parts = self._parts[name]
+        return self._operands[name] if len(parts) == 1 else Monarch(*(each.detach().cpu().numpy() for each in parts))
 
     def beside_now(self) -> Mapping[str, Floats]:
         return {name: each.detach().cpu().numpy() for name, each in self._beside.items()}
@@ -139,9 +154,12 @@ class Pair:
         found = []
         for (reference, _), hidden in ((self._student, ours), (self._teacher, exact)):
             ended = reference.run(sequences, first=reference.layers, hidden=TorchArray(hidden))
-            found.append(reference.embed(ended, sequences) if self._embeds else reference.logits_of(ended))
-        ours, exact = (each.tensor for each in found)
-        return 1 - (ours * exact).sum(1).mean() if self._embeds else divergence(ours, exact)
+            found.append((reference.embed(ended, sequences) if self._embeds else ended).tensor)
+        ours, exact = found
+        return 1 - (ours * exact).sum(1).mean() if self._embeds else divergence(ours, exact, self._logits)
+
+    def _logits(self, ended: Any) -> Any:
+        return cast(Any, self._head).logits_of(TorchArray(ended)).tensor
 
     def _states(self, which: Pass, sequences: Sequence[Ints], learns: bool) -> list[Any]:
         reference, product = which
@@ -155,14 +173,19 @@ class Pair:
         def rounded(vectors: Any) -> Any:
             return TorchArray(self._rounding.inputs(vectors.tensor))
 
-        parts: list[Any] = [TorchArray(self._rounding.weights(each)) for each in self._parts[name]]
-        read = rounded(inputs)
-        return read @ parts[0] if len(parts) == 1 else apply(Monarch(*parts), read, rounded)
+        parts, read = self._parts[name], rounded(inputs)
+        if len(parts) == 1:
+            return read @ TorchArray(parts[0])
+        factors: list[Any] = [TorchArray(self._rounding.weights(each)) for each in parts]
+        return apply(Monarch(*factors), read, rounded)
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Products in bfloat16 with float32 sums where the device has units for them; all else is float32."""
-        has_units = self._device != "cpu" or torch.cpu._is_amx_tile_supported()
-        return torch.autocast(self._device, torch.bfloat16) if has_units else nullcontext()
+        return torch.autocast(self._device, torch.bfloat16) if self._has_units else nullcontext()
+
+    def _multiplied(self, numbers: Any) -> Any:
+        """Numbers that only products read, in their precision."""
+        return numbers.bfloat16() if self._has_units else numbers
 
     def _table(self, source: Tensors, name: str) -> Any:
         if name not in self._tables:
@@ -186,7 +209,32 @@ def distance(ours: Any, theirs: Any) -> Any:
     return (((ours - theirs) ** 2).sum(1) / (theirs**2).sum(1)).mean()
 
 
-def divergence(ours: Any, theirs: Any) -> Any:
-    """Mean over tokens of sum of p (ln p - ln q), p by the logits `theirs` and q by `ours`."""
-    ours, theirs = (torch.log_softmax(each, dim=1) for each in (ours, theirs))
-    return torch.nn.functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+def divergence(ours: Any, exact: Any, logits: Callable[[Any], Any]) -> Any:
+    """Mean over tokens of sum of p (ln p - ln q), p by the logits of states `exact` and q by those of `ours`.
+
+    Slopes at `ours` are found with it, for some tokens at a time: logits of all would take more memory than all else.
+    """
+    return _Divergence.apply(ours, exact, logits)
+
+
+class _Divergence(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, ours: Any, exact: Any, logits: Callable[[Any], Any]) -> Any:
+        learns = ctx.needs_input_grad[0]
+        total, slopes = 0.0, []
+        for mine, theirs in zip(ours.split(LOGIT_TOKENS), exact.split(LOGIT_TOKENS), strict=True):
+            mine = mine.detach().requires_grad_(learns)
+            with torch.set_grad_enabled(learns):
+                found = logits(mine)
+            ln_q, ln_p = (torch.log_softmax(each.detach().float(), dim=1) for each in (found, logits(theirs)))
+            p = ln_p.exp()
+            total = total + (ln_p.sub_(ln_q).mul_(p)).sum()
+            if learns:
+                slopes += torch.autograd.grad(found, mine, ln_q.exp_().sub_(p).to(found.dtype))
+        if learns:
+            ctx.save_for_backward(torch.cat(slopes) / len(ours))
+        return total / len(ours)
+
+    @staticmethod
+    def backward(ctx: Any, *upper: Any) -> Any:
+        return ctx.saved_tensors[0] * upper[0], None, None

@@ -62,7 +62,7 @@ def finetune_factors(
 def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> FinetuneFound:
     """What `finetune_factors` does."""
     torch = demand_torch(asked.device)
-    from cimsolve.study.finetune.pair import Pair
+    from cimsolve.study.finetune.pair import LOGIT_TOKENS, Pair
     from cimsolve.study.finetune.training import Training
 
     model = load_model(asked.folder)
@@ -73,7 +73,7 @@ def finetune(asked: FinetuneQuestion, listen: Listen = lambda _: None) -> Finetu
     reference = load_reference(model, source)
     text = _Texts(asked, source, reference)
     stored = sum(each.stored_weights(*factors.shapes[name]) for name, each in factors.structures.items())
-    _demand_memory(asked, model, stored, reference)
+    _demand_memory(asked, model, stored, reference, LOGIT_TOKENS)
     listen(f"{model.name}: reading weights and factors")
     kept, written = Checkpoint(asked.out), WrittenText(asked.out)
     torch.set_num_threads(asked.threads)
@@ -178,12 +178,13 @@ def _run(model: Model, source: Tensors, factors: FactorFile, sequences: Sequence
     return load_reference(model, factors.over(source)).run(sequences, multiply)
 
 
-def _demand_memory(asked: FinetuneQuestion, model: Model, stored: int, reference: Reference) -> None:
-    """Weights of both, gradients, moments and the best so far; states of a step's tokens, and their logits."""
+def _demand_memory(asked: FinetuneQuestion, model: Model, stored: int, reference: Reference, logit_tokens: int) -> None:
+    """Weights of both, gradients, moments and the best so far; states of a step's tokens, and the logits of some."""
     tables = 0 if isinstance(reference, BertReference) else reference.vocabulary
     widest = sum(linear.n_in + 2 * linear.n_out for linear in model.linears)
+    of_tokens = 2 * widest * asked.batch + 8 * tables * min(asked.batch, logit_tokens)
     demand_memory(
-        4 * (model.weight_count + 6 * stored + tables * reference.width + asked.batch * (2 * widest + 8 * tables)),
+        4 * (model.weight_count + 6 * stored + tables * reference.width + of_tokens),
         f"tuning {model.name}, {asked.batch} tokens a step",
         "use a smaller batch or a machine with more",
     )

@@ -168,12 +168,16 @@ class DecoderReference(LanguageModel):
     def _layer(self, layer: int, hidden: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
         names, at = self._names, self._names.layer.format(layer)
         mixed = self._attention(layer, self._norm(at, names.before_attention, hidden), spans, multiply)
-        scale = np.float32(self._form.residual_scale)
-        attended = hidden + self._norm(at, names.after_attention, mixed) * scale
+        attended = hidden + self._scaled(self._norm(at, names.after_attention, mixed))
         read = hidden if self._form.parallel else attended
         inner = self._feed_forward(layer, self._norm(at, names.before_feed_forward, read), multiply)
-        found: Floats32 = attended + self._norm(at, names.after_feed_forward, inner) * scale
+        found: Floats32 = attended + self._scaled(self._norm(at, names.after_feed_forward, inner))
         return found
+
+    def _scaled(self, added: Floats32) -> Floats32:
+        """What is added to the residual sum."""
+        scale = self._form.residual_scale
+        return added if scale == 1 else added * np.float32(scale)
 
     def _attention(self, layer: int, normed: Floats32, spans: Sequence[slice], multiply: Product) -> Floats32:
         form, width = self._form, self._form.head_width

@@ -74,5 +74,7 @@ class LanguageModel(Reference):
     def logits_of(self, states: Floats32, first: int = 0, stop: int | None = None) -> Floats32:
         """Logits of the tokens of the vocabulary from `first` on, before `stop` if it is given, in float32."""
         rows = np.arange(first, min(stop or self.vocabulary, self.vocabulary), dtype=np.int64)
-        logits = states @ self._source.rows(self._head, rows).T * np.float32(self._logit_scale)
+        logits = states @ self._source.rows(self._head, rows).T
+        if self._logit_scale != 1:
+            logits = logits * np.float32(self._logit_scale)
         return soft_cap(logits, self._logit_cap)

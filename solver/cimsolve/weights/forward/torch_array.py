@@ -57,7 +57,7 @@ class TorchArray(NDArrayOperatorsMixin):
         return len(self.tensor)
 
     def __getitem__(self, key: Any) -> TorchArray:
-        return TorchArray(self.tensor[self._key(key)])
+        return TorchArray(self.tensor[_run_of(key) or self._key(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tensor[self._key(key)] = self._of(value)
@@ -103,6 +103,14 @@ class TorchArray(NDArrayOperatorsMixin):
 
     def _key(self, key: Any) -> Any:
         return tuple(map(self._of, key)) if isinstance(key, tuple) else self._of(key)
+
+
+def _run_of(key: Any) -> slice | None:
+    """The numbers of rows as a slice, for which nothing is copied, if they are one after the other."""
+    if not isinstance(key, np.ndarray) or key.ndim != 1 or key.dtype.kind != "i" or not len(key):
+        return None
+    first = int(key[0])
+    return slice(first, first + len(key)) if (key == np.arange(first, first + len(key))).all() else None
 
 
 def _where(condition: TorchArray, yes: TorchArray, no: Any) -> TorchArray:
