@@ -9,11 +9,11 @@ The weights come by `make weights` and `make weights-smollm2`. Other texts than 
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from common import log, make_parser, markdown_table, provenance, write_report
@@ -22,7 +22,7 @@ from cimsolve.chip.read import load_hardware
 from cimsolve.model.load import load_model
 from cimsolve.model.structure import Structure
 from cimsolve.study.accuracy import Accuracy
-from cimsolve.study.choose import Chooser, choose_structures
+from cimsolve.study.choose import Chooser, choose_each
 from cimsolve.study.choose.menu import menu_of
 
 COLUMNS = ("fewer", "stored", "arrays", "answers", "standard error", "each text", "gap", "processor s")
@@ -42,37 +42,27 @@ def measured(folder: Path, compressions: Sequence[float], text: Sequence[str], s
     """The section of one model."""
     rows = []
     told: list[str] = []
-    with TemporaryDirectory() as place:
-        losses: Path | None = None
-        for compression in compressions:
-            began = time.process_time()
-            out = Path(place) / f"{compression:g}.json"
-            log(f"{folder.name} {compression:g}x")
-            found = choose_structures(
-                *(folder, hardware),
-                compression=compression,
-                text=text,
-                samples=samples,
-                losses=losses,
-                out=out,
-                tell=told.append,
-            )
-            losses = losses or out
-            spent = time.process_time() - began
-            pairs = (("chosen", found.chosen_tested), ("uniform low rank", found.uniform_tested))
-            for stored, tested in pairs:
-                assert tested is not None
-                gap, seconds = (f"{found.chosen.gap:.4f}", f"{spent:.0f}") if stored == "chosen" else ("", "")
-                error = "-" if tested.answers.error is None else f"{tested.answers.error:.4f}"
-                texts = "; ".join(f"{Path(name).stem} {answers(each)}" for name, each in tested.by_text.items())
-                cells = (str(tested.arrays), answers(tested.answers), error, texts, gap, seconds)
-                rows.append([f"{compression:g}x", stored, *cells])
+    each_found = choose_each(folder, hardware, compressions, text, samples, told.append)
+    for compression in compressions:
+        began = time.process_time()
+        log(f"{folder.name} {compression:g}x")
+        found = next(each_found)
+        spent = time.process_time() - began
+        pairs = (("chosen", found.chosen_tested), ("uniform low rank", found.uniform_tested))
+        for stored, tested in pairs:
+            assert tested is not None
+            gap, seconds = (f"{found.chosen.gap:.4f}", f"{spent:.0f}") if stored == "chosen" else ("", "")
+            error = "-" if tested.answers.error is None else f"{tested.answers.error:.4f}"
+            texts = "; ".join(f"{Path(name).stem} {answers(each)}" for name, each in tested.by_text.items())
+            cells = (str(tested.arrays), answers(tested.answers), error, texts, gap, seconds)
+            rows.append([f"{compression:g}x", stored, *cells])
     dense = answers(found.exact.answers if found.exact else Accuracy())
     lines = [
         f"## {folder.name}",
         f"Losses {found.loss}, measured on {found.measured_tokens} tokens; factors fitted to {found.fitted_tokens}, "
         f"tested on {found.tested_tokens} others of the same kinds; dense: {dense}. Processor time of the first row "
-        "includes finding the losses; of each, both tests.",
+        "includes finding the losses; of each, both tests. "
+        f"Memory of this process at its most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.",
         *sorted(set(told)),
         markdown_table(COLUMNS, rows),
     ]

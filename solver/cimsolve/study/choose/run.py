@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -133,18 +133,60 @@ def choose_structures(
         if not 0 < limit < math.inf:
             raise InputError(f"max_{name} = {limit}: expected a number above 0")
     chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    run, chooser, found = _prepared(folder, chip, text, samples, loss_tokens, loss, losses, listen, tell)
+    if run is None and out is not None:
+        raise InputError(f"{shown_name(str(folder))}: has no weights to make factors of; leave --out away")
+    listen("choosing", 0, 1)
+    arrays = max_arrays or chooser.arrays_for(compression or 1.0)
+    metrics = None
+    if limits:
+        best = choose_within(chooser, arrays, limits, lambda done: listen("choices mapped", done, done))
+        chosen, metrics = best.chosen, best.metrics
+    else:
+        chosen = chooser.choose(arrays)
+    fronts = front_of(chooser, front, lambda done: listen("choosing the front", done, len(front)))
+    answer = found(chosen, fronts, metrics)
+    return answer if run is None else run.finished(answer, chooser, None if out is None else Path(out), command)
+
+
+def choose_each(
+    folder: Path | str,
+    hardware: Hardware | Path | str,
+    compressions: Sequence[float],
+    text: Sequence[Path | str] = ("sample",),
+    samples: int = CHOICE_SAMPLES_DEFAULT,
+    tell: Tell = lambda _: None,
+) -> Iterator[ChoiceFound]:
+    """A choice at each compression, as of `choose_structures`; what they rest on is read and measured once."""
+    chip = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    run, chooser, found = _prepared(folder, chip, text, samples, LOSS_TOKENS_DEFAULT, None, None, lambda *_: None, tell)
+    assert run is not None
+    for compression in compressions:
+        chosen = chooser.choose(chooser.arrays_for(compression))
+        yield run.finished(found(chosen), chooser, None, "")
+
+
+def _prepared(
+    folder: Path | str,
+    chip: Hardware,
+    text: Sequence[Path | str],
+    samples: int,
+    loss_tokens: int,
+    loss: str | None,
+    losses: Path | str | None,
+    listen: Listen,
+    tell: Tell,
+) -> tuple[_Run | None, Chooser, Callable[..., ChoiceFound]]:
+    """Weights and texts, where there are weights; who chooses by what losses; and what becomes of a choice."""
     model = load_model(folder)
     menu = menu_of(model, chip)
     given = None if losses is None else read_structures(losses, model)
     place = Path(folder)
-    if not place.is_dir():
-        if given is None:
-            raise InputError(
-                f"{shown_name(str(folder))}: expected a folder with weights and a tokenizer, from which losses are "
-                "measured, or --losses FILE"
-            )
-        if out is not None:
-            raise InputError(f"{shown_name(str(folder))}: has no weights to make factors of; leave --out away")
+    if given is None and not place.is_dir():
+        raise InputError(
+            f"{shown_name(str(folder))}: expected a folder with weights and a tokenizer, from which losses are "
+            "measured, or --losses FILE"
+        )
     if loss is not None:
         demand_known("loss", loss, LOSSES)
     if given is not None:
@@ -159,18 +201,7 @@ def choose_structures(
     else:
         assert run is not None
         how, found = run.loss, run.losses(menu)
-    chooser = Chooser(model, chip, menu, found)
-    listen("choosing", 0, 1)
-    arrays = max_arrays or chooser.arrays_for(compression or 1.0)
-    metrics = None
-    if limits:
-        best = choose_within(chooser, arrays, limits, lambda done: listen("choices mapped", done, done))
-        chosen, metrics = best.chosen, best.metrics
-    else:
-        chosen = chooser.choose(arrays)
-    fronts = front_of(chooser, front, lambda done: listen("choosing the front", done, len(front)))
-    answer = ChoiceFound(model, chip, how, menu, found, chosen, fronts, metrics)
-    return answer if run is None else run.finished(answer, chooser, None if out is None else Path(out), command)
+    return run, Chooser(model, chip, menu, found), partial(ChoiceFound, model, chip, how, menu, found)
 
 
 class _Run:
@@ -279,7 +310,7 @@ class _Run:
     def _fitted(self, structures: Mapping[str, Structure]) -> Callable[[str], Monarch]:
         """The factors of a linear: of encoders fitted one after the other, as their residuals are what linears read."""
         if not isinstance(self._reference, BertReference):
-            return lambda name: self._whitened(name).factors(structures[name])
+            return cache(lambda name: self._whitened(name).factors(structures[name]))
         layers = self._reference.layers
         what = f"{self._model.name}: layers fitted"
         return refitted(
