@@ -25,6 +25,7 @@ from cimsolve.chip.settings import with_settings
 from cimsolve.model.structure import Structure
 from cimsolve.problem.question import ask
 from cimsolve.show.text.choose import print_choice
+from cimsolve.study.choose import choose_each
 from cimsolve.study.solving import solve
 from makers.command_line import Cli, assert_refused
 from makers.tiny_configs import BERT, LLAMA
@@ -123,6 +124,13 @@ def test_a_decoder_is_tested_by_its_perplexity(cli: Cli) -> None:
     assert found["loss_method"] == "two-sided"
     assert found["tested"]["chosen"]["perplexity"] > 1
     assert found["tested"]["chosen"]["cosine"] is None
+
+
+def test_a_choice_after_another_is_that_asked_for_alone() -> None:
+    _, found = choose_each("tiny", small_chip(), (2, 4), samples=200)
+    alone = choose_structures("tiny", small_chip(), compression=4, samples=200)
+    assert found.chosen == alone.chosen
+    assert (found.chosen_tested, found.uniform_tested) == (alone.chosen_tested, alone.uniform_tested)
 
 
 def test_given_losses_need_no_weights_and_have_a_front(capsys: pytest.CaptureFixture[str]) -> None:
