@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_matrix
 
 from cimsolve.pack.programs import solve_integer, solve_linear
 
@@ -15,7 +16,16 @@ def test_a_linear_program_and_what_its_limits_are_worth(capfd: pytest.CaptureFix
     assert found.x == pytest.approx([3, 1])
     assert found.cost == pytest.approx(-11)
     assert found.prices == pytest.approx([2, 1, 0])
+    assert found.extra == pytest.approx([0, 0])
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_not_taken_costs_extra() -> None:
+    # Of x + y >= 2 at costs 3 and 5: all of the first, at 3 each; one of the second in its place costs 2 more.
+    matrix = csc_matrix([[-1.0, -1.0]])
+    found = solve_linear(np.array([3, 5]), matrix, np.array([-2]))
+    assert found is not None
+    assert (*found.x, found.cost, *found.prices, *found.extra) == pytest.approx((2, 0, 6, 3, 0, 2))
 
 
 def test_a_linear_program_that_nothing_fulfils() -> None:
@@ -29,8 +39,17 @@ def test_an_integer_program(gap: float | None, capfd: pytest.CaptureFixture[str]
     rows = [(np.array([[6, 4], [1, 2]]), -np.inf, np.array([24, 6]))]
     found = solve_integer(np.array([-5.0, -4.0]), rows, np.array([3, 9]), nodes=100, gap=gap)
     assert found.x == pytest.approx([3, 1])
+    assert found.bound == pytest.approx(-19)
     assert not found.is_infeasible
     assert capfd.readouterr() == ("", "")
+
+
+def test_some_entries_may_be_fractions() -> None:
+    # As above with y a fraction: (3, 1.5), at -15 - 6.
+    rows = [(csc_matrix([[6.0, 4.0], [1.0, 2.0]]), -np.inf, np.array([24, 6]))]
+    found = solve_integer(np.array([-5.0, -4.0]), rows, np.array([3, 9]), whole=[True, False], nodes=100)
+    assert found.x == pytest.approx([3, 1.5])
+    assert found.bound == pytest.approx(-21)
 
 
 def test_an_integer_program_that_nothing_fulfils() -> None:

@@ -1,60 +1,110 @@
-"""One choice for each item under a budget: against brute force, and the bound against it."""
+"""One choice for each item in so many columns of arrays: against brute force, and the bound against it."""
 
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
 
 from cimsolve.study.choose.knapsack import pick
 
+Item = list[dict[int, int]]
 
-def drawn(seed: int, items: int, choices: int, unit: int = 1) -> tuple[list, list, int]:
+
+def drawn(seed: int, rows: int) -> tuple[list, list[Item], int]:
     random = np.random.default_rng(seed)
-    losses = [random.random(choices) for _ in range(items)]
-    costs = [random.integers(1, 30, choices) * unit + random.integers(0, unit, choices) for _ in range(items)]
-    least, most = (sum(int(of(cost)) for cost in costs) for of in (np.min, np.max))
-    return losses, costs, int(random.integers(least, most + 1))
+    losses = [random.random(3) for _ in range(2)]
+    columns: list[Item] = [[{int(h): 1 for h in random.integers(1, 2 * rows, 2)} for _ in range(3)] for _ in range(2)]
+    return losses, columns, int(random.integers(2, 6))
 
 
-def least_loss(losses: list, costs: list, budget: int) -> float:
+def ways_to_cut(height: int, limit: int) -> set[tuple[int, ...]]:
+    """All ways of the fewest parts, none higher than the limit."""
+    parts = -(-height // limit)
+    ways = itertools.combinations_with_replacement(range(1, limit + 1), parts)
+    return {way for way in ways if sum(way) == height}
+
+
+@cache
+def fits(heights: tuple[int, ...], room: tuple[int, ...], limit: int) -> bool:
+    """Whether columns of these heights, cut where they must be, can be stacked in bins with so much room."""
+    if not heights or sum(heights) > sum(room):
+        return not heights
+    after = set()
+    for parts in ways_to_cut(heights[0], limit):
+        for where in itertools.permutations(range(len(room)), len(parts)):
+            left = list(room)
+            for place, part in zip(where, parts, strict=True):
+                left[place] -= part
+            after.add(tuple(sorted(left)))
+    return any(fits(heights[1:], left, limit) for left in after if left[0] >= 0)
+
+
+def least_loss(losses: list, columns: list[Item], bins: int, rows: int, limit: int) -> float:
     ways = itertools.product(*(range(len(loss)) for loss in losses))
-    found = [
+    for loss, way in sorted((sum(each[j] for each, j in zip(losses, way, strict=True)), way) for way in ways):
+        heights = [h for item, j in zip(columns, way, strict=True) for h, n in item[j].items() for _ in range(n)]
+        if fits(tuple(sorted(heights, reverse=True)), (rows,) * bins, limit):
+            return float(loss)
+    return np.inf
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(4, 4), (5, 5), (5, 3), (6, 4)])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_choice_that_can_be_packed_loses_less_than_the_bound(seed: int, rows: int, limit: int) -> None:
+    losses, columns, bins = drawn(seed, rows)
+    found = pick(losses, columns, bins, rows, limit)
+    best = least_loss(losses, columns, bins, rows, limit)
+    if found is None:
+        assert best == np.inf
+        return
+    assert found.bound <= best + 1e-9
+    assert (
+        found.bound <= found.loss == pytest.approx(sum(loss[j] for loss, j in zip(losses, found.choices, strict=True)))
+    )
+    cells = sum(h * n for item, j in zip(columns, found.choices, strict=True) for h, n in item[j].items())
+    assert cells <= bins * rows
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_all_columns_are_as_high_as_arrays_it_is_the_knapsack(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    losses = [random.random(5) for _ in range(4)]
+    columns = [[{8: int(n)} for n in random.integers(1, 30, 5)] for _ in range(4)]
+    bins = sum(sum(choice[8] for choice in item) for item in columns) // 8
+    found = pick(losses, columns, bins, 8, 8)
+    fitting = [
         sum(loss[j] for loss, j in zip(losses, way, strict=True))
-        for way in ways
-        if sum(cost[j] for cost, j in zip(costs, way, strict=True)) <= budget
+        for way in itertools.product(range(5), repeat=4)
+        if sum(item[j][8] for item, j in zip(columns, way, strict=True)) <= bins
     ]
-    return min(found)
+    assert (found is None) == (not fitting)
+    if found is not None:
+        assert found.loss == pytest.approx(min(fitting), rel=1e-4)
 
 
-# The table of all budgets is too large for costs of a billion without a common divisor.
-@pytest.mark.parametrize("unit", [1, 10**9])
-@pytest.mark.parametrize("seed", range(8))
-def test_the_choice_keeps_the_budget_and_the_bound_holds(seed: int, unit: int) -> None:
-    losses, costs, budget = drawn(seed, 4, 5, unit)
-    found = pick(losses, costs, budget)
+def test_what_cannot_lie_together_is_not_chosen_for_its_cells() -> None:
+    """Six columns of 5 in 8 rows need six, though their cells are less than four; a column of 8 loses a little more."""
+    losses = [np.array([0.1, 0.2])] * 6
+    choices: Item = [{5: 1}, {4: 1}]
+    found = pick(losses, [choices] * 6, 4, 8, 8)
     assert found is not None
-    assert sum(int(cost[j]) for cost, j in zip(costs, found.choices, strict=True)) <= budget
-    assert found.loss == pytest.approx(sum(loss[j] for loss, j in zip(losses, found.choices, strict=True)))
-    best = least_loss(losses, costs, budget)
-    assert found.bound <= best + 1e-12 <= found.loss + 2e-12
-    if unit == 1:
-        assert found.loss == pytest.approx(best)
-        assert found.gap == 0
+    assert found.loss == pytest.approx(found.bound) == pytest.approx(1.0)
+    assert sorted(found.choices) == [0, 0, 1, 1, 1, 1]
 
 
-def test_a_whole_model_without_the_table_has_a_small_gap() -> None:
-    """As many matrices as Llama-3-8B has, each with a loss that falls as costs grow."""
+def test_a_whole_model_has_a_small_gap() -> None:
+    """As many matrices as Llama-3-8B has, each with a loss that falls as its columns grow."""
     random = np.random.default_rng(0)
-    ranks = np.arange(64)
-    losses = [scale * np.exp(-ranks / decay) for scale, decay in random.uniform(1, 9, (224, 2)) * [1, 3]]
-    costs = [(1 + ranks) * int(size) for size in random.integers(10**8, 10**9, 224)]
-    found = pick(losses, costs, sum(int(cost.max()) for cost in costs) // 3)
+    ranks = 8 * np.arange(1, 33)
+    losses = [scale * np.exp(-ranks / decay) for scale, decay in random.uniform(1, 9, (224, 2)) * [1, 24]]
+    columns = [[{256: int(rank), int(rank): int(size)} for rank in ranks] for size in random.integers(10, 100, 224)]
+    found = pick(losses, columns, 224 * 80, 256, 256)
     assert found is not None
-    assert 0 <= found.gap < 1e-3
+    assert 0 <= found.loss - found.bound < 1e-3 * found.loss
 
 
 def test_too_small_a_budget_has_no_choice() -> None:
-    losses, costs, _ = drawn(0, 3, 4)
-    assert pick(losses, costs, sum(int(cost.min()) for cost in costs) - 1) is None
+    assert pick([np.ones(2)] * 2, [[{3: 1}, {4: 1}]] * 2, 1, 4, 4) is None

@@ -1,15 +1,9 @@
 """What is chosen: a model, a chip, a budget of arrays; how that becomes structures that the mapper has placed.
 
-A column of a block is an item of its height in the columns of arrays, so with u a dual-feasible function of heights
-(`pack.cutting_stock`) arrays hold at most u(rows) a column, and
-
-    min  sum l[m,j] x[m,j]
-    s.t. sum_j x[m,j] = 1,   sum u(heights of m stored as j) x[m,j] <= arrays * columns * u(rows)
-
-loses no more than any choice that fits, for every u. The first u is the height itself, cells over cells of an array;
-where the mapper needs more arrays for what was chosen, the mean of all u so far and of the one that proves how badly
-its heights fit together is the next: a mean of such functions is one, and by these turns of chooser and packer it comes
-near the best (fictitious play). After `TURNS` of them the budget is lowered until what is chosen fits.
+What is chosen has columns of several heights, and how they fill the columns of arrays decides with the losses
+(`knapsack.pick`), so its bound holds for any way in which the mapper may place them. Where this needs more arrays for
+what was chosen, as widths do not fit or patterns are used in whole numbers, the budget of columns is lowered until what
+is chosen fits.
 """
 
 from __future__ import annotations
@@ -20,26 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimsolve.chip.spec import Hardware
-from cimsolve.columns import Ints, sum_by
+from cimsolve.columns import ceil_div
 from cimsolve.errors import InfeasibleError, InputError
 from cimsolve.files.text import shown_name
 from cimsolve.model.model import Model
 from cimsolve.model.structure import Structure
-from cimsolve.pack.bounds import split_weight
-from cimsolve.pack.cutting_stock import weight_of_size
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.question import ask
 from cimsolve.solve.rules.spread import PackedParts, densest, packings
-from cimsolve.study.choose.knapsack import pick
+from cimsolve.study.choose.knapsack import Columns, pick
 from cimsolve.study.choose.losses import Losses
 from cimsolve.study.choose.menu import Menu, groups_of
 
-TURNS, TRIES = 3, 60
-"""Turns at a whole budget, and most choices for which the mapper is asked."""
-LEAST_SPARED = 1e-3
-"""The share by which a budget is lowered at least."""
-SCALE = 256
-"""Cells of a column, or what stands for them, in the costs of choices."""
+TRIES = 60
+"""Most choices for which the mapper is asked."""
 
 
 @dataclass(frozen=True)
@@ -98,66 +86,48 @@ class Chooser:
             for names, choices in zip(self._groups, self._choices, strict=True)
         ]
         losses = [loss[: len(choices)] for loss, choices in zip(self._losses, menu, strict=True)]
-        weight = _scaled(np.arange(self.hardware.array.rows + 1, dtype=np.int64))
-        bound = 0.0
-        lowered: int | None = None
+        columns = [
+            [self._columns(names, each) for each in choices] for names, choices in zip(self._groups, menu, strict=True)
+        ]
+        rows, across = self.hardware.array.rows, self.hardware.weights_per_row
+        limit = min(rows, self.hardware.rows_limit)
+        least = ceil_div(sum(min(map(_cells, item)) for item in columns), rows)
+        budget, bound, spared = arrays_max * across, 0.0, 1
         for turn in range(TRIES):
-            costs = self._costs(menu, weight)
-            whole = arrays_max * self.hardware.weights_per_row * int(weight[-1])
-            found = pick(losses, costs, whole if lowered is None else lowered)
+            found = pick(losses, columns, budget, rows, limit)
             if found is None:
-                least = sum(int(cost.min()) for cost in costs) / whole * arrays_max
                 raise InfeasibleError(
                     f"{self.model.name}: at most {arrays_max} arrays are allowed, the smallest structures of the menu "
-                    f"need {least:.0f} or more; allow more"
+                    f"need {ceil_div(least, across)} or more; allow more"
                 )
-            bound = max(bound, found.bound if lowered is None else 0.0)
+            if not turn:
+                bound = found.bound
             structures = {
                 name: choices[choice]
                 for names, choices, choice in zip(self._groups, menu, found.choices, strict=True)
                 for name in names
             }
             structures = {linear.name: structures[linear.name] for linear in self.model.linears}
-            placed = self.placed(structures)
-            arrays = placed.packing.arrays
+            arrays = self.placed(structures).packing.arrays
             if arrays <= arrays_max:
                 return Chosen(arrays_max, arrays, structures, found.loss, bound)
-            if turn < TURNS:
-                weight = weight + _scaled(_weight_of_heights(placed, self.hardware.array.rows))
-            else:
-                used = sum(int(cost[choice]) for cost, choice in zip(costs, found.choices, strict=True))
-                lowered = used - max(1, round(whole * max(LEAST_SPARED, (arrays / arrays_max - 1) / 2)))
+            used = sum(_cells(item[choice]) for item, choice in zip(columns, found.choices, strict=True)) // rows
+            lower = min(budget, used) - max(spared, (arrays - arrays_max - 1) * across // 2)
+            budget, spared = max(lower, min(least, budget - 1)), 2 * spared
         raise InfeasibleError(
             f"{self.model.name} on {arrays_max} arrays: none of {TRIES} choices could be placed; allow more arrays"
         )
 
-    def _costs(self, menu: Sequence[Sequence[Structure]], weight: Ints) -> list[Ints]:
-        """Weight of the heights of each group's choices, in the lightest of the ways of cutting them to arrays."""
-        limit = min(self.hardware.array.rows, self.hardware.rows_limit)
-        of_height: dict[int, int] = {}
-
-        def cost(name: str, structure: Structure) -> int:
-            linear = self._linears[name]
-            n_in, n_out = linear.n_in, linear.n_out
-            shapes = [(1, n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out)
-            for _, rows, _ in shapes:
-                if rows not in of_height:
-                    of_height[rows] = split_weight(weight, rows, limit)
-            return sum(blocks * cols * of_height[rows] for blocks, rows, cols in shapes)
-
-        return [
-            np.array([sum(cost(name, each) for name in names) for each in choices], dtype=np.int64)
-            for names, choices in zip(self._groups, menu, strict=True)
-        ]
+    def _columns(self, names: Sequence[str], structure: Structure) -> Columns:
+        """How many columns of each height these linears have, which are alike and stored alike."""
+        linear = self._linears[names[0]]
+        n_in, n_out = linear.n_in, linear.n_out
+        found: dict[int, int] = {}
+        for blocks, height, cols in [(1, n_in, n_out)] if structure.is_dense else structure.factors(n_in, n_out):
+            found[height] = found.get(height, 0) + blocks * cols * len(names)
+        return found
 
 
-def _scaled(weight: Ints) -> Ints:
-    """The dual-feasible function with SCALE as the most that fits."""
-    return np.asarray(weight * SCALE // weight[-1])
-
-
-def _weight_of_heights(placed: PackedParts, rows: int) -> Ints:
-    """The dual-feasible function that proves most of how many arrays these parts need by their heights."""
-    heights, index = np.unique(placed.sizes[:, 0], return_inverse=True)
-    columns = sum_by(index[placed.shape], placed.parts.cols, len(heights))
-    return weight_of_size(heights, columns, rows)
+def _cells(columns: Columns) -> int:
+    """Cells of columns of these heights."""
+    return sum(height * count for height, count in columns.items())
