@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 
 from cimsolve.columns import ceil_div
@@ -130,14 +131,22 @@ def write_chart(chart: Chart, path: Path, of: str, width: float | None = None, d
         title = textwrap.fill(f"{chart.title} ({shortened(of)})", letters_in(figure.get_figwidth(), 11))
         figure.set_figheight(figure.get_figheight() + title.count("\n") * line_height(11))
         figure.suptitle(title, fontsize=11, color=LIGHT["ink"])
-        figure.savefig(written, format=kind, dpi=dpi or DPI, metadata=_METADATA[kind], facecolor=LIGHT["paper"])
+        figure.patch.set_facecolor(LIGHT["paper"])
+        _print(figure, written, kind, dpi or DPI)
+
+
+def _print(figure: Figure, to: object, kind: str, dpi: int) -> None:
+    """The figure in this format; `savefig` would draw all of it twice, first for a layout that is found here too."""
+    figure.dpi = dpi
+    canvas = get_registered_canvas_class(kind)(figure)
+    getattr(canvas, f"print_{kind}")(to, metadata=_METADATA[kind])
 
 
 def inline_svg(chart: Chart, salt: str) -> str:
     """A chart as an `svg` element of a page; `salt` differs between the charts of one page, and so do their ids."""
     text = io.StringIO()
     with _settings("none", f"{chart.name} {salt}"):
-        chart.draw(PLACEHOLDERS).savefig(text, format="svg", dpi=DPI, metadata=_METADATA["svg"])
+        _print(chart.draw(PLACEHOLDERS), text, "svg", DPI)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     # The style applies to `*`, in a page to all of it, so it stands in the page's own sheet. Space between elements
