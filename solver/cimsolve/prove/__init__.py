@@ -14,6 +14,7 @@ from cimsolve.price.memory import least_interval
 from cimsolve.problem.objective import is_weighted, names_of, terms_of
 from cimsolve.problem.problem import Problem, found_once
 from cimsolve.prove.arrays import least_arrays
+from cimsolve.prove.crossings import least_latency_beyond, least_prefill_beyond, least_work_cycles_at_crossings
 from cimsolve.prove.energy import least_area_mm2, least_energy_pj
 from cimsolve.prove.in_room import least_work_cycles_in_room
 from cimsolve.prove.network import stretched_cycles
@@ -58,26 +59,32 @@ def find_bounds(problem: Problem, metrics: Mapping[str, int | float], objective:
     Where the array count comes first, all else is bounded for mappings on as many arrays as this one uses; where
     something else does, for mappings on all the arrays allowed. Where prefill is sought, phases are bounded by what
     their columns can be cut into as well, where throughput is, a pass by what arrays have room for: it takes seconds.
+    What is sought is also bounded by the empty cells that all stages have in common.
     """
     used = int(metrics["arrays"])
     arrays = used if objective[0] == "arrays" else max(used, most_arrays(problem))
     names = names_of(objective)
-    return _bounds(problem, used, arrays, "prefill" in names, "throughput" in names)
+    return _bounds(problem, used, arrays, "latency" in names, "prefill" in names, "throughput" in names)
 
 
 @found_once
-def _bounds(problem: Problem, used: int, arrays: int, in_pieces: bool, in_room: bool) -> Bounds:
-    """Bounds for a mapping that uses so many arrays, and may use `arrays`."""
+def _bounds(problem: Problem, used: int, arrays: int, latency: bool, prefill: bool, throughput: bool) -> Bounds:
+    """Bounds for a mapping that uses so many arrays, and may use `arrays`; the sharpest of what is sought."""
     count, proof = least_arrays(problem, used)
-    least = least_times(problem, arrays, in_pieces)
-    interval = max(least.ii, least_work_cycles_in_room(problem, arrays) if in_room else 0)
+    least = least_times(problem, arrays, prefill)
+    token = least.latency + (least_latency_beyond(problem, arrays) if latency else 0)
+    later = least.prefill + (least_prefill_beyond(problem, arrays, least.phases) if prefill else 0)
+    interval = max(least.ii, least_interval(problem, token))
+    if throughput:
+        work = least_work_cycles_in_room(problem, arrays), least_work_cycles_at_crossings(problem, arrays)
+        interval = max(interval, *work)
     clock_ns = problem.hardware.clock_ps / 1000
     energy = least_energy_pj(problem, count, arrays, least.latency, least.stages)
     return Bounds(
         {
             "arrays": Bound(count, proof),
-            "latency_cycles": Bound(least.latency, f"critical path on {arrays} arrays"),
-            "prefill_ns": Bound(least.prefill * clock_ns, f"phases on {arrays} arrays"),
+            "latency_cycles": Bound(token, f"critical path on {arrays} arrays"),
+            "prefill_ns": Bound((token - least.latency + later) * clock_ns, f"phases on {arrays} arrays"),
             "ii_cycles": Bound(interval, f"work of {arrays} arrays"),
             "energy_pj": Bound(energy, "conversions, rows, gaps, leakage"),
             "area_mm2": Bound(least_area_mm2(problem, count), "least arrays and converters"),

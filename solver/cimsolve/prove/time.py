@@ -23,7 +23,7 @@ from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
 from cimsolve.prove.work import activations_in_any_way, column_price, converter_floor, group_part_ps, merges_at_once
 
-_Kinds: TypeAlias = tuple[tuple[tuple[InputGroup, ...], int], ...]
+Kinds: TypeAlias = tuple[tuple[tuple[InputGroup, ...], int], ...]
 UNLIMITED = 1 << 60
 FIRINGS_MAX = 100_000
 """Beyond so many activations of one array the finest condition is left out: it would not bind."""
@@ -76,11 +76,11 @@ def firings_of(problem: Problem, phase: int | None = None) -> Counter[tuple[Inpu
 
 def least_cycles_of(problem: Problem, groups: tuple[InputGroup, ...], arrays: int) -> int:
     """Least cycles in which `arrays` fire all of some groups."""
-    return _least_work_cycles(problem, ((groups, 1),), arrays)
+    return least_cycles_of_kinds(problem, ((groups, 1),), arrays)
 
 
 @found_once
-def _least_work_cycles(problem: Problem, kinds: _Kinds, arrays: int, merging: bool = True) -> int:
+def least_cycles_of_kinds(problem: Problem, kinds: Kinds, arrays: int, merging: bool = True) -> int:
     """Least cycles of the busiest array, where all do the work of stages of these kinds, so many of each."""
     return _Work(problem, Counter(dict(kinds)), arrays, merging).least_cycles()
 
@@ -102,7 +102,7 @@ def _kinds_of_stages(problem: Problem) -> list[_StageKind]:
 def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapping[_StageKind, int]:
     found = {}
     for kind in set(_kinds_of_stages(problem)):
-        least = _least_work_cycles(problem, ((kind.fired, 1),), arrays, merging)
+        least = least_cycles_of_kinds(problem, ((kind.fired, 1),), arrays, merging)
         if kind.experts is not None:
             work = _Work(problem, Counter((kind.stored,)), arrays, merging)
             least = max(least, work.least_cycles_of_experts(kind.experts))
@@ -141,13 +141,13 @@ def least_phase_ii_cycles(problem: Problem, arrays: int) -> list[int]:
 
 def least_work_cycles(problem: Problem, arrays: int, merging: bool = True) -> int:
     """Least time of the busiest array per token: a pass's work, shared evenly; `merging`: `least_latency_cycles`."""
-    return _least_work_cycles(problem, tuple(firings_of(problem).items()), arrays, merging)
+    return least_cycles_of_kinds(problem, tuple(firings_of(problem).items()), arrays, merging)
 
 
 def least_phase_work_cycles(problem: Problem, arrays: int) -> list[int]:
     """Least time that the busiest array works per token in each phase: its work, shared evenly."""
     phases = sorted({stage.phase for stage in problem.workload.stages})
-    return [_least_work_cycles(problem, tuple(firings_of(problem, phase).items()), arrays) for phase in phases]
+    return [least_cycles_of_kinds(problem, tuple(firings_of(problem, phase).items()), arrays) for phase in phases]
 
 
 @dataclass(frozen=True)
