@@ -9,8 +9,11 @@ import pytest
 
 from cimsolve.price.rounds import RunTimes, period_cycles, times_of_run, total_cycles
 from cimsolve.problem.plan import run_problem
+from cimsolve.problem.problem import Problem
+from cimsolve.prove import least_times
 from cimsolve.prove.arrays import may_fit
 from cimsolve.prove.rounds import best_cut, find_rounds_bounds, least_doubled, least_rounds
+from cimsolve.prove.runs import shapes_of
 from cimsolve.solve.effort import Effort
 from cimsolve.study.rounds import solve_rounds
 from cimsolve.study.solving import solve
@@ -61,6 +64,22 @@ def test_more_arrays_never_raise_the_bounds() -> None:
 def test_layers_alike_are_looked_at_once() -> None:
     least = least_rounds(short({**BERT, "num_hidden_layers": 4}, 40), 40)
     assert least[5, 7] is least[9, 11]
+
+
+@pytest.mark.parametrize("arrays", [9, 16])
+def test_runs_that_share_what_is_found_are_bounded_as_each_is_alone(arrays: int) -> None:
+    problem = short({**BERT, "num_hidden_layers": 2}, 16, "prefill")
+    for (first, end), found in least_rounds(problem, arrays).items():
+        alone = least_times(Problem(run_problem(problem, first, end).question), arrays)
+        assert (found.latency, found.ii, found.prefill) == (alone.latency, alone.ii, alone.prefill)
+
+
+def test_what_may_fit_is_told_in_any_order() -> None:
+    problem = short({**BERT, "num_hidden_layers": 1}, 16)
+    shapes, steps = shapes_of(problem), len(problem.model.steps)
+    for arrays in (16, 2, 30, 5, 9):
+        for first, end in itertools.combinations(range(steps + 1), 2):
+            assert shapes.may_fit(first, end, arrays) == may_fit(run_problem(problem, first, end), arrays)
 
 
 @pytest.mark.parametrize("seed", range(20))

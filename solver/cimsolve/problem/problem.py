@@ -116,11 +116,18 @@ class Problem:
         changed = Problem(self.question.asking(**changes))
         if changed.model is self.model and changed.structures is self.structures:
             changed.__dict__["workload"] = self.workload
+        if changed.hardware is self.hardware and changed.cut == self.cut:
+            changed.__dict__["known_of_chip"] = self.known_of_chip
         return changed
 
     @cached_property
     def known(self) -> dict[Any, Any]:
         """What functions that are `found_once` have found of this problem."""
+        return {}
+
+    @cached_property
+    def known_of_chip(self) -> dict[Any, Any]:
+        """What functions that are `found_once_of_chip` have found; parts of the model share it."""
         return {}
 
     @cached_property
@@ -303,14 +310,27 @@ def found_once(
     find: Callable[Concatenate[Problem, Others], Found],
 ) -> Callable[Concatenate[Problem, Others], Found]:
     """The function, which then finds its answer to equal arguments once for a problem; nobody may change the answer."""
+    return _found_once(find, lambda problem: problem.known)
+
+
+def found_once_of_chip(
+    find: Callable[Concatenate[Problem, Others], Found],
+) -> Callable[Concatenate[Problem, Others], Found]:
+    """As `found_once`, of a function whose answer depends on its arguments, the chip and the cuts alone."""
+    return _found_once(find, lambda problem: problem.known_of_chip)
+
+
+def _found_once(
+    find: Callable[Concatenate[Problem, Others], Found], known_of: Callable[[Problem], dict[Any, Any]]
+) -> Callable[Concatenate[Problem, Others], Found]:
     name = f"{find.__module__}.{find.__qualname__}"
 
     @wraps(find)
     def found(problem: Problem, /, *args: Others.args, **named: Others.kwargs) -> Found:
-        key = (name, args, *sorted(named.items()))
-        if key not in problem.known:
-            problem.known[key] = find(problem, *args, **named)
-        answer: Found = problem.known[key]
+        known, key = known_of(problem), (name, args, *sorted(named.items()))
+        if key not in known:
+            known[key] = find(problem, *args, **named)
+        answer: Found = known[key]
         return answer
 
     return found

@@ -19,14 +19,8 @@ import numpy as np
 
 from cimsolve.columns import Floats, Ints
 from cimsolve.problem.problem import InputGroup, Problem, found_once
-from cimsolve.prove.time import (
-    Kinds,
-    firings_of,
-    least_activation_cycles,
-    least_stage_cycles,
-    least_work_cycles,
-)
-from cimsolve.prove.work import converter_floor, group_part_ps
+from cimsolve.prove.time import Kinds, firings_of, least_stage_cycles, least_work_cycles
+from cimsolve.prove.work import converter_floor, group_part_ps, least_activation_cycles
 
 STEPS_MAX = 2000
 """Times are looked at in so many steps at most."""

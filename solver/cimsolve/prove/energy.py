@@ -11,8 +11,14 @@ from cimsolve.columns import ceil_div
 from cimsolve.price.gaps import least_gaps
 from cimsolve.problem.problem import InputGroup, Problem
 from cimsolve.prove.network import least_moves_pj
-from cimsolve.prove.time import least_activation_cycles, least_activations
-from cimsolve.prove.work import ConverterFloor, column_price, converter_floor, group_part_ps
+from cimsolve.prove.time import least_activations
+from cimsolve.prove.work import (
+    ConverterFloor,
+    column_price,
+    converter_floor,
+    group_part_ps,
+    least_activation_cycles,
+)
 
 
 def least_energy_pj(

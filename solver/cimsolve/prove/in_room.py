@@ -13,8 +13,14 @@ import numpy as np
 from cimsolve.columns import Ints
 from cimsolve.pack.lengths import cannot_fit
 from cimsolve.problem.problem import InputGroup, Problem, found_once
-from cimsolve.prove.time import firings_of, least_activation_cycles, least_work_cycles
-from cimsolve.prove.work import converter_floor, group_part_ps, least_not_refused, merges_at_once
+from cimsolve.prove.time import firings_of, least_work_cycles
+from cimsolve.prove.work import (
+    converter_floor,
+    group_part_ps,
+    least_activation_cycles,
+    least_not_refused,
+    merges_at_once,
+)
 
 SHARES = (0, 1, 2, 4, 8, 16, 32)
 """What a full array's cells are to count for, in quarters of what its time does."""

@@ -15,8 +15,14 @@ from cimsolve.chip.wiring import weights_per_conversion
 from cimsolve.columns import Ints
 from cimsolve.pack.lengths import cannot_fit
 from cimsolve.problem.problem import InputGroup, Problem, found_once
-from cimsolve.prove.time import firings_of, least_activation_cycles, least_phase_work_cycles
-from cimsolve.prove.work import converter_floor, group_part_ps, least_not_refused, merges_at_once
+from cimsolve.prove.time import firings_of, least_phase_work_cycles
+from cimsolve.prove.work import (
+    converter_floor,
+    group_part_ps,
+    least_activation_cycles,
+    least_not_refused,
+    merges_at_once,
+)
 
 UNITS_MAX = 128
 """The longest strip is cut on a grid of so many parts at most; pieces of a part take the time of the narrowest."""

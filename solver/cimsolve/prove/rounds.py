@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from cimsolve.columns import ceil_div
 from cimsolve.model.model import SOURCE
 from cimsolve.price.rounds import RunTimes, total_cycles, write_cycles
@@ -78,20 +80,26 @@ def least_doubled(levels: Sequence[Mapping[Run, RunTimes]], steps: int, of: str,
     `levels` are the least that runs take on a first share of the arrays, on two, ... and on all of them. A run that
     is given more than m shares and the next more than n need more than m + n of them in all.
     """
-    ending: dict[int, list[tuple[int, Run, int]]] = {}
-    for run in sorted(set().union(*levels)):
-        for level, runs in enumerate(levels):
-            if run not in runs:
+    starting: list[list[list[tuple[Run, RunTimes]]]] = [[[] for _ in levels] for _ in range(steps)]
+    for level, runs in enumerate(levels):
+        for run, times in runs.items():
+            starting[run[0]][level].append((run, times))
+    reached: list[list[tuple[int, int, int]]] = [[] for _ in range(steps + 1)]
+    """Of each run that ends before a step: cycles until it computes, those in which it does, and its shares."""
+    for first, of_level in enumerate(starting):
+        until, computing, others = np.array(reached[first], dtype=np.int64).reshape(-1, 3).T
+        for level, found in enumerate(of_level):
+            fits = others + level < len(levels)
+            if not found or not (fits.any() or first == 0):
                 continue
-            times = runs[run]
-            reached = [0 if of == "batch" else times.write] if run[0] == 0 else []
-            for cycles, before, others in ending.get(run[0], ()):
-                if others + level < len(levels):
-                    reached.append(cycles + max(times.write, levels[others][before].compute(of, batch)))
-            if reached:
-                ending.setdefault(run[1], []).append((min(reached), run, level))
-    whole = (cycles + levels[level][run].compute(of, batch) for cycles, run, level in ending.get(steps, ()))
-    return min(whole, default=None)
+            writing = np.array([times.write for _, times in found])
+            if first == 0:
+                begins = np.zeros_like(writing) if of == "batch" else writing
+            else:
+                begins = (until[fits, None] + np.maximum(computing[fits, None], writing)).min(axis=0)
+            for (run, times), cycles in zip(found, begins.tolist(), strict=True):
+                reached[run[1]].append((cycles, times.compute(of, batch), level))
+    return min((cycles + computes for cycles, computes, _ in reached[steps]), default=None)
 
 
 def least_writing_cycles(problem: Problem, arrays: int) -> int:

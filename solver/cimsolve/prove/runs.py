@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
-from cimsolve.model.model import Model
 from cimsolve.model.part import made_for_later
-from cimsolve.model.structure import Structure
 from cimsolve.problem.plan import run_problem
 from cimsolve.problem.problem import Problem, found_once
-from cimsolve.prove.arrays import may_fit
+from cimsolve.prove.arrays import least_arrays
 
 Run: TypeAlias = tuple[int, int]
 """The first step of a run, and the one after its last."""
@@ -29,9 +27,11 @@ Times = TypeVar("Times", bound=_Slowable)
 class Shapes:
     """What tells parts of a model from others but names: parts of equal shape have the same mappings."""
 
-    def __init__(self, model: Model, structures: Mapping[str, Structure]) -> None:
-        self._model = model
+    def __init__(self, problem: Problem) -> None:
+        self._problem, self._model, structures = problem, problem.model, problem.structures
         self._known: dict[Run, int] = {}
+        self._fewest: dict[int, tuple[int, int]] = {}
+        """Shape -> its bound on arrays, and at how many the search for it would have stopped."""
         self._numbers: dict[Hashable, int] = {}
         self._kind: list[int] = []
         """Steps of one number are alike, but for what is around them."""
@@ -39,11 +39,18 @@ class Shapes:
         """How many steps ago the weights of each fired; 0: not before."""
         kinds: dict[Hashable, int] = {}
         fired: dict[str, int] = {}
-        for number, step in enumerate(model.steps):
+        for number, step in enumerate(problem.model.steps):
             self._before.append(number - fired.get(step.linears[0].name, number))
             fired[step.linears[0].name] = number
             linears = tuple((*it.block, it.expert, it.input, structures[it.name]) for it in step.linears)
-            kind = linears, model.tokens_of(step.pass_name), step.operations, step.cache, step.experts, step.positions
+            kind = (
+                linears,
+                self._model.tokens_of(step.pass_name),
+                step.operations,
+                step.cache,
+                step.experts,
+                step.positions,
+            )
             self._kind.append(kinds.setdefault(kind, len(kinds)))
 
     def of(self, first: int, end: int) -> int:
@@ -51,6 +58,16 @@ class Shapes:
         if (first, end) not in self._known:
             self._known[first, end] = self._numbers.setdefault(self._find(first, end), len(self._numbers))
         return self._known[first, end]
+
+    def may_fit(self, first: int, end: int, arrays: int) -> bool:
+        """Whether a bound leaves room for a run of these steps on so many arrays."""
+        shape = self.of(first, end)
+        fewest, searched = self._fewest.get(shape, (0, 0))
+        if fewest >= searched and searched <= arrays:
+            searched = max(arrays, self._problem.array_limit or 0) + 1
+            fewest = least_arrays(run_problem(self._problem, first, end), searched)[0]
+            self._fewest[shape] = fewest, searched
+        return fewest <= arrays
 
     def _find(self, first: int, end: int) -> Hashable:
         steps = self._model.steps
@@ -70,7 +87,7 @@ class Shapes:
 @found_once
 def shapes_of(problem: Problem) -> Shapes:
     """The shapes of the parts of a question's model."""
-    return Shapes(problem.model, problem.structures)
+    return Shapes(problem)
 
 
 @dataclass
@@ -86,8 +103,8 @@ class LeastRuns(Generic[Times]):
         """Least cycles of a run of these steps; None where no mapping of it fits."""
         shape = shapes_of(self.problem).of(first, end)
         if shape not in self._of_shape:
-            run = run_problem(self.problem, first, end)
-            self._of_shape[shape] = self.find(run, self.arrays) if may_fit(run, self.arrays) else None
+            fits = shapes_of(self.problem).may_fit(first, end, self.arrays)
+            self._of_shape[shape] = self.find(run_problem(self.problem, first, end), self.arrays) if fits else None
         return self._of_shape[shape]
 
     def all(self) -> dict[Run, Times]:
@@ -109,17 +126,10 @@ def fewest_runs(problem: Problem, arrays: int) -> int | None:
     Weights that fire again in another run lie in both.
     """
     count, first, runs = len(problem.model.steps), 0, 0
-    shapes, known = shapes_of(problem), dict[Hashable, bool]()
-
-    def fits(first: int, end: int) -> bool:
-        shape = shapes.of(first, end)
-        if shape not in known:
-            known[shape] = may_fit(run_problem(problem, first, end), arrays)
-        return known[shape]
-
+    may_fit = shapes_of(problem).may_fit
     while first < count:
         end = first
-        while end < count and fits(first, end + 1):
+        while end < count and may_fit(first, end + 1, arrays):
             end += 1
         if end == first:
             return None

@@ -15,13 +15,20 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Ints
 from cimsolve.model.model import Experts
 from cimsolve.price.gaps import gaps_of_phases, moves_of_phases
-from cimsolve.problem.problem import InputGroup, Problem, found_once
+from cimsolve.problem.problem import InputGroup, Problem, found_once, found_once_of_chip
 from cimsolve.prove.network import least_gaps, least_shared_cycles, stretched_cycles
-from cimsolve.prove.work import activations_in_any_way, column_price, converter_floor, group_part_ps, merges_at_once
+from cimsolve.prove.work import (
+    activations_in_any_way,
+    column_price,
+    converter_floor,
+    group_part_ps,
+    least_activation_cycles,
+    least_conversions,
+    merges_at_once,
+)
 
 Kinds: TypeAlias = tuple[tuple[tuple[InputGroup, ...], int], ...]
 UNLIMITED = 1 << 60
@@ -51,7 +58,7 @@ def least_latency_cycles(
     path = max(ended) + tail
     if problem.workload.is_chain:
         return path
-    work = _Work(problem, firings_of(problem), arrays, merging).least_cycles()
+    work = least_work_cycles(problem, arrays, merging)
     return max(path, work + tail, sum(gap.cycles for gap in gaps.own))
 
 
@@ -79,10 +86,21 @@ def least_cycles_of(problem: Problem, groups: tuple[InputGroup, ...], arrays: in
     return least_cycles_of_kinds(problem, ((groups, 1),), arrays)
 
 
-@found_once
 def least_cycles_of_kinds(problem: Problem, kinds: Kinds, arrays: int, merging: bool = True) -> int:
-    """Least cycles of the busiest array, where all do the work of stages of these kinds, so many of each."""
-    return _Work(problem, Counter(dict(kinds)), arrays, merging).least_cycles()
+    """Least cycles of the busiest array, where all do the work of stages of these kinds, so many of each.
+
+    More merges than columns and their parts save nothing: parts of a model, of other empty cells, mostly share this.
+    """
+    work = Counter(dict(kinds))
+    columns = sum(count * group.all_columns * group.parts for groups, count in kinds for group in groups)
+    merges = min(columns, merges_at_once(problem, work, arrays)) if merging else 0
+    return _least_cycles_with(problem, kinds, arrays, merges)
+
+
+@found_once_of_chip
+def _least_cycles_with(problem: Problem, kinds: Kinds, arrays: int, merges: int) -> int:
+    """Likewise, where so many activations are saved at once."""
+    return _Work(problem, Counter(dict(kinds)), arrays, merges).least_cycles()
 
 
 class _StageKind(NamedTuple):
@@ -104,7 +122,8 @@ def _least_cycles_of_kinds(problem: Problem, arrays: int, merging: bool) -> Mapp
     for kind in set(_kinds_of_stages(problem)):
         least = least_cycles_of_kinds(problem, ((kind.fired, 1),), arrays, merging)
         if kind.experts is not None:
-            work = _Work(problem, Counter((kind.stored,)), arrays, merging)
+            stored = Counter((kind.stored,))
+            work = _Work(problem, stored, arrays, merges_at_once(problem, stored, arrays) if merging else 0)
             least = max(least, work.least_cycles_of_experts(kind.experts))
         found[kind] = least
     return found
@@ -118,7 +137,8 @@ def least_activations(problem: Problem, groups: tuple[InputGroup, ...], arrays: 
     """
     rows = min(problem.rows, problem.hardware.array.rows_active_max or problem.rows)
     elements = {group.vector: group.inputs * group.height for group in groups}
-    apart = _Work(problem, Counter((groups,)), arrays).activations_without_merges()
+    work = _Work(problem, Counter((groups,)), arrays, merges_at_once(problem, (groups,), arrays))
+    apart = work.activations_without_merges()
     return max(activations_in_any_way(problem, groups), -(-sum(elements.values()) // rows), apart)
 
 
@@ -168,15 +188,13 @@ class _Load:
 
 
 class _Work:
-    """All that some stages ask of `arrays` arrays; `least_cycles` bounds the time of the busiest array.
+    """All that some stages ask of `arrays` arrays, where `merges` activations are saved if each of them fires once.
 
     Stages of equal groups are one of `kinds`, with their number; `loads` and `sharing` hold each kind once.
     """
 
-    def __init__(
-        self, problem: Problem, kinds: Counter[tuple[InputGroup, ...]], arrays: int, merging: bool = True
-    ) -> None:
-        self.problem, self.arrays, hardware = problem, arrays, problem.hardware
+    def __init__(self, problem: Problem, kinds: Counter[tuple[InputGroup, ...]], arrays: int, merges: int) -> None:
+        self.problem, self.arrays, self.merges, hardware = problem, arrays, merges, problem.hardware
         self.clock_ps = hardware.clock_ps
         self.width = hardware.columns_per_weight
         self.converters = hardware.adc.per_array
@@ -188,7 +206,6 @@ class _Work:
         by_kind = [(count, tuple(map(self._load, groups))) for groups, count in kinds.items()]
         self.loads = [(count, load) for count, loads in by_kind for load in loads]
         self.sharing = [(count, loads) for count, kind in by_kind for loads in _that_may_share(kind)]
-        self.merges = merges_at_once(problem, kinds, arrays) if merging else 0
         self.in_any_way = sum(count * activations_in_any_way(problem, groups) for groups, count in kinds.items())
         columns_ps = sum(count * load.group.all_columns * load.column_ps for count, load in self.loads)
         self._conversions_ps = columns_ps * self.width / self.converters
@@ -381,19 +398,3 @@ def _that_may_share(loads: tuple[_Load, ...]) -> list[tuple[_Load, ...]]:
         cut = any(load.group.parts > 1 for load in members)
         found += [tuple(members)] if cut else [(load,) for load in members]
     return found
-
-
-def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
-    """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
-    hardware = problem.hardware
-    conversions = fewest_conversions(hardware, columns * hardware.columns_per_weight)
-    conversions = np.maximum(conversions, least_conversions(problem))
-    lines = hardware.array_kind.duration_lines
-    return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
-
-
-@found_once
-def least_conversions(problem: Problem) -> int:
-    """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
-    width = problem.hardware.columns_per_weight
-    return int(busiest_of_run(problem.hardware, np.arange(problem.weights_per_row) * width, width).min())

@@ -12,8 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
+from cimsolve.chip.wiring import busiest_of_run, fewest_conversions
 from cimsolve.columns import Floats, Ints
-from cimsolve.problem.problem import InputGroup, Problem, found_once
+from cimsolve.problem.problem import InputGroup, Problem, found_once_of_chip
 
 
 def least_not_refused(refused: Callable[[int], bool], least: int, parts: int, most: float = math.inf) -> int:
@@ -83,7 +84,7 @@ class ConverterFloor:
     energy_pj: Floats
 
 
-@found_once
+@found_once_of_chip
 def converter_floor(problem: Problem) -> ConverterFloor:
     """A converter may be faster at more bits in a table, so the floor looks at all heights from n up."""
     bits = problem.hardware.adc_bits_used(np.arange(1, problem.rows_limit + 1))
@@ -118,3 +119,19 @@ def column_price(floor: Floats | Ints, height: int, parts: int, free_rows: bool)
             share = (height - low * parts) / (high - low)
             costs.append((parts - share) * low_price + share * high_price)
     return min(costs, default=float(parts * floor[min(len(floor) - 1, height)]))
+
+
+def least_activation_cycles(problem: Problem, columns: Ints, conversion_ps: int) -> Ints:
+    """Least cycles of an activation that reads so many logical columns, elementwise, wherever they lie."""
+    hardware = problem.hardware
+    conversions = fewest_conversions(hardware, columns * hardware.columns_per_weight)
+    conversions = np.maximum(conversions, least_conversions(problem))
+    lines = hardware.array_kind.duration_lines
+    return hardware.cycles(np.max([fixed + repeats * conversion_ps * conversions for fixed, repeats in lines], axis=0))
+
+
+@found_once_of_chip
+def least_conversions(problem: Problem) -> int:
+    """Fewest conversions on the busiest converter when one weight is read, wherever it lies."""
+    width = problem.hardware.columns_per_weight
+    return int(busiest_of_run(problem.hardware, np.arange(problem.weights_per_row) * width, width).min())

@@ -19,7 +19,7 @@ from cimsolve.problem.problem import Problem
 from cimsolve.problem.routing import is_counted
 from cimsolve.problem.solution import BoundEntry, Solution
 from cimsolve.prove import Bound, relative_gap
-from cimsolve.prove.arrays import least_arrays, may_fit
+from cimsolve.prove.arrays import least_arrays
 from cimsolve.prove.runs import Cut, Run, Times, fewest_runs, shapes_of
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.names import RULE_NAMES
@@ -113,11 +113,8 @@ def fitting(problem: Problem, arrays: int, told: str) -> Iterator[Problem]:
 
 def _too_large_step(problem: Problem, arrays: int) -> int | None:
     """The first step that does not fit so many arrays alone, as a bound shows."""
-    shapes = shapes_of(problem)
-    alone: dict[Hashable, int] = {}
-    for step in range(len(problem.model.steps)):
-        alone.setdefault(shapes.of(step, step + 1), step)
-    return next((step for step in alone.values() if not may_fit(run_problem(problem, step, step + 1), arrays)), None)
+    may_fit = shapes_of(problem).may_fit
+    return next((step for step in range(len(problem.model.steps)) if not may_fit(step, step + 1, arrays)), None)
 
 
 @dataclass
