@@ -16,11 +16,15 @@ import pytest
 
 import cimsolve
 from cimsolve.cli import parse_command
+from cimsolve.problem.plan import write_answer
 from cimsolve.problem.solution import read_solution, write_solution
 from cimsolve.show.text.sheet import rounded
+from cimsolve.study.rounds import solve_rounds
+from cimsolve.study.solving import solve
 from cimsolve.study.two import find_moves, match_arrays
 from makers.builders import answer, ask, chip, linears, pieces_of, step, with_entry
 from makers.command_line import Cli, Result
+from makers.short_chips import short
 
 TINY = linears(step("a", (16, 16), (16, 16)), step("b", (16, 64)), context=16)
 GRID = ["compare", "--model", "tiny.json", "--hw", "paper256", "--jobs", "1"]
@@ -246,7 +250,39 @@ def test_files_of_other_questions(cli: Cli, two_files: tuple[str, str]) -> None:
     assert found["moves"]["weights"] == read_solution(Path("pcm.json")).pieces.rows @ other.pieces.cols
     cimsolve.write_solution(cimsolve.map_model("tiny.json", "paper256", strategy="linear"), "linear.json")
     shown = cli("compare", two_files[0], "linear.json").out
-    assert "Not comparable, as the two do not store the same blocks: structure.a0 is" in shown
+    assert "Not comparable: the two do not store the same blocks: structure.a0 is" in shown
+
+
+def test_answers_in_runs_and_solutions_are_compared_in_what_both_have(cli: Cli) -> None:
+    model = linears(step("a", (8, 8), (8, 8)), step("b", (8, 8)))
+    rounds, resident = solve_rounds(short(model, 2), "spread", batch=3), solve(short(model, 9), "spread")
+    write_answer(rounds, Path("rounds.json"))
+    write_answer(resident, Path("resident.json"))
+    found = cimsolve.compare_solutions("rounds.json", resident)
+    for name in ("arrays", "latency_ns", "prefill_ns", "ii_ns", "energy_pj", "area_mm2"):
+        assert found.metrics[name] == (rounds.header.metrics[name], resident.header.metrics[name])
+    assert "write_ns" not in found.metrics
+    assert (found.moves, found.stages) == (None, None)
+    assert any("array.count" in told for told in found.differences)
+    shown = cli("compare", "rounds.json", "resident.json")
+    assert (shown.code, shown.err) == (0, "")
+    assert f"in rounds, {len(rounds.runs)} of them" in shown.out
+    both = json.loads(cli("compare", "rounds.json", "rounds.json", "--json").out)
+    assert both["metrics"]["write_ns"]["ratio"] == 1
+    worse = replace(rounds, header=rounds.header.model_copy(update={"metrics": {**rounds.header.metrics, "runs": 9}}))
+    write_answer(worse, Path("worse.json"))
+    refused = cli("compare", "worse.json", "resident.json")
+    assert refused.code == 1
+    assert "worse.json: fails its check, metrics" in refused.err
+
+
+def test_a_grid_has_answers_in_runs_where_arrays_are_short(cli: Cli) -> None:
+    Path("wide.json").write_text(json.dumps(linears(step("a", (256, 512)), step("b", (512, 256)), context=8)))
+    asked = ["compare", "--hw", "paper256", "--model", "wide.json", "--structure", "dense", "--jobs", "1", "--json"]
+    found = rows_of(cli(*asked, "--strategy", "linear,optimal", "--set", "array.count=2", "--when-short", "rounds"))
+    assert [row["status"] for row in found] == ["rounds", "rounds"]
+    assert found[0]["times_better"]["latency_ns"] == 1
+    assert "--when-short rounds" in found[0]["command"]
 
 
 def test_times_are_compared_in_ns_whatever_the_clocks() -> None:
@@ -275,6 +311,7 @@ def test_a_file_that_fails_its_check_is_not_compared(cli: Cli, two_files: tuple[
         (["a.json", "b.json", "--strategy", "spread"], "--strategy: is of a comparison that is solved"),
         (["a.json", "--jobs=2", "b.json"], "--jobs: is of a comparison that is solved"),
         (["--stages", "3"], "--stages: is of two files"),
+        (["--batch", "3"], "--batch: is of rounds; expected --when-short rounds"),
         (["nosuch.json", "b.json"], "nosuch.json: there is no such file"),
         (["--strategy", "spread", "--reference", "linear"], "--reference linear: expected one of the strategies"),
         (["--hw", "paper256,,pcm256"], "expected names between commas"),

@@ -15,6 +15,7 @@ from cimsolve.cli.question import (
     seed_option,
     time_limit_option,
 )
+from cimsolve.cli.short import batch_option, chips_option, demand_way, when_short_option
 from cimsolve.cli.studying import TableOptions, exit_code, solve_study, study_of, tell_interrupted
 from cimsolve.cli.values import whole, words
 from cimsolve.errors import EXIT_DONE
@@ -47,11 +48,11 @@ class Options(TableOptions, ComparedOptions, SubjectsOptions):
     usage = "cimsolve compare [options] | cimsolve compare A.json B.json [options]"
     about = (
         "Set strategies side by side on every spec and model given, with ratios to one of them and gaps to the "
-        "bounds; or set one solution file against another."
+        "bounds; or set one answer's file against another."
     )
     epilog = """\
 With two files: both are checked again; then what moved (arrays matched up to their numbers), what it bought, and
-which stages take longer or shorter.
+which stages take longer or shorter. Either may be an answer in rounds or on chips in a row: then what it bought alone.
 
 exit codes:
   0    done, and every answer passed the checker
@@ -63,12 +64,16 @@ examples:
   cimsolve compare --hw rram256,paper256 --model bert-large,minilm-l6 --strategy spread,optimal
   cimsolve compare --hw pcm256 --model minilm-l6 --reference spread --format markdown
   cimsolve compare results/minilm-l6--paper256--spread.json results/minilm-l6--paper256--optimal.json
+  cimsolve compare --hw paper256 --model minilm-l6 --structure dense --set array.count=64 --when-short rounds
 """
 
-    files: tuple[str, ...] = solution_files(help="two solutions, as written to results/", nargs="*", again=None)
+    files: tuple[str, ...] = solution_files(help="two answers, as written to results/", nargs="*", again=None)
     objective: tuple[str, ...] = objective_option()
     seed: int = seed_option("default: {default}")
     time_limit_s: float | None = time_limit_option("brake of each search")
+    when_short: str = when_short_option()
+    batch: int | None = batch_option()
+    chips: int | None = chips_option()
     stages: int = output_option(
         "--stages N",
         "of two files: kinds of stages shown, those that differ most first (default: {default})",
@@ -94,6 +99,7 @@ examples:
             parser.demand_absent(solved, "is of a comparison that is solved; leave it out")
         else:
             parser.demand_absent(["--stages"], "is of two files; give them, or leave it out")
+            demand_way(parser, self.when_short, self.batch, self.chips)
         return super().settled(parser)
 
 
@@ -121,6 +127,9 @@ def run(options: Options) -> int:
         objective=list(options.objective),
         seed=options.seed,
         time_limit_s=options.time_limit_s,
+        when_short=options.when_short,
+        batch=options.batch,
+        chips=options.chips,
     )
     solved, done = solve_study(study, options)
     code = exit_code(done, [one.state for one in solved])

@@ -230,6 +230,11 @@ def read_answer(path: Path) -> Solution | AnyPlan:
     return read_plan(path) if is_plan(path) else read_solution(path)
 
 
+def answer_of(answer: Solution | AnyPlan | Path | str) -> Solution | AnyPlan:
+    """A solution or an answer in runs, read where it is given by its file; raises InputError for another file."""
+    return read_answer(Path(answer)) if isinstance(answer, (Path, str)) else answer
+
+
 def write_answer(answer: Solution | AnyPlan, path: Path) -> list[Path]:
     """Write either, whole or not at all; returns the files written."""
     return write_solution(answer, path) if isinstance(answer, Solution) else write_plan(answer, path)

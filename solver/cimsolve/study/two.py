@@ -1,4 +1,4 @@
-"""Two solutions side by side: what moved between them, and what it bought.
+"""Two answers side by side: what moved between them, where both are solutions, and what it bought.
 
 Array numbers mean nothing, so arrays of one are matched to those of the other first: a pair is worth the weights that
 lie on both in the same pieces, and once more those that lie in the same place. Pieces are compared as rectangles of
@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize as _optimize
 
 from cimsolve.columns import Bools, Floats, Ints
+from cimsolve.errors import CheckError
 from cimsolve.files.text import one_line
 from cimsolve.judge.check import check_solution
+from cimsolve.judge.check.plan import check_plan
 from cimsolve.price.cost import Costs
 from cimsolve.price.schedule import number_arrays
+from cimsolve.problem.plan import AnyPlan, RoundsHeader, answer_of
 from cimsolve.problem.problem import Problem
-from cimsolve.problem.solution import Solution, solution_of
+from cimsolve.problem.solution import Solution
 from cimsolve.problem.tables import Pieces
 
 optimize: Any = _optimize  # scipy ships no types
@@ -49,6 +52,17 @@ COMPARED = (
     "network_energy_pj",
     "link_bits",
     "link_bits_max",
+    "runs",
+    "chips",
+    "all_arrays",
+    "write_ns",
+    "batch",
+    "batch_ns",
+    "write_energy_pj",
+    "batch_energy_pj",
+    "cell_writes_per_day",
+    "link_latency_ns",
+    "link_energy_pj",
 )
 """Metrics that are set side by side where both have them; times in ns, as clocks may differ."""
 
@@ -93,7 +107,7 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`moves` and `stages` are there where both map the same blocks; else `unlike` says how the questions differ."""
+    """`moves` and `stages` are there where both are solutions that map the same blocks; else `unlike` says why not."""
 
     metrics: Mapping[str, tuple[float, float]]
     differences: tuple[str, ...]
@@ -103,31 +117,66 @@ class Comparison:
     unlike: str = ""
 
 
-def compare_solutions(first: Solution | Path | str, second: Solution | Path | str) -> Comparison:
-    """Compare two solutions or their files, the first with the second; both are judged by the checker before.
+def compare_solutions(first: Solution | AnyPlan | Path | str, second: Solution | AnyPlan | Path | str) -> Comparison:
+    """Compare two answers or their files, the first with the second; both are judged by the checker before.
 
-    Raises InputError for a file that is none, CheckError where one of them breaks a rule.
+    Either may be a solution or an answer in runs. Raises InputError for a file that is none, CheckError where one of
+    them breaks a rule.
     """
-    solutions, problems, costs = zip(*(_checked(answer) for answer in (first, second)), strict=True)
-    both = [name for name in COMPARED if all(name in each.metrics for each in costs)]
-    metrics = {name: (costs[0].metrics[name], costs[1].metrics[name]) for name in both}
-    ours, theirs = (problem.question for problem in problems)
+    judged = [_judged(answer) for answer in (first, second)]
+    one, other = (each.metrics for each in judged)
+    metrics = {name: (one[name], other[name]) for name in COMPARED if name in one and name in other}
+    ours, theirs = (each.problem.question for each in judged)
     differences = tuple(
         found._replace(path=found.path.removeprefix("options.")).told("in the first", "in the second")
         for found in ours.differences(theirs, apart=LABELS)
     )
+    solutions = [each.answer for each in judged if isinstance(each.answer, Solution)]
+    costs = [each.costs for each in judged if each.costs is not None]
+    if len(solutions) < len(judged):
+        held = " and ".join(
+            f"the {place} is {_kept(each.answer)}" for place, each in zip(("first", "second"), judged, strict=True)
+        )
+        return Comparison(metrics, differences, None, None, f"{held}; the files of runs compare one by one")
+    problems = [each.problem for each in judged]
     if problems[0].workload.factors != problems[1].workload.factors:
-        return Comparison(metrics, differences, None, None, differences[0])
+        unlike = f"the two do not store the same blocks: {differences[0]}"
+        return Comparison(metrics, differences, None, None, unlike)
     return Comparison(metrics, differences, find_moves(solutions, problems[0]), _stage_times(problems, costs))
 
 
-def _checked(answer: Solution | Path | str) -> tuple[Solution, Problem, Costs]:
-    solution = solution_of(answer)
-    name = "a solution" if isinstance(answer, Solution) else one_line(str(answer))
-    problem, costs, _ = check_solution(solution).demand_passed(
-        lambda violation: f"{name}: fails its check, {violation}; only solutions that pass are compared"
+class _Judged(NamedTuple):
+    """An answer that passed, with what the checker computed of it; `costs` of a solution."""
+
+    answer: Solution | AnyPlan
+    problem: Problem
+    metrics: Mapping[str, int | float]
+    costs: Costs | None
+
+
+def _judged(given: Solution | AnyPlan | Path | str) -> _Judged:
+    name = one_line(str(given)) if isinstance(given, (Path, str)) else "an answer"
+    answer = answer_of(given)
+    told = f"{name}: fails its check, {{}}; only answers that pass are compared"
+    if isinstance(answer, Solution):
+        problem, costs, _ = check_solution(answer).demand_passed(lambda violation: told.format(violation))
+        return _Judged(answer, problem, costs.metrics, costs)
+    report = check_plan(answer)
+    if report.metrics is None or not report.passed:
+        raise CheckError(told.format(report.violations[0]))
+    return _Judged(answer, Problem(answer.question()), report.metrics, None)
+
+
+def _kept(answer: Solution | AnyPlan) -> str:
+    """How the weights of an answer lie, in words."""
+    if isinstance(answer, Solution):
+        return "all on one chip"
+    runs = len(answer.runs)
+    return (
+        f"in rounds, {runs} of them"
+        if isinstance(answer.header, RoundsHeader)
+        else f"on chips in a row, {runs} of them"
     )
-    return solution, problem, costs
 
 
 def find_moves(solutions: Sequence[Solution], problem: Problem) -> Moves:

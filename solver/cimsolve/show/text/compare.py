@@ -109,7 +109,7 @@ def print_two(found: Comparison, files: Sequence[str], command: str, form: str, 
 
 
 def _print_two(found: Comparison, files: Sequence[str], verbosity: int, stages: int) -> None:
-    heading("Two solutions, both checked", first=True)
+    heading("Two answers, both checked", first=True)
     labelled([("first", files[0]), ("second", files[1])])
     if found.differences:
         indented("The questions differ: " + "; ".join(found.differences))
@@ -123,7 +123,7 @@ def _print_two(found: Comparison, files: Sequence[str], verbosity: int, stages: 
     print_table(["", "first", "second", "ratio", "change"], rows)
     heading("What moved")
     if found.moves is None:
-        indented(f"Not comparable, as the two do not store the same blocks: {found.unlike}.")
+        indented(f"Not comparable: {found.unlike}.")
         return
     labelled(describe_moves(found.moves))
     if verbosity < 0:

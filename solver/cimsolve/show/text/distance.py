@@ -24,7 +24,10 @@ COLUMNS = (
 
 def distance_sheet(rows: Sequence[SolvedRow]) -> Sheet | None:
     """Where the time and the energy of a token go, a line a row; None where no answer is of a spec with a network."""
-    records = [one.record if one.has_figures else None for one in rows]
+    # Answers in runs do not say what their time goes to.
+    records = [
+        one.record if one.record is not None and LATENCY.array_metric in one.record.metrics else None for one in rows
+    ]
     if not any(record is not None and _has_network(record) for record in records):
         return None
     return Sheet(COLUMNS, [[None] * len(COLUMNS) if record is None else _spent(record) for record in records])
