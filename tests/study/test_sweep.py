@@ -345,6 +345,19 @@ def test_the_front_is_drawn(cli: Cli, ending: str) -> None:
     assert json.loads(cli(*RUN, *ADCS, "--plot", name, "--json").out)["plot"] == name
 
 
+def test_a_figure_is_drawn_along_a_key_with_its_bounds(cli: Cli) -> None:
+    asked = [*RUN, *ADCS, "--plot", "curve.svg", "--along", "adc.per_array", "--front", "latency"]
+    said = cli(*asked)
+    assert said.code == 0
+    assert "drawn by latency along adc.per_array, its bounds hollow: curve.svg" in said.out
+    drawn = Path("curve.svg").read_text()
+    for text in ("adc.per_array", "token latency", "no answer is below"):
+        assert text in drawn
+    refused = cli(*RUN, "--vary", "structure=dense;sqrt", "--plot", "curve.svg", "--along", "structure")
+    assert refused.code == 2
+    assert "--along structure: 'dense' is no number" in refused.err
+
+
 MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
 
 
@@ -376,6 +389,8 @@ MANY = "array.rows=" + ",".join(map(str, range(1, 10_002)))
         (["sweep", "study.json", "--vary", "seed=1"], ["--vary: study.json states the whole question"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.bmp"], ["--plot a.bmp", ".svg, .png, .pdf"]),
         (["sweep", "--vary", "seed=1", "--plot", "a.svg", "--front", "latency"], ["needs two names in --front"]),
+        (["sweep", "--vary", "seed=1", "--along", "seed"], ["--along: is of a drawing"]),
+        (["sweep", "--vary", "seed=1", "--plot", "a.svg", "--along", "tokens"], ["--along tokens: expected one of"]),
         (["sweep", "--vary", "seed=1", "--cache", "tiny.json"], ["--cache tiny.json: is a file: expected a folder"]),
         (["sweep", "--vary", "seed=1", "--jobs", "0"], ["--jobs: '0'"]),
         (["sweep", "--vary", "seed=1", "--format", "cvs"], ["expected one of table, markdown", "did you mean csv?"]),

@@ -19,6 +19,7 @@ from cimsolve.cli.studying import (
     tell_interrupted,
 )
 from cimsolve.cli.values import Names, axis, axis_text
+from cimsolve.errors import InputError
 from cimsolve.problem.objective import OBJECTIVES
 from cimsolve.solve.names import STRATEGY_NAMES
 
@@ -51,6 +52,7 @@ exit codes:
 
 examples:
   cimsolve sweep --vary adc.per_array=4,8,16,32 --vary array.rows+array.cols=128,256,512
+  cimsolve sweep --when-short rounds --vary array.count=8,32,128 --plot curve.svg --along array.count
   cimsolve sweep --model minilm-l6 --hw paper256 --vary strategy=spread,optimal --vary adc.per_array=4,8 --format csv
   cimsolve sweep study.json --jobs 2 --plot front.svg
   cimsolve sweep study.json --cluster tcp://head:8786
@@ -90,13 +92,18 @@ examples:
     plot: str | None = plot_option(
         help="draw the points by the first two names of --front, as .svg, .png or .pdf; needs cimsolve[plot]"
     )
+    along: str | None = output_option(
+        "--along KEY", "draw in --plot the first name of --front and its bounds along the values of this varied key"
+    )
 
     def command(self, without: Collection[str] = ()) -> str:
         return super().command(without if self.study is None else (*without, "question"))
 
     def settled(self, parser: Parser) -> Self:
         self.demand_drawing(parser, self.plot, "--plot FILE")
-        if self.plot is not None and len(self.front) < 2:
+        if self.plot is None:
+            parser.demand_absent(["--along"], "is of a drawing; expected --plot FILE with it")
+        elif self.along is None and len(self.front) < 2:
             parser.error(f"--plot {self.plot}: needs two names in --front, for the two axes; add one")
         keys = [key for key, _ in self.vary]
         if self.study is not None:
@@ -116,13 +123,15 @@ def run(options: Options) -> int:
 
     Raises InputError where the study is none, FailedError where processes die.
     """
-    from cimsolve.show.text.scatter import demand_drawable, draw, drawing_of_study
+    from cimsolve.show.text.scatter import demand_drawable, draw, drawing_along, drawing_of_study
     from cimsolve.show.text.sweep import Swept, print_swept
     from cimsolve.study.sweep.grid import read_study
 
     if options.plot is not None:
         demand_drawable(options.plot)
     study = read_study(options.study) if options.study is not None else _study(options)
+    if options.along is not None and options.along not in study.vary:
+        raise InputError(f"--along {options.along}: expected one of the keys varied: {', '.join(study.vary)}")
     began = time.monotonic()
     solved, done = solve_study(study, options)
     swept = Swept(
@@ -132,10 +141,12 @@ def run(options: Options) -> int:
         seconds=time.monotonic() - began,
         command=options.command(),
         plot=options.plot if any(one.has_figures for one in solved) else None,
+        along=options.along,
     )
     code = exit_code(done, [one.state for one in solved])
     if swept.plot is not None:
-        draw(drawing_of_study(swept), swept.plot, options.width_in, options.dpi)
+        drawing = drawing_of_study(swept) if options.along is None else drawing_along(swept, options.along)
+        draw(drawing, swept.plot, options.width_in, options.dpi)
     print_swept(swept, options.format, options.verbosity, code)
     tell_interrupted(done, options)
     return code

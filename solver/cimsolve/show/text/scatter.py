@@ -78,7 +78,27 @@ def drawing_of_study(swept: Swept) -> Drawing:
     # In two figures the front is a staircase; in more its points stand alone.
     label, joined = f"front in {', '.join(swept.front)}", len(swept.front) == 2
     groups = [Series(f"{model}: {label}", *points, joined) for model, points in models.items()]
-    return Drawing(_drawn(axes), groups)
+    return Drawing(_drawn(axes), groups, may_be_logarithmic=True)
+
+
+def drawing_along(swept: Swept, axis: str) -> Drawing:
+    """The first objective of the front along a varied key of numbers, and its bounds, hollow: a curve for all else."""
+    figure = next(each for each in FIGURES if each.objective == swept.front[0])
+    curves: dict[str, tuple[list[Point], list[Point]]] = {}
+    for one in swept.rows:
+        if one.record is None or not one.has_figures:
+            continue
+        values, record = dict(one.row.values), one.record
+        at = values.pop(axis)
+        if isinstance(at, bool) or not isinstance(at, int | float):
+            raise InputError(f"--along {axis}: {at!r} is no number; expected a key of which all values are")
+        label = ", ".join(f"{key}={value}" for key, value in values.items()) or record.model_name
+        points, bounds = curves.setdefault(label, ([], []))
+        points.append((float(at), figure.total(record)))
+        if figure.metric in record.bounds:
+            bounds.append((float(at), figure.lower(record)))
+    groups = [Series(label, *each, joined=True, others_label="no answer is below") for label, each in curves.items()]
+    return Drawing((Axis(axis, "count"), Axis(figure.title, figure.kind)), groups, may_be_logarithmic=True)
 
 
 def drawing_of_front(found: FrontFound, names: Sequence[str]) -> Drawing:
@@ -131,7 +151,8 @@ def draw(drawing: Drawing, file: str, width_in: float | None = None, dpi: int | 
             x, y, marker="o", ms=4, color=colour, label=group.label, linestyle=line, drawstyle="steps-post", lw=1
         )
         x, y = columns([*group.front, *group.others])
-        place.scatter(x, y, s=18, facecolors="none", edgecolors=colour, label=group.others and group.others_label)
+        others = group.others_label if group.others else None
+        place.scatter(x, y, s=18, facecolors="none", edgecolors=colour, label=others)
     for index, (name, point) in enumerate(drawing.marks.items(), len(drawing.groups)):
         x, y = columns([point])
         place.plot(x, y, linestyle="none", marker=MARKERS[index % len(MARKERS)], color=f"C{index}", ms=6, label=name)

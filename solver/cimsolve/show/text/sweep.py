@@ -37,7 +37,9 @@ class Swept:
     seconds: float
     command: str
     plot: str | None = None
-    """The file that the points are drawn in."""
+    """The file that the points are drawn in, ..."""
+    along: str | None = None
+    """... along this key; by the first two of `front` where there is none."""
 
     def marks(self) -> list[bool]:
         """Which rows are on the front: no other row of the same model and length of sequence beats them."""
@@ -155,7 +157,9 @@ def _print_table(swept: Swept, verbosity: int) -> None:
     if verbosity < 0:
         return
     if swept.plot is not None:
-        indented(f"drawn by {swept.front[0]} and {swept.front[1]}, those on the front filled: {swept.plot}")
+        axes = f"{swept.front[0]} along {swept.along}" if swept.along else f"{swept.front[0]} and {swept.front[1]}"
+        filled = "its bounds hollow" if swept.along else "those on the front filled"
+        indented(f"drawn by {axes}, {filled}: {swept.plot}")
     kept = sum(solved.kept for solved in swept.rows)
     same_again(swept.command)
     indented(f"{kept} of {len(swept.rows)} points were kept from before; {swept.seconds:.1f} s")
