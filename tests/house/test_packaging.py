@@ -49,7 +49,7 @@ def test_wheel_holds_all_source_and_the_mark_of_typing(wheel: zipfile.ZipFile) -
 def test_wheel_holds_the_parts_of_the_page(wheel: zipfile.ZipFile) -> None:
     parts = {path.name for path in (ROOT / "solver" / "cimsolve" / "show" / "page" / "assets").iterdir()}
     prefix = "cimsolve/show/page/assets/"
-    assert parts == {"plan.html", "report.html", "report.css", "report.js"}
+    assert parts == {"page.html", "figure.html", "plan.html", "report.html", "report.css", "report.js"}
     assert {name.removeprefix(prefix) for name in wheel.namelist() if name.startswith(prefix)} == parts
 
 

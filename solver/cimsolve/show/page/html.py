@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from cimsolve import __version__
@@ -89,8 +89,14 @@ def _rendered(page: str, **values: Any) -> str:
     """A page of the assets with its styles and its script, which runs by its hash alone; values are escaped."""
     script = _asset("report.js")
     dark = f"@media screen and (prefers-color-scheme: dark) {{\n{style_sheet(':root:not(.printing)', DARK)}\n}}"
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return template.from_string(_asset(page)).render(
+    templates = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(_asset),
+    )
+    return templates.get_template(page).render(
         version=__version__,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
