@@ -357,6 +357,7 @@ def test_names_are_short() -> None:
     name = "columns cut for balanced latency, spread over 216 arrays by array, few wide shelves"
     assert found_by(name) == "balanced, array, few wide"
     assert found_by("dense diagonals") == "dense diagonals"
+    assert found_by(f"{name}, activations exchanged") == "balanced, array, few wide, activations exchanged"
 
 
 def test_cut_names_are_those_of_the_solver() -> None:

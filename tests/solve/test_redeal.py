@@ -18,7 +18,8 @@ import pytest
 from cimsolve.judge.check import check_solution
 from cimsolve.problem.problem import Problem
 from cimsolve.problem.tables import Mapping, Pieces
-from cimsolve.solve import plan
+from cimsolve.solve import front, plan
+from cimsolve.solve.candidates import Candidate
 from cimsolve.solve.effort import Effort
 from cimsolve.solve.incumbent import measure
 from cimsolve.solve.plan import map_optimal
@@ -111,6 +112,16 @@ def test_no_neighbourhood_is_begun_after_the_time_limit(limit: float) -> None:
     ):
         map_optimal(problem, search)
     assert bool(asked) == (limit == math.inf)
+
+
+def test_points_of_a_front_are_exchanged_where_bounds_leave_something() -> None:
+    problem, start = stages_apart()
+    with mock.patch.object(front, "candidates", return_value=iter([Candidate("apart", lambda: start)])):
+        (point,) = front.find_front(problem, Effort())
+    exchanged = measure(problem, deal_again(problem, start, seed=0, workers=1))
+    assert point.metrics["latency_cycles"] == exchanged["latency_cycles"] < measure(problem, start)["latency_cycles"]
+    assert point.name == "apart, activations exchanged"
+    assert_legal(problem, point.mapping)
 
 
 def test_as_good_as_all_permutations() -> None:

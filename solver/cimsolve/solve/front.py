@@ -1,7 +1,8 @@
 """The front of arrays against latency, prefill, II and energy: what each further array buys.
 
-Every candidate on a ladder of array counts is measured; those that no other beats in every respect stay. A point is
-proved in a metric where no mapping on as many arrays can have less of it.
+Every candidate on a ladder of array counts is measured; those that no other beats in every respect stay, and their
+activations change places, for latency and for prefill, where bounds leave something to gain. A point is proved in a
+metric where no mapping on as many arrays can have less of it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from cimsolve.solve.deadline import TimeIsUp, ends_within, stopped_in_time
 from cimsolve.solve.effort import Effort, Event
 from cimsolve.solve.incumbent import count_arrays, measure
 from cimsolve.solve.places.locate import nearest
+from cimsolve.solve.polish.even_phases import even_out_phases
 from cimsolve.solve.polish.pair import fire_pairs_together
+from cimsolve.solve.polish.redeal import deal_again
 
 FEW_BLOCKS = 5000
+NEIGHBOURHOODS = 4
+"""So many are searched of each point, in which activations change places for latency."""
 FRONT_METRICS = ("arrays", "latency_ns", "prefill_ns", "ii_cycles", "energy_pj")
 """What a point of the front is judged by; less is better in each."""
 
@@ -53,9 +58,10 @@ def find_front(problem: Problem, effort: Effort) -> list[FrontPoint]:
                 if found is not None and (problem.array_limit is None or count_arrays(found) <= problem.array_limit):
                     mapping = nearest(stored, fire_pairs_together(stored, found))
                     mapping = mapping if stored is problem else repeated(problem, mapping)
-                    metrics = measure(problem, mapping)
-                    if problem.excess(metrics) == 0:
-                        points = _without_beaten(points, FrontPoint(candidate.name, mapping, metrics))
+                    points = _offered(problem, points, candidate.name, mapping)
+            for point in sorted(points, key=lambda each: _key(each.metrics)):
+                for way, mapping in _exchanged(problem, point, effort):
+                    points = _offered(problem, points, f"{point.name}, {way}", mapping)
     except TimeIsUp:
         effort.listen(Event("time limit"))
     except KeyboardInterrupt:
@@ -80,6 +86,33 @@ def _all(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             if candidate.arrays == count and candidate.layout in layouts and candidate.name not in seen:
                 seen.add(candidate.name)
                 yield candidate
+
+
+def _exchanged(problem: Problem, point: FrontPoint, effort: Effort) -> Iterator[tuple[str, Mapping]]:
+    """A point with activations in each other's places, so that a token, or a prefill, takes less: how, and what.
+
+    Only where its bound leaves something to gain; not on networks, where moves count as well, nor where weights fire
+    again.
+    """
+    open_to = {"latency_cycles", "prefill_ns"} - set(_proved(problem, point.metrics))
+    if point.mapping.place is not None or problem.stored is not problem:
+        return
+    left = iter(range(NEIGHBOURHOODS))
+    if "latency_cycles" in open_to:
+        effort.listen(Event("activations in each other's places"))
+        yield (
+            "activations exchanged",
+            deal_again(problem, point.mapping, effort.seed, effort.workers, lambda: next(left, None) is None),
+        )
+    if "prefill_ns" in open_to:
+        effort.listen(Event("activations of phases in each other's places"))
+        yield "activations of phases exchanged", even_out_phases(problem, point.mapping, effort.seed)
+
+
+def _offered(problem: Problem, points: list[FrontPoint], name: str, mapping: Mapping) -> list[FrontPoint]:
+    """The front with a mapping, unless it is over a limit or a point is as good in everything."""
+    metrics = measure(problem, mapping)
+    return points if problem.excess(metrics) else _without_beaten(points, FrontPoint(name, mapping, metrics))
 
 
 def _without_beaten(points: list[FrontPoint], newcomer: FrontPoint) -> list[FrontPoint]:

@@ -25,7 +25,9 @@ from cimsolve.study.front import FrontFound, FrontRow, RuleRow
 COMPARED = (ARRAYS, LATENCY, PREFILL, INTERVAL, ENERGY)
 FRONT_FORMAT = "cimsolve-front/1"
 PROVED = "*"
-CUT_NAME = re.compile(r"columns cut for ([a-z ]+), spread over \d+ arrays by ([a-z]+), ([a-z ]+) shelves")
+CUT_NAME = re.compile(
+    r"columns cut for ([a-z ]+), spread over \d+ arrays by ([a-z]+), ([a-z ]+) shelves((?:, [a-z ]+)?)"
+)
 """How candidates that cut columns are called; other names are short enough."""
 FILES_SHOWN = 4
 
@@ -94,9 +96,11 @@ def _print_tables(asked: Asked, found: FrontFound, verbosity: int) -> None:
         "least found that no other point beats in all five figures."
     )
     if verbosity > 0:
+        heading("Gaps above the bounds of mappings on as many arrays")
+        print_sheet(_gaps_sheet(found))
         indented(
             "found by: what columns were cut for (balanced: latency first, then prefill), dealt to whole arrays or to "
-            "shelves, and the layout of the shelves; or the rule."
+            "shelves, and the layout of the shelves; or the rule; exchanged: with activations in each other's places."
         )
     for row in found.points:
         print_violations(row.check, f"point {row.label}")
@@ -127,8 +131,8 @@ def found_by(name: str) -> str:
     found = CUT_NAME.fullmatch(name)
     if found is None:
         return name
-    goal, over, layout = found.groups()
-    return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}"
+    goal, over, layout, exchanged = found.groups()
+    return f"{goal.replace('balanced latency', 'balanced')}, {over}, {layout}{exchanged}"
 
 
 def _points_sheet(found: FrontFound, named: bool) -> Sheet:
@@ -140,6 +144,12 @@ def _points_sheet(found: FrontFound, named: bool) -> Sheet:
     if not named:
         checks = Sheet(checks.columns[:1], [row[:1] for row in more])
     return join(points, figures, checks)
+
+
+def _gaps_sheet(found: FrontFound) -> Sheet:
+    """How far each point lies above its bounds, a row a point."""
+    columns = [Column("", "point"), *(Column(figure.head, f"gap_{figure.key}", "gap") for figure in COMPARED)]
+    return Sheet(columns, [[row.label, *(figure.gap(row.header) for figure in COMPARED)] for row in found.points])
 
 
 def _rules_sheet(found: FrontFound) -> Sheet:
