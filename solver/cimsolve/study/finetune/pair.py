@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias, cast
 
-import numpy as np
 import torch
 
 from cimsolve.chip.spec import Hardware
@@ -135,19 +134,22 @@ class Pair:
             apart = sum(distance(*each) for each in pairs) / len(pairs)
             return apart + ANSWER_SHARE * self._answer_distance(sequences, *pairs[-1])
 
-    def answer_loss(self, sequences: Sequence[Ints], batch: int) -> float:
-        """How far answers are apart in the mean, about `batch` tokens at a time.
+    def exact_states(self, batches: Sequence[Sequence[Ints]]) -> list[Any]:
+        """What the teacher's last layer says of each batch of sequences."""
+        with torch.no_grad(), self._precision():
+            return [self._states(self._teacher, some, learns=False)[-1] for some in batches]
+
+    def answer_loss(self, batches: Sequence[Sequence[Ints]], exact: Sequence[Any]) -> float:
+        """How far answers are apart in the mean, with the `exact_states` of these batches.
 
         1 - cosine of embeddings, or the divergence of the teacher's next tokens.
         """
         total, count = 0.0, 0
-        ends = np.cumsum([len(ids) for ids in sequences])
-        for _, part in itertools.groupby(zip(ends // batch, sequences, strict=True), key=lambda each: each[0]):
-            some = [ids for _, ids in part]
+        for some, theirs in zip(batches, exact, strict=True):
             with torch.no_grad(), self._precision():
-                last = (self._states(each, some, learns=False)[-1] for each in (self._student, self._teacher))
+                ours = self._states(self._student, some, learns=False)[-1]
                 share = len(some) if self._embeds else sum(map(len, some))
-                total, count = total + share * float(self._answer_distance(some, *last)), count + share
+                total, count = total + share * float(self._answer_distance(some, ours, theirs)), count + share
         return total / count
 
     def _answer_distance(self, sequences: Sequence[Ints], ours: Any, exact: Any) -> Any:

@@ -52,7 +52,12 @@ class Training:
         digest: str,
         kept: Checkpoint,
     ) -> None:
-        self._pair, self._fit, self._stop, self._asked, self._kept = pair, fit, stop, asked, kept
+        self._pair, self._fit, self._asked, self._kept = pair, fit, asked, kept
+        ends = np.cumsum([len(ids) for ids in stop])
+        grouped = itertools.groupby(zip(ends // asked.batch, stop, strict=True), key=lambda each: each[0])
+        self._stop = [[ids for _, ids in some] for _, some in grouped]
+        self._exact: list[Any] | None = None
+        """What the teacher says of these, found once."""
         self._moving = {**pair.factors, **pair.beside}
         self._moments = {name: [torch.zeros_like(each) for _ in range(2)] for name, each in self._moving.items()}
         self._best = {name: each.detach().clone() for name, each in self._moving.items()}
@@ -147,7 +152,9 @@ class Training:
 
     def _look(self) -> None:
         at = self.at
-        held_out = self._pair.answer_loss(self._stop, self._asked.batch)
+        if self._exact is None:
+            self._exact = self._pair.exact_states(self._stop)
+        held_out = self._pair.answer_loss(self._stop, self._exact)
         self._demand_number(held_out, "held-out text")
         at.looks.append(Look(step=at.step, loss=float(np.mean(at.losses)) if at.losses else None, held_out=held_out))
         at.losses = []
