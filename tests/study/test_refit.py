@@ -52,8 +52,8 @@ class Case:
             for linear in self.reference.model.linears
         }
 
-    def refitted(self, structures: dict[str, Structure]) -> dict:
-        return refitted(self.reference, self.fitted, structures, self.weights.__getitem__)
+    def refitted(self, structures: dict[str, Structure], felt: dict | None = None) -> dict:
+        return refitted(self.reference, self.fitted, structures, self.weights.__getitem__, felt or {})
 
 
 @pytest.fixture(params=[BERT, LLAMA], ids=["bert", "llama"])
@@ -79,9 +79,37 @@ def test_dense_linears_stay_and_the_first_linear_is_the_closed_form(case: Case) 
         np.testing.assert_allclose(apply(found[first], inputs), apply(closed, inputs), atol=1e-4)
 
 
-def test_less_is_lost_on_other_text_than_where_each_is_fitted_to_the_float_model(tmp_path: Path) -> None:
-    case = Case(tmp_path, BERT)
+def test_less_is_lost_on_other_text_than_where_each_is_fitted_to_the_float_model(case: Case) -> None:
     structures = case.at(0.5)
     read = read_of(case.reference, case.fitted)
     closed = {name: Whitened(weight, read[name]).factors(structures[name]) for name, weight in case.weights.items()}
     assert case.lost(structures, case.refitted(structures)) < 0.9 * case.lost(structures, closed)
+
+
+def test_outputs_that_are_felt_more_are_met_better(case: Case) -> None:
+    structures = case.at(0.3)
+    first = next(iter(structures))
+    inputs = np.random.default_rng(1).standard_normal((50, len(case.weights[first]))).astype(np.float32)
+    wanted = inputs @ case.weights[first]
+    felt = np.eye(wanted.shape[1])
+    felt[3, 3] = 1e6
+    plain, heeding = (case.refitted(structures, each)[first] for each in ({}, {first: felt}))
+    errors = [np.abs(apply(factors, inputs) - wanted).mean(axis=0) for factors in (plain, heeding)]
+    assert errors[1][3] < 0.1 * errors[0][3]
+
+
+@pytest.mark.parametrize("config", [LLAMA, BERT])
+def test_what_a_layer_of_a_decoder_adds_to_its_states(config: dict, tmp_path: Path) -> None:
+    case = Case(tmp_path, config)
+    added: list[np.ndarray] = []
+
+    def product(name: str, inputs: Floats) -> Floats:
+        outputs = inputs @ case.weights[name]
+        if case.reference.is_added(name):
+            added.append(outputs)
+        return outputs
+
+    before, *_, after = case.reference.states(case.tested, product)
+    assert len(added) == (2 * case.reference.layers if config is LLAMA else 0)  # a norm comes after each sum of BERT
+    if added:
+        np.testing.assert_allclose(after - before, sum(added), atol=1e-4)

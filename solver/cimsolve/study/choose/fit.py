@@ -90,9 +90,9 @@ class Whitened:
 
     def __init__(self, weight: Floats, read: Floats64, felt: Floats64 | None = None) -> None:
         """`weight` (n_in, n_out), `read` the mean of x x^T, `felt` that of g g^T; None: all outputs count alike."""
-        self._root = _root(read)
+        self._root = root_of(read)
         self._seen: Floats64 = self._root.T @ weight
-        self._felt = None if felt is None else _root(felt)
+        self._felt = None if felt is None else root_of(felt)
         if self._felt is not None:
             self._seen = self._seen @ self._felt
 
@@ -103,14 +103,19 @@ class Whitened:
 
     def factors(self, structure: Structure) -> Monarch:
         """The nearest factors of low rank, in float32."""
-        tall, wide = best_product(self._seen[None], structure.rank)
-        tall = solve_triangular(self._root, tall[0], lower=True, trans="T", check_finite=False)
-        if self._felt is not None:
-            wide = solve_triangular(self._felt, wide[0].T, lower=True, trans="T", check_finite=False).T[None]
-        return from_slices(tall[None, None], wide[None], np.float32)
+        return nearest(self._root, self._seen, self._felt, structure.rank)
 
 
-def _root(square: Floats64) -> Floats64:
+def nearest(root: Floats64, seen: Floats64, felt: Floats64 | None, rank: int) -> Monarch:
+    """Of F, F^T W H (or F^T W) and H the factors of `rank` nearest in the outputs, in float32."""
+    tall, wide = best_product(seen[None], rank)
+    tall = solve_triangular(root, tall[0], lower=True, trans="T", check_finite=False)
+    if felt is not None:
+        wide = solve_triangular(felt, wide[0].T, lower=True, trans="T", check_finite=False).T[None]
+    return from_slices(tall[None, None], wide[None], np.float32)
+
+
+def root_of(square: Floats64) -> Floats64:
     """Lower triangular F, F F^T = the square and a ridge."""
     return np.asarray(np.linalg.cholesky(square + ridge_of(square) * np.eye(len(square))))
 

@@ -4,25 +4,27 @@ What a linear before has lost, the next ones put right as far as they can. With 
 model and r what is added to its outputs, x' and r' the same in the model as stored, the factors of rank T are the
 nearest in
 
-    || X' M - Y ||        Y = (1 - s) X' W + s (X W + R - R'),  s = PUT_RIGHT
+    || (X' M - Y) H ||        Y = (1 - s) X' W + s (X W + R - R'),  s = PUT_RIGHT
 
-With C the mean of x' x'^T and a ridge, C = F F^T, and B the mean of x' y^T and the ridge times W, they are F^-T times
-the truncated singular value decomposition of F^-1 B; where nothing is lost yet that is `Whitened`.
+With C the mean of x' x'^T and a ridge, C = F F^T, B the mean of x' y^T and the ridge times W, and H as in `fit`, where
+gradients are known, they are F^-T times the truncated singular value decomposition of F^-1 B H, times H^-1; where
+nothing is lost yet that is `Whitened`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from cimsolve.columns import Ints
+from cimsolve.columns import Bools, Ints
 from cimsolve.model.structure import Structure
-from cimsolve.study.choose.fit import mean_product, ridge_of
-from cimsolve.weights.eigenvectors import best_product
+from cimsolve.study.choose.fit import counted_tokens, mean_product, nearest, ridge_of, root_of
+from cimsolve.weights.eigenvectors import Floats64
 from cimsolve.weights.forward import Reference, listening
-from cimsolve.weights.monarch import Monarch, apply, from_slices
+from cimsolve.weights.monarch import Monarch, apply
 from cimsolve.weights.tensors import Floats32
 
 PUT_RIGHT = 0.5
@@ -34,57 +36,75 @@ def refitted(
     sequences: Sequence[Ints],
     structures: Mapping[str, Structure],
     weight: Callable[[str], Floats32],
+    felt: Mapping[str, Floats64],
     listen: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Monarch]:
     """Factors of all linears that are not dense, in the order of the forward pass over `sequences`.
 
-    `weight` reads that of a linear; `listen` is told how many layers are done.
+    `weight` reads that of a linear, `felt` has the mean of g g^T at its outputs where that is known; `listen` is told
+    how many layers are done.
     """
-    found: dict[str, Monarch] = {}
+    fit = _Fit(reference, structures, weight, felt, counted_tokens(reference, sequences))
     exact: Floats32 | None = None
     stored: Floats32 | None = None
     for layer in range(reference.layers):
-        heard: dict[str, Floats32] = {}
-        read: dict[str, Floats32] = {}
-
-        def multiply(name: str, inputs: Floats32, heard: dict = heard, read: dict = read) -> Floats32:  # type: ignore[type-arg]
-            read[name] = inputs
-            if structures[name].is_dense:
-                return reference.exact(name, inputs)
-            plain = reference.exact(name, inputs)
-            lost = reference.exact(name, heard[name]) - plain
-            beside = reference.added_beside(name)
-            if beside is not None:
-                lost += heard[beside] - read[beside]
-            wanted = plain + np.float32(PUT_RIGHT) * lost
-            found[name] = _nearest(inputs, wanted, weight(name), structures[name].rank)
-            return apply(found[name], inputs).astype(np.float32)
-
-        exact = _after(reference, sequences, listening(reference.exact, heard.__setitem__), layer, exact)
-        stored = _after(reference, sequences, multiply, layer, stored)
+        fit.heard, fit.read = {}, {}
+        before = reference.states(sequences, listening(reference.exact, fit.heard.__setitem__), layer, exact)
+        after = reference.states(sequences, fit.multiply, layer, stored)
+        fit.lost = next(before) - next(after)
+        exact, stored = next(before), next(after)
         listen(layer + 1)
-    return found
+    return fit.found
 
 
-def _after(
-    reference: Reference,
-    sequences: Sequence[Ints],
-    product: Callable[[str, Floats32], Floats32],
-    layer: int,
-    hidden: Floats32 | None,
-) -> Floats32:
-    """The states after a layer, from those before it."""
-    states = reference.states(sequences, product, layer, hidden)
-    next(states)
-    return next(states)
+@dataclass
+class _Fit:
+    """The linears of a layer, as they come in its forward pass, beside what they read in the float model."""
 
+    reference: Reference
+    structures: Mapping[str, Structure]
+    weight: Callable[[str], Floats32]
+    felt: Mapping[str, Floats64]
+    counted: Bools
+    found: dict[str, Monarch] = field(default_factory=dict)
+    heard: dict[str, Floats32] = field(default_factory=dict)
+    read: dict[str, Floats32] = field(default_factory=dict)
+    """What linears of the layer read, in the float model and in that as stored."""
+    lost: Floats32 = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    """Of the states before the layer, and of all that the layer has added to them so far."""
+    _roots: tuple[Floats32, float, Floats64] | None = None
+    """Inputs, their ridge and their root: several linears may read the same."""
 
-def _nearest(inputs: Floats32, wanted: Floats32, weight: Floats32, rank: int) -> Monarch:
-    """The factors of `rank` nearest in the outputs that are wanted of these inputs."""
-    square = mean_product(inputs, inputs)
-    ridge = ridge_of(square)
-    root = np.linalg.cholesky(square + ridge * np.eye(len(square)))
-    seen = solve_triangular(root, mean_product(inputs, wanted) + ridge * weight, lower=True, check_finite=False)
-    tall, wide = best_product(seen[None], rank)
-    tall = solve_triangular(root, tall[0], lower=True, trans="T", check_finite=False)
-    return from_slices(tall[None, None], wide[None], np.float32)
+    def multiply(self, name: str, inputs: Floats32) -> Floats32:
+        """The outputs of a linear as it is stored, for which its factors are found."""
+        self.read[name] = inputs
+        weight, adds = self.weight(name), self.reference.is_added(name)
+        outputs = plain = inputs @ weight
+        if adds or not self.structures[name].is_dense:
+            exact = self.heard[name] @ weight
+        if not self.structures[name].is_dense:
+            lost = exact - plain
+            beside = self.reference.added_beside(name)
+            if adds:
+                lost += self.lost
+            elif beside is not None:
+                lost += self.heard[beside] - self.read[beside]
+            lost *= np.float32(PUT_RIGHT)
+            self.found[name] = self._nearest(name, inputs, plain + lost, weight)
+            outputs = apply(self.found[name], inputs).astype(np.float32)
+        if adds:
+            self.lost = self.lost + exact - outputs
+        return outputs
+
+    def _nearest(self, name: str, inputs: Floats32, wanted: Floats32, weight: Floats32) -> Monarch:
+        """The factors nearest in the outputs that are wanted of these inputs."""
+        counted = inputs[self.counted]
+        if self._roots is None or self._roots[0] is not inputs:
+            square = mean_product(counted, counted)
+            self._roots = inputs, ridge_of(square), root_of(square)
+        _, ridge, root = self._roots
+        met = mean_product(counted, wanted[self.counted]) + ridge * weight
+        seen = solve_triangular(root, met, lower=True, check_finite=False)
+        felt = root_of(self.felt[name]) if name in self.felt else None
+        seen = seen if felt is None else seen @ felt
+        return nearest(root, seen, felt, self.structures[name].rank)

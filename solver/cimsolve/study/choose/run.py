@@ -36,7 +36,6 @@ from cimsolve.weights.fitting import demand_in_range
 from cimsolve.weights.folder import linear_weight, open_weights
 from cimsolve.weights.forward import Reference, load_reference
 from cimsolve.weights.forward.backward import DecoderGradients
-from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.forms import FORMS, form_of
 from cimsolve.weights.inputs import demand_parts, in_turns, read_sequences, sequences_by_use, split_sequences
 from cimsolve.weights.monarch import Monarch, apply
@@ -308,13 +307,13 @@ class _Run:
         )
 
     def _fitted(self, structures: Mapping[str, Structure]) -> Callable[[str], Monarch]:
-        """The factors of a linear: of encoders fitted one after the other, as their residuals are what linears read."""
-        if not isinstance(self._reference, BertReference):
+        """The factors of a linear, fitted one after the other; not of experts, which read other tokens when stored."""
+        if any(step.experts is not None for step in self._model.steps):
             return cache(lambda name: self._whitened(name).factors(structures[name]))
         layers = self._reference.layers
         what = f"{self._model.name}: layers fitted"
         return refitted(
-            *(self._reference, self.fitted, structures, self._weight_in_range),
+            *(self._reference, self.fitted, structures, self._weight_in_range, self._felt),
             lambda done: self._listen(what, done, layers),
         ).__getitem__
 

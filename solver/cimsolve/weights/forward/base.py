@@ -59,6 +59,10 @@ class Reference(ABC):
         """The linear that reads what is added to the outputs of `name`; None where no linear reads that as it is."""
         return None
 
+    def is_added(self, name: str) -> bool:
+        """Whether what `name` makes is added as it is to the states before the layer, with all that is added before."""
+        return False
+
     @np.errstate(over="ignore", invalid="ignore")  # who asks judges what is not finite in the end
     def run(
         self, sequences: Sequence[Ints], product: Product | None = None, first: int = 0, hidden: Floats32 | None = None

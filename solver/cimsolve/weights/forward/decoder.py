@@ -141,6 +141,16 @@ class DecoderReference(LanguageModel):
         parts = ("weight", "bias") if form.shifts else ("weight",)
         self._demand_sound({**shapes, **{f"{at}.{part}": shape for at, shape in norms.items() for part in parts}}, ())
 
+    def is_added(self, name: str) -> bool:
+        names, last = self._names, (STEPS[1], STEPS[3])
+        if self._form.residual_scale != 1 or (names.after_attention, names.after_feed_forward) != (None, None):
+            return False
+        return any(name == each.name for step in last for layer in range(self.layers) for each in self._of(layer, step))
+
+    def _of(self, layer: int, step: str) -> Sequence[Linear]:
+        """The linears of a step; none where the layer has experts in its place."""
+        return self._steps.get(f"layer{layer}.{step}", ())
+
     def _demand_biases(self) -> None:
         """Raise InputError for a step that is not known, and for a bias too many or too few by family and config."""
         for step, linears in self._steps.items():
