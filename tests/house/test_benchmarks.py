@@ -332,7 +332,7 @@ def test_accuracy(script, tmp_path, config):
 
 @pytest.mark.parametrize("config", [BERT, LLAMA], ids=["bert", "llama"])
 def test_choose(script, tmp_path, config):
-    folder = model_folder(tmp_path / "tiny", config)
+    folder = model_folder(tmp_path / "tiny", {**config, "num_hidden_layers": 1})
     add_tokenizer(folder)
     out = tmp_path / "choose.md"
     arguments = ["--models", str(folder), str(tmp_path / "none"), "--drawn", str(folder), "--compressions", "3"]
