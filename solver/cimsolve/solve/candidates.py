@@ -23,6 +23,7 @@ from cimsolve.solve.columns.in_time import map_in_time
 from cimsolve.solve.columns.spread import LAYOUTS, PHASE_LAYOUTS, ColumnSpread
 from cimsolve.solve.columns.strips import StripKind, cut_into_strips, question_of_strips, ways_to_strips
 from cimsolve.solve.effort import Effort
+from cimsolve.solve.groups.crowns import map_crowns
 from cimsolve.solve.groups.place import GroupSpread
 from cimsolve.solve.polish.even_phases import even_out_phases
 from cimsolve.solve.rules.diagonals import map_densemap, map_sparsemap
@@ -67,6 +68,12 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
             if "prefill" in names_of(problem.objective):
                 find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
                 yield Candidate(f"{name}, by phase", partial(_evened, problem, effort, find), arrays)
+            if _fills_time(problem, arrays):
+                by_phase = "prefill" in names_of(problem.objective)
+                find_pairs = partial(map_crowns, problem, arrays, by_phase)
+                yield Candidate(
+                    f"inputs in pairs on {arrays} arrays", partial(_evened, problem, effort, find_pairs), arrays
+                )
             if problem.cut == "none" and _fills_time(problem, arrays):
                 for even in (False, True) if problem.must_cut_rows else (False,):
                     yield _in_time(problem, effort, cut_into_strips(problem, even), arrays)
