@@ -19,6 +19,7 @@ from cimsolve.weights.forward.bert import BertReference
 from cimsolve.weights.forward.functions import gelu, gelu_tanh, layer_norm, rms_norm, rotate, silu, softmax
 from cimsolve.weights.forward.language import LanguageModel
 from cimsolve.weights.inputs import heard_in
+from cimsolve.weights.tensors import Replaced
 from makers.folders import WEIGHTS
 from makers.tiny_configs import BERT, LLAMA
 from makers.tiny_models import model_folder, reference_of
@@ -252,6 +253,14 @@ def test_side_tensors_that_the_family_has_may_not_be_left_out(
     change_tensor(folder, name, None)
     with pytest.raises(InputError, match=f"no tensor {re.escape(name)}"):
         reference_of(folder)
+
+
+def test_biases_are_read_in_the_order_of_their_linears(tmp_path: Path) -> None:
+    model, read = load_model(model_folder(tmp_path / "b", BERT)), []
+    load_reference(model, Replaced(WeightFolder(tmp_path / "b"), read.append))
+    stems = [linear.tensor.name.removesuffix(".weight") for linear in model.linears]
+    biases = [name.removesuffix(".bias") for name in read if name.endswith(".bias")]
+    assert [name for name in biases if name in stems] == stems
 
 
 def test_older_names_of_norms(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ class Reference(ABC):
         runs, which may take hours; a tensor of one element would be stretched then.
         """
         self._biased = frozenset(name for name in self.linears if name in biased or self._has_bias(name))
-        biases = {self._bias_of(name): self._bias_shape(name) for name in self._biased}
+        # In their order, not that of a set: what trains them goes by the order in which they are read.
+        biases = {self._bias_of(name): self._bias_shape(name) for name in self.linears if name in self._biased}
         for tensor, shape in (shapes | biases).items():
             self._source.demand_shape(tensor, shape, self.model.name)
         for tensor, (rows, *_) in (shapes | biases).items():
