@@ -22,16 +22,16 @@ from cimsolve.problem.problem import InputGroup, Problem, found_once
 from cimsolve.prove.time import Kinds, firings_of, least_stage_cycles, least_work_cycles
 from cimsolve.prove.work import converter_floor, group_part_ps, least_activation_cycles
 
-STEPS_MAX = 2000
-"""Times are looked at in so many steps at most."""
-WORTHS = 48
+STEPS = 100, 2000
+"""Times of all shares together are looked at in about as many steps as there are blocks, within these."""
+WORTHS = 24
 """Worths of columns that are tried at a price of cells."""
 SHARES = tuple(step / 8 for step in range(9))
 """Shares of the price that cells above and below bear; the rest those at the sides."""
-PARTS = (1, 2, 4, 8, 16, 32, 64)
+PARTS = (1, 4, 16, 64)
 """Prices of cells that are tried first: these parts of what is open, shared by all empty cells."""
-STRIDES = (2.0, 1.3)
-"""By such factors prices are then changed, as long as that raises the bound."""
+STRIDE = 1.5
+"""By such a factor prices are then changed, as long as that raises the bound."""
 
 
 def least_latency_beyond(problem: Problem, arrays: int) -> int:
@@ -40,7 +40,9 @@ def least_latency_beyond(problem: Problem, arrays: int) -> int:
         return 0
     least = zip(problem.stage_groups, least_stage_cycles(problem, arrays), strict=True)
     shares = Counter((((groups, 1),), cycles) for groups, cycles in least)
-    return _beyond(problem, arrays, [(1, _Share.of(problem, *key, arrays), count) for key, count in shares.items()])
+    steps = _steps(problem, len(shares))
+    found = [(1, _Share.of(problem, *key, arrays, steps), count) for key, count in shares.items()]
+    return _beyond(problem, arrays, found)
 
 
 def least_prefill_beyond(problem: Problem, arrays: int, least: Sequence[int]) -> int:
@@ -50,7 +52,10 @@ def least_prefill_beyond(problem: Problem, arrays: int, least: Sequence[int]) ->
     phases = sorted({stage.phase for stage in problem.workload.stages})
     kinds = [tuple(sorted(firings_of(problem, phase).items())) for phase in phases]
     shares = Counter(zip(problem.later_tokens, kinds, least, strict=True))
-    found = [(later, _Share.of(problem, kind, each, arrays), count) for (later, kind, each), count in shares.items()]
+    steps = _steps(problem, len(shares))
+    found = [
+        (later, _Share.of(problem, kind, each, arrays, steps), count) for (later, kind, each), count in shares.items()
+    ]
     return _beyond(problem, arrays, found)
 
 
@@ -60,13 +65,19 @@ def least_work_cycles_at_crossings(problem: Problem, arrays: int) -> int:
     least = least_work_cycles(problem, arrays)
     if not _says_anything(problem, arrays):
         return least
-    share, free = _Share.of(problem, tuple(firings_of(problem).items()), least, arrays), _empty_cells(problem, arrays)
+    share = _Share.of(problem, tuple(firings_of(problem).items()), least, arrays, _steps(problem, 1))
+    free = _empty_cells(problem, arrays)
     for part in SHARES:
         times, needed = share.needs(part, 1 - part)
         refused = np.flatnonzero(needed * (1 - 1e-9) > free)
         if len(refused):
             least = max(least, int(times[refused[-1] + 1]) if refused[-1] + 1 < len(times) else share.most)
     return least
+
+
+def _steps(problem: Problem, shares: int) -> int:
+    """Steps for each of some shares: a small question is not to be bounded for longer than it takes to map."""
+    return max(1, min(max(STEPS[0], problem.workload.block_count), STEPS[1]) // shares)
 
 
 def _empty_cells(problem: Problem, arrays: int) -> int:
@@ -133,15 +144,17 @@ class _Share:
     most: int
     """Nothing is said of more cycles."""
     arrays: int
+    steps: int
+    """Steps that its times are looked at in, at most."""
 
     @staticmethod
-    def of(problem: Problem, kinds: Kinds, least: int, arrays: int) -> _Share:
+    def of(problem: Problem, kinds: Kinds, least: int, arrays: int, steps: int) -> _Share:
         ways = [
             (_Ways.of(problem, groups), count * sum(group.all_columns for group in groups)) for groups, count in kinds
         ]
         alone_ps = sum(columns * float((way.cycles / way.columns)[way.below == 0].min()) for way, columns in ways)
         most = int(alone_ps / arrays) + max(int(way.cycles[way.below == 0].max()) for way, _ in ways)
-        loose = _Share(ways, least, max(least, most), arrays)
+        loose = _Share(ways, least, max(least, most), arrays, steps)
         # Where a cell costs more than all that merges could save.
         return replace(loose, most=least + int(loose.beyond(most, most)))
 
@@ -154,7 +167,7 @@ class _Share:
     def step(self) -> int:
         """Cycles of a step."""
         common = int(np.gcd.reduce(np.concatenate([way.cycles for way, _ in self.ways])))
-        return common * -(-self.most // (common * STEPS_MAX))
+        return common * -(-self.most // (common * self.steps))
 
     def needs(self, below: float, beside: float) -> tuple[Ints, Floats]:
         """Times, and the least price of the empty cells without which all is not done in them; falling.
@@ -220,13 +233,12 @@ def _beyond(problem: Problem, arrays: int, shares: list[tuple[int, _Share, int]]
     scale = open_to_all / max(free, 1)
     at = max(((scale / part,) * 2 for part in PARTS), key=lambda prices: beyond(*prices))
     best = beyond(*at)
-    for stride in STRIDES:
-        gained = True
-        while gained:
-            gained = False
-            for up, side in ((stride, 1), (1 / stride, 1), (1, stride), (1, 1 / stride)):
-                tried = at[0] * up, at[1] * side
-                value = beyond(*tried)
-                if value > best + 1e-4 * open_to_all:
-                    best, at, gained = value, tried, True
+    gained = True
+    while gained:
+        gained = False
+        for up, side in ((STRIDE, 1), (1 / STRIDE, 1), (1, STRIDE), (1, 1 / STRIDE)):
+            tried = at[0] * up, at[1] * side
+            value = beyond(*tried)
+            if value > best + 1e-3 * open_to_all:
+                best, at, gained = value, tried, True
     return max(0, int(np.ceil(best * (1 - 1e-9) - 1e-6)))
