@@ -231,8 +231,8 @@ def _beyond(problem: Problem, arrays: int, shares: list[tuple[int, _Share, int]]
         return found
 
     scale = open_to_all / max(free, 1)
-    at = max(((scale / part,) * 2 for part in PARTS), key=lambda prices: beyond(*prices))
-    best = beyond(*at)
+    first = [(scale / part, scale / part) for part in PARTS]
+    best, at = max(((beyond(*prices), prices) for prices in first), key=lambda each: each[0])
     gained = True
     while gained:
         gained = False

@@ -60,21 +60,21 @@ def candidates(problem: Problem, effort: Effort) -> Iterator[Candidate]:
     yield Candidate("dense diagonals", partial(map_densemap, problem))
     yield Candidate("tiles, one an array", partial(_tiles, problem))
     least: list[int] = []
+    seeks_prefill = "prefill" in names_of(problem.objective)
     for packed in packed_ways:
         least.append(packed.packing.arrays)
         for arrays in _array_counts(problem, packed.packing.arrays, effort):
             name = f"whole blocks, each shape spread over {arrays} arrays"
             yield Candidate(name, partial(_spread_shapes, problem, packed, arrays), arrays)
-            if "prefill" in names_of(problem.objective):
+            if seeks_prefill:
                 find = partial(_spread_shapes, problem, packed, arrays, by_phase=True)
                 yield Candidate(f"{name}, by phase", partial(_evened, problem, effort, find), arrays)
-            if _fills_time(problem, arrays):
-                by_phase = "prefill" in names_of(problem.objective)
-                find_pairs = partial(map_crowns, problem, arrays, by_phase)
-                yield Candidate(
-                    f"inputs in pairs on {arrays} arrays", partial(_evened, problem, effort, find_pairs), arrays
-                )
-            if problem.cut == "none" and _fills_time(problem, arrays):
+            if not _fills_time(problem, arrays):
+                continue
+            find_pairs = partial(map_crowns, problem, arrays, seeks_prefill)
+            name = f"inputs in pairs on {arrays} arrays"
+            yield Candidate(name, partial(_evened, problem, effort, find_pairs), arrays)
+            if problem.cut == "none":
                 for even in (False, True) if problem.must_cut_rows else (False,):
                     yield _in_time(problem, effort, cut_into_strips(problem, even), arrays)
     ways = ways_to_strips(problem) if problem.cut != "none" else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -142,14 +143,16 @@ class DecoderReference(LanguageModel):
         self._demand_sound({**shapes, **{f"{at}.{part}": shape for at, shape in norms.items() for part in parts}}, ())
 
     def is_added(self, name: str) -> bool:
+        return name in self._added
+
+    @cached_property
+    def _added(self) -> frozenset[str]:
+        """The last linears of halves; of experts, which are weighed before, none."""
         names, last = self._names, (STEPS[1], STEPS[3])
         if self._form.residual_scale != 1 or (names.after_attention, names.after_feed_forward) != (None, None):
-            return False
-        return any(name == each.name for step in last for layer in range(self.layers) for each in self._of(layer, step))
-
-    def _of(self, layer: int, step: str) -> Sequence[Linear]:
-        """The linears of a step; none where the layer has experts in its place."""
-        return self._steps.get(f"layer{layer}.{step}", ())
+            return frozenset()
+        ending = (linears for step, linears in self._steps.items() if step.partition(".")[2] in last)
+        return frozenset(linear.name for linears in ending for linear in linears)
 
     def _demand_biases(self) -> None:
         """Raise InputError for a step that is not known, and for a bias too many or too few by family and config."""
